@@ -1,0 +1,152 @@
+//! Row bodies: what a row stores beside its hot columns.
+//!
+//! ```text
+//! version u64 LE + hash u64 LE     stamp of the newest complete event (0, 0: none)
+//! view    len u32 LE + document    the folded document: what readers see and columns index
+//! parts   count u32 LE + parts     events that are still needed for folding, oldest first;
+//!                                  none when one complete event is all there is
+//! part    version u64, hash u64, flags u8 (1 partial, 2 has start, 4 has end),
+//!         start i64, end i64, len u32 + document
+//! ```
+//!
+//! All numbers little-endian. A reader accepts any bytes and answers with an error.
+
+use crate::doc::{DocError, DocRef};
+use crate::row::Stamp;
+
+/// A body, borrowed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BodyRef<'a> {
+    /// The newest complete event, or the zero stamp.
+    pub stamp: Stamp,
+    /// The folded document.
+    pub view: &'a [u8],
+    /// The events kept for folding.
+    pub parts: Vec<PartRef<'a>>,
+}
+
+/// One kept event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PartRef<'a> {
+    /// Its place in the order of events.
+    pub stamp: Stamp,
+    /// Whether it overlays fields rather than replaces the row.
+    pub partial: bool,
+    /// Its start.
+    pub start_ns: Option<i64>,
+    /// Its end.
+    pub end_ns: Option<i64>,
+    /// Its document.
+    pub doc: &'a [u8],
+}
+
+const PARTIAL: u8 = 1;
+const HAS_START: u8 = 2;
+const HAS_END: u8 = 4;
+
+/// The body's bytes.
+pub fn encode(stamp: Stamp, view: &[u8], parts: &[PartRef<'_>]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(view.len() + 32);
+    put_stamp(&mut out, stamp);
+    put_sized(&mut out, view);
+    out.extend_from_slice(&len_u32(parts.len()).to_le_bytes());
+    for part in parts {
+        put_stamp(&mut out, part.stamp);
+        let flags = u8::from(part.partial) * PARTIAL
+            + u8::from(part.start_ns.is_some()) * HAS_START
+            + u8::from(part.end_ns.is_some()) * HAS_END;
+        out.push(flags);
+        out.extend_from_slice(&part.start_ns.unwrap_or(0).to_le_bytes());
+        out.extend_from_slice(&part.end_ns.unwrap_or(0).to_le_bytes());
+        put_sized(&mut out, part.doc);
+    }
+    out
+}
+
+/// Reads a body.
+pub fn decode(bytes: &[u8]) -> Result<BodyRef<'_>, DocError> {
+    let mut rest = bytes;
+    let stamp = take_stamp(&mut rest)?;
+    let view = take_sized(&mut rest)?;
+    let count = u32::from_le_bytes(take(&mut rest)?);
+    let mut parts = Vec::new();
+    for _ in 0..count {
+        let stamp = take_stamp(&mut rest)?;
+        let [flags] = take(&mut rest)?;
+        let start = i64::from_le_bytes(take(&mut rest)?);
+        let end = i64::from_le_bytes(take(&mut rest)?);
+        parts.push(PartRef {
+            stamp,
+            partial: flags & PARTIAL != 0,
+            start_ns: (flags & HAS_START != 0).then_some(start),
+            end_ns: (flags & HAS_END != 0).then_some(end),
+            doc: take_sized(&mut rest)?,
+        });
+    }
+    if rest.is_empty() { Ok(BodyRef { stamp, view, parts }) } else { Err(DocError::Short) }
+}
+
+/// The folded document of a body.
+pub fn view(bytes: &[u8]) -> Result<DocRef<'_>, DocError> {
+    let mut rest = bytes.get(16..).ok_or(DocError::Short)?;
+    DocRef::parse(take_sized(&mut rest)?)
+}
+
+fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
+    out.extend_from_slice(&stamp.version.to_le_bytes());
+    out.extend_from_slice(&stamp.hash.to_le_bytes());
+}
+
+fn put_sized(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&len_u32(bytes.len()).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn len_u32(len: usize) -> u32 {
+    u32::try_from(len).expect("BUG: body part over 4 GiB")
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], DocError> {
+    let (head, tail) = rest.split_first_chunk::<N>().ok_or(DocError::Short)?;
+    *rest = tail;
+    Ok(*head)
+}
+
+fn take_stamp(rest: &mut &[u8]) -> Result<Stamp, DocError> {
+    let version = u64::from_le_bytes(take(rest)?);
+    let hash = u64::from_le_bytes(take(rest)?);
+    Ok(Stamp { version, hash })
+}
+
+fn take_sized<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], DocError> {
+    let len = u32::from_le_bytes(take(rest)?);
+    let (head, tail) =
+        rest.split_at_checked(usize::try_from(len).unwrap_or(usize::MAX)).ok_or(DocError::Short)?;
+    *rest = tail;
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_back_and_refuses_every_cut() {
+        let part = PartRef {
+            stamp: Stamp { version: 3, hash: 4 },
+            partial: true,
+            start_ns: Some(-5),
+            end_ns: None,
+            doc: &[0],
+        };
+        let bytes = encode(Stamp { version: 1, hash: 2 }, &[2], &[part, part]);
+        let body = decode(&bytes).unwrap();
+        assert_eq!(body.stamp, Stamp { version: 1, hash: 2 });
+        assert_eq!(body.view, &[2]);
+        assert_eq!(body.parts, vec![part, part]);
+        assert_eq!(view(&bytes), Ok(DocRef::Bool(true)));
+        for end in 0..bytes.len() {
+            assert!(decode(&bytes[..end]).is_err(), "cut at {end}");
+        }
+    }
+}

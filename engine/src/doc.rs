@@ -1,0 +1,445 @@
+//! Documents: the content of a row as a tree, in a binary form that keeps it exactly as sent.
+//!
+//! A document is a map of strings to values: null, bool, integers, floats (every bit pattern),
+//! text, bytes, arrays, maps in the order in which they came. It is the truth; every column is
+//! derived from it by [`flatten`]. The bytes are described in `FORMAT.md`:
+//!
+//! ```text
+//! value = tag u8 + content
+//!   0 null   1 false   2 true
+//!   3 i64    8 bytes LE          4 f64   8 bytes LE (bits)      9 u64 above i64::MAX, 8 bytes LE
+//!   5 text   len u32 LE + UTF-8  6 bytes len u32 LE + bytes
+//!   7 array  len u32 LE of what follows + values
+//!   8 map    len u32 LE of what follows + (len u32 LE + UTF-8 key, value)*
+//! ```
+//!
+//! A reader accepts any bytes: what is cut short or unknown is an error, never a panic.
+
+use thiserror::Error;
+
+/// Longest value, in bytes of text, that becomes a column value. Anything longer is payload: in
+/// columns only its fingerprint stands.
+pub const COLUMN_VALUE_BYTES_MAX: usize = 96;
+
+/// Deepest nesting that a document may have.
+pub const DEPTH_MAX: usize = 64;
+
+/// Why bytes are not a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DocError {
+    /// The bytes end inside a value.
+    #[error("document cut short")]
+    Short,
+    /// An unknown tag.
+    #[error("unknown tag in document tag={0}")]
+    Tag(u8),
+    /// Text that is not UTF-8.
+    #[error("text in document is not utf-8")]
+    Utf8,
+    /// Deeper than [`DEPTH_MAX`].
+    #[error("document nested too deep limit={DEPTH_MAX}")]
+    Depth,
+}
+
+/// A value, borrowed from a document.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum DocRef<'a> {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    I64(i64),
+    /// A whole number above `i64::MAX`.
+    U64(u64),
+    /// A number.
+    F64(f64),
+    /// Text.
+    Str(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// Values in order.
+    Array(Items<'a>),
+    /// Keys and values in order; keys may repeat.
+    Map(Entries<'a>),
+}
+
+/// The values of an array, read lazily.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Items<'a>(&'a [u8]);
+
+/// The entries of a map, read lazily.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Entries<'a>(&'a [u8]);
+
+const NULL: u8 = 0;
+const FALSE: u8 = 1;
+const TRUE: u8 = 2;
+const I64: u8 = 3;
+const F64: u8 = 4;
+const STR: u8 = 5;
+const BYTES: u8 = 6;
+const ARRAY: u8 = 7;
+const MAP: u8 = 8;
+const U64: u8 = 9;
+
+impl<'a> DocRef<'a> {
+    /// Reads one value that fills `bytes`.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, DocError> {
+        let mut rest = bytes;
+        let value = take_value(&mut rest)?;
+        if rest.is_empty() { Ok(value) } else { Err(DocError::Short) }
+    }
+
+    /// The entries, if it is a map.
+    pub const fn entries(self) -> Option<Entries<'a>> {
+        match self {
+            Self::Map(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    /// The value of the first entry named `key`, if this is a map that has one.
+    pub fn get(self, key: &str) -> Option<Self> {
+        self.entries()?.filter_map(Result::ok).find(|(k, _)| *k == key).map(|(_, v)| v)
+    }
+
+    /// The value at a path of keys.
+    pub fn at(self, path: &[&str]) -> Option<Self> {
+        path.iter().try_fold(self, |v, key| v.get(key))
+    }
+
+    /// The text, if it is text.
+    pub const fn as_str(self) -> Option<&'a str> {
+        match self {
+            Self::Str(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    /// The whole number, if it is one.
+    pub const fn as_i64(self) -> Option<i64> {
+        match self {
+            Self::I64(n) => Some(n),
+            _ => None,
+        }
+    }
+
+    /// The number as a float, if it is one.
+    #[expect(clippy::cast_precision_loss, reason = "asked for as a float")]
+    pub const fn as_f64(self) -> Option<f64> {
+        match self {
+            Self::I64(n) => Some(n as f64),
+            Self::U64(n) => Some(n as f64),
+            Self::F64(n) => Some(n),
+            _ => None,
+        }
+    }
+
+    /// Whether every byte below reads, no deeper than [`DEPTH_MAX`].
+    pub fn validate(self) -> Result<(), DocError> {
+        fn walk(value: DocRef<'_>, depth: usize) -> Result<(), DocError> {
+            if depth > DEPTH_MAX {
+                return Err(DocError::Depth);
+            }
+            match value {
+                DocRef::Array(mut items) => items.try_for_each(|v| walk(v?, depth + 1)),
+                DocRef::Map(mut entries) => entries.try_for_each(|e| walk(e?.1, depth + 1)),
+                _ => Ok(()),
+            }
+        }
+        walk(self, 0)
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Result<DocRef<'a>, DocError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let item = take_value(&mut self.0);
+        if item.is_err() {
+            self.0 = &[];
+        }
+        Some(item)
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<(&'a str, DocRef<'a>), DocError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let entry = take_str(&mut self.0).and_then(|k| Ok((k, take_value(&mut self.0)?)));
+        if entry.is_err() {
+            self.0 = &[];
+        }
+        Some(entry)
+    }
+}
+
+fn take<'a>(rest: &mut &'a [u8], n: usize) -> Result<&'a [u8], DocError> {
+    let (head, tail) = rest.split_at_checked(n).ok_or(DocError::Short)?;
+    *rest = tail;
+    Ok(head)
+}
+
+fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], DocError> {
+    let (head, tail) = rest.split_first_chunk::<N>().ok_or(DocError::Short)?;
+    *rest = tail;
+    Ok(*head)
+}
+
+fn take_sized<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], DocError> {
+    let len = u32::from_le_bytes(take_array(rest)?);
+    take(rest, usize::try_from(len).map_err(|_| DocError::Short)?)
+}
+
+fn take_str<'a>(rest: &mut &'a [u8]) -> Result<&'a str, DocError> {
+    std::str::from_utf8(take_sized(rest)?).map_err(|_| DocError::Utf8)
+}
+
+fn take_value<'a>(rest: &mut &'a [u8]) -> Result<DocRef<'a>, DocError> {
+    let [tag] = take_array::<1>(rest)?;
+    Ok(match tag {
+        NULL => DocRef::Null,
+        FALSE => DocRef::Bool(false),
+        TRUE => DocRef::Bool(true),
+        I64 => DocRef::I64(i64::from_le_bytes(take_array(rest)?)),
+        F64 => DocRef::F64(f64::from_le_bytes(take_array(rest)?)),
+        U64 => DocRef::U64(u64::from_le_bytes(take_array(rest)?)),
+        STR => DocRef::Str(take_str(rest)?),
+        BYTES => DocRef::Bytes(take_sized(rest)?),
+        ARRAY => DocRef::Array(Items(take_sized(rest)?)),
+        MAP => DocRef::Map(Entries(take_sized(rest)?)),
+        other => return Err(DocError::Tag(other)),
+    })
+}
+
+/// Builds a document front to back. Containers are opened and closed by the caller; a container's
+/// length is filled in when it is closed.
+#[derive(Debug, Default)]
+pub struct DocWriter {
+    out: Vec<u8>,
+}
+
+/// An open container of a [`DocWriter`]: where its length goes.
+#[derive(Debug)]
+#[must_use = "close it with DocWriter::end"]
+pub struct Open(usize);
+
+impl DocWriter {
+    /// An empty writer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many bytes so far.
+    pub const fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether nothing was written.
+    pub const fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// The bytes. Every container must be closed.
+    pub fn finish(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// Opens a map; write `key` and a value in turn, then [`DocWriter::end`].
+    pub fn begin_map(&mut self) -> Open {
+        self.begin(MAP)
+    }
+
+    /// Opens an array; write values, then [`DocWriter::end`].
+    pub fn begin_array(&mut self) -> Open {
+        self.begin(ARRAY)
+    }
+
+    fn begin(&mut self, tag: u8) -> Open {
+        self.out.push(tag);
+        let at = self.out.len();
+        self.out.extend_from_slice(&[0; 4]);
+        Open(at)
+    }
+
+    /// Closes a container.
+    pub fn end(&mut self, open: Open) {
+        let len = len_u32(self.out.len() - open.0 - 4);
+        if let Some(slot) = self.out.get_mut(open.0..open.0 + 4) {
+            slot.copy_from_slice(&len.to_le_bytes());
+        }
+    }
+
+    /// The key of the next value of the open map.
+    pub fn key(&mut self, key: &str) {
+        self.sized(key.as_bytes());
+    }
+
+    /// A null.
+    pub fn null(&mut self) {
+        self.out.push(NULL);
+    }
+
+    /// A bool.
+    pub fn bool(&mut self, v: bool) {
+        self.out.push(if v { TRUE } else { FALSE });
+    }
+
+    /// A whole number.
+    pub fn i64(&mut self, v: i64) {
+        self.out.push(I64);
+        self.out.extend_from_slice(&v.to_le_bytes());
+    }
+
+    /// A whole number without sign; stored as [`DocRef::I64`] where it fits.
+    pub fn u64(&mut self, v: u64) {
+        if let Ok(v) = i64::try_from(v) {
+            self.i64(v);
+        } else {
+            self.out.push(U64);
+            self.out.extend_from_slice(&v.to_le_bytes());
+        }
+    }
+
+    /// A number.
+    pub fn f64(&mut self, v: f64) {
+        self.out.push(F64);
+        self.out.extend_from_slice(&v.to_le_bytes());
+    }
+
+    /// Text.
+    pub fn str(&mut self, v: &str) {
+        self.out.push(STR);
+        self.sized(v.as_bytes());
+    }
+
+    /// Bytes.
+    pub fn bytes(&mut self, v: &[u8]) {
+        self.out.push(BYTES);
+        self.sized(v);
+    }
+
+    /// A value copied from another document.
+    pub fn value(&mut self, v: DocRef<'_>) {
+        match v {
+            DocRef::Null => self.null(),
+            DocRef::Bool(b) => self.bool(b),
+            DocRef::I64(n) => self.i64(n),
+            DocRef::U64(n) => self.u64(n),
+            DocRef::F64(n) => self.f64(n),
+            DocRef::Str(s) => self.str(s),
+            DocRef::Bytes(b) => self.bytes(b),
+            DocRef::Array(Items(raw)) => self.container(ARRAY, raw),
+            DocRef::Map(Entries(raw)) => self.container(MAP, raw),
+        }
+    }
+
+    fn container(&mut self, tag: u8, raw: &[u8]) {
+        self.out.push(tag);
+        self.sized(raw);
+    }
+
+    fn sized(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(&len_u32(bytes.len()).to_le_bytes());
+        self.out.extend_from_slice(bytes);
+    }
+}
+
+/// Request bodies are capped far below 4 GiB, so a longer part is our own mistake.
+fn len_u32(len: usize) -> u32 {
+    u32::try_from(len).expect("BUG: document part over 4 GiB")
+}
+
+/// A scalar as columns see it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar<'a> {
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    I64(i64),
+    /// A number; whole numbers above `i64::MAX` are here too.
+    F64(f64),
+    /// Text of at most [`COLUMN_VALUE_BYTES_MAX`] bytes.
+    Str(&'a str),
+    /// xxh3-64 of a longer text or of bytes.
+    Long(u64),
+}
+
+/// The fingerprint of a value that is too long for a column.
+pub fn fingerprint(text: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(text)
+}
+
+/// Calls `visit(path, value)` for every scalar below `value`, in document order.
+///
+/// Maps join keys with dots, arrays collapse onto their parent's path, nulls and empty containers
+/// give nothing. Keys are opaque: a key that holds a dot is joined as it is.
+pub fn flatten<'a>(
+    value: DocRef<'a>,
+    visit: &mut dyn FnMut(&str, Scalar<'a>),
+) -> Result<(), DocError> {
+    let mut path = String::with_capacity(64);
+    flatten_at(value, &mut path, 0, visit)
+}
+
+fn flatten_at<'a>(
+    value: DocRef<'a>,
+    path: &mut String,
+    depth: usize,
+    visit: &mut dyn FnMut(&str, Scalar<'a>),
+) -> Result<(), DocError> {
+    if depth > DEPTH_MAX {
+        return Err(DocError::Depth);
+    }
+    match value {
+        DocRef::Array(items) => {
+            for item in items {
+                flatten_at(item?, path, depth + 1, visit)?;
+            }
+        }
+        DocRef::Map(entries) => {
+            for entry in entries {
+                let (key, child) = entry?;
+                let end = path.len();
+                if end > 0 {
+                    path.push('.');
+                }
+                path.push_str(key);
+                flatten_at(child, path, depth + 1, visit)?;
+                path.truncate(end);
+            }
+        }
+        leaf => {
+            if let Some(scalar) = scalar_of(leaf) {
+                visit(path, scalar);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The scalar that columns hold for a leaf; `None` for null and containers.
+#[expect(clippy::cast_precision_loss, reason = "whole numbers above i64::MAX are ordered as floats")]
+pub fn scalar_of(value: DocRef<'_>) -> Option<Scalar<'_>> {
+    Some(match value {
+        DocRef::Bool(b) => Scalar::Bool(b),
+        DocRef::I64(n) => Scalar::I64(n),
+        DocRef::U64(n) => Scalar::F64(n as f64),
+        DocRef::F64(n) => Scalar::F64(n),
+        DocRef::Str(s) if s.len() <= COLUMN_VALUE_BYTES_MAX => Scalar::Str(s),
+        DocRef::Str(s) => Scalar::Long(fingerprint(s.as_bytes())),
+        DocRef::Bytes(b) => Scalar::Long(fingerprint(b)),
+        DocRef::Null | DocRef::Array(_) | DocRef::Map(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

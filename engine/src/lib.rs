@@ -1,0 +1,14 @@
+//! The storage engine: rows, memtable, segments, bitmaps, manifest, compaction, query.
+//!
+//! Synchronous, a few named threads; knows nothing of HTTP, JSON, tokio or the wall clock.
+//! `ARCHITECTURE.md` at the root has the code map; `FORMAT.md` beside this crate the bytes.
+#![deny(missing_docs)]
+
+pub mod body;
+pub mod doc;
+pub mod model;
+pub mod query;
+pub mod row;
+pub mod source;
+
+pub use obsrv_wal::io;

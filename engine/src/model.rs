@@ -1,0 +1,56 @@
+//! The fields that every dialect fills under the same name: keys of a row's document.
+//!
+//! A dialect writes what it knows and leaves out the rest. What it has no name for stays as it came
+//! under `metadata` (what the user set), `attributes` (the source's own) and `resource`.
+
+/// Display name. Runs and spans; text.
+pub const NAME: &str = "name";
+/// `success`, `error` or `running`. Runs and spans; text.
+pub const STATUS: &str = "status";
+/// `llm`, `tool`, `retrieval`, `agent`, `chain`, `embedding`, `guardrail`, `robotics`, `human`,
+/// `file`, `sandbox`, `annotation` or `custom`. Spans; text.
+pub const KIND: &str = "kind";
+/// The id of the parent span, which may never arrive. Spans; text.
+pub const PARENT_ID: &str = "parent_id";
+/// True on the span that its source declares the root. Spans; bool.
+pub const ROOT: &str = "root";
+/// Place among the spans of the run, in order of creation. Spans; whole number.
+pub const INDEX: &str = "index";
+/// Model name. Runs and spans; text.
+pub const MODEL: &str = "model";
+/// Tool name. Spans; text.
+pub const TOOL: &str = "tool";
+/// What went wrong. Runs and spans; text.
+pub const ERROR_MESSAGE: &str = "error_message";
+/// The user. Runs and spans; text.
+pub const USER_ID: &str = "user_id";
+/// The thread or session that the run belongs to. Runs and spans; text.
+pub const GROUP: &str = "group";
+/// The service that sent it. Runs and spans; text.
+pub const SERVICE: &str = "service";
+/// Labels. Runs and spans; array of text.
+pub const TAGS: &str = "tags";
+/// Tokens: a map with `input`, `output`, `total`, each a whole number. Runs and spans.
+pub const TOKENS: &str = "tokens";
+/// Cost in US dollars as the source stated it. Runs and spans; number.
+pub const COST_USD: &str = "cost_usd";
+/// What the user attached: a map. Runs and spans.
+pub const METADATA: &str = "metadata";
+/// The source's own attributes as they came: a map. Spans.
+pub const ATTRIBUTES: &str = "attributes";
+/// The source's resource attributes as they came: a map. Spans.
+pub const RESOURCE: &str = "resource";
+/// Which dialect the event came in: `otlp`, `theta`. Runs, spans and scores; text.
+pub const DIALECT: &str = "dialect";
+/// What the engine derives for a run from its spans: a map, see `FORMAT.md`. Runs.
+pub const ROLLUP: &str = "rollup";
+
+/// Values of [`STATUS`].
+pub mod status {
+    /// Ended well.
+    pub const SUCCESS: &str = "success";
+    /// Ended badly.
+    pub const ERROR: &str = "error";
+    /// Not ended.
+    pub const RUNNING: &str = "running";
+}

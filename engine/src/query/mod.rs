@@ -1,0 +1,3 @@
+//! Filters, plans and answers.
+
+pub mod ast;

@@ -1,0 +1,148 @@
+//! What a query sees of one table of one project, be it in a memtable or in a segment.
+
+use bytes::Bytes;
+use roaring::RoaringBitmap;
+
+use crate::doc::Scalar;
+use crate::row::Lsn;
+
+/// A column that a filter, a facet or a sort can name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Column {
+    /// The trace id, a string.
+    TraceId,
+    /// The row id (span id, run id), a string.
+    Id,
+    /// Start, i64 nanoseconds.
+    Start,
+    /// End, i64 nanoseconds; absent while running.
+    End,
+    /// End minus start, i64 nanoseconds; absent while running.
+    Duration,
+    /// A dotted path into the document, e.g. `metadata.customer`. Arrays collapse onto their
+    /// parent's path, so a row may have several values.
+    Path(Box<str>),
+}
+
+/// The hot columns of one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Core {
+    /// Trace id as it came.
+    pub trace_id: Box<str>,
+    /// Row id as it came.
+    pub id: Box<str>,
+    /// Start, nanoseconds.
+    pub start_ns: i64,
+    /// End, nanoseconds.
+    pub end_ns: Option<i64>,
+    /// The record that first made this row.
+    pub lsn_first: Lsn,
+    /// The record that last changed it.
+    pub lsn_last: Lsn,
+}
+
+/// The rows that pass a test.
+#[derive(Clone, Debug, Default)]
+pub struct Matches {
+    /// Rows of which some value passes.
+    pub sure: RoaringBitmap,
+    /// Rows with a value too long for a column (over [`crate::doc::COLUMN_VALUE_BYTES_MAX`]) that
+    /// may pass: decide on the document.
+    pub verify: RoaringBitmap,
+}
+
+/// A test of one value. `None` says that it cannot be decided on a fingerprint.
+pub type ValueTest<'a> = &'a dyn Fn(Scalar<'_>) -> Option<bool>;
+
+/// Why a source could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A block failed its checksum or does not decode.
+    #[error("damaged block file={file} offset={offset} what={what}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// Where in it.
+        offset: u64,
+        /// What was read.
+        what: &'static str,
+    },
+    /// The disk refused.
+    #[error("read failed file={file}")]
+    Io {
+        /// The file.
+        file: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+/// One table of one project in one place. Rows are numbered from 0 without gaps.
+///
+/// Implemented by the memtable's tables and the segment's sections. Nothing here is cached by the
+/// caller: a source must be cheap to ask twice.
+pub trait Source: Send + Sync {
+    /// How many rows, dead ones included.
+    fn row_count(&self) -> u32;
+
+    /// Smallest and largest start of the row group `group` (65,536 rows each); `None` if unknown.
+    fn start_range(&self, group: u32) -> Option<(i64, i64)>;
+
+    /// Rows among `within` of which some value of `column` passes `test`. The test is called once
+    /// per distinct value where the column has a dictionary.
+    ///
+    /// A value over the column limit is offered as [`Scalar::Long`]; if the test answers `None`
+    /// for it the row goes to `verify`.
+    fn matching(
+        &self,
+        column: &Column,
+        test: ValueTest<'_>,
+        within: &RoaringBitmap,
+    ) -> Result<Matches, SourceError>;
+
+    /// Rows among `within` that have any value of `column`.
+    fn present(&self, column: &Column, within: &RoaringBitmap)
+    -> Result<RoaringBitmap, SourceError>;
+
+    /// Calls `visit(row, value)` for every value of `column` of the rows in `rows`, row by row in
+    /// ascending order.
+    fn values(
+        &self,
+        column: &Column,
+        rows: &RoaringBitmap,
+        visit: &mut dyn FnMut(u32, Scalar<'_>),
+    ) -> Result<(), SourceError>;
+
+    /// Adds, for every distinct value of `column` among `rows`, how many of the rows have it.
+    fn count_values(
+        &self,
+        column: &Column,
+        rows: &RoaringBitmap,
+        add: &mut dyn FnMut(Scalar<'_>, u64),
+    ) -> Result<(), SourceError>;
+
+    /// The hot columns of one row.
+    fn core(&self, row: u32) -> Result<Core, SourceError>;
+
+    /// The rows of one trace.
+    fn trace_rows(&self, trace_id: &str) -> Result<RoaringBitmap, SourceError>;
+
+    /// The row's body: see [`crate::body`].
+    fn body(&self, row: u32) -> Result<Bytes, SourceError>;
+}
+
+/// A source and the rows of it that the snapshot sees.
+pub struct Visible<'a> {
+    /// The rows.
+    pub source: &'a dyn Source,
+    /// Which of them are live at the snapshot.
+    pub live: RoaringBitmap,
+    /// Name for `explain`: `memtable-7`, `segment-0000000000000012`.
+    pub name: String,
+}
+
+impl std::fmt::Debug for Visible<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Visible").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,2 @@
+//! The `obsrv` binary.
+fn main() {}
