@@ -95,7 +95,7 @@ def any_agent(root):
             span = {
                 "traceId": f"{seen['context']['trace_id']:032x}",
                 "spanId": f"{seen['context']['span_id']:016x}",
-                "parentSpanId": f"{parent['span_id']:016x}" if parent else "",
+                "parentSpanId": f"{parent['span_id']:016x}" if (parent or {}).get("span_id") else "",
                 "name": seen["name"],
                 "kind": KINDS[seen["kind"]],
                 "startTimeUnixNano": str(seen["start_time"]),
