@@ -167,13 +167,13 @@ def served_conversation(count, step):
 def served_observation(count, step):
     count.text(step["name"])
     for field in ["input", "output"]:
-        value = step["attributes"].get(f"langfuse.observation.{field}")
+        value = step["metadata"].get(f"langfuse.observation.{field}")
         if value is not None:
             count.text(value)
 
 
 def served_attributes(count, step):
-    kept = {k: v for k, v in step["attributes"].items() if k != "metadata.corpus"}
+    kept = {k: v for k, v in step["metadata"].items() if k != "metadata.corpus"}
     attribute_texts(count, step["name"], kept)
 
 

@@ -47,10 +47,10 @@ def read(step):
         "error": step.get("error_message"),
         "start": of_text(step["started_at"]),
         "end": of_text(step["ended_at"]),
-        "attributes": step.get("attributes"),
+        "attributes": step["metadata"],
         "resource": step.get("resource"),
         "scope": (step.get("scope") or {}).get("name"),
-        "events": [(e.get("name"), e.get("attributes", e.get("metadata"))) for e in step["events"]],
+        "events": [(e["name"], e["metadata"]) for e in step["events"]],
         "links": [(k["trace_id"], k["span_id"], k["attributes"]) for k in step.get("links", [])],
     }
 

@@ -51,7 +51,7 @@ def test_every_kind_of_value(obsrv):
     with obsrv.client() as client:
         assert not sent(client, request(span(1, attributes=attributes))).get("partialSuccess", {}).get("rejectedSpans")
         [step] = trace_of(client, TRACE)["trace"]["steps"]
-    assert step["attributes"] == {f"k{i}": meant for i, (_, meant) in enumerate(values)}
+    assert step["metadata"] == {f"k{i}": meant for i, (_, meant) in enumerate(values)}
 
 
 def test_the_specifications_example(obsrv):
@@ -63,7 +63,7 @@ def test_the_specifications_example(obsrv):
         assert step["step_id"] == "eee19b7ec3c1b174"
         assert step["parent_step_id"] == "eee19b7ec3c1b173"
         assert step["name"] == "I'm a server span"
-        assert step["attributes"] == {"my.span.attr": "some value"}
+        assert step["metadata"] == {"my.span.attr": "some value"}
         assert of_text(step["started_at"]) == 1544712660000000
         assert served["meta"]["latency_ms"] == 1000
 
