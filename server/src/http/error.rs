@@ -9,7 +9,8 @@ use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use super::protobuf;
-use crate::engine_stub::{IngestError, QueryError};
+use crate::engine_stub::engine::IngestError;
+use crate::engine_stub::query::QueryError;
 
 /// Says, with a 503, whether anything of the request was stored.
 pub const OUTCOME: HeaderName = HeaderName::from_static("obsrv-outcome");
@@ -49,8 +50,8 @@ pub enum ErrorCode {
     BodyIncomplete,
     /// Nobody knows whether it is stored; sending it again is safe.
     OutcomeUnknown,
-    /// The engine stopped; the process is about to.
-    Failed,
+    /// The engine takes nothing more; the process is about to stop.
+    Closed,
     /// Bytes on disk are damaged.
     Damaged,
     /// A fault of obsrv.
@@ -75,7 +76,7 @@ impl ErrorCode {
         Self::BodyTooSlow,
         Self::BodyIncomplete,
         Self::OutcomeUnknown,
-        Self::Failed,
+        Self::Closed,
         Self::Damaged,
         Self::Internal,
     ];
@@ -98,7 +99,7 @@ impl ErrorCode {
             Self::BodyTooSlow => "body_too_slow",
             Self::BodyIncomplete => "body_incomplete",
             Self::OutcomeUnknown => "outcome_unknown",
-            Self::Failed => "failed",
+            Self::Closed => "closed",
             Self::Damaged => "damaged",
             Self::Internal => "internal",
         }
@@ -122,7 +123,7 @@ impl ErrorCode {
             | Self::BodyTooSlow
             | Self::BodyIncomplete
             | Self::OutcomeUnknown
-            | Self::Failed => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::Closed => StatusCode::SERVICE_UNAVAILABLE,
             Self::Damaged | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -139,8 +140,9 @@ impl ErrorCode {
             | Self::Overloaded
             | Self::NoSpace
             | Self::BodyTooSlow
-            | Self::BodyIncomplete => Some("not-stored"),
-            Self::OutcomeUnknown | Self::Failed => Some("unknown"),
+            | Self::BodyIncomplete
+            | Self::Closed => Some("not-stored"),
+            Self::OutcomeUnknown => Some("unknown"),
             Self::Unauthorized
             | Self::NotFound
             | Self::MethodNotAllowed
@@ -173,7 +175,7 @@ impl ErrorCode {
             | Self::BodyTooSlow
             | Self::BodyIncomplete
             | Self::OutcomeUnknown
-            | Self::Failed => 14,
+            | Self::Closed => 14,
             Self::Damaged => 15,
             Self::Unauthorized => 16,
         }
@@ -226,7 +228,7 @@ impl From<IngestError> for ApiError {
             IngestError::Overloaded => ErrorCode::Overloaded,
             IngestError::NoSpace => ErrorCode::NoSpace,
             IngestError::OutcomeUnknown => ErrorCode::OutcomeUnknown,
-            IngestError::Failed => ErrorCode::Failed,
+            IngestError::Closed => ErrorCode::Closed,
             IngestError::TooLarge => ErrorCode::TooLarge,
         };
         Self::new(code, error.to_string())
@@ -235,7 +237,12 @@ impl From<IngestError> for ApiError {
 
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
-        Self::new(ErrorCode::Internal, error.to_string())
+        let code = match &error {
+            QueryError::BudgetExceeded { .. } => ErrorCode::QueryTooExpensive,
+            QueryError::Cancelled => ErrorCode::Overloaded,
+            QueryError::Source(_) => ErrorCode::Damaged,
+        };
+        Self::new(code, error.to_string())
     }
 }
 
@@ -304,7 +311,7 @@ mod tests {
             (IngestError::Overloaded, Some("not-stored")),
             (IngestError::NoSpace, Some("not-stored")),
             (IngestError::OutcomeUnknown, Some("unknown")),
-            (IngestError::Failed, Some("unknown")),
+            (IngestError::Closed, Some("not-stored")),
             (IngestError::TooLarge, None),
         ] {
             let error = ApiError::from(error);
