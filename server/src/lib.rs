@@ -1,1 +1,10 @@
-//! HTTP, dialects, keys.
+//! HTTP, dialects, keys: everything between a socket and the engine.
+
+pub mod control;
+pub mod dialect;
+pub mod directory;
+mod engine_stub;
+pub mod http;
+mod interpreter;
+pub mod keys;
+pub mod limits;

@@ -1,0 +1,1 @@
+//! Rows → what theta clients read.
