@@ -98,7 +98,6 @@ pub mod io {
 
 pub mod query {
     pub use obsrv_engine::query::ast;
-    use super::engine::StoredRow;
     use super::source::{Column, SourceError};
     use super::row::Lsn;
     use std::collections::BTreeSet;
@@ -146,19 +145,73 @@ pub mod query {
     }
     #[derive(Debug, thiserror::Error)]
     pub enum QueryError {
+        #[error("limit")]
+        LimitTooLarge(usize),
+        #[error("deep")]
+        TooDeep,
+        #[error("nodes")]
+        TooManyNodes,
+        #[error("list")]
+        ListTooLong(usize),
+        #[error("text")]
+        TextTooLong(usize),
+        #[error("facets")]
+        TooManyFacets(usize),
+        #[error("facets")]
+        TooManyFacetValues(usize),
+        #[error("span")]
+        NestedAnySpan,
         #[error("query exceeds its budget of {what} max={max}")]
         BudgetExceeded { what: &'static str, max: u64 },
         #[error("query cancelled")]
         Cancelled,
         #[error(transparent)]
         Source(#[from] SourceError),
+        #[error("row does not read source={source_name} row={row}")]
+        Row { source_name: String, row: u32, source: super::doc::DocError },
+    }
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Request {
+        pub filter: ast::Filter,
+        pub order: Order,
+        pub limit: usize,
+        pub after: Option<Position>,
+        pub total: bool,
+        pub facets: Vec<Column>,
+        pub facet_values_max: usize,
+    }
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Hit {
+        pub core: super::source::Core,
+        pub body: bytes::Bytes,
+    }
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Facet {
+        pub column: Column,
+        pub values: Vec<(ast::Literal, u64)>,
+        pub more: bool,
+        pub overflow: bool,
+        pub long: u64,
     }
     #[derive(Debug, Default)]
     pub struct Page {
-        pub rows: Vec<StoredRow>,
+        pub hits: Vec<Hit>,
         pub next: Option<Position>,
         pub total: Option<u64>,
+        pub facets: Vec<Facet>,
         pub explain: Explain,
+        pub snapshot_changed: bool,
+    }
+    pub mod parse {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{message} position={position}")]
+        pub struct ParseError {
+            pub position: usize,
+            pub message: String,
+        }
+        pub fn parse(_: &str, _: i64) -> Result<super::ast::Filter, ParseError> {
+            Ok(super::ast::Filter::All)
+        }
     }
 }
 
@@ -317,7 +370,13 @@ pub mod engine {
         pub fn trace(&self, _: ProjectId, _: &str) -> Result<TraceRows, SourceError> {
             Ok(TraceRows::default())
         }
-        pub fn search_stub(&self, _: ProjectId, _: &Budget<'_>) -> Result<Page, QueryError> {
+        pub fn search(
+            &self,
+            _: ProjectId,
+            _: super::row::Table,
+            _: &super::query::Request,
+            _: &Budget<'_>,
+        ) -> Result<Page, QueryError> {
             Ok(Page::default())
         }
     }

@@ -8,3 +8,4 @@ pub mod http;
 mod interpreter;
 pub mod keys;
 pub mod limits;
+mod wire;

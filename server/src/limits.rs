@@ -48,6 +48,10 @@ pub const COMMIT_TIME_MAX: Duration = Duration::from_secs(30);
 pub const QUERY_WAIT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Queries that run at once.
 pub const QUERIES_MAX: usize = 4;
+/// How long a query runs.
+pub const QUERY_TIME_MAX: Duration = Duration::from_secs(10);
+/// Live rows of the row groups that one query may look into.
+pub const QUERY_ROWS_MAX: u64 = 1_000_000_000;
 /// Requests that a stopping server waits for.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 

@@ -240,7 +240,15 @@ impl From<QueryError> for ApiError {
         let code = match &error {
             QueryError::BudgetExceeded { .. } => ErrorCode::QueryTooExpensive,
             QueryError::Cancelled => ErrorCode::Overloaded,
-            QueryError::Source(_) => ErrorCode::Damaged,
+            QueryError::LimitTooLarge(_)
+            | QueryError::TooDeep
+            | QueryError::TooManyNodes
+            | QueryError::ListTooLong(_)
+            | QueryError::TextTooLong(_)
+            | QueryError::TooManyFacets(_)
+            | QueryError::TooManyFacetValues(_)
+            | QueryError::NestedAnySpan => ErrorCode::InvalidQuery,
+            QueryError::Source(_) | QueryError::Row { .. } => ErrorCode::Damaged,
         };
         Self::new(code, error.to_string())
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::Request;
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -18,10 +19,10 @@ use super::App;
 use super::admission::{self, Charge, Received};
 use super::auth::{Tenant, authenticate};
 use super::error::{ApiError, ErrorCode};
-use crate::dialect::encoding::Encoding;
-use crate::dialect::{Decoded, Dialect, Item, Route};
-use crate::engine_stub::engine::{Engine, Envelope, IngestError, Receipt, Submission};
-use crate::interpreter::{self, Meaning};
+use crate::dialect::encoding::EncodingError;
+use crate::dialect::{Decoded, Dialect, Item, Route, SniffError};
+use crate::engine_stub::engine::{Done, Engine, Envelope, IngestError, Receipt, Submission};
+use crate::interpreter::{self, Encoding, Meaning};
 use crate::limits::{
     COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
 };
@@ -49,7 +50,8 @@ impl Stored {
     }
 }
 
-type Outcome = oneshot::Receiver<Result<Receipt, IngestError>>;
+/// The other end of a callback.
+pub type Outcome = oneshot::Receiver<Result<Receipt, IngestError>>;
 
 /// Everything about a request but its body's bytes.
 struct Job {
@@ -114,7 +116,16 @@ pub async fn accept(
     Ok(stored)
 }
 
-async fn wait(outcome: Outcome) -> Result<(), ApiError> {
+/// A callback for the engine and its other end.
+pub fn outcome() -> (Done, Outcome) {
+    let (sender, outcome) = oneshot::channel();
+    // The client may have gone: then nobody wants to know.
+    let done = Box::new(move |result| drop(sender.send(result)));
+    (done, outcome)
+}
+
+/// Waits for the log.
+pub async fn wait(outcome: Outcome) -> Result<(), ApiError> {
     let unknown = || {
         ApiError::new(ErrorCode::OutcomeUnknown, "outcome unknown; sending it again is safe")
     };
@@ -152,8 +163,14 @@ impl Job {
         let Received { bytes, mut charge } = received;
         let plain = self.decompress(&bytes, &mut charge)?;
         let received_ns = self.app.clock.wall_ns();
-        let dialect = crate::dialect::sniff(self.route, &self.content_type, &plain)
-            .map_err(|e| ApiError::new(ErrorCode::InvalidRequest, e.to_string()))?;
+        let dialect =
+            crate::dialect::sniff(&self.content_type, self.route, &plain).map_err(|error| {
+                let code = match error {
+                    SniffError::ContentType(_) => ErrorCode::UnsupportedMedia,
+                    SniffError::Keys(_) => ErrorCode::InvalidRequest,
+                };
+                ApiError::new(code, error.to_string())
+            })?;
         let meaning = Meaning {
             dialect,
             project: self.tenant.project(),
@@ -169,44 +186,40 @@ impl Job {
         }
         let envelope = self.envelope(dialect, received_ns, &decoded);
         let Decoded { events, items, .. } = decoded;
-        let (sender, outcome) = oneshot::channel();
+        let (done, outcome) = outcome();
         let done = Box::new(move |result| {
             drop(charge);
-            // The client may have gone.
-            let _ = sender.send(result);
+            done(result);
         });
         self.engine.submit(Submission { envelope, body: bytes, events }, done);
         Ok((Stored { dialect, items, is_empty: false }, Some(outcome)))
     }
 
     /// The plain bytes. The charge grows to what the body, its plain form and its events need.
-    fn decompress<'a>(
-        &self,
-        bytes: &'a [u8],
-        charge: &mut Charge,
-    ) -> Result<std::borrow::Cow<'a, [u8]>, ApiError> {
+    fn decompress(&self, body: &Bytes, charge: &mut Charge) -> Result<Bytes, ApiError> {
         let max = self.app.decoded_bytes_max;
-        let too_large =
-            || ApiError::new(ErrorCode::TooLarge, format!("decoded body too large max_bytes={max}"));
-        if self.encoding == Encoding::Identity {
-            if bytes.len() > max {
-                return Err(too_large());
+        let first = match self.encoding {
+            Encoding::Identity => body.len().min(max),
+            Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => {
+                body.len().saturating_mul(RATIO_GUESS).min(max)
             }
-            charge.grow_to(bytes.len().saturating_mul(2))?;
-            return Ok(bytes.into());
-        }
-        let guess = bytes.len().saturating_mul(RATIO_GUESS).min(max);
-        for limit in [guess, max] {
-            charge.grow_to(bytes.len().saturating_add(limit.saturating_mul(2)))?;
-            match interpreter::decompress(self.encoding, bytes, limit) {
-                Ok(plain) => return Ok(plain.into()),
-                Err(interpreter::DecompressError::TooLarge) => {}
-                Err(error @ interpreter::DecompressError::Damaged(_)) => {
+        };
+        // A second time only if the first guess was too small.
+        for limit in [first, max] {
+            charge.grow_to(body.len().saturating_add(limit.saturating_mul(2)))?;
+            match interpreter::decompress(self.encoding, body, limit) {
+                Ok(plain) => return Ok(plain),
+                Err(EncodingError::TooLarge { .. }) => {}
+                Err(error @ EncodingError::Corrupt { .. }) => {
                     return Err(ApiError::new(ErrorCode::InvalidRequest, error.to_string()));
+                }
+                Err(error @ EncodingError::Unsupported(_)) => {
+                    return Err(ApiError::new(ErrorCode::UnsupportedMedia, error.to_string()));
                 }
             }
         }
-        Err(too_large())
+        let message = format!("decoded body too large max_bytes={max}");
+        Err(ApiError::new(ErrorCode::TooLarge, message))
     }
 
     fn envelope(&self, dialect: Dialect, received_ns: i64, decoded: &Decoded) -> Envelope {

@@ -13,6 +13,7 @@ mod ingest;
 pub mod metrics;
 mod outer;
 mod params;
+mod position;
 mod protobuf;
 mod query;
 mod trace;

@@ -38,7 +38,9 @@ impl RequestIds {
 pub fn is_protobuf(headers: &HeaderMap) -> bool {
     let value = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let essence = value.split(';').next().unwrap_or("").trim();
-    essence.eq_ignore_ascii_case(CONTENT_TYPE_PROTOBUF)
+    [CONTENT_TYPE_PROTOBUF, "application/protobuf", "application/vnd.google.protobuf"]
+        .iter()
+        .any(|known| essence.eq_ignore_ascii_case(known))
 }
 
 /// Around every handler.
