@@ -21,9 +21,11 @@ pub const CONNECTIONS_MAX: usize = 4096;
 /// Headers of a request. Over it: 431.
 pub const HEADERS_MAX: usize = 100;
 /// Bytes of a request's head. Over it: 431.
-pub const HEAD_BYTES_MAX: usize = 16 << 10;
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
 /// From the first byte of a request to the end of its head, and from accept to the first byte.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often a connection is looked at for these times.
+pub const PACE_CHECK_TIME: Duration = Duration::from_secs(1);
 /// How long a connection may stay without a request.
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
 /// How long a client may take no byte of its answer.
@@ -83,11 +85,19 @@ pub const KEY_BYTES_MAX: usize = 256;
 /// Names that requests give to a project, of which uses are counted one by one; more share one
 /// count.
 pub const NAMED_PROJECTS_MAX: usize = 1000;
+/// How often names that requests give to projects are counted in the log.
+pub const NAMED_PROJECTS_TIME: Duration = Duration::from_secs(60);
+/// Connections of the admin socket at once.
+pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Bytes of a body on the admin socket.
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
 /// Bytes of one control event.
 pub const CONTROL_EVENT_BYTES_MAX: usize = 4 << 10;
 
+/// Bytes of one line, or of a whole file that is not lines, of `obsrv import`.
+pub const IMPORT_ITEM_BYTES_MAX: usize = 60 << 20;
+/// Bytes of one answer that the command line reads.
+pub const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Bytes of one batch of `obsrv import`.
 pub const IMPORT_BATCH_BYTES: usize = 4 << 20;
 /// Lines of one batch of `obsrv import`.

@@ -52,13 +52,13 @@ fn bytes_of(value: &Value) -> Vec<u8> {
 
 fn facet(facet: &Facet) -> Value {
     let values = facet.values.iter().map(|(value, count)| {
-        let value = match value {
+        let value: Value = match value {
             Literal::Str(text) => text.as_str().into(),
             Literal::I64(n) => (*n).into(),
             Literal::F64(n) => (*n).into(),
             Literal::Bool(b) => (*b).into(),
         };
-        json!({ "value": Value::from(value), "count": count })
+        json!({ "value": value, "count": count })
     });
     json!({
         "field": column_name(&facet.column),
