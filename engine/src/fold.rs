@@ -35,7 +35,10 @@ impl Part {
         let seed = xxhash_rust::xxh3::xxh3_64(&time_bytes(event));
         let hash = xxhash_rust::xxh3::xxh3_64_with_seed(&event.doc, seed);
         Self {
-            stamp: Stamp { version: event.version, hash },
+            stamp: Stamp {
+                version: event.version,
+                hash,
+            },
             partial: event.partial,
             start_ns: event.start_ns,
             end_ns: event.end_ns,
@@ -74,11 +77,7 @@ pub struct Parts(Vec<Part>);
 
 impl Parts {
     /// Reads the state back from a stored row.
-    pub fn from_body(
-        body: &Bytes,
-        start_ns: i64,
-        end_ns: Option<i64>,
-    ) -> Result<Self, DocError> {
+    pub fn from_body(body: &Bytes, start_ns: i64, end_ns: Option<i64>) -> Result<Self, DocError> {
         let stored = body::decode(body)?;
         if stored.parts.is_empty() {
             return Ok(Self(vec![Part {
@@ -156,8 +155,15 @@ impl Parts {
 
     /// A body with these events, a view derived elsewhere and, in front, one derived part.
     pub fn body_with_view(&self, view: &[u8], derived: Option<PartRef<'_>>) -> Vec<u8> {
-        let parts: Vec<_> = derived.into_iter().chain(self.0.iter().map(Part::as_ref)).collect();
-        let stamp = self.0.iter().rfind(|p| !p.partial).map_or_else(Stamp::default, |p| p.stamp);
+        let parts: Vec<_> = derived
+            .into_iter()
+            .chain(self.0.iter().map(Part::as_ref))
+            .collect();
+        let stamp = self
+            .0
+            .iter()
+            .rfind(|p| !p.partial)
+            .map_or_else(Stamp::default, |p| p.stamp);
         body::encode(stamp, view, &parts)
     }
 
@@ -169,7 +175,9 @@ impl Parts {
 
     fn join_oldest(&mut self) {
         let from = usize::from(!self.0.first().is_none_or(|p| p.partial));
-        let [older, newer] = self.0.get(from..from + 2).unwrap_or_default() else { return };
+        let [older, newer] = self.0.get(from..from + 2).unwrap_or_default() else {
+            return;
+        };
         let joined = Part {
             stamp: newer.stamp,
             partial: true,
@@ -218,7 +226,10 @@ mod tests {
         out.end(open);
         Event {
             table: Table::Spans,
-            key: RowKey { trace_id: "t".into(), id: "s".into() },
+            key: RowKey {
+                trace_id: "t".into(),
+                id: "s".into(),
+            },
             start_ns: (value % 2 == 0).then_some(value),
             end_ns: (value % 3 == 0).then_some(value),
             version,
@@ -280,6 +291,9 @@ mod tests {
         }
         assert_eq!(parts.iter().count(), PARTS_MAX);
         let view = parts.view();
-        assert_eq!(DocRef::parse(&view).unwrap().entries().unwrap().count(), 200);
+        assert_eq!(
+            DocRef::parse(&view).unwrap().entries().unwrap().count(),
+            200
+        );
     }
 }

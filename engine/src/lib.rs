@@ -7,6 +7,7 @@
 pub mod body;
 pub mod doc;
 pub mod fold;
+pub mod memtable;
 pub mod model;
 pub mod query;
 pub mod row;

@@ -80,22 +80,37 @@ impl Rollup {
         self.errors += i64::from(text(model::STATUS) == Some(model::status::ERROR));
         self.running += i64::from(text(model::STATUS) == Some(model::status::RUNNING));
         let above = matches!(text(model::KIND), Some("agent" | "chain"));
-        let sums = if above { &mut self.above } else { &mut self.leaf };
+        let sums = if above {
+            &mut self.above
+        } else {
+            &mut self.leaf
+        };
         for (sum, n) in sums.iter_mut().zip(usage(span.view)) {
             *sum = sum.saturating_add(n);
         }
         note(&mut self.models, text(model::MODEL));
         note(&mut self.tools, text(model::TOOL));
-        self.start_ns = Some(self.start_ns.map_or(span.start_ns, |s| s.min(span.start_ns)));
+        self.start_ns = Some(
+            self.start_ns
+                .map_or(span.start_ns, |s| s.min(span.start_ns)),
+        );
         self.end_ns = self.end_ns.max(span.end_ns);
         let candidate = Root::of(span);
-        if self.root.as_ref().is_none_or(|r| candidate.rank() < r.rank()) {
+        if self
+            .root
+            .as_ref()
+            .is_none_or(|r| candidate.rank() < r.rank())
+        {
             self.root = Some(candidate);
         }
     }
 
     fn usage(&self) -> [i64; 4] {
-        if self.leaf == [0; 4] { self.above } else { self.leaf }
+        if self.leaf == [0; 4] {
+            self.above
+        } else {
+            self.leaf
+        }
     }
 }
 
@@ -128,18 +143,28 @@ impl Root {
 
 /// Input, output and total tokens, and nano-dollars.
 fn usage(view: DocRef<'_>) -> [i64; 4] {
-    let tokens = |key| view.at(&[model::TOKENS, key]).and_then(DocRef::as_i64).unwrap_or(0);
+    let tokens = |key| {
+        view.at(&[model::TOKENS, key])
+            .and_then(DocRef::as_i64)
+            .unwrap_or(0)
+    };
     let (input, output) = (tokens("input"), tokens("output"));
     let total = match tokens("total") {
         0 => input.saturating_add(output),
         n => n,
     };
-    let dollars = view.get(model::COST_USD).and_then(DocRef::as_f64).unwrap_or(0.0);
+    let dollars = view
+        .get(model::COST_USD)
+        .and_then(DocRef::as_f64)
+        .unwrap_or(0.0);
     [input, output, total, nanos(dollars)]
 }
 
 /// Whole nano-dollars, so that sums do not depend on their order.
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the range is checked first"
+)]
 fn nanos(dollars: f64) -> i64 {
     let nanos = (dollars * 1e9).round();
     if nanos.abs() < 9e18 { nanos as i64 } else { 0 }
@@ -206,8 +231,14 @@ impl Run {
 
     /// End of the run: its own word, else, once the root has ended, its latest span's.
     pub fn end_ns(&self) -> Option<i64> {
-        let root_ended = self.rollup.root.as_ref().is_some_and(|r| r.end_ns.is_some());
-        self.parts.end_ns().or_else(|| self.rollup.end_ns.filter(|_| root_ended))
+        let root_ended = self
+            .rollup
+            .root
+            .as_ref()
+            .is_some_and(|r| r.end_ns.is_some());
+        self.parts
+            .end_ns()
+            .or_else(|| self.rollup.end_ns.filter(|_| root_ended))
     }
 
     /// The row's body.
@@ -230,12 +261,26 @@ impl Run {
         let own_has = |key: &str| own.is_some_and(|d| d.get(key).is_some());
         let mut out = DocWriter::new();
         let open = out.begin_map();
-        for (key, value) in own.and_then(DocRef::entries).into_iter().flatten().flatten() {
+        for (key, value) in own
+            .and_then(DocRef::entries)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             out.key(key);
             out.value(value);
         }
-        let root = self.rollup.root.as_ref().and_then(|r| DocRef::parse(&r.fields).ok());
-        for (key, value) in root.and_then(DocRef::entries).into_iter().flatten().flatten() {
+        let root = self
+            .rollup
+            .root
+            .as_ref()
+            .and_then(|r| DocRef::parse(&r.fields).ok());
+        for (key, value) in root
+            .and_then(DocRef::entries)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             if !own_has(key) {
                 out.key(key);
                 out.value(value);
@@ -279,9 +324,11 @@ impl Rollup {
     fn write(&self) -> Vec<u8> {
         let mut out = DocWriter::new();
         let open = out.begin_map();
-        for (key, n) in
-            [("span_count", self.spans), ("error_count", self.errors), ("running", self.running)]
-        {
+        for (key, n) in [
+            ("span_count", self.spans),
+            ("error_count", self.errors),
+            ("running", self.running),
+        ] {
             out.key(key);
             out.i64(n);
         }
@@ -326,8 +373,12 @@ impl Rollup {
             sums
         };
         let names = |key| -> BTreeSet<String> {
-            let Some(DocRef::Array(items)) = doc.get(key) else { return BTreeSet::new() };
-            items.filter_map(|n| Some(n.ok()?.as_str()?.to_owned())).collect()
+            let Some(DocRef::Array(items)) = doc.get(key) else {
+                return BTreeSet::new();
+            };
+            items
+                .filter_map(|n| Some(n.ok()?.as_str()?.to_owned()))
+                .collect()
         };
         Ok(Self {
             spans: number("span_count").ok_or(DocError::Short)?,
@@ -364,12 +415,21 @@ impl Root {
     }
 
     fn read(doc: DocRef<'_>, shared: &Bytes) -> Result<Self, DocError> {
-        let Some(DocRef::Bytes(fields)) = doc.get("fields") else { return Err(DocError::Short) };
+        let Some(DocRef::Bytes(fields)) = doc.get("fields") else {
+            return Err(DocError::Short);
+        };
         Ok(Self {
             declared: doc.get("declared") == Some(DocRef::Bool(true)),
-            start_ns: doc.get("start_ns").and_then(DocRef::as_i64).ok_or(DocError::Short)?,
+            start_ns: doc
+                .get("start_ns")
+                .and_then(DocRef::as_i64)
+                .ok_or(DocError::Short)?,
             end_ns: doc.get("end_ns").and_then(DocRef::as_i64),
-            id: doc.get("id").and_then(DocRef::as_str).ok_or(DocError::Short)?.to_owned(),
+            id: doc
+                .get("id")
+                .and_then(DocRef::as_str)
+                .ok_or(DocError::Short)?
+                .to_owned(),
             fields: shared.slice_ref(fields),
         })
     }
@@ -442,7 +502,12 @@ mod tests {
         for (id, kind, tokens) in [("a", "agent", 30), ("b", "llm", 10), ("c", "llm", 20)] {
             let view = doc("success", kind, tokens, 0.0, kind == "agent");
             let view = DocRef::parse(&view).unwrap();
-            run.rollup.add(SpanFacts { id, start_ns: 1, end_ns: Some(2), view });
+            run.rollup.add(SpanFacts {
+                id,
+                start_ns: 1,
+                end_ns: Some(2),
+                view,
+            });
         }
         let body = run.body();
         let view = crate::body::view(&body).unwrap();
