@@ -125,7 +125,7 @@ impl Log {
         }
         let Reading {
             next_lsn,
-            witnessed,
+            witnessed: _,
             unwitnessed,
             mut report,
             ..
