@@ -11,7 +11,7 @@ use obsrv_engine::query::ast::{Filter, Literal, Test};
 use obsrv_engine::query::{Budget, Request};
 use obsrv_engine::row::{ProjectId, Table};
 use obsrv_engine::source::Column;
-use obsrv_wal::sim::{FaultPlan, Hits, SimClock, SimDisk, SimRng};
+use obsrv_wal::sim::{FaultPlan, Hits, SimDisk, SimRng};
 
 use super::ledger::{Asked, Fate, Ledger, Rows};
 use super::lying::{Lie, LyingDisk};
@@ -26,6 +26,8 @@ pub struct World {
     disk: SimDisk,
     rng: SimRng,
     lie: Option<Lie>,
+    /// Calls may fail, so that the engine may refuse to open.
+    faulty: bool,
     engine: Option<Arc<Engine>>,
     ledger: Ledger,
     answers: Answers,
@@ -48,6 +50,7 @@ impl World {
             disk: SimDisk::new(seed),
             rng: SimRng::new(seed ^ 0x9e37_79b9_7f4a_7c15),
             lie,
+            faulty: false,
             engine: None,
             ledger: Ledger::default(),
             answers: Answers::default(),
@@ -71,7 +74,8 @@ impl World {
     }
 
     /// What shall go wrong from now on.
-    pub fn plan(&self, plan: FaultPlan) {
+    pub fn plan(&mut self, plan: FaultPlan) {
+        self.faulty = plan.fail_at.is_some() || !plan.odds.is_empty() || plan.quota.is_some();
         self.disk.set_plan(plan);
     }
 
@@ -97,13 +101,12 @@ impl World {
             Some(lie) => Arc::new(LyingDisk { honest, lie }),
             None => honest,
         };
-        let clock = Arc::new(SimClock::new(0));
-        match Engine::open(disk, clock, &self.rng, self.options(), &Toy) {
+        match Engine::open(disk, &self.rng, self.options(), &Toy) {
             Ok(engine) => {
                 self.engine = Some(engine);
                 Ok(Outcome::Done)
             }
-            Err(_) if self.disk.is_down() || self.disk.plan() != FaultPlan::default() => {
+            Err(_) if self.disk.is_down() || self.faulty => {
                 Ok(Outcome::Down)
             }
             Err(error) => Err(format!("open refused: {}", chain(&error))),
@@ -177,7 +180,7 @@ impl World {
         self.note_answers();
         self.disk.cut_power();
         self.disk.restart();
-        self.disk.set_plan(FaultPlan::default());
+        self.plan(FaultPlan::default());
     }
 
     /// The process is killed and started again.
@@ -186,7 +189,7 @@ impl World {
         self.note_answers();
         self.disk.kill();
         self.disk.restart();
-        self.disk.set_plan(FaultPlan::default());
+        self.plan(FaultPlan::default());
     }
 
     /// Holds the running engine against the ledger.
@@ -312,6 +315,8 @@ impl World {
 
     /// The indexes must say what the rows say.
     fn check_filters(&self, engine: &Engine, expected: &Rows) -> Result<(), String> {
+        let budget =
+            Budget { rows_max: u64::MAX, bytes_max: u64::MAX, cancelled: &|| false };
         for project in 1..=3 {
             for (table, path, value) in [
                 (Table::Spans, "status", "error"),
@@ -320,15 +325,11 @@ impl World {
             ] {
                 let literal = value.parse().map_or(Literal::Str(value.into()), Literal::I64);
                 let column = Column::Path(path.into());
-                let request = Request {
-                    filter: Filter::Is(column, Test::Eq(literal)),
-                    limit: 1000,
-                    total: true,
-                    ..Request::default()
-                };
+                let filter = Filter::Is(column, Test::Eq(literal));
+                let request = Request { total: true, ..Request::new(filter, 1000) };
                 let page = engine
                     .snapshot()
-                    .search(ProjectId(project), table, &request, &Budget::default())
+                    .search(ProjectId(project), table, &request, &budget)
                     .map_err(|e| chain(&e))?;
                 let wanted = expected
                     .iter()
