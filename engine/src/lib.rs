@@ -12,6 +12,7 @@ pub mod model;
 pub mod query;
 pub mod row;
 pub mod run;
+pub mod segment;
 pub mod source;
 
 pub use obsrv_wal::io;
