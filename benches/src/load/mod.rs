@@ -1,0 +1,1 @@
+//! pieces of the load command
