@@ -303,7 +303,7 @@ impl<'a> Maker<'a> {
 
     /// Keeps the history below what frameworks keep before they summarise.
     fn forget(&mut self) {
-        const HISTORY_BYTES: usize = 1_650;
+        const HISTORY_BYTES: usize = 1_490;
         while self.history.len() > HISTORY_BYTES {
             let next = self
                 .history
