@@ -30,7 +30,7 @@ load --bin PATH | --url HOST:PORT --key KEY
 /// Above this many spans, requests are made while they are sent instead of before.
 const PREPARED_SPANS_MAX: u64 = 3_000_000;
 /// Longest wait for background work to end.
-const QUIET_MAX: Duration = Duration::from_secs(600);
+const QUIET_MAX: Duration = Duration::from_mins(10);
 
 struct Settings {
     binary: Option<PathBuf>,
@@ -243,7 +243,7 @@ fn ingest(
         )
     };
     if let Some(pid) = pid {
-        let acknowledged = process::cpu_time(pid)? - cpu;
+        let acknowledged = process::cpu_time(pid)?.saturating_sub(cpu);
         let (quiet, waited) = process::until_quiet(pid, QUIET_MAX)?;
         row(
             "server CPU to acknowledgement, per 1 M spans",
@@ -253,7 +253,7 @@ fn ingest(
             "server CPU until quiet, per 1 M spans",
             &format!(
                 "{} (quiet after {})",
-                per_million(quiet - cpu, outcome.spans),
+                per_million(quiet.saturating_sub(cpu), outcome.spans),
                 millis(waited)
             ),
         );
@@ -358,5 +358,5 @@ fn millis(d: Duration) -> String {
 }
 
 fn mib(bytes: u64) -> String {
-    format!("{}.{} MiB", bytes >> 20, (bytes & 0xf_ffff) * 10 >> 20)
+    format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20)
 }

@@ -49,8 +49,7 @@ pub struct TraceFacts {
 pub struct Manifest {
     /// Every trace, in the order in which they start.
     pub traces: Vec<TraceFacts>,
-    /// Bytes of the distinct, complete spans as OTLP protobuf, requests as sent when nothing is
-    /// sent twice.
+    /// Bytes of the distinct, complete spans as OTLP protobuf, one request a trace.
     pub proto_bytes: u64,
     /// The same as OTLP/JSON.
     pub json_bytes: u64,

@@ -41,6 +41,12 @@ pub const USERS: usize = 200_000;
 pub const RARE_KEYS: usize = 200;
 /// System prompts of each project.
 const PROMPTS: usize = 40;
+/// Passages that the retrieval of each project can return.
+const PASSAGES: usize = 400;
+/// Bytes of a tool result that go on into the history.
+const QUOTE_BYTES: usize = 500;
+/// History that frameworks keep before they summarise.
+const HISTORY_BYTES: usize = 1_565;
 
 /// In the payload of about 1e-5 of spans.
 pub const NEEDLE_RARE: &str = "zanzibarquokka";
@@ -58,6 +64,7 @@ pub const NEEDLE_PHRASE: &str = "value of the order of the table";
 pub struct Materials {
     vocabulary: Vocabulary,
     prompts: Vec<Vec<String>>,
+    passages: Vec<Vec<String>>,
     users: Zipf,
     workflows: Zipf,
     releases: Zipf,
@@ -69,24 +76,26 @@ impl Materials {
     pub fn new(seed: u64, projects: usize) -> Self {
         let vocabulary = Vocabulary::new(seed);
         let mut rng = Rng::new(seed ^ 0x5eed_0001);
-        let prompts = (0..projects)
-            .map(|_| {
-                (0..PROMPTS)
-                    .map(|_| {
-                        let mut text = String::from("You are ");
-                        let bytes = 350 + rng.index(300);
-                        vocabulary.prose(&mut rng, bytes, &mut text);
-                        text
-                    })
-                    .collect()
-            })
-            .collect();
+        let mut texts = |count: usize, begin: &str, bytes: usize| -> Vec<Vec<String>> {
+            let mut text = || {
+                let mut text = String::from(begin);
+                let bytes = bytes + rng.index(bytes);
+                vocabulary.prose(&mut rng, bytes, &mut text);
+                text
+            };
+            (0..projects)
+                .map(|_| (0..count).map(|_| text()).collect())
+                .collect()
+        };
+        let prompts = texts(PROMPTS, "You are ", 350);
+        let passages = texts(PASSAGES, "", 250);
         let rare_keys = (0..RARE_KEYS)
             .map(|i| &*Box::leak(format!("metadata.rare_{i}").into_boxed_str()))
             .collect();
         Self {
             vocabulary,
             prompts,
+            passages,
             users: Zipf::harmonic(USERS),
             workflows: Zipf::harmonic(WORKFLOWS),
             releases: Zipf::harmonic(RELEASES),
@@ -113,7 +122,7 @@ pub struct Place {
 /// Makes the trace: its spans in the order in which they end, root last, and what is true of it.
 pub fn make(materials: &Materials, place: Place, rng: &mut Rng) -> (Vec<Span>, TraceFacts) {
     let mut maker = Maker::new(materials, place, rng);
-    let root_id = maker.span_id(rng);
+    let root_id = Maker::span_id(rng);
     let mut spans = Vec::with_capacity(place.spans);
     let mut parent = root_id;
     let mut now = place.start_ns + rng.range(1, 20) * 1_000_000;
@@ -199,7 +208,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn span_id(&self, rng: &mut Rng) -> [u8; 8] {
+    fn span_id(rng: &mut Rng) -> [u8; 8] {
         (rng.u64() | 1).to_le_bytes()
     }
 
@@ -214,11 +223,11 @@ impl<'a> Maker<'a> {
         let start_ns = *now + rng.range(10, 3_000) * 1_000;
         let end_ns = start_ns + millis * 1_000_000 + rng.below(1_000_000);
         *now = end_ns;
-        let error = rng.chance(self.place.error_ppm).then(|| self.failure(rng));
+        let error = rng.chance(self.place.error_ppm).then(|| Self::failure(rng));
         if error.is_some() {
             self.facts.error_spans += 1;
         }
-        let span_id = self.span_id(rng);
+        let span_id = Self::span_id(rng);
         let parent = Some(parent);
         Span {
             trace_id: self.trace_id,
@@ -247,7 +256,7 @@ impl<'a> Maker<'a> {
         let output = self.prose(rng, 500);
         attributes.push(("output.value", Value::Text(output)));
         self.rare(rng, &mut attributes);
-        let error = rng.chance(self.place.error_ppm).then(|| self.failure(rng));
+        let error = rng.chance(self.place.error_ppm).then(|| Self::failure(rng));
         if error.is_some() {
             self.facts.error_spans += 1;
             self.facts.root_error = true;
@@ -301,9 +310,8 @@ impl<'a> Maker<'a> {
         (format!("chat {model}"), rng.range(200, 12_000))
     }
 
-    /// Keeps the history below what frameworks keep before they summarise.
+    /// Drops the oldest messages.
     fn forget(&mut self) {
-        const HISTORY_BYTES: usize = 1_490;
         while self.history.len() > HISTORY_BYTES {
             let next = self
                 .history
@@ -333,7 +341,7 @@ impl<'a> Maker<'a> {
         );
         to.push(("gen_ai.tool.call.arguments", Value::Text(arguments)));
         self.text.clear();
-        let bytes = 200 + rng.index(1_700);
+        let bytes = 150 + rng.index(1_500);
         if rng.chance(600_000) {
             self.materials
                 .vocabulary
@@ -342,6 +350,9 @@ impl<'a> Maker<'a> {
             self.materials.vocabulary.prose(rng, bytes, &mut self.text);
         }
         self.plant(rng);
+        let quote: String = self.text.chars().take(QUOTE_BYTES).collect();
+        push_message(&mut self.history, "tool", &quote.replace('"', "'"));
+        self.forget();
         to.push(("gen_ai.tool.call.result", Value::Text(self.text.clone())));
         (format!("execute_tool {tool}"), rng.range(3, 2_500))
     }
@@ -352,8 +363,10 @@ impl<'a> Maker<'a> {
         to.push(("retrieval.cached", Value::Bool(rng.chance(300_000))));
         let query = self.prose(rng, 90);
         to.push(("retrieval.query", Value::Text(query)));
-        let bytes = 300 + rng.index(1_600);
-        let documents = self.prose(rng, bytes);
+        let passages = self.materials.passages.get(self.place.project);
+        let passages = passages.expect("BUG: project out of range");
+        let found = (0..2 + rng.index(3)).map(|_| passages[rng.index(PASSAGES)].as_str());
+        let documents = found.collect::<Vec<_>>().join("\n\n");
         to.push(("retrieval.documents", Value::Text(documents)));
         ("retrieve".to_owned(), rng.range(2, 400))
     }
@@ -376,7 +389,7 @@ impl<'a> Maker<'a> {
         to.push((key, value));
     }
 
-    fn failure(&self, rng: &mut Rng) -> String {
+    fn failure(rng: &mut Rng) -> String {
         let mut message = rng
             .pick(&[
                 "TimeoutError: upstream took ",

@@ -12,7 +12,7 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Longest line of an answer's head.
 const LINE_BYTES_MAX: u64 = 16 << 10;
 /// After this long without a byte the request has failed.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An answer.
 #[derive(Debug)]

@@ -64,7 +64,7 @@ pub fn until_quiet(pid: u32, limit: Duration) -> io::Result<(Duration, Duration)
     while quiet < 4 && begun.elapsed() < limit {
         std::thread::sleep(STEP);
         let now = cpu_time(pid)?;
-        if now - last <= STEP / 50 {
+        if now.saturating_sub(last) <= STEP / 50 {
             quiet += 1;
         } else {
             quiet = 0;

@@ -21,7 +21,7 @@ pub struct Server {
 }
 
 /// Longest wait for a server to answer `/ready`.
-const READY_MAX: Duration = Duration::from_secs(300);
+const READY_MAX: Duration = Duration::from_mins(5);
 
 impl Server {
     /// A server of `binary` over `data`, on a free port of this machine; not started yet.
