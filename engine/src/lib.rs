@@ -6,9 +6,12 @@
 
 pub mod body;
 pub mod doc;
+pub mod fold;
+pub mod memtable;
 pub mod model;
 pub mod query;
 pub mod row;
+pub mod run;
 pub mod source;
 
 pub use obsrv_wal::io;
