@@ -81,6 +81,24 @@ impl Options {
     }
 }
 
+/// Whole traces of one project, for measuring parts of the engine without a wire format.
+pub fn traces(seed: u64, count: u64, spans: usize) -> Vec<Vec<Span>> {
+    let materials = Materials::new(seed, 1);
+    let mut rng = Rng::new(seed);
+    let make = |number| {
+        let start_ns = END_NS + number * 1_000_000_000;
+        let place = Place {
+            project: 0,
+            number,
+            spans,
+            start_ns,
+            error_ppm: 60_000,
+        };
+        trace::make(&materials, place, &mut rng).0
+    };
+    (0..count).map(make).collect()
+}
+
 /// An export request of one project.
 #[derive(Clone, Debug)]
 pub struct Request {
