@@ -8,8 +8,7 @@ use obsrv_benches::generator::span::{Span, export_request};
 use obsrv_benches::{generator, rows};
 use obsrv_engine::doc::{DocRef, flatten};
 use obsrv_engine::fold::{Part, Parts};
-use obsrv_engine::memtable::Memtable;
-use obsrv_engine::memtable::table::MemRow;
+use obsrv_engine::memtable::{MemRow, Memtable};
 use obsrv_engine::row::{Event, ProjectId, Table};
 
 const TRACES: u64 = 32;
