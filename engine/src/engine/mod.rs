@@ -259,7 +259,7 @@ pub struct Engine {
     failed: AtomicBool,
     full: AtomicBool,
     counters: Counters,
-    /// Wakes the flush and maintenance threads.
+    /// Whether the background threads must end, and what wakes them.
     background: (Mutex<bool>, Condvar),
 }
 
@@ -371,7 +371,6 @@ impl Engine {
     }
 
     fn wake_background(&self) {
-        *self.background.0.lock() = true;
         self.background.1.notify_all();
     }
 }

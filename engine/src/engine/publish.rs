@@ -8,7 +8,7 @@ use obsrv_wal::log::Durable;
 
 use super::commit::Committed;
 use super::version::Writer;
-use super::{Engine, Work, count};
+use super::{Counters, Engine, Work, count};
 use crate::body;
 use crate::doc::{DocError, DocRef};
 use crate::fold::{Part, Parts};
@@ -17,6 +17,9 @@ use crate::row::{Event, Lsn, ProjectId, RowKey, Table};
 use crate::run::{Run, SpanFacts};
 use crate::segment::Segment;
 use crate::source::{Source, SourceError};
+
+/// Charged to the memtable for every record, whatever it holds.
+const RECORD_OVERHEAD_BYTES: u64 = 64;
 
 /// Why a durable record could not be published.
 #[derive(Debug, thiserror::Error)]
@@ -80,13 +83,15 @@ impl Engine {
                     let project = ProjectId(submission.envelope.project);
                     let side = side.map(|s| s.number);
                     count(&self.counters.body_bytes, submission.body.len());
-                    self.apply(&mut writer, committed.lsn, project, &submission.events, side)?;
+                    let at = (committed.lsn, project);
+                    apply(&mut writer, &self.counters, at, &submission.events, side)?;
                 }
                 Work::Control { body, .. } => {
                     apply_control(&mut writer, committed.lsn, body.clone());
                 }
                 Work::Delete { project, trace_id, .. } => {
-                    self.apply_delete(&mut writer, committed.lsn, *project, trace_id)?;
+                    let lsn = committed.lsn;
+                    apply_delete(&mut writer, &self.counters, lsn, *project, trace_id)?;
                 }
             }
             writer.visible = committed.lsn;
@@ -95,73 +100,52 @@ impl Engine {
         *self.version.write() = version;
         Ok(())
     }
+}
 
-    /// Applies the events of one record. Also called by replay.
-    pub(super) fn apply(
-        &self,
-        writer: &mut Writer,
-        lsn: Lsn,
-        project: ProjectId,
-        events: &[Event],
-        side: Option<u64>,
-    ) -> Result<(), PublishError> {
-        let active = writer.active();
-        active.note_record(lsn, 64);
-        active.pending().lock().side_files.extend(side);
-        let mut applying = Applying {
-            writer,
-            active,
-            project,
-            lsn,
-            of_trace: HashMap::new(),
-            duplicates: 0,
-            superseded: 0,
-        };
-        let mut runs: BTreeMap<Box<str>, RunChange> = BTreeMap::new();
-        for event in events {
-            if event.table == Table::Runs {
-                let change = runs.entry(event.key.trace_id.clone()).or_default();
-                change.events.push(Part::of(event));
-            } else {
-                applying.upsert(event, &mut runs)?;
-            }
+/// Applies the events of one record. Also called by replay.
+pub(super) fn apply(
+    writer: &mut Writer,
+    counters: &Counters,
+    (lsn, project): (Lsn, ProjectId),
+    events: &[Event],
+    side: Option<u64>,
+) -> Result<(), PublishError> {
+    let mut applying = Applying::new(writer, lsn, project);
+    applying.active.pending().lock().side_files.extend(side);
+    let mut runs: BTreeMap<Box<str>, RunChange> = BTreeMap::new();
+    for event in events {
+        if event.table == Table::Runs {
+            let change = runs.entry(event.key.trace_id.clone()).or_default();
+            change.events.push(Part::of(event));
+        } else {
+            applying.upsert(event, &mut runs)?;
         }
-        for (trace_id, change) in runs {
-            applying.update_run(trace_id, change)?;
-        }
-        count(&self.counters.events, events.len());
-        count(&self.counters.duplicates, applying.duplicates);
-        count(&self.counters.superseded, applying.superseded);
-        Ok(())
     }
+    for (trace_id, change) in runs {
+        applying.update_run(trace_id, change)?;
+    }
+    count(&counters.events, events.len());
+    count(&counters.duplicates, applying.duplicates);
+    count(&counters.superseded, applying.superseded);
+    Ok(())
+}
 
-    /// Marks every row of a trace dead. Also called by replay.
-    pub(super) fn apply_delete(
-        &self,
-        writer: &mut Writer,
-        lsn: Lsn,
-        project: ProjectId,
-        trace_id: &str,
-    ) -> Result<(), PublishError> {
-        let active = writer.active();
-        active.note_record(lsn, 64);
-        let mut applying = Applying {
-            writer,
-            active,
-            project,
-            lsn,
-            of_trace: HashMap::new(),
-            duplicates: 0,
-            superseded: 0,
-        };
-        for table in [Table::Runs, Table::Spans, Table::Logs, Table::Points, Table::Scores] {
-            for (place, row) in applying.live_rows(table, trace_id)? {
-                applying.kill(table, &place, row);
-            }
+/// Marks every row of a trace dead. Also called by replay.
+pub(super) fn apply_delete(
+    writer: &mut Writer,
+    counters: &Counters,
+    lsn: Lsn,
+    project: ProjectId,
+    trace_id: &str,
+) -> Result<(), PublishError> {
+    let mut applying = Applying::new(writer, lsn, project);
+    for table in [Table::Runs, Table::Spans, Table::Logs, Table::Points, Table::Scores] {
+        for (place, row) in applying.live_rows(table, trace_id)? {
+            applying.kill(table, &place, row);
         }
-        count(&self.counters.superseded, applying.superseded);
-        Ok(())
     }
+    count(&counters.superseded, applying.superseded);
+    Ok(())
 }
 
 /// Keeps a control event. Also called by replay.
@@ -171,7 +155,21 @@ pub(super) fn apply_control(writer: &mut Writer, lsn: Lsn, body: Bytes) {
     active.pending().lock().controls.push((lsn, body));
 }
 
-impl Applying<'_> {
+impl<'a> Applying<'a> {
+    fn new(writer: &'a mut Writer, lsn: Lsn, project: ProjectId) -> Self {
+        let active = writer.active();
+        active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+        Self {
+            writer,
+            active,
+            project,
+            lsn,
+            of_trace: HashMap::new(),
+            duplicates: 0,
+            superseded: 0,
+        }
+    }
+
     /// Folds one event into its row.
     fn upsert(
         &mut self,

@@ -166,9 +166,15 @@ pub fn read(
 }
 
 impl Manifest {
-    /// Opens it, writing one checkpoint into a new file.
-    pub fn open(disk: &Arc<dyn Disk>, database: [u8; 16]) -> Result<Self, ManifestError> {
-        let (recovered, state) = read(disk, database)?;
+    /// Opens it, writing one checkpoint into a new file. No number below `next_number` will be
+    /// given out.
+    pub fn open(
+        disk: &Arc<dyn Disk>,
+        database: [u8; 16],
+        next_number: u64,
+    ) -> Result<Self, ManifestError> {
+        let (recovered, mut state) = read(disk, database)?;
+        state.next_number = state.next_number.max(next_number);
         let log = recovered.restart_with(KIND_CHECKPOINT, &[&format::encode_state(&state)])?;
         Ok(Self { log, state, edits: 0 })
     }
