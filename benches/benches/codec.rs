@@ -4,12 +4,14 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use obsrv_benches::generator;
 use obsrv_benches::generator::span::{Span, export_request};
-use obsrv_benches::{generator, rows};
 use obsrv_engine::doc::{DocRef, flatten};
 use obsrv_engine::fold::{Part, Parts};
 use obsrv_engine::memtable::{MemRow, Memtable};
 use obsrv_engine::row::{Event, ProjectId, Table};
+
+mod rows;
 
 const TRACES: u64 = 32;
 const SPANS: usize = 32;

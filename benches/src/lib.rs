@@ -2,8 +2,6 @@
 //!
 //! `generator` makes agent traces from a seed and writes down the right answers; `load` sends them
 //! to a running server, checks what comes back against those answers, and only then times it.
-//! `rows` gives the micro-benchmarks the same spans as the engine sees them.
 
 pub mod generator;
 pub mod load;
-pub mod rows;

@@ -5,10 +5,10 @@ use obsrv_engine::doc::DocWriter;
 use obsrv_engine::model;
 use obsrv_engine::row::{Event, RowKey, Table};
 
-use crate::generator::span::{SERVICE, Span, Value, hex};
+use obsrv_benches::generator::span::{SERVICE, Span, Value, hex};
 
 /// The document of a span, laid out as the OTLP dialect does.
-pub fn document(span: &Span) -> Vec<u8> {
+pub(crate) fn document(span: &Span) -> Vec<u8> {
     let mut doc = DocWriter::new();
     let root = doc.begin_map();
     doc.key(model::NAME);
@@ -55,7 +55,7 @@ fn put(doc: &mut DocWriter, value: &Value) {
 }
 
 /// The event of a span.
-pub fn event(span: &Span) -> Event {
+pub(crate) fn event(span: &Span) -> Event {
     Event {
         table: Table::Spans,
         key: RowKey {
