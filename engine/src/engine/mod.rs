@@ -365,7 +365,7 @@ impl Engine {
     /// Stops taking writes for good. The process must restart.
     fn fail(&self, what: &str, error: &dyn std::error::Error) {
         if !self.failed.swap(true, Ordering::AcqRel) {
-            tracing::error!(what, error, "engine failed, restart needed");
+            tracing::error!(what, %error, "engine failed, restart needed");
         }
         self.queue.close();
     }

@@ -93,7 +93,8 @@ impl Threads {
     /// has nothing to replay.
     pub fn stop(mut self) {
         self.engine.queue.close();
-        self.join(self.commit.take());
+        let commit = self.commit.take();
+        self.join(commit);
         *self.engine.background.0.lock() = true;
         self.engine.background.1.notify_all();
         for thread in std::mem::take(&mut self.background) {

@@ -19,7 +19,12 @@ struct Now {
 impl SimClock {
     /// A clock that shows `wall_ns`; its monotonic time starts at zero.
     pub const fn new(wall_ns: i64) -> Self {
-        Self { now: Mutex::new(Now { wall_ns, mono_ns: 0 }) }
+        Self {
+            now: Mutex::new(Now {
+                wall_ns,
+                mono_ns: 0,
+            }),
+        }
     }
 
     /// Lets `ns` pass.

@@ -6,7 +6,10 @@ use std::io;
 
 /// A call on the disk or on one of its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is the method of `Disk` or `DiskFile` with its name")]
+#[expect(
+    missing_docs,
+    reason = "each is the method of `Disk` or `DiskFile` with its name"
+)]
 pub enum Op {
     Create,
     Publish,

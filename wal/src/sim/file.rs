@@ -44,7 +44,10 @@ fn put(bytes: &mut Vec<u8>, offset: u64, part: &[u8]) {
 impl Change {
     fn apply(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Write { offset, bytes: part } => put(bytes, *offset, part),
+            Self::Write {
+                offset,
+                bytes: part,
+            } => put(bytes, *offset, part),
             Self::ZeroTo(len) if bytes.len() < index(*len) => bytes.resize(index(*len), 0),
             Self::ZeroTo(_) => {}
         }
@@ -58,11 +61,23 @@ impl Change {
                 Event::WriteKept
             }
             (3..5, _) => Event::WriteDropped,
-            (5, Self::Write { offset, bytes: part }) => {
+            (
+                5,
+                Self::Write {
+                    offset,
+                    bytes: part,
+                },
+            ) => {
                 Self::ZeroTo(offset + count(part.len())).apply(bytes);
                 Event::WriteZeroed
             }
-            (_, Self::Write { offset, bytes: part }) => {
+            (
+                _,
+                Self::Write {
+                    offset,
+                    bytes: part,
+                },
+            ) => {
                 tear(*offset, part, bytes, rng);
                 Event::WriteTorn
             }
@@ -114,7 +129,10 @@ impl Inode {
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
         if !bytes.is_empty() {
             put(&mut self.view, offset, bytes);
-            self.pending.push(Change::Write { offset, bytes: bytes.to_vec() });
+            self.pending.push(Change::Write {
+                offset,
+                bytes: bytes.to_vec(),
+            });
         }
     }
 

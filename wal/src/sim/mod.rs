@@ -50,14 +50,18 @@ impl fmt::Debug for SimDisk {
 impl SimDisk {
     /// An empty disk. All that it ever decides follows from `seed` and the calls made.
     pub fn new(seed: u64) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(seed))) }
+        Self {
+            state: Arc::new(Mutex::new(State::new(seed))),
+        }
     }
 
     /// A disk of its own with the same content and fate so far.
     pub fn fork(&self, seed: u64) -> Self {
         let mut state = self.state.lock().clone();
         state.rng = rng::Stream::new(seed);
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// The same disk as the trait object that the code under test takes.
@@ -154,11 +158,17 @@ impl SimDisk {
 
     /// Decay: cuts a file to `len` bytes.
     pub fn truncate(&self, id: FileId, len: u64) {
-        self.state.lock().decay(id, &mut |bytes| bytes.truncate(index(len)));
+        self.state
+            .lock()
+            .decay(id, &mut |bytes| bytes.truncate(index(len)));
     }
 
     fn file(&self, number: u64, epoch: u64) -> Arc<dyn DiskFile> {
-        Arc::new(SimFile { disk: self.clone(), number, epoch })
+        Arc::new(SimFile {
+            disk: self.clone(),
+            number,
+            epoch,
+        })
     }
 }
 
@@ -174,27 +184,41 @@ impl Disk for SimDisk {
     }
 
     fn publish(&self, id: FileId) -> io::Result<()> {
-        self.state.lock().call(Op::Publish, &address(id), |state, how| state.publish(id, how))
+        self.state
+            .lock()
+            .call(Op::Publish, &address(id), |state, how| {
+                state.publish(id, how)
+            })
     }
 
     fn discard(&self, id: FileId) -> io::Result<()> {
-        self.state.lock().call(Op::Discard, &address(id), |state, how| state.discard(id, how))
+        self.state
+            .lock()
+            .call(Op::Discard, &address(id), |state, how| {
+                state.discard(id, how)
+            })
     }
 
     fn open(&self, id: FileId) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state.lock();
         let number = state.call(Op::Open, &address(id), |state, _| {
-            state.named(id).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+            state
+                .named(id)
+                .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
         })?;
         Ok(self.file(number, state.epoch))
     }
 
     fn remove(&self, id: FileId) -> io::Result<()> {
-        self.state.lock().call(Op::Remove, &address(id), |state, how| state.remove(id, how))
+        self.state
+            .lock()
+            .call(Op::Remove, &address(id), |state, how| state.remove(id, how))
     }
 
     fn list(&self) -> io::Result<Vec<FileId>> {
-        self.state.lock().call(Op::List, &[], |state, _| Ok(state.list()))
+        self.state
+            .lock()
+            .call(Op::List, &[], |state, _| Ok(state.list()))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
@@ -205,22 +229,30 @@ impl Disk for SimDisk {
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        self.state.lock().call(Op::FreeBytes, &[], |state, _| Ok(state.free_bytes()))
+        self.state
+            .lock()
+            .call(Op::FreeBytes, &[], |state, _| Ok(state.free_bytes()))
     }
 
     fn map_sealed(&self, id: FileId, offset: u64, len: usize) -> io::Result<Bytes> {
-        self.state.lock().call(Op::MapSealed, &address(id), |state, _| {
-            let number =
-                state.named(id).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-            let inode = state.inode(number)?;
-            // A length from disk must not decide how much is allocated.
-            if offset.checked_add(len as u64).is_none_or(|end| end > inode.len()) {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-            }
-            let mut bytes = vec![0; len];
-            inode.read(offset, &mut bytes)?;
-            Ok(Bytes::from(bytes))
-        })
+        self.state
+            .lock()
+            .call(Op::MapSealed, &address(id), |state, _| {
+                let number = state
+                    .named(id)
+                    .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+                let inode = state.inode(number)?;
+                // A length from disk must not decide how much is allocated.
+                if offset
+                    .checked_add(len as u64)
+                    .is_none_or(|end| end > inode.len())
+                {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+                }
+                let mut bytes = vec![0; len];
+                inode.read(offset, &mut bytes)?;
+                Ok(Bytes::from(bytes))
+            })
     }
 }
 
@@ -256,7 +288,11 @@ impl SimFile {
             How::Partly(_) => index(state.rng.below(buf.len() as u64)),
         };
         // A failing call never stores everything: what it stored whole would have succeeded.
-        let stored = if how == How::Whole { stored } else { stored.min(buf.len() - 1).min(room) };
+        let stored = if how == How::Whole {
+            stored
+        } else {
+            stored.min(buf.len() - 1).min(room)
+        };
         state.inode_mut(self.number)?.write(offset, &buf[..stored]);
         if how == How::Whole && room < buf.len() {
             state.hit(Event::QuotaHit);
@@ -278,7 +314,9 @@ impl DiskFile for SimFile {
             return Ok(());
         }
         let digest = u64::from(crc32fast::hash(buf)) << 32 | buf.len() as u64 & 0xffff_ffff;
-        self.call(Op::WriteAt, [offset, digest], |state, how| self.write(state, offset, buf, how))
+        self.call(Op::WriteAt, [offset, digest], |state, how| {
+            self.write(state, offset, buf, how)
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -312,7 +350,9 @@ impl DiskFile for SimFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.call(Op::Len, [0, 0], |state, _| Ok(state.inode(self.number)?.len()))
+        self.call(Op::Len, [0, 0], |state, _| {
+            Ok(state.inode(self.number)?.len())
+        })
     }
 }
 

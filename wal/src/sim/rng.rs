@@ -13,7 +13,9 @@ pub struct SimRng {
 impl SimRng {
     /// The stream of `seed`.
     pub const fn new(seed: u64) -> Self {
-        Self { state: Mutex::new(Stream::new(seed)) }
+        Self {
+            state: Mutex::new(Stream::new(seed)),
+        }
     }
 
     /// The next number.

@@ -148,7 +148,11 @@ impl State {
     pub(super) fn kill(&mut self) {
         self.down = true;
         let (inodes, rng) = (&mut self.inodes, &mut self.rng);
-        let evicted = inodes.values_mut().filter(|_| rng.coin()).filter_map(|inode| inode.evict().then_some(())).count();
+        let evicted = inodes
+            .values_mut()
+            .filter(|_| rng.coin())
+            .filter_map(|inode| inode.evict().then_some(()))
+            .count();
         for _ in 0..evicted {
             self.hit(Event::Evicted);
         }
@@ -159,12 +163,19 @@ impl State {
         let changes = std::mem::take(&mut self.names_pending);
         let kept_in_order = self.rng.below(changes.len() as u64 + 1);
         for (at, change) in (0_u64..).zip(changes) {
-            let keep =
-                if self.plan.names_in_order { at < kept_in_order } else { self.rng.coin() };
+            let keep = if self.plan.names_in_order {
+                at < kept_in_order
+            } else {
+                self.rng.coin()
+            };
             if keep {
                 self.names.entry(change.id).or_default().durable = change.inode;
             }
-            self.hit(if keep { Event::NameKept } else { Event::NameDropped });
+            self.hit(if keep {
+                Event::NameKept
+            } else {
+                Event::NameDropped
+            });
         }
         for slot in self.names.values_mut() {
             slot.view = slot.durable;
@@ -190,7 +201,9 @@ impl State {
         let pending = &self.names_pending;
         names.retain(|_, slot| slot.durable.is_some() || slot.view.is_some());
         self.inodes.retain(|number, _| {
-            names.values().any(|slot| [slot.durable, slot.view].contains(&Some(*number)))
+            names
+                .values()
+                .any(|slot| [slot.durable, slot.view].contains(&Some(*number)))
                 || pending.iter().any(|change| change.inode == Some(*number))
         });
     }
@@ -261,7 +274,11 @@ impl State {
     }
 
     pub(super) fn list(&self) -> Vec<FileId> {
-        self.names.iter().filter(|(_, slot)| slot.view.is_some()).map(|(id, _)| *id).collect()
+        self.names
+            .iter()
+            .filter(|(_, slot)| slot.view.is_some())
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     pub(super) fn inode(&self, number: u64) -> io::Result<&Inode> {
@@ -274,7 +291,9 @@ impl State {
 
     /// Bytes that can still be written.
     pub(super) fn free_bytes(&self) -> u64 {
-        let Some(quota) = self.plan.quota else { return u64::MAX };
+        let Some(quota) = self.plan.quota else {
+            return u64::MAX;
+        };
         let named = self.names.values().filter_map(|slot| slot.view);
         let used: u64 = named
             .chain(self.temps.values().copied())
@@ -286,8 +305,12 @@ impl State {
 
     /// Changes the bytes of a file without a trace in pending changes.
     pub(super) fn decay(&mut self, id: FileId, change: &mut dyn FnMut(&mut Vec<u8>)) {
-        let number = self.named(id).expect("BUG: harness decays a file that is not there");
+        let number = self
+            .named(id)
+            .expect("BUG: harness decays a file that is not there");
         self.hit(Event::Decayed);
-        self.inode_mut(number).expect("BUG: name without inode").decay(change);
+        self.inode_mut(number)
+            .expect("BUG: name without inode")
+            .decay(change);
     }
 }

@@ -58,7 +58,10 @@ fn a_failed_sync_makes_pages_clean_that_the_disk_does_not_have() {
         let disk = SimDisk::new(seed);
         let file = published(&disk, b"aaaa");
         file.write_at(0, b"bbbb").unwrap();
-        disk.set_plan(FaultPlan { fail_at: Some((disk.ops() + 1, Fault::Eio)), ..FaultPlan::default() });
+        disk.set_plan(FaultPlan {
+            fail_at: Some((disk.ops() + 1, Fault::Eio)),
+            ..FaultPlan::default()
+        });
         file.sync_data().unwrap_err();
         assert_eq!(disk.peek(ID).unwrap(), b"bbbb", "reads show the cache");
         file.sync_data().unwrap();
@@ -66,7 +69,10 @@ fn a_failed_sync_makes_pages_clean_that_the_disk_does_not_have() {
         disk.restart();
         lost += u32::from(disk.peek(ID).unwrap() == b"aaaa");
     }
-    assert!(lost > 10, "a second sync must not heal the first one lost={lost}");
+    assert!(
+        lost > 10,
+        "a second sync must not heal the first one lost={lost}"
+    );
 }
 
 #[test]
@@ -86,17 +92,26 @@ fn names_are_create_only_and_temporary_files_do_not_outlive_the_process() {
     let disk = SimDisk::new(1);
     published(&disk, b"a");
     disk.create(ID).unwrap();
-    assert_eq!(disk.publish(ID).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(
+        disk.publish(ID).unwrap_err().kind(),
+        io::ErrorKind::AlreadyExists
+    );
     disk.kill();
     disk.restart();
-    assert_eq!(disk.discard(ID).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(
+        disk.discard(ID).unwrap_err().kind(),
+        io::ErrorKind::NotFound
+    );
     assert_eq!(disk.list().unwrap(), [ID]);
 }
 
 #[test]
 fn a_write_beyond_the_quota_is_short() {
     let disk = SimDisk::new(1);
-    disk.set_plan(FaultPlan { quota: Some(10), ..FaultPlan::default() });
+    disk.set_plan(FaultPlan {
+        quota: Some(10),
+        ..FaultPlan::default()
+    });
     let file = disk.create(ID).unwrap();
     file.write_at(0, &[1; 10]).unwrap();
     let error = file.write_at(10, &[1]).unwrap_err();
