@@ -28,8 +28,13 @@ pub enum FileKind {
 
 impl FileKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 5] =
-        [Self::Wal, Self::Manifest, Self::Segment, Self::Side, Self::Secret];
+    pub const ALL: [Self; 5] = [
+        Self::Wal,
+        Self::Manifest,
+        Self::Segment,
+        Self::Side,
+        Self::Secret,
+    ];
 
     /// The prefix of the file name, e.g. `wal` in `wal-0000000000000001`.
     pub const fn prefix(self) -> &'static str {
