@@ -6,8 +6,8 @@ use tokio::sync::Mutex;
 
 use crate::control::{self, ControlEvent};
 use crate::directory::{Directory, DirectoryError, Project, is_project_name};
-use crate::engine_stub::engine::{Engine, IngestError};
-use crate::engine_stub::io::{Clock, Rng};
+use obsrv_engine::engine::{Engine, IngestError};
+use obsrv_engine::io::{Clock, Rng};
 use crate::keys::{KeyMac, KeyString};
 use crate::limits::{KEYS_MAX, PROJECTS_MAX};
 

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use subtle::ConstantTimeEq;
 
 use crate::control::ControlEvent;
-use crate::engine_stub::row::ProjectId;
+use obsrv_engine::row::ProjectId;
 use crate::keys::{KeyMac, KeyString, Macs};
 use crate::limits::{NAMED_PROJECTS_MAX, PROJECT_NAME_BYTES_MAX};
 

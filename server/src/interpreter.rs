@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::dialect::encoding::{self, EncodingError};
 use crate::dialect::{self, Context, DecodeError, Decoded, Dialect};
-use crate::engine_stub::engine::{Envelope, InterpretError, Interpreter};
-use crate::engine_stub::row::{Event, ProjectId};
+use obsrv_engine::engine::{Envelope, InterpretError, Interpreter};
+use obsrv_engine::row::{Event, ProjectId};
 
 /// Content encoding of a stored body. Persisted in the log: never reuse a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

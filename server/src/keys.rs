@@ -9,7 +9,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::limits::{KEY_BYTES_MAX, KEY_BYTES_MIN};
-use crate::engine_stub::io::Rng;
+use obsrv_engine::io::Rng;
 
 const PREFIX: &str = "obsrv_";
 const SECRET_BYTES: usize = 32;

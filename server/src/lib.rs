@@ -6,7 +6,6 @@ pub mod control;
 mod control_plane;
 pub mod dialect;
 pub mod directory;
-mod engine_stub;
 pub mod http;
 mod interpreter;
 pub mod keys;

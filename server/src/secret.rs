@@ -6,7 +6,7 @@
 
 use std::io;
 
-use crate::engine_stub::io::{Disk, FileId, FileKind, Rng};
+use obsrv_engine::io::{Disk, FileId, FileKind, Rng};
 use crate::keys::MasterSecret;
 
 const MAGIC: &[u8; 8] = b"obsrvsec";

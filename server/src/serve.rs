@@ -21,8 +21,8 @@ use tokio::time::interval;
 use crate::control::{self, ControlError};
 use crate::control_plane::{ChangeError, ControlPlane};
 use crate::directory::{Directory, DirectoryError};
-use crate::engine_stub::engine::{Engine, OpenError, Options, State, Threads};
-use crate::engine_stub::io::{Clock, Disk, Rng};
+use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
+use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::{KeyString, Macs};
@@ -72,6 +72,9 @@ pub enum ServeError {
     /// Others can read the master secret.
     #[error("others can read the master secret; set its mode to 0600 file={0}")]
     SecretMode(PathBuf),
+    /// The data directory is in use or cannot be read.
+    #[error(transparent)]
+    Disk(#[from] DiskOpenError),
     /// No master secret.
     #[error("master secret does not load")]
     Secret(#[from] SecretError),
@@ -258,13 +261,11 @@ fn open_in_background(
 }
 
 fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, ServeError> {
-    let disk: Arc<dyn Disk> = system::disk(data)
-        .map_err(io(format!("data directory does not open path={}", data.display())))?;
+    let disk = system::disk(data)?;
     let master = secret::load_or_create(&*disk, &*system.rng)?;
     refuse_shared_secret(data)?;
     let engine = Engine::open(
         disk,
-        Arc::clone(&system.clock),
         &*system.rng,
         Options::for_memory(memory_bytes),
         &Replay,
@@ -303,21 +304,20 @@ fn refuse_shared_secret(data: &Path) -> Result<(), ServeError> {
 mod system {
     //! The real disk, clock and random numbers.
 
-    use std::io;
     use std::path::Path;
     use std::sync::Arc;
 
-    use crate::engine_stub::io::{Clock, Disk, Rng, SystemClock, SystemRng, open_dir};
+    use obsrv_engine::io::{Clock, Disk, OpenError as DiskOpenError, OsRng, RealDisk, Rng, SystemClock};
 
     pub(super) fn clock() -> Arc<dyn Clock> {
-        Arc::new(SystemClock)
+        Arc::new(SystemClock::new())
     }
 
     pub(super) fn rng() -> Arc<dyn Rng> {
-        Arc::new(SystemRng)
+        Arc::new(OsRng)
     }
 
-    pub(super) fn disk(data: &Path) -> io::Result<Arc<dyn Disk>> {
-        open_dir(data)
+    pub(super) fn disk(data: &Path) -> Result<Arc<dyn Disk>, DiskOpenError> {
+        Ok(Arc::new(RealDisk::open(data)?))
     }
 }

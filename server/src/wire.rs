@@ -3,53 +3,79 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use obsrv_engine::body;
+use obsrv_engine::engine::TraceRows;
+use obsrv_engine::query::ast::Literal;
+use obsrv_engine::query::{Explain, Facet, Page};
+use obsrv_engine::source::{Column, Core};
 use serde_json::{Value, json};
 
-use crate::engine_stub::engine::TraceRows;
-use crate::engine_stub::query::ast::Literal;
-use crate::engine_stub::query::{Explain, Facet, Page};
-use crate::engine_stub::source::Column;
+use bytes::Bytes;
+
+use crate::dialect::theta_read::{StoredRow, detail, write_summary};
 use crate::http::{ApiError, ErrorCode};
 
-/// A 200 with these bytes of JSON.
-pub fn json_response(body: Vec<u8>) -> Response {
+/// A 200 with this JSON.
+pub(crate) fn json_response(body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 /// A page of runs.
-pub fn list(
+pub(crate) fn list(
     project: &str,
     page: &Page,
     next_cursor: Option<&str>,
     explain: bool,
-) -> Result<Vec<u8>, ApiError> {
-    let _ = project;
-    let mut body = json!({ "items": [], "next_cursor": next_cursor });
-    body["snapshot_changed"] = page.snapshot_changed.into();
+) -> Result<String, ApiError> {
+    let mut out = String::from("{\"items\":[");
+    for (place, hit) in page.hits.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        write_summary(project, &row_of(&hit.core, &hit.body)?, &mut out);
+    }
+    out.push(']');
+    put(&mut out, "next_cursor", &json!(next_cursor));
+    put(&mut out, "snapshot_changed", &json!(page.snapshot_changed));
     if let Some(total) = page.total {
-        body["total"] = total.into();
+        put(&mut out, "total", &json!(total));
     }
     if !page.facets.is_empty() {
-        body["facets"] = page.facets.iter().map(facet).collect();
+        put(&mut out, "facets", &page.facets.iter().map(facet).collect());
     }
     if explain {
-        body["explain"] = explained(&page.explain);
+        put(&mut out, "explain", &explained(&page.explain));
     }
-    Ok(bytes_of(&body))
+    out.push('}');
+    Ok(out)
 }
 
-/// A whole trace; `None` if nothing of it is there.
-pub fn trace(project: &str, rows: &TraceRows) -> Result<Option<Vec<u8>>, ApiError> {
-    let _ = (project, rows);
-    Err(ApiError::new(ErrorCode::Internal, "not yet"))
+/// A whole trace; `None` if there is no run of this id.
+pub(crate) fn trace(project: &str, rows: &TraceRows) -> Result<Option<String>, ApiError> {
+    let Some(run) = &rows.run else { return Ok(None) };
+    let all = |rows: &[obsrv_engine::engine::StoredRow]| {
+        rows.iter().map(|row| row_of(&row.core, &row.body)).collect::<Result<Vec<_>, _>>()
+    };
+    let run = row_of(&run.core, &run.body)?;
+    Ok(Some(detail(project, &run, &all(&rows.spans)?, &all(&rows.scores)?)))
 }
 
-fn bytes_of(value: &Value) -> Vec<u8> {
-    serde_json::to_vec(value).expect("BUG: writing to memory failed")
+/// A row as the read models take it: its folded document without what is kept for folding.
+fn row_of(core: &Core, body: &Bytes) -> Result<StoredRow, ApiError> {
+    let view = body::decode(body)
+        .map_err(|e| ApiError::new(ErrorCode::Damaged, format!("row does not read: {e}")))?
+        .view;
+    Ok(StoredRow { core: core.clone(), view: body.slice_ref(view) })
 }
 
+fn put(out: &mut String, key: &str, value: &Value) {
+    out.push_str(",\"");
+    out.push_str(key);
+    out.push_str("\":");
+    out.push_str(&value.to_string());
+}
 fn facet(facet: &Facet) -> Value {
     let values = facet.values.iter().map(|(value, count)| {
         let value: Value = match value {

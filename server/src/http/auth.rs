@@ -8,7 +8,7 @@ use http::header::AUTHORIZATION;
 
 use super::error::{ApiError, ErrorCode};
 use crate::directory::{Directory, Project};
-use crate::engine_stub::row::ProjectId;
+use obsrv_engine::row::ProjectId;
 use crate::keys::KeyString;
 
 const API_KEY: &str = "x-api-key";

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 
 use super::error::{ApiError, ErrorCode};
-use crate::engine_stub::row::ProjectId;
+use obsrv_engine::row::ProjectId;
 use crate::keys::Macs;
 use crate::limits::CURSOR_BYTES_MAX;
 

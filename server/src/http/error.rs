@@ -9,8 +9,8 @@ use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use super::protobuf;
-use crate::engine_stub::engine::IngestError;
-use crate::engine_stub::query::QueryError;
+use obsrv_engine::engine::IngestError;
+use obsrv_engine::query::QueryError;
 
 /// Says, with a 503, whether anything of the request was stored.
 pub const OUTCOME: HeaderName = HeaderName::from_static("obsrv-outcome");

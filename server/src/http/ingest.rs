@@ -21,7 +21,7 @@ use super::auth::{Tenant, authenticate};
 use super::error::{ApiError, ErrorCode};
 use crate::dialect::encoding::EncodingError;
 use crate::dialect::{Decoded, Dialect, Item, Route, SniffError};
-use crate::engine_stub::engine::{Done, Engine, Envelope, IngestError, Receipt, Submission};
+use obsrv_engine::engine::{Done, Engine, Envelope, IngestError, Receipt, Submission};
 use crate::interpreter::{self, Encoding, Meaning};
 use crate::limits::{
     COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,

@@ -13,7 +13,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use super::App;
-use crate::engine_stub::engine::Stats;
+use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
 const ROUTES: [&str; 9] = [

@@ -29,8 +29,8 @@ use tokio::sync::Semaphore;
 pub use error::{ApiError, ErrorCode, OUTCOME};
 
 use crate::directory::Directory;
-use crate::engine_stub::engine::{Engine, State};
-use crate::engine_stub::io::Clock;
+use obsrv_engine::engine::{Engine, State};
+use obsrv_engine::io::Clock;
 use crate::keys::Macs;
 use crate::limits::QUERIES_MAX;
 use admission::Admission;

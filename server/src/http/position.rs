@@ -5,7 +5,7 @@
 use bincode::{Decode, Encode};
 
 use super::error::{ApiError, ErrorCode};
-use crate::engine_stub::query::{Position, SortKey};
+use obsrv_engine::query::{Position, SortKey};
 use crate::limits::CURSOR_BYTES_MAX;
 
 #[derive(Encode, Decode)]

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::App;
 use super::error::{ApiError, ErrorCode};
-use crate::engine_stub::query::Budget;
+use obsrv_engine::query::Budget;
 use crate::limits::{QUERY_ROWS_MAX, QUERY_TIME_MAX, QUERY_WAIT_TIME_MAX};
 
 /// Sets the flag when the request's future is dropped.

@@ -188,7 +188,7 @@ mod tests {
     #[derive(Debug)]
     struct Still;
 
-    impl crate::engine_stub::io::Clock for Still {
+    impl obsrv_engine::io::Clock for Still {
         fn wall_ns(&self) -> i64 {
             0
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-use crate::engine_stub::io::Clock;
+use obsrv_engine::io::Clock;
 use crate::limits::{HEAD_TIME_MAX, IDLE_TIME_MAX, WRITE_STALL_TIME_MAX};
 
 /// What a connection does, as monotonic nanoseconds; 0 is "not now".

@@ -9,7 +9,7 @@ use obsrv_engine::row::{Event, RowKey, Table};
 
 use super::Build;
 use super::check::{self, check};
-use super::trace::{KINDS, OWN, OWN_FIELDS, Outcome, write_fields, write_kind};
+use super::trace::{KINDS, OWN, OWN_FIELDS, Outcome, write_fields, write_kind, write_order};
 use crate::dialect::DecodeError;
 use crate::dialect::bad::Bad;
 
@@ -49,10 +49,14 @@ pub(super) fn read(
         let id = text(event, "event_id").map(str::to_owned);
         let id = id.unwrap_or_else(|| build.mint("ev_", index, Some(place)));
         let parent = parent(event, &steps);
+        let key = RowKey {
+            trace_id: trace_id.as_str().into(),
+            id: id.as_str().into(),
+        };
         build
             .decoded
             .events
-            .push(span(&trace_id, &id, parent.as_deref(), event));
+            .push(span(key, place, parent.as_deref(), event));
         if let Some(step) = text(event, "step_id") {
             steps.entry(step.to_owned()).or_insert(id);
         }
@@ -105,7 +109,7 @@ fn run(trace_id: &str, doc: DocRef<'_>) -> Event {
     }
 }
 
-fn span(trace_id: &str, id: &str, parent: Option<&str>, event: DocRef<'_>) -> Event {
+fn span(key: RowKey, place: usize, parent: Option<&str>, event: DocRef<'_>) -> Event {
     let mut outcome = Outcome::of(event);
     // An event is a point: it is over unless it says that it is not.
     outcome.status = outcome.status.or(Some(status::SUCCESS));
@@ -114,6 +118,7 @@ fn span(trace_id: &str, id: &str, parent: Option<&str>, event: DocRef<'_>) -> Ev
     out.key(model::DIALECT);
     out.str("theta");
     outcome.write(&mut out);
+    write_order(place, &mut out);
     let kind = write_kind(kind(event), "step_type", &mut out);
     if let Some(parent) = parent {
         out.key(model::PARENT_ID);
@@ -133,10 +138,7 @@ fn span(trace_id: &str, id: &str, parent: Option<&str>, event: DocRef<'_>) -> Ev
     out.end(open);
     Event {
         table: Table::Spans,
-        key: RowKey {
-            trace_id: trace_id.into(),
-            id: id.into(),
-        },
+        key,
         start_ns: outcome.start_ns,
         end_ns: outcome.end_ns,
         version: outcome.version(),

@@ -12,7 +12,7 @@ use crate::dialect::bad::Bad;
 use crate::dialect::{DecodeError, format_micros, version_of};
 
 /// Keys of a row that a sender's unknown key must not take: such a one goes into `extra`.
-const RESERVED: [&str; 15] = [
+const RESERVED: [&str; 16] = [
     model::DIALECT,
     model::PARENT_ID,
     model::ROOT,
@@ -25,6 +25,7 @@ const RESERVED: [&str; 15] = [
     "resource_info",
     "scope",
     "has_error",
+    ORDER,
     OWN_FIELDS,
     STATUS_SENT,
     EXTRA,
@@ -34,6 +35,8 @@ const RESERVED: [&str; 15] = [
 pub(in crate::dialect) const EXTRA: &str = "extra";
 /// The status in the sender's words, if they are not the model's.
 pub(in crate::dialect) const STATUS_SENT: &str = "status_sent";
+/// Place of a step in its trace's list, which is not the order of creation.
+pub(in crate::dialect) const ORDER: &str = "order";
 /// Which of [`OWN`] the trace said itself, as bits: a run's row also has what its spans say.
 pub(in crate::dialect) const OWN_FIELDS: &str = "own_fields";
 
@@ -179,7 +182,7 @@ pub(super) fn read(
             .and_then(DocRef::as_str)
             .map(str::to_owned);
         let id = id.unwrap_or_else(|| build.mint("st_", index, Some(place)));
-        build.decoded.events.push(span(&trace_id, &id, step));
+        build.decoded.events.push(span(&trace_id, &id, place, step));
         annotations(build, &trace_id, Some(&id), step)?;
     }
     Ok(())
@@ -244,13 +247,14 @@ fn own_fields(doc: DocRef<'_>) -> i64 {
     })
 }
 
-fn span(trace_id: &str, id: &str, step: DocRef<'_>) -> Event {
+fn span(trace_id: &str, id: &str, place: usize, step: DocRef<'_>) -> Event {
     let outcome = Outcome::of(step).or_derived(step);
     let mut out = DocWriter::new();
     let open = out.begin_map();
     out.key(model::DIALECT);
     out.str("theta");
     outcome.write(&mut out);
+    write_order(place, &mut out);
     let sent = step
         .get("type")
         .and_then(DocRef::as_str)
@@ -281,6 +285,11 @@ fn span(trace_id: &str, id: &str, step: DocRef<'_>) -> Event {
         partial: false,
         doc: Bytes::from(out.finish()),
     }
+}
+
+pub(super) fn write_order(place: usize, out: &mut DocWriter) {
+    out.key(ORDER);
+    out.u64(u64::try_from(place).unwrap_or(u64::MAX));
 }
 
 /// Writes the kind; a word that is none of the model's is kept under `key`.
