@@ -47,7 +47,7 @@ const NOT_SCOPE: [&str; 5] = ["limit", "cursor", "total", "facets", "explain"];
 const FACET_VALUES: usize = 50;
 
 /// A page of runs.
-pub async fn list(
+pub(crate) async fn list(
     State(app): State<Arc<App>>,
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
