@@ -83,7 +83,11 @@ pub fn decode(bytes: &[u8]) -> Result<BodyRef<'_>, DocError> {
             doc: take_sized(&mut rest)?,
         });
     }
-    if rest.is_empty() { Ok(BodyRef { stamp, view, parts }) } else { Err(DocError::Short) }
+    if rest.is_empty() {
+        Ok(BodyRef { stamp, view, parts })
+    } else {
+        Err(DocError::Short)
+    }
 }
 
 /// The folded document of a body.
@@ -120,8 +124,9 @@ fn take_stamp(rest: &mut &[u8]) -> Result<Stamp, DocError> {
 
 fn take_sized<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], DocError> {
     let len = u32::from_le_bytes(take(rest)?);
-    let (head, tail) =
-        rest.split_at_checked(usize::try_from(len).unwrap_or(usize::MAX)).ok_or(DocError::Short)?;
+    let (head, tail) = rest
+        .split_at_checked(usize::try_from(len).unwrap_or(usize::MAX))
+        .ok_or(DocError::Short)?;
     *rest = tail;
     Ok(head)
 }
@@ -133,15 +138,31 @@ mod tests {
     #[test]
     fn reads_back_and_refuses_every_cut() {
         let part = PartRef {
-            stamp: Stamp { version: 3, hash: 4 },
+            stamp: Stamp {
+                version: 3,
+                hash: 4,
+            },
             partial: true,
             start_ns: Some(-5),
             end_ns: None,
             doc: &[0],
         };
-        let bytes = encode(Stamp { version: 1, hash: 2 }, &[2], &[part, part]);
+        let bytes = encode(
+            Stamp {
+                version: 1,
+                hash: 2,
+            },
+            &[2],
+            &[part, part],
+        );
         let body = decode(&bytes).unwrap();
-        assert_eq!(body.stamp, Stamp { version: 1, hash: 2 });
+        assert_eq!(
+            body.stamp,
+            Stamp {
+                version: 1,
+                hash: 2
+            }
+        );
         assert_eq!(body.view, &[2]);
         assert_eq!(body.parts, vec![part, part]);
         assert_eq!(view(&bytes), Ok(DocRef::Bool(true)));

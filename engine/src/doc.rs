@@ -88,7 +88,11 @@ impl<'a> DocRef<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DocError> {
         let mut rest = bytes;
         let value = take_value(&mut rest)?;
-        if rest.is_empty() { Ok(value) } else { Err(DocError::Short) }
+        if rest.is_empty() {
+            Ok(value)
+        } else {
+            Err(DocError::Short)
+        }
     }
 
     /// The entries, if it is a map.
@@ -101,7 +105,10 @@ impl<'a> DocRef<'a> {
 
     /// The value of the first entry named `key`, if this is a map that has one.
     pub fn get(self, key: &str) -> Option<Self> {
-        self.entries()?.filter_map(Result::ok).find(|(k, _)| *k == key).map(|(_, v)| v)
+        self.entries()?
+            .filter_map(Result::ok)
+            .find(|(k, _)| *k == key)
+            .map(|(_, v)| v)
     }
 
     /// The value at a path of keys.
@@ -211,7 +218,11 @@ fn take_value<'a>(rest: &mut &'a [u8]) -> Result<DocRef<'a>, DocError> {
         TRUE => DocRef::Bool(true),
         I64 => DocRef::I64(i64::from_le_bytes(take_array(rest)?)),
         F64 => DocRef::F64(f64::from_le_bytes(take_array(rest)?)),
-        U64 => DocRef::U64(u64::from_le_bytes(take_array(rest)?)),
+        U64 => {
+            // A writer never stores a smaller one here; read as one value, it has one form.
+            let n = u64::from_le_bytes(take_array(rest)?);
+            i64::try_from(n).map_or(DocRef::U64(n), DocRef::I64)
+        }
         STR => DocRef::Str(take_str(rest)?),
         BYTES => DocRef::Bytes(take_sized(rest)?),
         ARRAY => DocRef::Array(Items(take_sized(rest)?)),
@@ -348,7 +359,8 @@ impl DocWriter {
     }
 
     fn sized(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(&len_u32(bytes.len()).to_le_bytes());
+        self.out
+            .extend_from_slice(&len_u32(bytes.len()).to_le_bytes());
         self.out.extend_from_slice(bytes);
     }
 }
@@ -427,7 +439,10 @@ fn flatten_at<'a>(
 }
 
 /// The scalar that columns hold for a leaf; `None` for null and containers.
-#[expect(clippy::cast_precision_loss, reason = "whole numbers above i64::MAX are ordered as floats")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "whole numbers above i64::MAX are ordered as floats"
+)]
 pub fn scalar_of(value: DocRef<'_>) -> Option<Scalar<'_>> {
     Some(match value {
         DocRef::Bool(b) => Scalar::Bool(b),

@@ -115,8 +115,21 @@ proptest! {
 #[test]
 fn flatten_joins_maps_and_collapses_arrays() {
     let tree = Tree::Map(vec![
-        ("a".into(), Tree::Map(vec![("b".into(), Tree::I64(1)), ("c.d".into(), Tree::Bool(true))])),
-        ("tags".into(), Tree::Array(vec![Tree::Str("x".into()), Tree::Str("y".into()), Tree::Null])),
+        (
+            "a".into(),
+            Tree::Map(vec![
+                ("b".into(), Tree::I64(1)),
+                ("c.d".into(), Tree::Bool(true)),
+            ]),
+        ),
+        (
+            "tags".into(),
+            Tree::Array(vec![
+                Tree::Str("x".into()),
+                Tree::Str("y".into()),
+                Tree::Null,
+            ]),
+        ),
         ("long".into(), Tree::Str("z".repeat(97))),
         ("edge".into(), Tree::Str("z".repeat(96))),
         ("none".into(), Tree::Map(vec![])),
@@ -125,7 +138,10 @@ fn flatten_joins_maps_and_collapses_arrays() {
     write(&tree, &mut out);
     let bytes = out.finish();
     let mut seen = Vec::new();
-    flatten(DocRef::parse(&bytes).unwrap(), &mut |p, s| seen.push((p.to_owned(), s))).unwrap();
+    flatten(DocRef::parse(&bytes).unwrap(), &mut |p, s| {
+        seen.push((p.to_owned(), s))
+    })
+    .unwrap();
     assert_eq!(
         seen,
         vec![
@@ -133,7 +149,10 @@ fn flatten_joins_maps_and_collapses_arrays() {
             ("a.c.d".to_owned(), Scalar::Bool(true)),
             ("tags".to_owned(), Scalar::Str("x")),
             ("tags".to_owned(), Scalar::Str("y")),
-            ("long".to_owned(), Scalar::Long(fingerprint("z".repeat(97).as_bytes()))),
+            (
+                "long".to_owned(),
+                Scalar::Long(fingerprint("z".repeat(97).as_bytes()))
+            ),
             ("edge".to_owned(), Scalar::Str(&"z".repeat(96))),
         ]
     );
@@ -151,5 +170,8 @@ fn nesting_over_the_limit_is_refused() {
     let at = nested(DEPTH_MAX);
     DocRef::parse(&at).unwrap().validate().unwrap();
     let above = nested(DEPTH_MAX + 1);
-    assert_eq!(DocRef::parse(&above).unwrap().validate(), Err(DocError::Depth));
+    assert_eq!(
+        DocRef::parse(&above).unwrap().validate(),
+        Err(DocError::Depth)
+    );
 }
