@@ -101,11 +101,8 @@ pub trait Source: Send + Sync {
     ) -> Result<Matches, SourceError>;
 
     /// Rows among `within` that have any value of `column`.
-    fn present(
-        &self,
-        column: &Column,
-        within: &RoaringBitmap,
-    ) -> Result<RoaringBitmap, SourceError>;
+    fn present(&self, column: &Column, within: &RoaringBitmap)
+    -> Result<RoaringBitmap, SourceError>;
 
     /// Calls `visit(row, value)` for every value of `column` of the rows in `rows`, row by row in
     /// ascending order.
@@ -123,6 +120,13 @@ pub trait Source: Send + Sync {
         rows: &RoaringBitmap,
         add: &mut dyn FnMut(Scalar<'_>, u64),
     ) -> Result<(), SourceError>;
+
+    /// The highest [`Core::lsn_last`] of its rows, or something above it; `None` if unknown. A query
+    /// that goes on after an earlier page must read the hot columns of a source that may have newer
+    /// rows than that page.
+    fn lsn_max(&self) -> Option<Lsn> {
+        None
+    }
 
     /// The hot columns of one row.
     fn core(&self, row: u32) -> Result<Core, SourceError>;
@@ -146,8 +150,6 @@ pub struct Visible<'a> {
 
 impl std::fmt::Debug for Visible<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Visible")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Visible").field("name", &self.name).finish_non_exhaustive()
     }
 }

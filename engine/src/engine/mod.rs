@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use obsrv_wal::io::{Clock, Disk};
+use obsrv_wal::io::Disk;
 use obsrv_wal::log::Log;
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -138,7 +138,7 @@ pub enum IngestError {
 pub type Done = Box<dyn FnOnce(Result<Receipt, IngestError>) + Send>;
 
 /// A piece of work for the commit thread.
-pub(crate) enum Work {
+enum Work {
     Ingest { submission: Submission, side: Option<record::SideRef>, done: Done },
     Control { body: Bytes, done: Done },
     Delete { project: ProjectId, trace_id: Box<str>, done: Done },
@@ -248,7 +248,6 @@ fn count(counter: &AtomicU64, n: usize) {
 /// A store in one directory.
 pub struct Engine {
     disk: Arc<dyn Disk>,
-    clock: Arc<dyn Clock>,
     options: Options,
     database: [u8; 16],
     queue: Queue,

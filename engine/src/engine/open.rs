@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use obsrv_wal::io::{Clock, Disk, FileId, FileKind, Rng};
+use obsrv_wal::io::{Disk, FileId, FileKind, Rng};
 use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError};
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -86,7 +86,6 @@ impl Engine {
     /// Opens a directory and recovers what was acknowledged. Starts no thread.
     pub fn open(
         disk: Arc<dyn Disk>,
-        clock: Arc<dyn Clock>,
         rng: &dyn Rng,
         options: Options,
         interpreter: &dyn Interpreter,
@@ -134,7 +133,6 @@ impl Engine {
             background: (Mutex::new(false), Condvar::new()),
             next_number,
             disk,
-            clock,
             options,
             database,
         };
