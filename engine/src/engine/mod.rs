@@ -10,6 +10,7 @@
 //!
 //! Lock order: log, then writer, then the version.
 
+pub mod check;
 mod commit;
 mod compact;
 mod flush;

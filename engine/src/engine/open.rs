@@ -23,7 +23,7 @@ use crate::segment::{Segment, SegmentError};
 /// Number of the file that holds the database id.
 const IDENTITY: FileId = FileId::new(FileKind::Secret, 1);
 /// A WAL record is at most a group's worth of an inline body and its envelope.
-const RECORD_BYTES_MAX: u32 = 8 << 20;
+pub(super) const RECORD_BYTES_MAX: u32 = 8 << 20;
 
 /// Why a directory did not open. Nothing was changed that a second try would miss.
 #[derive(Debug, thiserror::Error)]
@@ -169,22 +169,26 @@ impl Engine {
     }
 }
 
+/// Reads the database id.
+pub(super) fn read_identity(disk: &Arc<dyn Disk>) -> Result<[u8; 16], OpenError> {
+    let mut stored = [0; 20];
+    let file = disk.open(IDENTITY).map_err(|_| OpenError::Identity)?;
+    file.read_at(0, &mut stored)
+        .map_err(|_| OpenError::Identity)?;
+    let (id, crc) = stored
+        .split_first_chunk::<16>()
+        .ok_or(OpenError::Identity)?;
+    if crc == crc32fast::hash(id).to_le_bytes() {
+        Ok(*id)
+    } else {
+        Err(OpenError::Identity)
+    }
+}
+
 /// Reads the database id, or makes one in an empty directory.
 fn identity(disk: &Arc<dyn Disk>, rng: &dyn Rng, files: &[FileId]) -> Result<[u8; 16], OpenError> {
     if files.contains(&IDENTITY) {
-        let mut stored = [0; 20];
-        let file = disk.open(IDENTITY).map_err(io("open identity"))?;
-        file.read_at(0, &mut stored)
-            .map_err(|_| OpenError::Identity)?;
-        let (id, crc) = stored
-            .split_first_chunk::<16>()
-            .ok_or(OpenError::Identity)?;
-        let sound = crc == crc32fast::hash(id).to_le_bytes();
-        return if sound {
-            Ok(*id)
-        } else {
-            Err(OpenError::Identity)
-        };
+        return read_identity(disk);
     }
     let has_data = |f: &FileId| matches!(f.kind, FileKind::Manifest | FileKind::Wal);
     if files.iter().any(has_data) {
