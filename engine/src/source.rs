@@ -124,6 +124,13 @@ pub trait Source: Send + Sync {
         add: &mut dyn FnMut(Scalar<'_>, u64),
     ) -> Result<(), SourceError>;
 
+    /// The highest [`Core::lsn_last`] of its rows, or something above it; `None` if unknown. A query
+    /// that goes on after an earlier page must read the hot columns of a source that may have newer
+    /// rows than that page.
+    fn lsn_max(&self) -> Option<Lsn> {
+        None
+    }
+
     /// The hot columns of one row.
     fn core(&self, row: u32) -> Result<Core, SourceError>;
 

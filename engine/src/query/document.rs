@@ -1,0 +1,123 @@
+//! Tests decided on a row's document: for values too long for a column, and for text anywhere.
+
+use super::ast::Test;
+use super::value::{contains_folded, test_leaf};
+use crate::doc::{DEPTH_MAX, DocError, DocRef};
+use crate::source::{Column, Core};
+
+/// Whether some value of `column` passes.
+pub(super) fn passes(
+    column: &Column,
+    test: &Test,
+    core: &Core,
+    doc: DocRef<'_>,
+) -> Result<bool, DocError> {
+    let mut passed = false;
+    leaves(column, core, doc, &mut |leaf| {
+        passed = test_leaf(test, leaf);
+        passed
+    })?;
+    Ok(passed)
+}
+
+/// Calls `visit` for every leaf of `column` except nulls until it answers true.
+pub(super) fn leaves<'a>(
+    column: &Column,
+    core: &'a Core,
+    doc: DocRef<'a>,
+    visit: &mut dyn FnMut(DocRef<'a>) -> bool,
+) -> Result<(), DocError> {
+    let leaf = match column {
+        Column::TraceId => DocRef::Str(&core.trace_id),
+        Column::Id => DocRef::Str(&core.id),
+        Column::Start => DocRef::I64(core.start_ns),
+        Column::End => core.end_ns.map_or(DocRef::Null, DocRef::I64),
+        Column::Duration => core.end_ns.map_or(DocRef::Null, |end| {
+            DocRef::I64(end.saturating_sub(core.start_ns))
+        }),
+        Column::Path(path) => return at_path(doc, path, 0, 0, visit).map(|_| ()),
+    };
+    if leaf != DocRef::Null {
+        visit(leaf);
+    }
+    Ok(())
+}
+
+/// Walks to the leaves at `path` by the rule of [`crate::doc::flatten`]: arrays collapse, keys are
+/// opaque and may hold dots. `done` bytes of the path lead here. Answers whether `visit` did true.
+fn at_path<'a>(
+    value: DocRef<'a>,
+    path: &str,
+    done: usize,
+    depth: usize,
+    visit: &mut dyn FnMut(DocRef<'a>) -> bool,
+) -> Result<bool, DocError> {
+    if depth > DEPTH_MAX {
+        return Err(DocError::Depth);
+    }
+    match value {
+        DocRef::Array(items) => {
+            for item in items {
+                if at_path(item?, path, done, depth + 1, visit)? {
+                    return Ok(true);
+                }
+            }
+        }
+        DocRef::Map(entries) => {
+            for entry in entries {
+                let (key, child) = entry?;
+                if let Some(done) = step(path, done, key)
+                    && at_path(child, path, done, depth + 1, visit)?
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        DocRef::Null => {}
+        leaf => return Ok(done == path.len() && visit(leaf)),
+    }
+    Ok(false)
+}
+
+/// How much of the path is used up below `key`; `None` if the path does not go there. As in
+/// `flatten`, no dot follows a path that is still empty.
+fn step(path: &str, done: usize, key: &str) -> Option<usize> {
+    let rest = path.get(done..)?;
+    let rest = if done > 0 {
+        rest.strip_prefix('.')?
+    } else {
+        rest
+    };
+    Some(path.len() - rest.strip_prefix(key)?.len())
+}
+
+/// Whether the text is in some string value or key.
+pub(super) fn has_text(doc: DocRef<'_>, needle: &str) -> Result<bool, DocError> {
+    text_at(doc, needle, 0)
+}
+
+fn text_at(value: DocRef<'_>, needle: &str, depth: usize) -> Result<bool, DocError> {
+    if depth > DEPTH_MAX {
+        return Err(DocError::Depth);
+    }
+    match value {
+        DocRef::Str(text) => return Ok(contains_folded(text, needle)),
+        DocRef::Array(items) => {
+            for item in items {
+                if text_at(item?, needle, depth + 1)? {
+                    return Ok(true);
+                }
+            }
+        }
+        DocRef::Map(entries) => {
+            for entry in entries {
+                let (key, child) = entry?;
+                if contains_folded(key, needle) || text_at(child, needle, depth + 1)? {
+                    return Ok(true);
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(false)
+}

@@ -1,0 +1,130 @@
+//! What a query may cost, and what it did cost.
+
+use std::collections::BTreeSet;
+
+use super::QueryError;
+
+/// What a query may cost. The caller sets it from the memory and time that it has.
+#[derive(Clone, Copy)]
+pub struct Budget<'a> {
+    /// Live rows of the row groups that are looked into.
+    pub rows_max: u64,
+    /// Bytes of bodies that are read to decide rows; and, counted apart, of those in the page.
+    pub bytes_max: u64,
+    /// Asked every now and then; true ends the query.
+    pub cancelled: &'a dyn Fn() -> bool,
+}
+
+impl std::fmt::Debug for Budget<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Budget")
+            .field("rows_max", &self.rows_max)
+            .field("bytes_max", &self.bytes_max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a query did. Sources and row groups count those of spans, too, if a span test made it look
+/// there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explain {
+    /// Sources of the snapshot.
+    pub sources: u64,
+    /// Sources of which no row group was looked into.
+    pub sources_pruned: u64,
+    /// Row groups that have live rows.
+    pub groups: u64,
+    /// Row groups left out because the filter or the cursor excludes their starts.
+    pub groups_pruned_by_time: u64,
+    /// Row groups left out because no row of them could be on the page any more.
+    pub groups_pruned_by_order: u64,
+    /// Row groups looked into.
+    pub groups_visited: u64,
+    /// Live rows in those.
+    pub rows_visited: u64,
+    /// Rows that the columns could not decide.
+    pub rows_in_doubt: u64,
+    /// Bodies read to decide or to order rows; those of the page are not counted.
+    pub bodies_read: u64,
+    /// Bytes of those.
+    pub bytes_read: u64,
+    /// Bytes of the bodies of the page.
+    pub page_bytes: u64,
+    /// The page has fewer rows than asked for because it would exceed [`Budget::bytes_max`]; the
+    /// cursor goes on after it.
+    pub page_cut: bool,
+    /// The parts of the filter that left rows in doubt, and the order if it needed bodies.
+    pub verified: BTreeSet<String>,
+}
+
+/// Counts against a budget.
+#[derive(Debug)]
+pub(super) struct Meter<'a> {
+    budget: &'a Budget<'a>,
+    pub(super) explain: Explain,
+}
+
+/// Bodies between two questions whether the caller gave up.
+const BODIES_PER_CHECK: u64 = 64;
+
+impl<'a> Meter<'a> {
+    pub(super) fn new(budget: &'a Budget<'a>) -> Self {
+        Self {
+            budget,
+            explain: Explain::default(),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), QueryError> {
+        if (self.budget.cancelled)() {
+            Err(QueryError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A row group with so many live rows is looked into.
+    pub(super) fn visit_group(&mut self, rows: u64) -> Result<(), QueryError> {
+        self.check()?;
+        self.explain.groups_visited += 1;
+        self.explain.rows_visited = self.explain.rows_visited.saturating_add(rows);
+        if self.explain.rows_visited > self.budget.rows_max {
+            return Err(QueryError::BudgetExceeded {
+                what: "rows",
+                max: self.budget.rows_max,
+            });
+        }
+        Ok(())
+    }
+
+    /// A body was read to decide or to order a row.
+    pub(super) fn read_body(&mut self, bytes: usize) -> Result<(), QueryError> {
+        if self.explain.bodies_read % BODIES_PER_CHECK == 0 {
+            self.check()?;
+        }
+        self.explain.bodies_read += 1;
+        self.explain.bytes_read = self.explain.bytes_read.saturating_add(len_u64(bytes));
+        if self.explain.bytes_read > self.budget.bytes_max {
+            return Err(QueryError::BudgetExceeded {
+                what: "bytes",
+                max: self.budget.bytes_max,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the page has room for another body. The first always has.
+    pub(super) fn admit_to_page(&mut self, bytes: usize) -> bool {
+        let after = self.explain.page_bytes.saturating_add(len_u64(bytes));
+        if self.explain.page_bytes > 0 && after > self.budget.bytes_max {
+            self.explain.page_cut = true;
+            return false;
+        }
+        self.explain.page_bytes = after;
+        true
+    }
+}
+
+pub(super) fn len_u64(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}

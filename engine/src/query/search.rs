@@ -1,0 +1,418 @@
+//! One question over one snapshot: prune, evaluate, order, materialise.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use super::QueryError;
+use super::ast::Filter;
+use super::facet::{Counter, FACET_VALUES_MAX, FACETS_MAX, Facet};
+use super::meter::{Budget, Explain, Meter, len_u64};
+use super::order::{Order, Position, SortKey};
+use super::plan::{Node, Starts, check, plan};
+use super::scan::{Verdict, evaluate, group_count, live_rows, settle};
+use super::top::{Ranked, Top};
+use crate::doc::Scalar;
+use crate::row::Lsn;
+use crate::source::{Column, Core, Source, Visible};
+
+/// Most rows of a page.
+pub const LIMIT_MAX: usize = 1_000;
+/// Most traces that a span test may find. Bounds its memory at about 100 MiB.
+pub const TRACES_MAX: usize = 1_000_000;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Which rows.
+    pub filter: Filter,
+    /// In which order.
+    pub order: Order,
+    /// How many at most: up to [`LIMIT_MAX`]. 0 asks for totals and facets alone.
+    pub limit: usize,
+    /// After which row of an earlier page.
+    pub after: Option<Position>,
+    /// Whether to count all rows that pass, before and after the page.
+    pub total: bool,
+    /// The columns whose values to count over all rows that pass.
+    pub facets: Vec<Column>,
+    /// How many values of each, at most.
+    pub facet_values_max: usize,
+}
+
+impl Request {
+    /// The first page of `limit` rows, newest first.
+    pub fn new(filter: Filter, limit: usize) -> Self {
+        Self {
+            filter,
+            order: Order::default(),
+            limit,
+            after: None,
+            total: false,
+            facets: Vec::new(),
+            facet_values_max: 0,
+        }
+    }
+}
+
+/// A row of the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// Its hot columns.
+    pub core: Core,
+    /// Its body: see [`crate::body`].
+    pub body: Bytes,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// The rows, in order.
+    pub hits: Vec<Hit>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Position>,
+    /// All rows that pass, if asked for. On a later page without the rows made since the first.
+    pub total: Option<u64>,
+    /// As asked for, over the rows that `total` counts.
+    pub facets: Vec<Facet>,
+    /// What was done.
+    pub explain: Explain,
+    /// On a later page: some row that was there at the first page and passes now (or may, where
+    /// columns cannot tell) was changed since, so that it may stand on another page than it did.
+    /// Rows that were deleted since, or changed so that they pass no more, are not noticed.
+    pub snapshot_changed: bool,
+}
+
+/// A row group and what is known of it.
+struct Unit<'a> {
+    at: usize,
+    visible: &'a Visible<'a>,
+    group: u32,
+    starts: Option<(i64, i64)>,
+    /// May have rows that were made or changed after the first page.
+    fresh: bool,
+}
+
+/// Answers a request over the sources of one table of one project.
+///
+/// `spans` are the sources of the project's spans: only span tests look there. `snapshot_lsn` is
+/// the LSN up to which the sources are complete.
+pub fn search(
+    rows: &[Visible<'_>],
+    spans: &[Visible<'_>],
+    snapshot_lsn: Lsn,
+    budget: &Budget<'_>,
+    request: &Request,
+) -> Result<Page, QueryError> {
+    check_request(request)?;
+    let mut meter = Meter::new(budget);
+    let node = plan(&request.filter, &mut |part| {
+        traces_of(part, spans, &mut meter)
+    })?;
+    let mut scan = Scan {
+        node,
+        request,
+        meter,
+        top: Top::new(
+            &request.order,
+            request.after.as_ref(),
+            if request.limit > 0 {
+                request.limit + 1
+            } else {
+                0
+            },
+        ),
+        total: 0,
+        facets: request.facets.iter().map(Counter::new).collect(),
+        changed: false,
+    };
+    scan.run(rows)?;
+    scan.finish(rows, snapshot_lsn)
+}
+
+/// How many rows pass.
+pub fn count(
+    rows: &[Visible<'_>],
+    spans: &[Visible<'_>],
+    budget: &Budget<'_>,
+    filter: &Filter,
+) -> Result<(u64, Explain), QueryError> {
+    let request = Request {
+        total: true,
+        ..Request::new(filter.clone(), 0)
+    };
+    let page = search(rows, spans, 0, budget, &request)?;
+    Ok((page.total.unwrap_or(0), page.explain))
+}
+
+fn check_request(request: &Request) -> Result<(), QueryError> {
+    if request.limit > LIMIT_MAX {
+        return Err(QueryError::LimitTooLarge(request.limit));
+    }
+    if request.facets.len() > FACETS_MAX {
+        return Err(QueryError::TooManyFacets(request.facets.len()));
+    }
+    if request.facet_values_max > FACET_VALUES_MAX {
+        return Err(QueryError::TooManyFacetValues(request.facet_values_max));
+    }
+    check(&request.filter)
+}
+
+/// The traces of the spans that pass.
+fn traces_of(
+    filter: &Filter,
+    spans: &[Visible<'_>],
+    meter: &mut Meter<'_>,
+) -> Result<HashSet<Box<str>>, QueryError> {
+    let node = plan(filter, &mut |_| Err(QueryError::NestedAnySpan))?;
+    let starts = Starts::of(filter);
+    let mut traces = HashSet::new();
+    for unit in units(spans, None) {
+        meter.explain.groups += 1;
+        if !starts.overlaps(unit.starts) {
+            meter.explain.groups_pruned_by_time += 1;
+            continue;
+        }
+        let live = live_rows(unit.visible, unit.group);
+        if live.is_empty() {
+            continue;
+        }
+        meter.visit_group(live.len())?;
+        let source = unit.visible.source;
+        let verdict = evaluate(&node, source, &live, meter)?;
+        let passed = settle(&node, unit.visible, verdict, meter)?;
+        let mut long = Vec::new();
+        source.values(&Column::TraceId, &passed, &mut |row, value| match value {
+            Scalar::Str(id) if !traces.contains(id) => {
+                traces.insert(id.into());
+            }
+            Scalar::Long(_) => long.push(row),
+            _ => {}
+        })?;
+        for row in long {
+            traces.insert(source.core(row)?.trace_id);
+        }
+        if traces.len() > TRACES_MAX {
+            let max = len_u64(TRACES_MAX);
+            return Err(QueryError::BudgetExceeded {
+                what: "traces",
+                max,
+            });
+        }
+    }
+    Ok(traces)
+}
+
+/// The row groups of the sources. Those that may have changed since `lsn` are marked.
+fn units<'a>(rows: &'a [Visible<'a>], since: Option<Lsn>) -> Vec<Unit<'a>> {
+    let mut units = Vec::new();
+    for (at, visible) in rows.iter().enumerate() {
+        let fresh =
+            since.is_some_and(|since| visible.source.lsn_max().is_none_or(|max| max > since));
+        for group in 0..group_count(visible.source) {
+            let starts = visible.source.start_range(group);
+            units.push(Unit {
+                at,
+                visible,
+                group,
+                starts,
+                fresh,
+            });
+        }
+    }
+    units
+}
+
+/// A search under way.
+struct Scan<'q> {
+    node: Node<'q>,
+    request: &'q Request,
+    meter: Meter<'q>,
+    top: Top<'q>,
+    total: u64,
+    facets: Vec<Counter<'q>>,
+    changed: bool,
+}
+
+impl Scan<'_> {
+    fn run(&mut self, rows: &[Visible<'_>]) -> Result<(), QueryError> {
+        let by_filter = Starts::of(&self.request.filter);
+        let by_cursor = by_filter.and(self.starts_after());
+        let mut units = units(rows, self.request.after.as_ref().map(|after| after.lsn));
+        self.sort(&mut units);
+        let mut visited = vec![false; rows.len()];
+        for unit in &units {
+            self.meter.explain.groups += 1;
+            // Fresh row groups are looked into in any case, to learn what was changed in them.
+            let whole = unit.fresh || self.is_exhaustive();
+            if !(if whole { by_filter } else { by_cursor }).overlaps(unit.starts) {
+                self.meter.explain.groups_pruned_by_time += 1;
+            } else if !whole && self.is_too_late(unit) {
+                self.meter.explain.groups_pruned_by_order += 1;
+            } else if self.look_into(unit)? {
+                visited[unit.at] = true;
+            }
+        }
+        self.meter.explain.sources = len_u64(rows.len());
+        self.meter.explain.sources_pruned = len_u64(visited.iter().filter(|seen| !**seen).count());
+        Ok(())
+    }
+
+    /// Whether every row that passes must be known.
+    fn is_exhaustive(&self) -> bool {
+        self.request.total || !self.facets.is_empty()
+    }
+
+    fn is_by_start(&self) -> bool {
+        self.request.order.column == Column::Start
+    }
+
+    /// Where the starts of the rows after the cursor are.
+    fn starts_after(&self) -> Starts {
+        let key = self
+            .request
+            .after
+            .as_ref()
+            .and_then(|after| after.key.as_ref());
+        match key {
+            Some(SortKey::I64(at)) if self.is_by_start() && self.request.order.descending => {
+                Starts {
+                    max: *at,
+                    ..Starts::ALL
+                }
+            }
+            Some(SortKey::I64(at)) if self.is_by_start() => Starts {
+                min: *at,
+                ..Starts::ALL
+            },
+            _ => Starts::ALL,
+        }
+    }
+
+    /// Row groups with the first starts first, unknown ones before all, so that the page is full
+    /// early.
+    fn sort(&self, units: &mut [Unit<'_>]) {
+        if !self.is_by_start() {
+            return;
+        }
+        if self.request.order.descending {
+            units.sort_by_key(|unit| unit.starts.map(|(_, max)| std::cmp::Reverse(max)));
+        } else {
+            units.sort_by_key(|unit| unit.starts.map(|(min, _)| min));
+        }
+    }
+
+    /// Whether the page is full of rows that come before every row of the row group.
+    fn is_too_late(&self, unit: &Unit<'_>) -> bool {
+        if self.request.limit == 0 {
+            return true;
+        }
+        let (Some(worst), Some((min, max)), true) =
+            (self.top.worst(), unit.starts, self.is_by_start())
+        else {
+            return false;
+        };
+        let best = SortKey::I64(if self.request.order.descending {
+            max
+        } else {
+            min
+        });
+        self.request.order.cmp_keys(Some(&best), worst).is_gt()
+    }
+
+    /// Answers whether there were live rows.
+    fn look_into(&mut self, unit: &Unit<'_>) -> Result<bool, QueryError> {
+        let live = live_rows(unit.visible, unit.group);
+        if live.is_empty() {
+            return Ok(false);
+        }
+        self.meter.visit_group(live.len())?;
+        let source = unit.visible.source;
+        let mut verdict = evaluate(&self.node, source, &live, &mut self.meter)?;
+        if let (Some(after), true) = (&self.request.after, unit.fresh) {
+            self.leave_out_later(source, &mut verdict, after.lsn)?;
+        }
+        if self.is_exhaustive() {
+            let passed = settle(&self.node, unit.visible, verdict, &mut self.meter)?;
+            self.total += passed.len();
+            for facet in &mut self.facets {
+                facet.add(source, &passed)?;
+            }
+            verdict = Verdict {
+                sure: passed.clone(),
+                possible: passed,
+            };
+        }
+        self.top.offer(
+            &self.node,
+            (unit.at, unit.visible),
+            &verdict,
+            &mut self.meter,
+        )?;
+        Ok(true)
+    }
+
+    /// Leaves out the rows that were first made after the first page.
+    fn leave_out_later(
+        &mut self,
+        source: &dyn Source,
+        verdict: &mut Verdict,
+        lsn: Lsn,
+    ) -> Result<(), QueryError> {
+        for row in verdict.possible.clone() {
+            let core = source.core(row)?;
+            if core.lsn_first > lsn {
+                verdict.sure.remove(row);
+                verdict.possible.remove(row);
+            } else if core.lsn_last > lsn {
+                self.changed = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, rows: &[Visible<'_>], snapshot_lsn: Lsn) -> Result<Page, QueryError> {
+        let limit = self.request.limit;
+        let ranked = self.top.into_rows();
+        let mut more = ranked.len() > limit;
+        let mut hits = Vec::with_capacity(ranked.len().min(limit));
+        let mut last = None;
+        for row in ranked.into_iter().take(limit) {
+            let Ranked { key, core, at, row } = row;
+            let visible = rows
+                .get(at)
+                .expect("BUG: a row of a source that was not given");
+            let body = visible.source.body(row)?;
+            if !self.meter.admit_to_page(body.len()) {
+                more = true;
+                break;
+            }
+            last = Some((key, core.trace_id.clone(), core.id.clone()));
+            hits.push(Hit { core, body });
+        }
+        let lsn = self
+            .request
+            .after
+            .as_ref()
+            .map_or(snapshot_lsn, |after| after.lsn);
+        let next = last.filter(|_| more).map(|(key, trace_id, id)| Position {
+            key,
+            trace_id: trace_id.into(),
+            id: id.into(),
+            lsn,
+        });
+        let values_max = self.request.facet_values_max;
+        Ok(Page {
+            hits,
+            next,
+            total: self.request.total.then_some(self.total),
+            facets: self
+                .facets
+                .into_iter()
+                .map(|facet| facet.finish(values_max))
+                .collect(),
+            explain: self.meter.explain,
+            snapshot_changed: self.changed,
+        })
+    }
+}
