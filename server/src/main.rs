@@ -1,2 +1,10 @@
 //! The `obsrv` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    obsrv_server::cli::run()
+}

@@ -1,0 +1,78 @@
+//! What the admin socket answers. No key is asked for: who can open the socket owns the data.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::control_plane::{ChangeError, ControlPlane};
+use crate::limits::ADMIN_BODY_BYTES_MAX;
+
+#[derive(Debug, Deserialize)]
+struct NewKey {
+    project: String,
+}
+
+/// The routes of the admin socket.
+pub fn build(plane: Arc<ControlPlane>) -> Router {
+    Router::new()
+        .route("/keys", post(create_key))
+        .route("/keys/{id}", delete(revoke_key))
+        .route("/projects/named", get(named))
+        .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
+        .with_state(plane)
+}
+
+impl IntoResponse for ChangeError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Name(_) | Self::TooMany { .. } => StatusCode::BAD_REQUEST,
+            Self::UnknownKey(_) => StatusCode::NOT_FOUND,
+            Self::Log(_) | Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Directory(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, Json(json!({ "error": { "message": self.to_string() } }))).into_response()
+    }
+}
+
+async fn create_key(
+    State(plane): State<Arc<ControlPlane>>,
+    Json(new): Json<NewKey>,
+) -> Result<Response, ChangeError> {
+    let (id, key) = plane.mint();
+    let created = plane.install(&new.project, id, &key).await?;
+    tracing::info!(project = created.project.id.0, key_id = id, "key created");
+    let body = json!({
+        "key": key.reveal(),
+        "key_id": format!("{id:x}"),
+        "project": &*created.project.name,
+        "project_created": created.is_new_project,
+    });
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+async fn revoke_key(
+    State(plane): State<Arc<ControlPlane>>,
+    Path(id): Path<String>,
+) -> Result<Response, ChangeError> {
+    let id = u64::from_str_radix(&id, 16).map_err(|_| ChangeError::UnknownKey(0))?;
+    plane.revoke(id).await?;
+    tracing::info!(key_id = id, "key revoked");
+    Ok(Json(json!({ "key_id": format!("{id:x}"), "revoked": true })).into_response())
+}
+
+/// The names that requests gave to projects, and how often.
+async fn named(State(plane): State<Arc<ControlPlane>>) -> Response {
+    let names: Vec<_> = plane
+        .directory()
+        .named()
+        .into_iter()
+        .map(|(project, name, uses)| json!({ "project_id": project, "name": name, "uses": uses }))
+        .collect();
+    Json(json!({ "named": names })).into_response()
+}

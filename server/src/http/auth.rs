@@ -1,0 +1,124 @@
+//! Who is asking. The only place that makes a [`Tenant`], so that nothing reads or writes a
+//! project's rows without a key of that project.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use super::error::{ApiError, ErrorCode};
+use crate::directory::{Directory, Project};
+use obsrv_engine::row::ProjectId;
+use crate::keys::KeyString;
+
+const API_KEY: &str = "x-api-key";
+
+/// A request's project, proved by a key.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    project: Arc<Project>,
+    key_id: u64,
+}
+
+impl Tenant {
+    /// The project's id.
+    pub fn project(&self) -> ProjectId {
+        self.project.id
+    }
+
+    /// The project's name.
+    pub fn project_name(&self) -> &str {
+        &self.project.name
+    }
+
+    /// The public id of the key.
+    pub const fn key_id(&self) -> u64 {
+        self.key_id
+    }
+
+    /// Whether a name in a request means this project: its name, its id or nothing at all.
+    pub fn is_called(&self, name: &str) -> bool {
+        name.is_empty() || name == self.project_name() || name == self.project.id.0.to_string()
+    }
+}
+
+/// The tenant of a request: `x-api-key: K` or `Authorization: Bearer K`.
+pub fn authenticate(directory: &Directory, headers: &HeaderMap) -> Result<Tenant, ApiError> {
+    let text = presented(headers).ok_or_else(|| refused("no api key; send it as x-api-key"))?;
+    let key = KeyString::parse(text).map_err(|_| refused("not an api key"))?;
+    let (key_id, project) =
+        directory.authenticate(&key).ok_or_else(|| refused("unknown or revoked api key"))?;
+    Ok(Tenant { project, key_id })
+}
+
+fn refused(message: &str) -> ApiError {
+    ApiError::new(ErrorCode::Unauthorized, message)
+}
+
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    if let Some(key) = headers.get(API_KEY) {
+        return key.to_str().ok().map(str::trim);
+    }
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::ControlEvent;
+    use crate::keys::{Macs, MasterSecret};
+
+    fn directory() -> Directory {
+        let directory = Directory::new(Macs::for_keys(&MasterSecret::from_bytes([1; 32])));
+        let mac = directory.mac_of(&KeyString::parse("tk_live_key").unwrap());
+        directory
+            .recover(&[
+                ControlEvent::ProjectCreated { project: 4, name: "p".into(), at_ns: 0 },
+                ControlEvent::KeyCreated { key: 9, project: 4, mac, at_ns: 0 },
+            ])
+            .unwrap();
+        directory
+    }
+
+    fn ask(name: &str, value: &str) -> Result<Tenant, ApiError> {
+        let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+        authenticate(&directory(), &HeaderMap::from_iter([(name, value.parse().unwrap())]))
+    }
+
+    #[test]
+    fn both_headers_in_any_case() {
+        for (name, value) in [
+            ("x-api-key", "tk_live_key"),
+            ("X-API-Key", " tk_live_key "),
+            ("Authorization", "Bearer tk_live_key"),
+            ("AUTHORIZATION", "bearer  tk_live_key"),
+        ] {
+            let tenant = ask(name, value).unwrap();
+            assert_eq!((tenant.project(), tenant.key_id()), (ProjectId(4), 9), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_401_and_is_not_repeated() {
+        for (name, value) in [
+            ("x-api-key", "tk_live_kez"),
+            ("x-api-key", ""),
+            ("authorization", "tk_live_key"),
+            ("authorization", "Basic tk_live_key"),
+            ("x-key", "tk_live_key"),
+        ] {
+            let error = ask(name, value).unwrap_err();
+            assert_eq!(error.code, ErrorCode::Unauthorized, "{name}: {value}");
+            assert!(!error.message.contains("tk_live"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_project() {
+        let tenant = ask("x-api-key", "tk_live_key").unwrap();
+        assert!(tenant.is_called("") && tenant.is_called("p") && tenant.is_called("4"));
+        assert!(!tenant.is_called("q"));
+    }
+}

@@ -1,0 +1,19 @@
+//! `POST /v1/events`: one canonical envelope.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use super::App;
+use super::error::ApiError;
+use super::ingest;
+use crate::dialect::Route;
+
+/// Takes one envelope.
+pub async fn ingest(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let stored = ingest::accept(&app, request, Route::Events, String::new()).await?;
+    Ok((StatusCode::CREATED, Json(ingest::single(stored)?)).into_response())
+}

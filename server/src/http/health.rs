@@ -1,0 +1,24 @@
+//! `GET /live` and `GET /ready`. Both without a key: they say nothing about anyone's data.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::json;
+
+use super::{App, Phase};
+
+/// The process runs and answers.
+pub async fn live() -> Response {
+    Json(json!({ "status": "live" })).into_response()
+}
+
+/// 200 if writes are taken, 503 with the phase if not.
+pub async fn ready(State(app): State<Arc<App>>) -> Response {
+    let phase = app.phase();
+    let status =
+        if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "status": phase.as_str() }))).into_response()
+}

@@ -1,0 +1,268 @@
+//! The way of a body into the log: authenticate, admit, read, decompress, decode, submit, wait.
+//!
+//! The room that the body holds goes with it into the engine's callback, so a client that hangs up
+//! frees nothing early. Small bodies are decoded on the network thread, larger ones on a blocking
+//! thread, and only there may the engine write a side file.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::Request;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::App;
+use super::admission::{self, Charge, Received};
+use super::auth::{Tenant, authenticate};
+use super::error::{ApiError, ErrorCode};
+use crate::dialect::encoding::EncodingError;
+use crate::dialect::{Decoded, Dialect, Item, Route, SniffError};
+use obsrv_engine::engine::{Done, Engine, Envelope, IngestError, Receipt, Submission};
+use crate::interpreter::{self, Encoding, Meaning};
+use crate::limits::{
+    COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
+};
+
+const NAMED_PROJECT: &str = "x-theta-project";
+/// A compressed body is taken to be this many times larger until it is known.
+const RATIO_GUESS: usize = 8;
+
+/// What was made durable.
+#[derive(Debug)]
+pub struct Stored {
+    /// How the body was read.
+    pub dialect: Dialect,
+    /// What became of its items.
+    pub items: Vec<Item>,
+    /// Whether anything of it was stored.
+    pub is_empty: bool,
+}
+
+impl Stored {
+    /// How many items were refused.
+    pub fn rejected(&self) -> u64 {
+        let refused = self.items.iter().filter(|item| item.error.is_some()).count();
+        u64::try_from(refused).unwrap_or(u64::MAX)
+    }
+}
+
+/// The other end of a callback.
+pub type Outcome = oneshot::Receiver<Result<Receipt, IngestError>>;
+
+/// Everything about a request but its body's bytes.
+struct Job {
+    app: Arc<App>,
+    engine: Arc<Engine>,
+    tenant: Tenant,
+    route: Route,
+    content_type: String,
+    encoding: Encoding,
+    subject: String,
+    named_project: Option<String>,
+}
+
+/// Stores a request; answers when it is durable.
+pub async fn accept(
+    app: &Arc<App>,
+    request: Request,
+    route: Route,
+    subject: String,
+) -> Result<Stored, ApiError> {
+    let (parts, mut body) = request.into_parts();
+    let core = app.core()?;
+    let tenant = match authenticate(&core.directory, &parts.headers) {
+        Ok(tenant) => tenant,
+        Err(error) => {
+            admission::discard(&mut body, UNKNOWN_BODY_BYTES_MAX).await;
+            return Err(error);
+        }
+    };
+    let text_of = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
+    let received = match Encoding::of_header(text_of("content-encoding").unwrap_or("")) {
+        Ok(encoding) => admission::receive(&app.admission, &parts.headers, &mut body)
+            .await
+            .map(|received| (encoding, received)),
+        Err(error) => Err(ApiError::new(ErrorCode::UnsupportedMedia, error.to_string())),
+    };
+    let (encoding, received) = match received {
+        Ok(received) => received,
+        Err(error) => {
+            admission::discard(&mut body, REFUSED_BODY_BYTES_MAX).await;
+            return Err(error);
+        }
+    };
+    let job = Job {
+        app: Arc::clone(app),
+        engine: Arc::clone(&core.engine),
+        tenant,
+        route,
+        content_type: text_of(CONTENT_TYPE.as_str()).unwrap_or("").to_owned(),
+        encoding,
+        subject,
+        named_project: text_of(NAMED_PROJECT).map(str::to_owned),
+    };
+    let (stored, outcome) = job.run(received).await?;
+    if let Some(outcome) = outcome {
+        wait(outcome).await?;
+    }
+    let accepted = stored.items.iter().filter(|item| item.error.is_none()).count();
+    let add = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    app.metrics.items_accepted.fetch_add(add(accepted), Ordering::Relaxed);
+    app.metrics.items_rejected.fetch_add(stored.rejected(), Ordering::Relaxed);
+    Ok(stored)
+}
+
+/// A callback for the engine and its other end.
+pub fn outcome() -> (Done, Outcome) {
+    let (sender, outcome) = oneshot::channel();
+    // The client may have gone: then nobody wants to know.
+    let done = Box::new(move |result| drop(sender.send(result)));
+    (done, outcome)
+}
+
+/// Waits for the log.
+pub async fn wait(outcome: Outcome) -> Result<(), ApiError> {
+    let unknown = || {
+        ApiError::new(ErrorCode::OutcomeUnknown, "outcome unknown; sending it again is safe")
+    };
+    match timeout(COMMIT_TIME_MAX, outcome).await {
+        Ok(Ok(Ok(_receipt))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(error.into()),
+        // The engine dropped the callback, or the disk does not answer.
+        Ok(Err(_)) | Err(_) => Err(unknown()),
+    }
+}
+
+impl Job {
+    async fn run(self, received: Received) -> Result<(Stored, Option<Outcome>), ApiError> {
+        let weight = if self.encoding == Encoding::Identity { 1 } else { RATIO_GUESS };
+        if received.bytes.len().saturating_mul(weight) <= INLINE_DECODE_BYTES_MAX {
+            return self.run_guarded(received);
+        }
+        tokio::task::spawn_blocking(move || self.run_guarded(received))
+            .await
+            .unwrap_or_else(|_| Err(ApiError::new(ErrorCode::Internal, "decoding was cut off")))
+    }
+
+    /// A panic while decoding would come again with the same body: that is a 500 and a log line,
+    /// not a dropped connection that makes the client send it again for ever.
+    fn run_guarded(self, received: Received) -> Result<(Stored, Option<Outcome>), ApiError> {
+        catch_unwind(AssertUnwindSafe(|| self.decode_and_submit(received))).unwrap_or_else(|_| {
+            Err(ApiError::new(ErrorCode::Internal, "a fault of obsrv in reading this body"))
+        })
+    }
+
+    fn decode_and_submit(
+        self,
+        received: Received,
+    ) -> Result<(Stored, Option<Outcome>), ApiError> {
+        let Received { bytes, mut charge } = received;
+        let plain = self.decompress(&bytes, &mut charge)?;
+        let received_ns = self.app.clock.wall_ns();
+        let dialect =
+            crate::dialect::sniff(&self.content_type, self.route, &plain).map_err(|error| {
+                let code = match error {
+                    SniffError::ContentType(_) => ErrorCode::UnsupportedMedia,
+                    SniffError::Keys(_) => ErrorCode::InvalidRequest,
+                };
+                ApiError::new(code, error.to_string())
+            })?;
+        let meaning = Meaning {
+            dialect,
+            project: self.tenant.project(),
+            subject: &self.subject,
+            received_ns,
+        };
+        let decoded = interpreter::read(meaning, &plain)
+            .map_err(|e| ApiError::new(ErrorCode::InvalidRequest, e.to_string()))?;
+        drop(plain);
+        if decoded.events.is_empty() {
+            let stored = Stored { dialect, items: decoded.items, is_empty: true };
+            return Ok((stored, None));
+        }
+        let envelope = self.envelope(dialect, received_ns, &decoded);
+        let Decoded { events, items, .. } = decoded;
+        let (done, outcome) = outcome();
+        let done = Box::new(move |result| {
+            drop(charge);
+            done(result);
+        });
+        self.engine.submit(Submission { envelope, body: bytes, events }, done);
+        Ok((Stored { dialect, items, is_empty: false }, Some(outcome)))
+    }
+
+    /// The plain bytes. The charge grows to what the body, its plain form and its events need.
+    fn decompress(&self, body: &Bytes, charge: &mut Charge) -> Result<Bytes, ApiError> {
+        let max = self.app.decoded_bytes_max;
+        let first = match self.encoding {
+            Encoding::Identity => body.len().min(max),
+            Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => {
+                body.len().saturating_mul(RATIO_GUESS).min(max)
+            }
+        };
+        // A second time only if the first guess was too small.
+        for limit in [first, max] {
+            charge.grow_to(body.len().saturating_add(limit.saturating_mul(2)))?;
+            match interpreter::decompress(self.encoding, body, limit) {
+                Ok(plain) => return Ok(plain),
+                Err(EncodingError::TooLarge { .. }) => {}
+                Err(error @ EncodingError::Corrupt { .. }) => {
+                    return Err(ApiError::new(ErrorCode::InvalidRequest, error.to_string()));
+                }
+                Err(error @ EncodingError::Unsupported(_)) => {
+                    return Err(ApiError::new(ErrorCode::UnsupportedMedia, error.to_string()));
+                }
+            }
+        }
+        let message = format!("decoded body too large max_bytes={max}");
+        Err(ApiError::new(ErrorCode::TooLarge, message))
+    }
+
+    fn envelope(&self, dialect: Dialect, received_ns: i64, decoded: &Decoded) -> Envelope {
+        let named = decoded.named_project.as_deref().or(self.named_project.as_deref());
+        let named = named.filter(|name| !self.tenant.is_called(name));
+        if let (Some(name), Ok(core)) = (named, self.app.core()) {
+            core.directory.count_named(self.tenant.project(), name);
+        }
+        let refused = decoded.items.iter().filter(|item| item.error.is_some());
+        Envelope {
+            project: self.tenant.project().0,
+            key_id: self.tenant.key_id(),
+            dialect: dialect.number(),
+            encoding: self.encoding.number(),
+            mapping: crate::dialect::MAPPING_VERSION,
+            received_ns,
+            subject: self.subject.clone(),
+            named_project: named.map(str::to_owned),
+            rejected: refused.filter_map(|item| u32::try_from(item.index).ok()).collect(),
+            digest: decoded.digest,
+        }
+    }
+}
+
+/// The answer to a request that holds one thing: what it became, or a 400 if nothing of it could
+/// be taken.
+pub fn single(stored: Stored) -> Result<Value, ApiError> {
+    let refused: Vec<&Item> = stored.items.iter().filter(|item| item.error.is_some()).collect();
+    if let (true, Some(first)) = (stored.is_empty, refused.first()) {
+        let reason = first.error.clone().unwrap_or_default();
+        return Err(ApiError::new(ErrorCode::InvalidRequest, reason)
+            .at(format!("{} {}", first.kind, first.index)));
+    }
+    let trace_id = stored.items.iter().find_map(|item| item.trace_id.as_deref());
+    let mut answer = json!({ "status": "accepted", "trace_id": trace_id });
+    if let Some(id) = stored.items.iter().find_map(|item| item.id.as_deref()) {
+        answer["id"] = id.into();
+    }
+    if !refused.is_empty() {
+        answer["rejected"] = refused
+            .iter()
+            .map(|item| json!({ "index": item.index, "kind": item.kind, "error": item.error }))
+            .collect();
+    }
+    Ok(answer)
+}

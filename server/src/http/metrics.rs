@@ -1,0 +1,186 @@
+//! Counters of the server and `GET /metrics` in the Prometheus text format.
+//!
+//! Every label has a fixed set of values: routes by their template, status by its class. Nothing
+//! that a client sends becomes a label.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+
+use super::App;
+use obsrv_engine::engine::Stats;
+
+/// Routes that have a label of their own; everything else is `other`.
+const ROUTES: [&str; 9] = [
+    "/v1/traces",
+    "/v1/traces/{id}",
+    "/v1/traces/{id}/annotations",
+    "/v1/imports/traces",
+    "/v1/events",
+    "/live",
+    "/ready",
+    "/metrics",
+    "other",
+];
+const CLASSES: [&str; 5] = ["2xx", "3xx", "4xx", "503", "5xx"];
+/// Upper bounds of the time buckets, in microseconds.
+const BUCKETS_US: [u64; 12] =
+    [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_000_000, 10_000_000];
+
+/// Counters of the server. All relaxed: they order nothing.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    requests: [[AtomicU64; CLASSES.len()]; ROUTES.len()],
+    seconds: [[AtomicU64; BUCKETS_US.len() + 1]; 2],
+    micros: [AtomicU64; 2],
+    /// Items that were taken.
+    pub items_accepted: AtomicU64,
+    /// Items that were refused within an accepted request.
+    pub items_rejected: AtomicU64,
+    /// Connections open now.
+    pub connections: AtomicU64,
+    /// Connections closed by the server because they were silent, slow or stuck.
+    pub connections_dropped: AtomicU64,
+}
+
+/// Adds one.
+pub fn increment(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Metrics {
+    /// Counts an answer. `route` is the matched template.
+    pub fn answered(&self, route: Option<&str>, is_write: bool, status: StatusCode, micros: u64) {
+        let route = ROUTES.iter().position(|r| Some(*r) == route).unwrap_or(ROUTES.len() - 1);
+        let class = match status.as_u16() {
+            503 => 3,
+            200..300 => 0,
+            300..400 => 1,
+            400..500 => 2,
+            _ => 4,
+        };
+        increment(&self.requests[route][class]);
+        let kind = usize::from(is_write);
+        let bucket = BUCKETS_US.iter().position(|b| micros <= *b).unwrap_or(BUCKETS_US.len());
+        increment(&self.seconds[kind][bucket]);
+        self.micros[kind].fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "# TYPE obsrv_http_requests_total counter")?;
+        for (route, counts) in ROUTES.iter().zip(&self.requests) {
+            for (class, count) in CLASSES.iter().zip(counts) {
+                let n = count.load(Ordering::Relaxed);
+                if n > 0 {
+                    writeln!(
+                        out,
+                        "obsrv_http_requests_total{{route=\"{route}\",status=\"{class}\"}} {n}"
+                    )?;
+                }
+            }
+        }
+        writeln!(out, "# TYPE obsrv_http_request_seconds histogram")?;
+        for (kind, method) in ["read", "write"].iter().enumerate() {
+            let mut total = 0;
+            for (bucket, count) in self.seconds[kind].iter().enumerate() {
+                total += count.load(Ordering::Relaxed);
+                let bound = BUCKETS_US.get(bucket).map_or("+Inf".to_owned(), |us| seconds(*us));
+                let labels = format!("kind=\"{method}\",le=\"{bound}\"");
+                writeln!(out, "obsrv_http_request_seconds_bucket{{{labels}}} {total}")?;
+            }
+            let sum = seconds(self.micros[kind].load(Ordering::Relaxed));
+            writeln!(out, "obsrv_http_request_seconds_sum{{kind=\"{method}\"}} {sum}")?;
+            writeln!(out, "obsrv_http_request_seconds_count{{kind=\"{method}\"}} {total}")?;
+        }
+        for (name, kind, value) in [
+            ("items_accepted_total", "counter", &self.items_accepted),
+            ("items_rejected_total", "counter", &self.items_rejected),
+            ("connections", "gauge", &self.connections),
+            ("connections_dropped_total", "counter", &self.connections_dropped),
+        ] {
+            line(out, name, kind, value.load(Ordering::Relaxed))?;
+        }
+        Ok(())
+    }
+}
+
+fn seconds(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+fn line(out: &mut String, name: &str, kind: &str, value: u64) -> std::fmt::Result {
+    writeln!(out, "# TYPE obsrv_{name} {kind}\nobsrv_{name} {value}")
+}
+
+fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
+    for (name, kind, value) in [
+        ("records_total", "counter", stats.records),
+        ("group_commits_total", "counter", stats.groups),
+        ("events_total", "counter", stats.events),
+        ("duplicate_events_total", "counter", stats.duplicates),
+        ("superseded_rows_total", "counter", stats.superseded),
+        ("body_bytes_total", "counter", stats.body_bytes),
+        ("flushes_total", "counter", stats.flushes),
+        ("compactions_total", "counter", stats.compactions),
+        ("quarantined_records_total", "counter", stats.quarantined),
+        ("queue_bytes", "gauge", stats.queue_bytes),
+        ("memtable_bytes", "gauge", stats.memtable_bytes),
+        ("frozen_memtables", "gauge", stats.frozen),
+        ("segments", "gauge", stats.segments),
+        ("segment_bytes", "gauge", stats.segment_bytes),
+        ("wal_bytes", "gauge", stats.wal_bytes),
+        ("visible_lsn", "gauge", stats.visible_lsn),
+    ] {
+        line(out, name, kind, value)?;
+    }
+    Ok(())
+}
+
+/// `GET /metrics`.
+pub async fn show(State(app): State<Arc<App>>) -> Response {
+    let mut out = String::with_capacity(8 << 10);
+    let written = app.metrics.write(&mut out).and_then(|()| {
+        line(&mut out, "body_bytes_in_flight", "gauge", app.admission.held_bytes())?;
+        line(&mut out, "up_state", "gauge", app.phase().number())?;
+        let Ok(core) = app.core() else { return Ok(()) };
+        let (projects, keys) = core.directory.counts();
+        line(&mut out, "projects", "gauge", u64::try_from(projects).unwrap_or(u64::MAX))?;
+        line(&mut out, "keys", "gauge", u64::try_from(keys).unwrap_or(u64::MAX))?;
+        write_engine(&mut out, &core.engine.stats())
+    });
+    written.expect("BUG: writing to memory failed");
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], out).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_only_fixed_labels() {
+        let metrics = Metrics::default();
+        metrics.answered(Some("/v1/traces"), true, StatusCode::OK, 900);
+        metrics.answered(Some("/v1/traces"), true, StatusCode::SERVICE_UNAVAILABLE, 900);
+        metrics.answered(Some("/secret-in-a-path"), false, StatusCode::NOT_FOUND, 99_000_000);
+        let mut out = String::new();
+        metrics.write(&mut out).unwrap();
+        for expected in [
+            "obsrv_http_requests_total{route=\"/v1/traces\",status=\"2xx\"} 1\n",
+            "obsrv_http_requests_total{route=\"/v1/traces\",status=\"503\"} 1\n",
+            "obsrv_http_requests_total{route=\"other\",status=\"4xx\"} 1\n",
+            "obsrv_http_request_seconds_bucket{kind=\"write\",le=\"0.000500\"} 0\n",
+            "obsrv_http_request_seconds_bucket{kind=\"write\",le=\"0.001000\"} 2\n",
+            "obsrv_http_request_seconds_bucket{kind=\"read\",le=\"10.000000\"} 0\n",
+            "obsrv_http_request_seconds_bucket{kind=\"read\",le=\"+Inf\"} 1\n",
+            "obsrv_http_request_seconds_sum{kind=\"write\"} 0.001800\n",
+        ] {
+            assert!(out.contains(expected), "missing {expected} in\n{out}");
+        }
+        assert!(!out.contains("secret"));
+    }
+}

@@ -1,0 +1,62 @@
+//! `GET` and `DELETE /v1/traces/{id}`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use serde_json::json;
+
+use super::App;
+use super::auth::authenticate;
+use super::error::{ApiError, ErrorCode};
+use super::{ingest, query};
+use crate::limits::TRACE_ID_BYTES_MAX;
+use crate::wire;
+
+/// Refuses ids that no trace can have.
+pub fn check_id(trace_id: &str) -> Result<(), ApiError> {
+    if trace_id.is_empty() || trace_id.len() > TRACE_ID_BYTES_MAX {
+        let message = format!("trace id is empty or too long max_bytes={TRACE_ID_BYTES_MAX}");
+        return Err(ApiError::parameter("id", message));
+    }
+    Ok(())
+}
+
+/// The whole trace.
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Path(trace_id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let core = app.core()?;
+    let tenant = authenticate(&core.directory, &headers)?;
+    check_id(&trace_id)?;
+    let engine = Arc::clone(&core.engine);
+    let body = query::run(&app, move |_| {
+        let rows = engine
+            .snapshot()
+            .trace(tenant.project(), &trace_id)
+            .map_err(|e| ApiError::new(ErrorCode::Damaged, e.to_string()))?;
+        wire::trace(tenant.project_name(), &rows)?
+            .ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such trace"))
+    })
+    .await?;
+    Ok(wire::json_response(body))
+}
+
+/// Deletes every row of a trace. 200 also when there was none: the wish is fulfilled.
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    Path(trace_id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let core = app.core()?;
+    let tenant = authenticate(&core.directory, &headers)?;
+    check_id(&trace_id)?;
+    let (done, outcome) = ingest::outcome();
+    core.engine.delete_trace(tenant.project(), &trace_id, done);
+    ingest::wait(outcome).await?;
+    Ok(Json(json!({ "trace_id": trace_id, "deleted": true })).into_response())
+}

@@ -1,0 +1,134 @@
+//! Every limit of the server, with its unit in its name. `LIMITS.md` lists them for users; a test
+//! holds the two together.
+
+use std::time::Duration;
+
+/// Largest request body as it comes over the wire, compressed or not. Over it: 413.
+pub const WIRE_BYTES_MAX: usize = 64 << 20;
+/// Largest request body after decompression, unless set with `--max-body`. Over it: 413.
+pub const DECODED_BYTES_MAX: usize = 64 << 20;
+/// Bodies up to this many decoded bytes are decoded on the network thread.
+pub const INLINE_DECODE_BYTES_MAX: usize = 256 << 10;
+/// Smallest `--memory` that the server starts with.
+pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
+/// `--memory` when it is not given.
+pub const MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
+/// Share of the memory budget that request bodies in flight may hold: one part in this many.
+pub const BODY_MEMORY_SHARE: u64 = 4;
+
+/// Connections at once. At the limit the oldest one that never sent a byte makes room.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// Headers of a request. Over it: 431.
+pub const HEADERS_MAX: usize = 100;
+/// Bytes of a request's head. Over it: 431.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+/// From the first byte of a request to the end of its head, and from accept to the first byte.
+pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often a connection is looked at for these times.
+pub const PACE_CHECK_TIME: Duration = Duration::from_secs(1);
+/// How long a connection may stay without a request.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
+/// How long a client may take no byte of its answer.
+pub const WRITE_STALL_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a body may come slower than [`BODY_BYTES_PER_SECOND_MIN`].
+pub const BODY_GRACE_TIME: Duration = Duration::from_secs(5);
+/// Slowest body, bytes per second, after the grace time.
+pub const BODY_BYTES_PER_SECOND_MIN: u64 = 1024;
+/// Streams of one HTTP/2 connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 128;
+/// Body bytes of a refused request that are read and thrown away, so that the client gets to see
+/// the answer instead of a reset.
+pub const REFUSED_BODY_BYTES_MAX: usize = 64 << 20;
+/// The same for a request without a valid key.
+pub const UNKNOWN_BODY_BYTES_MAX: usize = 1 << 20;
+/// How long a refused body is read.
+pub const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a request waits for the log. Over it: 503, outcome unknown.
+pub const COMMIT_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a query waits for its turn. Over it: 503.
+pub const QUERY_WAIT_TIME_MAX: Duration = Duration::from_secs(10);
+/// Queries that run at once.
+pub const QUERIES_MAX: usize = 4;
+/// How long a query runs.
+pub const QUERY_TIME_MAX: Duration = Duration::from_secs(10);
+/// Live rows of the row groups that one query may look into.
+pub const QUERY_ROWS_MAX: u64 = 1_000_000_000;
+/// Requests that a stopping server waits for.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Runs of one page when `limit` is not given.
+pub const PAGE_ROWS_DEFAULT: usize = 100;
+/// Runs of one page.
+pub const PAGE_ROWS_MAX: usize = 1000;
+/// Parameters of a URL.
+pub const PARAMS_MAX: usize = 256;
+/// Facets of one request.
+pub const FACETS_MAX: usize = 32;
+/// Bytes of `q=`.
+pub const QUERY_TEXT_BYTES_MAX: usize = 8 << 10;
+/// Bytes of a cursor.
+pub const CURSOR_BYTES_MAX: usize = 2 << 10;
+/// Bytes of a trace id in a URL.
+pub const TRACE_ID_BYTES_MAX: usize = 512;
+
+/// Projects of a data directory.
+pub const PROJECTS_MAX: usize = 10_000;
+/// Keys of a data directory, revoked ones included.
+pub const KEYS_MAX: usize = 100_000;
+/// Bytes of a project's name.
+pub const PROJECT_NAME_BYTES_MAX: usize = 128;
+/// Shortest key that `OBSRV_BOOTSTRAP_KEY` may hold, in bytes.
+pub const KEY_BYTES_MIN: usize = 8;
+/// Longest key, in bytes.
+pub const KEY_BYTES_MAX: usize = 256;
+/// Names that requests give to a project, of which uses are counted one by one; more share one
+/// count.
+pub const NAMED_PROJECTS_MAX: usize = 1000;
+/// How often names that requests give to projects are counted in the log.
+pub const NAMED_PROJECTS_TIME: Duration = Duration::from_secs(60);
+/// Connections of the admin socket at once.
+pub const ADMIN_CONNECTIONS_MAX: usize = 16;
+/// Bytes of a body on the admin socket.
+pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one control event.
+pub const CONTROL_EVENT_BYTES_MAX: usize = 4 << 10;
+
+/// Bytes of one line, or of a whole file that is not lines, of `obsrv import`.
+pub const IMPORT_ITEM_BYTES_MAX: usize = 60 << 20;
+/// Bytes of one answer that the command line reads.
+pub const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Bytes of one batch of `obsrv import`.
+pub const IMPORT_BATCH_BYTES: usize = 4 << 20;
+/// Lines of one batch of `obsrv import`.
+pub const IMPORT_BATCH_LINES: usize = 500;
+/// How often `obsrv import` sends a batch that was answered 503 or not at all.
+pub const IMPORT_ATTEMPTS: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    /// Every constant here has a row in `LIMITS.md` with its expression, and no row is left over.
+    #[test]
+    fn the_document_lists_every_limit() {
+        let documented: Vec<(String, String)> = include_str!("../LIMITS.md")
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"))
+            .map(|row| {
+                let mut cells = row.split('|');
+                let name = cells.next().unwrap().trim().trim_end_matches('`').to_owned();
+                (name, cells.next().unwrap().trim().trim_matches('`').to_owned())
+            })
+            .collect();
+        let declared: Vec<(String, String)> = include_str!("limits.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub const "))
+            .map(|rest| {
+                let (name, rest) = rest.split_once(':').unwrap();
+                let (_, value) = rest.split_once(" = ").unwrap();
+                (name.to_owned(), value.trim_end_matches(';').to_owned())
+            })
+            .collect();
+        assert!(declared.len() > 40, "read only {} constants", declared.len());
+        assert_eq!(declared, documented);
+    }
+}

@@ -1,0 +1,55 @@
+//! The admin socket: HTTP over a unix socket that only the owner of the data directory can open.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::UnixListener;
+use tokio::sync::{Semaphore, watch};
+
+use crate::limits::ADMIN_CONNECTIONS_MAX;
+
+const NAME: &str = "admin.sock";
+
+/// Where the socket of a data directory is.
+pub fn path_in(data: &Path) -> PathBuf {
+    data.join(NAME)
+}
+
+/// Listens, in place of a socket that an earlier process left behind. Whoever calls this holds the
+/// data directory's lock.
+pub fn bind(data: &Path) -> io::Result<UnixListener> {
+    let path = path_in(data);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves until `stop` says so.
+pub async fn serve(listener: UnixListener, router: Router, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let Ok((stream, _)) = accepted else { continue };
+        let service = TowerToHyperService::new(router.clone());
+        tokio::spawn(async move {
+            let served = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
+            // A command that was interrupted.
+            let _ = served.await;
+            drop(place);
+        });
+    }
+}

@@ -1,0 +1,323 @@
+//! The life of a server: bind, recover, serve, stop.
+//!
+//! The address is bound before the engine recovers, so that `/live` and `/ready` answer from the
+//! first moment on. Everything that blocks (recovery, the last flush) is off the network threads.
+
+mod first_start;
+
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::interval;
+
+use crate::control::{self, ControlError};
+use crate::control_plane::{ChangeError, ControlPlane};
+use crate::directory::{Directory, DirectoryError};
+use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
+use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
+use crate::http::{App, Core};
+use crate::interpreter::Replay;
+use crate::keys::{KeyString, Macs};
+use crate::limits::NAMED_PROJECTS_TIME;
+use crate::net::{accept, unix};
+use crate::secret::{self, SecretError};
+use crate::{admin, http};
+
+/// How often the server looks whether its engine has failed.
+const WATCH_TIME: Duration = Duration::from_millis(200);
+/// Blocking threads: decoding, queries, recovery.
+const BLOCKING_THREADS_MAX: usize = 16;
+/// What a stopped runtime waits for.
+const RUNTIME_STOP_TIME: Duration = Duration::from_secs(1);
+
+/// Settings of a server.
+#[derive(Debug)]
+pub struct Config {
+    /// The data directory.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub http: SocketAddr,
+    /// Memory budget in bytes.
+    pub memory_bytes: u64,
+    /// Largest body after decompression.
+    pub decoded_bytes_max: usize,
+    /// TLS and the network are someone else's care: listen anywhere.
+    pub behind_proxy: bool,
+    /// The key to install at the first start.
+    pub bootstrap_key: Option<KeyString>,
+}
+
+/// Why a server did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address can be reached from elsewhere, and there is no TLS.
+    #[error("refusing to listen without tls; put a proxy in front and say --behind-proxy address={0}")]
+    Exposed(SocketAddr),
+    /// The operating system refused.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Others can read the master secret.
+    #[error("others can read the master secret; set its mode to 0600 file={0}")]
+    SecretMode(PathBuf),
+    /// The data directory is in use or cannot be read.
+    #[error(transparent)]
+    Disk(#[from] DiskOpenError),
+    /// No master secret.
+    #[error("master secret does not load")]
+    Secret(#[from] SecretError),
+    /// The engine does not open.
+    #[error("data directory does not open")]
+    Open(#[from] OpenError),
+    /// A control event does not read.
+    #[error("control event does not read lsn={lsn}")]
+    Control {
+        /// Which.
+        lsn: u64,
+        /// Why.
+        source: ControlError,
+    },
+    /// Control events contradict each other.
+    #[error("control events do not fit")]
+    Directory(#[from] DirectoryError),
+    /// The first project or key could not be made.
+    #[error("first project could not be made")]
+    FirstStart(#[from] ChangeError),
+    /// The engine failed while it ran.
+    #[error("engine failed; what was acknowledged is safe, start again")]
+    EngineFailed,
+}
+
+fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> ServeError {
+    let what = what.into();
+    move |source| ServeError::Io { what, source }
+}
+
+/// The injected system.
+#[derive(Clone, Debug)]
+struct System {
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+}
+
+/// A recovered engine and what belongs to it.
+struct Running {
+    engine: Arc<Engine>,
+    threads: Threads,
+    plane: Arc<ControlPlane>,
+    cursors: Macs,
+    is_first_start: bool,
+}
+
+/// Runs a server until it is told to stop.
+pub fn run(config: Config) -> Result<(), ServeError> {
+    if !config.http.ip().is_loopback() && !config.behind_proxy {
+        return Err(ServeError::Exposed(config.http));
+    }
+    // Sockets and files that others could open are never made, not even for a moment.
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+    make_private(&config.data)?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(network_threads())
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_name("obsrv-net")
+        .enable_all()
+        .build()
+        .map_err(io("runtime does not start"))?;
+    let outcome = runtime.block_on(live(config));
+    runtime.shutdown_timeout(RUNTIME_STOP_TIME);
+    outcome
+}
+
+fn network_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1))
+}
+
+fn make_private(data: &Path) -> Result<(), ServeError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .map_err(io(format!("data directory cannot be made path={}", data.display())))
+}
+
+async fn live(config: Config) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(io("no signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(io("no signals"))?;
+    let listener = TcpListener::bind(config.http)
+        .await
+        .map_err(io(format!("address cannot be bound address={}", config.http)))?;
+    let address = listener.local_addr().map_err(io("address unknown"))?;
+    let system = System { clock: system::clock(), rng: system::rng() };
+    let app = App::new(
+        Arc::clone(&system.clock),
+        config.memory_bytes,
+        config.decoded_bytes_max,
+        seed(&*system.rng),
+    );
+    let (stop, stopped) = watch::channel(false);
+    let router = http::build(Arc::clone(&app));
+    let door = tokio::spawn(accept::serve(listener, Arc::clone(&app), router, stopped.clone()));
+    let opening = open_in_background(&config, system);
+    let running = tokio::select! {
+        opened = opening => opened?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    let Running { engine, threads, plane, cursors, is_first_start } = running;
+    if is_first_start {
+        first_start::prepare(&plane, &config, address).await?;
+    }
+    let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
+    tokio::spawn(unix::serve(socket, admin::build(Arc::clone(&plane)), stopped));
+    let directory = Arc::clone(plane.directory());
+    app.set_ready(Core { engine: Arc::clone(&engine), directory, cursors });
+    tracing::info!(%address, data = %config.data.display(), "ready");
+    first_start::greet(address);
+    let failed = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        () = keep_house(&engine, &plane) => true,
+    };
+    shut_down(&stop, door, &plane, threads, failed).await;
+    remove_socket(&config.data);
+    if failed || engine.state() == State::Failed { Err(ServeError::EngineFailed) } else { Ok(()) }
+}
+
+/// Returns when the engine has failed.
+async fn keep_house(engine: &Engine, plane: &ControlPlane) {
+    let mut watch = interval(WATCH_TIME);
+    let mut names = interval(NAMED_PROJECTS_TIME);
+    loop {
+        tokio::select! {
+            _ = watch.tick() => if engine.state() == State::Failed { return },
+            _ = names.tick() => if let Err(error) = plane.log_named().await {
+                tracing::warn!(%error, "names of projects not counted yet");
+            },
+        }
+    }
+}
+
+/// No new requests, the old ones answered, everything flushed.
+async fn shut_down(
+    stop: &watch::Sender<bool>,
+    door: JoinHandle<()>,
+    plane: &ControlPlane,
+    threads: Threads,
+    failed: bool,
+) {
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    if door.await.is_err() {
+        tracing::error!("the accept loop panicked");
+    }
+    if failed {
+        return;
+    }
+    if let Err(error) = plane.log_named().await {
+        tracing::warn!(%error, "names of projects not counted");
+    }
+    if tokio::task::spawn_blocking(move || threads.stop()).await.is_err() {
+        tracing::error!("the engine's stop panicked");
+    }
+    tracing::info!("stopped");
+}
+
+fn remove_socket(data: &Path) {
+    // The next start replaces it anyway.
+    drop(std::fs::remove_file(unix::path_in(data)));
+}
+
+fn seed(rng: &dyn Rng) -> u64 {
+    let mut bytes = [0; 8];
+    rng.fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// Recovery on a thread of its own.
+fn open_in_background(
+    config: &Config,
+    system: System,
+) -> impl Future<Output = Result<Running, ServeError>> + use<> {
+    let (data, memory_bytes) = (config.data.clone(), config.memory_bytes);
+    let opening = tokio::task::spawn_blocking(move || open(&data, memory_bytes, &system));
+    async move {
+        opening.await.unwrap_or_else(|panic| {
+            Err(ServeError::Io { what: "recovery panicked".into(), source: panic.into() })
+        })
+    }
+}
+
+fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, ServeError> {
+    let disk = system::disk(data)?;
+    let master = secret::load_or_create(&*disk, &*system.rng)?;
+    refuse_shared_secret(data)?;
+    let engine = Engine::open(
+        disk,
+        &*system.rng,
+        Options::for_memory(memory_bytes),
+        &Replay,
+    )?;
+    let directory = Arc::new(Directory::new(Macs::for_keys(&master)));
+    let mut events = Vec::new();
+    for (lsn, bytes) in engine.controls() {
+        events.push(control::decode(&bytes).map_err(|source| ServeError::Control { lsn, source })?);
+    }
+    directory.recover(&events)?;
+    let threads = engine.start().map_err(io("threads do not start"))?;
+    let plane = ControlPlane::new(
+        Arc::clone(&engine),
+        directory,
+        Arc::clone(&system.clock),
+        Arc::clone(&system.rng),
+    );
+    Ok(Running {
+        engine,
+        threads,
+        plane: Arc::new(plane),
+        cursors: Macs::for_cursors(&master),
+        is_first_start: events.is_empty(),
+    })
+}
+
+fn refuse_shared_secret(data: &Path) -> Result<(), ServeError> {
+    let path = data.join(secret::FILE.to_string());
+    let mode = std::fs::metadata(&path).map_err(io("master secret cannot be read"))?;
+    if mode.permissions().mode() & 0o077 != 0 {
+        return Err(ServeError::SecretMode(path));
+    }
+    Ok(())
+}
+
+mod system {
+    //! The real disk, clock and random numbers.
+
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use obsrv_engine::io::{Clock, Disk, OpenError as DiskOpenError, OsRng, RealDisk, Rng, SystemClock};
+
+    pub(super) fn clock() -> Arc<dyn Clock> {
+        Arc::new(SystemClock::new())
+    }
+
+    pub(super) fn rng() -> Arc<dyn Rng> {
+        Arc::new(OsRng)
+    }
+
+    pub(super) fn disk(data: &Path) -> Result<Arc<dyn Disk>, DiskOpenError> {
+        Ok(Arc::new(RealDisk::open(data)?))
+    }
+}
