@@ -1,1 +1,7 @@
-//! Workload generator and load commands.
+//! Workload generator and load command: what obsrv is measured with.
+//!
+//! `generator` makes agent traces from a seed and writes down the right answers; `load` sends them
+//! to a running server, checks what comes back against those answers, and only then times it.
+
+pub mod generator;
+pub mod load;

@@ -218,7 +218,11 @@ fn take_value<'a>(rest: &mut &'a [u8]) -> Result<DocRef<'a>, DocError> {
         TRUE => DocRef::Bool(true),
         I64 => DocRef::I64(i64::from_le_bytes(take_array(rest)?)),
         F64 => DocRef::F64(f64::from_le_bytes(take_array(rest)?)),
-        U64 => DocRef::U64(u64::from_le_bytes(take_array(rest)?)),
+        U64 => {
+            // A writer never stores a smaller one here; read as one value, it has one form.
+            let n = u64::from_le_bytes(take_array(rest)?);
+            i64::try_from(n).map_or(DocRef::U64(n), DocRef::I64)
+        }
         STR => DocRef::Str(take_str(rest)?),
         BYTES => DocRef::Bytes(take_sized(rest)?),
         ARRAY => DocRef::Array(Items(take_sized(rest)?)),

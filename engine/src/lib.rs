@@ -6,9 +6,15 @@
 
 pub mod body;
 pub mod doc;
+pub mod engine;
+pub mod fold;
+pub mod manifest;
+pub mod memtable;
 pub mod model;
 pub mod query;
 pub mod row;
+pub mod run;
+pub mod segment;
 pub mod source;
 
 pub use obsrv_wal::io;

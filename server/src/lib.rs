@@ -1,1 +1,3 @@
 //! HTTP, dialects, keys.
+
+pub mod dialect;

@@ -1,1 +1,4 @@
-//! Harness shared by the black-box suites.
+//! Harness shared by the suites.
+
+pub mod sim;
+pub mod toy;

@@ -7,3 +7,5 @@
 #![deny(missing_docs)]
 
 pub mod io;
+pub mod log;
+pub mod sim;

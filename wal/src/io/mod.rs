@@ -4,11 +4,18 @@
 //! ([`FileKind`], number), never by path. Numbers are never used twice, names are never recycled.
 //! What a crash may do to un-synced writes is written down in `sim`.
 
+mod map;
+mod real;
+mod system;
+
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+pub use real::{OpenError, RealDisk};
+pub use system::{OsRng, SystemClock};
 
 /// What a file holds. Persisted in file names and checksums: never reuse a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,8 +35,13 @@ pub enum FileKind {
 
 impl FileKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 5] =
-        [Self::Wal, Self::Manifest, Self::Segment, Self::Side, Self::Secret];
+    pub const ALL: [Self; 5] = [
+        Self::Wal,
+        Self::Manifest,
+        Self::Segment,
+        Self::Side,
+        Self::Secret,
+    ];
 
     /// The prefix of the file name, e.g. `wal` in `wal-0000000000000001`.
     pub const fn prefix(self) -> &'static str {
@@ -53,6 +65,18 @@ pub struct FileId {
 }
 
 impl FileId {
+    /// The address that a file name stands for; none if it is not one of ours.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let (prefix, digits) = name.split_once('-')?;
+        let kind = FileKind::ALL
+            .into_iter()
+            .find(|kind| kind.prefix() == prefix)?;
+        let number = u64::from_str_radix(digits, 16).ok()?;
+        let id = Self::new(kind, number);
+        // One number, one name: no leading plus, no upper case, no missing zeroes.
+        (id.to_string() == name).then_some(id)
+    }
+
     /// The address of file `number` of `kind`.
     pub const fn new(kind: FileKind, number: u64) -> Self {
         Self { kind, number }

@@ -1,0 +1,103 @@
+//! Group commit: one write, one sync, then publish, then answer (I-1).
+
+use obsrv_wal::log::{Durable, Log, LogError};
+
+use super::record;
+use super::{Engine, IngestError, Receipt, Work, count};
+use crate::row::Lsn;
+
+/// What one record changes.
+pub(super) struct Committed {
+    pub(super) lsn: Lsn,
+    pub(super) work: Work,
+}
+
+impl Engine {
+    /// Commits the next group. Returns how many pieces of work were answered.
+    pub fn commit_step(&self) -> usize {
+        let group = self.queue.drain();
+        let taken = group.len();
+        if taken == 0 {
+            return 0;
+        }
+        let Ok((committed, durable)) = self.make_durable(group) else {
+            return taken;
+        };
+        if let Err(error) = self.publish(&durable, &committed) {
+            // The records are on disk: replay will publish them, so the outcome is not "stored".
+            self.fail("publish", &error);
+            for c in committed {
+                c.work.finish(Err(IngestError::OutcomeUnknown));
+            }
+            return taken;
+        }
+        count(&self.counters.records, committed.len());
+        count(&self.counters.groups, 1);
+        for c in committed {
+            c.work.finish(Ok(Receipt { lsn: c.lsn }));
+        }
+        self.freeze_if_full();
+        taken
+    }
+
+    /// Appends and syncs a group. On failure everyone in it is answered.
+    fn make_durable(&self, group: Vec<Work>) -> Result<(Vec<Committed>, Durable), ()> {
+        let mut log = self.log.lock();
+        let mut committed = Vec::with_capacity(group.len());
+        for work in group {
+            match append(&mut log, &work) {
+                Ok(lsn) => committed.push(Committed { lsn, work }),
+                Err(LogError::TooLarge { .. }) => work.finish(Err(IngestError::TooLarge)),
+                Err(error) => {
+                    let outcome = self.refuse(&error);
+                    work.finish(Err(outcome));
+                }
+            }
+        }
+        match log.sync() {
+            Ok(durable) => {
+                self.full.store(false, std::sync::atomic::Ordering::Release);
+                drop(log);
+                Ok((committed, durable))
+            }
+            Err(error) => {
+                drop(log);
+                let outcome = self.refuse(&error);
+                for c in committed {
+                    c.work.finish(Err(outcome));
+                }
+                Err(())
+            }
+        }
+    }
+
+    /// What a log error means for those who wait, and for the engine.
+    fn refuse(&self, error: &LogError) -> IngestError {
+        if matches!(error, LogError::NoSpace) {
+            self.full.store(true, std::sync::atomic::Ordering::Release);
+            return IngestError::NoSpace;
+        }
+        self.fail("log", error);
+        IngestError::OutcomeUnknown
+    }
+}
+
+fn append(log: &mut Log, work: &Work) -> Result<Lsn, LogError> {
+    match work {
+        Work::Ingest {
+            submission, side, ..
+        } => {
+            let head = record::ingest_head(&submission.envelope, *side);
+            let body: &[u8] = if side.is_some() {
+                &[]
+            } else {
+                &submission.body
+            };
+            log.append(record::KIND_INGEST, &[&head, body])
+        }
+        Work::Control { body, .. } => log.append(record::KIND_CONTROL, &[body]),
+        Work::Delete {
+            project, trace_id, ..
+        } => log.append(record::KIND_DELETE, &[&record::delete(*project, trace_id)]),
+    }
+}

@@ -1,0 +1,223 @@
+//! Flush: the oldest frozen memtable becomes the segment of its number.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use obsrv_wal::io::{FileId, FileKind};
+use obsrv_wal::log::LogError;
+
+use super::version::Places;
+use super::{Engine, count};
+use crate::manifest::{Edit, SectionMeta, SegmentMeta};
+use crate::memtable::{Memtable, SectionId};
+use crate::row::ProjectId;
+use crate::row::Table;
+use crate::segment::{
+    RowInput, SectionInput, Segment, SegmentError, SegmentOptions, WriteError, Written, write,
+};
+
+/// Why a flush or compaction did not happen. Its inputs are untouched.
+#[derive(Debug, thiserror::Error)]
+pub enum FlushError {
+    /// The segment could not be written.
+    #[error("segment not written")]
+    Write(#[from] WriteError),
+    /// The segment does not open.
+    #[error("new segment does not open")]
+    Open(#[from] SegmentError),
+    /// The edit could not be made durable.
+    #[error("manifest edit not durable")]
+    Manifest(#[from] LogError),
+}
+
+/// Where rows of one section went: old row → row in the file. `None`: left behind.
+pub(super) type Moved = HashMap<u32, u32>;
+
+pub(super) fn meta_of(written: &Written, level: u8) -> SegmentMeta {
+    let section = |s: &crate::segment::SectionSummary| SectionMeta {
+        project: s.project,
+        table: s.table,
+        rows: s.rows,
+        start_min: s.start_min,
+        start_max: s.start_max,
+    };
+    SegmentMeta {
+        level,
+        bytes: written.bytes,
+        sections: written.sections.iter().map(section).collect(),
+    }
+}
+
+impl Engine {
+    /// Freezes the active memtable if it is full.
+    pub(super) fn freeze_if_full(&self) {
+        let full = |m: &Arc<Memtable>| m.bytes() >= self.options.memtable_bytes;
+        if self.version.read().memtables().last().is_some_and(full) {
+            self.freeze();
+        }
+    }
+
+    /// Freezes the active memtable if it holds any record.
+    pub fn freeze(&self) {
+        let mut writer = self.writer.lock();
+        if writer.active().last_lsn() == 0 {
+            return;
+        }
+        let mut memtables = writer.places.memtables.clone();
+        memtables.push(Arc::new(Memtable::new(self.new_number())));
+        writer.places = Arc::new(Places::new(writer.places.segments.clone(), memtables));
+        let version = writer.version();
+        *self.version.write() = version;
+        drop(writer);
+        self.wake_background();
+    }
+
+    /// Flushes the oldest frozen memtable. False when there is none.
+    pub fn flush_step(&self) -> Result<bool, FlushError> {
+        let frozen = {
+            let version = self.version.read();
+            let memtables = version.memtables();
+            memtables.first().filter(|_| memtables.len() > 1).cloned()
+        };
+        let Some(memtable) = frozen else {
+            return Ok(false);
+        };
+        let (sections, origins) = rows_to_flush(&memtable);
+        let written = if sections.is_empty() {
+            None
+        } else {
+            let options = SegmentOptions {
+                compression: self.options.flush_level,
+            };
+            let done = write(
+                &self.disk,
+                memtable.number(),
+                self.database,
+                sections,
+                &options,
+            )?;
+            let opened = Segment::open(&self.disk, memtable.number(), self.database)?;
+            Some((done, opened))
+        };
+        let moved = written
+            .as_ref()
+            .map(|(w, _)| moved_rows(w, &origins))
+            .unwrap_or_default();
+        let sides = self.commit_flush(&memtable, written, &moved)?;
+        self.clean_after_flush(memtable.last_lsn(), &sides);
+        count(&self.counters.flushes, 1);
+        Ok(true)
+    }
+
+    fn commit_flush(
+        &self,
+        memtable: &Arc<Memtable>,
+        written: Option<(Written, Arc<Segment>)>,
+        moved: &BTreeMap<SectionId, Moved>,
+    ) -> Result<Vec<u64>, FlushError> {
+        let mut writer = self.writer.lock();
+        let pending = std::mem::take(&mut *memtable.pending().lock());
+        let edit = Edit {
+            add: written
+                .iter()
+                .map(|(w, s)| (s.id(), meta_of(w, 0)))
+                .collect(),
+            remove: Vec::new(),
+            dead: pending.marks,
+            watermark: memtable.last_lsn(),
+            next_number: self.next_number.load(std::sync::atomic::Ordering::Acquire),
+            controls: pending.controls,
+        };
+        if let Err(error) = writer.manifest.commit(&edit) {
+            // Whether the edit is on disk is not known: only a restart can tell.
+            self.fail("manifest", &error);
+            return Err(error.into());
+        }
+        for (project, table, rows) in memtable.tables() {
+            let from = (memtable.number(), project, table);
+            let to = moved.get(&from);
+            // Rows that later records killed while they were in memory.
+            let late = rows.dead_after(memtable.last_lsn());
+            let dead = late
+                .iter()
+                .filter_map(|row| to?.get(&row).copied())
+                .collect();
+            writer.mark_all(from, &dead);
+            writer.remap_pending(from, &|row| Some((from, *to?.get(&row)?)));
+        }
+        let mut segments = writer.places.segments.clone();
+        segments.extend(written.map(|(_, segment)| (segment.id(), segment)));
+        let memtables = writer.places.memtables.iter().skip(1).cloned().collect();
+        writer.places = Arc::new(Places::new(segments, memtables));
+        let version = writer.version();
+        *self.version.write() = version;
+        Ok(pending.side_files)
+    }
+
+    /// What is in segments now need not be in the log. Late is harmless: open does it again.
+    fn clean_after_flush(&self, watermark: u64, sides: &[u64]) {
+        if let Err(error) = self.log.lock().trim(watermark) {
+            tracing::warn!(%error, watermark, "log not trimmed");
+        }
+        for &number in sides {
+            self.remove_file(FileId::new(FileKind::Side, number));
+        }
+    }
+
+    pub(super) fn remove_file(&self, id: FileId) {
+        if let Err(error) = self.disk.remove(id) {
+            tracing::warn!(%id, %error, "file not removed, the next open sweeps it");
+        }
+    }
+}
+
+/// The rows that a memtable leaves behind, and which row each came from.
+///
+/// A row that a record of this memtable killed is gone. One that a *later* record killed is
+/// written all the same: if that record has to be replayed, it must find the row (I-10).
+fn rows_to_flush(memtable: &Memtable) -> (Vec<SectionInput>, Vec<(SectionId, Vec<u32>)>) {
+    let through = memtable.last_lsn();
+    let mut sections = Vec::new();
+    let mut origins = Vec::new();
+    for (project, table, rows) in memtable.tables() {
+        let live = rows.view_at(through).live(through);
+        if live.is_empty() {
+            continue;
+        }
+        let inputs = live
+            .iter()
+            .filter_map(|row| rows.row(row))
+            .map(|row| RowInput {
+                key: row.key,
+                start_ns: row.start_ns,
+                end_ns: row.end_ns,
+                lsn_first: row.lsn_first,
+                lsn_last: row.lsn_last,
+                body: row.body,
+            });
+        sections.push(SectionInput {
+            project,
+            table,
+            rows: inputs.collect(),
+        });
+        origins.push(((memtable.number(), project, table), live.iter().collect()));
+    }
+    (sections, origins)
+}
+
+/// Old row → new row, from the order in which the writer took its inputs.
+pub(super) fn moved_rows(
+    written: &Written,
+    origins: &[(SectionId, Vec<u32>)],
+) -> BTreeMap<SectionId, Moved> {
+    let one = |((from, rows), order): (&(SectionId, Vec<u32>), &Vec<u32>)| {
+        (
+            *from,
+            rows.iter().copied().zip(order.iter().copied()).collect(),
+        )
+    };
+    origins.iter().zip(&written.order).map(one).collect()
+}
+
+/// A project's table, as the key of a merge.
+pub(super) type Of = (ProjectId, Table);

@@ -1,0 +1,403 @@
+//! The engine: who writes what when.
+//!
+//! One writer publishes: it holds the writer lock, appends rows to the active memtable, marks what
+//! they supersede, and swaps the version that readers see. Flush and compaction do their reading
+//! and writing outside that lock and take it only to commit an edit. Readers take no lock beyond
+//! the swap of an `Arc`.
+//!
+//! Every background job is a step function (`commit_step`, `flush_step`, `compact_step`): the
+//! threads of [`Threads`] and the simulator call the same ones.
+//!
+//! Lock order: log, then writer, then the version.
+
+pub mod check;
+mod commit;
+mod compact;
+mod flush;
+mod open;
+mod pick;
+mod publish;
+mod queue;
+mod record;
+mod side;
+mod snapshot;
+mod threads;
+mod version;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use obsrv_wal::io::Disk;
+use obsrv_wal::log::Log;
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::row::{Event, Lsn, ProjectId};
+use queue::Queue;
+use version::{Version, Writer};
+
+pub use compact::CompactError;
+pub use flush::FlushError;
+pub use open::OpenError;
+pub use queue::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
+pub use record::{Envelope, RecordError};
+pub use snapshot::{Snapshot, StoredRow, TraceRows};
+pub use threads::Threads;
+
+/// Bodies above this go to a side file instead of the log.
+pub const SIDE_BYTES_MIN: usize = 1 << 20;
+/// Frozen memtables that may wait for their flush before ingest is refused.
+pub const FROZEN_MAX: usize = 4;
+
+/// Settings of an engine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Decoded bytes that a memtable may hold before it is frozen.
+    pub memtable_bytes: u64,
+    /// Bytes that may wait for a commit.
+    pub queue_bytes: u64,
+    /// Size of a WAL file.
+    pub wal_file_bytes: u64,
+    /// Bodies above this go to a side file.
+    pub side_bytes_min: usize,
+    /// zstd level of flushed segments.
+    pub flush_level: i32,
+    /// zstd level of compacted segments.
+    pub compact_level: i32,
+    /// Segments of one level and window that are merged.
+    pub merge_min: usize,
+}
+
+impl Options {
+    /// The split of one memory budget (DESIGN: memtable is a sixteenth of it).
+    pub fn for_memory(bytes: u64) -> Self {
+        Self {
+            memtable_bytes: (bytes / 16).max(1 << 20),
+            queue_bytes: (bytes / 16).max(1 << 20),
+            wal_file_bytes: 64 << 20,
+            side_bytes_min: SIDE_BYTES_MIN,
+            flush_level: 1,
+            compact_level: 3,
+            merge_min: 8,
+        }
+    }
+}
+
+/// Reads request bodies; the layer above implements it once for ingest and replay.
+pub trait Interpreter: Send + Sync {
+    /// The events of a body, the same whenever it is asked.
+    fn interpret(&self, envelope: &Envelope, body: &[u8]) -> Result<Vec<Event>, InterpretError>;
+}
+
+/// Why a body could not be read again.
+#[derive(Debug, thiserror::Error)]
+#[error("body does not read reason={reason}")]
+pub struct InterpretError {
+    /// In the words of the dialect.
+    pub reason: String,
+}
+
+/// A request to store.
+#[derive(Debug)]
+pub struct Submission {
+    /// What is needed to read the body again.
+    pub envelope: Envelope,
+    /// The body as received.
+    pub body: Bytes,
+    /// What the interpreter made of it.
+    pub events: Vec<Event>,
+}
+
+/// Proof of durability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The record's position.
+    pub lsn: Lsn,
+}
+
+/// Why a request was not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    /// Nothing stored: too much is waiting. Retry soon.
+    #[error("overloaded, nothing stored")]
+    Overloaded,
+    /// Nothing stored: the disk is full. Retry later.
+    #[error("disk full, nothing stored")]
+    NoSpace,
+    /// A sync failed: it may or may not be stored. A retry converges.
+    #[error("outcome unknown after a failed sync")]
+    OutcomeUnknown,
+    /// Nothing stored: the engine has failed or is closing.
+    #[error("engine closed, nothing stored")]
+    Closed,
+    /// Nothing stored: larger than a record may be.
+    #[error("too large for a record, nothing stored")]
+    TooLarge,
+}
+
+/// Called once with the outcome, on the thread that knows it.
+pub type Done = Box<dyn FnOnce(Result<Receipt, IngestError>) + Send>;
+
+/// A piece of work for the commit thread.
+enum Work {
+    Ingest {
+        submission: Submission,
+        side: Option<record::SideRef>,
+        done: Done,
+    },
+    Control {
+        body: Bytes,
+        done: Done,
+    },
+    Delete {
+        project: ProjectId,
+        trace_id: Box<str>,
+        done: Done,
+    },
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work")
+            .field("lane", &self.lane())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Work {
+    /// Whose turn it takes; 0 is the control plane.
+    fn lane(&self) -> u64 {
+        match self {
+            Self::Ingest { submission, .. } => submission.envelope.project,
+            Self::Control { .. } => 0,
+            Self::Delete { project, .. } => project.0,
+        }
+    }
+
+    /// Bytes charged while it waits.
+    fn cost(&self) -> u64 {
+        let body = match self {
+            Self::Ingest {
+                submission,
+                side: None,
+                ..
+            } => submission.body.len(),
+            Self::Ingest { .. } => 0,
+            Self::Control { body, .. } => body.len(),
+            Self::Delete { trace_id, .. } => trace_id.len(),
+        };
+        u64::try_from(body).unwrap_or(u64::MAX).saturating_add(256)
+    }
+
+    fn finish(self, outcome: Result<Receipt, IngestError>) {
+        match self {
+            Self::Ingest { done, .. } | Self::Control { done, .. } | Self::Delete { done, .. } => {
+                done(outcome);
+            }
+        }
+    }
+}
+
+/// Whether the engine takes writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Reads and writes.
+    Ready,
+    /// The disk is full: reads only, heals by itself.
+    ReadOnly,
+    /// A sync failed or an invariant broke: the process must restart.
+    Failed,
+}
+
+/// Counters and gauges.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Records committed.
+    pub records: u64,
+    /// Group commits, each one sync.
+    pub groups: u64,
+    /// Events published.
+    pub events: u64,
+    /// Events that were there already.
+    pub duplicates: u64,
+    /// Rows that a newer version or a delete made dead.
+    pub superseded: u64,
+    /// Bytes of request bodies committed.
+    pub body_bytes: u64,
+    /// Flushes done.
+    pub flushes: u64,
+    /// Compactions done.
+    pub compactions: u64,
+    /// Records that replay could not read again.
+    pub quarantined: u64,
+    /// Bytes waiting for a commit.
+    pub queue_bytes: u64,
+    /// Bytes in memtables.
+    pub memtable_bytes: u64,
+    /// Frozen memtables.
+    pub frozen: u64,
+    /// Live segments.
+    pub segments: u64,
+    /// Bytes of live segments.
+    pub segment_bytes: u64,
+    /// Bytes of the log.
+    pub wal_bytes: u64,
+    /// The newest visible record.
+    pub visible_lsn: Lsn,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    records: AtomicU64,
+    groups: AtomicU64,
+    events: AtomicU64,
+    duplicates: AtomicU64,
+    superseded: AtomicU64,
+    body_bytes: AtomicU64,
+    flushes: AtomicU64,
+    compactions: AtomicU64,
+    quarantined: AtomicU64,
+}
+
+fn count(counter: &AtomicU64, n: usize) {
+    counter.fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+/// A store in one directory.
+pub struct Engine {
+    disk: Arc<dyn Disk>,
+    options: Options,
+    database: [u8; 16],
+    queue: Queue,
+    log: Mutex<Log>,
+    writer: Mutex<Writer>,
+    version: RwLock<Arc<Version>>,
+    next_number: AtomicU64,
+    failed: AtomicBool,
+    full: AtomicBool,
+    counters: Counters,
+    /// Whether the background threads must end, and what wakes them.
+    background: (Mutex<bool>, Condvar),
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Stores a request; `done` is called after it is on disk and searchable, or refused.
+    pub fn submit(&self, mut submission: Submission, done: Done) {
+        submission.envelope.digest = record::digest(&submission.events);
+        if self.frozen_count() >= FROZEN_MAX {
+            return done(Err(IngestError::Overloaded));
+        }
+        let side = if submission.body.len() > self.options.side_bytes_min {
+            match self.write_side(&submission.body) {
+                Ok(side) => Some(side),
+                Err(error) => return done(Err(error)),
+            }
+        } else {
+            None
+        };
+        self.enqueue(Work::Ingest {
+            submission,
+            side,
+            done,
+        });
+    }
+
+    /// Stores an event of the layer above, to be had back from [`Engine::controls`].
+    pub fn control(&self, body: Bytes, done: Done) {
+        self.enqueue(Work::Control { body, done });
+    }
+
+    /// Deletes every row of a trace that is there when the record is committed.
+    pub fn delete_trace(&self, project: ProjectId, trace_id: &str, done: Done) {
+        self.enqueue(Work::Delete {
+            project,
+            trace_id: trace_id.into(),
+            done,
+        });
+    }
+
+    /// Every control event, oldest first.
+    pub fn controls(&self) -> Vec<(Lsn, Bytes)> {
+        self.writer.lock().controls()
+    }
+
+    /// What a query reads: all records up to one LSN, whatever happens meanwhile.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(Arc::clone(&self.version.read()))
+    }
+
+    /// Whether it takes writes.
+    pub fn state(&self) -> State {
+        if self.failed.load(Ordering::Acquire) {
+            State::Failed
+        } else if self.full.load(Ordering::Acquire) {
+            State::ReadOnly
+        } else {
+            State::Ready
+        }
+    }
+
+    /// Counters and gauges.
+    pub fn stats(&self) -> Stats {
+        let version = Arc::clone(&self.version.read());
+        let read = |c: &AtomicU64| c.load(Ordering::Relaxed);
+        let wal_bytes = self.log.lock().bytes();
+        Stats {
+            records: read(&self.counters.records),
+            groups: read(&self.counters.groups),
+            events: read(&self.counters.events),
+            duplicates: read(&self.counters.duplicates),
+            superseded: read(&self.counters.superseded),
+            body_bytes: read(&self.counters.body_bytes),
+            flushes: read(&self.counters.flushes),
+            compactions: read(&self.counters.compactions),
+            quarantined: read(&self.counters.quarantined),
+            queue_bytes: self.queue.bytes(),
+            memtable_bytes: version.memtables().iter().map(|m| m.bytes()).sum(),
+            frozen: u64::try_from(version.memtables().len().saturating_sub(1)).unwrap_or(0),
+            segments: u64::try_from(version.segments().len()).unwrap_or(0),
+            segment_bytes: version.segments().values().map(|s| s.bytes()).sum(),
+            wal_bytes,
+            visible_lsn: version.visible(),
+        }
+    }
+
+    fn enqueue(&self, work: Work) {
+        if self.state() == State::Failed {
+            return work.finish(Err(IngestError::Closed));
+        }
+        match self.queue.push(work) {
+            Ok(()) => {}
+            Err(queue::Refused::Full(work)) => work.finish(Err(IngestError::Overloaded)),
+            Err(queue::Refused::Closed(work)) => work.finish(Err(IngestError::Closed)),
+        }
+    }
+
+    fn frozen_count(&self) -> usize {
+        self.version.read().memtables().len().saturating_sub(1)
+    }
+
+    fn new_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// Stops taking writes for good. The process must restart.
+    fn fail(&self, what: &str, error: &dyn std::error::Error) {
+        if !self.failed.swap(true, Ordering::AcqRel) {
+            tracing::error!(what, %error, "engine failed, restart needed");
+        }
+        self.queue.close();
+    }
+
+    fn wake_background(&self) {
+        self.background.1.notify_all();
+    }
+}

@@ -1,0 +1,349 @@
+//! Open: manifest, segments, replay, and only then service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use obsrv_wal::io::{Disk, FileId, FileKind, Rng};
+use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError};
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use super::publish::{PublishError, apply_control};
+use super::queue::Queue;
+use super::record::{self, BodyRef, RecordError, RecordRef};
+use super::version::{Places, Writer};
+use super::{Engine, Envelope, Interpreter, Options, count, side};
+use crate::manifest::{Manifest, ManifestError};
+use crate::memtable::Memtable;
+use crate::row::{Event, Lsn, ProjectId};
+use crate::segment::{Segment, SegmentError};
+
+/// Number of the file that holds the database id.
+const IDENTITY: FileId = FileId::new(FileKind::Secret, 1);
+/// A WAL record is at most a group's worth of an inline body and its envelope.
+pub(super) const RECORD_BYTES_MAX: u32 = 8 << 20;
+
+/// Why a directory did not open. Nothing was changed that a second try would miss.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk refused.
+    #[error("disk refused what={what}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// There is data but no identity file to check it against.
+    #[error("identity file is missing or damaged file={IDENTITY}")]
+    Identity,
+    /// The manifest does not open.
+    #[error("manifest does not open")]
+    Manifest(#[from] ManifestError),
+    /// A segment that the manifest names does not open.
+    #[error("segment does not open")]
+    Segment(#[from] SegmentError),
+    /// The log is damaged.
+    #[error("log does not recover")]
+    Recover(#[from] RecoverError),
+    /// The log's tail could not be written again.
+    #[error("log could not be re-logged")]
+    Log(#[from] LogError),
+    /// The log ends before what the manifest says was in it: an older copy of it, or a disk that
+    /// lied about a sync.
+    #[error("log ends too early last_lsn={last_lsn} watermark={watermark}")]
+    Rollback {
+        /// Its last record.
+        last_lsn: Lsn,
+        /// What is in segments.
+        watermark: Lsn,
+    },
+    /// A record could not be applied.
+    #[error("record could not be replayed lsn={lsn}")]
+    Replay {
+        /// Which.
+        lsn: Lsn,
+        /// Why.
+        source: PublishError,
+    },
+    /// A record does not read.
+    #[error("record does not read lsn={lsn}")]
+    Record {
+        /// Which.
+        lsn: Lsn,
+        /// Why.
+        source: RecordError,
+    },
+}
+
+fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> OpenError {
+    move |source| OpenError::Io { what, source }
+}
+
+impl Engine {
+    /// Opens a directory and recovers what was acknowledged. Starts no thread.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        rng: &dyn Rng,
+        options: Options,
+        interpreter: &dyn Interpreter,
+    ) -> Result<Arc<Self>, OpenError> {
+        let files = disk.list().map_err(io("list"))?;
+        let database = identity(&disk, rng, &files)?;
+        let used = files
+            .iter()
+            .filter(|f| f.kind != FileKind::Secret)
+            .map(|f| f.number);
+        let above_files = used.max().map_or(1, |n| n.saturating_add(1));
+        let manifest = Manifest::open(&disk, database, above_files)?;
+        let segments = open_segments(&disk, database, &manifest)?;
+        let next_number = AtomicU64::new(manifest.state().next_number);
+        let first = next_number.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        let dead = manifest
+            .state()
+            .dead
+            .iter()
+            .map(|(s, r)| (*s, Arc::new(r.clone())));
+        let memtables = vec![Arc::new(Memtable::new(first))];
+        let writer = Writer {
+            dead: Arc::new(dead.collect()),
+            visible: manifest.state().watermark,
+            places: Arc::new(Places::new(segments, memtables)),
+            manifest,
+        };
+        let log_options = LogOptions {
+            kind: FileKind::Wal,
+            database,
+            file_bytes: options.wal_file_bytes,
+            record_bytes_max: RECORD_BYTES_MAX,
+        };
+        let mut replay = Replay::new(&disk, database, interpreter, writer);
+        let recovered = Log::recover(&disk, log_options, &mut |r| {
+            replay.visit(r.lsn, r.kind, r.body)
+        })?;
+        let watermark = replay.writer.manifest.state().watermark;
+        if recovered.last_lsn() < watermark {
+            return Err(OpenError::Rollback {
+                last_lsn: recovered.last_lsn(),
+                watermark,
+            });
+        }
+        let (records, sides) = replay.finish()?;
+        // Nothing is served before the tail is durable for certain.
+        let log = recovered.resume()?;
+        let writer = records.writer;
+        let engine = Self {
+            queue: Queue::new(options.queue_bytes),
+            version: RwLock::new(writer.version()),
+            writer: Mutex::new(writer),
+            log: Mutex::new(log),
+            failed: false.into(),
+            full: false.into(),
+            counters: records.counters,
+            background: (Mutex::new(false), Condvar::new()),
+            next_number,
+            disk,
+            options,
+            database,
+        };
+        engine.sweep_orphans(&files, &sides);
+        Ok(Arc::new(engine))
+    }
+
+    /// Removes files that nothing names (I-3). Runs after manifest and log were verified.
+    fn sweep_orphans(&self, files: &[FileId], sides: &BTreeSet<u64>) {
+        let live = self.version.read();
+        for file in files {
+            let orphan = match file.kind {
+                FileKind::Segment => !live.segments().contains_key(&file.number),
+                FileKind::Side => !sides.contains(&file.number),
+                FileKind::Wal | FileKind::Manifest | FileKind::Secret => false,
+            };
+            if orphan {
+                tracing::info!(%file, "orphan removed");
+                self.remove_file(*file);
+            }
+        }
+    }
+}
+
+/// Reads the database id.
+pub(super) fn read_identity(disk: &Arc<dyn Disk>) -> Result<[u8; 16], OpenError> {
+    let mut stored = [0; 20];
+    let file = disk.open(IDENTITY).map_err(|_| OpenError::Identity)?;
+    file.read_at(0, &mut stored)
+        .map_err(|_| OpenError::Identity)?;
+    let (id, crc) = stored
+        .split_first_chunk::<16>()
+        .ok_or(OpenError::Identity)?;
+    if crc == crc32fast::hash(id).to_le_bytes() {
+        Ok(*id)
+    } else {
+        Err(OpenError::Identity)
+    }
+}
+
+/// Reads the database id, or makes one in an empty directory.
+fn identity(disk: &Arc<dyn Disk>, rng: &dyn Rng, files: &[FileId]) -> Result<[u8; 16], OpenError> {
+    if files.contains(&IDENTITY) {
+        return read_identity(disk);
+    }
+    let has_data = |f: &FileId| matches!(f.kind, FileKind::Manifest | FileKind::Wal);
+    if files.iter().any(has_data) {
+        return Err(OpenError::Identity);
+    }
+    let mut id = [0; 16];
+    rng.fill(&mut id);
+    let create = || {
+        let file = disk.create(IDENTITY)?;
+        file.write_at(0, &id)?;
+        file.write_at(16, &crc32fast::hash(&id).to_le_bytes())?;
+        file.sync_data()?;
+        disk.publish(IDENTITY)?;
+        disk.sync_dir()
+    };
+    create().map_err(io("create identity"))?;
+    Ok(id)
+}
+
+fn open_segments(
+    disk: &Arc<dyn Disk>,
+    database: [u8; 16],
+    manifest: &Manifest,
+) -> Result<BTreeMap<u64, Arc<Segment>>, SegmentError> {
+    let numbers = manifest.state().segments.keys();
+    numbers
+        .map(|&number| Ok((number, Segment::open(disk, number, database)?)))
+        .collect()
+}
+
+struct Replayed {
+    writer: Writer,
+    counters: super::Counters,
+}
+
+/// Applies the records above the watermark to memtables.
+struct Replay<'a> {
+    disk: &'a Arc<dyn Disk>,
+    database: [u8; 16],
+    interpreter: &'a dyn Interpreter,
+    writer: Writer,
+    counters: super::Counters,
+    sides: BTreeSet<u64>,
+    failed: Option<OpenError>,
+}
+
+impl<'a> Replay<'a> {
+    fn new(
+        disk: &'a Arc<dyn Disk>,
+        database: [u8; 16],
+        interpreter: &'a dyn Interpreter,
+        writer: Writer,
+    ) -> Self {
+        Self {
+            disk,
+            database,
+            interpreter,
+            writer,
+            counters: super::Counters::default(),
+            sides: BTreeSet::new(),
+            failed: None,
+        }
+    }
+
+    fn visit(&mut self, lsn: Lsn, kind: u8, bytes: &[u8]) {
+        if self.failed.is_some() || lsn <= self.writer.manifest.state().watermark {
+            return;
+        }
+        if let Err(error) = self.apply(lsn, kind, bytes) {
+            self.failed = Some(error);
+        }
+        self.writer.visible = lsn;
+    }
+
+    fn apply(&mut self, lsn: Lsn, kind: u8, bytes: &[u8]) -> Result<(), OpenError> {
+        let replay = |source| OpenError::Replay { lsn, source };
+        let record =
+            record::decode(kind, bytes).map_err(|source| OpenError::Record { lsn, source })?;
+        match record {
+            RecordRef::Control(body) => {
+                apply_control(&mut self.writer, lsn, Bytes::copy_from_slice(body));
+                Ok(())
+            }
+            RecordRef::Delete { project, trace_id } => super::publish::apply_delete(
+                &mut self.writer,
+                &self.counters,
+                lsn,
+                project,
+                trace_id,
+            )
+            .map_err(replay),
+            RecordRef::Ingest { envelope, body } => {
+                let (side, events) = self.read_ingest(lsn, &envelope, &body)?;
+                self.sides.extend(side);
+                let project = ProjectId(envelope.project);
+                super::publish::apply(
+                    &mut self.writer,
+                    &self.counters,
+                    (lsn, project),
+                    &events,
+                    side,
+                )
+                .map_err(replay)
+            }
+        }
+    }
+
+    fn read_ingest(
+        &self,
+        lsn: Lsn,
+        envelope: &Envelope,
+        body: &BodyRef<'_>,
+    ) -> Result<(Option<u64>, Vec<Event>), OpenError> {
+        match body {
+            BodyRef::Inline(bytes) => Ok((None, self.interpret(lsn, envelope, bytes))),
+            BodyRef::Side(file) => {
+                let bytes =
+                    side::read(self.disk, &self.database, *file).map_err(io("side file"))?;
+                Ok((Some(file.number), self.interpret(lsn, envelope, &bytes)))
+            }
+        }
+    }
+
+    /// What the interpreter makes of a body; nothing, counted and logged, if it cannot read what
+    /// it once accepted (F31): one poisoned record must not keep the rest from opening.
+    fn interpret(&self, lsn: Lsn, envelope: &Envelope, body: &[u8]) -> Vec<Event> {
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            self.interpreter.interpret(envelope, body)
+        }));
+        let reason = match read {
+            Ok(Ok(events)) if record::digest(&events) == envelope.digest => return events,
+            Ok(Ok(_)) => "reads as other rows than when it was accepted".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the interpreter panicked".to_owned(),
+        };
+        count(&self.counters.quarantined, 1);
+        tracing::error!(
+            lsn,
+            project = envelope.project,
+            reason,
+            "record quarantined"
+        );
+        Vec::new()
+    }
+
+    fn finish(self) -> Result<(Replayed, BTreeSet<u64>), OpenError> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok((
+                Replayed {
+                    writer: self.writer,
+                    counters: self.counters,
+                },
+                self.sides,
+            )),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Side files: request bodies too large for the log, synced before the record that names them.
+
+use std::sync::Arc;
+
+use obsrv_wal::io::{Disk, FileId, FileKind};
+
+use super::record::SideRef;
+use super::{Engine, IngestError};
+
+impl Engine {
+    /// Writes a body to a file of its own and syncs it. On the caller's thread, so that the commit
+    /// thread does not wait for it.
+    pub(super) fn write_side(&self, body: &[u8]) -> Result<SideRef, IngestError> {
+        let number = self.new_number();
+        let id = FileId::new(FileKind::Side, number);
+        let write = || {
+            let file = self.disk.create(id)?;
+            file.write_at(0, body)?;
+            file.sync_data()?;
+            self.disk.publish(id)?;
+            self.disk.sync_dir()
+        };
+        match write() {
+            Ok(()) => Ok(SideRef {
+                number,
+                len: u64::try_from(body.len()).unwrap_or(u64::MAX),
+                crc: crc(&self.database, number, body),
+            }),
+            Err(error) => {
+                tracing::warn!(%id, %error, "side file not written");
+                // Nothing refers to it: if this fails too, the next open sweeps it.
+                if let Err(error) = self.disk.discard(id) {
+                    tracing::debug!(%id, %error, "side file not discarded");
+                }
+                Err(IngestError::NoSpace)
+            }
+        }
+    }
+}
+
+/// Reads a side file and checks every byte of it.
+pub(super) fn read(
+    disk: &Arc<dyn Disk>,
+    database: &[u8; 16],
+    side: SideRef,
+) -> std::io::Result<Vec<u8>> {
+    let damaged = || std::io::Error::new(std::io::ErrorKind::InvalidData, "side file is damaged");
+    let file = disk.open(FileId::new(FileKind::Side, side.number))?;
+    if file.len()? != side.len {
+        return Err(damaged());
+    }
+    let mut body = vec![0; usize::try_from(side.len).map_err(|_| damaged())?];
+    file.read_at(0, &mut body)?;
+    if crc(database, side.number, &body) == side.crc {
+        Ok(body)
+    } else {
+        Err(damaged())
+    }
+}
+
+/// Covers the database and the file number, so that a misplaced file is found.
+fn crc(database: &[u8; 16], number: u64, body: &[u8]) -> u32 {
+    let mut hash = crc32fast::Hasher::new();
+    hash.update(database);
+    hash.update(&number.to_le_bytes());
+    hash.update(body);
+    hash.finalize()
+}

@@ -1,0 +1,133 @@
+//! Snapshots: one consistent set of memtables, segments and dead rows that a query reads.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::version::Version;
+use crate::memtable::TableView;
+use crate::query::{Budget, Page, QueryError, Request, search};
+use crate::row::{Lsn, ProjectId, Table};
+use crate::segment::Segment;
+use crate::source::{Core, SourceError, Visible};
+
+/// All records up to one LSN. Cheap to make; holds its files until dropped.
+#[derive(Debug)]
+pub struct Snapshot {
+    version: Arc<Version>,
+}
+
+/// A row with its content.
+#[derive(Clone, Debug)]
+pub struct StoredRow {
+    /// Hot columns.
+    pub core: Core,
+    /// See [`crate::body`].
+    pub body: Bytes,
+}
+
+/// All rows of one trace.
+#[derive(Clone, Debug, Default)]
+pub struct TraceRows {
+    /// The run.
+    pub run: Option<StoredRow>,
+    /// Its spans, by start, then id.
+    pub spans: Vec<StoredRow>,
+    /// Scores of the trace and of its spans, oldest first.
+    pub scores: Vec<StoredRow>,
+}
+
+/// Where a project's rows of one table are.
+struct Held {
+    memory: Vec<(u64, TableView)>,
+    segments: Vec<Arc<Segment>>,
+}
+
+impl Snapshot {
+    pub(super) fn new(version: Arc<Version>) -> Self {
+        Self { version }
+    }
+
+    /// The newest record that it sees.
+    pub fn lsn(&self) -> Lsn {
+        self.version.visible()
+    }
+
+    /// The rows of `table` that pass the request's filter.
+    pub fn search(
+        &self,
+        project: ProjectId,
+        table: Table,
+        request: &Request,
+        budget: &Budget<'_>,
+    ) -> Result<Page, QueryError> {
+        let rows = self.held(project, table);
+        let spans = self.held(project, Table::Spans);
+        search(
+            &self.visible(project, table, &rows),
+            &self.visible(project, Table::Spans, &spans),
+            self.lsn(),
+            budget,
+            request,
+        )
+    }
+
+    /// The rows of one trace, each read once.
+    pub fn trace(&self, project: ProjectId, trace_id: &str) -> Result<TraceRows, SourceError> {
+        let run = self.rows_of(project, Table::Runs, trace_id)?.pop();
+        let mut spans = self.rows_of(project, Table::Spans, trace_id)?;
+        spans.sort_by(|a, b| (a.core.start_ns, &a.core.id).cmp(&(b.core.start_ns, &b.core.id)));
+        let mut scores = self.rows_of(project, Table::Scores, trace_id)?;
+        scores.sort_by(|a, b| (a.core.lsn_first, &a.core.id).cmp(&(b.core.lsn_first, &b.core.id)));
+        Ok(TraceRows { run, spans, scores })
+    }
+
+    fn rows_of(
+        &self,
+        project: ProjectId,
+        table: Table,
+        trace_id: &str,
+    ) -> Result<Vec<StoredRow>, SourceError> {
+        let held = self.held(project, table);
+        let mut found = Vec::new();
+        for place in self.visible(project, table, &held) {
+            for row in place.source.trace_rows(trace_id)? & &place.live {
+                let core = place.source.core(row)?;
+                found.push(StoredRow {
+                    core,
+                    body: place.source.body(row)?,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    fn held(&self, project: ProjectId, table: Table) -> Held {
+        let memory = self.version.memtables().iter().filter_map(|memtable| {
+            let rows = memtable.table(project, table)?;
+            Some((memtable.number(), rows.view_at(self.lsn())))
+        });
+        Held {
+            memory: memory.collect(),
+            segments: self.version.segments_of(project).to_vec(),
+        }
+    }
+
+    fn visible<'a>(&self, project: ProjectId, table: Table, held: &'a Held) -> Vec<Visible<'a>> {
+        let memory = held.memory.iter().map(|(number, view)| Visible {
+            source: view,
+            live: view.live(self.lsn()),
+            name: format!("memtable-{number}"),
+        });
+        let segments = held.segments.iter().filter_map(|segment| {
+            let source = segment.section(project, table)?;
+            let rows = crate::source::Source::row_count(source);
+            Some(Visible {
+                source,
+                live: self.version.live(segment.id(), project, table, rows),
+                name: format!("segment-{:016x}", segment.id()),
+            })
+        });
+        memory.chain(segments).collect()
+    }
+}

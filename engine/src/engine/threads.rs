@@ -1,0 +1,124 @@
+//! The named threads of a running engine. Each calls the step functions and nothing else.
+
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use super::{Engine, State};
+
+/// How long the background threads wait before they look again, though nobody woke them.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The threads. Dropping them without [`Threads::stop`] leaves them running.
+#[derive(Debug)]
+pub struct Threads {
+    engine: Arc<Engine>,
+    commit: Option<JoinHandle<()>>,
+    background: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the commit, flush and maintenance threads.
+    pub fn start(self: &Arc<Self>) -> std::io::Result<Threads> {
+        let spawn = |name: &str, body: fn(&Self)| {
+            let engine = Arc::clone(self);
+            let guarded = move || {
+                let run = std::panic::AssertUnwindSafe(|| body(&engine));
+                if std::panic::catch_unwind(run).is_err() {
+                    engine.fail("thread", &ThreadPanicked);
+                }
+            };
+            Builder::new().name(name.to_owned()).spawn(guarded)
+        };
+        Ok(Threads {
+            commit: Some(spawn("obsrv-commit", Self::commit_loop)?),
+            background: vec![
+                spawn("obsrv-flush", Self::flush_loop)?,
+                spawn("obsrv-maint", Self::maintenance_loop)?,
+            ],
+            engine: Arc::clone(self),
+        })
+    }
+
+    fn commit_loop(&self) {
+        while self.queue.wait() {
+            self.commit_step();
+        }
+    }
+
+    fn flush_loop(&self) {
+        while self.keep_going() {
+            match self.flush_step() {
+                Ok(true) => {}
+                Ok(false) => self.wait_for_work(),
+                Err(error) => {
+                    tracing::warn!(%error, "flush put off");
+                    self.wait_for_work();
+                }
+            }
+        }
+    }
+
+    fn maintenance_loop(&self) {
+        while self.keep_going() {
+            match self.compact_step() {
+                Ok(true) => {}
+                Ok(false) => self.wait_for_work(),
+                Err(error) => {
+                    tracing::warn!(%error, "compaction put off");
+                    self.wait_for_work();
+                }
+            }
+        }
+    }
+
+    fn keep_going(&self) -> bool {
+        !*self.background.0.lock() && self.state() != State::Failed
+    }
+
+    fn wait_for_work(&self) {
+        let mut stopping = self.background.0.lock();
+        if !*stopping {
+            self.background.1.wait_for(&mut stopping, IDLE);
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a thread panicked")]
+struct ThreadPanicked;
+
+impl Threads {
+    /// Clean stop: what is queued is committed and answered, then flushed, so that the next open
+    /// has nothing to replay.
+    pub fn stop(mut self) {
+        self.engine.queue.close();
+        let commit = self.commit.take();
+        self.join(commit);
+        *self.engine.background.0.lock() = true;
+        self.engine.background.1.notify_all();
+        for thread in std::mem::take(&mut self.background) {
+            self.join(Some(thread));
+        }
+        if self.engine.state() == State::Failed {
+            return;
+        }
+        self.engine.freeze();
+        loop {
+            match self.engine.flush_step() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "stopped with a log to replay");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn join(&self, thread: Option<JoinHandle<()>>) {
+        if thread.is_some_and(|t| t.join().is_err()) {
+            tracing::error!("a thread of the engine panicked");
+        }
+    }
+}

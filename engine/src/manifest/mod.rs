@@ -1,0 +1,208 @@
+//! The manifest: which segments are live, up to which LSN, with which rows dead.
+//!
+//! A log of edits in the framing of the WAL (D-3). An edit is all or nothing: it is durable before
+//! anyone acts on it. At each open, and when the log has grown, one checkpoint starts a new file.
+//! This module owns the state and the bytes of the edits; `engine` decides what they say.
+
+mod format;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use obsrv_wal::io::{Disk, FileKind};
+use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError, Recovered};
+
+use crate::memtable::Marks;
+use crate::row::{Lsn, ProjectId, Table};
+
+pub use format::FormatError;
+
+/// Size of a manifest file before the next begins.
+const FILE_BYTES: u64 = 1 << 20;
+/// Largest edit: deletion vectors of many sections.
+const EDIT_BYTES_MAX: u32 = 256 << 20;
+/// Edits after which a checkpoint is written.
+const EDITS_PER_CHECKPOINT: u32 = 256;
+
+const KIND_CHECKPOINT: u8 = 1;
+const KIND_EDIT: u8 = 2;
+
+/// What the manifest knows of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentMeta {
+    /// 0 as flushed; higher after each compaction.
+    pub level: u8,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Its sections.
+    pub sections: Vec<SectionMeta>,
+}
+
+/// What the manifest knows of a section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SectionMeta {
+    /// Whose.
+    pub project: ProjectId,
+    /// Of which table.
+    pub table: Table,
+    /// Rows, dead ones included.
+    pub rows: u32,
+    /// Earliest start.
+    pub start_min: i64,
+    /// Latest start.
+    pub start_max: i64,
+}
+
+/// The state that the edits add up to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// Live segments by number.
+    pub segments: BTreeMap<u64, SegmentMeta>,
+    /// Dead rows by section, each made by a record at or below the watermark (I-10).
+    pub dead: Marks,
+    /// Every record up to here is in segments or had no rows.
+    pub watermark: Lsn,
+    /// The next number for a segment or side file.
+    pub next_number: u64,
+    /// Control events, oldest first.
+    pub controls: Vec<(Lsn, Bytes)>,
+}
+
+/// A change to the state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit {
+    /// Segments that become live.
+    pub add: Vec<(u64, SegmentMeta)>,
+    /// Segments that cease, with their dead rows.
+    pub remove: Vec<u64>,
+    /// Rows that become dead.
+    pub dead: Marks,
+    /// The new watermark; unchanged when lower.
+    pub watermark: Lsn,
+    /// The next number; unchanged when lower.
+    pub next_number: u64,
+    /// Control events to keep.
+    pub controls: Vec<(Lsn, Bytes)>,
+}
+
+impl State {
+    /// Applies an edit.
+    pub fn apply(&mut self, edit: &Edit) {
+        for number in &edit.remove {
+            self.segments.remove(number);
+        }
+        self.dead
+            .retain(|(number, _, _), _| !edit.remove.contains(number));
+        self.segments.extend(edit.add.iter().cloned());
+        for (section, rows) in &edit.dead {
+            *self.dead.entry(*section).or_default() |= rows;
+        }
+        self.watermark = self.watermark.max(edit.watermark);
+        self.next_number = self.next_number.max(edit.next_number);
+        self.controls.extend(edit.controls.iter().cloned());
+    }
+}
+
+/// Why a manifest did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The log under it is damaged or unreadable.
+    #[error("manifest log does not recover")]
+    Recover(#[from] RecoverError),
+    /// An edit in it does not read.
+    #[error("manifest edit does not read lsn={lsn}")]
+    Format {
+        /// Which edit.
+        lsn: u64,
+        /// Why.
+        source: FormatError,
+    },
+    /// The new file could not be written.
+    #[error("manifest could not be written")]
+    Log(#[from] LogError),
+}
+
+/// The open manifest.
+#[derive(Debug)]
+pub struct Manifest {
+    log: Log,
+    state: State,
+    edits: u32,
+}
+
+fn options(database: [u8; 16]) -> LogOptions {
+    LogOptions {
+        kind: FileKind::Manifest,
+        database,
+        file_bytes: FILE_BYTES,
+        record_bytes_max: EDIT_BYTES_MAX,
+    }
+}
+
+/// Reads the state without changing anything: the log to go on with, and what it says.
+pub fn read(disk: &Arc<dyn Disk>, database: [u8; 16]) -> Result<(Recovered, State), ManifestError> {
+    let mut state = State {
+        next_number: 1,
+        ..State::default()
+    };
+    let mut failed = None;
+    let recovered = Log::recover(disk, options(database), &mut |record| {
+        if failed.is_some() {
+            return;
+        }
+        let read = match record.kind {
+            KIND_CHECKPOINT => format::decode_state(record.body).map(|s| state = s),
+            KIND_EDIT => format::decode_edit(record.body).map(|e| state.apply(&e)),
+            kind => Err(FormatError::Kind(kind)),
+        };
+        if let Err(source) = read {
+            failed = Some(ManifestError::Format {
+                lsn: record.lsn,
+                source,
+            });
+        }
+    })?;
+    match failed {
+        Some(error) => Err(error),
+        None => Ok((recovered, state)),
+    }
+}
+
+impl Manifest {
+    /// Opens it, writing one checkpoint into a new file. No number below `next_number` will be
+    /// given out.
+    pub fn open(
+        disk: &Arc<dyn Disk>,
+        database: [u8; 16],
+        next_number: u64,
+    ) -> Result<Self, ManifestError> {
+        let (recovered, mut state) = read(disk, database)?;
+        state.next_number = state.next_number.max(next_number);
+        let log = recovered.restart_with(KIND_CHECKPOINT, &[&format::encode_state(&state)])?;
+        Ok(Self {
+            log,
+            state,
+            edits: 0,
+        })
+    }
+
+    /// What is live.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Makes an edit durable, then part of the state.
+    pub fn commit(&mut self, edit: &Edit) -> Result<(), LogError> {
+        self.log.append(KIND_EDIT, &[&format::encode_edit(edit)])?;
+        self.log.sync()?;
+        self.state.apply(edit);
+        self.edits += 1;
+        if self.edits >= EDITS_PER_CHECKPOINT {
+            self.log
+                .checkpoint(KIND_CHECKPOINT, &[&format::encode_state(&self.state)])?;
+            self.edits = 0;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::body;
+use crate::doc::{DocWriter, Scalar};
+use crate::row::{RowKey, Stamp};
+use crate::source::{Column, Source};
+
+fn row(id: &str, lsn: Lsn, tags: &[&str]) -> MemRow {
+    let mut out = DocWriter::new();
+    let open = out.begin_map();
+    out.key("tags");
+    let inner = out.begin_array();
+    tags.iter().for_each(|t| out.str(t));
+    out.end(inner);
+    out.end(open);
+    let lsn_signed = i64::try_from(lsn).unwrap();
+    MemRow {
+        key: RowKey {
+            trace_id: "t".into(),
+            id: id.into(),
+        },
+        start_ns: lsn_signed,
+        end_ns: Some(lsn_signed + 10),
+        lsn_first: lsn,
+        lsn_last: lsn,
+        body: Bytes::from(body::encode(Stamp::default(), &out.finish(), &[])),
+    }
+}
+
+fn rows(bitmap: &RoaringBitmap) -> Vec<u32> {
+    bitmap.iter().collect()
+}
+
+#[test]
+fn a_reader_sees_what_was_there_at_its_lsn() {
+    let mem = Memtable::new(1);
+    let project = ProjectId(7);
+    let a = mem.push(project, Table::Spans, row("a", 1, &["x"]));
+    mem.push(project, Table::Spans, row("b", 2, &["y", "y"]));
+    let table = mem.table(project, Table::Spans).unwrap();
+    table.kill(a, 3);
+    mem.push(project, Table::Spans, row("a", 3, &["x", "y"]));
+
+    let before = table.view_at(2);
+    assert_eq!(rows(&before.live(2)), vec![0, 1]);
+    let after = table.view_at(3);
+    assert_eq!(rows(&after.live(3)), vec![1, 2]);
+    assert_eq!(rows(&after.trace_rows("t").unwrap()), vec![0, 1, 2]);
+    assert_eq!(rows(&before.trace_rows("t").unwrap()), vec![0, 1]);
+
+    let tags = Column::Path("tags".into());
+    let is_y = |v: Scalar<'_>| Some(v == Scalar::Str("y"));
+    assert_eq!(
+        rows(&after.matching(&tags, &is_y, &after.live(3)).unwrap().sure),
+        vec![1, 2]
+    );
+    let mut counts = Vec::new();
+    after
+        .count_values(&tags, &after.live(3), &mut |v, n| {
+            counts.push((format!("{v:?}"), n))
+        })
+        .unwrap();
+    counts.sort();
+    assert_eq!(
+        counts,
+        vec![("Str(\"x\")".to_owned(), 1), ("Str(\"y\")".to_owned(), 2)]
+    );
+    assert_eq!(
+        table
+            .find(&RowKey {
+                trace_id: "t".into(),
+                id: "a".into()
+            })
+            .unwrap()
+            .0,
+        2
+    );
+    assert_eq!(mem.last_lsn(), 3);
+}

@@ -1,0 +1,184 @@
+//! Blocks: the unit of reading, checking and compression.
+//!
+//! A block's reference stands in its parent (footer or directory) and holds its checksum, which
+//! covers database, segment, offset and the stored bytes: a block that was moved, or belongs to
+//! another file, does not read.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::BLOCK_RAW_BYTES_MAX;
+use super::wire::{Bad, Cursor, count_u32, narrow, put_varint, wide};
+use crate::io::{DiskFile, FileId};
+use crate::source::SourceError;
+
+/// zstd cannot expand more: a four-byte block gives at most 128 KiB.
+const RATIO_MAX: u64 = 1 << 16;
+/// Writes to the file are gathered to this size.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Where a block is and what its bytes must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BlockRef {
+    pub(super) offset: u64,
+    pub(super) stored: u32,
+    pub(super) raw: u32,
+    pub(super) zstd: bool,
+    pub(super) crc: u32,
+}
+
+impl BlockRef {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.offset);
+        put_varint(out, u64::from(self.stored));
+        put_varint(out, if self.zstd { u64::from(self.raw) } else { 0 });
+        out.extend_from_slice(&self.crc.to_le_bytes());
+    }
+
+    pub(super) fn read(cursor: &mut Cursor) -> Result<Self, Bad> {
+        let offset = cursor.varint()?;
+        let stored = cursor.varint_u32()?;
+        let raw = cursor.varint_u32()?;
+        let crc = cursor.u32()?;
+        let zstd = raw > 0;
+        let raw = if zstd { raw } else { stored };
+        if raw > BLOCK_RAW_BYTES_MAX || u64::from(raw) > u64::from(stored) * RATIO_MAX {
+            return Err(Bad("block larger than its bytes can hold"));
+        }
+        Ok(Self {
+            offset,
+            stored,
+            raw,
+            zstd,
+            crc,
+        })
+    }
+
+    /// The first byte behind the block.
+    pub(super) fn end(&self) -> u64 {
+        self.offset.saturating_add(u64::from(self.stored))
+    }
+}
+
+/// The file that blocks belong to.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) file: FileId,
+    pub(super) database: [u8; 16],
+}
+
+impl Place {
+    pub(super) fn crc(&self, offset: u64, bytes: &[u8]) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.database);
+        hasher.update(&self.file.number.to_le_bytes());
+        hasher.update(&offset.to_le_bytes());
+        hasher.update(bytes);
+        hasher.finalize()
+    }
+
+    pub(super) fn damaged(&self, offset: u64, Bad(what): Bad) -> SourceError {
+        SourceError::Damaged {
+            file: self.file.to_string(),
+            offset,
+            what,
+        }
+    }
+
+    pub(super) fn io(&self, source: io::Error) -> SourceError {
+        SourceError::Io {
+            file: self.file.to_string(),
+            source,
+        }
+    }
+
+    /// Reads, checks and decompresses a block.
+    pub(super) fn read(&self, file: &dyn DiskFile, block: &BlockRef) -> Result<Bytes, SourceError> {
+        let mut stored = vec![0; narrow(u64::from(block.stored))];
+        file.read_at(block.offset, &mut stored)
+            .map_err(|e| match e.kind() {
+                io::ErrorKind::UnexpectedEof => {
+                    self.damaged(block.offset, Bad("block past the end"))
+                }
+                _ => self.io(e),
+            })?;
+        if self.crc(block.offset, &stored) != block.crc {
+            return Err(self.damaged(block.offset, Bad("block checksum")));
+        }
+        if !block.zstd {
+            return Ok(Bytes::from(stored));
+        }
+        let raw = zstd::bulk::decompress(&stored, narrow(u64::from(block.raw)))
+            .map_err(|_| self.damaged(block.offset, Bad("block compression")))?;
+        if wide(raw.len()) != u64::from(block.raw) {
+            return Err(self.damaged(block.offset, Bad("block length")));
+        }
+        Ok(Bytes::from(raw))
+    }
+}
+
+/// Writes blocks one behind the other.
+pub(super) struct BlockWriter {
+    place: Place,
+    file: Arc<dyn DiskFile>,
+    zstd: zstd::bulk::Compressor<'static>,
+    flushed: u64,
+    held: Vec<u8>,
+}
+
+impl BlockWriter {
+    pub(super) fn new(place: Place, file: Arc<dyn DiskFile>, level: i32) -> io::Result<Self> {
+        let zstd = zstd::bulk::Compressor::new(level)?;
+        Ok(Self {
+            place,
+            file,
+            zstd,
+            flushed: 0,
+            held: Vec::with_capacity(WRITE_BYTES),
+        })
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.flushed + wide(self.held.len())
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Appends bytes as they are.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= WRITE_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Appends a block, compressed if that makes it smaller.
+    pub(super) fn block(&mut self, raw: &[u8]) -> io::Result<BlockRef> {
+        let offset = self.offset();
+        let packed = self.zstd.compress(raw)?;
+        let zstd = packed.len() < raw.len();
+        let stored = if zstd { &packed } else { raw };
+        let block = BlockRef {
+            offset,
+            stored: count_u32(stored.len()),
+            raw: count_u32(raw.len()),
+            zstd,
+            crc: self.place.crc(offset, stored),
+        };
+        self.put(stored)?;
+        Ok(block)
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.file.write_at(self.flushed, &self.held)?;
+        self.flushed += wide(self.held.len());
+        self.held.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,326 @@
+//! A column chunk: the values of one column in one row group.
+//!
+//! Every value is a number: a dictionary code, or the value itself made to sort as unsigned (see
+//! [`super::value`]). Rows are numbered within the group. Layout:
+//!
+//! ```text
+//! presence u8   0 every row has values
+//!               1 bits    bitset of ceil(rows / 8) bytes, low bit first
+//!               2 list    packed, the rows in order
+//! shape u8      0 one value per row that has any
+//!               1 several packed, per row that has values the index past its last value
+//! values u8     0 packed
+//!               1 runs    packed index past each run's last value, packed value of each run
+//! ```
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use roaring::RoaringBitmap;
+
+use super::packed::{self, Packed};
+use super::wire::{Bad, Cursor, count_u32, narrow, wide};
+
+/// Appends a chunk of a group of `rows` rows: `pairs` are (row, value), ascending, no pair twice.
+pub(super) fn put(out: &mut Vec<u8>, rows: u32, pairs: &[(u32, u64)]) {
+    let mut present: Vec<u64> = Vec::with_capacity(pairs.len());
+    let mut ends: Vec<u64> = Vec::with_capacity(pairs.len());
+    for (i, (row, _)) in pairs.iter().enumerate() {
+        if present.last() != Some(&u64::from(*row)) {
+            present.push(u64::from(*row));
+            ends.push(0);
+        }
+        if let Some(end) = ends.last_mut() {
+            *end = wide(i + 1);
+        }
+    }
+    put_presence(out, rows, &present);
+    if present.len() == pairs.len() {
+        out.push(0);
+    } else {
+        out.push(1);
+        packed::put(out, &ends);
+    }
+    put_values(out, pairs);
+}
+
+fn put_presence(out: &mut Vec<u8>, rows: u32, present: &[u64]) {
+    if present.len() == narrow(u64::from(rows)) {
+        out.push(0);
+        return;
+    }
+    let mut list = Vec::new();
+    packed::put(&mut list, present);
+    let bitset_len = narrow(u64::from(rows.div_ceil(8)));
+    if list.len() < bitset_len {
+        out.push(2);
+        out.extend_from_slice(&list);
+        return;
+    }
+    out.push(1);
+    let mut bits = vec![0u8; bitset_len];
+    for row in present {
+        bits[narrow(row / 8)] |= 1 << (row % 8);
+    }
+    out.extend_from_slice(&bits);
+}
+
+/// Runs when they take fewer numbers than the values themselves: a trace's user or session.
+fn put_values(out: &mut Vec<u8>, pairs: &[(u32, u64)]) {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for (i, (_, value)) in pairs.iter().enumerate() {
+        match runs.last_mut() {
+            Some((end, last)) if last == value => *end = wide(i + 1),
+            _ => runs.push((wide(i + 1), *value)),
+        }
+    }
+    if runs.len() > 1 && runs.len() * 4 <= pairs.len() {
+        out.push(1);
+        packed::put(out, &runs.iter().map(|r| r.0).collect::<Vec<_>>());
+        packed::put(out, &runs.iter().map(|r| r.1).collect::<Vec<_>>());
+    } else {
+        out.push(0);
+        packed::put(out, &pairs.iter().map(|p| p.1).collect::<Vec<_>>());
+    }
+}
+
+/// A chunk as it stands in a block.
+#[derive(Clone, Debug)]
+pub(super) struct Chunk {
+    rows: u32,
+    presence: Presence,
+    ends: Option<Packed>,
+    values: Values,
+}
+
+#[derive(Clone, Debug)]
+enum Presence {
+    All,
+    Bits { bits: Bytes, ranks: Vec<u32> },
+    List(Packed),
+}
+
+#[derive(Clone, Debug)]
+enum Values {
+    Packed(Packed),
+    Runs { ends: Packed, values: Packed },
+}
+
+/// The run that was read last: rows are mostly asked for in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hint {
+    range: Range<usize>,
+    value: u64,
+}
+
+impl Chunk {
+    /// Reads the chunk of a group of `rows` rows.
+    pub(super) fn read(bytes: Bytes, rows: u32) -> Result<Self, Bad> {
+        let mut cursor = Cursor(bytes);
+        let (presence, present) = read_presence(&mut cursor, rows)?;
+        let (ends, n) = match cursor.u8()? {
+            0 => (None, present),
+            1 => {
+                let ends = Packed::read_exact(&mut cursor, present)?;
+                let n = if present == 0 {
+                    0
+                } else {
+                    ends.get(present - 1)?
+                };
+                let n = u32::try_from(n).map_err(|_| Bad("count of values"))?;
+                (Some(ends), narrow(u64::from(n)))
+            }
+            _ => return Err(Bad("chunk shape")),
+        };
+        let values = match cursor.u8()? {
+            0 => Values::Packed(Packed::read_exact(&mut cursor, n)?),
+            1 => {
+                let ends = Packed::read(&mut cursor)?;
+                let values = Packed::read_exact(&mut cursor, ends.len())?;
+                if ends.len() == 0 || ends.get(ends.len() - 1)? != wide(n) {
+                    return Err(Bad("runs"));
+                }
+                Values::Runs { ends, values }
+            }
+            _ => return Err(Bad("chunk values")),
+        };
+        cursor.end()?;
+        Ok(Self {
+            rows,
+            presence,
+            ends,
+            values,
+        })
+    }
+
+    /// Where the values of a row are, if it has any.
+    pub(super) fn range(&self, row: u32) -> Result<Range<usize>, Bad> {
+        let Some(rank) = self.rank(row)? else {
+            return Ok(0..0);
+        };
+        let Some(ends) = &self.ends else {
+            return Ok(rank..rank + 1);
+        };
+        let start = if rank == 0 {
+            0
+        } else {
+            narrow(ends.get(rank - 1)?)
+        };
+        Ok(start..narrow(ends.get(rank)?))
+    }
+
+    fn rank(&self, row: u32) -> Result<Option<usize>, Bad> {
+        if row >= self.rows {
+            return Ok(None);
+        }
+        let at = narrow(u64::from(row));
+        match &self.presence {
+            Presence::All => Ok(Some(at)),
+            Presence::Bits { bits, ranks } => {
+                let (word, bit) = (word_of(bits, at / 64), row % 64);
+                if word >> bit & 1 == 0 {
+                    return Ok(None);
+                }
+                let below = (word & ((1 << bit) - 1)).count_ones();
+                let before = ranks.get(at / 64).ok_or(Bad("presence"))?;
+                Ok(Some(narrow(u64::from(before + below))))
+            }
+            Presence::List(list) => {
+                let n = list.count_le(u64::from(row))?;
+                Ok((n > 0 && list.get(n - 1)? == u64::from(row)).then(|| n - 1))
+            }
+        }
+    }
+
+    pub(super) fn value(&self, i: usize, hint: &mut Hint) -> Result<u64, Bad> {
+        match &self.values {
+            Values::Packed(values) => values.get(i),
+            Values::Runs { ends, values } => {
+                if !hint.range.contains(&i) {
+                    let run = ends.count_le(wide(i))?;
+                    let start = if run == 0 {
+                        0
+                    } else {
+                        narrow(ends.get(run - 1)?)
+                    };
+                    *hint = Hint {
+                        range: start..narrow(ends.get(run)?),
+                        value: values.get(run)?,
+                    };
+                }
+                Ok(hint.value)
+            }
+        }
+    }
+
+    /// The rows that have values, as rows of the section that begins the group at `first`.
+    pub(super) fn present(&self, first: u32) -> Result<RoaringBitmap, Bad> {
+        let mut out = RoaringBitmap::new();
+        match &self.presence {
+            Presence::All => {
+                out.insert_range(first..first + self.rows);
+            }
+            Presence::Bits { bits, .. } => {
+                out = RoaringBitmap::from_lsb0_bytes(first, bits);
+                if first
+                    .checked_add(self.rows)
+                    .is_some_and(|end| out.max() >= Some(end))
+                {
+                    return Err(Bad("presence"));
+                }
+            }
+            Presence::List(list) => {
+                for i in 0..list.len() {
+                    let row = u32::try_from(list.get(i)?).map_err(|_| Bad("presence"))?;
+                    if row >= self.rows {
+                        return Err(Bad("presence"));
+                    }
+                    out.insert(first + row);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Every row among `within` that has values, with where they are; rows of the section.
+    pub(super) fn each(
+        &self,
+        first: u32,
+        within: &RoaringBitmap,
+        visit: &mut dyn FnMut(u32, Range<usize>) -> Result<(), Bad>,
+    ) -> Result<(), Bad> {
+        let group = first..first + self.rows;
+        let wanted = within.range_cardinality(group.clone());
+        if let Presence::List(list) = &self.presence
+            && wide(list.len()) < wanted
+        {
+            for row in self.present(first)? & within {
+                visit(row, self.range(row - first)?)?;
+            }
+            return Ok(());
+        }
+        for row in within.range(group) {
+            let range = self.range(row - first)?;
+            if !range.is_empty() {
+                visit(row, range)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_presence(cursor: &mut Cursor, rows: u32) -> Result<(Presence, usize), Bad> {
+    match cursor.u8()? {
+        0 => Ok((Presence::All, narrow(u64::from(rows)))),
+        1 => {
+            let bits = cursor.take(narrow(u64::from(rows.div_ceil(8))))?;
+            let mut ranks = Vec::with_capacity(bits.len() / 8 + 1);
+            let mut total = 0;
+            for word in 0..bits.len().div_ceil(8) {
+                ranks.push(total);
+                total += word_of(&bits, word).count_ones();
+            }
+            Ok((Presence::Bits { bits, ranks }, narrow(u64::from(total))))
+        }
+        2 => {
+            let list = Packed::read(cursor)?;
+            if list.len() > narrow(u64::from(rows)) {
+                return Err(Bad("presence"));
+            }
+            let n = list.len();
+            Ok((Presence::List(list), n))
+        }
+        _ => Err(Bad("chunk presence")),
+    }
+}
+
+fn word_of(bits: &[u8], word: usize) -> u64 {
+    let tail = bits.get(word * 8..).unwrap_or(&[]);
+    if let Some(full) = tail.first_chunk::<8>() {
+        return u64::from_le_bytes(*full);
+    }
+    let mut padded = [0; 8];
+    padded[..tail.len()].copy_from_slice(tail);
+    u64::from_le_bytes(padded)
+}
+
+/// How many rows group `group` of a section of `rows` rows has, and its first row.
+pub(super) fn group_bounds(group: u32, rows: u32) -> (u32, u32) {
+    let first = group.saturating_mul(super::GROUP_ROWS);
+    (first, rows.saturating_sub(first).min(super::GROUP_ROWS))
+}
+
+/// How many row groups a section of `rows` rows has.
+pub(super) fn group_count(rows: u32) -> u32 {
+    rows.div_ceil(super::GROUP_ROWS)
+}
+
+/// Splits (row, value) pairs of a section by row group.
+pub(super) fn by_group(pairs: &[(u32, u64)], rows: u32) -> Vec<Vec<(u32, u64)>> {
+    let mut groups = vec![Vec::new(); narrow(u64::from(group_count(rows)))];
+    for (row, value) in pairs {
+        groups[narrow(u64::from(row / super::GROUP_ROWS))].push((row % super::GROUP_ROWS, *value));
+    }
+    debug_assert_eq!(count_u32(groups.len()), group_count(rows));
+    groups
+}

@@ -1,0 +1,236 @@
+//! Turns gathered columns into pieces: dictionaries, bitmaps, chunks.
+
+use std::collections::BTreeSet;
+
+use roaring::RoaringBitmap;
+
+use super::block::{BlockRef, BlockWriter};
+use super::chunk::{self, by_group, group_bounds};
+use super::collect::Finished;
+use super::directory::{ChunkEntry, ColumnEntry, Dict, Piece};
+use super::value::Kind;
+use super::wire::{count_u32, narrow, wide};
+use super::{BLOCK_RAW_BYTES_MAX, COLUMN_BLOCK_BYTES, INDEXED_VALUES_MAX, Page};
+use super::{WriteError, packed, table};
+
+/// A column is indexed only if a value has this many rows on average: a bitmap costs more than
+/// the codes it saves reading otherwise.
+const ROWS_PER_BITMAP_MIN: usize = 4;
+
+/// How the values of a column stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// The numbers themselves.
+    Plain,
+    /// Codes into a dictionary.
+    Dictionary,
+    /// Codes into a dictionary, and a bitmap of rows per code.
+    Indexed,
+}
+
+/// What a column is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A hot column: numbers stand as they are.
+    Core,
+    /// Of a section too small for bitmaps.
+    Small,
+    /// Of a section with bitmaps.
+    Large,
+}
+
+/// The encoding of a column, by nothing but its figures. `distinct` is `None` above
+/// [`INDEXED_VALUES_MAX`].
+pub(super) fn encoding(kind: Kind, role: Role, distinct: Option<usize>, values: usize) -> Encoding {
+    let repeats = distinct.is_some_and(|d| d * ROWS_PER_BITMAP_MIN <= values);
+    match (role, kind) {
+        (Role::Large, _) if repeats => Encoding::Indexed,
+        (_, Kind::Str) => Encoding::Dictionary,
+        (Role::Small, Kind::F64 | Kind::Long) if repeats => Encoding::Dictionary,
+        _ => Encoding::Plain,
+    }
+}
+
+/// Gathers pieces into blocks of a file, or all of them into one frame.
+pub(super) struct Pieces<'a> {
+    out: Option<&'a mut BlockWriter>,
+    blocks: Vec<BlockRef>,
+    held: Vec<u8>,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn frame() -> Self {
+        Self {
+            out: None,
+            blocks: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    pub(super) fn blocks(out: &'a mut BlockWriter) -> Self {
+        Self {
+            out: Some(out),
+            blocks: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<Piece, WriteError> {
+        if self.out.is_some() && self.held.len() + bytes.len() > COLUMN_BLOCK_BYTES {
+            self.flush()?;
+        }
+        let total = wide(self.held.len()) + wide(bytes.len());
+        if total > u64::from(BLOCK_RAW_BYTES_MAX) {
+            return Err(WriteError::TooLarge { bytes: total });
+        }
+        let start = count_u32(self.held.len());
+        self.held.extend_from_slice(bytes);
+        Ok(Piece {
+            block: count_u32(self.blocks.len()),
+            start,
+            len: count_u32(bytes.len()),
+        })
+    }
+
+    fn flush(&mut self) -> Result<(), WriteError> {
+        if let (Some(out), false) = (&mut self.out, self.held.is_empty()) {
+            self.blocks
+                .push(out.block(&self.held).map_err(|e| out.place().failed(e))?);
+            self.held.clear();
+        }
+        Ok(())
+    }
+
+    /// The blocks, or the frame.
+    pub(super) fn finish(mut self) -> Result<(Vec<BlockRef>, Vec<u8>), WriteError> {
+        self.flush()?;
+        Ok((self.blocks, self.held))
+    }
+}
+
+/// Encodes a column of a section of `rows` rows.
+pub(super) fn column(
+    mut column: Finished,
+    rows: u32,
+    role: Role,
+    pieces: &mut Pieces<'_>,
+) -> Result<ColumnEntry, WriteError> {
+    let distinct = distinct(&column);
+    let count = if column.kind == Kind::Str {
+        Some(column.texts.len()).filter(|n| *n <= INDEXED_VALUES_MAX)
+    } else {
+        distinct.as_ref().map(Vec::len)
+    };
+    let encoding = encoding(column.kind, role, count, column.pairs.len());
+    let mut dict = None;
+    if column.kind == Kind::Str {
+        let texts: Vec<&[u8]> = column.texts.iter().map(|t| t.as_bytes()).collect();
+        let len = count_u32(texts.len());
+        dict = Some(Dict::Text {
+            len,
+            pages: pages(Page::Text, &texts, pieces)?,
+        });
+    } else if let (Some(values), true) = (distinct, encoding != Encoding::Plain) {
+        for (_, number) in &mut column.pairs {
+            *number = wide(values.partition_point(|v| *v < *number));
+        }
+        let mut bytes = Vec::new();
+        packed::put(&mut bytes, &values);
+        dict = Some(Dict::Numbers {
+            len: count_u32(values.len()),
+            piece: pieces.put(&bytes)?,
+        });
+    }
+    let mut bitmaps = Vec::new();
+    if let (Some(dict), Encoding::Indexed) = (&dict, encoding) {
+        bitmaps = indexes(&column.pairs, dict.len(), pieces)?;
+    }
+    Ok(ColumnEntry {
+        rows: rows_with(&column.pairs),
+        chunks: chunks(&column.pairs, rows, pieces)?,
+        path: column.path,
+        kind: column.kind,
+        dict,
+        bitmaps,
+    })
+}
+
+/// The distinct numbers, ascending; `None` for text and above the limit.
+fn distinct(column: &Finished) -> Option<Vec<u64>> {
+    if column.kind == Kind::Str {
+        return None;
+    }
+    let mut seen = BTreeSet::new();
+    let mut last = None;
+    for (_, number) in &column.pairs {
+        if last != Some(*number) && seen.insert(*number) && seen.len() > INDEXED_VALUES_MAX {
+            return None;
+        }
+        last = Some(*number);
+    }
+    Some(seen.into_iter().collect())
+}
+
+fn rows_with(pairs: &[(u32, u64)]) -> u32 {
+    count_u32(pairs.chunk_by(|a, b| a.0 == b.0).count())
+}
+
+pub(super) fn pages(
+    page: Page,
+    items: &[&[u8]],
+    pieces: &mut Pieces<'_>,
+) -> Result<Vec<Piece>, WriteError> {
+    let mut out = Vec::new();
+    for items in items.chunks(narrow(u64::from(page.items()))) {
+        let mut bytes = Vec::new();
+        table::put(&mut bytes, items.iter().copied());
+        out.push(pieces.put(&bytes)?);
+    }
+    Ok(out)
+}
+
+fn indexes(
+    pairs: &[(u32, u64)],
+    values: u32,
+    pieces: &mut Pieces<'_>,
+) -> Result<Vec<Piece>, WriteError> {
+    let mut rows: Vec<Vec<u32>> = vec![Vec::new(); narrow(u64::from(values))];
+    for (row, code) in pairs {
+        rows[narrow(*code)].push(*row);
+    }
+    let mut serialized = Vec::with_capacity(rows.len());
+    for rows in rows {
+        let mut bitmap =
+            RoaringBitmap::from_sorted_iter(rows).expect("BUG: rows of a value out of order");
+        bitmap.optimize();
+        let mut bytes = Vec::with_capacity(bitmap.serialized_size());
+        bitmap
+            .serialize_into(&mut bytes)
+            .expect("BUG: writing to memory failed");
+        serialized.push(bytes);
+    }
+    let items: Vec<&[u8]> = serialized.iter().map(Vec::as_slice).collect();
+    pages(Page::Bitmap, &items, pieces)
+}
+
+fn chunks(
+    pairs: &[(u32, u64)],
+    rows: u32,
+    pieces: &mut Pieces<'_>,
+) -> Result<Vec<Option<ChunkEntry>>, WriteError> {
+    let mut out = Vec::new();
+    for (group, pairs) in (0..).zip(by_group(pairs, rows)) {
+        let numbers = pairs.iter().map(|p| p.1);
+        let (Some(low), Some(high)) = (numbers.clone().min(), numbers.max()) else {
+            out.push(None);
+            continue;
+        };
+        let mut bytes = Vec::new();
+        chunk::put(&mut bytes, group_bounds(group, rows).1, &pairs);
+        out.push(Some(ChunkEntry {
+            piece: pieces.put(&bytes)?,
+            zone: (low, high),
+        }));
+    }
+    Ok(out)
+}

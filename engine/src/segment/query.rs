@@ -1,0 +1,431 @@
+//! What a query asks of a section.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use roaring::RoaringBitmap;
+
+use super::GROUP_ROWS;
+use super::chunk::group_count;
+use super::directory::{ColumnEntry, Dict};
+use super::lookup::{CoreReader, Dictionary, Ids};
+use super::section::SectionReader;
+use super::value::to_i64;
+use super::view::{Column as Chunked, View, required};
+use super::wire::{Bad, narrow};
+use crate::doc::{DocRef, Scalar, scalar_of};
+use crate::source::{Column, Core, Matches, Source, SourceError, ValueTest};
+
+/// Where the values of a column come from.
+enum Values<'a> {
+    /// Typed columns of one path.
+    Typed(&'a [ColumnEntry]),
+    Id,
+    End,
+    Duration,
+}
+
+impl<'a> Values<'a> {
+    fn of(view: &'a View<'_>, column: &Column) -> Self {
+        let directory = &view.index.directory;
+        match column {
+            Column::TraceId => Self::Typed(std::slice::from_ref(&directory.core.trace)),
+            Column::Start => Self::Typed(std::slice::from_ref(&directory.core.start)),
+            Column::Path(path) => Self::Typed(directory.at(path)),
+            Column::Id => Self::Id,
+            Column::End => Self::End,
+            Column::Duration => Self::Duration,
+        }
+    }
+}
+
+/// The groups that hold any of `rows`.
+fn groups(view: &View<'_>, rows: &RoaringBitmap) -> impl Iterator<Item = u32> {
+    let (first, last) = (rows.min().unwrap_or(u32::MAX), rows.max().unwrap_or(0));
+    let end = group_count(view.rows()).min(last / GROUP_ROWS + 1);
+    first / GROUP_ROWS..end
+}
+
+/// The rows of a group among `rows`.
+fn of_group<'r>(
+    view: &View<'_>,
+    rows: &'r RoaringBitmap,
+    group: u32,
+) -> impl Iterator<Item = u32> + 'r {
+    let first = group * GROUP_ROWS;
+    rows.range(first..first.saturating_add(GROUP_ROWS).min(view.rows()))
+}
+
+/// Calls `visit(row, number)` for every value of a typed column, rows ascending.
+fn each_number(
+    view: &View<'_>,
+    column: &ColumnEntry,
+    rows: &RoaringBitmap,
+    visit: &mut dyn FnMut(u32, u64) -> Result<(), SourceError>,
+) -> Result<(), SourceError> {
+    for group in groups(view, rows) {
+        let Some(mut chunked) = view.chunk(column, group)? else {
+            continue;
+        };
+        let piece = chunked.piece;
+        let mut failed = None;
+        let Chunked {
+            chunk, hint, first, ..
+        } = &mut chunked;
+        let walked = chunk.each(*first, rows, &mut |row, range| {
+            for at in range {
+                let number = chunk.value(at, hint)?;
+                if let Err(e) = visit(row, number) {
+                    failed = Some(e);
+                    return Err(Bad("visit"));
+                }
+            }
+            Ok(())
+        });
+        if let Some(e) = failed {
+            return Err(e);
+        }
+        walked.map_err(|bad| view.bad(piece, bad))?;
+    }
+    Ok(())
+}
+
+/// Calls `visit(row, value)` for every value, row by row.
+fn each_value(
+    view: &View<'_>,
+    values: &Values<'_>,
+    rows: &RoaringBitmap,
+    visit: &mut dyn FnMut(u32, Scalar<'_>),
+) -> Result<(), SourceError> {
+    match values {
+        Values::Typed([]) => Ok(()),
+        Values::Typed([column]) => {
+            let mut dictionary = Dictionary::new(view, column);
+            each_number(view, column, rows, &mut |row, number| {
+                visit(row, dictionary.scalar(number)?);
+                Ok(())
+            })
+        }
+        Values::Typed(columns) => each_of_several(view, columns, rows, visit),
+        Values::Id => {
+            let mut ids = Ids::new(view);
+            for row in rows.range(0..view.rows()) {
+                if let Some(value) = scalar_of(DocRef::Str(ids.get(row)?)) {
+                    visit(row, value);
+                }
+            }
+            Ok(())
+        }
+        Values::End => each_end(view, rows, &mut |row, _, end| visit(row, Scalar::I64(end))),
+        Values::Duration => each_end(view, rows, &mut |row, start, end| {
+            visit(row, Scalar::I64(end.saturating_sub(start)));
+        }),
+    }
+}
+
+fn each_of_several(
+    view: &View<'_>,
+    columns: &[ColumnEntry],
+    rows: &RoaringBitmap,
+    visit: &mut dyn FnMut(u32, Scalar<'_>),
+) -> Result<(), SourceError> {
+    let mut dictionaries: Vec<_> = columns.iter().map(|c| Dictionary::new(view, c)).collect();
+    for group in groups(view, rows) {
+        let mut chunks = columns
+            .iter()
+            .map(|column| view.chunk(column, group))
+            .collect::<Result<Vec<_>, _>>()?;
+        for row in of_group(view, rows, group) {
+            for (chunk, dictionary) in chunks.iter_mut().zip(&mut dictionaries) {
+                let Some(chunk) = chunk else { continue };
+                chunk.each(view, row, &mut |number| {
+                    visit(row, dictionary.scalar(number)?);
+                    Ok(())
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Calls `visit(row, start, end)` for every row that has an end.
+fn each_end(
+    view: &View<'_>,
+    rows: &RoaringBitmap,
+    visit: &mut dyn FnMut(u32, i64, i64),
+) -> Result<(), SourceError> {
+    let core = &view.index.directory.core;
+    for group in groups(view, rows) {
+        let Some(mut duration) = view.chunk(&core.duration, group)? else {
+            continue;
+        };
+        let mut start = required(view, &core.start, group)?;
+        for row in of_group(view, rows, group) {
+            if let (Some(duration), Some(start)) =
+                (duration.maybe(view, row)?, start.maybe(view, row)?)
+            {
+                let start = to_i64(start);
+                visit(row, start, start.wrapping_add(to_i64(duration)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Collects rows by verdict.
+#[derive(Default)]
+struct Verdicts(Matches);
+
+impl Verdicts {
+    fn add(&mut self, row: u32, verdict: Option<bool>) {
+        match verdict {
+            Some(true) => {
+                self.0.sure.insert(row);
+            }
+            Some(false) => {}
+            None => {
+                self.0.verify.insert(row);
+            }
+        }
+    }
+
+    fn add_rows(&mut self, rows: &RoaringBitmap, verdict: Option<bool>) {
+        match verdict {
+            Some(true) => self.0.sure |= rows,
+            Some(false) => {}
+            None => self.0.verify |= rows,
+        }
+    }
+}
+
+fn match_typed(
+    view: &View<'_>,
+    column: &ColumnEntry,
+    test: ValueTest<'_>,
+    within: &RoaringBitmap,
+    found: &mut Verdicts,
+) -> Result<(), SourceError> {
+    let mut dictionary = Dictionary::new(view, column);
+    if !column.bitmaps.is_empty() {
+        for bitmap in view.bitmaps(column) {
+            let (code, bitmap) = bitmap?;
+            let verdict = test(dictionary.scalar(code)?);
+            if verdict != Some(false) {
+                found.add_rows(&(view.bitmap(&bitmap)? & within), verdict);
+            }
+        }
+        return Ok(());
+    }
+    if column.dict.is_none() {
+        let mut last: Option<(u64, Option<bool>)> = None;
+        return each_number(view, column, within, &mut |row, number| {
+            let verdict = match last {
+                Some((known, verdict)) if known == number => verdict,
+                _ => test(dictionary.scalar(number)?),
+            };
+            last = Some((number, verdict));
+            found.add(row, verdict);
+            Ok(())
+        });
+    }
+    match_codes(view, column, test, within, found)
+}
+
+/// Tests each value of the dictionary once: all of them first if that may save reading the codes,
+/// else as they are met.
+fn match_codes(
+    view: &View<'_>,
+    column: &ColumnEntry,
+    test: ValueTest<'_>,
+    within: &RoaringBitmap,
+    found: &mut Verdicts,
+) -> Result<(), SourceError> {
+    let mut dictionary = Dictionary::new(view, column);
+    let len = column.dict.as_ref().map_or(0, Dict::len);
+    if u64::from(len) <= within.len() {
+        let mut verdicts = Vec::new();
+        for code in 0..len {
+            verdicts.push(test(dictionary.scalar(u64::from(code))?));
+        }
+        if verdicts.iter().all(|v| *v == Some(false)) {
+            return Ok(());
+        }
+        return each_number(view, column, within, &mut |row, code| {
+            let verdict = usize::try_from(code).ok().and_then(|c| verdicts.get(c));
+            found.add(row, *verdict.ok_or_else(|| view.no_row())?);
+            Ok(())
+        });
+    }
+    let mut verdicts = BTreeMap::new();
+    each_number(view, column, within, &mut |row, code| {
+        let verdict = match verdicts.get(&code) {
+            Some(known) => *known,
+            None => *verdicts
+                .entry(code)
+                .or_insert(test(dictionary.scalar(code)?)),
+        };
+        found.add(row, verdict);
+        Ok(())
+    })
+}
+
+fn count_typed(
+    view: &View<'_>,
+    column: &ColumnEntry,
+    rows: &RoaringBitmap,
+    add: &mut dyn FnMut(Scalar<'_>, u64),
+) -> Result<(), SourceError> {
+    let mut dictionary = Dictionary::new(view, column);
+    if !column.bitmaps.is_empty() {
+        for bitmap in view.bitmaps(column) {
+            let (code, bitmap) = bitmap?;
+            let count = view.bitmap(&bitmap)?.intersection_len(rows);
+            if count > 0 {
+                add(dictionary.scalar(code)?, count);
+            }
+        }
+        return Ok(());
+    }
+    let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut dense = match &column.dict {
+        Some(dict) if u64::from(dict.len()) <= rows.len() => {
+            vec![0u64; narrow(u64::from(dict.len()))]
+        }
+        _ => Vec::new(),
+    };
+    each_number(view, column, rows, &mut |_, number| {
+        let slot = usize::try_from(number).ok().and_then(|n| dense.get_mut(n));
+        *slot.unwrap_or_else(|| counts.entry(number).or_default()) += 1;
+        Ok(())
+    })?;
+    let dense = (0..).zip(dense).filter(|(_, count)| *count > 0);
+    for (number, count) in dense.chain(counts) {
+        add(dictionary.scalar(number)?, count);
+    }
+    Ok(())
+}
+
+fn present_typed(
+    view: &View<'_>,
+    column: &ColumnEntry,
+    within: &RoaringBitmap,
+) -> Result<RoaringBitmap, SourceError> {
+    let mut found = RoaringBitmap::new();
+    if column.rows == view.rows() {
+        found.insert_range(0..view.rows());
+        return Ok(found & within);
+    }
+    for group in groups(view, within) {
+        if let Some(chunked) = view.chunk(column, group)? {
+            let present = chunked.chunk.present(chunked.first);
+            found |= present.map_err(|bad| view.bad(chunked.piece, bad))?;
+        }
+    }
+    Ok(found & within)
+}
+
+impl Source for SectionReader {
+    fn row_count(&self) -> u32 {
+        self.summary().rows
+    }
+
+    fn start_range(&self, group: u32) -> Option<(i64, i64)> {
+        let summary = self.summary();
+        if summary.rows <= GROUP_ROWS {
+            return (group == 0).then_some((summary.start_min, summary.start_max));
+        }
+        let view = self.view().ok()?;
+        let chunks = &view.index.directory.core.start.chunks;
+        let zone = chunks.get(narrow(u64::from(group)))?.as_ref()?.zone;
+        Some((to_i64(zone.0), to_i64(zone.1)))
+    }
+
+    fn matching(
+        &self,
+        column: &Column,
+        test: ValueTest<'_>,
+        within: &RoaringBitmap,
+    ) -> Result<Matches, SourceError> {
+        let mut found = Verdicts::default();
+        if within.is_empty() {
+            return Ok(found.0);
+        }
+        let view = self.view()?;
+        match Values::of(&view, column) {
+            Values::Typed(columns) => {
+                for column in columns {
+                    match_typed(&view, column, test, within, &mut found)?;
+                }
+            }
+            values => each_value(&view, &values, within, &mut |row, value| {
+                found.add(row, test(value));
+            })?,
+        }
+        found.0.verify -= &found.0.sure;
+        Ok(found.0)
+    }
+
+    fn present(
+        &self,
+        column: &Column,
+        within: &RoaringBitmap,
+    ) -> Result<RoaringBitmap, SourceError> {
+        let view = self.view()?;
+        match Values::of(&view, column) {
+            Values::Typed(columns) => columns
+                .iter()
+                .try_fold(RoaringBitmap::new(), |found, column| {
+                    Ok(found | present_typed(&view, column, within)?)
+                }),
+            Values::Id => {
+                let mut all = RoaringBitmap::new();
+                all.insert_range(0..view.rows());
+                Ok(all & within)
+            }
+            Values::End | Values::Duration => {
+                present_typed(&view, &view.index.directory.core.duration, within)
+            }
+        }
+    }
+
+    fn values(
+        &self,
+        column: &Column,
+        rows: &RoaringBitmap,
+        visit: &mut dyn FnMut(u32, Scalar<'_>),
+    ) -> Result<(), SourceError> {
+        let view = self.view()?;
+        each_value(&view, &Values::of(&view, column), rows, visit)
+    }
+
+    fn count_values(
+        &self,
+        column: &Column,
+        rows: &RoaringBitmap,
+        add: &mut dyn FnMut(Scalar<'_>, u64),
+    ) -> Result<(), SourceError> {
+        let view = self.view()?;
+        match Values::of(&view, column) {
+            Values::Typed(columns) => columns
+                .iter()
+                .try_for_each(|column| count_typed(&view, column, rows, add)),
+            values => each_value(&view, &values, rows, &mut |_, value| add(value, 1)),
+        }
+    }
+
+    fn core(&self, row: u32) -> Result<Core, SourceError> {
+        let view = self.view()?;
+        CoreReader::new(&view, row)?.core(row)
+    }
+
+    fn trace_rows(&self, trace_id: &str) -> Result<RoaringBitmap, SourceError> {
+        if !self.has_trace(trace_id) {
+            return Ok(RoaringBitmap::new());
+        }
+        self.view()?.trace_rows(trace_id)
+    }
+
+    fn body(&self, row: u32) -> Result<Bytes, SourceError> {
+        self.view()?.body(row)
+    }
+}

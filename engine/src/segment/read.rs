@@ -1,0 +1,235 @@
+//! An opened segment: footer, sections, scrub.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::block::{BlockRef, Place};
+use super::footer::{self, Form, HEADER_LEN, MAGIC, SectionEntry, TRAILER_LEN, Trailer};
+use super::section::SectionReader;
+use super::wire::{Bad, narrow, wide};
+use super::{FORMAT_VERSION, SectionSummary, cache};
+use crate::io::{Disk, DiskFile, FileId, FileKind};
+use crate::row::{ProjectId, Table};
+use crate::source::SourceError;
+
+/// The first read at opening: the footers of some thousand small sections.
+const TAIL_READ_BYTES: u64 = 64 << 10;
+
+/// Why a segment did not open or verify.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// Written by another version of obsrv.
+    #[error("segment of unknown version file={file} version={version} known={FORMAT_VERSION}")]
+    Version {
+        /// The file.
+        file: String,
+        /// Its version.
+        version: u32,
+    },
+    /// Damage, or the disk refused.
+    #[error(transparent)]
+    Read(#[from] SourceError),
+}
+
+impl SegmentError {
+    pub(super) fn damaged(place: &Place, offset: u64, what: &'static str) -> Self {
+        Self::Read(place.damaged(offset, Bad(what)))
+    }
+}
+
+/// The file of a segment; dropping the last holder forgets what is cached of it.
+#[derive(Debug)]
+pub(super) struct SegmentFile {
+    pub(super) place: Place,
+    pub(super) instance: u64,
+    pub(super) file: Arc<dyn DiskFile>,
+    len: u64,
+}
+
+impl Drop for SegmentFile {
+    fn drop(&mut self) {
+        cache::forget(self.instance);
+    }
+}
+
+impl SegmentFile {
+    pub(super) fn read(&self, block: &BlockRef) -> Result<bytes::Bytes, SourceError> {
+        self.place.read(&*self.file, block)
+    }
+}
+
+/// An immutable segment.
+#[derive(Debug)]
+pub struct Segment {
+    file: Arc<SegmentFile>,
+    sections: Vec<SectionReader>,
+}
+
+/// What a scrub read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Blocks, footer not counted.
+    pub blocks: u64,
+    /// The length of the file, every byte of which was checked.
+    pub bytes: u64,
+    /// Sections.
+    pub sections: u64,
+    /// Rows.
+    pub rows: u64,
+}
+
+impl Segment {
+    /// Opens segment `id` by reading its tail alone.
+    pub fn open(
+        disk: &Arc<dyn Disk>,
+        id: u64,
+        database: [u8; 16],
+    ) -> Result<Arc<Self>, SegmentError> {
+        let file = FileId::new(FileKind::Segment, id);
+        let place = Place { file, database };
+        let file = disk.open(place.file).map_err(|e| place.io(e))?;
+        let len = file.len().map_err(|e| place.io(e))?;
+        let (entries, _) = read_footer(&place, &*file, len)?;
+        let instance = cache::next_instance();
+        let file = Arc::new(SegmentFile {
+            place,
+            instance,
+            file,
+            len,
+        });
+        let sections = entries
+            .into_iter()
+            .map(|entry| SectionReader::new(Arc::clone(&file), entry))
+            .collect();
+        Ok(Arc::new(Self { file, sections }))
+    }
+
+    /// The segment's number.
+    pub fn id(&self) -> u64 {
+        self.file.place.file.number
+    }
+
+    /// The length of the file.
+    pub fn bytes(&self) -> u64 {
+        self.file.len
+    }
+
+    /// What is in it, ordered by project and table.
+    pub fn sections(&self) -> impl Iterator<Item = &SectionSummary> {
+        self.sections.iter().map(SectionReader::summary)
+    }
+
+    /// One table of one project.
+    pub fn section(&self, project: ProjectId, table: Table) -> Option<&SectionReader> {
+        let key = |s: &SectionReader| (s.summary().project, s.summary().table);
+        let at = self
+            .sections
+            .binary_search_by_key(&(project, table), key)
+            .ok()?;
+        self.sections.get(at)
+    }
+
+    /// Reads every block and checks that header, blocks and footer fill the file without a gap.
+    pub fn verify(&self) -> Result<VerifyReport, SegmentError> {
+        let place = &self.file.place;
+        let mut header = [0; HEADER_LEN];
+        self.file
+            .file
+            .read_at(0, &mut header)
+            .map_err(|e| place.io(e))?;
+        if header != *footer::header(place) {
+            return Err(SegmentError::damaged(place, 0, "header"));
+        }
+        let mut report = VerifyReport {
+            bytes: self.bytes(),
+            ..VerifyReport::default()
+        };
+        let mut end = wide(HEADER_LEN);
+        for section in &self.sections {
+            let mut blocks = section.check()?;
+            blocks.sort_unstable_by_key(|b| b.offset);
+            for block in &blocks {
+                if block.offset != end {
+                    return Err(SegmentError::damaged(place, end, "gap between blocks"));
+                }
+                end = block.end();
+            }
+            report.blocks += wide(blocks.len());
+            report.sections += 1;
+            report.rows += u64::from(section.summary().rows);
+        }
+        let (_, footer) = read_footer(place, &*self.file.file, self.file.len)?;
+        if footer != end {
+            return Err(SegmentError::damaged(place, end, "gap before the footer"));
+        }
+        Ok(report)
+    }
+
+    /// The structure, for people.
+    pub fn describe(&self) -> Description<'_> {
+        Description(self)
+    }
+}
+
+/// Reads the sections, checks the footer, and says where it begins.
+fn read_footer(
+    place: &Place,
+    file: &dyn DiskFile,
+    len: u64,
+) -> Result<(Vec<SectionEntry>, u64), SegmentError> {
+    let too_short = || SegmentError::damaged(place, 0, "file shorter than header and trailer");
+    let tail_at = len - len.min(TAIL_READ_BYTES);
+    let mut tail = vec![0; narrow(len - tail_at)];
+    file.read_at(tail_at, &mut tail).map_err(|e| place.io(e))?;
+    let (before, trailer) = tail.split_last_chunk::<TRAILER_LEN>().ok_or_else(too_short)?;
+    let end = len - wide(TRAILER_LEN);
+    let trailer = Trailer::read(trailer).map_err(|bad| place.damaged(end, bad))?;
+    if trailer.version != FORMAT_VERSION {
+        let file = place.file.to_string();
+        return Err(SegmentError::Version { file, version: trailer.version });
+    }
+    let start = end
+        .checked_sub(trailer.footer_len)
+        .filter(|start| *start >= wide(HEADER_LEN))
+        .ok_or_else(|| SegmentError::damaged(place, end, "footer length"))?;
+    let sections = if let Some(at) = start.checked_sub(tail_at) {
+        trailer.sections(place, start, before.get(narrow(at)..).unwrap_or_default())
+    } else {
+        let mut footer = vec![0; narrow(trailer.footer_len)];
+        file.read_at(start, &mut footer).map_err(|e| place.io(e))?;
+        trailer.sections(place, start, &footer)
+    };
+    Ok((sections.map_err(|bad| place.damaged(start, bad))?, start))
+}
+
+/// Prints the structure of a segment.
+#[derive(Debug)]
+pub struct Description<'a>(&'a Segment);
+
+impl fmt::Display for Description<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let segment = self.0;
+        writeln!(
+            f,
+            "{} version={FORMAT_VERSION} magic={} bytes={} sections={}",
+            segment.file.place.file,
+            String::from_utf8_lossy(&MAGIC),
+            segment.bytes(),
+            segment.sections.len(),
+        )?;
+        segment
+            .sections
+            .iter()
+            .try_for_each(|section| section.describe(f))
+    }
+}
+
+impl Form {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Inline => "inline",
+            Self::Compact => "compact",
+            Self::Full => "full",
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Writes a segment: temporary file, sync, publish, directory sync, read back.
+
+use std::io;
+use std::sync::Arc;
+
+use super::block::{BlockWriter, Place};
+use super::directory::PayloadBlock;
+use super::encode::Pieces;
+use super::footer::{self, Form, SectionEntry};
+use super::read::{Segment, SegmentError};
+use super::wire::{count_u32, narrow, wide};
+use super::{
+    BLOCK_RAW_BYTES_MAX, COMPACT_BODY_BYTES_MAX, FULL_ROWS_MIN, INLINE_BODY_BYTES_MAX,
+    PAYLOAD_BLOCK_BYTES, RowInput, SectionInput, SectionSummary, SegmentOptions, WINDOW_NS,
+    Written, index, rows, table,
+};
+use crate::doc::DocError;
+use crate::io::{Disk, FileId, FileKind};
+
+/// Why a segment was not written. Nothing of it is reachable then.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The disk refused. After a failed sync nothing is known about the file.
+    #[error("segment write failed file={file}")]
+    Io {
+        /// The file.
+        file: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A row's body does not read.
+    #[error("body of a row does not read trace={trace_id} id={id}")]
+    Body {
+        /// The trace.
+        trace_id: Box<str>,
+        /// The row.
+        id: Box<str>,
+        /// What is wrong with it.
+        source: DocError,
+    },
+    /// A body, or the values of one column in one row group, over the limit of a block.
+    #[error("part of a segment too large bytes={bytes} limit={BLOCK_RAW_BYTES_MAX}")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+    },
+    /// Two sections for one table of one project.
+    #[error("two sections for one table project={project} table={table:?}")]
+    DuplicateSection {
+        /// The project.
+        project: u64,
+        /// The table.
+        table: crate::row::Table,
+    },
+    /// What was written does not read back.
+    #[error("segment does not read back")]
+    ReadBack(#[source] SegmentError),
+}
+
+impl Place {
+    pub(super) fn failed(&self, source: io::Error) -> WriteError {
+        WriteError::Io {
+            file: self.file.to_string(),
+            source,
+        }
+    }
+}
+
+/// Writes segment `id` and makes it durable: when this returns, the file has its name and survives
+/// a power cut. Before that it is a temporary file, which is discarded on any error.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
+pub fn write(
+    disk: &Arc<dyn Disk>,
+    id: u64,
+    database: [u8; 16],
+    sections: Vec<SectionInput>,
+    options: &SegmentOptions,
+) -> Result<Written, WriteError> {
+    let file = FileId::new(FileKind::Segment, id);
+    let place = Place { file, database };
+    let (entries, order) = match create(disk, &place, &sections, options) {
+        Ok(done) => done,
+        Err(e) => {
+            if let Err(source) = disk.discard(file) {
+                tracing::debug!(%file, %source, "temporary segment not discarded");
+            }
+            return Err(e);
+        }
+    };
+    drop(sections);
+    disk.sync_dir().map_err(|e| place.failed(e))?;
+    let segment = Segment::open(disk, id, database).map_err(WriteError::ReadBack)?;
+    let sections: Vec<SectionSummary> = entries.into_iter().map(|e| e.summary).collect();
+    if !segment.sections().eq(&sections) {
+        return Err(WriteError::ReadBack(SegmentError::damaged(
+            &place,
+            0,
+            "other sections",
+        )));
+    }
+    Ok(Written {
+        id,
+        bytes: segment.bytes(),
+        sections,
+        order,
+    })
+}
+
+type Created = (Vec<SectionEntry>, Vec<Vec<u32>>);
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
+fn create(
+    disk: &Arc<dyn Disk>,
+    place: &Place,
+    sections: &[SectionInput],
+    options: &SegmentOptions,
+) -> Result<Created, WriteError> {
+    let failed = |e| place.failed(e);
+    let mut by_key: Vec<usize> = (0..sections.len()).collect();
+    by_key.sort_unstable_by_key(|at| (sections[*at].project, sections[*at].table));
+    if let Some(pair) = by_key.windows(2).find(|pair| {
+        let [a, b] = [&sections[pair[0]], &sections[pair[1]]];
+        (a.project, a.table) == (b.project, b.table)
+    }) {
+        let section = &sections[pair[0]];
+        let (project, table) = (section.project.0, section.table);
+        return Err(WriteError::DuplicateSection { project, table });
+    }
+    let file = disk.create(place.file).map_err(failed)?;
+    let mut out =
+        BlockWriter::new(place.clone(), Arc::clone(&file), options.compression).map_err(failed)?;
+    out.put(&footer::header(place)).map_err(failed)?;
+    let mut entries = Vec::new();
+    let mut order = vec![Vec::new(); sections.len()];
+    for at in by_key {
+        let section = &sections[at];
+        if section.rows.is_empty() {
+            continue;
+        }
+        let sorted = sort(&section.rows);
+        order[at] = vec![0; sorted.len()];
+        for (row, input) in (0..).zip(&sorted) {
+            order[at][*input] = row;
+        }
+        let rows: Vec<&RowInput> = sorted.iter().map(|input| &section.rows[*input]).collect();
+        entries.push(put_section(&mut out, section, &rows)?);
+    }
+    let tail = footer::encode(place, out.offset(), &entries);
+    out.put(&tail).and_then(|()| out.flush()).map_err(failed)?;
+    file.sync_data().map_err(failed)?;
+    disk.publish(place.file).map_err(failed)?;
+    Ok((entries, order))
+}
+
+/// Input indexes in the order of the file.
+fn sort(rows: &[RowInput]) -> Vec<usize> {
+    let key = |at: usize| {
+        let row = &rows[at];
+        (
+            row.start_ns.div_euclid(WINDOW_NS),
+            &row.key.trace_id,
+            row.start_ns,
+            &row.key.id,
+        )
+    };
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by(|a, b| key(*a).cmp(&key(*b)));
+    order
+}
+
+/// The form of a section, by nothing but its size.
+pub(super) fn form(rows: u32, body_bytes: u64) -> Form {
+    if rows >= FULL_ROWS_MIN || body_bytes > COMPACT_BODY_BYTES_MAX {
+        Form::Full
+    } else if body_bytes > INLINE_BODY_BYTES_MAX {
+        Form::Compact
+    } else {
+        Form::Inline
+    }
+}
+
+fn put_section(
+    out: &mut BlockWriter,
+    section: &SectionInput,
+    rows: &[&RowInput],
+) -> Result<SectionEntry, WriteError> {
+    let body_bytes = rows.iter().map(|row| wide(row.body.len())).sum();
+    let form = form(count_u32(rows.len()), body_bytes);
+    let frame = match form {
+        Form::Inline => {
+            // Built only to refuse now what would not read later.
+            index::build(rows, Vec::new(), Pieces::frame())?;
+            let mut frame = Vec::new();
+            for row in rows {
+                rows::put(&mut frame, row);
+            }
+            frame
+        }
+        Form::Compact => {
+            let payload = put_payload(out, rows)?;
+            let (directory, pieces) = index::build(rows, payload, Pieces::frame())?;
+            let mut encoded = Vec::new();
+            directory.put(&mut encoded);
+            let mut frame = count_u32(encoded.len()).to_le_bytes().to_vec();
+            frame.extend_from_slice(&encoded);
+            frame.extend_from_slice(&pieces);
+            frame
+        }
+        Form::Full => {
+            let payload = put_payload(out, rows)?;
+            let (directory, _) = index::build(rows, payload, Pieces::blocks(out))?;
+            let mut frame = Vec::new();
+            directory.put(&mut frame);
+            frame
+        }
+    };
+    check_size(frame.len())?;
+    let block = out.block(&frame).map_err(|e| out.place().failed(e))?;
+    Ok(SectionEntry {
+        summary: summary(section, rows),
+        form,
+        block,
+    })
+}
+
+fn summary(section: &SectionInput, rows: &[&RowInput]) -> SectionSummary {
+    let starts = rows.iter().map(|row| row.start_ns);
+    let lsns = rows.iter().flat_map(|row| [row.lsn_first, row.lsn_last]);
+    SectionSummary {
+        project: section.project,
+        table: section.table,
+        rows: count_u32(rows.len()),
+        start_min: starts.clone().min().unwrap_or(0),
+        start_max: starts.max().unwrap_or(0),
+        lsn_min: lsns.clone().min().unwrap_or(0),
+        lsn_max: lsns.max().unwrap_or(0),
+    }
+}
+
+/// Bodies in blocks; a trace that fits into one block is not cut.
+fn put_payload(out: &mut BlockWriter, rows: &[&RowInput]) -> Result<Vec<PayloadBlock>, WriteError> {
+    let mut blocks = Vec::new();
+    let mut first = 0;
+    let mut held: Vec<&[u8]> = Vec::new();
+    let mut held_bytes = 0;
+    let mut cut = |held: &mut Vec<&[u8]>, bytes: &mut usize| {
+        if held.is_empty() {
+            return Ok(());
+        }
+        let mut raw = Vec::with_capacity(*bytes + held.len() * 4 + 32);
+        table::put(&mut raw, held.iter().copied());
+        check_size(raw.len())?;
+        let block = out.block(&raw).map_err(|e| out.place().failed(e))?;
+        blocks.push(PayloadBlock {
+            first_row: first,
+            block,
+        });
+        first += count_u32(held.len());
+        held.clear();
+        *bytes = 0;
+        Ok(())
+    };
+    for run in rows.chunk_by(|a, b| a.key.trace_id == b.key.trace_id) {
+        let run_bytes: usize = run.iter().map(|row| row.body.len()).sum();
+        if run_bytes <= PAYLOAD_BLOCK_BYTES && held_bytes + run_bytes > PAYLOAD_BLOCK_BYTES {
+            cut(&mut held, &mut held_bytes)?;
+        }
+        for row in run {
+            check_size(row.body.len())?;
+            if held_bytes + row.body.len() > PAYLOAD_BLOCK_BYTES {
+                cut(&mut held, &mut held_bytes)?;
+            }
+            held.push(&row.body);
+            held_bytes += row.body.len();
+        }
+    }
+    cut(&mut held, &mut held_bytes)?;
+    Ok(blocks)
+}
+
+/// Whether a block can hold so many bytes.
+fn check_size(bytes: usize) -> Result<(), WriteError> {
+    if bytes > narrow(u64::from(BLOCK_RAW_BYTES_MAX)) {
+        return Err(WriteError::TooLarge { bytes: wide(bytes) });
+    }
+    Ok(())
+}

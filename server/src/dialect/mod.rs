@@ -1,0 +1,225 @@
+//! Dialects: what a request body means. Pure functions from bytes to events.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number: replay of the log runs the same
+//! functions over the same bytes and must get the same events. `README.md` beside this file has
+//! the mapping tables.
+
+mod bad;
+pub mod doc_json;
+pub mod encoding;
+mod json;
+mod otlp;
+mod sniff;
+mod theta;
+pub mod theta_read;
+mod time;
+
+use obsrv_engine::row::{Event, ProjectId};
+use thiserror::Error;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+pub use json::{JsonError, read as read_json};
+pub use sniff::{Route, SniffError, sniff};
+pub use time::{format_micros, parse as parse_time};
+
+/// Version of the mapping from bodies to rows. Raise it with every change that gives other events
+/// for the same bytes: it stands in the log's envelopes.
+pub const MAPPING_VERSION: u16 = 1;
+
+/// Most spans, steps, events and import items that one request may hold.
+pub const ITEMS_MAX: usize = 100_000;
+/// Most attributes of one span, event, link, scope or resource, and most entries of `metadata`.
+pub const ATTRIBUTES_MAX: usize = 1_024;
+/// Longest attribute or metadata key, in bytes.
+pub const KEY_BYTES_MAX: usize = 1_024;
+/// Longest id in the text form in which it is stored, in bytes.
+pub const ID_BYTES_MAX: usize = 256;
+/// Deepest nesting of objects and lists in a JSON body. Two less than a document's limit, because
+/// a row wraps some values in a map of its own.
+pub const JSON_DEPTH_MAX: usize = obsrv_engine::doc::DEPTH_MAX - 2;
+/// Deepest nesting of lists and maps inside one OTLP attribute value: a span event's attribute
+/// stands four levels down in the row's document.
+pub const VALUE_DEPTH_MAX: usize = obsrv_engine::doc::DEPTH_MAX - 4;
+
+/// How a body is read. Persisted in the log: never reuse a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum Dialect {
+    /// `ExportTraceServiceRequest`, protobuf.
+    OtlpProtobuf = 1,
+    /// `ExportTraceServiceRequest`, JSON.
+    OtlpJson = 2,
+    /// One theta trace.
+    ThetaTrace = 3,
+    /// One annotation of the trace named by the path.
+    ThetaAnnotation = 4,
+    /// Theta traces and envelopes, as a JSON array or one per line.
+    ThetaImport = 5,
+    /// One canonical envelope.
+    ThetaEvent = 6,
+}
+
+impl Dialect {
+    /// The dialect with this persisted number.
+    pub const fn from_u16(n: u16) -> Option<Self> {
+        match n {
+            1 => Some(Self::OtlpProtobuf),
+            2 => Some(Self::OtlpJson),
+            3 => Some(Self::ThetaTrace),
+            4 => Some(Self::ThetaAnnotation),
+            5 => Some(Self::ThetaImport),
+            6 => Some(Self::ThetaEvent),
+            _ => None,
+        }
+    }
+
+    /// The persisted number.
+    #[expect(
+        clippy::as_conversions,
+        reason = "the discriminant of a repr(u16) enum"
+    )]
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+}
+
+/// What a dialect knows beside the body.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The key's project.
+    pub project: ProjectId,
+    /// Hash of the body as received; minted ids come from it.
+    pub body_hash: u64,
+    /// Parameter of the path: the trace id for annotations. Empty elsewhere.
+    pub subject: &'a str,
+    /// When the request came in.
+    pub received_ns: i64,
+}
+
+impl Context<'_> {
+    /// An id for item `index` (its place in document order) that has none.
+    fn mint(&self, prefix: &str, index: u64) -> String {
+        let mut bytes = [0; 24];
+        let words = [self.project.0, self.body_hash, index];
+        for (slot, word) in bytes.chunks_exact_mut(8).zip(words) {
+            slot.copy_from_slice(&word.to_le_bytes());
+        }
+        format!("{prefix}{:032x}", xxh3_128(&bytes))
+    }
+}
+
+/// What became of one item of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its place: in the import, among the spans of the request, among the steps of the trace.
+    pub index: usize,
+    /// `trace`, `envelope`, `step`, `event`, `annotation`, `span` or `unknown`.
+    pub kind: &'static str,
+    /// The trace it belongs to, where that is known.
+    pub trace_id: Option<String>,
+    /// The row made of it where clients want to know: the id of an annotation.
+    pub id: Option<String>,
+    /// Why it was refused, naming the field.
+    pub error: Option<String>,
+}
+
+/// What a body says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decoded {
+    /// The facts to store.
+    pub events: Vec<Event>,
+    /// Every top-level item of a theta body and every refused part of any body. Spans of OTLP that
+    /// were taken are not listed.
+    pub items: Vec<Item>,
+    /// xxh3 over table, trace id and row id of the events: tells a changed mapping at replay.
+    pub digest: u64,
+    /// The project that the body names, if it names one.
+    pub named_project: Option<String>,
+}
+
+impl Decoded {
+    /// How many items were refused.
+    pub fn rejected(&self) -> usize {
+        self.items.iter().filter(|i| i.error.is_some()).count()
+    }
+
+    fn sealed(mut self) -> Self {
+        let mut hash = Xxh3::new();
+        for event in &self.events {
+            hash.update(&[table_number(event)]);
+            for part in [&event.key.trace_id, &event.key.id] {
+                hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+                hash.update(part.as_bytes());
+            }
+        }
+        self.digest = hash.digest();
+        self
+    }
+
+    fn reject(
+        &mut self,
+        index: usize,
+        kind: &'static str,
+        trace_id: Option<String>,
+        error: String,
+    ) {
+        self.items.push(Item {
+            index,
+            kind,
+            trace_id,
+            id: None,
+            error: Some(error),
+        });
+    }
+}
+
+#[expect(clippy::as_conversions, reason = "the discriminant of a repr(u8) enum")]
+const fn table_number(event: &Event) -> u8 {
+    event.table as u8
+}
+
+/// Why a whole body is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// Not protobuf, or not this message.
+    #[error("body is not an otlp trace request: {problem} offset={offset}")]
+    Protobuf {
+        /// What is wrong.
+        problem: &'static str,
+        /// Where, in the decoded body.
+        offset: usize,
+    },
+    /// Not JSON.
+    #[error("body is not valid json: {0}")]
+    Json(#[from] JsonError),
+    /// JSON of another shape.
+    #[error("{field}: {problem}")]
+    Shape {
+        /// The field.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// More than [`ITEMS_MAX`].
+    #[error("too many items in one request limit={ITEMS_MAX}")]
+    Items,
+}
+
+/// Reads a body that is already decompressed.
+pub fn decode(dialect: Dialect, ctx: &Context<'_>, body: &[u8]) -> Result<Decoded, DecodeError> {
+    let decoded = match dialect {
+        Dialect::OtlpProtobuf => otlp::decode_protobuf(body)?,
+        Dialect::OtlpJson => otlp::decode_json(body)?,
+        Dialect::ThetaTrace => theta::decode_trace(ctx, body)?,
+        Dialect::ThetaAnnotation => theta::decode_annotation(ctx, body)?,
+        Dialect::ThetaImport => theta::decode_import(ctx, body)?,
+        Dialect::ThetaEvent => theta::decode_event(ctx, body)?,
+    };
+    Ok(decoded.sealed())
+}
+
+/// Orders the events of one row: ended beats running, then the later end wins.
+fn version_of(end_ns: Option<i64>, closed: bool) -> u64 {
+    let end = end_ns.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+    (u64::from(closed) << 63) | (end >> 1)
+}

@@ -1,0 +1,226 @@
+//! OTLP traces → events. The JSON form is turned into the wire form span by span, so that both
+//! give the same rows by construction.
+
+mod from_json;
+mod known;
+mod span;
+mod value;
+mod wire;
+
+use obsrv_engine::doc::DocWriter;
+
+use self::span::{ResourceDoc, Shared};
+use self::value::{Any, named, write_attributes};
+use self::wire::{Field, Fields, WireError};
+use super::bad::Bad;
+use super::{DecodeError, Decoded, ITEMS_MAX};
+
+pub(super) use from_json::decode_json;
+
+/// Resource attributes that name a project.
+const PROJECT_ATTRIBUTES: [&str; 2] = ["openinference.project.name", "obtrace.project_id"];
+
+impl From<WireError> for DecodeError {
+    fn from(e: WireError) -> Self {
+        Self::Protobuf {
+            problem: e.problem,
+            offset: e.offset,
+        }
+    }
+}
+
+/// Reads an `ExportTraceServiceRequest`.
+pub(super) fn decode_protobuf(body: &[u8]) -> Result<Decoded, DecodeError> {
+    let mut sink = Sink::default();
+    for field in Fields::new(body, 0) {
+        let field = field?;
+        if field.number == 1 {
+            resource_spans(field, &mut sink)?;
+        }
+    }
+    Ok(sink.decoded)
+}
+
+fn resource_spans(field: Field<'_>, sink: &mut Sink) -> Result<(), DecodeError> {
+    let fields = field.message()?;
+    // The resource may stand after its spans.
+    let resource = resource_doc(fields);
+    for part in fields {
+        let part = part?;
+        if part.number == 2 {
+            scope_spans(part, resource.as_ref(), sink)?;
+        }
+    }
+    Ok(())
+}
+
+fn scope_spans(
+    field: Field<'_>,
+    resource: Result<&ResourceDoc, &Bad>,
+    sink: &mut Sink,
+) -> Result<(), DecodeError> {
+    let fields = field.message()?;
+    let scope = scope_doc(fields);
+    for part in fields {
+        let part = part?;
+        if part.number == 2 {
+            sink.span(part.message()?, resource, scope.as_deref())?;
+        }
+    }
+    Ok(())
+}
+
+/// Collects the spans of a request.
+#[derive(Debug, Default)]
+struct Sink {
+    decoded: Decoded,
+    /// Spans seen, the refused ones too.
+    seen: usize,
+}
+
+impl Sink {
+    fn next_index(&mut self) -> Result<usize, DecodeError> {
+        if self.seen == ITEMS_MAX {
+            return Err(DecodeError::Items);
+        }
+        self.seen += 1;
+        Ok(self.seen - 1)
+    }
+
+    /// Takes one span. What is wrong with its resource or scope is wrong with it.
+    fn span(
+        &mut self,
+        fields: Fields<'_>,
+        resource: Result<&ResourceDoc, &Bad>,
+        scope: Result<&[u8], &Bad>,
+    ) -> Result<(), DecodeError> {
+        let index = self.next_index()?;
+        let event = match (resource, scope) {
+            (Ok(resource), Ok(scope)) => {
+                if self.decoded.named_project.is_none() {
+                    self.decoded.named_project.clone_from(&resource.project);
+                }
+                span::event(fields, Shared { resource, scope })
+            }
+            (Err(bad), _) | (_, Err(bad)) => Err(bad.clone()),
+        };
+        match event {
+            Ok(event) => self.decoded.events.push(event),
+            Err(bad) => self.refuse(index, &bad),
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, index: usize, bad: &Bad) {
+        self.decoded.reject(
+            index,
+            "span",
+            None,
+            format!("span {index}: {}", bad.message()),
+        );
+    }
+}
+
+/// The documents of the resource in field 1 and the schema URL in field 3 of `ResourceSpans`.
+fn resource_doc(fields: Fields<'_>) -> Result<ResourceDoc, Bad> {
+    let mut resource = ResourceDoc::default();
+    let (mut schema, mut dropped) = ("", 0);
+    let mut message = Fields::new(&[], 0);
+    for field in fields {
+        let field = field.map_err(named("resource_spans"))?;
+        match field.number {
+            1 => message = field.message().map_err(named("resource"))?,
+            3 => schema = field.text().map_err(named("resource_spans.schema_url"))?,
+            _ => {}
+        }
+    }
+    for field in message {
+        let field = field.map_err(named("resource"))?;
+        if field.number == 2 {
+            dropped = field
+                .varint()
+                .map_err(named("resource.dropped_attributes_count"))?;
+        }
+    }
+    let mut out = DocWriter::new();
+    write_attributes(
+        message,
+        1,
+        "resource.attributes",
+        &mut out,
+        &mut |key, any| {
+            if let Any::Str(value) = any {
+                if key == "service.name" {
+                    resource.service = Some(value.to_owned());
+                } else if PROJECT_ATTRIBUTES.contains(&key) && !value.is_empty() {
+                    resource.project = Some(value.to_owned());
+                }
+            }
+        },
+    )?;
+    resource.attributes = out.finish();
+    resource.about = about(&[("schema_url", schema)], dropped);
+    Ok(resource)
+}
+
+/// A map of the texts that are not empty and the count if it is not 0.
+fn about(texts: &[(&str, &str)], dropped: u64) -> Option<Vec<u8>> {
+    let mut out = DocWriter::new();
+    let open = out.begin_map();
+    write_about(texts, dropped, &mut out);
+    out.end(open);
+    (dropped != 0 || texts.iter().any(|(_, v)| !v.is_empty())).then(|| out.finish())
+}
+
+fn write_about(texts: &[(&str, &str)], dropped: u64, out: &mut DocWriter) {
+    for (key, value) in texts.iter().filter(|(_, v)| !v.is_empty()) {
+        out.key(key);
+        out.str(value);
+    }
+    if dropped != 0 {
+        out.key("dropped_attributes_count");
+        out.u64(dropped);
+    }
+}
+
+/// The document of the scope in field 1 and the schema URL in field 3 of `ScopeSpans`.
+fn scope_doc(fields: Fields<'_>) -> Result<Vec<u8>, Bad> {
+    let (mut schema, mut name, mut version, mut dropped) = ("", "", "", 0);
+    let mut message = Fields::new(&[], 0);
+    for field in fields {
+        let field = field.map_err(named("scope_spans"))?;
+        match field.number {
+            1 => message = field.message().map_err(named("scope"))?,
+            3 => schema = field.text().map_err(named("scope_spans.schema_url"))?,
+            _ => {}
+        }
+    }
+    let mut has_attributes = false;
+    for field in message {
+        let field = field.map_err(named("scope"))?;
+        match field.number {
+            1 => name = field.text().map_err(named("scope.name"))?,
+            2 => version = field.text().map_err(named("scope.version"))?,
+            3 => has_attributes = true,
+            4 => {
+                dropped = field
+                    .varint()
+                    .map_err(named("scope.dropped_attributes_count"))?
+            }
+            _ => {}
+        }
+    }
+    let mut out = DocWriter::new();
+    let open = out.begin_map();
+    let texts = [("name", name), ("version", version), ("schema_url", schema)];
+    write_about(&texts, dropped, &mut out);
+    if has_attributes {
+        out.key("attributes");
+        write_attributes(message, 3, "scope.attributes", &mut out, &mut |_, _| {})?;
+    }
+    out.end(open);
+    Ok(out.finish())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,382 @@
+//! One OTLP span → one event.
+
+use bytes::Bytes;
+use obsrv_engine::doc::{DocRef, DocWriter};
+use obsrv_engine::model::{self, status};
+use obsrv_engine::row::{Event, RowKey, Table};
+
+use super::known::Known;
+use super::value::{Any, key_value, named, write_attributes};
+use super::wire::{Field, Fields};
+use crate::dialect::bad::Bad;
+use crate::dialect::{ID_BYTES_MAX, version_of};
+
+/// What the spans of one scope share, as documents.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shared<'a> {
+    pub(super) resource: &'a ResourceDoc,
+    pub(super) scope: &'a [u8],
+}
+
+/// A resource: its attributes, what else it says, and the service.
+#[derive(Debug, Default)]
+pub(super) struct ResourceDoc {
+    /// A map of the attributes.
+    pub(super) attributes: Vec<u8>,
+    /// A map of the rest (schema URL, dropped count), if it says any.
+    pub(super) about: Option<Vec<u8>>,
+    pub(super) service: Option<String>,
+    pub(super) project: Option<String>,
+}
+
+/// The single-valued fields of a span.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head<'a> {
+    trace_id: &'a [u8],
+    span_id: &'a [u8],
+    parent_id: &'a [u8],
+    trace_state: &'a str,
+    name: &'a str,
+    kind: u64,
+    start: u64,
+    end: u64,
+    dropped: [u64; 3],
+    status_code: u64,
+    status_message: &'a str,
+    flags: u32,
+    has_events: bool,
+    has_links: bool,
+}
+
+impl<'a> Head<'a> {
+    fn read(fields: Fields<'a>) -> Result<Self, Bad> {
+        let mut head = Self::default();
+        for field in fields {
+            let field = field.map_err(named("span"))?;
+            head.take(field)?;
+        }
+        Ok(head)
+    }
+
+    fn take(&mut self, field: Field<'a>) -> Result<(), Bad> {
+        match field.number {
+            1 => self.trace_id = field.bytes().map_err(named("trace_id"))?,
+            2 => self.span_id = field.bytes().map_err(named("span_id"))?,
+            3 => self.trace_state = field.text().map_err(named("trace_state"))?,
+            4 => self.parent_id = field.bytes().map_err(named("parent_span_id"))?,
+            5 => self.name = field.text().map_err(named("name"))?,
+            6 => self.kind = field.varint().map_err(named("kind"))?,
+            7 => self.start = field.fixed64().map_err(named("start_time_unix_nano"))?,
+            8 => self.end = field.fixed64().map_err(named("end_time_unix_nano"))?,
+            10 => self.dropped[0] = field.varint().map_err(named("dropped_attributes_count"))?,
+            11 => self.has_events = true,
+            12 => self.dropped[1] = field.varint().map_err(named("dropped_events_count"))?,
+            13 => self.has_links = true,
+            14 => self.dropped[2] = field.varint().map_err(named("dropped_links_count"))?,
+            15 => self.take_status(field)?,
+            16 => self.flags = field.fixed32().map_err(named("flags"))?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_status(&mut self, field: Field<'a>) -> Result<(), Bad> {
+        for part in field.message().map_err(named("status"))? {
+            let part = part.map_err(named("status"))?;
+            match part.number {
+                2 => self.status_message = part.text().map_err(named("status.message"))?,
+                3 => self.status_code = part.varint().map_err(named("status.code"))?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    const fn status(&self) -> &'static str {
+        match (self.status_code, self.end) {
+            (2, _) => status::ERROR,
+            (_, 0) => status::RUNNING,
+            _ => status::SUCCESS,
+        }
+    }
+}
+
+/// Lowercase hex of an id.
+pub(super) fn hex(field: &str, id: &[u8]) -> Result<String, Bad> {
+    if id.len() * 2 > ID_BYTES_MAX {
+        return Err(Bad::new(
+            field,
+            format!("id too long limit={} bytes={}", ID_BYTES_MAX / 2, id.len()),
+        ));
+    }
+    let mut out = String::with_capacity(id.len() * 2);
+    for byte in id {
+        for digit in [byte >> 4, byte & 15] {
+            out.push(char::from(
+                digit + if digit < 10 { b'0' } else { b'a' - 10 },
+            ));
+        }
+    }
+    Ok(out)
+}
+
+fn required_id(field: &str, id: &[u8]) -> Result<String, Bad> {
+    if id.iter().all(|b| *b == 0) {
+        let problem = if id.is_empty() {
+            "missing"
+        } else {
+            "all zeros"
+        };
+        return Err(Bad::new(field, problem));
+    }
+    hex(field, id)
+}
+
+fn time(field: &str, ns: u64) -> Result<Option<i64>, Bad> {
+    if ns == 0 {
+        return Ok(None);
+    }
+    i64::try_from(ns)
+        .map(Some)
+        .map_err(|_| Bad::new(field, format!("time out of range value={ns}")))
+}
+
+/// Reads one span.
+pub(super) fn event(fields: Fields<'_>, shared: Shared<'_>) -> Result<Event, Bad> {
+    let head = Head::read(fields)?;
+    let trace_id = required_id("trace_id", head.trace_id)?;
+    let id = required_id("span_id", head.span_id)?;
+    let start_ns = time("start_time_unix_nano", head.start)?;
+    let end_ns = time("end_time_unix_nano", head.end)?;
+    let doc = document(fields, &head, shared)?;
+    Ok(Event {
+        table: Table::Spans,
+        key: RowKey {
+            trace_id: trace_id.into(),
+            id: id.into(),
+        },
+        start_ns,
+        end_ns,
+        version: version_of(end_ns, end_ns.is_some()),
+        partial: false,
+        doc: Bytes::from(doc),
+    })
+}
+
+fn document(fields: Fields<'_>, head: &Head<'_>, shared: Shared<'_>) -> Result<Vec<u8>, Bad> {
+    let mut known = Known::default();
+    let mut out = DocWriter::new();
+    let open = out.begin_map();
+    text(&mut out, model::DIALECT, "otlp");
+    text(&mut out, model::NAME, head.name);
+    text(&mut out, model::STATUS, head.status());
+    if head.parent_id.iter().all(|b| *b == 0) {
+        out.key(model::ROOT);
+        out.bool(true);
+    } else {
+        text(
+            &mut out,
+            model::PARENT_ID,
+            &hex("parent_span_id", head.parent_id)?,
+        );
+    }
+    out.key(model::ATTRIBUTES);
+    write_attributes(fields, 9, "attributes", &mut out, &mut |key, any| {
+        known.note(key, any)
+    })?;
+    text(&mut out, model::KIND, known.kind());
+    known.write(&mut out)?;
+    if head.status_code == 2 {
+        write_error(fields, head, &known, &mut out)?;
+    }
+    write_shared(shared, &mut out);
+    write_rest(head, &mut out);
+    if head.has_events {
+        write_each(fields, 11, "events", &mut out, write_span_event)?;
+    }
+    if head.has_links {
+        write_each(fields, 13, "links", &mut out, write_link)?;
+    }
+    out.end(open);
+    Ok(out.finish())
+}
+
+fn text(out: &mut DocWriter, key: &str, value: &str) {
+    if !value.is_empty() {
+        out.key(key);
+        out.str(value);
+    }
+}
+
+fn count(out: &mut DocWriter, key: &str, value: u64) {
+    if value != 0 {
+        out.key(key);
+        out.u64(value);
+    }
+}
+
+fn splice(out: &mut DocWriter, key: &str, doc: &[u8]) {
+    if let Ok(value) = DocRef::parse(doc) {
+        out.key(key);
+        out.value(value);
+    }
+}
+
+fn write_shared(shared: Shared<'_>, out: &mut DocWriter) {
+    text(
+        out,
+        model::SERVICE,
+        shared.resource.service.as_deref().unwrap_or(""),
+    );
+    splice(out, model::RESOURCE, &shared.resource.attributes);
+    if let Some(about) = &shared.resource.about {
+        splice(out, "resource_info", about);
+    }
+    splice(out, "scope", shared.scope);
+}
+
+fn write_rest(head: &Head<'_>, out: &mut DocWriter) {
+    text(out, "status_message", head.status_message);
+    match head.status_code {
+        0 | 2 => {}
+        1 => text(out, "status_code", "ok"),
+        other => count(out, "status_code", other),
+    }
+    let kinds = ["", "internal", "server", "client", "producer", "consumer"];
+    match usize::try_from(head.kind).ok().and_then(|k| kinds.get(k)) {
+        Some(kind) => text(out, "otel_kind", kind),
+        None => count(out, "otel_kind", head.kind),
+    }
+    text(out, "trace_state", head.trace_state);
+    count(out, "flags", u64::from(head.flags));
+    let names = [
+        "dropped_attributes_count",
+        "dropped_events_count",
+        "dropped_links_count",
+    ];
+    for (name, n) in names.into_iter().zip(head.dropped) {
+        count(out, name, n);
+    }
+}
+
+/// The status message, else the last exception, else what an attribute says.
+fn write_error(
+    fields: Fields<'_>,
+    head: &Head<'_>,
+    known: &Known<'_>,
+    out: &mut DocWriter,
+) -> Result<(), Bad> {
+    let mut message = head.status_message.to_owned();
+    if message.is_empty() {
+        for field in fields.flatten().filter(|f| f.number == 11) {
+            message = exception(field)?.unwrap_or(message);
+        }
+    }
+    if message.is_empty() {
+        known.error().unwrap_or("").clone_into(&mut message);
+    }
+    text(out, model::ERROR_MESSAGE, &message);
+    Ok(())
+}
+
+/// `Type: message` of a span event named `exception`.
+fn exception(event: Field<'_>) -> Result<Option<String>, Bad> {
+    let (mut is_exception, mut kind, mut message) = (false, "", "");
+    for field in event.message().map_err(named("events"))? {
+        let field = field.map_err(named("events"))?;
+        if field.number == 2 {
+            is_exception = field.text().map_err(named("events.name"))? == "exception";
+        } else if field.number == 3 {
+            match key_value(field, "events.attributes")? {
+                ("exception.type", Any::Str(s)) => kind = s,
+                ("exception.message", Any::Str(s)) => message = s,
+                _ => {}
+            }
+        }
+    }
+    let both = [kind, message]
+        .into_iter()
+        .filter(|s| !s.is_empty())
+        .collect::<Vec<_>>();
+    Ok(Some(both.join(": ")).filter(|s| is_exception && !s.is_empty()))
+}
+
+type WritePart = fn(Fields<'_>, &mut DocWriter) -> Result<(), Bad>;
+
+fn write_each(
+    fields: Fields<'_>,
+    number: u32,
+    name: &str,
+    out: &mut DocWriter,
+    write: WritePart,
+) -> Result<(), Bad> {
+    out.key(name);
+    let list = out.begin_array();
+    for field in fields {
+        let field = field.map_err(named("span"))?;
+        if field.number == number {
+            let open = out.begin_map();
+            write(field.message().map_err(named(name))?, out)?;
+            out.end(open);
+        }
+    }
+    out.end(list);
+    Ok(())
+}
+
+fn write_span_event(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> {
+    let (mut ns, mut name, mut dropped) = (0, "", 0);
+    for field in fields {
+        let field = field.map_err(named("events"))?;
+        match field.number {
+            1 => ns = field.fixed64().map_err(named("events.time_unix_nano"))?,
+            2 => name = field.text().map_err(named("events.name"))?,
+            4 => {
+                dropped = field
+                    .varint()
+                    .map_err(named("events.dropped_attributes_count"))?
+            }
+            _ => {}
+        }
+    }
+    text(out, "name", name);
+    count(out, "time_unix_nano", ns);
+    out.key("attributes");
+    write_attributes(fields, 3, "events.attributes", out, &mut |_, _| {})?;
+    count(out, "dropped_attributes_count", dropped);
+    Ok(())
+}
+
+fn write_link(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> {
+    let (mut flags, mut dropped) = (0, 0);
+    for field in fields {
+        let field = field.map_err(named("links"))?;
+        match field.number {
+            1 => {
+                let id = field.bytes().map_err(named("links.trace_id"))?;
+                text(out, "trace_id", &hex("links.trace_id", id)?);
+            }
+            2 => {
+                let id = field.bytes().map_err(named("links.span_id"))?;
+                text(out, "span_id", &hex("links.span_id", id)?);
+            }
+            3 => text(
+                out,
+                "trace_state",
+                field.text().map_err(named("links.trace_state"))?,
+            ),
+            5 => {
+                dropped = field
+                    .varint()
+                    .map_err(named("links.dropped_attributes_count"))?
+            }
+            6 => flags = field.fixed32().map_err(named("links.flags"))?,
+            _ => {}
+        }
+    }
+    out.key("attributes");
+    write_attributes(fields, 4, "links.attributes", out, &mut |_, _| {})?;
+    count(out, "flags", u64::from(flags));
+    count(out, "dropped_attributes_count", dropped);
+    Ok(())
+}

@@ -1,0 +1,299 @@
+//! Protobuf wire format, read in place.
+//!
+//! A walker over the fields of one message: nothing is copied, any bytes are accepted, unknown
+//! fields are given to the caller who skips them.
+
+/// Deepest nesting of groups, which OTLP does not use, that is skipped.
+const GROUP_DEPTH_MAX: usize = 64;
+
+/// What is wrong, and where in the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WireError {
+    pub(super) problem: &'static str,
+    pub(super) offset: usize,
+}
+
+/// The value of one field.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Wire<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Bytes(&'a [u8]),
+    Group,
+    Fixed32(u32),
+}
+
+/// One field of a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Field<'a> {
+    pub(super) number: u32,
+    pub(super) value: Wire<'a>,
+    /// Where its content starts in the body.
+    pub(super) offset: usize,
+}
+
+impl<'a> Field<'a> {
+    const fn wrong(&self) -> WireError {
+        WireError {
+            problem: "wrong wire type",
+            offset: self.offset,
+        }
+    }
+
+    pub(super) const fn bytes(&self) -> Result<&'a [u8], WireError> {
+        match self.value {
+            Wire::Bytes(b) => Ok(b),
+            _ => Err(self.wrong()),
+        }
+    }
+
+    pub(super) fn text(&self) -> Result<&'a str, WireError> {
+        std::str::from_utf8(self.bytes()?).map_err(|e| WireError {
+            problem: "text is not utf-8",
+            offset: self.offset + e.valid_up_to(),
+        })
+    }
+
+    pub(super) fn message(&self) -> Result<Fields<'a>, WireError> {
+        Ok(Fields::new(self.bytes()?, self.offset))
+    }
+
+    pub(super) const fn varint(&self) -> Result<u64, WireError> {
+        match self.value {
+            Wire::Varint(n) => Ok(n),
+            _ => Err(self.wrong()),
+        }
+    }
+
+    pub(super) const fn fixed64(&self) -> Result<u64, WireError> {
+        match self.value {
+            Wire::Fixed64(n) => Ok(n),
+            _ => Err(self.wrong()),
+        }
+    }
+
+    pub(super) const fn fixed32(&self) -> Result<u32, WireError> {
+        match self.value {
+            Wire::Fixed32(n) => Ok(n),
+            _ => Err(self.wrong()),
+        }
+    }
+}
+
+/// The fields of a message, in order. Ends after the first error.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields<'a> {
+    rest: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) const fn new(bytes: &'a [u8], offset: usize) -> Self {
+        Self {
+            rest: bytes,
+            offset,
+        }
+    }
+
+    const fn error(&self, problem: &'static str) -> WireError {
+        WireError {
+            problem,
+            offset: self.offset,
+        }
+    }
+
+    fn take(&mut self, n: usize) -> Result<&'a [u8], WireError> {
+        let (head, tail) = self
+            .rest
+            .split_at_checked(n)
+            .ok_or(self.error("cut short"))?;
+        self.rest = tail;
+        self.offset += n;
+        Ok(head)
+    }
+
+    fn take_array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+        let (head, tail) = self
+            .rest
+            .split_first_chunk::<N>()
+            .ok_or(self.error("cut short"))?;
+        self.rest = tail;
+        self.offset += N;
+        Ok(*head)
+    }
+
+    fn take_varint(&mut self) -> Result<u64, WireError> {
+        let mut n = 0u64;
+        for (i, byte) in self.rest.iter().take(10).enumerate() {
+            if i == 9 && *byte > 1 {
+                break;
+            }
+            n |= u64::from(byte & 0x7f) << (7 * i);
+            if *byte < 0x80 {
+                self.take(i + 1)?;
+                return Ok(n);
+            }
+        }
+        let short = self.rest.len() < 10;
+        Err(self.error(if short {
+            "cut short"
+        } else {
+            "number over 64 bits"
+        }))
+    }
+
+    fn take_key(&mut self) -> Result<(u32, u64), WireError> {
+        let at = self.offset;
+        let key = self.take_varint()?;
+        let number = u32::try_from(key >> 3)
+            .ok()
+            .filter(|n| *n != 0 && *n < 1 << 29);
+        let number = number.ok_or(WireError {
+            problem: "bad field number",
+            offset: at,
+        })?;
+        Ok((number, key & 7))
+    }
+
+    fn take_field(&mut self) -> Result<Field<'a>, WireError> {
+        let (number, kind) = self.take_key()?;
+        let mut offset = self.offset;
+        let value = match kind {
+            0 => Wire::Varint(self.take_varint()?),
+            1 => Wire::Fixed64(u64::from_le_bytes(self.take_array()?)),
+            2 => {
+                let len = self.take_varint()?;
+                offset = self.offset;
+                Wire::Bytes(self.take(usize::try_from(len).unwrap_or(usize::MAX))?)
+            }
+            3 => {
+                self.skip_group(number)?;
+                Wire::Group
+            }
+            5 => Wire::Fixed32(u32::from_le_bytes(self.take_array()?)),
+            _ => return Err(self.error("unknown wire type")),
+        };
+        Ok(Field {
+            number,
+            value,
+            offset,
+        })
+    }
+
+    fn skip_group(&mut self, number: u32) -> Result<(), WireError> {
+        let mut open = vec![number];
+        while let Some(&innermost) = open.last() {
+            let (number, kind) = self.take_key()?;
+            match kind {
+                0 => drop(self.take_varint()?),
+                1 => drop(self.take(8)?),
+                2 => {
+                    let len = self.take_varint()?;
+                    self.take(usize::try_from(len).unwrap_or(usize::MAX))?;
+                }
+                3 if open.len() < GROUP_DEPTH_MAX => open.push(number),
+                4 if number == innermost => drop(open.pop()),
+                5 => drop(self.take(4)?),
+                _ => return Err(self.error("bad group")),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<Field<'a>, WireError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let field = self.take_field();
+        if field.is_err() {
+            self.rest = &[];
+        }
+        Some(field)
+    }
+}
+
+/// Writes messages: the JSON form of OTLP is turned into wire form and read by the same code.
+#[derive(Debug, Default)]
+pub(super) struct Put {
+    pub(super) out: Vec<u8>,
+}
+
+impl Put {
+    fn raw_varint(&mut self, mut n: u64) {
+        while let Some(low) = u8::try_from(n & 0x7f).ok().filter(|_| n > 0x7f) {
+            self.out.push(low | 0x80);
+            n >>= 7;
+        }
+        self.out.push(u8::try_from(n).unwrap_or(0));
+    }
+
+    pub(super) fn varint(&mut self, number: u32, n: u64) {
+        self.raw_varint(u64::from(number) << 3);
+        self.raw_varint(n);
+    }
+
+    pub(super) fn fixed64(&mut self, number: u32, n: u64) {
+        self.raw_varint((u64::from(number) << 3) | 1);
+        self.out.extend_from_slice(&n.to_le_bytes());
+    }
+
+    pub(super) fn fixed32(&mut self, number: u32, n: u32) {
+        self.raw_varint((u64::from(number) << 3) | 5);
+        self.out.extend_from_slice(&n.to_le_bytes());
+    }
+
+    pub(super) fn bytes(&mut self, number: u32, bytes: &[u8]) {
+        self.raw_varint((u64::from(number) << 3) | 2);
+        self.raw_varint(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        self.out.extend_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_was_put_and_refuses_every_cut() {
+        let mut put = Put::default();
+        put.varint(1, u64::MAX);
+        put.fixed64(2, 7);
+        put.bytes(3, b"abc");
+        put.fixed32(4, 9);
+        let whole = put.out;
+        let fields: Vec<_> = Fields::new(&whole, 0).map(|f| f.unwrap().value).collect();
+        let expected = [
+            Wire::Varint(u64::MAX),
+            Wire::Fixed64(7),
+            Wire::Bytes(b"abc"),
+            Wire::Fixed32(9),
+        ];
+        assert_eq!(fields, expected);
+        let whole_fields = [11, 20, 25, 30];
+        for end in 0..whole.len() {
+            let cut: Result<Vec<_>, _> = Fields::new(&whole[..end], 0).collect();
+            assert_eq!(
+                cut.is_ok(),
+                end == 0 || whole_fields.contains(&end),
+                "cut at {end}"
+            );
+        }
+    }
+
+    #[test]
+    fn skips_groups_and_refuses_broken_ones() {
+        // group 5 { group 6 {} varint 1 = 1 }, then varint 1 = 2
+        let bytes = [0x2b, 0x33, 0x34, 0x08, 0x01, 0x2c, 0x08, 0x02];
+        let fields: Vec<_> = Fields::new(&bytes, 0).map(|f| f.unwrap().number).collect();
+        assert_eq!(fields, [5, 1]);
+        assert!(Fields::new(&[0x2b, 0x34], 0).any(|f| f.is_err()));
+        let deep = [0x2b; 100];
+        assert!(Fields::new(&deep, 0).any(|f| f.is_err()));
+        assert!(Fields::new(&[0xff; 11], 0).any(|f| f.is_err()));
+        assert!(Fields::new(&[0x00], 0).any(|f| f.is_err()));
+    }
+}

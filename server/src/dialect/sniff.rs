@@ -1,0 +1,218 @@
+//! Which dialect a body is in, from the content type, the route and the top-level keys.
+
+use thiserror::Error;
+
+use super::Dialect;
+
+/// The route that a body came in by, as far as it decides the dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `POST /v1/traces`: three protocols.
+    Traces,
+    /// `POST /otlp/v1/traces` and others that are OTLP alone.
+    Otlp,
+    /// `POST /v1/traces/{id}/annotations`.
+    Annotations,
+    /// `POST /v1/imports/traces`.
+    Imports,
+    /// `POST /v1/events`.
+    Events,
+}
+
+/// Why no dialect fits.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SniffError {
+    /// The content type names none.
+    #[error(
+        "unsupported content type, accepted are application/x-protobuf (OTLP) and \
+         application/json content_type={0}"
+    )]
+    ContentType(String),
+    /// JSON with top-level keys of no known body.
+    #[error(
+        "unknown body, accepted are an OTLP request (top-level key resourceSpans) and a theta \
+         trace (top-level keys trace_id and steps) found={0}"
+    )]
+    Keys(String),
+}
+
+/// Keys that are looked at before a body counts as unknown.
+const KEYS_MAX: usize = 256;
+
+/// Tells the dialect of a body that is already decompressed. Never guesses: what fits nothing is
+/// an error that names what is accepted.
+pub fn sniff(content_type: &str, route: Route, body: &[u8]) -> Result<Dialect, SniffError> {
+    let essence = content_type
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .to_ascii_lowercase();
+    let is_protobuf = matches!(
+        essence.as_str(),
+        "application/x-protobuf" | "application/protobuf" | "application/vnd.google.protobuf"
+    );
+    let is_json = essence == "application/json"
+        || essence == "application/x-ndjson"
+        || essence == "application/jsonl"
+        || essence.ends_with("+json")
+        || matches!(first(body), Some(b'{' | b'['));
+    match route {
+        Route::Traces | Route::Otlp if is_protobuf => Ok(Dialect::OtlpProtobuf),
+        _ if is_protobuf || !is_json => Err(SniffError::ContentType(
+            content_type.chars().take(128).collect(),
+        )),
+        Route::Otlp => Ok(Dialect::OtlpJson),
+        Route::Traces => by_keys(body),
+        Route::Annotations => Ok(Dialect::ThetaAnnotation),
+        Route::Imports => Ok(Dialect::ThetaImport),
+        Route::Events => Ok(Dialect::ThetaEvent),
+    }
+}
+
+fn first(body: &[u8]) -> Option<u8> {
+    body.iter().copied().find(|b| !b.is_ascii_whitespace())
+}
+
+fn by_keys(body: &[u8]) -> Result<Dialect, SniffError> {
+    let mut found = Vec::new();
+    for key in TopLevelKeys::new(body).take(KEYS_MAX) {
+        match key {
+            b"resourceSpans" => return Ok(Dialect::OtlpJson),
+            b"trace_id" | b"steps" => return Ok(Dialect::ThetaTrace),
+            _ if found.len() < 8 => found.push(String::from_utf8_lossy(&key[..key.len().min(32)])),
+            _ => {}
+        }
+    }
+    let found = match first(body) {
+        Some(b'{') if found.is_empty() => "no keys".to_owned(),
+        Some(b'{') => found.join(","),
+        Some(b'[') => "a list".to_owned(),
+        _ => "no object".to_owned(),
+    };
+    Err(SniffError::Keys(found))
+}
+
+/// The keys of the outermost object. Does not check the JSON: whoever reads the body does.
+#[derive(Debug)]
+struct TopLevelKeys<'a> {
+    body: &'a [u8],
+    at: usize,
+}
+
+impl<'a> TopLevelKeys<'a> {
+    fn new(body: &'a [u8]) -> Self {
+        let at = body
+            .iter()
+            .position(|b| !b.is_ascii_whitespace())
+            .unwrap_or(body.len());
+        let at = if body.get(at) == Some(&b'{') {
+            at + 1
+        } else {
+            body.len()
+        };
+        Self { body, at }
+    }
+
+    /// Goes past a text whose opening quote is at `at`; what is between the quotes.
+    fn text(&mut self) -> &'a [u8] {
+        let start = self.at + 1;
+        let mut end = start;
+        while let Some(b) = self.body.get(end) {
+            match b {
+                b'"' => break,
+                b'\\' => end += 2,
+                _ => end += 1,
+            }
+        }
+        self.at = end + 1;
+        self.body.get(start..end).unwrap_or(&[])
+    }
+}
+
+impl<'a> Iterator for TopLevelKeys<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let mut depth = 0usize;
+        while let Some(b) = self.body.get(self.at) {
+            match b {
+                b'"' => {
+                    let text = self.text();
+                    let after = self.body.get(self.at..).unwrap_or(&[]);
+                    if depth == 0 && first(after) == Some(b':') {
+                        return Some(text);
+                    }
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' if depth == 0 => break,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+        }
+        self.at = self.body.len();
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: &str = "application/json; charset=utf-8";
+
+    #[test]
+    fn tells_bodies_of_the_traces_route_apart() {
+        let traces = |t: &str, body: &str| sniff(t, Route::Traces, body.as_bytes());
+        assert_eq!(
+            traces("application/x-protobuf", ""),
+            Ok(Dialect::OtlpProtobuf)
+        );
+        assert_eq!(
+            traces(JSON, r#" {"resourceSpans":[]}"#),
+            Ok(Dialect::OtlpJson)
+        );
+        let late = r#"{"name":"x \" }","metadata":{"resourceSpans":[{}]},"trace_id":"t"}"#;
+        assert_eq!(traces(JSON, late), Ok(Dialect::ThetaTrace));
+        assert_eq!(traces("", r#"{"steps":[]}"#), Ok(Dialect::ThetaTrace));
+        assert_eq!(
+            traces("text/plain", r#"{"trace_id":"a"}"#),
+            Ok(Dialect::ThetaTrace)
+        );
+    }
+
+    #[test]
+    fn names_what_is_accepted_when_nothing_fits() {
+        for body in [
+            "{}",
+            "[]",
+            "",
+            "7",
+            r#"{"a":{"trace_id":1}}"#,
+            r#"{"a":"trace_id"}"#,
+        ] {
+            let error = sniff(JSON, Route::Traces, body.as_bytes())
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("resourceSpans") && error.contains("trace_id"),
+                "{error}"
+            );
+        }
+        let error = sniff("application/grpc", Route::Traces, b"\0").unwrap_err();
+        assert_eq!(error, SniffError::ContentType("application/grpc".into()));
+        let error = sniff("application/x-protobuf", Route::Imports, b"").unwrap_err();
+        assert_eq!(
+            error,
+            SniffError::ContentType("application/x-protobuf".into())
+        );
+        assert!(sniff("", Route::Otlp, b"\n\0").is_err());
+        assert_eq!(sniff(JSON, Route::Otlp, b"{}"), Ok(Dialect::OtlpJson));
+        assert_eq!(
+            sniff("application/x-ndjson", Route::Imports, b""),
+            Ok(Dialect::ThetaImport)
+        );
+    }
+}

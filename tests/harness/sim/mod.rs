@@ -1,0 +1,13 @@
+//! The crash simulator: the binary's own engine and job steps on the simulated disk.
+//!
+//! A [`World`] is one disk and the ledger of what was asked of the engine on it, kept outside. It
+//! goes through many crashes without being wiped, because recovery bugs compound. After each
+//! recovery [`World::check`] holds the engine against the ledger.
+
+mod ledger;
+mod lying;
+mod work;
+mod world;
+
+pub use lying::{Lie, LyingDisk};
+pub use world::{Outcome, World};

@@ -1,0 +1,73 @@
+//! Random requests: new spans, updates, late and duplicate ones, runs, scores, deletes, controls.
+
+use obsrv_wal::sim::SimRng;
+
+use super::ledger::Asked;
+use crate::toy;
+
+const PROJECTS: u64 = 3;
+const TRACES: u64 = 6;
+const SPANS: u64 = 8;
+
+/// The next request. Ids repeat often, so that most requests meet older rows.
+pub(super) fn next(rng: &SimRng, serial: u64) -> Asked {
+    let project = 1 + rng.below(PROJECTS);
+    match rng.below(12) {
+        0 => Asked::Delete {
+            project,
+            trace: format!("t{}", rng.below(TRACES)),
+        },
+        1 => Asked::Control {
+            body: format!("control {serial}"),
+        },
+        _ => ingest(rng, project, serial),
+    }
+}
+
+fn ingest(rng: &SimRng, project: u64, serial: u64) -> Asked {
+    let trace = rng.below(TRACES);
+    let mut body = String::new();
+    for _ in 0..=rng.below(5) {
+        body += &line(rng, trace);
+        body.push('\n');
+    }
+    // The request's own row: whether it is there says whether the record is.
+    body += &format!("score|marks|m{serial}|1||{serial}||serial={serial}");
+    if rng.below(9) == 0 {
+        // Large enough for a side file.
+        body += &format!(",long={}", "x".repeat(2000));
+    }
+    let events = toy::events(body.as_bytes()).expect("the generator writes toy bodies");
+    Asked::Ingest {
+        project,
+        body,
+        events,
+    }
+}
+
+fn line(rng: &SimRng, trace: u64) -> String {
+    let id = rng.below(SPANS);
+    let version = rng.below(4);
+    let partial = if rng.chance(3) { "p" } else { "" };
+    let start = 1_000_000_000 * (1 + rng.below(5000));
+    let end = if rng.chance(4) {
+        String::new()
+    } else {
+        (start + rng.below(1000)).to_string()
+    };
+    let status = ["success", "error", "running"][usize::try_from(rng.below(3)).unwrap_or(0)];
+    let content = format!(
+        "status={status},name=n{},k{}={}",
+        rng.below(3),
+        rng.below(3),
+        rng.below(5)
+    );
+    match rng.below(8) {
+        0 => format!("run|t{trace}|t{trace}|{version}|{partial}|{start}|{end}|{content}"),
+        1 => format!(
+            "score|t{trace}|c{id}|{version}||{start}|{end}|score={}",
+            rng.below(9)
+        ),
+        _ => format!("span|t{trace}|s{id}|{version}|{partial}|{start}|{end}|{content}"),
+    }
+}

@@ -1,0 +1,370 @@
+//! The real disk: one directory, held by one process.
+//!
+//! Owns the lock file for life. A created file lives under `tmp-<pid>-<random>` until it is
+//! published; what a crash leaves under such names is removed at open. The mutex guards the map of
+//! temporary names only and is never held across a sync.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rustix::fs::{AtFlags, RenameFlags, linkat, renameat_with, unlinkat};
+use rustix::io::Errno;
+use thiserror::Error;
+
+use super::{Disk, DiskFile, FileId, OsRng, Rng, map};
+
+const LOCK_NAME: &str = "lock";
+const TEMP_PREFIX: &str = "tmp-";
+const ZERO_CHUNK: usize = 1 << 20;
+
+/// Why a data directory cannot be used.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Another process holds it.
+    #[error("data directory is in use by another process path={0}")]
+    InUse(PathBuf),
+    /// Something in its way.
+    #[error("cannot open data directory path={path} error={source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A directory on a local file system.
+#[derive(Debug)]
+pub struct RealDisk {
+    path: PathBuf,
+    dir: File,
+    /// Created and not yet published: the temporary name of each.
+    temps: Mutex<BTreeMap<FileId, String>>,
+    /// Held for life; the kernel lets go of it however the process ends.
+    _lock: File,
+}
+
+impl RealDisk {
+    /// Takes the directory, creating it (0700) if it is not there. One holder at a time, in this
+    /// process or any other.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { path, source }
+        };
+        create_dir(path).map_err(at(path))?;
+        let lock_path = path.join(LOCK_NAME);
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(at(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(at(&lock_path)(source)),
+        }
+        let dir = OpenOptions::new().read(true).open(path).map_err(at(path))?;
+        let disk = Self {
+            path: path.to_owned(),
+            dir,
+            temps: Mutex::new(BTreeMap::new()),
+            _lock: lock,
+        };
+        disk.remove_stale().map_err(at(path))?;
+        Ok(disk)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn remove_stale(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            if name
+                .to_str()
+                .is_some_and(|name| name.starts_with(TEMP_PREFIX))
+            {
+                tracing::info!(name = ?name, "removing temporary file of an earlier process");
+                unlinkat(&self.dir, name.as_os_str(), AtFlags::empty())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn temp_of(&self, id: FileId) -> io::Result<String> {
+        self.temps
+            .lock()
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    fn open_named(&self, id: FileId, write: bool) -> io::Result<File> {
+        OpenOptions::new()
+            .read(true)
+            .write(write)
+            .open(self.path.join(id.to_string()))
+    }
+}
+
+/// Creates the directory and makes its entry durable.
+fn create_dir(path: &Path) -> io::Result<()> {
+    if path.try_exists()? {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // The umask must not open it, and a parent directory must not forget it.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    let parent = path.canonicalize()?;
+    if let Some(parent) = parent.parent() {
+        OpenOptions::new().read(true).open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Gives `temp` the name `name` unless that is taken.
+fn rename_new(dir: &File, temp: &str, name: &str) -> io::Result<()> {
+    match renameat_with(dir, temp, dir, name, RenameFlags::NOREPLACE) {
+        // File systems that cannot do it atomically: a link is create-only just as well.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            linkat(dir, temp, dir, name, AtFlags::empty())?;
+            unlinkat(dir, temp, AtFlags::empty())?;
+            Ok(())
+        }
+        other => Ok(other?),
+    }
+}
+
+impl Disk for RealDisk {
+    fn create(&self, id: FileId) -> io::Result<Arc<dyn DiskFile>> {
+        let mut temps = self.temps.lock();
+        if temps.contains_key(&id) {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
+        let mut random = [0; 8];
+        OsRng.fill(&mut random);
+        let name = format!(
+            "{TEMP_PREFIX}{}-{:016x}",
+            std::process::id(),
+            u64::from_le_bytes(random)
+        );
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(self.path.join(&name))?;
+        temps.insert(id, name);
+        Ok(Arc::new(RealFile { file }))
+    }
+
+    fn publish(&self, id: FileId) -> io::Result<()> {
+        let temp = self.temp_of(id)?;
+        rename_new(&self.dir, &temp, &id.to_string())?;
+        self.temps.lock().remove(&id);
+        Ok(())
+    }
+
+    fn discard(&self, id: FileId) -> io::Result<()> {
+        let temp = self.temp_of(id)?;
+        unlinkat(&self.dir, temp.as_str(), AtFlags::empty())?;
+        self.temps.lock().remove(&id);
+        Ok(())
+    }
+
+    fn open(&self, id: FileId) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(RealFile {
+            file: self.open_named(id, true)?,
+        }))
+    }
+
+    fn remove(&self, id: FileId) -> io::Result<()> {
+        Ok(unlinkat(&self.dir, id.to_string(), AtFlags::empty())?)
+    }
+
+    fn list(&self) -> io::Result<Vec<FileId>> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            ids.extend(entry?.file_name().to_str().and_then(FileId::from_name));
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.dir.sync_all()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let stats = rustix::fs::fstatvfs(&self.dir)?;
+        Ok(stats.f_bavail.saturating_mul(stats.f_frsize))
+    }
+
+    fn map_sealed(&self, id: FileId, offset: u64, len: usize) -> io::Result<Bytes> {
+        let file = self.open_named(id, false)?;
+        let end = u64::try_from(len)
+            .ok()
+            .and_then(|len| offset.checked_add(len));
+        // Beyond the end a map would give a SIGBUS instead of an error.
+        if end.is_none_or(|end| file.metadata().is_ok_and(|meta| end > meta.len())) {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        map::map(&file, offset, len)
+    }
+}
+
+#[derive(Debug)]
+struct RealFile {
+    file: File,
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+
+    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(buf, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn zero_fill(&self, len: u64) -> io::Result<()> {
+        // Written, not only allocated: writes into allocated but unwritten extents change
+        // metadata, and then each sync of the log waits for the file system's journal.
+        let zeroes = vec![0; ZERO_CHUNK.min(usize::try_from(len).unwrap_or(ZERO_CHUNK))];
+        let mut at = self.file.metadata()?.len();
+        while at < len {
+            let part = zeroes
+                .len()
+                .min(usize::try_from(len - at).unwrap_or(usize::MAX));
+            self.file.write_all_at(&zeroes[..part], at)?;
+            at += part as u64;
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::FileKind;
+
+    const ID: FileId = FileId::new(FileKind::Segment, 0x2a);
+
+    #[test]
+    fn a_file_is_seen_under_its_name_only_after_publish() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        let disk = RealDisk::open(&path).unwrap();
+        let file = disk.create(ID).unwrap();
+        file.zero_fill(10_000).unwrap();
+        file.write_at(4_000, b"text").unwrap();
+        file.sync_data().unwrap();
+        assert_eq!(disk.list().unwrap(), []);
+        assert!(disk.create(ID).is_err(), "one creation at a time");
+        disk.publish(ID).unwrap();
+        disk.sync_dir().unwrap();
+        assert_eq!(disk.list().unwrap(), [ID]);
+        let mut part = [0; 4];
+        disk.open(ID).unwrap().read_at(4_000, &mut part).unwrap();
+        assert_eq!(&part, b"text");
+        assert_eq!(file.len().unwrap(), 10_000);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join(ID.to_string())), 0o600);
+        assert!(disk.free_bytes().unwrap() > 0);
+    }
+
+    #[test]
+    fn a_taken_name_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        disk.create(ID).unwrap().write_at(0, b"first").unwrap();
+        disk.publish(ID).unwrap();
+        disk.create(ID).unwrap();
+        assert_eq!(
+            disk.publish(ID).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        assert_eq!(disk.open(ID).unwrap().len().unwrap(), 5);
+        disk.discard(ID).unwrap();
+        disk.remove(ID).unwrap();
+        assert_eq!(disk.open(ID).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn one_holder_and_no_stale_temporary_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        disk.create(ID).unwrap();
+        assert!(matches!(
+            RealDisk::open(dir.path()),
+            Err(OpenError::InUse(_))
+        ));
+        drop(disk);
+        let count = || fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(count(), 2, "lock and temporary file");
+        drop(RealDisk::open(dir.path()).unwrap());
+        assert_eq!(count(), 1, "lock");
+    }
+
+    #[test]
+    fn a_map_shows_any_range_and_nothing_beyond_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        let bytes: Vec<u8> = (0_u8..=250).cycle().take(9_000).collect();
+        disk.create(ID).unwrap().write_at(0, &bytes).unwrap();
+        disk.publish(ID).unwrap();
+        let map = disk.map_sealed(ID, 4_097, 4_000).unwrap();
+        disk.remove(ID).unwrap();
+        assert_eq!(map, bytes[4_097..8_097], "an unlinked file stays readable");
+        disk.create(ID).unwrap().write_at(0, b"abc").unwrap();
+        disk.publish(ID).unwrap();
+        assert!(disk.map_sealed(ID, 3, 0).unwrap().is_empty());
+        for (offset, len) in [(0, 4), (4, 0), (u64::MAX, 2), (1, usize::MAX)] {
+            let error = disk.map_sealed(ID, offset, len).unwrap_err();
+            assert_eq!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof,
+                "offset={offset} len={len}"
+            );
+        }
+    }
+
+    #[test]
+    fn file_names_have_one_spelling() {
+        for kind in FileKind::ALL {
+            let id = FileId::new(kind, 0xabc);
+            assert_eq!(FileId::from_name(&id.to_string()), Some(id));
+        }
+        for name in [
+            "wal-1",
+            "wal-+00000000000000a",
+            "wal-000000000000000A",
+            "lock",
+            "tmp-1-2",
+        ] {
+            assert_eq!(FileId::from_name(name), None, "name={name}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What can go wrong, when, and how often it did.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+
+/// A call on the disk or on one of its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    missing_docs,
+    reason = "each is the method of `Disk` or `DiskFile` with its name"
+)]
+pub enum Op {
+    Create,
+    Publish,
+    Discard,
+    Open,
+    Remove,
+    List,
+    SyncDir,
+    FreeBytes,
+    MapSealed,
+    ReadAt,
+    WriteAt,
+    SyncData,
+    ZeroFill,
+    Len,
+}
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// An I/O error. A write may have stored a part, a publish or a remove may have happened.
+    Eio,
+    /// No space: a write may have stored a part.
+    NoSpace,
+    /// A write that stores a part, at least one byte, and then an error.
+    Short,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Self; 3] = [Self::Eio, Self::NoSpace, Self::Short];
+
+    pub(super) fn error(self) -> io::Error {
+        match self {
+            Self::Eio => io::Error::from_raw_os_error(EIO),
+            Self::NoSpace => io::Error::from_raw_os_error(ENOSPC),
+            Self::Short => io::Error::from(io::ErrorKind::WriteZero),
+        }
+    }
+}
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+/// A fault point: something that the simulator can do, counted each time it does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Event {
+    /// A call was made.
+    Call(Op),
+    /// A call failed on purpose.
+    Failed(Op, Fault),
+    /// The power went during a call.
+    PowerLoss(Op),
+    /// The process was killed during a call.
+    Killed(Op),
+    /// A power loss kept a write that was not synced.
+    WriteKept,
+    /// A power loss dropped a write that was not synced.
+    WriteDropped,
+    /// A power loss kept some sectors of a write that was not synced.
+    WriteTorn,
+    /// A power loss kept the length that a write gave the file, but zeroes in place of its bytes.
+    WriteZeroed,
+    /// A power loss kept a publish or remove that was not synced.
+    NameKept,
+    /// A power loss dropped a publish or remove that was not synced.
+    NameDropped,
+    /// After a failed sync the cache was evicted: reads now show what the disk has.
+    Evicted,
+    /// The quota ran out.
+    QuotaHit,
+    /// Bytes were changed by the harness: a flipped bit, a misdirected block, a cut file.
+    Decayed,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// How often each fault point was hit.
+pub type Hits = BTreeMap<Event, u64>;
+
+/// What shall go wrong. Call numbers count from 1 over the life of the disk ([`super::SimDisk::ops`]).
+#[derive(Clone, Debug, Default)]
+pub struct FaultPlan {
+    /// The power goes during this call.
+    pub crash_at: Option<u64>,
+    /// The process is killed during this call.
+    pub kill_at: Option<u64>,
+    /// This call fails.
+    pub fail_at: Option<(u64, Fault)>,
+    /// Calls of this sort fail once in so many, at random.
+    pub odds: Vec<(Op, Fault, u64)>,
+    /// Bytes that all files together may have.
+    pub quota: Option<u64>,
+    /// Un-synced directory operations survive a power loss in order (as on a journalling file
+    /// system) instead of each independently.
+    pub names_in_order: bool,
+}
