@@ -101,8 +101,11 @@ pub trait Source: Send + Sync {
     ) -> Result<Matches, SourceError>;
 
     /// Rows among `within` that have any value of `column`.
-    fn present(&self, column: &Column, within: &RoaringBitmap)
-    -> Result<RoaringBitmap, SourceError>;
+    fn present(
+        &self,
+        column: &Column,
+        within: &RoaringBitmap,
+    ) -> Result<RoaringBitmap, SourceError>;
 
     /// Calls `visit(row, value)` for every value of `column` of the rows in `rows`, row by row in
     /// ascending order.
@@ -150,6 +153,8 @@ pub struct Visible<'a> {
 
 impl std::fmt::Debug for Visible<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Visible").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Visible")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }

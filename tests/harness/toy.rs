@@ -21,7 +21,9 @@ impl Interpreter for Toy {
 /// The events of a body.
 pub fn events(body: &[u8]) -> Result<Vec<Event>, String> {
     let text = std::str::from_utf8(body).map_err(|e| e.to_string())?;
-    text.lines().map(|line| event(line).ok_or_else(|| format!("bad line: {line}"))).collect()
+    text.lines()
+        .map(|line| event(line).ok_or_else(|| format!("bad line: {line}")))
+        .collect()
 }
 
 fn event(line: &str) -> Option<Event> {
@@ -29,7 +31,13 @@ fn event(line: &str) -> Option<Event> {
     let [table, trace, id, version, flags, start, end, content] = fields.as_slice() else {
         return None;
     };
-    let time = |s: &str| if s.is_empty() { Some(None) } else { s.parse().ok().map(Some) };
+    let time = |s: &str| {
+        if s.is_empty() {
+            Some(None)
+        } else {
+            s.parse().ok().map(Some)
+        }
+    };
     Some(Event {
         table: match *table {
             "run" => Table::Runs,
@@ -37,7 +45,10 @@ fn event(line: &str) -> Option<Event> {
             "score" => Table::Scores,
             _ => return None,
         },
-        key: RowKey { trace_id: (*trace).into(), id: (*id).into() },
+        key: RowKey {
+            trace_id: (*trace).into(),
+            id: (*id).into(),
+        },
         start_ns: time(start)?,
         end_ns: time(end)?,
         version: version.parse().ok()?,

@@ -196,3 +196,60 @@ pub fn percent(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers each of `answers` to one request of a kept connection.
+    fn serve(answers: &'static [&'static str]) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut stream = BufReader::new(stream);
+            for answer in answers {
+                let mut line = String::new();
+                while stream.read_line(&mut line).unwrap() > 2 {
+                    line.clear();
+                }
+                stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn reads_answers_with_length_chunks_and_nothing_on_one_connection() {
+        let address = serve(&[
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+            "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n",
+        ]);
+        let mut client = Client::connect(address).unwrap();
+        let mut get = || client.get("/", "k").map(|a| (a.status, a.body)).unwrap();
+        assert_eq!(get(), (200, b"hello".to_vec()));
+        assert_eq!(get(), (200, b"abcde".to_vec()));
+        assert_eq!(get(), (503, Vec::new()));
+    }
+
+    #[test]
+    fn a_cut_or_absurd_answer_is_an_error() {
+        for answer in [
+            &["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello"][..],
+            &["HTTP/1.1 200 OK\r\ncontent-length: 999999999999\r\n\r\n"],
+            &["hello\r\n\r\n"],
+            &[""],
+        ] {
+            let mut client = Client::connect(serve(answer)).unwrap();
+            assert!(client.get("/", "k").is_err(), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn filters_are_percent_encoded() {
+        assert_eq!(percent("a:b c\"é"), "a%3Ab%20c%22%C3%A9");
+    }
+}

@@ -20,9 +20,8 @@ impl Engine {
         if taken == 0 {
             return 0;
         }
-        let (committed, durable) = match self.make_durable(group) {
-            Ok(done) => done,
-            Err(()) => return taken,
+        let Ok((committed, durable)) = self.make_durable(group) else {
+            return taken;
         };
         if let Err(error) = self.publish(&durable, &committed) {
             // The records are on disk: replay will publish them, so the outcome is not "stored".
@@ -85,14 +84,20 @@ impl Engine {
 
 fn append(log: &mut Log, work: &Work) -> Result<Lsn, LogError> {
     match work {
-        Work::Ingest { submission, side, .. } => {
+        Work::Ingest {
+            submission, side, ..
+        } => {
             let head = record::ingest_head(&submission.envelope, *side);
-            let body: &[u8] = if side.is_some() { &[] } else { &submission.body };
+            let body: &[u8] = if side.is_some() {
+                &[]
+            } else {
+                &submission.body
+            };
             log.append(record::KIND_INGEST, &[&head, body])
         }
         Work::Control { body, .. } => log.append(record::KIND_CONTROL, &[body]),
-        Work::Delete { project, trace_id, .. } => {
-            log.append(record::KIND_DELETE, &[&record::delete(*project, trace_id)])
-        }
+        Work::Delete {
+            project, trace_id, ..
+        } => log.append(record::KIND_DELETE, &[&record::delete(*project, trace_id)]),
     }
 }

@@ -16,9 +16,7 @@ use super::version::{Places, Writer};
 use super::{Engine, count};
 use crate::manifest::Edit;
 use crate::memtable::{Marks, SectionId};
-use crate::segment::{
-    SectionInput, Segment, SegmentOptions, Written, write,
-};
+use crate::segment::{SectionInput, Segment, SegmentOptions, Written, write};
 use crate::source::{Source, SourceError};
 
 /// Why a compaction did not happen. Its inputs are untouched.
@@ -42,20 +40,27 @@ struct Inputs {
 impl Engine {
     /// Does the next merge. False when none is due.
     pub fn compact_step(&self) -> Result<bool, CompactError> {
-        let Some(inputs) = self.pick_inputs() else { return Ok(false) };
+        let Some(inputs) = self.pick_inputs() else {
+            return Ok(false);
+        };
         let (sections, origins) = merge(&inputs)?;
         let number = self.new_number();
         let written = if sections.is_empty() {
             None
         } else {
-            let options = SegmentOptions { compression: self.options.compact_level };
+            let options = SegmentOptions {
+                compression: self.options.compact_level,
+            };
             let done = write(&self.disk, number, self.database, sections, &options)
                 .map_err(FlushError::from)?;
             let opened =
                 Segment::open(&self.disk, number, self.database).map_err(FlushError::from)?;
             Some((done, opened))
         };
-        let moved = written.as_ref().map(|(w, _)| moved_rows(w, &origins)).unwrap_or_default();
+        let moved = written
+            .as_ref()
+            .map(|(w, _)| moved_rows(w, &origins))
+            .unwrap_or_default();
         self.commit_compaction(&inputs, number, written, &moved)?;
         for segment in &inputs.segments {
             self.remove_file(FileId::new(FileKind::Segment, segment.id()));
@@ -71,10 +76,22 @@ impl Engine {
         let state = writer.manifest.state();
         let choice = pick(state, self.options.merge_min, bytes_max)?;
         let chosen = |(number, _, _): &SectionId| choice.inputs.contains(number);
-        let dead = state.dead.iter().filter(|(s, _)| chosen(s)).map(|(s, r)| (*s, r.clone()));
+        let dead = state
+            .dead
+            .iter()
+            .filter(|(s, _)| chosen(s))
+            .map(|(s, r)| (*s, r.clone()));
         let open = &writer.places.segments;
-        let segments = choice.inputs.iter().filter_map(|n| open.get(n).cloned()).collect();
-        Some(Inputs { segments, dead: dead.collect(), choice })
+        let segments = choice
+            .inputs
+            .iter()
+            .filter_map(|n| open.get(n).cloned())
+            .collect();
+        Some(Inputs {
+            segments,
+            dead: dead.collect(),
+            choice,
+        })
     }
 
     fn commit_compaction(
@@ -86,7 +103,10 @@ impl Engine {
     ) -> Result<(), FlushError> {
         let mut writer = self.writer.lock();
         let edit = Edit {
-            add: written.iter().map(|(w, s)| (s.id(), meta_of(w, inputs.choice.level))).collect(),
+            add: written
+                .iter()
+                .map(|(w, s)| (s.id(), meta_of(w, inputs.choice.level)))
+                .collect(),
             remove: inputs.choice.inputs.clone(),
             dead: died_meanwhile(&writer, inputs, number, moved),
             watermark: 0,
@@ -98,7 +118,9 @@ impl Engine {
             return Err(error.into());
         }
         let visible_dead = Arc::clone(&writer.dead);
-        for (&from, dead) in visible_dead.iter().filter(|(s, _)| inputs.choice.inputs.contains(&s.0))
+        for (&from, dead) in visible_dead
+            .iter()
+            .filter(|(s, _)| inputs.choice.inputs.contains(&s.0))
         {
             let to = (number, from.1, from.2);
             let rows = remapped(dead, moved.get(&from));
@@ -137,33 +159,48 @@ fn died_meanwhile(
 }
 
 fn remapped(rows: &RoaringBitmap, moved: Option<&Moved>) -> RoaringBitmap {
-    rows.iter().filter_map(|row| moved?.get(&row).copied()).collect()
+    rows.iter()
+        .filter_map(|row| moved?.get(&row).copied())
+        .collect()
 }
 
 type Origins = Vec<Vec<(SectionId, u32)>>;
 
 /// The rows of the output, section by section, and where each came from.
 fn merge(inputs: &Inputs) -> Result<(Vec<SectionInput>, Origins), SourceError> {
-    let all: BTreeSet<Of> =
-        inputs.segments.iter().flat_map(|s| s.sections()).map(|s| (s.project, s.table)).collect();
+    let all: BTreeSet<Of> = inputs
+        .segments
+        .iter()
+        .flat_map(|s| s.sections())
+        .map(|s| (s.project, s.table))
+        .collect();
     let mut sections = Vec::new();
     let mut origins = Vec::new();
     for (project, table) in all {
         let mut rows = Vec::new();
         let mut origin = Vec::new();
         for segment in &inputs.segments {
-            let Some(section) = segment.section(project, table) else { continue };
+            let Some(section) = segment.section(project, table) else {
+                continue;
+            };
             let from = (segment.id(), project, table);
             let dead = inputs.dead.get(&from);
             let mut live = RoaringBitmap::new();
             live.insert_range(0..section.row_count());
-            for row in live.iter().filter(|row| !dead.is_some_and(|d| d.contains(*row))) {
+            for row in live
+                .iter()
+                .filter(|row| !dead.is_some_and(|d| d.contains(*row)))
+            {
                 rows.push(section.row(row)?);
                 origin.push((from, row));
             }
         }
         if !rows.is_empty() {
-            sections.push(SectionInput { project, table, rows });
+            sections.push(SectionInput {
+                project,
+                table,
+                rows,
+            });
             origins.push(origin);
         }
     }

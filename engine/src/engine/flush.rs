@@ -79,17 +79,30 @@ impl Engine {
             let memtables = version.memtables();
             memtables.first().filter(|_| memtables.len() > 1).cloned()
         };
-        let Some(memtable) = frozen else { return Ok(false) };
+        let Some(memtable) = frozen else {
+            return Ok(false);
+        };
         let (sections, origins) = rows_to_flush(&memtable);
         let written = if sections.is_empty() {
             None
         } else {
-            let options = SegmentOptions { compression: self.options.flush_level };
-            let done = write(&self.disk, memtable.number(), self.database, sections, &options)?;
+            let options = SegmentOptions {
+                compression: self.options.flush_level,
+            };
+            let done = write(
+                &self.disk,
+                memtable.number(),
+                self.database,
+                sections,
+                &options,
+            )?;
             let opened = Segment::open(&self.disk, memtable.number(), self.database)?;
             Some((done, opened))
         };
-        let moved = written.as_ref().map(|(w, _)| moved_rows(w, &origins)).unwrap_or_default();
+        let moved = written
+            .as_ref()
+            .map(|(w, _)| moved_rows(w, &origins))
+            .unwrap_or_default();
         let sides = self.commit_flush(&memtable, written, &moved)?;
         self.clean_after_flush(memtable.last_lsn(), &sides);
         count(&self.counters.flushes, 1);
@@ -125,7 +138,10 @@ impl Engine {
             let to = moved.get(&from);
             // Rows that later records killed while they were in memory.
             let late = rows.dead_after(memtable.last_lsn());
-            let dead = late.iter().filter_map(|row| to?.get(&row).copied()).collect();
+            let dead = late
+                .iter()
+                .filter_map(|row| to?.get(&row).copied())
+                .collect();
             writer.mark_all(from, &dead);
             writer.remap_pending(from, &|row| Some((from, *to?.get(&row)?)));
         }
@@ -168,15 +184,22 @@ fn rows_to_flush(memtable: &Memtable) -> (Vec<SectionInput>, Vec<(SectionId, Vec
         if live.is_empty() {
             continue;
         }
-        let inputs = live.iter().filter_map(|row| rows.row(row)).map(|row| RowInput {
-            key: row.key,
-            start_ns: row.start_ns,
-            end_ns: row.end_ns,
-            lsn_first: row.lsn_first,
-            lsn_last: row.lsn_last,
-            body: row.body,
+        let inputs = live
+            .iter()
+            .filter_map(|row| rows.row(row))
+            .map(|row| RowInput {
+                key: row.key,
+                start_ns: row.start_ns,
+                end_ns: row.end_ns,
+                lsn_first: row.lsn_first,
+                lsn_last: row.lsn_last,
+                body: row.body,
+            });
+        sections.push(SectionInput {
+            project,
+            table,
+            rows: inputs.collect(),
         });
-        sections.push(SectionInput { project, table, rows: inputs.collect() });
         origins.push(((memtable.number(), project, table), live.iter().collect()));
     }
     (sections, origins)
@@ -188,7 +211,10 @@ pub(super) fn moved_rows(
     origins: &[(SectionId, Vec<u32>)],
 ) -> BTreeMap<SectionId, Moved> {
     let one = |((from, rows), order): (&(SectionId, Vec<u32>), &Vec<u32>)| {
-        (*from, rows.iter().copied().zip(order.iter().copied()).collect())
+        (
+            *from,
+            rows.iter().copied().zip(order.iter().copied()).collect(),
+        )
     };
     origins.iter().zip(&written.order).map(one).collect()
 }

@@ -10,6 +10,7 @@
 //!
 //! Lock order: log, then writer, then the version.
 
+pub mod check;
 mod commit;
 mod compact;
 mod flush;
@@ -139,14 +140,27 @@ pub type Done = Box<dyn FnOnce(Result<Receipt, IngestError>) + Send>;
 
 /// A piece of work for the commit thread.
 enum Work {
-    Ingest { submission: Submission, side: Option<record::SideRef>, done: Done },
-    Control { body: Bytes, done: Done },
-    Delete { project: ProjectId, trace_id: Box<str>, done: Done },
+    Ingest {
+        submission: Submission,
+        side: Option<record::SideRef>,
+        done: Done,
+    },
+    Control {
+        body: Bytes,
+        done: Done,
+    },
+    Delete {
+        project: ProjectId,
+        trace_id: Box<str>,
+        done: Done,
+    },
 }
 
 impl std::fmt::Debug for Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work").field("lane", &self.lane()).finish_non_exhaustive()
+        f.debug_struct("Work")
+            .field("lane", &self.lane())
+            .finish_non_exhaustive()
     }
 }
 
@@ -163,7 +177,11 @@ impl Work {
     /// Bytes charged while it waits.
     fn cost(&self) -> u64 {
         let body = match self {
-            Self::Ingest { submission, side: None, .. } => submission.body.len(),
+            Self::Ingest {
+                submission,
+                side: None,
+                ..
+            } => submission.body.len(),
             Self::Ingest { .. } => 0,
             Self::Control { body, .. } => body.len(),
             Self::Delete { trace_id, .. } => trace_id.len(),
@@ -264,7 +282,9 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }
 
@@ -283,7 +303,11 @@ impl Engine {
         } else {
             None
         };
-        self.enqueue(Work::Ingest { submission, side, done });
+        self.enqueue(Work::Ingest {
+            submission,
+            side,
+            done,
+        });
     }
 
     /// Stores an event of the layer above, to be had back from [`Engine::controls`].
@@ -293,7 +317,11 @@ impl Engine {
 
     /// Deletes every row of a trace that is there when the record is committed.
     pub fn delete_trace(&self, project: ProjectId, trace_id: &str, done: Done) {
-        self.enqueue(Work::Delete { project, trace_id: trace_id.into(), done });
+        self.enqueue(Work::Delete {
+            project,
+            trace_id: trace_id.into(),
+            done,
+        });
     }
 
     /// Every control event, oldest first.

@@ -23,7 +23,7 @@ use crate::segment::{Segment, SegmentError};
 /// Number of the file that holds the database id.
 const IDENTITY: FileId = FileId::new(FileKind::Secret, 1);
 /// A WAL record is at most a group's worth of an inline body and its envelope.
-const RECORD_BYTES_MAX: u32 = 8 << 20;
+pub(super) const RECORD_BYTES_MAX: u32 = 8 << 20;
 
 /// Why a directory did not open. Nothing was changed that a second try would miss.
 #[derive(Debug, thiserror::Error)]
@@ -92,13 +92,20 @@ impl Engine {
     ) -> Result<Arc<Self>, OpenError> {
         let files = disk.list().map_err(io("list"))?;
         let database = identity(&disk, rng, &files)?;
-        let used = files.iter().filter(|f| f.kind != FileKind::Secret).map(|f| f.number);
+        let used = files
+            .iter()
+            .filter(|f| f.kind != FileKind::Secret)
+            .map(|f| f.number);
         let above_files = used.max().map_or(1, |n| n.saturating_add(1));
         let manifest = Manifest::open(&disk, database, above_files)?;
         let segments = open_segments(&disk, database, &manifest)?;
         let next_number = AtomicU64::new(manifest.state().next_number);
         let first = next_number.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
-        let dead = manifest.state().dead.iter().map(|(s, r)| (*s, Arc::new(r.clone())));
+        let dead = manifest
+            .state()
+            .dead
+            .iter()
+            .map(|(s, r)| (*s, Arc::new(r.clone())));
         let memtables = vec![Arc::new(Memtable::new(first))];
         let writer = Writer {
             dead: Arc::new(dead.collect()),
@@ -113,10 +120,15 @@ impl Engine {
             record_bytes_max: RECORD_BYTES_MAX,
         };
         let mut replay = Replay::new(&disk, database, interpreter, writer);
-        let recovered = Log::recover(&disk, log_options, &mut |r| replay.visit(r.lsn, r.kind, r.body))?;
+        let recovered = Log::recover(&disk, log_options, &mut |r| {
+            replay.visit(r.lsn, r.kind, r.body)
+        })?;
         let watermark = replay.writer.manifest.state().watermark;
         if recovered.last_lsn() < watermark {
-            return Err(OpenError::Rollback { last_lsn: recovered.last_lsn(), watermark });
+            return Err(OpenError::Rollback {
+                last_lsn: recovered.last_lsn(),
+                watermark,
+            });
         }
         let (records, sides) = replay.finish()?;
         // Nothing is served before the tail is durable for certain.
@@ -157,19 +169,26 @@ impl Engine {
     }
 }
 
+/// Reads the database id.
+pub(super) fn read_identity(disk: &Arc<dyn Disk>) -> Result<[u8; 16], OpenError> {
+    let mut stored = [0; 20];
+    let file = disk.open(IDENTITY).map_err(|_| OpenError::Identity)?;
+    file.read_at(0, &mut stored)
+        .map_err(|_| OpenError::Identity)?;
+    let (id, crc) = stored
+        .split_first_chunk::<16>()
+        .ok_or(OpenError::Identity)?;
+    if crc == crc32fast::hash(id).to_le_bytes() {
+        Ok(*id)
+    } else {
+        Err(OpenError::Identity)
+    }
+}
+
 /// Reads the database id, or makes one in an empty directory.
-fn identity(
-    disk: &Arc<dyn Disk>,
-    rng: &dyn Rng,
-    files: &[FileId],
-) -> Result<[u8; 16], OpenError> {
+fn identity(disk: &Arc<dyn Disk>, rng: &dyn Rng, files: &[FileId]) -> Result<[u8; 16], OpenError> {
     if files.contains(&IDENTITY) {
-        let mut stored = [0; 20];
-        let file = disk.open(IDENTITY).map_err(io("open identity"))?;
-        file.read_at(0, &mut stored).map_err(|_| OpenError::Identity)?;
-        let (id, crc) = stored.split_first_chunk::<16>().ok_or(OpenError::Identity)?;
-        let sound = crc == crc32fast::hash(id).to_le_bytes();
-        return if sound { Ok(*id) } else { Err(OpenError::Identity) };
+        return read_identity(disk);
     }
     let has_data = |f: &FileId| matches!(f.kind, FileKind::Manifest | FileKind::Wal);
     if files.iter().any(has_data) {
@@ -195,7 +214,9 @@ fn open_segments(
     manifest: &Manifest,
 ) -> Result<BTreeMap<u64, Arc<Segment>>, SegmentError> {
     let numbers = manifest.state().segments.keys();
-    numbers.map(|&number| Ok((number, Segment::open(disk, number, database)?))).collect()
+    numbers
+        .map(|&number| Ok((number, Segment::open(disk, number, database)?)))
+        .collect()
 }
 
 struct Replayed {
@@ -251,16 +272,14 @@ impl<'a> Replay<'a> {
                 apply_control(&mut self.writer, lsn, Bytes::copy_from_slice(body));
                 Ok(())
             }
-            RecordRef::Delete { project, trace_id } => {
-                super::publish::apply_delete(
-                    &mut self.writer,
-                    &self.counters,
-                    lsn,
-                    project,
-                    trace_id,
-                )
-                .map_err(replay)
-            }
+            RecordRef::Delete { project, trace_id } => super::publish::apply_delete(
+                &mut self.writer,
+                &self.counters,
+                lsn,
+                project,
+                trace_id,
+            )
+            .map_err(replay),
             RecordRef::Ingest { envelope, body } => {
                 let (side, events) = self.read_ingest(lsn, &envelope, &body)?;
                 self.sides.extend(side);
@@ -286,7 +305,8 @@ impl<'a> Replay<'a> {
         match body {
             BodyRef::Inline(bytes) => Ok((None, self.interpret(lsn, envelope, bytes))),
             BodyRef::Side(file) => {
-                let bytes = side::read(self.disk, &self.database, *file).map_err(io("side file"))?;
+                let bytes =
+                    side::read(self.disk, &self.database, *file).map_err(io("side file"))?;
                 Ok((Some(file.number), self.interpret(lsn, envelope, &bytes)))
             }
         }
@@ -295,7 +315,9 @@ impl<'a> Replay<'a> {
     /// What the interpreter makes of a body; nothing, counted and logged, if it cannot read what
     /// it once accepted (F31): one poisoned record must not keep the rest from opening.
     fn interpret(&self, lsn: Lsn, envelope: &Envelope, body: &[u8]) -> Vec<Event> {
-        let read = catch_unwind(AssertUnwindSafe(|| self.interpreter.interpret(envelope, body)));
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            self.interpreter.interpret(envelope, body)
+        }));
         let reason = match read {
             Ok(Ok(events)) if record::digest(&events) == envelope.digest => return events,
             Ok(Ok(_)) => "reads as other rows than when it was accepted".to_owned(),
@@ -303,14 +325,25 @@ impl<'a> Replay<'a> {
             Err(_) => "the interpreter panicked".to_owned(),
         };
         count(&self.counters.quarantined, 1);
-        tracing::error!(lsn, project = envelope.project, reason, "record quarantined");
+        tracing::error!(
+            lsn,
+            project = envelope.project,
+            reason,
+            "record quarantined"
+        );
         Vec::new()
     }
 
     fn finish(self) -> Result<(Replayed, BTreeSet<u64>), OpenError> {
         match self.failed {
             Some(error) => Err(error),
-            None => Ok((Replayed { writer: self.writer, counters: self.counters }, self.sides)),
+            None => Ok((
+                Replayed {
+                    writer: self.writer,
+                    counters: self.counters,
+                },
+                self.sides,
+            )),
         }
     }
 }

@@ -26,7 +26,10 @@ pub(super) struct Choice {
 pub(super) fn pick(state: &State, merge_min: usize, bytes_max: u64) -> Option<Choice> {
     let mut groups: BTreeMap<(u8, i64), Vec<u64>> = BTreeMap::new();
     for (number, meta) in &state.segments {
-        groups.entry((meta.level, window(meta))).or_default().push(*number);
+        groups
+            .entry((meta.level, window(meta)))
+            .or_default()
+            .push(*number);
     }
     for ((level, _), numbers) in groups {
         if level >= LEVEL_MAX || numbers.len() < merge_min {
@@ -37,9 +40,16 @@ pub(super) fn pick(state: &State, merge_min: usize, bytes_max: u64) -> Option<Ch
             bytes += state.segments.get(number).map_or(0, |m| m.bytes);
             bytes <= bytes_max
         };
-        let inputs: Vec<u64> = numbers.into_iter().take(INPUTS_MAX).take_while(fits).collect();
+        let inputs: Vec<u64> = numbers
+            .into_iter()
+            .take(INPUTS_MAX)
+            .take_while(fits)
+            .collect();
         if inputs.len() > 1 {
-            return Some(Choice { inputs, level: level + 1 });
+            return Some(Choice {
+                inputs,
+                level: level + 1,
+            });
         }
     }
     mostly_dead(state)
@@ -63,7 +73,10 @@ fn mostly_dead(state: &State) -> Option<Choice> {
     state.segments.iter().find_map(|(&number, meta)| {
         let rows: u64 = meta.sections.iter().map(|s| u64::from(s.rows)).sum();
         let due = dead_of(number) * 4 > rows;
-        due.then(|| Choice { inputs: vec![number], level: meta.level })
+        due.then(|| Choice {
+            inputs: vec![number],
+            level: meta.level,
+        })
     })
 }
 
@@ -82,9 +95,19 @@ mod tests {
                 start_min: 0,
                 start_max,
             };
-            (number, SegmentMeta { level, bytes: 10, sections: vec![section] })
+            (
+                number,
+                SegmentMeta {
+                    level,
+                    bytes: 10,
+                    sections: vec![section],
+                },
+            )
         };
-        State { segments: segments.iter().map(meta).collect(), ..State::default() }
+        State {
+            segments: segments.iter().map(meta).collect(),
+            ..State::default()
+        }
     }
 
     #[test]
@@ -92,14 +115,22 @@ mod tests {
         let fresh: Vec<_> = (1..=8).map(|n| (n, 0, 5)).collect();
         assert_eq!(pick(&state(&fresh[..7]), 8, 1000), None);
         let choice = pick(&state(&fresh), 8, 1000).unwrap();
-        assert_eq!(choice, Choice { inputs: (1..=8).collect(), level: 1 });
+        assert_eq!(
+            choice,
+            Choice {
+                inputs: (1..=8).collect(),
+                level: 1
+            }
+        );
         let choice = pick(&state(&fresh), 8, 45).unwrap();
         assert_eq!(choice.inputs, vec![1, 2, 3, 4]);
     }
 
     #[test]
     fn hours_are_not_mixed() {
-        let apart: Vec<_> = (1i64..=8).map(|n| (n.unsigned_abs(), 1, n * HOUR_NS)).collect();
+        let apart: Vec<_> = (1i64..=8)
+            .map(|n| (n.unsigned_abs(), 1, n * HOUR_NS))
+            .collect();
         assert_eq!(pick(&state(&apart), 2, 1000), None);
         let hostile = [(1, 1, i64::MIN), (2, 1, i64::MAX)];
         assert_eq!(pick(&state(&hostile), 2, 1000), None);
@@ -112,6 +143,12 @@ mod tests {
         state.dead.insert(section, (0..2).collect());
         assert_eq!(pick(&state, 8, 1000), None);
         state.dead.insert(section, (0..3).collect());
-        assert_eq!(pick(&state, 8, 1000), Some(Choice { inputs: vec![1], level: 2 }));
+        assert_eq!(
+            pick(&state, 8, 1000),
+            Some(Choice {
+                inputs: vec![1],
+                level: 2
+            })
+        );
     }
 }

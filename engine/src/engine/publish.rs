@@ -77,9 +77,14 @@ impl Engine {
     ) -> Result<(), PublishError> {
         let mut writer = self.writer.lock();
         for committed in group {
-            debug_assert!(committed.lsn <= durable.lsn(), "BUG: publish of an unsynced record");
+            debug_assert!(
+                committed.lsn <= durable.lsn(),
+                "BUG: publish of an unsynced record"
+            );
             match &committed.work {
-                Work::Ingest { submission, side, .. } => {
+                Work::Ingest {
+                    submission, side, ..
+                } => {
                     let project = ProjectId(submission.envelope.project);
                     let side = side.map(|s| s.number);
                     count(&self.counters.body_bytes, submission.body.len());
@@ -89,7 +94,9 @@ impl Engine {
                 Work::Control { body, .. } => {
                     apply_control(&mut writer, committed.lsn, body.clone());
                 }
-                Work::Delete { project, trace_id, .. } => {
+                Work::Delete {
+                    project, trace_id, ..
+                } => {
                     let lsn = committed.lsn;
                     apply_delete(&mut writer, &self.counters, lsn, *project, trace_id)?;
                 }
@@ -139,7 +146,13 @@ pub(super) fn apply_delete(
     trace_id: &str,
 ) -> Result<(), PublishError> {
     let mut applying = Applying::new(writer, lsn, project);
-    for table in [Table::Runs, Table::Spans, Table::Logs, Table::Points, Table::Scores] {
+    for table in [
+        Table::Runs,
+        Table::Spans,
+        Table::Logs,
+        Table::Points,
+        Table::Scores,
+    ] {
         for (place, row) in applying.live_rows(table, trace_id)? {
             applying.kill(table, &place, row);
         }
@@ -186,7 +199,12 @@ impl<'a> Applying<'a> {
             return Ok(());
         }
         let (start_ns, end_ns) = (parts.start_ns().unwrap_or(0), parts.end_ns());
-        self.replace(event.table, event.key.clone(), old.as_ref(), (start_ns, end_ns, parts.body()));
+        self.replace(
+            event.table,
+            event.key.clone(),
+            old.as_ref(),
+            (start_ns, end_ns, parts.body()),
+        );
         if event.table == Table::Spans {
             let change = runs.entry(event.key.trace_id.clone()).or_default();
             change.again |= old.is_some();
@@ -199,7 +217,10 @@ impl<'a> Applying<'a> {
 
     /// Brings a run's row up to date with its own events and its spans.
     fn update_run(&mut self, trace_id: Box<str>, change: RunChange) -> Result<(), PublishError> {
-        let key = RowKey { trace_id: trace_id.clone(), id: trace_id };
+        let key = RowKey {
+            trace_id: trace_id.clone(),
+            id: trace_id,
+        };
         let old = self.find(Table::Runs, &key)?;
         let before = match &old {
             Some(found) => Run::from_body(&found.body, found.start_ns, found.end_ns)?,
@@ -215,7 +236,10 @@ impl<'a> Applying<'a> {
             run.rollup = self.rollup_of(&key.trace_id)?;
         } else {
             for id in change.new_spans {
-                let span = RowKey { trace_id: key.trace_id.clone(), id };
+                let span = RowKey {
+                    trace_id: key.trace_id.clone(),
+                    id,
+                };
                 if let Some(found) = self.find(Table::Spans, &span)? {
                     run.rollup.add(facts(&span.id, &found)?);
                 }
@@ -250,7 +274,14 @@ impl<'a> Applying<'a> {
             self.kill(table, &found.place, found.row);
         }
         let lsn_first = old.map_or(self.lsn, |found| found.lsn_first);
-        let row = MemRow { key, start_ns, end_ns, lsn_first, lsn_last: self.lsn, body };
+        let row = MemRow {
+            key,
+            start_ns,
+            end_ns,
+            lsn_first,
+            lsn_last: self.lsn,
+            body,
+        };
         self.active.push(self.project, table, row);
     }
 
@@ -272,13 +303,21 @@ impl<'a> Applying<'a> {
             }
         };
         let section = (number, self.project, table);
-        self.active.pending().lock().marks.entry(section).or_default().insert(row);
+        self.active
+            .pending()
+            .lock()
+            .marks
+            .entry(section)
+            .or_default()
+            .insert(row);
     }
 
     /// The live row of a key, wherever it is.
     fn find(&mut self, table: Table, key: &RowKey) -> Result<Option<Found>, PublishError> {
         for memtable in self.writer.places.memtables.iter().rev() {
-            let Some(rows) = memtable.table(self.project, table) else { continue };
+            let Some(rows) = memtable.table(self.project, table) else {
+                continue;
+            };
             if let Some((row, found)) = rows.find(key) {
                 return Ok(Some(Found {
                     place: Place::Memory(Arc::clone(memtable)),
@@ -291,8 +330,12 @@ impl<'a> Applying<'a> {
             }
         }
         for segment in self.segments_of(table, &key.trace_id) {
-            let Some(section) = segment.section(self.project, table) else { continue };
-            let Some(row) = section.find(&key.trace_id, &key.id)? else { continue };
+            let Some(section) = segment.section(self.project, table) else {
+                continue;
+            };
+            let Some(row) = section.find(&key.trace_id, &key.id)? else {
+                continue;
+            };
             if self.is_dead(&segment, table, row) {
                 continue;
             }
@@ -301,12 +344,7 @@ impl<'a> Applying<'a> {
         Ok(None)
     }
 
-    fn read(
-        &self,
-        table: Table,
-        place: Place,
-        row: u32,
-    ) -> Result<(RowKey, Found), PublishError> {
+    fn read(&self, table: Table, place: Place, row: u32) -> Result<(RowKey, Found), PublishError> {
         let missing = || SourceError::Damaged {
             file: "row".to_owned(),
             offset: u64::from(row),
@@ -316,20 +354,45 @@ impl<'a> Applying<'a> {
             Place::Memory(memtable) => {
                 let rows = memtable.table(self.project, table).ok_or_else(missing)?;
                 let found = rows.row(row).ok_or_else(missing)?;
-                (found.key, found.start_ns, found.end_ns, found.lsn_first, found.body)
+                (
+                    found.key,
+                    found.start_ns,
+                    found.end_ns,
+                    found.lsn_first,
+                    found.body,
+                )
             }
             Place::Segment(segment) => {
                 let section = segment.section(self.project, table).ok_or_else(missing)?;
                 let found = section.row(row)?;
-                (found.key, found.start_ns, found.end_ns, found.lsn_first, found.body)
+                (
+                    found.key,
+                    found.start_ns,
+                    found.end_ns,
+                    found.lsn_first,
+                    found.body,
+                )
             }
         };
-        Ok((key, Found { place, row, start_ns, end_ns, lsn_first, body }))
+        Ok((
+            key,
+            Found {
+                place,
+                row,
+                start_ns,
+                end_ns,
+                lsn_first,
+                body,
+            },
+        ))
     }
 
     fn is_dead(&self, segment: &Segment, table: Table, row: u32) -> bool {
         let section = (segment.id(), self.project, table);
-        self.writer.dead.get(&section).is_some_and(|dead| dead.contains(row))
+        self.writer
+            .dead
+            .get(&section)
+            .is_some_and(|dead| dead.contains(row))
     }
 
     fn segments_of(&mut self, table: Table, trace_id: &str) -> Vec<Arc<Segment>> {
@@ -338,10 +401,13 @@ impl<'a> Applying<'a> {
         }
         let all = self.writer.places.of_project.get(&self.project);
         let holds = |segment: &&Arc<Segment>| {
-            segment.section(self.project, table).is_some_and(|s| s.has_trace(trace_id))
+            segment
+                .section(self.project, table)
+                .is_some_and(|s| s.has_trace(trace_id))
         };
         let found: Vec<_> = all.into_iter().flatten().filter(holds).cloned().collect();
-        self.of_trace.insert((table, trace_id.into()), found.clone());
+        self.of_trace
+            .insert((table, trace_id.into()), found.clone());
         found
     }
 
@@ -353,12 +419,19 @@ impl<'a> Applying<'a> {
     ) -> Result<Vec<(Place, u32)>, PublishError> {
         let mut found = Vec::new();
         for memtable in self.writer.places.memtables.clone() {
-            let Some(rows) = memtable.table(self.project, table) else { continue };
+            let Some(rows) = memtable.table(self.project, table) else {
+                continue;
+            };
             let live = rows.view_at(self.lsn).trace_rows(trace_id)? - rows.dead_at(self.lsn);
-            found.extend(live.iter().map(|row| (Place::Memory(Arc::clone(&memtable)), row)));
+            found.extend(
+                live.iter()
+                    .map(|row| (Place::Memory(Arc::clone(&memtable)), row)),
+            );
         }
         for segment in self.segments_of(table, trace_id) {
-            let Some(section) = segment.section(self.project, table) else { continue };
+            let Some(section) = segment.section(self.project, table) else {
+                continue;
+            };
             for row in section.trace_rows(trace_id)? {
                 if !self.is_dead(&segment, table, row) {
                     found.push((Place::Segment(Arc::clone(&segment)), row));
@@ -371,5 +444,10 @@ impl<'a> Applying<'a> {
 
 fn facts<'a>(id: &'a str, found: &'a Found) -> Result<SpanFacts<'a>, DocError> {
     let view: DocRef<'a> = body::view(&found.body)?;
-    Ok(SpanFacts { id, start_ns: found.start_ns, end_ns: found.end_ns, view })
+    Ok(SpanFacts {
+        id,
+        start_ns: found.start_ns,
+        end_ns: found.end_ns,
+        view,
+    })
 }

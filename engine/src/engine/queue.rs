@@ -47,7 +47,11 @@ pub(super) enum Refused {
 
 impl Queue {
     pub(super) fn new(bytes_max: u64) -> Self {
-        Self { inner: Mutex::default(), ready: Condvar::new(), bytes_max }
+        Self {
+            inner: Mutex::default(),
+            ready: Condvar::new(),
+            bytes_max,
+        }
     }
 
     /// Queues work. A single piece larger than the bound is taken when the queue is empty.
@@ -79,7 +83,9 @@ impl Queue {
         let mut group = Vec::new();
         let mut bytes = 0;
         while let Some(id) = inner.turn.pop_front() {
-            let Some(lane) = inner.lanes.get_mut(&id) else { continue };
+            let Some(lane) = inner.lanes.get_mut(&id) else {
+                continue;
+            };
             lane.deficit = lane.deficit.saturating_add(QUANTUM_BYTES);
             let mut full = false;
             while let Some(cost) = lane.work.front().map(Work::cost) {
@@ -173,9 +179,9 @@ mod tests {
                 break;
             }
             seen.extend(group.into_iter().filter_map(|w| match w {
-                Work::Delete { project, trace_id, .. } => {
-                    Some((project.0, trace_id.parse::<u64>().unwrap()))
-                }
+                Work::Delete {
+                    project, trace_id, ..
+                } => Some((project.0, trace_id.parse::<u64>().unwrap())),
                 _ => None,
             }));
         }

@@ -72,9 +72,15 @@ pub(super) struct SideRef {
 /// A record, borrowed from its frame.
 #[derive(Debug, PartialEq)]
 pub(super) enum RecordRef<'a> {
-    Ingest { envelope: Envelope, body: BodyRef<'a> },
+    Ingest {
+        envelope: Envelope,
+        body: BodyRef<'a>,
+    },
     Control(&'a [u8]),
-    Delete { project: ProjectId, trace_id: &'a str },
+    Delete {
+        project: ProjectId,
+        trace_id: &'a str,
+    },
 }
 
 /// Where an ingest record's body is.
@@ -120,7 +126,14 @@ pub(super) fn ingest_head(envelope: &Envelope, side: Option<SideRef>) -> Vec<u8>
         rejected: e.rejected,
         digest: e.digest,
     };
-    let mut out = vec![VERSION, if side.is_some() { FLAG_SIDE } else { 0 }, 0, 0, 0, 0];
+    let mut out = vec![
+        VERSION,
+        if side.is_some() { FLAG_SIDE } else { 0 },
+        0,
+        0,
+        0,
+        0,
+    ];
     let len = bincode::encode_into_std_write(&stored, &mut out, codec())
         .expect("BUG: writing to memory failed");
     let len = u32::try_from(len).expect("BUG: envelope over 4 GiB");
@@ -152,7 +165,10 @@ pub(super) fn decode(kind: u8, bytes: &[u8]) -> Result<RecordRef<'_>, RecordErro
             let rest = versioned(bytes)?;
             let (project, trace) = rest.split_first_chunk::<8>().ok_or(RecordError::Short)?;
             let trace_id = std::str::from_utf8(trace).map_err(|_| RecordError::Short)?;
-            Ok(RecordRef::Delete { project: ProjectId(u64::from_le_bytes(*project)), trace_id })
+            Ok(RecordRef::Delete {
+                project: ProjectId(u64::from_le_bytes(*project)),
+                trace_id,
+            })
         }
         other => Err(RecordError::Kind(other)),
     }
@@ -160,7 +176,11 @@ pub(super) fn decode(kind: u8, bytes: &[u8]) -> Result<RecordRef<'_>, RecordErro
 
 fn versioned(bytes: &[u8]) -> Result<&[u8], RecordError> {
     let (version, rest) = bytes.split_first().ok_or(RecordError::Short)?;
-    if *version == VERSION { Ok(rest) } else { Err(RecordError::Version(*version)) }
+    if *version == VERSION {
+        Ok(rest)
+    } else {
+        Err(RecordError::Version(*version))
+    }
 }
 
 fn decode_ingest(bytes: &[u8]) -> Result<RecordRef<'_>, RecordError> {
@@ -185,7 +205,11 @@ fn decode_ingest(bytes: &[u8]) -> Result<RecordRef<'_>, RecordError> {
         rejected: e.rejected,
         digest: e.digest,
     };
-    let body = if flags & FLAG_SIDE == 0 { BodyRef::Inline(rest) } else { side_ref(rest)? };
+    let body = if flags & FLAG_SIDE == 0 {
+        BodyRef::Inline(rest)
+    } else {
+        side_ref(rest)?
+    };
     Ok(RecordRef::Ingest { envelope, body })
 }
 
@@ -240,21 +264,37 @@ mod tests {
         let body = BodyRef::Inline(b"body");
         assert_eq!(
             decode(KIND_INGEST, &bytes).unwrap(),
-            RecordRef::Ingest { envelope: envelope(), body }
+            RecordRef::Ingest {
+                envelope: envelope(),
+                body
+            }
         );
-        let side = SideRef { number: 5, len: 6, crc: 7 };
+        let side = SideRef {
+            number: 5,
+            len: 6,
+            crc: 7,
+        };
         let bytes = ingest_head(&envelope(), Some(side));
         let body = BodyRef::Side(side);
         assert_eq!(
             decode(KIND_INGEST, &bytes).unwrap(),
-            RecordRef::Ingest { envelope: envelope(), body }
+            RecordRef::Ingest {
+                envelope: envelope(),
+                body
+            }
         );
         for end in 0..bytes.len() {
             assert!(decode(KIND_INGEST, &bytes[..end]).is_err(), "cut at {end}");
         }
         let bytes = delete(ProjectId(8), "t");
         let read = decode(KIND_DELETE, &bytes).unwrap();
-        assert_eq!(read, RecordRef::Delete { project: ProjectId(8), trace_id: "t" });
+        assert_eq!(
+            read,
+            RecordRef::Delete {
+                project: ProjectId(8),
+                trace_id: "t"
+            }
+        );
         assert!(matches!(decode(9, &bytes), Err(RecordError::Kind(9))));
     }
 

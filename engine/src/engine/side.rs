@@ -51,7 +51,11 @@ pub(super) fn read(
     }
     let mut body = vec![0; usize::try_from(side.len).map_err(|_| damaged())?];
     file.read_at(0, &mut body)?;
-    if crc(database, side.number, &body) == side.crc { Ok(body) } else { Err(damaged()) }
+    if crc(database, side.number, &body) == side.crc {
+        Ok(body)
+    } else {
+        Err(damaged())
+    }
 }
 
 /// Covers the database and the file number, so that a misplaced file is found.

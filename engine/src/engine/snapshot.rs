@@ -93,7 +93,10 @@ impl Snapshot {
         for place in self.visible(project, table, &held) {
             for row in place.source.trace_rows(trace_id)? & &place.live {
                 let core = place.source.core(row)?;
-                found.push(StoredRow { core, body: place.source.body(row)? });
+                found.push(StoredRow {
+                    core,
+                    body: place.source.body(row)?,
+                });
             }
         }
         Ok(found)

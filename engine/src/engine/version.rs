@@ -31,10 +31,17 @@ impl Places {
             projects.sort_unstable();
             projects.dedup();
             for project in projects {
-                of_project.entry(project).or_default().push(Arc::clone(segment));
+                of_project
+                    .entry(project)
+                    .or_default()
+                    .push(Arc::clone(segment));
             }
         }
-        Self { segments, of_project, memtables }
+        Self {
+            segments,
+            of_project,
+            memtables,
+        }
     }
 }
 
@@ -51,7 +58,11 @@ pub(super) struct Version {
 
 impl Version {
     pub(super) fn new(places: Arc<Places>, dead: Arc<Dead>, visible: Lsn) -> Self {
-        Self { places, dead, visible }
+        Self {
+            places,
+            dead,
+            visible,
+        }
     }
 
     pub(super) fn memtables(&self) -> &[Arc<Memtable>] {
@@ -63,7 +74,11 @@ impl Version {
     }
 
     pub(super) fn segments_of(&self, project: ProjectId) -> &[Arc<Segment>] {
-        self.places.of_project.get(&project).map(Vec::as_slice).unwrap_or_default()
+        self.places
+            .of_project
+            .get(&project)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     pub(super) fn visible(&self) -> Lsn {
@@ -71,8 +86,13 @@ impl Version {
     }
 
     /// Rows of a segment's section that are live.
-    pub(super) fn live(&self, segment: u64, project: ProjectId, table: Table, rows: u32)
-    -> RoaringBitmap {
+    pub(super) fn live(
+        &self,
+        segment: u64,
+        project: ProjectId,
+        table: Table,
+        rows: u32,
+    ) -> RoaringBitmap {
         let mut live = RoaringBitmap::new();
         live.insert_range(0..rows);
         if let Some(dead) = self.dead.get(&(segment, project, table)) {
@@ -94,12 +114,21 @@ pub(super) struct Writer {
 impl Writer {
     /// The memtable that is written to.
     pub(super) fn active(&self) -> Arc<Memtable> {
-        Arc::clone(self.places.memtables.last().expect("BUG: there is always an active memtable"))
+        Arc::clone(
+            self.places
+                .memtables
+                .last()
+                .expect("BUG: there is always an active memtable"),
+        )
     }
 
     /// What readers see from now on.
     pub(super) fn version(&self) -> Arc<Version> {
-        Arc::new(Version::new(Arc::clone(&self.places), Arc::clone(&self.dead), self.visible))
+        Arc::new(Version::new(
+            Arc::clone(&self.places),
+            Arc::clone(&self.dead),
+            self.visible,
+        ))
     }
 
     /// Control events of the manifest and of the memtables.
@@ -134,7 +163,9 @@ impl Writer {
     ) {
         for memtable in &self.places.memtables {
             let mut pending = memtable.pending().lock();
-            let Some(rows) = pending.marks.remove(&from) else { continue };
+            let Some(rows) = pending.marks.remove(&from) else {
+                continue;
+            };
             for (section, row) in rows.iter().filter_map(moved) {
                 pending.marks.entry(section).or_default().insert(row);
             }

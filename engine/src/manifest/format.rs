@@ -72,12 +72,20 @@ fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, FormatError> {
         return Err(FormatError::Version(*version));
     }
     let (value, used) = bincode::decode_from_slice(rest, codec())?;
-    if used == rest.len() { Ok(value) } else { Err(FormatError::Malformed("trailing bytes")) }
+    if used == rest.len() {
+        Ok(value)
+    } else {
+        Err(FormatError::Malformed("trailing bytes"))
+    }
 }
 
 pub(super) fn encode_state(state: &State) -> Vec<u8> {
     encode(&StateV1 {
-        segments: state.segments.iter().map(|(n, m)| segment_out(*n, m)).collect(),
+        segments: state
+            .segments
+            .iter()
+            .map(|(n, m)| segment_out(*n, m))
+            .collect(),
         dead: dead_out(&state.dead),
         watermark: state.watermark,
         next_number: state.next_number,
@@ -116,10 +124,14 @@ pub(super) fn decode_edit(bytes: &[u8]) -> Result<Edit, FormatError> {
 }
 
 fn segment_out(number: u64, meta: &SegmentMeta) -> SegmentV1 {
-    let section =
-        |s: &SectionMeta| (s.project.0, s.table as u8, s.rows, s.start_min, s.start_max);
+    let section = |s: &SectionMeta| (s.project.0, s.table as u8, s.rows, s.start_min, s.start_max);
     let sections = meta.sections.iter().map(section).collect();
-    SegmentV1 { number, level: meta.level, bytes: meta.bytes, sections }
+    SegmentV1 {
+        number,
+        level: meta.level,
+        bytes: meta.bytes,
+        sections,
+    }
 }
 
 fn segment_in(segment: SegmentV1) -> Result<(u64, SegmentMeta), FormatError> {
@@ -133,7 +145,11 @@ fn segment_in(segment: SegmentV1) -> Result<(u64, SegmentMeta), FormatError> {
         })
     };
     let sections: Result<_, FormatError> = segment.sections.into_iter().map(section).collect();
-    let meta = SegmentMeta { level: segment.level, bytes: segment.bytes, sections: sections? };
+    let meta = SegmentMeta {
+        level: segment.level,
+        bytes: segment.bytes,
+        sections: sections?,
+    };
     Ok((segment.number, meta))
 }
 
@@ -144,14 +160,19 @@ fn state_in(state: StateV1) -> Result<State, FormatError> {
         dead: dead_in(state.dead)?,
         watermark: state.watermark,
         next_number: state.next_number,
-        controls: state.controls.into_iter().map(|(l, b)| (l, Bytes::from(b))).collect(),
+        controls: state
+            .controls
+            .into_iter()
+            .map(|(l, b)| (l, Bytes::from(b)))
+            .collect(),
     })
 }
 
 fn dead_out(dead: &Marks) -> DeadV1 {
     let one = |(&(number, project, table), rows): (&(u64, ProjectId, Table), &RoaringBitmap)| {
         let mut bytes = Vec::with_capacity(rows.serialized_size());
-        rows.serialize_into(&mut bytes).expect("BUG: writing to memory failed");
+        rows.serialize_into(&mut bytes)
+            .expect("BUG: writing to memory failed");
         (number, project.0, table as u8, bytes)
     };
     dead.iter().map(one).collect()
@@ -171,7 +192,10 @@ fn table_in(table: u8) -> Result<Table, FormatError> {
 }
 
 fn controls_out(controls: &[(Lsn, Bytes)]) -> Vec<(u64, Vec<u8>)> {
-    controls.iter().map(|(lsn, body)| (*lsn, body.to_vec())).collect()
+    controls
+        .iter()
+        .map(|(lsn, body)| (*lsn, body.to_vec()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -186,11 +210,19 @@ mod tests {
             start_min: -1,
             start_max: 5,
         };
-        let meta = SegmentMeta { level: 1, bytes: 77, sections: vec![section] };
+        let meta = SegmentMeta {
+            level: 1,
+            bytes: 77,
+            sections: vec![section],
+        };
         Edit {
             add: vec![(4, meta)],
             remove: vec![1, 2],
-            dead: [((2, ProjectId(3), Table::Runs), [1u32, 5].into_iter().collect())].into(),
+            dead: [(
+                (2, ProjectId(3), Table::Runs),
+                [1u32, 5].into_iter().collect(),
+            )]
+            .into(),
             watermark: 8,
             next_number: 5,
             controls: vec![(6, Bytes::from_static(b"key"))],
@@ -211,7 +243,10 @@ mod tests {
 
     #[test]
     fn a_state_reads_back() {
-        let mut state = State { next_number: 1, ..State::default() };
+        let mut state = State {
+            next_number: 1,
+            ..State::default()
+        };
         state.apply(&edit());
         assert_eq!(decode_state(&encode_state(&state)).unwrap(), state);
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use obsrv_wal::io::{Disk, FileKind};
-use obsrv_wal::log::{Log, LogError, LogOptions, Recovered, RecoverError};
+use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError, Recovered};
 
 use crate::memtable::Marks;
 use crate::row::{Lsn, ProjectId, Table};
@@ -92,7 +92,8 @@ impl State {
         for number in &edit.remove {
             self.segments.remove(number);
         }
-        self.dead.retain(|(number, _, _), _| !edit.remove.contains(number));
+        self.dead
+            .retain(|(number, _, _), _| !edit.remove.contains(number));
         self.segments.extend(edit.add.iter().cloned());
         for (section, rows) in &edit.dead {
             *self.dead.entry(*section).or_default() |= rows;
@@ -140,11 +141,11 @@ fn options(database: [u8; 16]) -> LogOptions {
 }
 
 /// Reads the state without changing anything: the log to go on with, and what it says.
-pub fn read(
-    disk: &Arc<dyn Disk>,
-    database: [u8; 16],
-) -> Result<(Recovered, State), ManifestError> {
-    let mut state = State { next_number: 1, ..State::default() };
+pub fn read(disk: &Arc<dyn Disk>, database: [u8; 16]) -> Result<(Recovered, State), ManifestError> {
+    let mut state = State {
+        next_number: 1,
+        ..State::default()
+    };
     let mut failed = None;
     let recovered = Log::recover(disk, options(database), &mut |record| {
         if failed.is_some() {
@@ -156,7 +157,10 @@ pub fn read(
             kind => Err(FormatError::Kind(kind)),
         };
         if let Err(source) = read {
-            failed = Some(ManifestError::Format { lsn: record.lsn, source });
+            failed = Some(ManifestError::Format {
+                lsn: record.lsn,
+                source,
+            });
         }
     })?;
     match failed {
@@ -176,7 +180,11 @@ impl Manifest {
         let (recovered, mut state) = read(disk, database)?;
         state.next_number = state.next_number.max(next_number);
         let log = recovered.restart_with(KIND_CHECKPOINT, &[&format::encode_state(&state)])?;
-        Ok(Self { log, state, edits: 0 })
+        Ok(Self {
+            log,
+            state,
+            edits: 0,
+        })
     }
 
     /// What is live.
@@ -191,7 +199,8 @@ impl Manifest {
         self.state.apply(edit);
         self.edits += 1;
         if self.edits >= EDITS_PER_CHECKPOINT {
-            self.log.checkpoint(KIND_CHECKPOINT, &[&format::encode_state(&self.state)])?;
+            self.log
+                .checkpoint(KIND_CHECKPOINT, &[&format::encode_state(&self.state)])?;
             self.edits = 0;
         }
         Ok(())

@@ -82,7 +82,10 @@ impl MemTable {
     pub fn kill(&self, row: u32, lsn: Lsn) {
         let mut inner = self.inner.write();
         inner.dead.push((lsn, row));
-        let key = usize::try_from(row).ok().and_then(|i| inner.rows.get(i)).map(|r| r.key.clone());
+        let key = usize::try_from(row)
+            .ok()
+            .and_then(|i| inner.rows.get(i))
+            .map(|r| r.key.clone());
         if let Some(RowKey { trace_id, id }) = key
             && let Some(ids) = inner.newest.get_mut(&trace_id)
             && ids.get(&id) == Some(&row)

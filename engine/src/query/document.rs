@@ -32,9 +32,9 @@ pub(super) fn leaves<'a>(
         Column::Id => DocRef::Str(&core.id),
         Column::Start => DocRef::I64(core.start_ns),
         Column::End => core.end_ns.map_or(DocRef::Null, DocRef::I64),
-        Column::Duration => core
-            .end_ns
-            .map_or(DocRef::Null, |end| DocRef::I64(end.saturating_sub(core.start_ns))),
+        Column::Duration => core.end_ns.map_or(DocRef::Null, |end| {
+            DocRef::I64(end.saturating_sub(core.start_ns))
+        }),
         Column::Path(path) => return at_path(doc, path, 0, 0, visit).map(|_| ()),
     };
     if leaf != DocRef::Null {
@@ -83,7 +83,11 @@ fn at_path<'a>(
 /// `flatten`, no dot follows a path that is still empty.
 fn step(path: &str, done: usize, key: &str) -> Option<usize> {
     let rest = path.get(done..)?;
-    let rest = if done > 0 { rest.strip_prefix('.')? } else { rest };
+    let rest = if done > 0 {
+        rest.strip_prefix('.')?
+    } else {
+        rest
+    };
     Some(path.len() - rest.strip_prefix(key)?.len())
 }
 

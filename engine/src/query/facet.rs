@@ -53,7 +53,12 @@ pub(super) struct Counter<'a> {
 
 impl<'a> Counter<'a> {
     pub(super) fn new(column: &'a Column) -> Self {
-        Self { column, counts: HashMap::new(), overflow: false, long: 0 }
+        Self {
+            column,
+            counts: HashMap::new(),
+            overflow: false,
+            long: 0,
+        }
     }
 
     pub(super) fn add(
@@ -62,7 +67,9 @@ impl<'a> Counter<'a> {
         rows: &RoaringBitmap,
     ) -> Result<(), QueryError> {
         let column = self.column;
-        source.count_values(column, rows, &mut |value, count| self.add_value(value, count))?;
+        source.count_values(column, rows, &mut |value, count| {
+            self.add_value(value, count)
+        })?;
         Ok(())
     }
 
@@ -88,11 +95,17 @@ impl<'a> Counter<'a> {
     }
 
     pub(super) fn finish(self, values_max: usize) -> Facet {
-        let mut counts: Vec<_> = self.counts.into_iter().filter(|(_, count)| *count > 0).collect();
+        let mut counts: Vec<_> = self
+            .counts
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .collect();
         counts.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
         let more = self.overflow || counts.len() > values_max;
         counts.truncate(values_max);
-        let values = counts.into_iter().map(|(value, count)| (value.into_literal(), count));
+        let values = counts
+            .into_iter()
+            .map(|(value, count)| (value.into_literal(), count));
         Facet {
             column: self.column.clone(),
             values: values.collect(),

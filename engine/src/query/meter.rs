@@ -69,11 +69,18 @@ const BODIES_PER_CHECK: u64 = 64;
 
 impl<'a> Meter<'a> {
     pub(super) fn new(budget: &'a Budget<'a>) -> Self {
-        Self { budget, explain: Explain::default() }
+        Self {
+            budget,
+            explain: Explain::default(),
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), QueryError> {
-        if (self.budget.cancelled)() { Err(QueryError::Cancelled) } else { Ok(()) }
+        if (self.budget.cancelled)() {
+            Err(QueryError::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 
     /// A row group with so many live rows is looked into.
@@ -82,7 +89,10 @@ impl<'a> Meter<'a> {
         self.explain.groups_visited += 1;
         self.explain.rows_visited = self.explain.rows_visited.saturating_add(rows);
         if self.explain.rows_visited > self.budget.rows_max {
-            return Err(QueryError::BudgetExceeded { what: "rows", max: self.budget.rows_max });
+            return Err(QueryError::BudgetExceeded {
+                what: "rows",
+                max: self.budget.rows_max,
+            });
         }
         Ok(())
     }
@@ -95,7 +105,10 @@ impl<'a> Meter<'a> {
         self.explain.bodies_read += 1;
         self.explain.bytes_read = self.explain.bytes_read.saturating_add(len_u64(bytes));
         if self.explain.bytes_read > self.budget.bytes_max {
-            return Err(QueryError::BudgetExceeded { what: "bytes", max: self.budget.bytes_max });
+            return Err(QueryError::BudgetExceeded {
+                what: "bytes",
+                max: self.budget.bytes_max,
+            });
         }
         Ok(())
     }

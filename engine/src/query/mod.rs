@@ -9,6 +9,7 @@ mod document;
 mod facet;
 mod meter;
 mod order;
+mod parse;
 mod plan;
 mod scan;
 mod search;
@@ -18,6 +19,7 @@ mod value;
 pub use facet::{FACET_DISTINCT_MAX, FACET_VALUES_MAX, FACETS_MAX, Facet};
 pub use meter::{Budget, Explain};
 pub use order::{Order, Position, SORT_TEXT_BYTES_MAX, SortKey};
+pub use parse::{ParseError, SEARCH_BYTES_MAX, parse};
 pub use plan::{DEPTH_MAX, LIST_MAX, NODES_MAX, TEXT_BYTES_MAX};
 pub use search::{Hit, LIMIT_MAX, Page, Request, TRACES_MAX, count, search};
 
@@ -76,3 +78,6 @@ pub enum QueryError {
         source: DocError,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,10 @@ pub struct Order {
 
 impl Default for Order {
     fn default() -> Self {
-        Self { column: Column::Start, descending: true }
+        Self {
+            column: Column::Start,
+            descending: true,
+        }
     }
 }
 
@@ -146,7 +149,11 @@ impl Order {
     }
 
     const fn turn(&self, order: Ordering) -> Ordering {
-        if self.descending { order.reverse() } else { order }
+        if self.descending {
+            order.reverse()
+        } else {
+            order
+        }
     }
 
     /// Keeps in `best` the value by which a row with `key`, too, is placed.
@@ -160,7 +167,10 @@ impl Order {
     pub(super) fn is_after(&self, key: Option<&SortKey>, core: &Core, position: &Position) -> bool {
         self.cmp_keys(key, position.key.as_ref())
             .then_with(|| {
-                self.cmp_ids((&core.trace_id, &core.id), (&position.trace_id, &position.id))
+                self.cmp_ids(
+                    (&core.trace_id, &core.id),
+                    (&position.trace_id, &position.id),
+                )
             })
             .is_gt()
     }

@@ -47,9 +47,9 @@ pub(super) fn check(filter: &Filter) -> Result<(), QueryError> {
         }
         match filter {
             Filter::All => Ok(()),
-            Filter::And(parts) | Filter::Or(parts) => {
-                parts.iter().try_for_each(|part| walk(part, depth + 1, nodes))
-            }
+            Filter::And(parts) | Filter::Or(parts) => parts
+                .iter()
+                .try_for_each(|part| walk(part, depth + 1, nodes)),
             Filter::Not(part) | Filter::AnySpan(part) => walk(part, depth + 1, nodes),
             Filter::Is(column, test) => {
                 if let Column::Path(path) = column {
@@ -74,11 +74,19 @@ fn check_test(test: &Test) -> Result<(), QueryError> {
 }
 
 fn check_literal(literal: &Literal) -> Result<(), QueryError> {
-    if let Literal::Str(text) = literal { check_text(text) } else { Ok(()) }
+    if let Literal::Str(text) = literal {
+        check_text(text)
+    } else {
+        Ok(())
+    }
 }
 
 fn check_text(text: &str) -> Result<(), QueryError> {
-    if text.len() > TEXT_BYTES_MAX { Err(QueryError::TextTooLong(text.len())) } else { Ok(()) }
+    if text.len() > TEXT_BYTES_MAX {
+        Err(QueryError::TextTooLong(text.len()))
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes the plan. The filter must have passed [`check`].
@@ -112,8 +120,16 @@ impl Node<'_> {
         match self {
             Self::All => 0,
             Self::Is(column, test) => {
-                let by_column = if matches!(column, Column::Path(_)) { 3 } else { 1 };
-                let by_test = if matches!(test, Test::Contains(_) | Test::Prefix(_)) { 2 } else { 0 };
+                let by_column = if matches!(column, Column::Path(_)) {
+                    3
+                } else {
+                    1
+                };
+                let by_test = if matches!(test, Test::Contains(_) | Test::Prefix(_)) {
+                    2
+                } else {
+                    0
+                };
                 by_column + by_test
             }
             Self::Traces(_) => 4,
@@ -160,15 +176,24 @@ pub(super) struct Starts {
 }
 
 impl Starts {
-    pub(super) const ALL: Self = Self { min: i64::MIN, max: i64::MAX };
-    const NONE: Self = Self { min: i64::MAX, max: i64::MIN };
+    pub(super) const ALL: Self = Self {
+        min: i64::MIN,
+        max: i64::MAX,
+    };
+    const NONE: Self = Self {
+        min: i64::MAX,
+        max: i64::MIN,
+    };
 
     const fn is_none(self) -> bool {
         self.min > self.max
     }
 
     pub(super) fn and(self, other: Self) -> Self {
-        Self { min: self.min.max(other.min), max: self.max.min(other.max) }
+        Self {
+            min: self.min.max(other.min),
+            max: self.max.min(other.max),
+        }
     }
 
     fn or(self, other: Self) -> Self {
@@ -178,7 +203,10 @@ impl Starts {
         if other.is_none() {
             return self;
         }
-        Self { min: self.min.min(other.min), max: self.max.max(other.max) }
+        Self {
+            min: self.min.min(other.min),
+            max: self.max.max(other.max),
+        }
     }
 
     /// Whether a row group with starts in this range, if known, can hold such a row.
@@ -188,8 +216,12 @@ impl Starts {
 
     pub(super) fn of(filter: &Filter) -> Self {
         match filter {
-            Filter::And(parts) => parts.iter().fold(Self::ALL, |s, part| s.and(Self::of(part))),
-            Filter::Or(parts) => parts.iter().fold(Self::NONE, |s, part| s.or(Self::of(part))),
+            Filter::And(parts) => parts
+                .iter()
+                .fold(Self::ALL, |s, part| s.and(Self::of(part))),
+            Filter::Or(parts) => parts
+                .iter()
+                .fold(Self::NONE, |s, part| s.or(Self::of(part))),
             Filter::Is(Column::Start, test) => Self::of_test(test),
             _ => Self::ALL,
         }
@@ -212,7 +244,10 @@ impl Starts {
 
 /// The largest whole number not above the literal, or the nearest end of the range: pruning may
 /// keep a row group too many. `None` if no number compares with it.
-#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is what is wanted")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "`as` saturates, which is what is wanted"
+)]
 fn floor(literal: &Literal) -> Option<i64> {
     match literal {
         Literal::I64(n) => Some(*n),

@@ -24,7 +24,10 @@ pub(super) struct Verdict {
 
 impl Verdict {
     fn certain(rows: RoaringBitmap) -> Self {
-        Self { sure: rows.clone(), possible: rows }
+        Self {
+            sure: rows.clone(),
+            possible: rows,
+        }
     }
 }
 
@@ -78,7 +81,10 @@ pub(super) fn evaluate(
         }
         Node::Not(part) => {
             let one = evaluate(part, source, within, meter)?;
-            Verdict { sure: within - one.possible, possible: within - one.sure }
+            Verdict {
+                sure: within - one.possible,
+                possible: within - one.sure,
+            }
         }
         Node::Is(column, test) => {
             let found = source.matching(column, &|value| test_scalar(test, value), within)?;
@@ -86,11 +92,17 @@ pub(super) fn evaluate(
             if found.sure.len() < possible.len() {
                 meter.explain.verified.insert(describe(column, test));
             }
-            Verdict { sure: found.sure, possible }
+            Verdict {
+                sure: found.sure,
+                possible,
+            }
         }
         Node::Text(_) => {
             meter.explain.verified.insert("text".to_owned());
-            Verdict { sure: RoaringBitmap::new(), possible: within.clone() }
+            Verdict {
+                sure: RoaringBitmap::new(),
+                possible: within.clone(),
+            }
         }
         Node::Traces(traces) => Verdict::certain(of_traces(source, traces, within)?),
     })
@@ -110,7 +122,10 @@ fn of_traces(
         }
         return Ok(rows & within);
     }
-    let longs: HashSet<u64> = traces.iter().map(|trace| fingerprint(trace.as_bytes())).collect();
+    let longs: HashSet<u64> = traces
+        .iter()
+        .map(|trace| fingerprint(trace.as_bytes()))
+        .collect();
     let test = |value: Scalar<'_>| match value {
         Scalar::Str(id) => Some(traces.contains(id)),
         Scalar::Long(hash) if longs.contains(&hash) => None,
@@ -145,11 +160,13 @@ pub(super) fn with_document<T>(
 ) -> Result<T, QueryError> {
     let bytes = visible.source.body(row)?;
     meter.read_body(bytes.len())?;
-    body::view(&bytes).and_then(look).map_err(|source| QueryError::Row {
-        source_name: visible.name.clone(),
-        row,
-        source,
-    })
+    body::view(&bytes)
+        .and_then(look)
+        .map_err(|source| QueryError::Row {
+            source_name: visible.name.clone(),
+            row,
+            source,
+        })
 }
 
 /// Decides every row in doubt: the rows that pass.

@@ -106,7 +106,9 @@ pub fn search(
 ) -> Result<Page, QueryError> {
     check_request(request)?;
     let mut meter = Meter::new(budget);
-    let node = plan(&request.filter, &mut |part| traces_of(part, spans, &mut meter))?;
+    let node = plan(&request.filter, &mut |part| {
+        traces_of(part, spans, &mut meter)
+    })?;
     let mut scan = Scan {
         node,
         request,
@@ -114,7 +116,11 @@ pub fn search(
         top: Top::new(
             &request.order,
             request.after.as_ref(),
-            if request.limit > 0 { request.limit + 1 } else { 0 },
+            if request.limit > 0 {
+                request.limit + 1
+            } else {
+                0
+            },
         ),
         total: 0,
         facets: request.facets.iter().map(Counter::new).collect(),
@@ -131,7 +137,10 @@ pub fn count(
     budget: &Budget<'_>,
     filter: &Filter,
 ) -> Result<(u64, Explain), QueryError> {
-    let request = Request { total: true, ..Request::new(filter.clone(), 0) };
+    let request = Request {
+        total: true,
+        ..Request::new(filter.clone(), 0)
+    };
     let page = search(rows, spans, 0, budget, &request)?;
     Ok((page.total.unwrap_or(0), page.explain))
 }
@@ -185,7 +194,10 @@ fn traces_of(
         }
         if traces.len() > TRACES_MAX {
             let max = len_u64(TRACES_MAX);
-            return Err(QueryError::BudgetExceeded { what: "traces", max });
+            return Err(QueryError::BudgetExceeded {
+                what: "traces",
+                max,
+            });
         }
     }
     Ok(traces)
@@ -199,7 +211,13 @@ fn units<'a>(rows: &'a [Visible<'a>], since: Option<Lsn>) -> Vec<Unit<'a>> {
             since.is_some_and(|since| visible.source.lsn_max().is_none_or(|max| max > since));
         for group in 0..group_count(visible.source) {
             let starts = visible.source.start_range(group);
-            units.push(Unit { at, visible, group, starts, fresh });
+            units.push(Unit {
+                at,
+                visible,
+                group,
+                starts,
+                fresh,
+            });
         }
     }
     units
@@ -251,12 +269,22 @@ impl Scan<'_> {
 
     /// Where the starts of the rows after the cursor are.
     fn starts_after(&self) -> Starts {
-        let key = self.request.after.as_ref().and_then(|after| after.key.as_ref());
+        let key = self
+            .request
+            .after
+            .as_ref()
+            .and_then(|after| after.key.as_ref());
         match key {
             Some(SortKey::I64(at)) if self.is_by_start() && self.request.order.descending => {
-                Starts { max: *at, ..Starts::ALL }
+                Starts {
+                    max: *at,
+                    ..Starts::ALL
+                }
             }
-            Some(SortKey::I64(at)) if self.is_by_start() => Starts { min: *at, ..Starts::ALL },
+            Some(SortKey::I64(at)) if self.is_by_start() => Starts {
+                min: *at,
+                ..Starts::ALL
+            },
             _ => Starts::ALL,
         }
     }
@@ -284,7 +312,11 @@ impl Scan<'_> {
         else {
             return false;
         };
-        let best = SortKey::I64(if self.request.order.descending { max } else { min });
+        let best = SortKey::I64(if self.request.order.descending {
+            max
+        } else {
+            min
+        });
         self.request.order.cmp_keys(Some(&best), worst).is_gt()
     }
 
@@ -306,9 +338,17 @@ impl Scan<'_> {
             for facet in &mut self.facets {
                 facet.add(source, &passed)?;
             }
-            verdict = Verdict { sure: passed.clone(), possible: passed };
+            verdict = Verdict {
+                sure: passed.clone(),
+                possible: passed,
+            };
         }
-        self.top.offer(&self.node, (unit.at, unit.visible), &verdict, &mut self.meter)?;
+        self.top.offer(
+            &self.node,
+            (unit.at, unit.visible),
+            &verdict,
+            &mut self.meter,
+        )?;
         Ok(true)
     }
 
@@ -339,7 +379,9 @@ impl Scan<'_> {
         let mut last = None;
         for row in ranked.into_iter().take(limit) {
             let Ranked { key, core, at, row } = row;
-            let visible = rows.get(at).expect("BUG: a row of a source that was not given");
+            let visible = rows
+                .get(at)
+                .expect("BUG: a row of a source that was not given");
             let body = visible.source.body(row)?;
             if !self.meter.admit_to_page(body.len()) {
                 more = true;
@@ -348,7 +390,11 @@ impl Scan<'_> {
             last = Some((key, core.trace_id.clone(), core.id.clone()));
             hits.push(Hit { core, body });
         }
-        let lsn = self.request.after.as_ref().map_or(snapshot_lsn, |after| after.lsn);
+        let lsn = self
+            .request
+            .after
+            .as_ref()
+            .map_or(snapshot_lsn, |after| after.lsn);
         let next = last.filter(|_| more).map(|(key, trace_id, id)| Position {
             key,
             trace_id: trace_id.into(),
@@ -360,7 +406,11 @@ impl Scan<'_> {
             hits,
             next,
             total: self.request.total.then_some(self.total),
-            facets: self.facets.into_iter().map(|facet| facet.finish(values_max)).collect(),
+            facets: self
+                .facets
+                .into_iter()
+                .map(|facet| facet.finish(values_max))
+                .collect(),
             explain: self.meter.explain,
             snapshot_changed: self.changed,
         })

@@ -42,7 +42,12 @@ pub(super) struct Top<'q> {
 
 impl<'q> Top<'q> {
     pub(super) fn new(order: &'q Order, after: Option<&'q Position>, size: usize) -> Self {
-        Self { order, after, size, rows: Vec::new() }
+        Self {
+            order,
+            after,
+            size,
+            rows: Vec::new(),
+        }
     }
 
     /// The last key that still has a place; `None` while every row has.
@@ -79,7 +84,10 @@ impl<'q> Top<'q> {
                 break;
             }
             let core = visible.source.core(row)?;
-            if self.after.is_some_and(|after| !self.order.is_after(key.as_ref(), &core, after)) {
+            if self
+                .after
+                .is_some_and(|after| !self.order.is_after(key.as_ref(), &core, after))
+            {
                 continue;
             }
             if !verdict.sure.contains(row) {
@@ -92,9 +100,14 @@ impl<'q> Top<'q> {
         }
         let order = self.order;
         self.rows.sort_by(|a, b| {
-            order.cmp_keys(a.key.as_ref(), b.key.as_ref()).then_with(|| {
-                order.cmp_ids((&a.core.trace_id, &a.core.id), (&b.core.trace_id, &b.core.id))
-            })
+            order
+                .cmp_keys(a.key.as_ref(), b.key.as_ref())
+                .then_with(|| {
+                    order.cmp_ids(
+                        (&a.core.trace_id, &a.core.id),
+                        (&b.core.trace_id, &b.core.id),
+                    )
+                })
         });
         self.rows.truncate(self.size);
         Ok(())
@@ -106,8 +119,13 @@ impl<'q> Top<'q> {
 
     /// Whether a row with this key can be on the page, as far as the key tells.
     fn has_place(&self, key: Option<&SortKey>) -> bool {
-        let after = self.after.is_none_or(|p| self.compare_keys(key, p.key.as_ref()).is_ge());
-        after && self.worst().is_none_or(|worst| self.compare_keys(key, worst).is_le())
+        let after = self
+            .after
+            .is_none_or(|p| self.compare_keys(key, p.key.as_ref()).is_ge());
+        after
+            && self
+                .worst()
+                .is_none_or(|worst| self.compare_keys(key, worst).is_le())
     }
 
     /// Sorts by key. With `cut`, every one of the first `size` counts, so that what is beyond them
@@ -130,22 +148,35 @@ impl<'q> Top<'q> {
         rows: &RoaringBitmap,
         meter: &mut Meter<'_>,
     ) -> Result<Vec<Candidate>, QueryError> {
-        let mut candidates: Vec<_> =
-            rows.iter().map(|row| Candidate { key: None, row, long: false }).collect();
+        let mut candidates: Vec<_> = rows
+            .iter()
+            .map(|row| Candidate {
+                key: None,
+                row,
+                long: false,
+            })
+            .collect();
         let mut next = 0;
-        visible.source.values(&self.order.column, rows, &mut |row, value| {
-            while candidates.get(next).is_some_and(|candidate| candidate.row < row) {
-                next += 1;
-            }
-            let Some(candidate) = candidates.get_mut(next) else { return };
-            if candidate.row != row {
-                return;
-            }
-            candidate.long |= matches!(value, Scalar::Long(_));
-            if let Some(key) = SortKey::of_scalar(value) {
-                self.order.keep_first(&mut candidate.key, key);
-            }
-        })?;
+        visible
+            .source
+            .values(&self.order.column, rows, &mut |row, value| {
+                while candidates
+                    .get(next)
+                    .is_some_and(|candidate| candidate.row < row)
+                {
+                    next += 1;
+                }
+                let Some(candidate) = candidates.get_mut(next) else {
+                    return;
+                };
+                if candidate.row != row {
+                    return;
+                }
+                candidate.long |= matches!(value, Scalar::Long(_));
+                if let Some(key) = SortKey::of_scalar(value) {
+                    self.order.keep_first(&mut candidate.key, key);
+                }
+            })?;
         for candidate in candidates.iter_mut().filter(|candidate| candidate.long) {
             candidate.key = self.exact_key(visible, candidate.row, meter)?;
         }
@@ -172,7 +203,10 @@ impl<'q> Top<'q> {
             Ok(best)
         };
         if matches!(column, Column::Path(_)) {
-            meter.explain.verified.insert(format!("order by {}", name_of(column)));
+            meter
+                .explain
+                .verified
+                .insert(format!("order by {}", name_of(column)));
             return with_document(visible, row, meter, key_in);
         }
         // The hot columns are all in the core.

@@ -6,8 +6,14 @@ use super::ast::{Literal, Test};
 use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocRef, Scalar, fingerprint, scalar_of};
 
 /// Compares a whole number with a float by value, without rounding either; `None` for NaN.
-#[expect(clippy::cast_possible_truncation, reason = "the float was found to be within i64")]
-#[expect(clippy::float_cmp, reason = "whether there is a fraction is an exact question")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the float was found to be within i64"
+)]
+#[expect(
+    clippy::float_cmp,
+    reason = "whether there is a fraction is an exact question"
+)]
 pub(super) fn cmp_i64_f64(a: i64, b: f64) -> Option<Ordering> {
     /// 2^63: the first float above every i64. Its negative is `i64::MIN`.
     const ABOVE: f64 = 9_223_372_036_854_775_808.0;
@@ -75,7 +81,9 @@ fn test_short(test: &Test, value: Scalar<'_>) -> bool {
     let order = |literal| cmp(value, literal);
     match test {
         Test::Eq(literal) => order(literal) == Some(Ordering::Equal),
-        Test::In(list) => list.iter().any(|literal| order(literal) == Some(Ordering::Equal)),
+        Test::In(list) => list
+            .iter()
+            .any(|literal| order(literal) == Some(Ordering::Equal)),
         Test::Lt(literal) => order(literal).is_some_and(Ordering::is_lt),
         Test::Le(literal) => order(literal).is_some_and(Ordering::is_le),
         Test::Gt(literal) => order(literal).is_some_and(Ordering::is_gt),
@@ -112,10 +120,20 @@ fn test_long(test: &Test, hash: u64) -> Option<bool> {
 /// Whether `text` has `needle` in it, ASCII letters compared without case.
 pub(super) fn contains_folded(text: &str, needle: &str) -> bool {
     let (text, needle) = (text.as_bytes(), needle.as_bytes());
-    let Some(&first) = needle.first() else { return true };
-    let Some(last_start) = text.len().checked_sub(needle.len()) else { return false };
+    let Some(&first) = needle.first() else {
+        return true;
+    };
+    let Some(last_start) = text.len().checked_sub(needle.len()) else {
+        return false;
+    };
     let starts = text.get(..=last_start).unwrap_or_default();
-    memchr::memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), starts).any(|at| {
-        text.get(at..at + needle.len()).is_some_and(|part| part.eq_ignore_ascii_case(needle))
+    memchr::memchr2_iter(
+        first.to_ascii_lowercase(),
+        first.to_ascii_uppercase(),
+        starts,
+    )
+    .any(|at| {
+        text.get(at..at + needle.len())
+            .is_some_and(|part| part.eq_ignore_ascii_case(needle))
     })
 }

@@ -118,7 +118,9 @@ impl<V: Clone> Cache<V> {
             .range((instance, 0)..=(instance, u64::MAX))
             .map(|(k, _)| *k)
             .collect();
-        keys.into_iter().for_each(|key| inner.remove(key));
+        for key in keys {
+            inner.remove(key);
+        }
     }
 }
 

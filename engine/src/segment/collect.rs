@@ -102,7 +102,7 @@ impl Collector {
     pub(super) fn add(&mut self, row: u32, body: &[u8]) -> Result<(), DocError> {
         let view = body::view(body)?;
         flatten(view, &mut |path, scalar| {
-            self.column(path, Kind::of(&scalar)).push(row, scalar)
+            self.column(path, Kind::of(&scalar)).push(row, scalar);
         })
     }
 

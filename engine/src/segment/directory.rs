@@ -130,14 +130,18 @@ impl ColumnEntry {
             None => {}
             Some(Dict::Text { len, pages }) => {
                 put_varint(out, u64::from(*len));
-                pages.iter().for_each(|p| p.put(out));
+                for p in pages {
+                    p.put(out);
+                }
             }
             Some(Dict::Numbers { len, piece }) => {
                 put_varint(out, u64::from(*len));
                 piece.put(out);
             }
         }
-        self.bitmaps.iter().for_each(|p| p.put(out));
+        for p in &self.bitmaps {
+            p.put(out);
+        }
         for chunk in &self.chunks {
             let Some(chunk) = chunk else {
                 put_varint(out, 0);
@@ -234,13 +238,21 @@ impl CoreColumns {
 impl Directory {
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         put_len(out, self.blocks.len());
-        self.blocks.iter().for_each(|b| b.put(out));
-        self.core.all().iter().for_each(|c| c.put(out));
-        self.ids.iter().for_each(|p| p.put(out));
+        for b in &self.blocks {
+            b.put(out);
+        }
+        for c in &self.core.all() {
+            c.put(out);
+        }
+        for p in &self.ids {
+            p.put(out);
+        }
         self.trace_hashes.put(out);
         self.trace_runs.put(out);
         put_len(out, self.columns.len());
-        self.columns.iter().for_each(|c| c.put(out));
+        for c in &self.columns {
+            c.put(out);
+        }
         put_len(out, self.payload.len());
         for payload in &self.payload {
             put_varint(out, u64::from(payload.first_row));

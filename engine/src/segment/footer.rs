@@ -111,7 +111,9 @@ pub(super) fn header(place: &Place) -> Vec<u8> {
 pub(super) fn encode(place: &Place, offset: u64, sections: &[SectionEntry]) -> Vec<u8> {
     let mut out = Vec::new();
     put_len(&mut out, sections.len());
-    sections.iter().for_each(|s| s.put(&mut out));
+    for s in sections {
+        s.put(&mut out);
+    }
     let len = wide(out.len());
     let crc = crc(place, offset, &out, FORMAT_VERSION);
     out.extend_from_slice(&len.to_le_bytes());
@@ -144,11 +146,7 @@ impl Trailer {
             crc: cursor.u32()?,
             version: cursor.u32()?,
         };
-        if cursor.array::<8>()? != MAGIC {
-            Err(Bad("trailer magic"))
-        } else {
-            Ok(trailer)
-        }
+        if cursor.array::<8>()? == MAGIC { Ok(trailer) } else { Err(Bad("trailer magic")) }
     }
 
     /// The sections of the footer that begins at `offset`.

@@ -120,8 +120,9 @@ fn traces(rows: &[&RowInput]) -> (Vec<u8>, Vec<u8>) {
     }
     runs.sort_unstable();
     let mut hashes = Vec::with_capacity(runs.len() * 4);
-    runs.iter()
-        .for_each(|run| hashes.extend_from_slice(&run.0.to_le_bytes()));
+    for run in &runs {
+        hashes.extend_from_slice(&run.0.to_le_bytes());
+    }
     let mut places = Vec::new();
     packed::put(
         &mut places,

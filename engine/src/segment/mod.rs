@@ -19,6 +19,7 @@ mod directory;
 mod encode;
 mod footer;
 mod index;
+mod lookup;
 mod packed;
 mod query;
 mod read;
@@ -28,6 +29,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod value;
+mod view;
 mod wire;
 mod write;
 

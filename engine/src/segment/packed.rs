@@ -135,9 +135,9 @@ impl Packed {
         while low < high {
             let mid = low.midpoint(high);
             if self.get(mid)? <= value {
-                low = mid + 1
+                low = mid + 1;
             } else {
-                high = mid
+                high = mid;
             }
         }
         Ok(low)

@@ -8,11 +8,11 @@ use roaring::RoaringBitmap;
 use super::GROUP_ROWS;
 use super::chunk::group_count;
 use super::directory::{ColumnEntry, Dict};
-use super::section::{
-    Column as Chunked, CoreReader, Dictionary, Ids, SectionReader, View, required,
-};
+use super::lookup::{CoreReader, Dictionary, Ids};
+use super::section::SectionReader;
 use super::value::to_i64;
-use super::wire::narrow;
+use super::view::{Column as Chunked, View, required};
+use super::wire::{Bad, narrow};
 use crate::doc::{DocRef, Scalar, scalar_of};
 use crate::source::{Column, Core, Matches, Source, SourceError, ValueTest};
 
@@ -77,7 +77,7 @@ fn each_number(
                 let number = chunk.value(at, hint)?;
                 if let Err(e) = visit(row, number) {
                     failed = Some(e);
-                    return Err(super::wire::Bad("visit"));
+                    return Err(Bad("visit"));
                 }
             }
             Ok(())

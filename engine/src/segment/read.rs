@@ -1,7 +1,6 @@
 //! An opened segment: footer, sections, scrub.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
 use super::block::{BlockRef, Place};
@@ -90,7 +89,7 @@ impl Segment {
         let place = Place { file, database };
         let file = disk.open(place.file).map_err(|e| place.io(e))?;
         let len = file.len().map_err(|e| place.io(e))?;
-        let entries = read_footer(&place, &*file, len)?;
+        let (entries, _) = read_footer(&place, &*file, len)?;
         let instance = cache::next_instance();
         let file = Arc::new(SegmentFile {
             place,
@@ -159,8 +158,7 @@ impl Segment {
             report.sections += 1;
             report.rows += u64::from(section.summary().rows);
         }
-        read_footer(place, &*self.file.file, self.file.len)?;
-        let (_, footer) = read_trailer(place, &*self.file.file, self.file.len)?;
+        let (_, footer) = read_footer(place, &*self.file.file, self.file.len)?;
         if footer != end {
             return Err(SegmentError::damaged(place, end, "gap before the footer"));
         }
@@ -173,87 +171,35 @@ impl Segment {
     }
 }
 
-/// The trailer, and where the footer begins.
-fn read_trailer(
-    place: &Place,
-    file: &dyn DiskFile,
-    len: u64,
-) -> Result<(Trailer, u64), SegmentError> {
-    let too_short = || SegmentError::damaged(place, 0, "file shorter than header and trailer");
-    let at = len.checked_sub(wide(TRAILER_LEN)).ok_or_else(too_short)?;
-    let mut bytes = [0; TRAILER_LEN];
-    file.read_at(at, &mut bytes).map_err(|e| place.io(e))?;
-    let trailer = Trailer::read(&bytes).map_err(|bad| place.damaged(at, bad))?;
-    if trailer.version != FORMAT_VERSION {
-        let file = place.file.to_string();
-        return Err(SegmentError::Version {
-            file,
-            version: trailer.version,
-        });
-    }
-    let start = at
-        .checked_sub(trailer.footer_len)
-        .filter(|start| *start >= wide(HEADER_LEN))
-        .ok_or_else(|| SegmentError::damaged(place, at, "footer length"))?;
-    Ok((trailer, start))
-}
-
+/// Reads the sections, checks the footer, and says where it begins.
 fn read_footer(
     place: &Place,
     file: &dyn DiskFile,
     len: u64,
-) -> Result<Vec<SectionEntry>, SegmentError> {
-    let guess = len.min(TAIL_READ_BYTES);
-    let tail_at = len - guess;
-    let mut tail = vec![0; narrow(guess)];
+) -> Result<(Vec<SectionEntry>, u64), SegmentError> {
+    let too_short = || SegmentError::damaged(place, 0, "file shorter than header and trailer");
+    let tail_at = len - len.min(TAIL_READ_BYTES);
+    let mut tail = vec![0; narrow(len - tail_at)];
     file.read_at(tail_at, &mut tail).map_err(|e| place.io(e))?;
-    let tail = Tail {
-        bytes: &tail,
-        at: tail_at,
+    let (before, trailer) = tail.split_last_chunk::<TRAILER_LEN>().ok_or_else(too_short)?;
+    let end = len - wide(TRAILER_LEN);
+    let trailer = Trailer::read(trailer).map_err(|bad| place.damaged(end, bad))?;
+    if trailer.version != FORMAT_VERSION {
+        let file = place.file.to_string();
+        return Err(SegmentError::Version { file, version: trailer.version });
+    }
+    let start = end
+        .checked_sub(trailer.footer_len)
+        .filter(|start| *start >= wide(HEADER_LEN))
+        .ok_or_else(|| SegmentError::damaged(place, end, "footer length"))?;
+    let sections = if let Some(at) = start.checked_sub(tail_at) {
+        trailer.sections(place, start, before.get(narrow(at)..).unwrap_or_default())
+    } else {
+        let mut footer = vec![0; narrow(trailer.footer_len)];
+        file.read_at(start, &mut footer).map_err(|e| place.io(e))?;
+        trailer.sections(place, start, &footer)
     };
-    let (trailer, start) = read_trailer(place, &tail, len)?;
-    let mut footer = vec![0; narrow(trailer.footer_len)];
-    let from: &dyn DiskFile = if start >= tail_at { &tail } else { file };
-    from.read_at(start, &mut footer).map_err(|e| place.io(e))?;
-    trailer
-        .sections(place, start, &footer)
-        .map_err(|bad| place.damaged(start, bad).into())
-}
-
-/// The end of a file that was read already.
-#[derive(Debug)]
-struct Tail<'a> {
-    bytes: &'a [u8],
-    at: u64,
-}
-
-impl DiskFile for Tail<'_> {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let from = offset
-            .checked_sub(self.at)
-            .and_then(|from| usize::try_from(from).ok());
-        let bytes = from
-            .and_then(|from| self.bytes.get(from..)?.get(..buf.len()))
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
-        buf.copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn write_at(&self, _offset: u64, _buf: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn zero_fill(&self, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.at + wide(self.bytes.len()))
-    }
+    Ok((sections.map_err(|bad| place.damaged(start, bad))?, start))
 }
 
 /// Prints the structure of a segment.

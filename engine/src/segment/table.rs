@@ -35,7 +35,9 @@ pub(super) fn put<'a>(out: &mut Vec<u8>, items: impl Iterator<Item = &'a [u8]> +
     put_len(out, items.clone().map(<[u8]>::len).sum());
     put_len(out, least);
     packed::put(out, &surplus);
-    items.for_each(|item| out.extend_from_slice(item));
+    for item in items {
+        out.extend_from_slice(item);
+    }
 }
 
 impl Table {

@@ -1,5 +1,7 @@
 //! Properties of whole segments: against rows as they were given and a naive oracle.
 
+mod damage;
+mod decode;
 mod disk;
 mod oracle;
 

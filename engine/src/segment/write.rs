@@ -68,6 +68,7 @@ impl Place {
 
 /// Writes segment `id` and makes it durable: when this returns, the file has its name and survives
 /// a power cut. Before that it is a temporary file, which is discarded on any error.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
 pub fn write(
     disk: &Arc<dyn Disk>,
     id: u64,
@@ -107,6 +108,7 @@ pub fn write(
 
 type Created = (Vec<SectionEntry>, Vec<Vec<u32>>);
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
 fn create(
     disk: &Arc<dyn Disk>,
     place: &Place,
@@ -189,7 +191,9 @@ fn put_section(
             // Built only to refuse now what would not read later.
             index::build(rows, Vec::new(), Pieces::frame())?;
             let mut frame = Vec::new();
-            rows.iter().for_each(|row| rows::put(&mut frame, row));
+            for row in rows {
+                rows::put(&mut frame, row);
+            }
             frame
         }
         Form::Compact => {

@@ -15,7 +15,6 @@ from theta import normal, read, said
 @pytest.fixture
 def theta(obsrv):
     with TraceClient(api_key=KEY, base_url=obsrv.url, flush_interval=0.01) as client:
-        client.experiments  # built with the client
         yield client
 
 

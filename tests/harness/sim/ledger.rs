@@ -11,9 +11,18 @@ use obsrv_engine::run::{Run, SpanFacts};
 /// A request.
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
-    Ingest { project: u64, body: String, events: Vec<Event> },
-    Delete { project: u64, trace: String },
-    Control { body: String },
+    Ingest {
+        project: u64,
+        body: String,
+        events: Vec<Event>,
+    },
+    Delete {
+        project: u64,
+        trace: String,
+    },
+    Control {
+        body: String,
+    },
 }
 
 /// What is known of its fate.
@@ -50,7 +59,9 @@ impl Ledger {
         let mut traces: BTreeMap<(u64, String), Vec<&Event>> = BTreeMap::new();
         for (_, asked) in history {
             match asked {
-                Asked::Ingest { project, events, .. } => {
+                Asked::Ingest {
+                    project, events, ..
+                } => {
                     for event in events {
                         let trace = (*project, event.key.trace_id.to_string());
                         traces.entry(trace).or_default().push(event);
@@ -71,10 +82,13 @@ impl Ledger {
 
     /// The stored control events.
     pub(super) fn controls(&self) -> BTreeSet<(Lsn, String)> {
-        let stored = self.entries.iter().filter_map(|(asked, fate)| match (asked, fate) {
-            (Asked::Control { body }, Fate::Stored(lsn)) => Some((*lsn, body.clone())),
-            _ => None,
-        });
+        let stored = self
+            .entries
+            .iter()
+            .filter_map(|(asked, fate)| match (asked, fate) {
+                (Asked::Control { body }, Fate::Stored(lsn)) => Some((*lsn, body.clone())),
+                _ => None,
+            });
         stored.collect()
     }
 }
@@ -97,15 +111,30 @@ fn trace_rows(project: u64, trace: &str, events: &[&Event], rows: &mut Rows) {
             has_run = true;
             let view = parts.view();
             let view = DocRef::parse(&view).expect("a folded document reads");
-            run.rollup.add(SpanFacts { id: &id, start_ns: start, end_ns: end, view });
+            run.rollup.add(SpanFacts {
+                id: &id,
+                start_ns: start,
+                end_ns: end,
+                view,
+            });
         }
-        rows.insert((project, table, trace.to_owned(), id), (start, end, parts.view()));
+        rows.insert(
+            (project, table, trace.to_owned(), id),
+            (start, end, parts.view()),
+        );
     }
     if has_run {
         let body = run.body();
-        let view = obsrv_engine::body::decode(&body).expect("a run's body reads").view;
+        let view = obsrv_engine::body::decode(&body)
+            .expect("a run's body reads")
+            .view;
         let view = body.slice_ref(view);
-        let key = (project, Table::Runs as u8, trace.to_owned(), trace.to_owned());
+        let key = (
+            project,
+            Table::Runs as u8,
+            trace.to_owned(),
+            trace.to_owned(),
+        );
         rows.insert(key, (run.start_ns(), run.end_ns(), view));
     }
 }

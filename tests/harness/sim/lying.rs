@@ -30,7 +30,10 @@ struct LyingFile {
 
 impl LyingDisk {
     fn file(&self, id: FileId, honest: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(LyingFile { honest, skip_sync: self.lie == Lie::NoSync(id.kind) })
+        Arc::new(LyingFile {
+            honest,
+            skip_sync: self.lie == Lie::NoSync(id.kind),
+        })
     }
 }
 
@@ -54,7 +57,11 @@ impl Disk for LyingDisk {
         self.honest.list()
     }
     fn sync_dir(&self) -> io::Result<()> {
-        if self.lie == Lie::NoDirectorySync { Ok(()) } else { self.honest.sync_dir() }
+        if self.lie == Lie::NoDirectorySync {
+            Ok(())
+        } else {
+            self.honest.sync_dir()
+        }
     }
     fn free_bytes(&self) -> io::Result<u64> {
         self.honest.free_bytes()
@@ -72,7 +79,11 @@ impl DiskFile for LyingFile {
         self.honest.write_at(offset, buf)
     }
     fn sync_data(&self) -> io::Result<()> {
-        if self.skip_sync { Ok(()) } else { self.honest.sync_data() }
+        if self.skip_sync {
+            Ok(())
+        } else {
+            self.honest.sync_data()
+        }
     }
     fn zero_fill(&self, len: u64) -> io::Result<()> {
         self.honest.zero_fill(len)

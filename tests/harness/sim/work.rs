@@ -13,8 +13,13 @@ const SPANS: u64 = 8;
 pub(super) fn next(rng: &SimRng, serial: u64) -> Asked {
     let project = 1 + rng.below(PROJECTS);
     match rng.below(12) {
-        0 => Asked::Delete { project, trace: format!("t{}", rng.below(TRACES)) },
-        1 => Asked::Control { body: format!("control {serial}") },
+        0 => Asked::Delete {
+            project,
+            trace: format!("t{}", rng.below(TRACES)),
+        },
+        1 => Asked::Control {
+            body: format!("control {serial}"),
+        },
         _ => ingest(rng, project, serial),
     }
 }
@@ -33,7 +38,11 @@ fn ingest(rng: &SimRng, project: u64, serial: u64) -> Asked {
         body += &format!(",long={}", "x".repeat(2000));
     }
     let events = toy::events(body.as_bytes()).expect("the generator writes toy bodies");
-    Asked::Ingest { project, body, events }
+    Asked::Ingest {
+        project,
+        body,
+        events,
+    }
 }
 
 fn line(rng: &SimRng, trace: u64) -> String {
@@ -41,12 +50,24 @@ fn line(rng: &SimRng, trace: u64) -> String {
     let version = rng.below(4);
     let partial = if rng.chance(3) { "p" } else { "" };
     let start = 1_000_000_000 * (1 + rng.below(5000));
-    let end = if rng.chance(4) { String::new() } else { (start + rng.below(1000)).to_string() };
+    let end = if rng.chance(4) {
+        String::new()
+    } else {
+        (start + rng.below(1000)).to_string()
+    };
     let status = ["success", "error", "running"][usize::try_from(rng.below(3)).unwrap_or(0)];
-    let content = format!("status={status},name=n{},k{}={}", rng.below(3), rng.below(3), rng.below(5));
+    let content = format!(
+        "status={status},name=n{},k{}={}",
+        rng.below(3),
+        rng.below(3),
+        rng.below(5)
+    );
     match rng.below(8) {
         0 => format!("run|t{trace}|t{trace}|{version}|{partial}|{start}|{end}|{content}"),
-        1 => format!("score|t{trace}|c{id}|{version}||{start}|{end}|score={}", rng.below(9)),
+        1 => format!(
+            "score|t{trace}|c{id}|{version}||{start}|{end}|score={}",
+            rng.below(9)
+        ),
         _ => format!("span|t{trace}|s{id}|{version}|{partial}|{start}|{end}|{content}"),
     }
 }

@@ -106,9 +106,7 @@ impl World {
                 self.engine = Some(engine);
                 Ok(Outcome::Done)
             }
-            Err(_) if self.disk.is_down() || self.faulty => {
-                Ok(Outcome::Down)
-            }
+            Err(_) if self.disk.is_down() || self.faulty => Ok(Outcome::Down),
             Err(error) => Err(format!("open refused: {}", chain(&error))),
         }
     }
@@ -116,7 +114,9 @@ impl World {
     /// Random steps: requests, commits, flushes, compactions.
     pub fn work(&mut self, steps: u64) -> Outcome {
         for _ in 0..steps {
-            let Some(engine) = self.engine.clone() else { return Outcome::Down };
+            let Some(engine) = self.engine.clone() else {
+                return Outcome::Down;
+            };
             match self.rng.below(10) {
                 0 => drop(engine.flush_step()),
                 1 => drop(engine.compact_step()),
@@ -147,12 +147,29 @@ impl World {
         self.ledger.entries.push((asked.clone(), Fate::Unknown));
         let answers = Arc::clone(&self.answers);
         let done = Box::new(move |outcome| {
-            answers.lock().expect("no panic under this lock").push((index, outcome));
+            answers
+                .lock()
+                .expect("no panic under this lock")
+                .push((index, outcome));
         });
         match asked {
-            Asked::Ingest { project, body, events } => {
-                let envelope = Envelope { project, ..Envelope::default() };
-                engine.submit(Submission { envelope, body: Bytes::from(body), events }, done);
+            Asked::Ingest {
+                project,
+                body,
+                events,
+            } => {
+                let envelope = Envelope {
+                    project,
+                    ..Envelope::default()
+                };
+                engine.submit(
+                    Submission {
+                        envelope,
+                        body: Bytes::from(body),
+                        events,
+                    },
+                    done,
+                );
             }
             Asked::Delete { project, trace } => {
                 engine.delete_trace(ProjectId(project), &trace, done);
@@ -164,8 +181,15 @@ impl World {
     }
 
     fn note_answers(&mut self) {
-        for (index, outcome) in self.answers.lock().expect("no panic under this lock").drain(..) {
-            let Some(entry) = self.ledger.entries.get_mut(index) else { continue };
+        for (index, outcome) in self
+            .answers
+            .lock()
+            .expect("no panic under this lock")
+            .drain(..)
+        {
+            let Some(entry) = self.ledger.entries.get_mut(index) else {
+                continue;
+            };
             entry.1 = match outcome {
                 Ok(receipt) => Fate::Stored(receipt.lsn),
                 Err(IngestError::OutcomeUnknown) => Fate::Unknown,
@@ -239,8 +263,13 @@ impl World {
         let mut open_deletes = Vec::new();
         for (index, (asked, fate)) in self.ledger.entries.iter_mut().enumerate() {
             let there = match asked {
-                Asked::Ingest { project, events, .. } => {
-                    let mark = events.last().map(|e| e.key.id.to_string()).unwrap_or_default();
+                Asked::Ingest {
+                    project, events, ..
+                } => {
+                    let mark = events
+                        .last()
+                        .map(|e| e.key.id.to_string())
+                        .unwrap_or_default();
                     marks.get(&(*project, mark)).copied()
                 }
                 Asked::Control { body } => controls.get(body).copied(),
@@ -290,16 +319,24 @@ impl World {
     fn found(&self, engine: &Engine) -> Result<Rows, String> {
         let mut found = Rows::new();
         let snapshot = engine.snapshot();
-        let traces: BTreeSet<_> = (0..6).map(|n| format!("t{n}")).chain(["marks".into()]).collect();
+        let traces: BTreeSet<_> = (0..6)
+            .map(|n| format!("t{n}"))
+            .chain(["marks".into()])
+            .collect();
         for project in 1..=3 {
             for trace in &traces {
-                let rows = snapshot.trace(ProjectId(project), trace).map_err(|e| chain(&e))?;
+                let rows = snapshot
+                    .trace(ProjectId(project), trace)
+                    .map_err(|e| chain(&e))?;
                 let tables = [
                     (Table::Runs, rows.run.into_iter().collect()),
                     (Table::Spans, rows.spans),
                     (Table::Scores, rows.scores),
                 ];
-                for (table, row) in tables.into_iter().flat_map(|(t, r)| r.into_iter().map(move |r| (t, r))) {
+                for (table, row) in tables
+                    .into_iter()
+                    .flat_map(|(t, r)| r.into_iter().map(move |r| (t, r)))
+                {
                     let key = (project, table as u8, trace.clone(), row.core.id.to_string());
                     let view = body::decode(&row.body).map_err(|e| e.to_string())?.view;
                     let view = row.body.slice_ref(view);
@@ -315,18 +352,26 @@ impl World {
 
     /// The indexes must say what the rows say.
     fn check_filters(&self, engine: &Engine, expected: &Rows) -> Result<(), String> {
-        let budget =
-            Budget { rows_max: u64::MAX, bytes_max: u64::MAX, cancelled: &|| false };
+        let budget = Budget {
+            rows_max: u64::MAX,
+            bytes_max: u64::MAX,
+            cancelled: &|| false,
+        };
         for project in 1..=3 {
             for (table, path, value) in [
                 (Table::Spans, "status", "error"),
                 (Table::Runs, "status", "success"),
                 (Table::Spans, "k1", "2"),
             ] {
-                let literal = value.parse().map_or(Literal::Str(value.into()), Literal::I64);
+                let literal = value
+                    .parse()
+                    .map_or(Literal::Str(value.into()), Literal::I64);
                 let column = Column::Path(path.into());
                 let filter = Filter::Is(column, Test::Eq(literal));
-                let request = Request { total: true, ..Request::new(filter, 1000) };
+                let request = Request {
+                    total: true,
+                    ..Request::new(filter, 1000)
+                };
                 let page = engine
                     .snapshot()
                     .search(ProjectId(project), table, &request, &budget)
@@ -338,7 +383,9 @@ impl World {
                     .count();
                 if page.hits.len() != wanted || page.total != Some(wanted as u64) {
                     let got = (page.hits.len(), page.total);
-                    return Err(format!("filter {path}={value} p{project}: {got:?} not {wanted}"));
+                    return Err(format!(
+                        "filter {path}={value} p{project}: {got:?} not {wanted}"
+                    ));
                 }
             }
         }

@@ -3,6 +3,8 @@
 //!
 //! `OBSRV_SIM_SEEDS` and `OBSRV_SIM_FIRST` widen the random part for campaigns.
 
+#![expect(clippy::print_stdout, reason = "a suite prints its counts")]
+
 use obsrv_engine::io::FileKind;
 use obsrv_tests::sim::{Lie, Outcome, World};
 use obsrv_wal::sim::{FaultPlan, SimRng};
@@ -24,24 +26,35 @@ fn lives(seed: u64, lie: Option<Lie>) -> Result<(World, u64), String> {
         // Every third life, recovery itself is cut short, maybe more than once.
         while rng.chance(3) {
             let crash_at = Some(world.ops() + 1 + rng.below(60));
-            world.plan(FaultPlan { crash_at, ..FaultPlan::default() });
-            let opened = world.open().map_err(at)?;
+            world.plan(FaultPlan {
+                crash_at,
+                ..FaultPlan::default()
+            });
+            world.open().map_err(at)?;
             crashes += 1;
             world.cut_power();
-            let _ended_early = opened == Outcome::Down;
         }
         if world.open().map_err(at)? == Outcome::Down {
             return Err(at("open went down without a crash".into()));
         }
         world.check().map_err(at)?;
         let crash_at = Some(world.ops() + 1 + rng.below(400));
-        world.plan(FaultPlan { crash_at, ..FaultPlan::default() });
+        world.plan(FaultPlan {
+            crash_at,
+            ..FaultPlan::default()
+        });
         world.work(5 + rng.below(60));
         crashes += 1;
-        if rng.chance(4) { world.kill() } else { world.cut_power() }
+        if rng.chance(4) {
+            world.kill()
+        } else {
+            world.cut_power()
+        }
     }
     world.open()?;
-    world.check().map_err(|what| format!("seed {seed} at the end: {what}"))?;
+    world
+        .check()
+        .map_err(|what| format!("seed {seed} at the end: {what}"))?;
     Ok((world, crashes))
 }
 
@@ -61,14 +74,19 @@ fn nothing_acknowledged_is_lost_doubled_or_changed_at_random_crash_points() {
 /// One life up to a given call, then everything it left behind is checked.
 fn crash_at(seed: u64, call: u64) -> Result<Outcome, String> {
     let mut world = World::new(seed, None);
-    world.plan(FaultPlan { crash_at: Some(call), ..FaultPlan::default() });
+    world.plan(FaultPlan {
+        crash_at: Some(call),
+        ..FaultPlan::default()
+    });
     let outcome = match world.open()? {
         Outcome::Down => Outcome::Down,
         Outcome::Done => world.work(30),
     };
     world.cut_power();
     world.open()?;
-    world.check().map_err(|what| format!("seed {seed} call {call}: {what}"))?;
+    world
+        .check()
+        .map_err(|what| format!("seed {seed} call {call}: {what}"))?;
     Ok(outcome)
 }
 

@@ -3,7 +3,7 @@
 //! Several conventions name the same fact; each name has a rank, and the lowest rank that is
 //! present wins whatever the order of the attributes.
 
-use obsrv_engine::doc::DocWriter;
+use obsrv_engine::doc::{DocRef, DocWriter};
 use obsrv_engine::model;
 
 use super::value::Any;
@@ -232,8 +232,8 @@ impl<'a> Known<'a> {
             .and_then(|text| json::read(text.as_bytes(), JSON_DEPTH_MAX).ok());
         let parsed = parsed
             .as_deref()
-            .and_then(|doc| obsrv_engine::doc::DocRef::parse(doc).ok());
-        let entries = parsed.and_then(obsrv_engine::doc::DocRef::entries);
+            .and_then(|doc| DocRef::parse(doc).ok());
+        let entries = parsed.and_then(DocRef::entries);
         if self.metadata.is_empty() && entries.is_none() {
             return Ok(());
         }

@@ -1,0 +1,186 @@
+//! A look at a directory that no engine has open: `verify` reads every byte that matters and
+//! changes nothing; the `describe_*` functions show one file each to people.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use obsrv_wal::io::{Disk, FileId, FileKind};
+use obsrv_wal::log::{Log, LogOptions, scan_file};
+
+use super::open::{OpenError, RECORD_BYTES_MAX, read_identity};
+use super::record::{self, BodyRef, RecordRef};
+use super::side;
+use crate::manifest;
+use crate::segment::Segment;
+
+/// What `verify` read, and what is wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// Live segments.
+    pub segments: u64,
+    /// Rows in them, dead ones included.
+    pub rows: u64,
+    /// Blocks of them.
+    pub blocks: u64,
+    /// Records of the log above the watermark.
+    pub records: u64,
+    /// Side files that those refer to.
+    pub side_files: u64,
+    /// Files that nothing refers to; the next open removes them.
+    pub orphans: u64,
+    /// What is damaged or missing, one line each. Empty: all is well.
+    pub findings: Vec<String>,
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Checks every checksum of a directory.
+pub fn verify(disk: &Arc<dyn Disk>) -> Result<Checked, OpenError> {
+    let files = disk.list().map_err(|source| OpenError::Io {
+        what: "list",
+        source,
+    })?;
+    let database = read_identity(disk)?;
+    let (_, state) = manifest::read(disk, database)?;
+    let mut checked = Checked::default();
+    for number in state.segments.keys() {
+        checked.segments += 1;
+        match Segment::open(disk, *number, database).and_then(|s| s.verify()) {
+            Ok(report) => {
+                checked.rows += report.rows;
+                checked.blocks += report.blocks;
+            }
+            Err(error) => checked.findings.push(chain(&error)),
+        }
+    }
+    let mut sides = BTreeSet::new();
+    let recovered = Log::recover(disk, wal_options(database), &mut |r| {
+        if r.lsn > state.watermark {
+            checked.records += 1;
+            check_record(disk, database, &r, &mut sides, &mut checked.findings);
+        }
+    });
+    match recovered {
+        Ok(log) if log.last_lsn() < state.watermark => {
+            checked.findings.push(format!(
+                "log ends at {}, before the watermark",
+                log.last_lsn()
+            ));
+        }
+        Ok(_) => {}
+        Err(error) => checked.findings.push(chain(&error)),
+    }
+    checked.side_files = u64::try_from(sides.len()).unwrap_or(u64::MAX);
+    let orphan = |f: &&FileId| match f.kind {
+        FileKind::Segment => !state.segments.contains_key(&f.number),
+        FileKind::Side => !sides.contains(&f.number),
+        FileKind::Wal | FileKind::Manifest | FileKind::Secret => false,
+    };
+    checked.orphans = u64::try_from(files.iter().filter(orphan).count()).unwrap_or(u64::MAX);
+    Ok(checked)
+}
+
+fn wal_options(database: [u8; 16]) -> LogOptions {
+    LogOptions {
+        kind: FileKind::Wal,
+        database,
+        file_bytes: 0,
+        record_bytes_max: RECORD_BYTES_MAX,
+    }
+}
+
+fn check_record(
+    disk: &Arc<dyn Disk>,
+    database: [u8; 16],
+    found: &obsrv_wal::log::Record<'_>,
+    sides: &mut BTreeSet<u64>,
+    findings: &mut Vec<String>,
+) {
+    match record::decode(found.kind, found.body) {
+        Ok(RecordRef::Ingest {
+            body: BodyRef::Side(file),
+            ..
+        }) => {
+            sides.insert(file.number);
+            if let Err(error) = side::read(disk, &database, file) {
+                findings.push(format!(
+                    "side file {} of record {}: {error}",
+                    file.number, found.lsn
+                ));
+            }
+        }
+        Ok(_) => {}
+        Err(error) => findings.push(format!("record {}: {}", found.lsn, chain(&error))),
+    }
+}
+
+/// The frames of a log file, a line each.
+pub fn describe_log(disk: &Arc<dyn Disk>, file: FileId) -> Result<Vec<String>, OpenError> {
+    let database = read_identity(disk)?;
+    let mut lines = Vec::new();
+    let scan = scan_file(disk, file, database, &mut |frame| {
+        lines.push(format!(
+            "offset={} lsn={} durable={} kind={} bytes={}",
+            frame.offset,
+            frame.lsn,
+            frame.durable_lsn,
+            frame.kind,
+            frame.body.len()
+        ));
+    });
+    let scan = scan.map_err(|error| OpenError::Io {
+        what: "scan log file",
+        source: std::io::Error::other(error),
+    })?;
+    lines.insert(
+        0,
+        format!(
+            "{file} base_lsn={} synced_lsn={} base={} reset={} frames={} chain_end={}",
+            scan.base_lsn, scan.synced_lsn, scan.base, scan.reset, scan.frames, scan.end
+        ),
+    );
+    Ok(lines)
+}
+
+/// The sections of a segment.
+pub fn describe_segment(disk: &Arc<dyn Disk>, number: u64) -> Result<String, OpenError> {
+    let segment = Segment::open(disk, number, read_identity(disk)?)?;
+    Ok(segment.describe().to_string())
+}
+
+/// What the manifest adds up to, whichever of its files is named.
+pub fn describe_manifest(disk: &Arc<dyn Disk>) -> Result<Vec<String>, OpenError> {
+    let (_, state) = manifest::read(disk, read_identity(disk)?)?;
+    let mut lines = vec![format!(
+        "watermark={} next_number={} segments={} controls={}",
+        state.watermark,
+        state.next_number,
+        state.segments.len(),
+        state.controls.len()
+    )];
+    for (number, meta) in &state.segments {
+        let rows: u64 = meta.sections.iter().map(|s| u64::from(s.rows)).sum();
+        let dead: u64 = state
+            .dead
+            .iter()
+            .filter(|((of, ..), _)| of == number)
+            .map(|(_, rows)| rows.len())
+            .sum();
+        lines.push(format!(
+            "segment-{number:016x} level={} bytes={} sections={} rows={rows} dead={dead}",
+            meta.level,
+            meta.bytes,
+            meta.sections.len()
+        ));
+    }
+    Ok(lines)
+}

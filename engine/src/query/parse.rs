@@ -1,0 +1,414 @@
+//! The search bar: text to filter. `GRAMMAR.md` beside this file is the reference; a test runs
+//! its examples.
+
+mod literal;
+mod scanner;
+
+use super::QueryError;
+use super::ast::{Filter, Literal, Test};
+use super::plan::{DEPTH_MAX, LIST_MAX, check};
+use crate::model;
+use crate::source::Column;
+use scanner::{Scanner, Word};
+
+/// Longest text of a search.
+pub const SEARCH_BYTES_MAX: usize = 16 * 1024;
+
+/// Why a search does not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at={at} expected={expected}")]
+pub struct ParseError {
+    /// The byte where reading stopped.
+    pub at: usize,
+    /// What could stand there.
+    pub expected: &'static str,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl ParseError {
+    fn new(at: usize, expected: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            at,
+            expected,
+            message: message.into(),
+        }
+    }
+}
+
+/// Reads a search. `now_ns` is what relative times count from. An empty search passes all rows.
+pub fn parse(text: &str, now_ns: i64) -> Result<Filter, ParseError> {
+    if text.len() > SEARCH_BYTES_MAX {
+        return Err(ParseError::new(
+            SEARCH_BYTES_MAX,
+            "end of search",
+            "search too long",
+        ));
+    }
+    let mut parser = Parser {
+        input: Scanner::new(text),
+        now_ns,
+        depth: 0,
+        in_span: false,
+    };
+    parser.input.skip_space();
+    if parser.input.at_end() {
+        return Ok(Filter::All);
+    }
+    let filter = parser.or()?;
+    if !parser.input.at_end() {
+        return Err(parser.error("end of search", "a bracket is closed that was not opened"));
+    }
+    check(&filter)
+        .map_err(|e: QueryError| ParseError::new(0, "a smaller search", e.to_string()))?;
+    Ok(filter)
+}
+
+const OPERATORS: [&str; 9] = ["!=", "!~", ">=", "<=", ":", "=", ">", "<", "~"];
+const TERM: &str = "a word, a quoted text, field:value, ( or {";
+
+struct Parser<'a> {
+    input: Scanner<'a>,
+    now_ns: i64,
+    depth: usize,
+    in_span: bool,
+}
+
+impl Parser<'_> {
+    fn error(&self, expected: &'static str, message: impl Into<String>) -> ParseError {
+        ParseError::new(self.input.at, expected, message)
+    }
+
+    fn or(&mut self) -> Result<Filter, ParseError> {
+        let mut parts = vec![self.and()?];
+        while self.input.take_keyword("or") {
+            parts.push(self.and()?);
+        }
+        Ok(one_or(parts, Filter::Or))
+    }
+
+    fn and(&mut self) -> Result<Filter, ParseError> {
+        let mut parts = vec![self.unary()?];
+        loop {
+            if self.input.take_keyword("and") {
+                parts.push(self.unary()?);
+            } else if self.input.at_end()
+                || matches!(self.input.peek(), Some(')' | '}'))
+                || self.input.sees_keyword("or")
+            {
+                return Ok(one_or(parts, Filter::And));
+            } else {
+                parts.push(self.unary()?);
+            }
+        }
+    }
+
+    fn unary(&mut self) -> Result<Filter, ParseError> {
+        if self.input.take_keyword("not") || self.input.take("-") {
+            return self.nested(|p| Ok(Filter::Not(Box::new(p.unary()?))));
+        }
+        self.primary()
+    }
+
+    /// One bracket or negation deeper.
+    fn nested(
+        &mut self,
+        inner: impl FnOnce(&mut Self) -> Result<Filter, ParseError>,
+    ) -> Result<Filter, ParseError> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(self.error("fewer brackets", "search nested too deep"));
+        }
+        let filter = inner(self)?;
+        self.depth -= 1;
+        Ok(filter)
+    }
+
+    fn primary(&mut self) -> Result<Filter, ParseError> {
+        match self.input.peek() {
+            Some('(') => self.nested(|p| p.bracket(")")),
+            Some('{') if self.in_span => {
+                Err(self.error(TERM, "a span test cannot hold another span test"))
+            }
+            Some('{') => {
+                self.in_span = true;
+                let filter = self.nested(|p| p.bracket("}"))?;
+                self.in_span = false;
+                Ok(Filter::AnySpan(Box::new(filter)))
+            }
+            _ => self.clause(),
+        }
+    }
+
+    fn bracket(&mut self, close: &'static str) -> Result<Filter, ParseError> {
+        self.input.skip_char();
+        self.input.skip_space();
+        let filter = if close == "}" && self.input.peek() == Some('}') {
+            Filter::All
+        } else {
+            self.or()?
+        };
+        if self.input.take(close) {
+            self.input.skip_space();
+            return Ok(filter);
+        }
+        Err(self.error(
+            if close == ")" {
+                ") or a term"
+            } else {
+                "} or a term"
+            },
+            "bracket not closed",
+        ))
+    }
+
+    fn clause(&mut self) -> Result<Filter, ParseError> {
+        let at = self.input.at;
+        if ["and", "or"]
+            .iter()
+            .any(|word| self.input.sees_keyword(word))
+        {
+            return Err(self.error(TERM, "nothing to join; quote the word to search for it"));
+        }
+        let Some(name) = self.input.word(true)? else {
+            return Err(self.error(TERM, "no term here"));
+        };
+        let Some(operator) = OPERATORS
+            .into_iter()
+            .find(|operator| self.input.take(operator))
+        else {
+            self.input.skip_space();
+            let text = if name.star {
+                &name.text[..name.text.len() - 1]
+            } else {
+                &name.text
+            };
+            return Ok(Filter::Text(text.to_owned()));
+        };
+        if name.text == "has" && operator == ":" && !name.quoted {
+            let column = self.input.at;
+            let path = self.value_word()?;
+            self.input.skip_space();
+            return Ok(Filter::Is(column_of(&path, column)?, Test::Exists));
+        }
+        let column = column_of(&name, at)?;
+        let filter = self.comparison(column, operator)?;
+        self.input.skip_space();
+        Ok(filter)
+    }
+
+    fn value_word(&mut self) -> Result<Word, ParseError> {
+        match self.input.word(false)? {
+            Some(word) => Ok(word),
+            None => Err(self.error("a value right after the operator", "no value here")),
+        }
+    }
+
+    fn comparison(&mut self, column: Column, operator: &str) -> Result<Filter, ParseError> {
+        if self.input.peek() == Some('(') && matches!(operator, ":" | "=" | "!=") {
+            let any = self.list(&column)?;
+            return Ok(if operator == "!=" {
+                Filter::Not(Box::new(any))
+            } else {
+                any
+            });
+        }
+        let at = self.input.at;
+        let word = self.value_word()?;
+        let bound = |p: &Self| p.bound(&column, &word, at);
+        let (test, negated) = match operator {
+            ":" | "=" => (self.equal(&column, &word, at)?, false),
+            "!=" => (self.equal(&column, &word, at)?, true),
+            "~" => (Test::Contains(word.text), false),
+            "!~" => (Test::Contains(word.text), true),
+            "<" => (Test::Lt(bound(self)?), false),
+            "<=" => (Test::Le(bound(self)?), false),
+            ">" => (Test::Gt(bound(self)?), false),
+            _ => (Test::Ge(bound(self)?), false),
+        };
+        let is = Filter::Is(column, test);
+        Ok(if negated {
+            Filter::Not(Box::new(is))
+        } else {
+            is
+        })
+    }
+
+    /// `(a,b,"c")`: values equal to one of these; one that ends in `*` is a beginning.
+    fn list(&mut self, column: &Column) -> Result<Filter, ParseError> {
+        self.input.skip_char();
+        let (mut equal, mut others) = (Vec::new(), Vec::new());
+        loop {
+            self.input.skip_space();
+            let at = self.input.at;
+            let word = self.value_word()?;
+            match self.equal(column, &word, at)? {
+                Test::Eq(literal) => equal.push(literal),
+                Test::In(literals) => equal.extend(literals),
+                other => others.push(Filter::Is(column.clone(), other)),
+            }
+            if equal.len() > LIST_MAX {
+                return Err(self.error("fewer values", "list too long"));
+            }
+            self.input.skip_space();
+            if self.input.take(")") {
+                break;
+            }
+            if !self.input.take(",") {
+                return Err(self.error(", or )", "list not closed"));
+            }
+        }
+        if !equal.is_empty() {
+            others.insert(0, Filter::Is(column.clone(), Test::In(equal)));
+        }
+        Ok(one_or(others, Filter::Or))
+    }
+
+    fn equal(&self, column: &Column, word: &Word, at: usize) -> Result<Test, ParseError> {
+        if word.star {
+            let prefix = word.text[..word.text.len() - 1].to_owned();
+            return Ok(if prefix.is_empty() {
+                Test::Exists
+            } else {
+                Test::Prefix(prefix)
+            });
+        }
+        let text = Literal::Str(word.text.clone());
+        if is_time(column) {
+            return Ok(Test::Eq(self.bound(column, word, at)?));
+        }
+        // What was typed without quotes may have been stored as a number or as a text.
+        let typed = matches!(column, Column::Path(_)) && !word.quoted;
+        Ok(match literal::plain(&word.text).filter(|_| typed) {
+            Some(literal) => Test::In(vec![literal, text]),
+            None => Test::Eq(text),
+        })
+    }
+
+    /// The literal of a comparison, by the column's type.
+    fn bound(&self, column: &Column, word: &Word, at: usize) -> Result<Literal, ParseError> {
+        match column {
+            Column::Start | Column::End => literal::time(&word.text, self.now_ns)
+                .map(Literal::I64)
+                .ok_or_else(|| {
+                    let expected = "a time like 2026-01-31T10:00:00Z, 2026-01-31, -1h or now";
+                    ParseError::new(at, expected, format!("not a time value={}", word.text))
+                }),
+            Column::Duration => literal::duration(&word.text)
+                .map(Literal::I64)
+                .ok_or_else(|| {
+                    let expected = "a duration like 250ms, 1.5s or 1h30m";
+                    ParseError::new(at, expected, format!("not a duration value={}", word.text))
+                }),
+            Column::Path(_) if !word.quoted => Ok(match literal::plain(&word.text) {
+                Some(number @ (Literal::I64(_) | Literal::F64(_))) => number,
+                _ => Literal::Str(word.text.clone()),
+            }),
+            _ => Ok(Literal::Str(word.text.clone())),
+        }
+    }
+}
+
+const fn is_time(column: &Column) -> bool {
+    matches!(column, Column::Start | Column::End | Column::Duration)
+}
+
+fn one_or(mut parts: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
+    match (parts.len(), parts.pop()) {
+        (1, Some(part)) => part,
+        (_, last) => {
+            parts.extend(last);
+            many(parts)
+        }
+    }
+}
+
+const CORE_FIELDS: [&str; 25] = [
+    "trace_id",
+    "id",
+    "span_id",
+    "start",
+    "end",
+    "duration",
+    "latency",
+    model::NAME,
+    model::STATUS,
+    model::KIND,
+    model::PARENT_ID,
+    model::ROOT,
+    model::INDEX,
+    model::MODEL,
+    model::TOOL,
+    model::ERROR_MESSAGE,
+    model::USER_ID,
+    model::GROUP,
+    model::SERVICE,
+    model::TAGS,
+    model::COST_USD,
+    model::DIALECT,
+    model::METADATA,
+    model::ATTRIBUTES,
+    "has",
+];
+
+fn column_of(name: &Word, at: usize) -> Result<Column, ParseError> {
+    if name.text.is_empty() {
+        return Err(ParseError::new(at, "a field name", "empty field name"));
+    }
+    let path = || Column::Path(name.text.as_str().into());
+    if name.quoted {
+        return Ok(path());
+    }
+    Ok(match name.text.as_str() {
+        "trace_id" => Column::TraceId,
+        "id" | "span_id" => Column::Id,
+        "start" => Column::Start,
+        "end" => Column::End,
+        "duration" | "latency" => Column::Duration,
+        other => {
+            if let Some(meant) = did_you_mean(other) {
+                let message = format!("unknown field, did you mean {meant}? field={other}");
+                return Err(ParseError::new(
+                    at,
+                    "a field; quote its name if it is right",
+                    message,
+                ));
+            }
+            path()
+        }
+    })
+}
+
+/// The core field that a name without a dot is one slip away from.
+fn did_you_mean(name: &str) -> Option<&'static str> {
+    if CORE_FIELDS.contains(&name) || name.contains('.') || name.len() < 4 {
+        return None;
+    }
+    CORE_FIELDS
+        .into_iter()
+        .find(|field| field.len() >= 4 && one_slip(name, field))
+}
+
+/// Whether one byte changed, added, left out, or swapped with the next makes one the other.
+fn one_slip(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let head = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (
+        a.get(head..).unwrap_or_default(),
+        b.get(head..).unwrap_or_default(),
+    );
+    let tail = a
+        .iter()
+        .rev()
+        .zip(b.iter().rev())
+        .take_while(|(x, y)| x == y)
+        .count();
+    match (a.len() - tail, b.len() - tail) {
+        (0 | 1, 0 | 1) => true,
+        (2, 2) => a[0] == b[1] && a[1] == b[0],
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

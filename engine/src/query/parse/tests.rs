@@ -1,0 +1,148 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: i64 = 7_200_000_000_000;
+
+fn show_literal(l: &Literal) -> String {
+    match l {
+        Literal::Str(s) => format!("{s:?}"),
+        Literal::I64(n) => n.to_string(),
+        Literal::F64(x) => format!("{x:?}"),
+        Literal::Bool(b) => b.to_string(),
+    }
+}
+
+fn show(filter: &Filter) -> String {
+    let join = |parts: &[Filter], by: &str| {
+        format!("({})", parts.iter().map(show).collect::<Vec<_>>().join(by))
+    };
+    match filter {
+        Filter::All => "all".into(),
+        Filter::And(parts) => join(parts, " & "),
+        Filter::Or(parts) => join(parts, " | "),
+        Filter::Not(part) => format!("!{}", show(part)),
+        Filter::AnySpan(part) => format!("span {}", show(part)),
+        Filter::Text(text) => format!("text {text:?}"),
+        Filter::Is(column, test) => {
+            let what = crate::query::plan::describe(column, test);
+            match test {
+                Test::Exists => what,
+                Test::Contains(s) | Test::Prefix(s) => format!("{what} {s:?}"),
+                Test::In(list) => {
+                    let list: Vec<_> = list.iter().map(show_literal).collect();
+                    format!("{what} [{}]", list.join(", "))
+                }
+                Test::Eq(l) | Test::Lt(l) | Test::Le(l) | Test::Gt(l) | Test::Ge(l) => {
+                    format!("{what} {}", show_literal(l))
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn grammar_examples_mean_what_they_say() {
+    let grammar = include_str!("../GRAMMAR.md");
+    let examples = grammar
+        .split("```examples\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let mut count = 0;
+    for line in examples.lines() {
+        let (search, meaning) = line.split_once(" => ").unwrap();
+        let filter = parse(search.trim(), NOW).unwrap_or_else(|e| panic!("{search}: {e}"));
+        assert_eq!(show(&filter), meaning, "{search}");
+        count += 1;
+    }
+    assert!(count > 30);
+    assert_eq!(parse("  ", NOW), Ok(Filter::All));
+}
+
+#[test]
+fn errors_say_where_and_what() {
+    for (search, at, message) in [
+        ("a:x )", 4, "closed"),
+        ("(a:x", 4, "not closed"),
+        ("a:", 2, "no value"),
+        ("a: x", 2, "no value"),
+        ("a or", 4, "no term"),
+        ("and a", 0, "nothing to join"),
+        ("a:\"x", 2, "quote not closed"),
+        ("a:(x", 4, "list not closed"),
+        ("a:x\\", 4, "nothing after"),
+        ("{ {a:x} }", 2, "another span"),
+        ("duration>fast", 9, "not a duration"),
+        ("start>2026-02-29", 6, "not a time"),
+        ("start>2026-01-01T25:00:00Z", 6, "not a time"),
+        ("staus:error", 0, "did you mean status"),
+        ("has:modle", 4, "did you mean model"),
+    ] {
+        let error = parse(search, NOW).expect_err(search);
+        assert!(error.message.contains(message), "{search}: {error}");
+        assert_eq!(error.at, at, "{search}: {error}");
+        assert!(!error.expected.is_empty());
+    }
+    assert!(parse("\"staus\":error", NOW).is_ok());
+}
+
+#[test]
+fn limits_hold_at_and_above() {
+    let brackets = |n| format!("{}a{}", "(".repeat(n), ")".repeat(n));
+    assert!(parse(&brackets(DEPTH_MAX), NOW).is_ok());
+    assert!(parse(&brackets(DEPTH_MAX + 1), NOW).is_err());
+    assert!(parse(&"-".repeat(100_000), NOW).is_err());
+    assert!(parse(&"a".repeat(SEARCH_BYTES_MAX), NOW).is_ok());
+    assert!(parse(&"a".repeat(SEARCH_BYTES_MAX + 1), NOW).is_err());
+    assert!(parse(&"a ".repeat(255), NOW).is_ok());
+    assert!(parse(&"a ".repeat(256), NOW).is_err());
+    let list = |n| format!("a:({}x)", "x,".repeat(n - 1));
+    assert!(parse(&list(LIST_MAX), NOW).is_ok());
+    assert!(parse(&list(LIST_MAX + 1), NOW).is_err());
+}
+
+#[test]
+fn times_and_durations_at_their_ends() {
+    use literal::{duration, time};
+    for (text, ns) in [
+        ("1970-01-01T00:00:00Z", Some(0)),
+        (
+            "2000-02-29T12:00:00.000000001Z",
+            Some(951_825_600_000_000_001),
+        ),
+        ("2026-01-31T10:00:00-05:30", Some(1_769_873_400_000_000_000)),
+        ("2262-04-11T23:47:16.854775807Z", Some(i64::MAX)),
+        ("2262-04-11T23:47:16.854775808Z", None),
+        ("2026-13-01", None),
+        ("2026-1-01", None),
+        ("2026-01-01T10:00:00", None),
+        ("2026-01-01 10:00:00Z", None),
+        ("é026-01-01", None),
+    ] {
+        assert_eq!(time(text, NOW), ns, "{text}");
+    }
+    for (text, ns) in [
+        ("5", Some(5)),
+        ("1.5us", Some(1_500)),
+        ("4294967295d", None),
+        ("1", Some(1)),
+        ("", None),
+        ("s", None),
+        ("1.s", None),
+        ("1y", None),
+    ] {
+        assert_eq!(duration(text), ns, "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "[a-c:=!<>~(){}\"\\\\*, .0-9\u{e9}-]{0,40}|\\PC{0,40}") {
+        if let Err(error) = parse(&text, NOW) {
+            prop_assert!(error.at <= text.len());
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What the answer must be, decided row by row on the values that the test made.
+
+use std::cmp::Ordering;
+
+use super::rows::{TestRow, V};
+use crate::query::Order;
+use crate::query::ast::{Filter, Literal, Test};
+use crate::source::Column;
+
+fn values(row: &TestRow, column: &Column) -> Vec<V> {
+    let core = &row.core;
+    match column {
+        Column::TraceId => vec![V::Str(core.trace_id.to_string())],
+        Column::Id => vec![V::Str(core.id.to_string())],
+        Column::Start => vec![V::I64(core.start_ns)],
+        Column::End => core.end_ns.map(V::I64).into_iter().collect(),
+        Column::Duration => core
+            .end_ns
+            .map(|end| V::I64(end - core.start_ns))
+            .into_iter()
+            .collect(),
+        Column::Path(path) => {
+            let at_path = row
+                .fields
+                .iter()
+                .filter(|(p, v)| **p == **path && *v != V::Null);
+            at_path.map(|(_, v)| v.clone()).collect()
+        }
+    }
+}
+
+/// Twice the number: exact, since the tests make nothing finer than halves.
+fn twice(v: &V) -> Option<i128> {
+    match v {
+        V::I64(n) => Some(i128::from(*n) * 2),
+        #[expect(clippy::cast_possible_truncation, reason = "halves below 2^65")]
+        V::F64(x) if !x.is_nan() => Some((x * 2.0) as i128),
+        _ => None,
+    }
+}
+
+fn literal(l: &Literal) -> V {
+    match l {
+        Literal::Str(s) => V::Str(s.clone()),
+        Literal::I64(n) => V::I64(*n),
+        Literal::F64(x) => V::F64(*x),
+        Literal::Bool(b) => V::Bool(*b),
+    }
+}
+
+fn compare(a: &V, b: &V) -> Option<Ordering> {
+    match (a, b) {
+        (V::Str(a), V::Str(b)) => Some(a.cmp(b)),
+        (V::Bool(a), V::Bool(b)) => Some(a.cmp(b)),
+        _ => Some(twice(a)?.cmp(&twice(b)?)),
+    }
+}
+
+fn one(test: &Test, v: &V) -> bool {
+    let is = |l: &Literal, orders: &[Ordering]| {
+        compare(v, &literal(l)).is_some_and(|order| orders.contains(&order))
+    };
+    let text = if let V::Str(text) = v {
+        Some(text)
+    } else {
+        None
+    };
+    match test {
+        Test::Eq(l) => is(l, &[Ordering::Equal]),
+        Test::In(list) => list.iter().any(|l| is(l, &[Ordering::Equal])),
+        Test::Lt(l) => is(l, &[Ordering::Less]),
+        Test::Le(l) => is(l, &[Ordering::Less, Ordering::Equal]),
+        Test::Gt(l) => is(l, &[Ordering::Greater]),
+        Test::Ge(l) => is(l, &[Ordering::Greater, Ordering::Equal]),
+        Test::Contains(s) => {
+            text.is_some_and(|t| t.to_ascii_lowercase().contains(&s.to_ascii_lowercase()))
+        }
+        Test::Prefix(s) => text.is_some_and(|t| t.starts_with(s)),
+        Test::Exists => true,
+    }
+}
+
+pub(super) fn passes(filter: &Filter, row: &TestRow, spans: &[TestRow]) -> bool {
+    match filter {
+        Filter::All => true,
+        Filter::And(parts) => parts.iter().all(|part| passes(part, row, spans)),
+        Filter::Or(parts) => parts.iter().any(|part| passes(part, row, spans)),
+        Filter::Not(part) => !passes(part, row, spans),
+        Filter::Is(column, test) => values(row, column).iter().any(|v| one(test, v)),
+        Filter::Text(text) => row.fields.iter().any(|(path, v)| {
+            let has = |s: &str| s.to_ascii_lowercase().contains(&text.to_ascii_lowercase());
+            path.split('.').any(has) || matches!(v, V::Str(s) if has(s))
+        }),
+        Filter::AnySpan(part) => spans
+            .iter()
+            .any(|s| !s.dead && s.core.trace_id == row.core.trace_id && passes(part, s, &[])),
+    }
+}
+
+fn key(row: &TestRow, order: &Order) -> Option<(u8, i128, String)> {
+    let keys = values(row, &order.column)
+        .into_iter()
+        .filter_map(|v| match v {
+            V::Bool(b) => Some((0, i128::from(b), String::new())),
+            // The texts of the tests are ASCII.
+            V::Str(s) => Some((2, 0, s.chars().take(96).collect())),
+            number => twice(&number).map(|n| (1, n, String::new())),
+        });
+    if order.descending {
+        keys.max()
+    } else {
+        keys.min()
+    }
+}
+
+/// The rows that pass, in order.
+pub(super) fn answer(
+    rows: &[TestRow],
+    spans: &[TestRow],
+    filter: &Filter,
+    order: &Order,
+) -> Vec<TestRow> {
+    let live = rows
+        .iter()
+        .filter(|row| !row.dead && passes(filter, row, spans));
+    let (mut with, mut without): (Vec<_>, Vec<_>) =
+        live.cloned().partition(|row| key(row, order).is_some());
+    let id = |row: &TestRow| (row.core.trace_id.clone(), row.core.id.clone());
+    with.sort_by_key(|row| (key(row, order), id(row)));
+    without.sort_by_key(id);
+    if order.descending {
+        with.reverse();
+        without.reverse();
+    }
+    with.into_iter().chain(without).collect()
+}

@@ -1,0 +1,246 @@
+//! Random rows over random sources, random filters, orders and pages.
+
+use proptest::prelude::*;
+
+use super::rows::{Rows, TestRow, V, row};
+use super::{BUDGET, oracle};
+use crate::query::ast::{Filter, Literal, Test};
+use crate::query::{FACET_VALUES_MAX, Order, Request, count, search};
+use crate::source::Column;
+
+fn number() -> impl Strategy<Value = V> {
+    prop_oneof![
+        (-3i64..4).prop_map(V::I64),
+        (-6i32..7).prop_map(|halves| V::F64(f64::from(halves) / 2.0)),
+        prop::sample::select(vec![
+            V::I64(i64::MAX),
+            V::I64(i64::MIN),
+            V::F64(9_223_372_036_854_775_808.0),
+            V::F64(-9_223_372_036_854_775_808.0),
+            V::F64(f64::NAN),
+            V::F64(-0.0),
+        ]),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[abAB]{0,3}",
+        // At the column limit, one above, and far above with the difference at either end.
+        (
+            prop::sample::select(vec![95usize, 96, 97, 150]),
+            "[ab]{0,2}",
+            "[abAB]{0,2}"
+        )
+            .prop_map(|(n, head, tail)| format!("{head}{}{tail}", "x".repeat(n - head.len()))),
+    ]
+}
+
+fn value() -> impl Strategy<Value = V> {
+    prop_oneof![
+        Just(V::Null),
+        any::<bool>().prop_map(V::Bool),
+        number(),
+        text().prop_map(V::Str),
+        prop::collection::vec(any::<u8>(), 0..3).prop_map(V::Bytes),
+    ]
+}
+
+fn path() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["m", "m.a", "m.b", "tag"]).prop_map(str::to_owned)
+}
+
+fn test_row() -> impl Strategy<Value = TestRow> {
+    (
+        0..4u8,
+        0i64..12,
+        prop::option::of(0i64..5),
+        prop::collection::vec((path(), value()), 0..6),
+        prop::bool::weighted(0.15),
+    )
+        .prop_map(|(trace, start, length, fields, dead)| {
+            let mut row = row(&format!("t{trace}"), "", start);
+            row.core.end_ns = length.map(|length| start + length);
+            TestRow {
+                fields,
+                dead,
+                ..row
+            }
+        })
+}
+
+fn column() -> impl Strategy<Value = Column> {
+    prop_oneof![
+        4 => path().prop_map(|path| Column::Path(path.into())),
+        1 => prop::sample::select(vec![
+            Column::TraceId, Column::Id, Column::Start, Column::End, Column::Duration,
+        ]),
+    ]
+}
+
+fn literal() -> impl Strategy<Value = Literal> {
+    prop_oneof![
+        number(),
+        text().prop_map(V::Str),
+        any::<bool>().prop_map(V::Bool)
+    ]
+    .prop_map(|v| match v {
+        V::I64(n) => Literal::I64(n),
+        V::F64(x) => Literal::F64(x),
+        V::Str(s) => Literal::Str(s),
+        V::Bool(b) => Literal::Bool(b),
+        V::Null | V::Bytes(_) => unreachable!(),
+    })
+}
+
+fn value_test() -> impl Strategy<Value = Test> {
+    prop_oneof![
+        literal().prop_map(Test::Eq),
+        prop::collection::vec(literal(), 0..4).prop_map(Test::In),
+        literal().prop_map(Test::Lt),
+        literal().prop_map(Test::Le),
+        literal().prop_map(Test::Gt),
+        literal().prop_map(Test::Ge),
+        "[abxABX]{0,2}".prop_map(Test::Contains),
+        text().prop_map(Test::Contains),
+        text().prop_map(Test::Prefix),
+        Just(Test::Exists),
+    ]
+}
+
+fn filter(any_span: bool) -> BoxedStrategy<Filter> {
+    let leaf = prop_oneof![
+        8 => (column(), value_test()).prop_map(|(column, test)| Filter::Is(column, test)),
+        2 => "[abxtgm]{1,2}".prop_map(Filter::Text),
+        2 => (0i64..12, any::<bool>()).prop_map(|(at, from)| {
+            let at = Literal::I64(at);
+            Filter::Is(Column::Start, if from { Test::Ge(at) } else { Test::Lt(at) })
+        }),
+        1 => Just(Filter::All),
+    ]
+    .boxed();
+    let leaf = if any_span {
+        prop_oneof![
+            4 => leaf,
+            1 => filter(false).prop_map(|part| Filter::AnySpan(Box::new(part))),
+        ]
+        .boxed()
+    } else {
+        leaf
+    };
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::And),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::Or),
+            inner.prop_map(|part| Filter::Not(Box::new(part))),
+        ]
+    })
+    .boxed()
+}
+
+/// Rows with an id each, and the source of each.
+fn table(max: usize) -> impl Strategy<Value = (Vec<TestRow>, Vec<usize>)> {
+    prop::collection::vec((test_row(), 0..4usize), 0..max).prop_map(|rows| {
+        let (mut rows, at): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        for (n, row) in rows.iter_mut().enumerate() {
+            row.core.id = format!("r{n}").into();
+        }
+        (rows, at)
+    })
+}
+
+fn split((rows, at): &(Vec<TestRow>, Vec<usize>)) -> Vec<Rows> {
+    (0..4)
+        .map(|source| {
+            let here = rows.iter().zip(at).filter(|(_, at)| **at == source);
+            Rows::new(here.map(|(row, _)| row.clone()).collect())
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    #[test]
+    fn answers_equal_the_oracle(
+        rows in table(30),
+        spans in table(12),
+        filter in filter(true),
+        column in column(),
+        descending in any::<bool>(),
+        limit in 1usize..8,
+        total in prop::bool::weighted(0.3),
+        facet in prop::option::weighted(0.3, column()),
+    ) {
+        let order = Order { column, descending };
+        let expected = oracle::answer(&rows.0, &spans.0, &filter, &order);
+        let ids: Vec<_> = expected.iter().map(|row| row.core.id.to_string()).collect();
+        let (row_sources, span_sources) = (split(&rows), split(&spans));
+        let visible: Vec<_> = row_sources.iter().map(|s| s.visible("rows")).collect();
+        let span_visible: Vec<_> = span_sources.iter().map(|s| s.visible("spans")).collect();
+        let mut request = Request {
+            order,
+            total,
+            facets: facet.into_iter().collect(),
+            facet_values_max: FACET_VALUES_MAX,
+            ..Request::new(filter, limit)
+        };
+        let mut got = Vec::new();
+        loop {
+            let page = search(&visible, &span_visible, 5, &BUDGET, &request).unwrap();
+            prop_assert_eq!(page.total, total.then_some(ids.len() as u64));
+            for facet in &page.facets {
+                check_facet(&expected, &facet.column, &facet.values)?;
+            }
+            prop_assert!(!page.snapshot_changed);
+            prop_assert_eq!(page.hits.len(), limit.min(ids.len() - got.len()));
+            got.extend(page.hits.into_iter().map(|hit| hit.core.id.to_string()));
+            let Some(next) = page.next else { break };
+            request.after = Some(next);
+        }
+        prop_assert_eq!(&got, &ids);
+        let counted = count(&visible, &span_visible, &BUDGET, &request.filter).unwrap().0;
+        prop_assert_eq!(counted, ids.len() as u64);
+    }
+}
+
+/// Every listed count equals the number of rows that have just this value. Equality of a listed
+/// value with itself is by type and bits.
+fn check_facet(
+    rows: &[TestRow],
+    column: &Column,
+    values: &[(Literal, u64)],
+) -> Result<(), TestCaseError> {
+    let Column::Path(path) = column else {
+        return Ok(());
+    };
+    let named = |v: &V| match v {
+        V::F64(x) => format!("f{:x}", x.to_bits()),
+        other => format!("{other:?}"),
+    };
+    let mut expected = std::collections::BTreeMap::<String, u64>::new();
+    for row in rows {
+        let here = row.fields.iter().filter(|(p, v)| {
+            let short = !matches!(v, V::Str(s) if s.len() > 96);
+            **p == **path && short && !matches!(v, V::Null | V::Bytes(_))
+        });
+        let names: std::collections::BTreeSet<_> = here.map(|(_, v)| named(v)).collect();
+        for name in names {
+            *expected.entry(name).or_default() += 1;
+        }
+    }
+    let got: std::collections::BTreeMap<_, _> = values
+        .iter()
+        .map(|(l, n)| {
+            let v = match l {
+                Literal::Str(s) => V::Str(s.clone()),
+                Literal::I64(n) => V::I64(*n),
+                Literal::F64(x) => V::F64(*x),
+                Literal::Bool(b) => V::Bool(*b),
+            };
+            (named(&v), *n)
+        })
+        .collect();
+    prop_assert_eq!(got, expected);
+    Ok(())
+}

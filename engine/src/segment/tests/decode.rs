@@ -1,0 +1,131 @@
+//! Decoders on bytes whose checksum is right but whose content is not ours.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use roaring::RoaringBitmap;
+
+use crate::segment::block::Place;
+use crate::segment::chunk::{self, Chunk, Hint};
+use crate::segment::directory::Directory;
+use crate::segment::encode::Pieces;
+use crate::segment::footer::{TRAILER_LEN, Trailer};
+use crate::segment::wire::Cursor;
+use crate::segment::{RowInput, index, rows};
+
+fn exercise(chunk: &Chunk, rows: u32) {
+    let mut all = RoaringBitmap::new();
+    all.insert_range(0..rows);
+    let _present = chunk.present(0).is_ok();
+    let mut hint = Hint::default();
+    let mut left = 10_000;
+    let _walked = chunk.each(0, &all, &mut |_, range| {
+        for at in range.take(100) {
+            left -= 1;
+            if left == 0 {
+                return Err(crate::segment::wire::Bad("enough"));
+            }
+            let _value = chunk.value(at, &mut hint).is_ok();
+        }
+        Ok(())
+    });
+}
+
+fn directory_bytes() -> Vec<u8> {
+    let rows = super::oracle::rows_of(4, 60, 0);
+    let rows: Vec<&RowInput> = rows.iter().collect();
+    let (directory, _) = index::build(&rows, Vec::new(), Pieces::frame()).unwrap();
+    let mut out = Vec::new();
+    directory.put(&mut out);
+    out
+}
+
+proptest! {
+    #[test]
+    fn chunks_read_back(
+        rows in 1u32..2000,
+        pairs in prop::collection::btree_set((0u32..2000, 0u64..50), 1..200),
+        clump in 1u64..60,
+    ) {
+        let pairs: Vec<(u32, u64)> = pairs
+            .into_iter()
+            .filter(|(row, _)| *row < rows)
+            .map(|(row, v)| (row, v / clump))
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        prop_assume!(!pairs.is_empty());
+        let mut out = Vec::new();
+        chunk::put(&mut out, rows, &pairs);
+        let chunk = Chunk::read(Bytes::from(out), rows).unwrap();
+        let mut found = Vec::new();
+        let mut hint = Hint::default();
+        for row in 0..rows + 5 {
+            for at in chunk.range(row).unwrap() {
+                found.push((row, chunk.value(at, &mut hint).unwrap()));
+            }
+        }
+        prop_assert_eq!(&found, &pairs);
+        let present: RoaringBitmap = pairs.iter().map(|p| p.0 + 70_000).collect();
+        prop_assert_eq!(chunk.present(70_000).unwrap(), present);
+    }
+
+    #[test]
+    fn any_chunk_is_read_or_refused(
+        bytes in prop::collection::vec(any::<u8>(), 0..80),
+        head in (0u8..4, 0u8..3, 0u8..3),
+        rows in 0u32..70_000,
+    ) {
+        let mut shaped = bytes.clone();
+        for (slot, value) in shaped.iter_mut().zip([head.0, head.1, head.2]) {
+            *slot = value;
+        }
+        for bytes in [bytes, shaped] {
+            if let Ok(chunk) = Chunk::read(Bytes::from(bytes), rows) {
+                exercise(&chunk, rows);
+            }
+        }
+    }
+
+    #[test]
+    fn any_change_to_a_chunk_is_read_or_refused(at in 0usize..1000, to in any::<u8>(), runs in any::<bool>()) {
+        let pairs: Vec<(u32, u64)> =
+            (0..300).map(|n| (n * 2 / 3, if runs { u64::from(n) * 100 / 50 } else { u64::from(n) })).collect();
+        let mut out = Vec::new();
+        chunk::put(&mut out, 300, &pairs);
+        let at = at % out.len();
+        out[at] = to;
+        if let Ok(chunk) = Chunk::read(Bytes::from(out), 300) {
+            exercise(&chunk, 300);
+        }
+    }
+
+    #[test]
+    fn any_change_to_a_directory_is_read_or_refused(at in any::<prop::sample::Index>(), to in any::<u8>(), cut in any::<bool>()) {
+        let mut bytes = directory_bytes();
+        let at = at.index(bytes.len());
+        if cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] = to;
+        }
+        let mut cursor = Cursor(Bytes::from(bytes));
+        if let Ok(read) = Directory::read(&mut cursor, 60) {
+            prop_assert!(!cut || cursor.end().is_err() || read.payload.is_empty());
+            let _found = read.at("status");
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_no_rows_and_no_footer(bytes in prop::collection::vec(any::<u8>(), 0..120), n in any::<u32>()) {
+        let _rows = rows::read_all(Bytes::from(bytes.clone()), n).is_ok();
+        let place = Place {
+            file: crate::io::FileId::new(crate::io::FileKind::Segment, 1),
+            database: [0; 16],
+        };
+        if let Some((footer, trailer)) = bytes.split_last_chunk::<TRAILER_LEN>()
+            && let Ok(trailer) = Trailer::read(trailer)
+        {
+            prop_assert!(trailer.sections(&place, 0, footer).is_err());
+        }
+    }
+}

@@ -1,0 +1,74 @@
+// The obsrv binary under test, as a process of its own.
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+export const KEY = "tk_test_bootstrap_0123456789";
+const READY_MS = 20_000;
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const BINARY = path.resolve(process.env.OBSRV_BIN ?? path.join(ROOT, "target/debug/obsrv"));
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+export class Obsrv {
+  static async start() {
+    const server = new Obsrv();
+    server.folder = await mkdtemp(path.join(tmpdir(), "obsrv-node-"));
+    server.port = await freePort();
+    server.url = `http://127.0.0.1:${server.port}`;
+    await server.run();
+    return server;
+  }
+
+  async run() {
+    const flags = ["serve", "--data", path.join(this.folder, "data"), "--http", `127.0.0.1:${this.port}`];
+    const environment = { ...process.env, OBSRV_BOOTSTRAP_KEY: KEY };
+    this.said = "";
+    this.child = spawn(BINARY, flags, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.on("data", (part) => (this.said = (this.said + part).slice(-4000)));
+    }
+    const giveUp = Date.now() + READY_MS;
+    for (;;) {
+      if (this.child.exitCode !== null || Date.now() > giveUp) throw new Error(`obsrv is not ready:\n${this.said}`);
+      const answer = await fetch(`${this.url}/ready`).catch(() => null);
+      if (answer?.status === 200) return;
+      await wait(5);
+    }
+  }
+
+  async kill() {
+    const gone = new Promise((resolve) => this.child.once("exit", resolve));
+    this.child.kill("SIGKILL");
+    await gone;
+  }
+
+  async restart() {
+    await this.kill();
+    await this.run();
+  }
+
+  async end() {
+    await this.kill();
+    await rm(this.folder, { recursive: true });
+  }
+
+  async trace(id) {
+    const answer = await fetch(`${this.url}/v1/traces/${id}`, { headers: { "x-api-key": KEY } });
+    if (answer.status !== 200) throw new Error(`GET /v1/traces/${id}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
+  }
+}
