@@ -19,7 +19,7 @@ struct NewKey {
 }
 
 /// The routes of the admin socket.
-pub fn build(plane: Arc<ControlPlane>) -> Router {
+pub(crate) fn build(plane: Arc<ControlPlane>) -> Router {
     Router::new()
         .route("/keys", post(create_key))
         .route("/keys/{id}", delete(revoke_key))

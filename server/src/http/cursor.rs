@@ -21,15 +21,15 @@ const MAC_BYTES: usize = 16;
 
 /// What a cursor is bound to.
 #[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     /// The tenant.
-    pub project: ProjectId,
+    pub(crate) project: ProjectId,
     /// Filter and order, in one canonical text.
-    pub list: &'a str,
+    pub(crate) list: &'a str,
 }
 
 /// The text form of a position.
-pub fn seal(macs: &Macs, scope: Scope<'_>, position: &[u8]) -> String {
+pub(crate) fn seal(macs: &Macs, scope: Scope<'_>, position: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(1 + position.len() + MAC_BYTES);
     bytes.push(VERSION);
     bytes.extend_from_slice(position);
@@ -38,7 +38,7 @@ pub fn seal(macs: &Macs, scope: Scope<'_>, position: &[u8]) -> String {
 }
 
 /// The position in a cursor that this server made for this list.
-pub fn open(macs: &Macs, scope: Scope<'_>, text: &str) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn open(macs: &Macs, scope: Scope<'_>, text: &str) -> Result<Vec<u8>, ApiError> {
     let refused = || {
         ApiError::new(ErrorCode::InvalidCursor, "not a cursor of this list; begin without one")
             .at("cursor")

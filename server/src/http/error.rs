@@ -271,7 +271,7 @@ struct Detail<'a> {
 
 /// The error as the client reads it: `google.rpc.Status` for one that speaks OTLP protobuf, JSON
 /// for everyone else.
-pub fn render(error: &ApiError, wants_protobuf: bool, request_id: &str) -> Response {
+pub(super) fn render(error: &ApiError, wants_protobuf: bool, request_id: &str) -> Response {
     let code = error.code;
     let mut response = if wants_protobuf {
         let status = protobuf::rpc_status(code.grpc(), &error.message);

@@ -14,7 +14,7 @@ use super::ingest;
 use crate::dialect::{Item, Route};
 
 /// Takes a JSON array or one JSON document per line. 207 when some were refused.
-pub async fn ingest(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn ingest(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let stored = ingest::accept(&app, request, Route::Imports, String::new()).await?;
     let failed = stored.items.iter().filter(|item| item.error.is_some()).count();
     let accepted = stored.items.len() - failed;

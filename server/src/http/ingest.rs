@@ -33,25 +33,25 @@ const RATIO_GUESS: usize = 8;
 
 /// What was made durable.
 #[derive(Debug)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// How the body was read.
-    pub dialect: Dialect,
+    pub(crate) dialect: Dialect,
     /// What became of its items.
-    pub items: Vec<Item>,
+    pub(crate) items: Vec<Item>,
     /// Whether anything of it was stored.
-    pub is_empty: bool,
+    pub(crate) is_empty: bool,
 }
 
 impl Stored {
     /// How many items were refused.
-    pub fn rejected(&self) -> u64 {
+    pub(crate) fn rejected(&self) -> u64 {
         let refused = self.items.iter().filter(|item| item.error.is_some()).count();
         u64::try_from(refused).unwrap_or(u64::MAX)
     }
 }
 
 /// The other end of a callback.
-pub type Outcome = oneshot::Receiver<Result<Receipt, IngestError>>;
+pub(crate) type Outcome = oneshot::Receiver<Result<Receipt, IngestError>>;
 
 /// Everything about a request but its body's bytes.
 struct Job {
@@ -66,7 +66,7 @@ struct Job {
 }
 
 /// Stores a request; answers when it is durable.
-pub async fn accept(
+pub(crate) async fn accept(
     app: &Arc<App>,
     request: Request,
     route: Route,
@@ -117,15 +117,17 @@ pub async fn accept(
 }
 
 /// A callback for the engine and its other end.
-pub fn outcome() -> (Done, Outcome) {
+pub(crate) fn outcome() -> (Done, Outcome) {
     let (sender, outcome) = oneshot::channel();
-    // The client may have gone: then nobody wants to know.
-    let done = Box::new(move |result| drop(sender.send(result)));
+    let done = Box::new(move |result| {
+        // The client may have gone: then nobody wants to know.
+        let _ = sender.send(result);
+    });
     (done, outcome)
 }
 
 /// Waits for the log.
-pub async fn wait(outcome: Outcome) -> Result<(), ApiError> {
+pub(crate) async fn wait(outcome: Outcome) -> Result<(), ApiError> {
     let unknown = || {
         ApiError::new(ErrorCode::OutcomeUnknown, "outcome unknown; sending it again is safe")
     };
@@ -246,7 +248,7 @@ impl Job {
 
 /// The answer to a request that holds one thing: what it became, or a 400 if nothing of it could
 /// be taken.
-pub fn single(stored: Stored) -> Result<Value, ApiError> {
+pub(crate) fn single(stored: Stored) -> Result<Value, ApiError> {
     let refused: Vec<&Item> = stored.items.iter().filter(|item| item.error.is_some()).collect();
     if let (true, Some(first)) = (stored.is_empty, refused.first()) {
         let reason = first.error.clone().unwrap_or_default();

@@ -18,14 +18,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Makes request ids: distinct within a process, and between processes but for chance.
 #[derive(Debug)]
-pub struct RequestIds {
+pub(crate) struct RequestIds {
     seed: u64,
     next: AtomicU64,
 }
 
 impl RequestIds {
     /// Ids that begin with this seed.
-    pub const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self { seed, next: AtomicU64::new(1) }
     }
 
@@ -35,7 +35,7 @@ impl RequestIds {
 }
 
 /// Whether the request speaks OTLP in its binary form, and so wants its answer in it.
-pub fn is_protobuf(headers: &HeaderMap) -> bool {
+pub(crate) fn is_protobuf(headers: &HeaderMap) -> bool {
     let value = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let essence = value.split(';').next().unwrap_or("").trim();
     [CONTENT_TYPE_PROTOBUF, "application/protobuf", "application/vnd.google.protobuf"]
@@ -44,7 +44,7 @@ pub fn is_protobuf(headers: &HeaderMap) -> bool {
 }
 
 /// Around every handler.
-pub async fn wrap(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let began = app.clock.mono_ns();
     let request_id = app.request_ids.next();
     let protobuf = is_protobuf(request.headers());
@@ -100,11 +100,11 @@ fn report(request_id: &str, route: Option<&str>, error: Option<&ApiError>, micro
 }
 
 /// No route matches.
-pub async fn not_found() -> ApiError {
+pub(crate) async fn not_found() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "no such route")
 }
 
 /// The route has other methods.
-pub async fn method_not_allowed() -> ApiError {
+pub(crate) async fn method_not_allowed() -> ApiError {
     ApiError::new(ErrorCode::MethodNotAllowed, "this route has other methods")
 }

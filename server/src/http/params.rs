@@ -5,11 +5,11 @@ use crate::limits::PARAMS_MAX;
 
 /// Decoded parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Params(Vec<(String, String)>);
+pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
     /// Reads the part of a URL after the question mark.
-    pub fn parse(query: &str) -> Result<Self, ApiError> {
+    pub(crate) fn parse(query: &str) -> Result<Self, ApiError> {
         let mut all = Vec::new();
         for part in query.split('&').filter(|part| !part.is_empty()) {
             if all.len() == PARAMS_MAX {
@@ -27,12 +27,12 @@ impl Params {
     }
 
     /// Every value of `name`, in order.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// The only value of `name`; twice is an error, empty is none.
-    pub fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, ApiError> {
+    pub(crate) fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, ApiError> {
         let mut values = self.all(name);
         let first = values.next();
         if values.next().is_some() {
@@ -42,7 +42,7 @@ impl Params {
     }
 
     /// The value of a parameter that is `true` or `false`.
-    pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
         match self.one(name)? {
             None | Some("false" | "0") => Ok(false),
             Some("true" | "1") => Ok(true),
@@ -51,12 +51,12 @@ impl Params {
     }
 
     /// The first name that is none of `known`.
-    pub fn unknown<'a>(&'a self, known: &[&str]) -> Option<&'a str> {
+    pub(crate) fn unknown<'a>(&'a self, known: &[&str]) -> Option<&'a str> {
         self.0.iter().map(|(name, _)| name.as_str()).find(|name| !known.contains(name))
     }
 
     /// All parameters but those of `except`, in a text that differs when any of them does.
-    pub fn canonical(&self, except: &[&str]) -> String {
+    pub(crate) fn canonical(&self, except: &[&str]) -> String {
         let mut kept: Vec<_> =
             self.0.iter().filter(|(name, _)| !except.contains(&name.as_str())).collect();
         // Stable, so that the order among the values of one name still counts: they may be paired.

@@ -25,7 +25,7 @@ enum StoredKey {
 }
 
 /// The bytes of a position.
-pub fn encode(position: &Position) -> Vec<u8> {
+pub(crate) fn encode(position: &Position) -> Vec<u8> {
     let key = position.key.as_ref().map(|key| match key {
         SortKey::Bool(b) => StoredKey::Bool(*b),
         SortKey::I64(n) => StoredKey::I64(*n),
@@ -43,7 +43,7 @@ pub fn encode(position: &Position) -> Vec<u8> {
 }
 
 /// Reads a position.
-pub fn decode(bytes: &[u8]) -> Result<Position, ApiError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Position, ApiError> {
     let config = bincode::config::standard().with_limit::<CURSOR_BYTES_MAX>();
     let refused = || ApiError::new(ErrorCode::InvalidCursor, "cursor does not read").at("cursor");
     let (stored, used): (Stored, usize) =

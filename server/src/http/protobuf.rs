@@ -12,10 +12,10 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::StatusCode;
 
 /// The content type of OTLP over HTTP in its binary form.
-pub const CONTENT_TYPE_PROTOBUF: &str = "application/x-protobuf";
+pub(crate) const CONTENT_TYPE_PROTOBUF: &str = "application/x-protobuf";
 
 /// A response with a protobuf body.
-pub fn response(status: StatusCode, body: Vec<u8>) -> Response {
+pub(crate) fn response(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response
@@ -25,7 +25,7 @@ pub fn response(status: StatusCode, body: Vec<u8>) -> Response {
 }
 
 /// A `google.rpc.Status`.
-pub fn rpc_status(code: u32, message: &str) -> Vec<u8> {
+pub(crate) fn rpc_status(code: u32, message: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 8);
     put_number(&mut out, 1, u64::from(code));
     put_bytes(&mut out, 2, message.as_bytes());
@@ -33,7 +33,7 @@ pub fn rpc_status(code: u32, message: &str) -> Vec<u8> {
 }
 
 /// An `ExportTraceServiceResponse`; empty when nothing was rejected.
-pub fn export_response(rejected: u64, message: &str) -> Vec<u8> {
+pub(crate) fn export_response(rejected: u64, message: &str) -> Vec<u8> {
     let mut out = Vec::new();
     if rejected > 0 {
         let mut partial = Vec::with_capacity(message.len() + 8);

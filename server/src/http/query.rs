@@ -21,7 +21,7 @@ impl Drop for CancelOnDrop {
 }
 
 /// Runs `work` with a budget on a blocking thread.
-pub async fn run<T, F>(app: &Arc<App>, work: F) -> Result<T, ApiError>
+pub(crate) async fn run<T, F>(app: &Arc<App>, work: F) -> Result<T, ApiError>
 where
     T: Send + 'static,
     F: FnOnce(&Budget<'_>) -> Result<T, ApiError> + Send + 'static,

@@ -17,7 +17,7 @@ use crate::dialect::{Dialect, Route};
 const REASONS_MAX: usize = 3;
 
 /// Takes a trace or a batch of spans.
-pub async fn ingest(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn ingest(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let stored = ingest::accept(&app, request, Route::Traces, String::new()).await?;
     Ok(match stored.dialect {
         Dialect::OtlpProtobuf => {

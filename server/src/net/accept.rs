@@ -56,7 +56,7 @@ impl Silent {
 
 /// Serves until `stop` says so, then waits for the requests at work, at most
 /// [`DRAIN_TIME_MAX`].
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     app: Arc<App>,
     router: Router,

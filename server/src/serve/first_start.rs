@@ -11,7 +11,7 @@ use crate::keys::KeyString;
 
 const PROJECT: &str = "default";
 /// Where the key is when no terminal was there to show it.
-pub const KEY_FILE: &str = "first-key";
+pub(crate) const KEY_FILE: &str = "first-key";
 
 /// Makes the project `default` and a key for it: the one that was given, or a fresh one that is
 /// shown on a terminal or else written to [`KEY_FILE`].
