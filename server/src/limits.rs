@@ -65,8 +65,6 @@ pub const PAGE_ROWS_MAX: usize = 1000;
 pub const PARAMS_MAX: usize = 256;
 /// Facets of one request.
 pub const FACETS_MAX: usize = 32;
-/// Bytes of `q=`.
-pub const QUERY_TEXT_BYTES_MAX: usize = 8 << 10;
 /// Bytes of a cursor.
 pub const CURSOR_BYTES_MAX: usize = 2 << 10;
 /// Bytes of a trace id in a URL.

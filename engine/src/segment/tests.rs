@@ -3,6 +3,7 @@
 mod damage;
 mod decode;
 mod disk;
+mod golden;
 mod oracle;
 
 use std::sync::Arc;

@@ -108,7 +108,6 @@ pub fn write(
 
 type Created = (Vec<SectionEntry>, Vec<Vec<u32>>);
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
 fn create(
     disk: &Arc<dyn Disk>,
     place: &Place,
@@ -188,10 +187,10 @@ fn put_section(
     let form = form(count_u32(rows.len()), body_bytes);
     let frame = match form {
         Form::Inline => {
-            // Built only to refuse now what would not read later.
-            index::build(rows, Vec::new(), Pieces::frame())?;
             let mut frame = Vec::new();
             for row in rows {
+                // What would not read later is refused now.
+                index::columns_of(row, &mut |_, _| ())?;
                 rows::put(&mut frame, row);
             }
             frame

@@ -13,13 +13,13 @@ use http::HeaderMap;
 use super::App;
 use super::auth::{Tenant, authenticate};
 use super::cursor::{self, Scope};
-use super::error::ApiError;
+use super::error::{ApiError, ErrorCode};
 use super::params::Params;
 use super::{position, query};
 use crate::dialect::parse_time;
 use obsrv_engine::model;
 use obsrv_engine::query::ast::{Filter, Literal, Test};
-use obsrv_engine::query::{Order, Request};
+use obsrv_engine::query::{Order, Request, parse};
 use obsrv_engine::row::Table;
 use obsrv_engine::source::Column;
 use crate::limits::{FACETS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
@@ -37,8 +37,8 @@ const MANY: [(&str, &str); 6] = [
 /// The same, given at most once.
 const ONCE: [(&str, &str); 3] =
     [("user_id", model::USER_ID), ("run_id", "run_id"), ("group", model::GROUP)];
-const OTHERS: [&str; 11] = [
-    "project_id", "since", "until", "meta_key", "meta_value", "limit", "cursor", "order",
+const OTHERS: [&str; 12] = [
+    "project_id", "since", "until", "meta_key", "meta_value", "limit", "cursor", "q", "order",
     "total", "facets", "explain",
 ];
 /// What does not decide which rows are in the list and in which order.
@@ -75,7 +75,7 @@ pub(crate) async fn list(
     Ok(wire::json_response(body))
 }
 
-fn request_of(params: &Params, tenant: &Tenant, _now_ns: i64) -> Result<Request, ApiError> {
+fn request_of(params: &Params, tenant: &Tenant, now_ns: i64) -> Result<Request, ApiError> {
     let known: Vec<&str> =
         MANY.iter().chain(&ONCE).map(|(name, _)| *name).chain(OTHERS).collect();
     if let Some(name) = params.unknown(&known) {
@@ -83,7 +83,7 @@ fn request_of(params: &Params, tenant: &Tenant, _now_ns: i64) -> Result<Request,
     }
     let facets = facets(params)?;
     Ok(Request {
-        filter: filter(params, tenant, _now_ns)?,
+        filter: filter(params, tenant, now_ns)?,
         order: order(params)?,
         limit: limit(params)?,
         after: None,
@@ -123,15 +123,15 @@ fn facets(params: &Params) -> Result<Vec<Column>, ApiError> {
 fn column_named(name: &str) -> Column {
     match name {
         "trace_id" => Column::TraceId,
-        "id" => Column::Id,
+        "id" | "span_id" => Column::Id,
         "start" | "started_at" => Column::Start,
         "end" | "ended_at" => Column::End,
-        "duration" => Column::Duration,
+        "duration" | "latency" => Column::Duration,
         path => Column::Path(path.into()),
     }
 }
 
-fn filter(params: &Params, tenant: &Tenant, _now_ns: i64) -> Result<Filter, ApiError> {
+fn filter(params: &Params, tenant: &Tenant, now_ns: i64) -> Result<Filter, ApiError> {
     let mut parts = Vec::new();
     for (name, path) in MANY {
         let values: Vec<Literal> = params.all(name).map(text).collect();
@@ -154,7 +154,14 @@ fn filter(params: &Params, tenant: &Tenant, _now_ns: i64) -> Result<Filter, ApiE
         parts.push(Filter::Is(Column::Start, Test::Le(Literal::I64(ns))));
     }
     metadata(params, &mut parts)?;
+    if let Some(q) = params.one("q")? {
+        parts.push(searched(q, now_ns)?);
+    }
     Ok(if parts.is_empty() { Filter::All } else { Filter::And(parts) })
+}
+
+fn searched(q: &str, now_ns: i64) -> Result<Filter, ApiError> {
+    parse(q, now_ns).map_err(|e| ApiError::new(ErrorCode::InvalidQuery, e.to_string()).at("q"))
 }
 
 /// The n-th `meta_key` goes with the n-th `meta_value`.

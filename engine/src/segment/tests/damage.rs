@@ -182,3 +182,16 @@ fn a_failing_read_is_not_taken_for_damage() {
     }
     reader.row(0).unwrap();
 }
+
+#[test]
+fn flipped_bytes_of_a_large_section_are_found() {
+    let rows = rows_of(2, crate::segment::FULL_ROWS_MIN, 0);
+    let bytes = bytes_of(vec![section(1, Table::Spans, rows)]);
+    open(bytes.clone(), DATABASE).unwrap().verify().unwrap();
+    for at in (0..bytes.len()).step_by(9_973) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        let found = open(damaged, DATABASE).and_then(|segment| segment.verify());
+        assert!(found.is_err(), "byte {at} not found");
+    }
+}

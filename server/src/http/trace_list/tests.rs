@@ -82,6 +82,14 @@ fn metadata_is_found_by_text_number_and_bool() {
 }
 
 #[test]
+fn a_search_joins_the_other_parameters() {
+    let request = ask("status=error&q=metadata.a%3A1+or+b%3Ax").unwrap();
+    let searched = obsrv_engine::query::parse("metadata.a:1 or b:x", 0).unwrap();
+    let status = is("status", Test::In(strs(&["error"])));
+    assert_eq!(request.filter, Filter::And(vec![status, searched]));
+}
+
+#[test]
 fn order_facets_and_flags() {
     let request = ask("order=duration&facets=status,metadata.a&facets=model&total=true").unwrap();
     assert_eq!(request.order, Order { column: Column::Duration, descending: false });
@@ -108,6 +116,8 @@ fn what_cannot_be_read_names_its_parameter() {
         ("total=maybe".into(), "total"),
         ("statsu=error".into(), "statsu"),
         (format!("facets={many}"), "facets"),
+        ("q=".to_owned() + &"a".repeat(obsrv_engine::query::SEARCH_BYTES_MAX + 1), "q"),
+        ("q=status%3A".into(), "q"),
     ] {
         let error = ask(&query).unwrap_err();
         assert_eq!(error.field.as_deref(), Some(field), "{query}");
