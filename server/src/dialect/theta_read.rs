@@ -69,7 +69,7 @@ const SAME: [(&str, Form); 20] = [
 ];
 
 /// Keys of rows that readers do not see, or see under another name.
-const HIDDEN: [&str; 20] = [
+const HIDDEN: [&str; 18] = [
     model::DIALECT,
     model::STATUS,
     model::KIND,
@@ -88,8 +88,6 @@ const HIDDEN: [&str; 20] = [
     "ended_at",
     "annotations",
     "type",
-    "links",
-    "scope",
 ];
 
 const TRACE_LISTS: [&str; 3] = ["tags", "events", "attachments"];
