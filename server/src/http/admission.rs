@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -106,7 +106,8 @@ pub async fn receive(
         return Err(too_large());
     }
     let mut charge = admission.charge(announced.unwrap_or(0))?;
-    let mut bytes = BytesMut::with_capacity(announced.unwrap_or(0).min(STEP_BYTES));
+    // What is announced is charged; the system gives the pages as they are filled.
+    let mut bytes = BytesMut::with_capacity(announced.unwrap_or(STEP_BYTES));
     let start = Instant::now();
     loop {
         let Ok(frame) = timeout_at(deadline(start, bytes.len()), body.frame()).await else {
@@ -134,7 +135,12 @@ pub async fn receive(
 
 /// Reads what is left of a refused body and throws it away, so that the client gets to read the
 /// answer: a close with unread bytes is a reset.
-pub async fn discard(body: &mut Body, bytes_max: usize) {
+///
+/// A client that waits for `100 Continue` has sent nothing, and is not asked to.
+pub async fn discard(headers: &HeaderMap, body: &mut Body, bytes_max: usize) {
+    if headers.contains_key(EXPECT) {
+        return;
+    }
     let read = async {
         let mut left = bytes_max;
         while let Some(Ok(frame)) = body.frame().await {

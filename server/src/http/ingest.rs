@@ -77,7 +77,7 @@ pub(crate) async fn accept(
     let tenant = match authenticate(&core.directory, &parts.headers) {
         Ok(tenant) => tenant,
         Err(error) => {
-            admission::discard(&mut body, UNKNOWN_BODY_BYTES_MAX).await;
+            admission::discard(&parts.headers, &mut body, UNKNOWN_BODY_BYTES_MAX).await;
             return Err(error);
         }
     };
@@ -91,7 +91,7 @@ pub(crate) async fn accept(
     let (encoding, received) = match received {
         Ok(received) => received,
         Err(error) => {
-            admission::discard(&mut body, REFUSED_BODY_BYTES_MAX).await;
+            admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
             return Err(error);
         }
     };

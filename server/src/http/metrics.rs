@@ -13,6 +13,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use super::App;
+use super::error::{ApiError, ErrorCode};
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
@@ -141,20 +142,27 @@ fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
     Ok(())
 }
 
-/// `GET /metrics`.
-pub async fn show(State(app): State<Arc<App>>) -> Response {
-    let mut out = String::with_capacity(8 << 10);
-    let written = app.metrics.write(&mut out).and_then(|()| {
-        line(&mut out, "body_bytes_in_flight", "gauge", app.admission.held_bytes())?;
-        line(&mut out, "up_state", "gauge", app.phase().number())?;
-        let Ok(core) = app.core() else { return Ok(()) };
-        let (projects, keys) = core.directory.counts();
-        line(&mut out, "projects", "gauge", u64::try_from(projects).unwrap_or(u64::MAX))?;
-        line(&mut out, "keys", "gauge", u64::try_from(keys).unwrap_or(u64::MAX))?;
-        write_engine(&mut out, &core.engine.stats())
+/// `GET /metrics`. Off the network thread: the engine's counters may wait for a sync.
+pub(crate) async fn show(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let text = tokio::task::spawn_blocking(move || {
+        let mut out = String::with_capacity(8 << 10);
+        write_all(&app, &mut out).expect("BUG: writing to memory failed");
+        out
     });
-    written.expect("BUG: writing to memory failed");
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], out).into_response()
+    let text =
+        text.await.map_err(|_| ApiError::new(ErrorCode::Internal, "counters do not read"))?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+fn write_all(app: &App, out: &mut String) -> std::fmt::Result {
+    app.metrics.write(out)?;
+    line(out, "body_bytes_in_flight", "gauge", app.admission.held_bytes())?;
+    line(out, "phase", "gauge", app.phase().number())?;
+    let Ok(core) = app.core() else { return Ok(()) };
+    let (projects, keys) = core.directory.counts();
+    line(out, "projects", "gauge", u64::try_from(projects).unwrap_or(u64::MAX))?;
+    line(out, "keys", "gauge", u64::try_from(keys).unwrap_or(u64::MAX))?;
+    write_engine(out, &core.engine.stats())
 }
 
 #[cfg(test)]

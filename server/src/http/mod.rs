@@ -160,3 +160,6 @@ pub fn build(app: Arc<App>) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), outer::wrap))
         .with_state(app)
 }
+
+#[cfg(test)]
+mod tests;
