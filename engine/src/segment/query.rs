@@ -14,6 +14,7 @@ use super::value::to_i64;
 use super::view::{View, required};
 use super::wire::{Bad, narrow};
 use crate::doc::{DocRef, Scalar, scalar_of};
+use crate::row::Lsn;
 use crate::source::{Column, Core, Matches, Source, SourceError, ValueTest};
 
 /// Where the values of a column come from.
@@ -327,6 +328,10 @@ fn present_typed(
 impl Source for SectionReader {
     fn row_count(&self) -> u32 {
         self.summary().rows
+    }
+
+    fn lsn_max(&self) -> Option<Lsn> {
+        Some(self.summary().lsn_max)
     }
 
     fn start_range(&self, group: u32) -> Option<(i64, i64)> {
