@@ -36,7 +36,11 @@ impl IntoResponse for ChangeError {
             Self::Log(_) | Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Directory(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        (status, Json(json!({ "error": { "message": self.to_string() } }))).into_response()
+        (
+            status,
+            Json(json!({ "error": { "message": self.to_string() } })),
+        )
+            .into_response()
     }
 }
 

@@ -6,10 +6,10 @@ use tokio::sync::Mutex;
 
 use crate::control::{self, ControlEvent};
 use crate::directory::{Directory, DirectoryError, Project, is_project_name};
-use obsrv_engine::engine::{Engine, IngestError};
-use obsrv_engine::io::{Clock, Rng};
 use crate::keys::{KeyMac, KeyString};
 use crate::limits::{KEYS_MAX, PROJECTS_MAX};
+use obsrv_engine::engine::{Engine, IngestError};
+use obsrv_engine::io::{Clock, Rng};
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +66,13 @@ impl ControlPlane {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Self {
-        Self { engine, directory, clock, rng, writer: Mutex::new(()) }
+        Self {
+            engine,
+            directory,
+            clock,
+            rng,
+            writer: Mutex::new(()),
+        }
     }
 
     /// Projects and keys.
@@ -96,37 +102,54 @@ impl ControlPlane {
         let _writer = self.writer.lock().await;
         let (projects, keys) = self.directory.counts();
         if keys >= KEYS_MAX {
-            return Err(ChangeError::TooMany { what: "keys", max: KEYS_MAX });
+            return Err(ChangeError::TooMany {
+                what: "keys",
+                max: KEYS_MAX,
+            });
         }
         let known = self.directory.project_named(project);
         let is_new_project = known.is_none();
         let owner = match known {
             Some(known) => known,
             None if projects >= PROJECTS_MAX => {
-                return Err(ChangeError::TooMany { what: "projects", max: PROJECTS_MAX });
+                return Err(ChangeError::TooMany {
+                    what: "projects",
+                    max: PROJECTS_MAX,
+                });
             }
             None => self.create_project(project).await?,
         };
         let mac = self.directory.mac_of(key);
         self.create_key(id, &owner, mac).await?;
-        Ok(CreatedKey { project: owner, is_new_project })
+        Ok(CreatedKey {
+            project: owner,
+            is_new_project,
+        })
     }
 
     async fn create_project(&self, name: &str) -> Result<Arc<Project>, ChangeError> {
         let project = self.directory.next_project().0;
         let at_ns = self.clock.wall_ns();
-        self.append(ControlEvent::ProjectCreated { project, name: name.to_owned(), at_ns }).await?;
-        self.directory.project_named(name).ok_or(ChangeError::Unknown)
+        self.append(ControlEvent::ProjectCreated {
+            project,
+            name: name.to_owned(),
+            at_ns,
+        })
+        .await?;
+        self.directory
+            .project_named(name)
+            .ok_or(ChangeError::Unknown)
     }
 
-    async fn create_key(
-        &self,
-        key: u64,
-        owner: &Project,
-        mac: KeyMac,
-    ) -> Result<(), ChangeError> {
+    async fn create_key(&self, key: u64, owner: &Project, mac: KeyMac) -> Result<(), ChangeError> {
         let at_ns = self.clock.wall_ns();
-        self.append(ControlEvent::KeyCreated { key, project: owner.id.0, mac, at_ns }).await
+        self.append(ControlEvent::KeyCreated {
+            key,
+            project: owner.id.0,
+            mac,
+            at_ns,
+        })
+        .await
     }
 
     /// Makes a key open nothing, for good. Revoking twice is revoking once.

@@ -122,7 +122,9 @@ impl Interpreter for Replay {
             subject: &envelope.subject,
             received_ns: envelope.received_ns,
         };
-        Ok(read(meaning, &plain).map_err(|e| because(e.to_string()))?.events)
+        Ok(read(meaning, &plain)
+            .map_err(|e| because(e.to_string()))?
+            .events)
     }
 }
 
@@ -167,7 +169,10 @@ mod tests {
                 ..Envelope::default()
             };
             assert_eq!(Replay.interpret(&envelope, &body).unwrap(), direct.events);
-            let unknown = Envelope { dialect: 99, ..envelope };
+            let unknown = Envelope {
+                dialect: 99,
+                ..envelope
+            };
             assert!(Replay.interpret(&unknown, &body).is_err());
         }
     }

@@ -113,8 +113,16 @@ mod tests {
             .filter_map(|line| line.strip_prefix("| `"))
             .map(|row| {
                 let mut cells = row.split('|');
-                let name = cells.next().unwrap().trim().trim_end_matches('`').to_owned();
-                (name, cells.next().unwrap().trim().trim_matches('`').to_owned())
+                let name = cells
+                    .next()
+                    .unwrap()
+                    .trim()
+                    .trim_end_matches('`')
+                    .to_owned();
+                (
+                    name,
+                    cells.next().unwrap().trim().trim_matches('`').to_owned(),
+                )
             })
             .collect();
         let declared: Vec<(String, String)> = include_str!("limits.rs")
@@ -126,7 +134,11 @@ mod tests {
                 (name.to_owned(), value.trim_end_matches(';').to_owned())
             })
             .collect();
-        assert!(declared.len() > 40, "read only {} constants", declared.len());
+        assert!(
+            declared.len() > 40,
+            "read only {} constants",
+            declared.len()
+        );
         assert_eq!(declared, documented);
     }
 }

@@ -6,8 +6,8 @@
 
 use std::io;
 
-use obsrv_engine::io::{Disk, FileId, FileKind, Rng};
 use crate::keys::MasterSecret;
+use obsrv_engine::io::{Disk, FileId, FileKind, Rng};
 
 const MAGIC: &[u8; 8] = b"obsrvsec";
 const VERSION: u8 = 1;

@@ -33,11 +33,13 @@ pub(super) fn columns_of(
     row: &RowInput,
     visit: &mut dyn FnMut(&str, Scalar<'_>),
 ) -> Result<(), WriteError> {
-    body::view(&row.body).and_then(|view| flatten(view, visit)).map_err(|source| WriteError::Body {
-        trace_id: row.key.trace_id.clone(),
-        id: row.key.id.clone(),
-        source,
-    })
+    body::view(&row.body)
+        .and_then(|view| flatten(view, visit))
+        .map_err(|source| WriteError::Body {
+            trace_id: row.key.trace_id.clone(),
+            id: row.key.id.clone(),
+            source,
+        })
 }
 
 /// Encodes everything but the payload of a section whose rows are in the file's order.

@@ -68,7 +68,6 @@ impl Place {
 
 /// Writes segment `id` and makes it durable: when this returns, the file has its name and survives
 /// a power cut. Before that it is a temporary file, which is discarded on any error.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
 pub fn write(
     disk: &Arc<dyn Disk>,
     id: u64,
@@ -108,6 +107,7 @@ pub fn write(
 
 type Created = (Vec<SectionEntry>, Vec<Vec<u32>>);
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
 fn create(
     disk: &Arc<dyn Disk>,
     place: &Place,

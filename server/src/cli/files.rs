@@ -91,7 +91,10 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), FilesError> {
 
 pub(super) fn inspect(args: &InspectArgs) -> Result<(), FilesError> {
     let kind = args.kind.file_kind();
-    let named = || FilesError::Name { kind: kind.prefix(), file: args.file.clone() };
+    let named = || FilesError::Name {
+        kind: kind.prefix(),
+        file: args.file.clone(),
+    };
     let id = id_of(kind, &args.file).ok_or_else(named)?;
     let parent = args.file.parent().filter(|p| !p.as_os_str().is_empty());
     let disk = open(parent.unwrap_or_else(|| Path::new(".")))?;
@@ -123,8 +126,17 @@ mod tests {
     #[test]
     fn file_names() {
         let id = |name: &str| id_of(FileKind::Wal, Path::new(name));
-        assert_eq!(id("/d/wal-00000000000000ff"), Some(FileId::new(FileKind::Wal, 255)));
-        for bad in ["wal-ff", "segment-00000000000000ff", "wal-00000000000000FF", "wal-", "/"] {
+        assert_eq!(
+            id("/d/wal-00000000000000ff"),
+            Some(FileId::new(FileKind::Wal, 255))
+        );
+        for bad in [
+            "wal-ff",
+            "segment-00000000000000ff",
+            "wal-00000000000000FF",
+            "wal-",
+            "/",
+        ] {
             assert_eq!(id(bad), None, "{bad}");
         }
     }

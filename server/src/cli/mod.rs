@@ -155,7 +155,9 @@ mod tests {
         assert!(bare.command.is_none());
         assert_eq!(bare.serve.data, PathBuf::from("./obsrv-data"));
         assert_eq!(bare.serve.http.to_string(), "127.0.0.1:4318");
-        let args = ["obsrv", "serve", "--data", "/d", "--http", "[::1]:1", "--memory", "0.4GiB"];
+        let args = [
+            "obsrv", "serve", "--data", "/d", "--http", "[::1]:1", "--memory", "0.4GiB",
+        ];
         let Some(Command::Serve(args)) = Cli::try_parse_from(args).unwrap().command else {
             panic!("not serve");
         };

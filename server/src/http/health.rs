@@ -18,7 +18,10 @@ pub(crate) async fn live() -> Response {
 /// 200 if writes are taken, 503 with the phase if not.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let phase = app.phase();
-    let status =
-        if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if phase == Phase::Ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(json!({ "status": phase.as_str() }))).into_response()
 }

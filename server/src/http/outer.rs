@@ -10,9 +10,9 @@ use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 
+use super::App;
 use super::error::{ApiError, ErrorCode, render};
 use super::protobuf::CONTENT_TYPE_PROTOBUF;
-use super::App;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -26,21 +26,35 @@ pub(crate) struct RequestIds {
 impl RequestIds {
     /// Ids that begin with this seed.
     pub(crate) const fn new(seed: u64) -> Self {
-        Self { seed, next: AtomicU64::new(1) }
+        Self {
+            seed,
+            next: AtomicU64::new(1),
+        }
     }
 
     fn next(&self) -> String {
-        format!("{:016x}{:08x}", self.seed, self.next.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "{:016x}{:08x}",
+            self.seed,
+            self.next.fetch_add(1, Ordering::Relaxed)
+        )
     }
 }
 
 /// Whether the request speaks OTLP in its binary form, and so wants its answer in it.
 pub(crate) fn is_protobuf(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("");
     let essence = value.split(';').next().unwrap_or("").trim();
-    [CONTENT_TYPE_PROTOBUF, "application/protobuf", "application/vnd.google.protobuf"]
-        .iter()
-        .any(|known| essence.eq_ignore_ascii_case(known))
+    [
+        CONTENT_TYPE_PROTOBUF,
+        "application/protobuf",
+        "application/vnd.google.protobuf",
+    ]
+    .iter()
+    .any(|known| essence.eq_ignore_ascii_case(known))
 }
 
 /// Around every handler.
@@ -63,7 +77,8 @@ pub(crate) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Ne
     let id = HeaderValue::try_from(&request_id).expect("BUG: request id is not a header value");
     response.headers_mut().insert(REQUEST_ID, id);
     let micros = app.clock.mono_ns().saturating_sub(began) / 1000;
-    app.metrics.answered(route, is_write, response.status(), micros);
+    app.metrics
+        .answered(route, is_write, response.status(), micros);
     report(&request_id, route, error.as_ref(), micros);
     response
 }
@@ -78,7 +93,14 @@ fn report(request_id: &str, route: Option<&str>, error: Option<&ApiError>, micro
     match error.code {
         // These say that obsrv or its disk is at fault; the message names files, not contents.
         ErrorCode::Internal | ErrorCode::Damaged => {
-            tracing::error!(request_id, route, code, message = error.message, micros, "failed");
+            tracing::error!(
+                request_id,
+                route,
+                code,
+                message = error.message,
+                micros,
+                "failed"
+            );
         }
         ErrorCode::Starting
         | ErrorCode::Overloaded

@@ -25,9 +25,19 @@ fn row() -> RowInput {
     doc.key("status");
     doc.str("error");
     doc.end(map);
-    let body = body::encode(Stamp { version: 2, hash: 0x0102_0304_0506_0708 }, &doc.finish(), &[]);
+    let body = body::encode(
+        Stamp {
+            version: 2,
+            hash: 0x0102_0304_0506_0708,
+        },
+        &doc.finish(),
+        &[],
+    );
     RowInput {
-        key: RowKey { trace_id: "t1".into(), id: "s1".into() },
+        key: RowKey {
+            trace_id: "t1".into(),
+            id: "s1".into(),
+        },
         start_ns: 1_000,
         end_ns: Some(1_500),
         lsn_first: 3,
@@ -39,10 +49,16 @@ fn row() -> RowInput {
 fn bytes_of(sections: Vec<SectionInput>) -> Vec<u8> {
     let mem = Arc::new(MemDisk::default());
     let disk: Arc<dyn Disk> = Arc::clone(&mem) as Arc<dyn Disk>;
-    write(&disk, 0x2a, DATABASE, sections, &SegmentOptions { compression: 1 }).unwrap();
+    write(
+        &disk,
+        0x2a,
+        DATABASE,
+        sections,
+        &SegmentOptions { compression: 1 },
+    )
+    .unwrap();
     let file = Arc::clone(&mem.published.lock()[&FileId::new(FileKind::Segment, 0x2a)]);
-    let bytes = file.bytes.lock().clone();
-    bytes
+    file.bytes.lock().clone()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -58,7 +74,10 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn version_1_is_written_as_ever() {
-    assert_eq!(hex(&bytes_of(vec![section(5, Table::Spans, vec![row()])])), SMALL);
+    assert_eq!(
+        hex(&bytes_of(vec![section(5, Table::Spans, vec![row()])])),
+        SMALL
+    );
 }
 
 #[test]
@@ -83,7 +102,10 @@ fn version_1_is_read_as_ever() {
 fn larger_forms_are_written_as_ever() {
     let digest = |rows: Vec<RowInput>, form| {
         let body_bytes = rows.iter().map(|r| r.body.len() as u64).sum();
-        assert_eq!(write::form(u32::try_from(rows.len()).unwrap(), body_bytes), form);
+        assert_eq!(
+            write::form(u32::try_from(rows.len()).unwrap(), body_bytes),
+            form
+        );
         xxhash_rust::xxh3::xxh3_64(&bytes_of(vec![section(5, Table::Spans, rows)]))
     };
     let compact = digest(rows_of(1, 900, 20), footer::Form::Compact);
