@@ -37,13 +37,14 @@ class Obsrv:
         self.flags = flags
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.key = KEY
         self.child = None
         self.log = self.data.with_suffix(".log")
 
     def start(self):
         assert self.child is None
         command = [binary(), "serve", "--data", str(self.data), "--http", f"127.0.0.1:{self.port}"]
-        environment = os.environ | {"OBSRV_BOOTSTRAP_KEY": KEY}
+        environment = os.environ | ({"OBSRV_BOOTSTRAP_KEY": self.key} if self.key else {})
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
                 [*command, *self.flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment

@@ -1,0 +1,142 @@
+"""The command line of the binary, and what the README says about it."""
+
+import os
+import re
+import shlex
+import stat
+import subprocess
+
+import pytest
+
+from server import KEY, ROOT, Obsrv, binary, pages, post_json
+from test_otlp_json import request, span
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_keys_are_scoped_to_their_project_and_can_be_revoked(obsrv):
+    key = obsrv.run("key", "create", "--project", "checkout", "--data", str(obsrv.data)).stdout.strip()
+    other = obsrv.run("key", "create", "--project", "other", "--data", str(obsrv.data)).stdout.strip()
+    with obsrv.client(key) as mine, obsrv.client(other) as theirs, obsrv.client() as default:
+        assert post_json(mine, "/v1/traces", request(span(1))).status_code == 200
+        assert [s["project_id"] for s in pages(mine)] == ["checkout"]
+        assert pages(theirs) == pages(default) == []
+        trace_id = pages(mine)[0]["trace_id"]
+        assert theirs.get(f"/v1/traces/{trace_id}").status_code == 404
+        obsrv.restart()
+        assert len(pages(mine)) == 1
+        public_id = key.split("_")[1]
+        obsrv.run("key", "revoke", public_id, "--data", str(obsrv.data))
+        for _ in range(2):
+            assert mine.get("/v1/traces").status_code == 401
+            assert post_json(mine, "/v1/traces", request(span(2))).status_code == 401
+            assert pages(theirs) == []
+            obsrv.restart()
+    for path in obsrv.data.rglob("*"):
+        if path.is_file():
+            assert key.encode() not in path.read_bytes(), path
+
+
+def test_the_first_start_leaves_a_key_that_only_its_owner_reads(tmp_path):
+    server = Obsrv(tmp_path / "data")
+    server.key = None
+    try:
+        server.start()
+        [path] = [p for p in server.data.iterdir() if p.name == "first-key"]
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        key = path.read_text().strip()
+        assert key not in server.logged()
+        with server.client(key) as client:
+            assert pages(client) == []
+    finally:
+        server.end()
+
+
+def test_a_directory_that_was_killed_is_sound(obsrv):
+    with obsrv.client() as client:
+        for n in range(50):
+            post_json(client, "/v1/traces", request(span(1, traceId=f"{n + 1:032x}")))
+    obsrv.kill()
+    obsrv.run("verify", str(obsrv.data))
+    obsrv.start()
+    obsrv.stop()
+    obsrv.run("verify", str(obsrv.data))
+    kinds = {"wal", "segment", "manifest"}
+    shown = {path.name.split("-")[0] for path in obsrv.data.iterdir()} & kinds
+    assert {"wal", "manifest"} <= shown
+    for path in sorted(obsrv.data.iterdir()):
+        kind = path.name.split("-")[0]
+        if kind in kinds:
+            assert obsrv.run("inspect", kind, str(path)).stdout, path
+
+
+def test_damage_to_a_segment_is_found(obsrv):
+    with obsrv.client() as client:
+        for n in range(50):
+            post_json(client, "/v1/traces", request(span(1, traceId=f"{n + 1:032x}")))
+    obsrv.stop()
+    segments = [path for path in obsrv.data.iterdir() if path.name.startswith("segment-")]
+    assert segments, "a clean stop flushes"
+    data = bytearray(segments[0].read_bytes())
+    data[len(data) // 2] ^= 1
+    segments[0].write_bytes(data)
+    done = obsrv.run("verify", str(obsrv.data), check=False)
+    assert done.returncode != 0
+    assert segments[0].name in done.stdout + done.stderr
+
+
+def test_a_second_server_on_the_same_directory_is_refused(obsrv):
+    second = subprocess.run(
+        [binary(), "serve", "--data", str(obsrv.data), "--http", "127.0.0.1:0"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert second.returncode != 0
+    assert second.stderr.startswith("obsrv: ")
+
+
+def test_an_import_without_a_server_or_key_says_so(tmp_path):
+    file = tmp_path / "a.ndjson"
+    file.write_text("{}\n")
+    environment = {k: v for k, v in os.environ.items() if k != "OBSRV_API_KEY"}
+    command = [binary(), "import", "--url", "http://127.0.0.1:1", "--key", KEY, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode != 0 and done.stderr.startswith("obsrv: ")
+
+
+def readme_commands():
+    fenced = re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)
+    return [line for block in fenced for line in block.splitlines() if line.startswith("obsrv ")]
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_every_command_of_the_readme_exists(line):
+    words = shlex.split(line)[1:]
+    command = words[:2] if words[0] in ("key", "inspect") else words[:1]
+    shown = subprocess.run([binary(), *command, "--help"], capture_output=True, text=True, timeout=20)
+    assert shown.returncode == 0, shown.stderr
+    for flag in (w for w in words if w.startswith("--")):
+        assert flag in shown.stdout, flag
+
+
+def test_every_setting_of_the_readme_exists():
+    table = README[README.index("| setting |") :].split("\n\n")[0]
+    shown = subprocess.run([binary(), "serve", "--help"], capture_output=True, text=True, timeout=20).stdout
+    flags = re.findall(r"^\| `(--[a-z-]+)` \| `([^`]+)`", table, re.M)
+    assert len(flags) >= 3
+    for flag, default in flags:
+        assert flag in shown
+        assert f"[default: {default}]" in shown
+    listed = {flag for flag, _ in flags} | set(re.findall(r"^\| `(--[a-z-]+)`", table, re.M))
+    assert set(re.findall(r"^ +(--[a-z-]+)", shown, re.M)) - {"--help"} <= listed
+
+
+def test_the_readmes_example_trace_is_taken(obsrv):
+    [body] = re.findall(r"-d '\n(.*?)'\n", README, re.S)
+    with obsrv.client() as client:
+        answer = client.post("/v1/traces", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code < 300, answer.text
+        listed = pages(client, status="success", meta_key="customer", meta_value="acme")
+        assert [s["trace_id"] for s in listed] == ["t-1"]
+        assert pages(client, q="status:success metadata.customer:acme") == listed
