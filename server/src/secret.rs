@@ -13,8 +13,8 @@ const MAGIC: &[u8; 8] = b"obsrvsec";
 const VERSION: u8 = 1;
 const BYTES: usize = 8 + 1 + 32 + 4;
 
-/// The file.
-pub(crate) const FILE: FileId = FileId::new(FileKind::Secret, 1);
+/// The file. Lower numbers are the engine's.
+pub(crate) const FILE: FileId = FileId::new(FileKind::Secret, 2);
 
 /// Why there is no master secret.
 #[derive(Debug, thiserror::Error)]
