@@ -84,7 +84,7 @@ pub const KEY_BYTES_MAX: usize = 256;
 /// count.
 pub const NAMED_PROJECTS_MAX: usize = 1000;
 /// How often names that requests give to projects are counted in the log.
-pub const NAMED_PROJECTS_TIME: Duration = Duration::from_secs(60);
+pub const NAMED_PROJECTS_TIME: Duration = Duration::from_mins(1);
 /// Connections of the admin socket at once.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Bytes of a body on the admin socket.

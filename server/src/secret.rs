@@ -18,7 +18,7 @@ pub(crate) const FILE: FileId = FileId::new(FileKind::Secret, 2);
 
 /// Why there is no master secret.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SecretError {
+pub enum SecretError {
     /// The disk refused.
     #[error("disk refused file={FILE}")]
     Io(#[from] io::Error),
