@@ -19,7 +19,7 @@ struct NewKey {
 }
 
 /// The routes of the admin socket.
-pub fn build(plane: Arc<ControlPlane>) -> Router {
+pub(crate) fn build(plane: Arc<ControlPlane>) -> Router {
     Router::new()
         .route("/keys", post(create_key))
         .route("/keys/{id}", delete(revoke_key))
@@ -36,7 +36,11 @@ impl IntoResponse for ChangeError {
             Self::Log(_) | Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Directory(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        (status, Json(json!({ "error": { "message": self.to_string() } }))).into_response()
+        (
+            status,
+            Json(json!({ "error": { "message": self.to_string() } })),
+        )
+            .into_response()
     }
 }
 

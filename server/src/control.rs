@@ -85,7 +85,11 @@ pub fn decode(bytes: &[u8]) -> Result<ControlEvent, ControlError> {
     }
     let config = bincode::config::standard().with_limit::<CONTROL_EVENT_BYTES_MAX>();
     let (event, used) = bincode::decode_from_slice(rest, config).map_err(ControlError::Decode)?;
-    if used == rest.len() { Ok(event) } else { Err(ControlError::Length) }
+    if used == rest.len() {
+        Ok(event)
+    } else {
+        Err(ControlError::Length)
+    }
 }
 
 #[cfg(test)]
@@ -99,13 +103,32 @@ mod tests {
         key.push(10);
         vec![
             (
-                ControlEvent::ProjectCreated { project: 1, name: "ab".into(), at_ns: 5 },
+                ControlEvent::ProjectCreated {
+                    project: 1,
+                    name: "ab".into(),
+                    at_ns: 5,
+                },
                 vec![1, 0, 1, 2, b'a', b'b', 10],
             ),
-            (ControlEvent::KeyCreated { key: 3, project: 1, mac, at_ns: 5 }, key),
-            (ControlEvent::KeyRevoked { key: 3, at_ns: 6 }, vec![1, 2, 3, 12]),
             (
-                ControlEvent::ProjectNamed { project: 1, name: "x".into(), count: 251 },
+                ControlEvent::KeyCreated {
+                    key: 3,
+                    project: 1,
+                    mac,
+                    at_ns: 5,
+                },
+                key,
+            ),
+            (
+                ControlEvent::KeyRevoked { key: 3, at_ns: 6 },
+                vec![1, 2, 3, 12],
+            ),
+            (
+                ControlEvent::ProjectNamed {
+                    project: 1,
+                    name: "x".into(),
+                    count: 251,
+                },
                 vec![1, 3, 1, 1, b'x', 251, 251, 0],
             ),
         ]

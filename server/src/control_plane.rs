@@ -6,14 +6,14 @@ use tokio::sync::Mutex;
 
 use crate::control::{self, ControlEvent};
 use crate::directory::{Directory, DirectoryError, Project, is_project_name};
-use obsrv_engine::engine::{Engine, IngestError};
-use obsrv_engine::io::{Clock, Rng};
 use crate::keys::{KeyMac, KeyString};
 use crate::limits::{KEYS_MAX, PROJECTS_MAX};
+use obsrv_engine::engine::{Engine, IngestError};
+use obsrv_engine::io::{Clock, Rng};
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
+pub(crate) enum ChangeError {
     /// Not a name for a project.
     #[error("not a project name, or too long name={0}")]
     Name(String),
@@ -41,18 +41,16 @@ pub enum ChangeError {
 
 /// A key that was just made.
 #[derive(Debug)]
-pub struct CreatedKey {
-    /// Its id, for revoking.
-    pub id: u64,
+pub(crate) struct CreatedKey {
     /// The project that it opens.
-    pub project: Arc<Project>,
+    pub(crate) project: Arc<Project>,
     /// Whether the project is new, too.
-    pub is_new_project: bool,
+    pub(crate) is_new_project: bool,
 }
 
 /// The one writer of control events.
 #[derive(Debug)]
-pub struct ControlPlane {
+pub(crate) struct ControlPlane {
     engine: Arc<Engine>,
     directory: Arc<Directory>,
     clock: Arc<dyn Clock>,
@@ -62,22 +60,28 @@ pub struct ControlPlane {
 
 impl ControlPlane {
     /// Writes to this engine, keeps this directory.
-    pub fn new(
+    pub(crate) fn new(
         engine: Arc<Engine>,
         directory: Arc<Directory>,
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Self {
-        Self { engine, directory, clock, rng, writer: Mutex::new(()) }
+        Self {
+            engine,
+            directory,
+            clock,
+            rng,
+            writer: Mutex::new(()),
+        }
     }
 
     /// Projects and keys.
-    pub const fn directory(&self) -> &Arc<Directory> {
+    pub(crate) const fn directory(&self) -> &Arc<Directory> {
         &self.directory
     }
 
     /// A fresh key string, not installed yet, and its id.
-    pub fn mint(&self) -> (u64, KeyString) {
+    pub(crate) fn mint(&self) -> (u64, KeyString) {
         let mut bytes = [0; 8];
         self.rng.fill(&mut bytes);
         // Never 0, and short of the sign bit for readers with signed numbers.
@@ -86,7 +90,7 @@ impl ControlPlane {
     }
 
     /// Makes `key` open the project of this name, which is made if there is none.
-    pub async fn install(
+    pub(crate) async fn install(
         &self,
         project: &str,
         id: u64,
@@ -98,41 +102,58 @@ impl ControlPlane {
         let _writer = self.writer.lock().await;
         let (projects, keys) = self.directory.counts();
         if keys >= KEYS_MAX {
-            return Err(ChangeError::TooMany { what: "keys", max: KEYS_MAX });
+            return Err(ChangeError::TooMany {
+                what: "keys",
+                max: KEYS_MAX,
+            });
         }
         let known = self.directory.project_named(project);
         let is_new_project = known.is_none();
         let owner = match known {
             Some(known) => known,
             None if projects >= PROJECTS_MAX => {
-                return Err(ChangeError::TooMany { what: "projects", max: PROJECTS_MAX });
+                return Err(ChangeError::TooMany {
+                    what: "projects",
+                    max: PROJECTS_MAX,
+                });
             }
             None => self.create_project(project).await?,
         };
         let mac = self.directory.mac_of(key);
         self.create_key(id, &owner, mac).await?;
-        Ok(CreatedKey { id, project: owner, is_new_project })
+        Ok(CreatedKey {
+            project: owner,
+            is_new_project,
+        })
     }
 
     async fn create_project(&self, name: &str) -> Result<Arc<Project>, ChangeError> {
         let project = self.directory.next_project().0;
         let at_ns = self.clock.wall_ns();
-        self.append(ControlEvent::ProjectCreated { project, name: name.to_owned(), at_ns }).await?;
-        self.directory.project_named(name).ok_or(ChangeError::Unknown)
+        self.append(ControlEvent::ProjectCreated {
+            project,
+            name: name.to_owned(),
+            at_ns,
+        })
+        .await?;
+        self.directory
+            .project_named(name)
+            .ok_or(ChangeError::Unknown)
     }
 
-    async fn create_key(
-        &self,
-        key: u64,
-        owner: &Project,
-        mac: KeyMac,
-    ) -> Result<(), ChangeError> {
+    async fn create_key(&self, key: u64, owner: &Project, mac: KeyMac) -> Result<(), ChangeError> {
         let at_ns = self.clock.wall_ns();
-        self.append(ControlEvent::KeyCreated { key, project: owner.id.0, mac, at_ns }).await
+        self.append(ControlEvent::KeyCreated {
+            key,
+            project: owner.id.0,
+            mac,
+            at_ns,
+        })
+        .await
     }
 
     /// Makes a key open nothing, for good. Revoking twice is revoking once.
-    pub async fn revoke(&self, key: u64) -> Result<(), ChangeError> {
+    pub(crate) async fn revoke(&self, key: u64) -> Result<(), ChangeError> {
         let _writer = self.writer.lock().await;
         match self.directory.key_state(key) {
             None => Err(ChangeError::UnknownKey(key)),
@@ -145,7 +166,7 @@ impl ControlPlane {
     }
 
     /// Appends what was counted of named projects since the last time.
-    pub async fn log_named(&self) -> Result<(), ChangeError> {
+    pub(crate) async fn log_named(&self) -> Result<(), ChangeError> {
         let _writer = self.writer.lock().await;
         for event in self.directory.take_named() {
             self.append(event).await?;
@@ -155,8 +176,10 @@ impl ControlPlane {
 
     async fn append(&self, event: ControlEvent) -> Result<(), ChangeError> {
         let (sender, outcome) = tokio::sync::oneshot::channel();
-        // The caller waits below; if it was dropped, nobody wants to know.
-        let done = Box::new(move |result| drop(sender.send(result)));
+        let done = Box::new(move |result| {
+            // The caller waits below; if it was dropped, nobody wants to know.
+            let _ = sender.send(result);
+        });
         self.engine.control(control::encode(&event), done);
         outcome.await.map_err(|_| ChangeError::Unknown)??;
         self.directory.apply(&event)?;

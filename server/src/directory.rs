@@ -10,9 +10,9 @@ use parking_lot::{Mutex, RwLock};
 use subtle::ConstantTimeEq;
 
 use crate::control::ControlEvent;
-use obsrv_engine::row::ProjectId;
 use crate::keys::{KeyMac, KeyString, Macs};
 use crate::limits::{NAMED_PROJECTS_MAX, PROJECT_NAME_BYTES_MAX};
+use obsrv_engine::row::ProjectId;
 
 /// The first half of a key's MAC finds it, the second half proves it.
 type Finder = [u8; 16];
@@ -77,7 +77,11 @@ pub struct Directory {
 impl Directory {
     /// An empty one.
     pub fn new(macs: Macs) -> Self {
-        Self { macs, state: RwLock::default(), named: Mutex::default() }
+        Self {
+            macs,
+            state: RwLock::default(),
+            named: Mutex::default(),
+        }
     }
 
     /// The MAC under which a key string is kept.
@@ -87,7 +91,12 @@ impl Directory {
 
     /// Applies one durable event.
     pub fn apply(&self, event: &ControlEvent) -> Result<(), DirectoryError> {
-        if let ControlEvent::ProjectNamed { project, name, count } = event {
+        if let ControlEvent::ProjectNamed {
+            project,
+            name,
+            count,
+        } = event
+        {
             self.named.lock().recover(*project, name, *count);
             return Ok(());
         }
@@ -103,7 +112,12 @@ impl Directory {
         let mut slot = self.state.write();
         let mut state = State::clone(&slot);
         for event in events {
-            if let ControlEvent::ProjectNamed { project, name, count } = event {
+            if let ControlEvent::ProjectNamed {
+                project,
+                name,
+                count,
+            } = event
+            {
                 self.named.lock().recover(*project, name, *count);
             } else {
                 state.apply(event)?;
@@ -171,14 +185,15 @@ impl Directory {
 impl State {
     fn apply(&mut self, event: &ControlEvent) -> Result<(), DirectoryError> {
         match event {
-            ControlEvent::ProjectCreated { project, name, .. } => {
-                self.add_project(*project, name)
-            }
-            ControlEvent::KeyCreated { key, project, mac, .. } => {
-                self.add_key(*key, *project, mac)
-            }
+            ControlEvent::ProjectCreated { project, name, .. } => self.add_project(*project, name),
+            ControlEvent::KeyCreated {
+                key, project, mac, ..
+            } => self.add_key(*key, *project, mac),
             ControlEvent::KeyRevoked { key, .. } => {
-                let finder = self.finders.get(key).ok_or(DirectoryError::UnknownKey(*key))?;
+                let finder = self
+                    .finders
+                    .get(key)
+                    .ok_or(DirectoryError::UnknownKey(*key))?;
                 if let Some(entry) = self.keys.get_mut(finder) {
                     entry.revoked = true;
                 }
@@ -192,8 +207,12 @@ impl State {
         if self.projects.contains_key(&id) || self.by_name.contains_key(name) {
             return Err(DirectoryError::ProjectTwice(id));
         }
-        let project = Arc::new(Project { id: ProjectId(id), name: name.into() });
-        self.by_name.insert(Arc::clone(&project.name), Arc::clone(&project));
+        let project = Arc::new(Project {
+            id: ProjectId(id),
+            name: name.into(),
+        });
+        self.by_name
+            .insert(Arc::clone(&project.name), Arc::clone(&project));
         self.projects.insert(id, project);
         self.project_last = self.project_last.max(id);
         Ok(())
@@ -210,7 +229,15 @@ impl State {
             return Err(DirectoryError::KeyTwice(key));
         }
         self.finders.insert(key, finder);
-        self.keys.insert(finder, Key { id: key, project: owner, proof, revoked: false });
+        self.keys.insert(
+            finder,
+            Key {
+                id: key,
+                project: owner,
+                proof,
+                revoked: false,
+            },
+        );
         Ok(())
     }
 }
@@ -256,7 +283,11 @@ impl Named {
         let name = if fits { name } else { OTHER_NAMES };
         let key = (project, name.to_owned());
         let full = self.counts.len() >= NAMED_PROJECTS_MAX && !self.counts.contains_key(&key);
-        let key = if full { (project, OTHER_NAMES.to_owned()) } else { key };
+        let key = if full {
+            (project, OTHER_NAMES.to_owned())
+        } else {
+            key
+        };
         self.counts.entry(key).or_default().fresh += 1;
     }
 

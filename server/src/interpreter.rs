@@ -12,7 +12,7 @@ use obsrv_engine::row::{Event, ProjectId};
 /// Content encoding of a stored body. Persisted in the log: never reuse a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Encoding {
+pub(crate) enum Encoding {
     /// As it is.
     Identity = 0,
     /// gzip.
@@ -27,12 +27,12 @@ impl Encoding {
     const ALL: [Self; 4] = [Self::Identity, Self::Gzip, Self::Deflate, Self::Zstd];
 
     /// The encoding with this persisted number.
-    pub fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|e| e.number() == number)
     }
 
     /// The persisted number.
-    pub const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Identity => 0,
             Self::Gzip => 1,
@@ -42,7 +42,7 @@ impl Encoding {
     }
 
     /// What a `Content-Encoding` header names; an empty value is no encoding.
-    pub fn of_header(value: &str) -> Result<Self, EncodingError> {
+    pub(crate) fn of_header(value: &str) -> Result<Self, EncodingError> {
         match value.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Ok(Self::Identity),
             "gzip" | "x-gzip" => Ok(Self::Gzip),
@@ -63,7 +63,7 @@ impl Encoding {
 }
 
 /// The plain bytes of a body, at most `limit` of them.
-pub fn decompress(
+pub(crate) fn decompress(
     encoding: Encoding,
     body: &Bytes,
     limit: usize,
@@ -73,20 +73,20 @@ pub fn decompress(
 
 /// What is needed to read a plain body, beside the body.
 #[derive(Clone, Copy, Debug)]
-pub struct Meaning<'a> {
+pub(crate) struct Meaning<'a> {
     /// How.
-    pub dialect: Dialect,
+    pub(crate) dialect: Dialect,
     /// Whose.
-    pub project: ProjectId,
+    pub(crate) project: ProjectId,
     /// What the path named.
-    pub subject: &'a str,
+    pub(crate) subject: &'a str,
     /// When it came.
-    pub received_ns: i64,
+    pub(crate) received_ns: i64,
 }
 
 /// Reads a plain body. Minted ids come from the plain bytes: a client that compresses a retry
 /// differently still sends the same thing.
-pub fn read(meaning: Meaning<'_>, plain: &[u8]) -> Result<Decoded, DecodeError> {
+pub(crate) fn read(meaning: Meaning<'_>, plain: &[u8]) -> Result<Decoded, DecodeError> {
     let context = Context {
         project: meaning.project,
         body_hash: xxhash_rust::xxh3::xxh3_64(plain),
@@ -99,7 +99,7 @@ pub fn read(meaning: Meaning<'_>, plain: &[u8]) -> Result<Decoded, DecodeError> 
 /// Reads the bodies in the log again. Ingest has checked every limit before; here none may turn
 /// away what was acknowledged.
 #[derive(Debug)]
-pub struct Replay;
+pub(crate) struct Replay;
 
 impl Interpreter for Replay {
     fn interpret(&self, envelope: &Envelope, body: &[u8]) -> Result<Vec<Event>, InterpretError> {
@@ -122,7 +122,9 @@ impl Interpreter for Replay {
             subject: &envelope.subject,
             received_ns: envelope.received_ns,
         };
-        Ok(read(meaning, &plain).map_err(|e| because(e.to_string()))?.events)
+        Ok(read(meaning, &plain)
+            .map_err(|e| because(e.to_string()))?
+            .events)
     }
 }
 
@@ -167,7 +169,10 @@ mod tests {
                 ..Envelope::default()
             };
             assert_eq!(Replay.interpret(&envelope, &body).unwrap(), direct.events);
-            let unknown = Envelope { dialect: 99, ..envelope };
+            let unknown = Envelope {
+                dialect: 99,
+                ..envelope
+            };
             assert!(Replay.interpret(&unknown, &body).is_err());
         }
     }

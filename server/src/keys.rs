@@ -45,7 +45,11 @@ fn hmac_of(key: &[u8]) -> Hmac<Sha256> {
 }
 
 fn mac_over(key: &Hmac<Sha256>, message: &[u8]) -> [u8; 32] {
-    key.clone().chain_update(message).finalize().into_bytes().into()
+    key.clone()
+        .chain_update(message)
+        .finalize()
+        .into_bytes()
+        .into()
 }
 
 /// Makes the MACs of one purpose.
@@ -133,7 +137,10 @@ pub enum KeyError {
 }
 
 fn is_minted_form(text: &str) -> bool {
-    let Some((id, tail)) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')) else {
+    let Some((id, tail)) = text
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.split_once('_'))
+    else {
         return false;
     };
     let hex_digits = |s: &str| s.bytes().all(|b| b.is_ascii_hexdigit());
@@ -151,7 +158,10 @@ fn checksum_text(checksum: u32) -> String {
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |n: u8| char::from(DIGITS[usize::from(n & 15)]);
-    bytes.iter().flat_map(|b| [digit(b >> 4), digit(*b)]).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [digit(b >> 4), digit(*b)])
+        .collect()
 }
 
 #[cfg(test)]
@@ -181,14 +191,21 @@ mod tests {
             }
             edited[at] = if edited[at] == b'0' { b'1' } else { b'0' };
             let edited = String::from_utf8(edited).unwrap();
-            assert_eq!(KeyString::parse(&edited).unwrap_err(), KeyError::Checksum, "{edited}");
+            assert_eq!(
+                KeyString::parse(&edited).unwrap_err(),
+                KeyError::Checksum,
+                "{edited}"
+            );
         }
     }
 
     #[test]
     fn any_visible_string_within_the_limits_may_be_installed() {
-        for good in ["tk_live_0123", "a".repeat(KEY_BYTES_MIN).as_str(), &"k".repeat(KEY_BYTES_MAX)]
-        {
+        for good in [
+            "tk_live_0123",
+            "a".repeat(KEY_BYTES_MIN).as_str(),
+            &"k".repeat(KEY_BYTES_MAX),
+        ] {
             assert!(KeyString::parse(good).is_ok(), "{good}");
         }
         for bad in ["a".repeat(KEY_BYTES_MIN - 1), "k".repeat(KEY_BYTES_MAX + 1)] {
@@ -201,7 +218,10 @@ mod tests {
 
     #[test]
     fn macs_differ_by_message_purpose_and_master_secret() {
-        let (one, two) = (MasterSecret::from_bytes([1; 32]), MasterSecret::from_bytes([2; 32]));
+        let (one, two) = (
+            MasterSecret::from_bytes([1; 32]),
+            MasterSecret::from_bytes([2; 32]),
+        );
         let macs = [
             Macs::for_keys(&one).mac(b"k"),
             Macs::for_keys(&one).mac(b"l"),

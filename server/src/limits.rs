@@ -65,8 +65,6 @@ pub const PAGE_ROWS_MAX: usize = 1000;
 pub const PARAMS_MAX: usize = 256;
 /// Facets of one request.
 pub const FACETS_MAX: usize = 32;
-/// Bytes of `q=`.
-pub const QUERY_TEXT_BYTES_MAX: usize = 8 << 10;
 /// Bytes of a cursor.
 pub const CURSOR_BYTES_MAX: usize = 2 << 10;
 /// Bytes of a trace id in a URL.
@@ -115,8 +113,16 @@ mod tests {
             .filter_map(|line| line.strip_prefix("| `"))
             .map(|row| {
                 let mut cells = row.split('|');
-                let name = cells.next().unwrap().trim().trim_end_matches('`').to_owned();
-                (name, cells.next().unwrap().trim().trim_matches('`').to_owned())
+                let name = cells
+                    .next()
+                    .unwrap()
+                    .trim()
+                    .trim_end_matches('`')
+                    .to_owned();
+                (
+                    name,
+                    cells.next().unwrap().trim().trim_matches('`').to_owned(),
+                )
             })
             .collect();
         let declared: Vec<(String, String)> = include_str!("limits.rs")
@@ -128,7 +134,11 @@ mod tests {
                 (name.to_owned(), value.trim_end_matches(';').to_owned())
             })
             .collect();
-        assert!(declared.len() > 40, "read only {} constants", declared.len());
+        assert!(
+            declared.len() > 40,
+            "read only {} constants",
+            declared.len()
+        );
         assert_eq!(declared, documented);
     }
 }

@@ -6,19 +6,19 @@
 
 use std::io;
 
-use obsrv_engine::io::{Disk, FileId, FileKind, Rng};
 use crate::keys::MasterSecret;
+use obsrv_engine::io::{Disk, FileId, FileKind, Rng};
 
 const MAGIC: &[u8; 8] = b"obsrvsec";
 const VERSION: u8 = 1;
 const BYTES: usize = 8 + 1 + 32 + 4;
 
 /// The file.
-pub const FILE: FileId = FileId::new(FileKind::Secret, 1);
+pub(crate) const FILE: FileId = FileId::new(FileKind::Secret, 1);
 
 /// Why there is no master secret.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretError {
+pub(crate) enum SecretError {
     /// The disk refused.
     #[error("disk refused file={FILE}")]
     Io(#[from] io::Error),
@@ -28,7 +28,7 @@ pub enum SecretError {
 }
 
 /// Reads the master secret, or makes it in a directory that has none.
-pub fn load_or_create(disk: &dyn Disk, rng: &dyn Rng) -> Result<MasterSecret, SecretError> {
+pub(crate) fn load_or_create(disk: &dyn Disk, rng: &dyn Rng) -> Result<MasterSecret, SecretError> {
     if disk.list()?.contains(&FILE) {
         let file = disk.open(FILE)?;
         if file.len()? != u64::try_from(BYTES).unwrap_or(u64::MAX) {

@@ -21,8 +21,6 @@ use tokio::time::interval;
 use crate::control::{self, ControlError};
 use crate::control_plane::{ChangeError, ControlPlane};
 use crate::directory::{Directory, DirectoryError};
-use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
-use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::{KeyString, Macs};
@@ -30,6 +28,8 @@ use crate::limits::NAMED_PROJECTS_TIME;
 use crate::net::{accept, unix};
 use crate::secret::{self, SecretError};
 use crate::{admin, http};
+use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
+use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
 
 /// How often the server looks whether its engine has failed.
 const WATCH_TIME: Duration = Duration::from_millis(200);
@@ -59,7 +59,9 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address can be reached from elsewhere, and there is no TLS.
-    #[error("refusing to listen without tls; put a proxy in front and say --behind-proxy address={0}")]
+    #[error(
+        "refusing to listen without tls; put a proxy in front and say --behind-proxy address={0}"
+    )]
     Exposed(SocketAddr),
     /// The operating system refused.
     #[error("{what}")]
@@ -150,17 +152,24 @@ fn make_private(data: &Path) -> Result<(), ServeError> {
         .recursive(true)
         .mode(0o700)
         .create(data)
-        .map_err(io(format!("data directory cannot be made path={}", data.display())))
+        .map_err(io(format!(
+            "data directory cannot be made path={}",
+            data.display()
+        )))
 }
 
 async fn live(config: Config) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(io("no signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io("no signals"))?;
-    let listener = TcpListener::bind(config.http)
-        .await
-        .map_err(io(format!("address cannot be bound address={}", config.http)))?;
+    let listener = TcpListener::bind(config.http).await.map_err(io(format!(
+        "address cannot be bound address={}",
+        config.http
+    )))?;
     let address = listener.local_addr().map_err(io("address unknown"))?;
-    let system = System { clock: system::clock(), rng: system::rng() };
+    let system = System {
+        clock: system::clock(),
+        rng: system::rng(),
+    };
     let app = App::new(
         Arc::clone(&system.clock),
         config.memory_bytes,
@@ -169,21 +178,40 @@ async fn live(config: Config) -> Result<(), ServeError> {
     );
     let (stop, stopped) = watch::channel(false);
     let router = http::build(Arc::clone(&app));
-    let door = tokio::spawn(accept::serve(listener, Arc::clone(&app), router, stopped.clone()));
+    let door = tokio::spawn(accept::serve(
+        listener,
+        Arc::clone(&app),
+        router,
+        stopped.clone(),
+    ));
     let opening = open_in_background(&config, system);
     let running = tokio::select! {
         opened = opening => opened?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    let Running { engine, threads, plane, cursors, is_first_start } = running;
+    let Running {
+        engine,
+        threads,
+        plane,
+        cursors,
+        is_first_start,
+    } = running;
     if is_first_start {
         first_start::prepare(&plane, &config, address).await?;
     }
     let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
-    tokio::spawn(unix::serve(socket, admin::build(Arc::clone(&plane)), stopped));
+    tokio::spawn(unix::serve(
+        socket,
+        admin::build(Arc::clone(&plane)),
+        stopped,
+    ));
     let directory = Arc::clone(plane.directory());
-    app.set_ready(Core { engine: Arc::clone(&engine), directory, cursors });
+    app.set_ready(Core {
+        engine: Arc::clone(&engine),
+        directory,
+        cursors,
+    });
     tracing::info!(%address, data = %config.data.display(), "ready");
     first_start::greet(address);
     let failed = tokio::select! {
@@ -193,7 +221,11 @@ async fn live(config: Config) -> Result<(), ServeError> {
     };
     shut_down(&stop, door, &plane, threads, failed).await;
     remove_socket(&config.data);
-    if failed || engine.state() == State::Failed { Err(ServeError::EngineFailed) } else { Ok(()) }
+    if failed || engine.state() == State::Failed {
+        Err(ServeError::EngineFailed)
+    } else {
+        Ok(())
+    }
 }
 
 /// Returns when the engine has failed.
@@ -229,7 +261,10 @@ async fn shut_down(
     if let Err(error) = plane.log_named().await {
         tracing::warn!(%error, "names of projects not counted");
     }
-    if tokio::task::spawn_blocking(move || threads.stop()).await.is_err() {
+    if tokio::task::spawn_blocking(move || threads.stop())
+        .await
+        .is_err()
+    {
         tracing::error!("the engine's stop panicked");
     }
     tracing::info!("stopped");
@@ -255,7 +290,10 @@ fn open_in_background(
     let opening = tokio::task::spawn_blocking(move || open(&data, memory_bytes, &system));
     async move {
         opening.await.unwrap_or_else(|panic| {
-            Err(ServeError::Io { what: "recovery panicked".into(), source: panic.into() })
+            Err(ServeError::Io {
+                what: "recovery panicked".into(),
+                source: panic.into(),
+            })
         })
     }
 }
@@ -307,7 +345,9 @@ mod system {
     use std::path::Path;
     use std::sync::Arc;
 
-    use obsrv_engine::io::{Clock, Disk, OpenError as DiskOpenError, OsRng, RealDisk, Rng, SystemClock};
+    use obsrv_engine::io::{
+        Clock, Disk, OpenError as DiskOpenError, OsRng, RealDisk, Rng, SystemClock,
+    };
 
     pub(super) fn clock() -> Arc<dyn Clock> {
         Arc::new(SystemClock::new())

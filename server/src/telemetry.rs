@@ -5,10 +5,11 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. Called once, by the binary.
-pub fn start() {
-    let filter =
-        EnvFilter::try_from_env("OBSRV_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+pub(crate) fn start() {
+    let filter = EnvFilter::try_from_env("OBSRV_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = if std::io::stderr().is_terminal() {
         logs.with_target(false).compact().try_init()
     } else {

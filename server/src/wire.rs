@@ -18,7 +18,9 @@ use crate::http::{ApiError, ErrorCode};
 /// A 200 with this JSON.
 pub(crate) fn json_response(body: String) -> Response {
     let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -54,12 +56,21 @@ pub(crate) fn list(
 
 /// A whole trace; `None` if there is no run of this id.
 pub(crate) fn trace(project: &str, rows: &TraceRows) -> Result<Option<String>, ApiError> {
-    let Some(run) = &rows.run else { return Ok(None) };
+    let Some(run) = &rows.run else {
+        return Ok(None);
+    };
     let all = |rows: &[obsrv_engine::engine::StoredRow]| {
-        rows.iter().map(|row| row_of(&row.core, &row.body)).collect::<Result<Vec<_>, _>>()
+        rows.iter()
+            .map(|row| row_of(&row.core, &row.body))
+            .collect::<Result<Vec<_>, _>>()
     };
     let run = row_of(&run.core, &run.body)?;
-    Ok(Some(detail(project, &run, &all(&rows.spans)?, &all(&rows.scores)?)))
+    Ok(Some(detail(
+        project,
+        &run,
+        &all(&rows.spans)?,
+        &all(&rows.scores)?,
+    )))
 }
 
 /// A row as the read models take it: its folded document without what is kept for folding.
@@ -67,7 +78,10 @@ fn row_of(core: &Core, body: &Bytes) -> Result<StoredRow, ApiError> {
     let view = body::decode(body)
         .map_err(|e| ApiError::new(ErrorCode::Damaged, format!("row does not read: {e}")))?
         .view;
-    Ok(StoredRow { core: core.clone(), view: body.slice_ref(view) })
+    Ok(StoredRow {
+        core: core.clone(),
+        view: body.slice_ref(view),
+    })
 }
 
 fn put(out: &mut String, key: &str, value: &Value) {

@@ -20,8 +20,8 @@ use crate::memtable::Memtable;
 use crate::row::{Event, Lsn, ProjectId};
 use crate::segment::{Segment, SegmentError};
 
-/// Number of the file that holds the database id.
-const IDENTITY: FileId = FileId::new(FileKind::Secret, 1);
+/// The file that holds the database id. The layer above has the other numbers.
+const IDENTITY: FileId = FileId::new(FileKind::Secret, 0);
 /// A WAL record is at most a group's worth of an inline body and its envelope.
 pub(super) const RECORD_BYTES_MAX: u32 = 8 << 20;
 

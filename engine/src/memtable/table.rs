@@ -206,6 +206,11 @@ impl Source for TableView {
         self.count
     }
 
+    fn lsn_max(&self) -> Option<Lsn> {
+        let last = self.count.checked_sub(1)?;
+        self.table.row(last).map(|row| row.lsn_last)
+    }
+
     fn start_range(&self, _group: u32) -> Option<(i64, i64)> {
         None
     }

@@ -1,4 +1,4 @@
-//! The filter AST: plain data, the one target of every front end (JSON, search bar, TraceQL).
+//! The filter AST: plain data, the one target of every front end (JSON, search bar, `TraceQL`).
 
 use crate::source::Column;
 

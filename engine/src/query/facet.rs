@@ -68,7 +68,7 @@ impl<'a> Counter<'a> {
     ) -> Result<(), QueryError> {
         let column = self.column;
         source.count_values(column, rows, &mut |value, count| {
-            self.add_value(value, count)
+            self.add_value(value, count);
         })?;
         Ok(())
     }

@@ -99,7 +99,7 @@ impl<'a> Meter<'a> {
 
     /// A body was read to decide or to order a row.
     pub(super) fn read_body(&mut self, bytes: usize) -> Result<(), QueryError> {
-        if self.explain.bodies_read % BODIES_PER_CHECK == 0 {
+        if self.explain.bodies_read.is_multiple_of(BODIES_PER_CHECK) {
             self.check()?;
         }
         self.explain.bodies_read += 1;

@@ -210,6 +210,6 @@ impl<'q> Top<'q> {
             return with_document(visible, row, meter, key_in);
         }
         // The hot columns are all in the core.
-        Ok(key_in(DocRef::Null).unwrap_or_else(|_: crate::doc::DocError| None))
+        Ok(key_in(DocRef::Null).unwrap_or(None))
     }
 }

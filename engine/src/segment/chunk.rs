@@ -242,30 +242,37 @@ impl Chunk {
         Ok(out)
     }
 
-    /// Every row among `within` that has values, with where they are; rows of the section.
-    pub(super) fn each(
+    /// Every value of the rows among `within`, rows ascending; rows of the section.
+    pub(super) fn each<E: From<Bad>>(
         &self,
         first: u32,
         within: &RoaringBitmap,
-        visit: &mut dyn FnMut(u32, Range<usize>) -> Result<(), Bad>,
-    ) -> Result<(), Bad> {
+        visit: &mut dyn FnMut(u32, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
         let group = first..first + self.rows;
         let wanted = within.range_cardinality(group.clone());
-        if let Presence::List(list) = &self.presence
-            && wide(list.len()) < wanted
+        if let (Presence::All, None, Values::Packed(values)) =
+            (&self.presence, &self.ends, &self.values)
+            && wanted == u64::from(self.rows)
         {
-            for row in self.present(first)? & within {
-                visit(row, self.range(row - first)?)?;
+            for (at, row) in group.enumerate() {
+                visit(row, values.get(at)?)?;
             }
             return Ok(());
         }
-        for row in within.range(group) {
-            let range = self.range(row - first)?;
-            if !range.is_empty() {
-                visit(row, range)?;
+        let mut hint = Hint::default();
+        let mut each_of = |row: u32| {
+            for at in self.range(row - first)? {
+                visit(row, self.value(at, &mut hint)?)?;
             }
+            Ok(())
+        };
+        match &self.presence {
+            Presence::List(list) if wide(list.len()) < wanted => (self.present(first)? & within)
+                .into_iter()
+                .try_for_each(each_of),
+            _ => within.range(group).try_for_each(&mut each_of),
         }
-        Ok(())
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use super::value::{Kind, to_number};
 use super::wire::{count_u32, narrow};
-use crate::body;
-use crate::doc::{DocError, Scalar, flatten};
+use crate::doc::Scalar;
 
 /// The values of one type at one path, as they are gathered.
 #[derive(Debug)]
@@ -98,12 +97,9 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Adds the values of a row's view.
-    pub(super) fn add(&mut self, row: u32, body: &[u8]) -> Result<(), DocError> {
-        let view = body::view(body)?;
-        flatten(view, &mut |path, scalar| {
-            self.column(path, Kind::of(&scalar)).push(row, scalar);
-        })
+    /// Adds a value of a row; rows come in order.
+    pub(super) fn push(&mut self, row: u32, path: &str, scalar: Scalar<'_>) {
+        self.column(path, Kind::of(&scalar)).push(row, scalar);
     }
 
     fn column(&mut self, path: &str, kind: Kind) -> &mut Gathered {

@@ -146,7 +146,11 @@ impl Trailer {
             crc: cursor.u32()?,
             version: cursor.u32()?,
         };
-        if cursor.array::<8>()? == MAGIC { Ok(trailer) } else { Err(Bad("trailer magic")) }
+        if cursor.array::<8>()? == MAGIC {
+            Ok(trailer)
+        } else {
+            Err(Bad("trailer magic"))
+        }
     }
 
     /// The sections of the footer that begins at `offset`.

@@ -8,6 +8,8 @@ use super::encode::{self, Pieces, Role};
 use super::value::{Kind, from_i64};
 use super::wire::{count_u32, wide};
 use super::{FULL_ROWS_MIN, ID_PAGE_ROWS, RowInput, WriteError, packed, table};
+use crate::body;
+use crate::doc::{Scalar, flatten};
 
 /// A section's directory and what came with it in one frame.
 #[derive(Debug)]
@@ -26,6 +28,20 @@ pub(super) fn trace_hash(trace_id: &str) -> u32 {
     count_u32(usize::try_from(xxhash_rust::xxh3::xxh3_64(trace_id.as_bytes()) >> 32).unwrap_or(0))
 }
 
+/// Calls `visit` for every value of a row's view.
+pub(super) fn columns_of(
+    row: &RowInput,
+    visit: &mut dyn FnMut(&str, Scalar<'_>),
+) -> Result<(), WriteError> {
+    body::view(&row.body)
+        .and_then(|view| flatten(view, visit))
+        .map_err(|source| WriteError::Body {
+            trace_id: row.key.trace_id.clone(),
+            id: row.key.id.clone(),
+            source,
+        })
+}
+
 /// Encodes everything but the payload of a section whose rows are in the file's order.
 pub(super) fn build(
     rows: &[&RowInput],
@@ -40,13 +56,7 @@ pub(super) fn build(
     };
     let mut collector = Collector::default();
     for (at, row) in (0..).zip(rows) {
-        collector
-            .add(at, &row.body)
-            .map_err(|source| WriteError::Body {
-                trace_id: row.key.trace_id.clone(),
-                id: row.key.id.clone(),
-                source,
-            })?;
+        columns_of(row, &mut |path, scalar| collector.push(at, path, scalar))?;
     }
     let core = core(rows, &mut pieces)?;
     let mut ids = Vec::new();

@@ -51,7 +51,9 @@ impl<'a> Dictionary<'a> {
     fn number(&mut self, piece: Piece, len: u32, code: u64) -> Result<u64, SourceError> {
         if self.numbers.is_none() {
             let len = narrow(u64::from(len));
-            let read = self.view.decode(piece, |cursor| Packed::read_exact(cursor, len))?;
+            let read = self
+                .view
+                .decode(piece, |cursor| Packed::read_exact(cursor, len))?;
             self.numbers = Some(read);
         }
         let numbers = self.numbers.as_ref().ok_or_else(|| self.view.no_row())?;

@@ -11,9 +11,10 @@ use super::directory::{ColumnEntry, Dict};
 use super::lookup::{CoreReader, Dictionary, Ids};
 use super::section::SectionReader;
 use super::value::to_i64;
-use super::view::{Column as Chunked, View, required};
+use super::view::{View, required};
 use super::wire::{Bad, narrow};
 use crate::doc::{DocRef, Scalar, scalar_of};
+use crate::row::Lsn;
 use crate::source::{Column, Core, Matches, Source, SourceError, ValueTest};
 
 /// Where the values of a column come from.
@@ -64,30 +65,30 @@ fn each_number(
     visit: &mut dyn FnMut(u32, u64) -> Result<(), SourceError>,
 ) -> Result<(), SourceError> {
     for group in groups(view, rows) {
-        let Some(mut chunked) = view.chunk(column, group)? else {
+        let Some(chunked) = view.chunk(column, group)? else {
             continue;
         };
-        let piece = chunked.piece;
-        let mut failed = None;
-        let Chunked {
-            chunk, hint, first, ..
-        } = &mut chunked;
-        let walked = chunk.each(*first, rows, &mut |row, range| {
-            for at in range {
-                let number = chunk.value(at, hint)?;
-                if let Err(e) = visit(row, number) {
-                    failed = Some(e);
-                    return Err(Bad("visit"));
-                }
-            }
-            Ok(())
+        let walked = chunked.chunk.each(chunked.first, rows, &mut |row, number| {
+            visit(row, number).map_err(Stop::Visit)
         });
-        if let Some(e) = failed {
-            return Err(e);
-        }
-        walked.map_err(|bad| view.bad(piece, bad))?;
+        walked.map_err(|stop| match stop {
+            Stop::Visit(e) => e,
+            Stop::Bad(bad) => view.bad(chunked.piece, bad),
+        })?;
     }
     Ok(())
+}
+
+/// Why a walk over a chunk ended early.
+enum Stop {
+    Bad(Bad),
+    Visit(SourceError),
+}
+
+impl From<Bad> for Stop {
+    fn from(bad: Bad) -> Self {
+        Self::Bad(bad)
+    }
 }
 
 /// Calls `visit(row, value)` for every value, row by row.
@@ -177,15 +178,15 @@ fn each_end(
 struct Verdicts(Matches);
 
 impl Verdicts {
+    /// Rows come mostly in order, where adding at the end is cheap.
     fn add(&mut self, row: u32, verdict: Option<bool>) {
-        match verdict {
-            Some(true) => {
-                self.0.sure.insert(row);
-            }
-            Some(false) => {}
-            None => {
-                self.0.verify.insert(row);
-            }
+        let rows = match verdict {
+            Some(true) => &mut self.0.sure,
+            Some(false) => return,
+            None => &mut self.0.verify,
+        };
+        if rows.try_push(row).is_err() {
+            rows.insert(row);
         }
     }
 
@@ -327,6 +328,10 @@ fn present_typed(
 impl Source for SectionReader {
     fn row_count(&self) -> u32 {
         self.summary().rows
+    }
+
+    fn lsn_max(&self) -> Option<Lsn> {
+        Some(self.summary().lsn_max)
     }
 
     fn start_range(&self, group: u32) -> Option<(i64, i64)> {

@@ -181,12 +181,17 @@ fn read_footer(
     let tail_at = len - len.min(TAIL_READ_BYTES);
     let mut tail = vec![0; narrow(len - tail_at)];
     file.read_at(tail_at, &mut tail).map_err(|e| place.io(e))?;
-    let (before, trailer) = tail.split_last_chunk::<TRAILER_LEN>().ok_or_else(too_short)?;
+    let (before, trailer) = tail
+        .split_last_chunk::<TRAILER_LEN>()
+        .ok_or_else(too_short)?;
     let end = len - wide(TRAILER_LEN);
     let trailer = Trailer::read(trailer).map_err(|bad| place.damaged(end, bad))?;
     if trailer.version != FORMAT_VERSION {
         let file = place.file.to_string();
-        return Err(SegmentError::Version { file, version: trailer.version });
+        return Err(SegmentError::Version {
+            file,
+            version: trailer.version,
+        });
     }
     let start = end
         .checked_sub(trailer.footer_len)

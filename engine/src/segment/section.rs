@@ -96,11 +96,17 @@ impl SectionReader {
     pub(super) fn view(&self) -> Result<View<'_>, SourceError> {
         let key = (self.file.instance, self.entry.block.offset);
         if let Some(index) = cache::SECTIONS.get(key) {
-            return Ok(View { section: self, index });
+            return Ok(View {
+                section: self,
+                index,
+            });
         }
         let index = Arc::new(self.load()?);
         cache::SECTIONS.put(key, Arc::clone(&index), index.weight);
-        Ok(View { section: self, index })
+        Ok(View {
+            section: self,
+            index,
+        })
     }
 
     fn load(&self) -> Result<Index, SourceError> {

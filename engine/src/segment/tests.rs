@@ -3,6 +3,7 @@
 mod damage;
 mod decode;
 mod disk;
+mod golden;
 mod oracle;
 
 use std::sync::Arc;
@@ -139,6 +140,30 @@ fn sections_with_bitmaps_answer_as_the_rows_do() {
         footer::Form::Full
     );
     round_trip(&rows);
+    let disk = disk();
+    let options = SegmentOptions::default();
+    write(
+        &disk,
+        1,
+        DATABASE,
+        vec![section(1, Table::Spans, rows)],
+        &options,
+    )
+    .unwrap();
+    let described = Segment::open(&disk, 1, DATABASE)
+        .unwrap()
+        .describe()
+        .to_string();
+    let line = |start: &str| {
+        described
+            .lines()
+            .find(|l| l.trim().starts_with(start))
+            .unwrap()
+    };
+    assert!(line("section project=1 table=Spans").contains("form=full rows=4096"));
+    assert!(line("column \"status\" type=str").contains("distinct=4 bitmaps=true"));
+    assert!(line("column \"tags\" type=f64").contains("rows="));
+    assert!(line("column \"n\" type=i64").contains("distinct=- bitmaps=false"));
 }
 
 #[test]

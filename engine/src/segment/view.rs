@@ -55,8 +55,15 @@ impl View<'_> {
         let block = if let Some(frame) = &self.index.frame {
             frame.clone()
         } else {
-            let block = self.index.directory.blocks.get(narrow(u64::from(piece.block)));
-            self.block(&cache::COLUMNS, block.ok_or_else(|| self.bad(piece, Bad("block number")))?)?
+            let block = self
+                .index
+                .directory
+                .blocks
+                .get(narrow(u64::from(piece.block)));
+            self.block(
+                &cache::COLUMNS,
+                block.ok_or_else(|| self.bad(piece, Bad("block number")))?,
+            )?
         };
         let start = narrow(u64::from(piece.start));
         let end = narrow(u64::from(piece.start) + u64::from(piece.len));

@@ -68,7 +68,6 @@ impl Place {
 
 /// Writes segment `id` and makes it durable: when this returns, the file has its name and survives
 /// a power cut. Before that it is a temporary file, which is discarded on any error.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
 pub fn write(
     disk: &Arc<dyn Disk>,
     id: u64,
@@ -188,10 +187,10 @@ fn put_section(
     let form = form(count_u32(rows.len()), body_bytes);
     let frame = match form {
         Form::Inline => {
-            // Built only to refuse now what would not read later.
-            index::build(rows, Vec::new(), Pieces::frame())?;
             let mut frame = Vec::new();
             for row in rows {
+                // What would not read later is refused now.
+                index::columns_of(row, &mut |_, _| ())?;
                 rows::put(&mut frame, row);
             }
             frame

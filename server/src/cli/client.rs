@@ -70,7 +70,10 @@ impl Client {
             .collect()
             .await
             .map_err(|e| ClientError::Answer(e.to_string()))?;
-        Ok(Answer { status, body: body.to_bytes() })
+        Ok(Answer {
+            status,
+            body: body.to_bytes(),
+        })
     }
 }
 

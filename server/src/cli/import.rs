@@ -42,7 +42,10 @@ pub(super) enum ImportError {
     #[error("key cannot be used")]
     Key(#[from] KeyError),
     #[error("cannot read file={path}")]
-    File { path: PathBuf, source: std::io::Error },
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("server does not answer")]
     Client(#[from] ClientError),
     #[error("server refused: {0}")]
@@ -54,7 +57,9 @@ pub(super) enum ImportError {
 }
 
 pub(super) fn run(args: &ImportArgs) -> Result<(), ImportError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut import = Import {
             sender: Sender::new(&args.url, &key_of(args)?)?,
@@ -67,8 +72,15 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), ImportError> {
         }
         import.progress.finish_and_clear();
         let (files, accepted, failed) = (args.files.len(), import.accepted, import.failed);
-        writeln!(std::io::stdout(), "files={files} accepted={accepted} failed={failed}")?;
-        if failed == 0 { Ok(()) } else { Err(ImportError::Failed(failed)) }
+        writeln!(
+            std::io::stdout(),
+            "files={files} accepted={accepted} failed={failed}"
+        )?;
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(ImportError::Failed(failed))
+        }
     })
 }
 
@@ -77,7 +89,8 @@ fn key_of(args: &ImportArgs) -> Result<String, ImportError> {
         return Ok(key.trim().to_owned());
     }
     let kept = std::fs::read_to_string(Path::new("./obsrv-data/first-key"));
-    kept.map(|key| key.trim().to_owned()).map_err(|_| ImportError::NoKey)
+    kept.map(|key| key.trim().to_owned())
+        .map_err(|_| ImportError::NoKey)
 }
 
 /// A bar over all bytes of all files; nothing where nobody looks.
@@ -85,7 +98,11 @@ fn progress(files: &[PathBuf]) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bytes = files.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|m| m.len()).sum();
+    let bytes = files
+        .iter()
+        .filter_map(|path| std::fs::metadata(path).ok())
+        .map(|m| m.len())
+        .sum();
     let bar = ProgressBar::new(bytes);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta} {msg}") {
         bar.set_style(style);
@@ -102,7 +119,10 @@ struct Import {
 
 impl Import {
     async fn file(&mut self, path: &Path) -> Result<(), ImportError> {
-        let refuse = |source| ImportError::File { path: path.to_owned(), source };
+        let refuse = |source| ImportError::File {
+            path: path.to_owned(),
+            source,
+        };
         let mut reader = Reader::open(path).map_err(refuse)?;
         while let Some(batch) = reader.next_batch().map_err(refuse)? {
             for (line, problem) in &batch.bad {
@@ -138,7 +158,10 @@ impl Import {
     /// Finds the lines that the server does not want.
     async fn one_by_one(&mut self, path: &Path, batch: &Batch) -> Result<(), ImportError> {
         for item in &batch.items {
-            let outcome = self.sender.send(batch.kind, &item.alone(batch.kind)).await?;
+            let outcome = self
+                .sender
+                .send(batch.kind, &item.alone(batch.kind))
+                .await?;
             match outcome.problem() {
                 None => self.accepted += 1,
                 Some(problem) => self.complain(path, item.line, &problem),

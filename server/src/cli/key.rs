@@ -53,7 +53,9 @@ pub(super) enum KeyCommandError {
 }
 
 pub(super) fn run(command: &KeyCommand) -> Result<(), KeyCommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         match command {
             KeyCommand::Create(args) => {
@@ -79,9 +81,13 @@ async fn ask(
     path: &str,
     body: &Value,
 ) -> Result<Value, KeyCommandError> {
-    let mut client = Client::unix(&unix::path_in(data))
-        .await
-        .map_err(|source| KeyCommandError::NoServer { data: data.to_owned(), source })?;
+    let mut client =
+        Client::unix(&unix::path_in(data))
+            .await
+            .map_err(|source| KeyCommandError::NoServer {
+                data: data.to_owned(),
+                source,
+            })?;
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -89,7 +95,10 @@ async fn ask(
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(body.to_string())))
         .map_err(|_| KeyCommandError::Refused("not a key id".into()))?;
-    let answer = client.send(request).await.map_err(KeyCommandError::Client)?;
+    let answer = client
+        .send(request)
+        .await
+        .map_err(KeyCommandError::Client)?;
     if !answer.status.is_success() {
         return Err(KeyCommandError::Refused(message_of(&answer)));
     }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod client;
+mod files;
 mod import;
 mod key;
 mod size;
@@ -36,6 +37,10 @@ enum Command {
     Key(key::KeyCommand),
     /// Send files of traces to a running server.
     Import(import::ImportArgs),
+    /// Check every checksum of a data directory that no server has open.
+    Verify(files::VerifyArgs),
+    /// Show a file of a data directory that no server has open.
+    Inspect(files::InspectArgs),
 }
 
 #[derive(Args, Debug)]
@@ -69,6 +74,8 @@ enum CommandError {
     Key(#[from] key::KeyCommandError),
     #[error(transparent)]
     Import(#[from] import::ImportError),
+    #[error(transparent)]
+    Files(#[from] files::FilesError),
     #[error("OBSRV_BOOTSTRAP_KEY is no key")]
     BootstrapKey(#[from] KeyError),
     #[error("memory budget too small min={MEMORY_BYTES_MIN} memory={0}")]
@@ -85,6 +92,8 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(args)) => serve(args),
         Some(Command::Key(command)) => key::run(&command).map_err(CommandError::from),
         Some(Command::Import(args)) => import::run(&args).map_err(CommandError::from),
+        Some(Command::Verify(args)) => files::verify(&args).map_err(CommandError::from),
+        Some(Command::Inspect(args)) => files::inspect(&args).map_err(CommandError::from),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -146,7 +155,9 @@ mod tests {
         assert!(bare.command.is_none());
         assert_eq!(bare.serve.data, PathBuf::from("./obsrv-data"));
         assert_eq!(bare.serve.http.to_string(), "127.0.0.1:4318");
-        let args = ["obsrv", "serve", "--data", "/d", "--http", "[::1]:1", "--memory", "0.4GiB"];
+        let args = [
+            "obsrv", "serve", "--data", "/d", "--http", "[::1]:1", "--memory", "0.4GiB",
+        ];
         let Some(Command::Serve(args)) = Cli::try_parse_from(args).unwrap().command else {
             panic!("not serve");
         };

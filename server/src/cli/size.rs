@@ -3,7 +3,9 @@
 /// Bytes of `512MiB`, `0.4GiB`, `1g` or `1048576`. Units are powers of 1024.
 pub(super) fn parse(text: &str) -> Result<u64, String> {
     let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let shift = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 0,
@@ -32,12 +34,26 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in
-            [("7", 7), ("1g", 1 << 30), ("0.4GiB", 429_496_729), ("512 MiB", 512 << 20), ("1.5k", 1536)]
-        {
+        for (text, bytes) in [
+            ("7", 7),
+            ("1g", 1 << 30),
+            ("0.4GiB", 429_496_729),
+            ("512 MiB", 512 << 20),
+            ("1.5k", 1536),
+        ] {
             assert_eq!(parse(text), Ok(bytes), "{text}");
         }
-        for bad in ["", "x", "1.", ".5g", "1tb", "-1", "1.2.3", "99999999999999999999", "9999999999999g"] {
+        for bad in [
+            "",
+            "x",
+            "1.",
+            ".5g",
+            "1tb",
+            "-1",
+            "1.2.3",
+            "99999999999999999999",
+            "9999999999999g",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn reads_every_encoding_at_the_limit_and_refuses_one_above() {
-        let plain: Vec<u8> = (0..LIMIT + 1)
+        let plain: Vec<u8> = (0..=LIMIT)
             .map(|i| u8::try_from(i * i % 251).unwrap())
             .collect();
         for (how, encoding) in ALL {

@@ -11,8 +11,16 @@ fn key(text: &str) -> KeyString {
 
 fn events(directory: &Directory) -> Vec<ControlEvent> {
     vec![
-        ControlEvent::ProjectCreated { project: 1, name: "a".into(), at_ns: 0 },
-        ControlEvent::ProjectCreated { project: 2, name: "b".into(), at_ns: 0 },
+        ControlEvent::ProjectCreated {
+            project: 1,
+            name: "a".into(),
+            at_ns: 0,
+        },
+        ControlEvent::ProjectCreated {
+            project: 2,
+            name: "b".into(),
+            at_ns: 0,
+        },
         ControlEvent::KeyCreated {
             key: 7,
             project: 1,
@@ -34,14 +42,22 @@ fn a_key_opens_its_project_until_it_is_revoked() {
     directory.recover(&events(&directory)).unwrap();
     let (id, project) = directory.authenticate(&key("key-of-a")).unwrap();
     assert_eq!((id, project.id, &*project.name), (7, ProjectId(1), "a"));
-    assert_eq!(directory.authenticate(&key("key-of-b")).unwrap().1.id, ProjectId(2));
+    assert_eq!(
+        directory.authenticate(&key("key-of-b")).unwrap().1.id,
+        ProjectId(2)
+    );
     assert!(directory.authenticate(&key("key-of-c")).is_none());
     assert_eq!(directory.next_project(), ProjectId(3));
 
-    directory.apply(&ControlEvent::KeyRevoked { key: 7, at_ns: 1 }).unwrap();
+    directory
+        .apply(&ControlEvent::KeyRevoked { key: 7, at_ns: 1 })
+        .unwrap();
     assert!(directory.authenticate(&key("key-of-a")).is_none());
     assert!(directory.authenticate(&key("key-of-b")).is_some());
-    assert_eq!((directory.key_state(7), directory.key_state(8)), (Some(false), Some(true)));
+    assert_eq!(
+        (directory.key_state(7), directory.key_state(8)),
+        (Some(false), Some(true))
+    );
     assert_eq!(directory.key_state(9), None);
 }
 
@@ -52,8 +68,17 @@ fn a_mac_that_shares_only_the_finder_opens_nothing() {
     mac[31] ^= 1;
     directory
         .recover(&[
-            ControlEvent::ProjectCreated { project: 1, name: "a".into(), at_ns: 0 },
-            ControlEvent::KeyCreated { key: 7, project: 1, mac, at_ns: 0 },
+            ControlEvent::ProjectCreated {
+                project: 1,
+                name: "a".into(),
+                at_ns: 0,
+            },
+            ControlEvent::KeyCreated {
+                key: 7,
+                project: 1,
+                mac,
+                at_ns: 0,
+            },
         ])
         .unwrap();
     assert!(directory.authenticate(&key("key-of-a")).is_none());
@@ -64,15 +89,26 @@ fn refuses_what_does_not_fit() {
     let directory = directory();
     let all = events(&directory);
     directory.recover(&all).unwrap();
-    assert_eq!(directory.apply(&all[0]), Err(DirectoryError::ProjectTwice(1)));
+    assert_eq!(
+        directory.apply(&all[0]),
+        Err(DirectoryError::ProjectTwice(1))
+    );
     assert_eq!(directory.apply(&all[2]), Err(DirectoryError::KeyTwice(7)));
-    let orphan = ControlEvent::KeyCreated { key: 9, project: 5, mac: [0; 32], at_ns: 0 };
+    let orphan = ControlEvent::KeyCreated {
+        key: 9,
+        project: 5,
+        mac: [0; 32],
+        at_ns: 0,
+    };
     assert_eq!(
         directory.apply(&orphan),
         Err(DirectoryError::UnknownProject { key: 9, project: 5 })
     );
     let unknown = ControlEvent::KeyRevoked { key: 9, at_ns: 0 };
-    assert_eq!(directory.apply(&unknown), Err(DirectoryError::UnknownKey(9)));
+    assert_eq!(
+        directory.apply(&unknown),
+        Err(DirectoryError::UnknownKey(9))
+    );
 }
 
 #[test]
@@ -84,7 +120,11 @@ fn named_projects_are_counted_within_a_bound_and_logged_once() {
     let logged = directory.take_named();
     assert_eq!(
         logged,
-        [ControlEvent::ProjectNamed { project: 1, name: "mine".into(), count: 2 }]
+        [ControlEvent::ProjectNamed {
+            project: 1,
+            name: "mine".into(),
+            count: 2
+        }]
     );
     for event in &logged {
         directory.apply(event).unwrap();
@@ -99,7 +139,10 @@ fn named_projects_are_counted_within_a_bound_and_logged_once() {
     let named = directory.named();
     assert_eq!(named.len(), NAMED_PROJECTS_MAX + 1);
     assert!(named.contains(&(1, OTHER_NAMES.into(), 7)));
-    assert_eq!(named.iter().map(|(_, _, n)| n).sum::<u64>() as usize, 2 + NAMED_PROJECTS_MAX + 6);
+    assert_eq!(
+        named.iter().map(|(_, _, n)| n).sum::<u64>() as usize,
+        2 + NAMED_PROJECTS_MAX + 6
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -45,8 +45,13 @@ impl Admission {
     pub fn new(memory_bytes: u64) -> Self {
         let unit = u64::try_from(UNIT_BYTES).unwrap_or(u64::MAX);
         let units = u32::try_from(memory_bytes / BODY_MEMORY_SHARE / unit).unwrap_or(u32::MAX);
-        let places = usize::try_from(units).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { room: Arc::new(Semaphore::new(places)), units }
+        let places = usize::try_from(units)
+            .unwrap_or(usize::MAX)
+            .min(Semaphore::MAX_PERMITS);
+        Self {
+            room: Arc::new(Semaphore::new(places)),
+            units,
+        }
     }
 
     /// Bytes charged now.
@@ -58,19 +63,29 @@ impl Admission {
 
     fn units_of(&self, bytes: usize) -> u32 {
         // What alone is over the whole room gets all of it: it runs when nothing else does.
-        u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min(self.units)
+        u32::try_from(bytes.div_ceil(UNIT_BYTES))
+            .unwrap_or(u32::MAX)
+            .min(self.units)
     }
 
     fn take(&self, units: u32) -> Result<OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.room).try_acquire_many_owned(units).map_err(|_| {
-            ApiError::new(ErrorCode::Overloaded, "no room for this body now, nothing stored")
-        })
+        Arc::clone(&self.room)
+            .try_acquire_many_owned(units)
+            .map_err(|_| {
+                ApiError::new(
+                    ErrorCode::Overloaded,
+                    "no room for this body now, nothing stored",
+                )
+            })
     }
 
     /// Room for `bytes`, or a 503.
     pub fn charge(&self, bytes: usize) -> Result<Charge, ApiError> {
         let permit = self.take(self.units_of(bytes))?;
-        Ok(Charge { permit, admission: self.clone() })
+        Ok(Charge {
+            permit,
+            admission: self.clone(),
+        })
     }
 }
 
@@ -106,7 +121,8 @@ pub async fn receive(
         return Err(too_large());
     }
     let mut charge = admission.charge(announced.unwrap_or(0))?;
-    let mut bytes = BytesMut::with_capacity(announced.unwrap_or(0).min(STEP_BYTES));
+    // What is announced is charged; the system gives the pages as they are filled.
+    let mut bytes = BytesMut::with_capacity(announced.unwrap_or(STEP_BYTES));
     let start = Instant::now();
     loop {
         let Ok(frame) = timeout_at(deadline(start, bytes.len()), body.frame()).await else {
@@ -117,9 +133,14 @@ pub async fn receive(
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| {
-            ApiError::new(ErrorCode::BodyIncomplete, "body ended early, nothing stored")
+            ApiError::new(
+                ErrorCode::BodyIncomplete,
+                "body ended early, nothing stored",
+            )
         })?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         let length = bytes.len().saturating_add(data.len());
         if length > WIRE_BYTES_MAX {
             return Err(too_large());
@@ -129,17 +150,27 @@ pub async fn receive(
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(Received { bytes: bytes.freeze(), charge })
+    Ok(Received {
+        bytes: bytes.freeze(),
+        charge,
+    })
 }
 
 /// Reads what is left of a refused body and throws it away, so that the client gets to read the
 /// answer: a close with unread bytes is a reset.
-pub async fn discard(body: &mut Body, bytes_max: usize) {
+///
+/// A client that waits for `100 Continue` has sent nothing, and is not asked to.
+pub async fn discard(headers: &HeaderMap, body: &mut Body, bytes_max: usize) {
+    if headers.contains_key(EXPECT) {
+        return;
+    }
     let read = async {
         let mut left = bytes_max;
         while let Some(Ok(frame)) = body.frame().await {
             let length = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(length) else { return };
+            let Some(rest) = left.checked_sub(length) else {
+                return;
+            };
             left = rest;
         }
     };
@@ -157,7 +188,10 @@ fn deadline(start: Instant, received: usize) -> Instant {
 }
 
 fn too_large() -> ApiError {
-    ApiError::new(ErrorCode::TooLarge, format!("body too large max_bytes={WIRE_BYTES_MAX}"))
+    ApiError::new(
+        ErrorCode::TooLarge,
+        format!("body too large max_bytes={WIRE_BYTES_MAX}"),
+    )
 }
 
 #[cfg(test)]
@@ -177,10 +211,16 @@ mod tests {
         let admission = room(8);
         let first = admission.charge(5000).unwrap();
         assert_eq!(admission.held_bytes(), 5 * 1024);
-        assert_eq!(admission.charge(4096).unwrap_err().code, ErrorCode::Overloaded);
+        assert_eq!(
+            admission.charge(4096).unwrap_err().code,
+            ErrorCode::Overloaded
+        );
         let mut second = admission.charge(1024).unwrap();
         assert!(second.grow_to(3 * 1024).is_ok());
-        assert_eq!(second.grow_to(3 * 1024 + 1).unwrap_err().code, ErrorCode::Overloaded);
+        assert_eq!(
+            second.grow_to(3 * 1024 + 1).unwrap_err().code,
+            ErrorCode::Overloaded
+        );
         drop((first, second));
         assert_eq!(admission.held_bytes(), 0);
         // More than all of it runs alone.
@@ -195,7 +235,9 @@ mod tests {
     async fn a_body_is_charged_until_it_is_dropped() {
         let admission = room(64);
         let mut body = Body::from(vec![7; 3000]);
-        let received = receive(&admission, &headers(3000), &mut body).await.unwrap();
+        let received = receive(&admission, &headers(3000), &mut body)
+            .await
+            .unwrap();
         assert_eq!(received.bytes, vec![7; 3000]);
         assert_eq!(admission.held_bytes(), 3 * 1024);
         drop(received);
@@ -206,12 +248,16 @@ mod tests {
     async fn a_body_of_unknown_length_is_charged_as_it_comes() {
         let admission = room(128);
         let mut body = Body::from(vec![7; 70_000]);
-        let received = receive(&admission, &HeaderMap::new(), &mut body).await.unwrap();
+        let received = receive(&admission, &HeaderMap::new(), &mut body)
+            .await
+            .unwrap();
         assert_eq!(admission.held_bytes(), 128 * 1024);
         drop(received);
         let other = admission.charge(100 * 1024).unwrap();
         let mut body = Body::from(vec![7; 70_000]);
-        let error = receive(&admission, &HeaderMap::new(), &mut body).await.unwrap_err();
+        let error = receive(&admission, &HeaderMap::new(), &mut body)
+            .await
+            .unwrap_err();
         assert_eq!(error.code, ErrorCode::Overloaded);
         drop(other);
         assert_eq!(admission.held_bytes(), 0);
@@ -222,14 +268,22 @@ mod tests {
         let admission = room(1 << 20);
         let full = Bytes::from(vec![0; WIRE_BYTES_MAX]);
         let mut body = Body::from(full.clone());
-        assert!(receive(&admission, &headers(WIRE_BYTES_MAX), &mut body).await.is_ok());
+        assert!(
+            receive(&admission, &headers(WIRE_BYTES_MAX), &mut body)
+                .await
+                .is_ok()
+        );
         let mut body = Body::empty();
-        let error = receive(&admission, &headers(WIRE_BYTES_MAX + 1), &mut body).await.unwrap_err();
+        let error = receive(&admission, &headers(WIRE_BYTES_MAX + 1), &mut body)
+            .await
+            .unwrap_err();
         assert_eq!(error.code, ErrorCode::TooLarge);
         let mut over = BytesMut::from(&full[..]);
         over.extend_from_slice(b"x");
         let mut body = Body::from(over.freeze());
-        let error = receive(&admission, &HeaderMap::new(), &mut body).await.unwrap_err();
+        let error = receive(&admission, &HeaderMap::new(), &mut body)
+            .await
+            .unwrap_err();
         assert_eq!(error.code, ErrorCode::TooLarge);
     }
 
@@ -239,7 +293,9 @@ mod tests {
         let (_sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
         let mut body = Body::new(Silent(receiver));
         let began = Instant::now();
-        let error = receive(&admission, &headers(10), &mut body).await.unwrap_err();
+        let error = receive(&admission, &headers(10), &mut body)
+            .await
+            .unwrap_err();
         assert_eq!(error.code, ErrorCode::BodyTooSlow);
         assert_eq!(began.elapsed().as_secs(), BODY_GRACE_TIME.as_secs());
         assert_eq!(admission.held_bytes(), 0);
@@ -255,7 +311,9 @@ mod tests {
             mut self: std::pin::Pin<&mut Self>,
             cx: &mut std::task::Context<'_>,
         ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-            self.0.poll_recv(cx).map(|data| data.map(|d| Ok(http_body::Frame::data(d))))
+            self.0
+                .poll_recv(cx)
+                .map(|data| data.map(|d| Ok(http_body::Frame::data(d))))
         }
     }
 }

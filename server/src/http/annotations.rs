@@ -14,7 +14,7 @@ use super::trace::check_id;
 use crate::dialect::Route;
 
 /// Takes one annotation.
-pub async fn ingest(
+pub(crate) async fn ingest(
     State(app): State<Arc<App>>,
     Path(trace_id): Path<String>,
     request: Request,

@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 
 use super::error::{ApiError, ErrorCode};
 use crate::directory::{Directory, Project};
-use obsrv_engine::row::ProjectId;
 use crate::keys::KeyString;
+use obsrv_engine::row::ProjectId;
 
 const API_KEY: &str = "x-api-key";
 
@@ -46,8 +46,9 @@ impl Tenant {
 pub fn authenticate(directory: &Directory, headers: &HeaderMap) -> Result<Tenant, ApiError> {
     let text = presented(headers).ok_or_else(|| refused("no api key; send it as x-api-key"))?;
     let key = KeyString::parse(text).map_err(|_| refused("not an api key"))?;
-    let (key_id, project) =
-        directory.authenticate(&key).ok_or_else(|| refused("unknown or revoked api key"))?;
+    let (key_id, project) = directory
+        .authenticate(&key)
+        .ok_or_else(|| refused("unknown or revoked api key"))?;
     Ok(Tenant { project, key_id })
 }
 
@@ -75,8 +76,17 @@ mod tests {
         let mac = directory.mac_of(&KeyString::parse("tk_live_key").unwrap());
         directory
             .recover(&[
-                ControlEvent::ProjectCreated { project: 4, name: "p".into(), at_ns: 0 },
-                ControlEvent::KeyCreated { key: 9, project: 4, mac, at_ns: 0 },
+                ControlEvent::ProjectCreated {
+                    project: 4,
+                    name: "p".into(),
+                    at_ns: 0,
+                },
+                ControlEvent::KeyCreated {
+                    key: 9,
+                    project: 4,
+                    mac,
+                    at_ns: 0,
+                },
             ])
             .unwrap();
         directory
@@ -84,7 +94,10 @@ mod tests {
 
     fn ask(name: &str, value: &str) -> Result<Tenant, ApiError> {
         let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
-        authenticate(&directory(), &HeaderMap::from_iter([(name, value.parse().unwrap())]))
+        authenticate(
+            &directory(),
+            &HeaderMap::from_iter([(name, value.parse().unwrap())]),
+        )
     }
 
     #[test]
@@ -96,7 +109,11 @@ mod tests {
             ("AUTHORIZATION", "bearer  tk_live_key"),
         ] {
             let tenant = ask(name, value).unwrap();
-            assert_eq!((tenant.project(), tenant.key_id()), (ProjectId(4), 9), "{name}: {value}");
+            assert_eq!(
+                (tenant.project(), tenant.key_id()),
+                (ProjectId(4), 9),
+                "{name}: {value}"
+            );
         }
     }
 

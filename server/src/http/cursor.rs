@@ -12,24 +12,24 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 
 use super::error::{ApiError, ErrorCode};
-use obsrv_engine::row::ProjectId;
 use crate::keys::Macs;
 use crate::limits::CURSOR_BYTES_MAX;
+use obsrv_engine::row::ProjectId;
 
 const VERSION: u8 = 1;
 const MAC_BYTES: usize = 16;
 
 /// What a cursor is bound to.
 #[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     /// The tenant.
-    pub project: ProjectId,
+    pub(crate) project: ProjectId,
     /// Filter and order, in one canonical text.
-    pub list: &'a str,
+    pub(crate) list: &'a str,
 }
 
 /// The text form of a position.
-pub fn seal(macs: &Macs, scope: Scope<'_>, position: &[u8]) -> String {
+pub(crate) fn seal(macs: &Macs, scope: Scope<'_>, position: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(1 + position.len() + MAC_BYTES);
     bytes.push(VERSION);
     bytes.extend_from_slice(position);
@@ -38,10 +38,13 @@ pub fn seal(macs: &Macs, scope: Scope<'_>, position: &[u8]) -> String {
 }
 
 /// The position in a cursor that this server made for this list.
-pub fn open(macs: &Macs, scope: Scope<'_>, text: &str) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn open(macs: &Macs, scope: Scope<'_>, text: &str) -> Result<Vec<u8>, ApiError> {
     let refused = || {
-        ApiError::new(ErrorCode::InvalidCursor, "not a cursor of this list; begin without one")
-            .at("cursor")
+        ApiError::new(
+            ErrorCode::InvalidCursor,
+            "not a cursor of this list; begin without one",
+        )
+        .at("cursor")
     };
     if text.len() > CURSOR_BYTES_MAX {
         return Err(refused());
@@ -51,7 +54,11 @@ pub fn open(macs: &Macs, scope: Scope<'_>, text: &str) -> Result<Vec<u8>, ApiErr
     let cut = rest.len().checked_sub(MAC_BYTES).ok_or_else(refused)?;
     let (position, mac) = rest.split_at(cut);
     let genuine = bool::from(mac.ct_eq(&mac_of(macs, scope, position)));
-    if version == VERSION && genuine { Ok(position.to_vec()) } else { Err(refused()) }
+    if version == VERSION && genuine {
+        Ok(position.to_vec())
+    } else {
+        Err(refused())
+    }
 }
 
 fn mac_of(macs: &Macs, scope: Scope<'_>, position: &[u8]) -> [u8; MAC_BYTES] {
@@ -75,19 +82,31 @@ mod tests {
         Macs::for_cursors(&MasterSecret::from_bytes([3; 32]))
     }
 
-    const SCOPE: Scope<'static> = Scope { project: ProjectId(1), list: "status=error" };
+    const SCOPE: Scope<'static> = Scope {
+        project: ProjectId(1),
+        list: "status=error",
+    };
 
     #[test]
     fn opens_only_for_its_tenant_and_list() {
         let text = seal(&macs(), SCOPE, b"position");
         assert_eq!(open(&macs(), SCOPE, &text).unwrap(), b"position");
         let others = [
-            Scope { project: ProjectId(2), ..SCOPE },
-            Scope { list: "status=errors", ..SCOPE },
+            Scope {
+                project: ProjectId(2),
+                ..SCOPE
+            },
+            Scope {
+                list: "status=errors",
+                ..SCOPE
+            },
             Scope { list: "", ..SCOPE },
         ];
         for other in others {
-            assert_eq!(open(&macs(), other, &text).unwrap_err().code, ErrorCode::InvalidCursor);
+            assert_eq!(
+                open(&macs(), other, &text).unwrap_err().code,
+                ErrorCode::InvalidCursor
+            );
         }
         let elsewhere = Macs::for_cursors(&MasterSecret::from_bytes([4; 32]));
         assert!(open(&elsewhere, SCOPE, &text).is_err());
@@ -95,11 +114,16 @@ mod tests {
 
     #[test]
     fn no_byte_may_change_move_or_go() {
-        let bytes = URL_SAFE_NO_PAD.decode(seal(&macs(), SCOPE, b"position")).unwrap();
+        let bytes = URL_SAFE_NO_PAD
+            .decode(seal(&macs(), SCOPE, b"position"))
+            .unwrap();
         for at in 0..bytes.len() {
             let mut edited = bytes.clone();
             edited[at] ^= 1;
-            assert!(open(&macs(), SCOPE, &URL_SAFE_NO_PAD.encode(edited)).is_err(), "byte {at}");
+            assert!(
+                open(&macs(), SCOPE, &URL_SAFE_NO_PAD.encode(edited)).is_err(),
+                "byte {at}"
+            );
             assert!(open(&macs(), SCOPE, &URL_SAFE_NO_PAD.encode(&bytes[..at])).is_err());
         }
         assert!(open(&macs(), SCOPE, "2").is_err());

@@ -197,7 +197,11 @@ pub struct ApiError {
 impl ApiError {
     /// An error with this text.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), field: None }
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+        }
     }
 
     /// The same, naming the parameter or the place in the body.
@@ -271,7 +275,7 @@ struct Detail<'a> {
 
 /// The error as the client reads it: `google.rpc.Status` for one that speaks OTLP protobuf, JSON
 /// for everyone else.
-pub fn render(error: &ApiError, wants_protobuf: bool, request_id: &str) -> Response {
+pub(super) fn render(error: &ApiError, wants_protobuf: bool, request_id: &str) -> Response {
     let code = error.code;
     let mut response = if wants_protobuf {
         let status = protobuf::rpc_status(code.grpc(), &error.message);
@@ -306,7 +310,10 @@ mod tests {
             ErrorCode::ALL.iter().map(|c| c.as_str()).collect();
         assert_eq!(names.len(), ErrorCode::ALL.len());
         for code in ErrorCode::ALL {
-            assert_eq!(code.is_retryable(), code.status() == StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(
+                code.is_retryable(),
+                code.status() == StatusCode::SERVICE_UNAVAILABLE
+            );
             assert_eq!(code.outcome().is_some(), code.is_retryable(), "{code:?}");
             assert_eq!(code.grpc() == 14, code.is_retryable(), "{code:?}");
         }
@@ -328,7 +335,10 @@ mod tests {
             assert_eq!(response.status().as_u16(), expected, "{error:?}");
             let said = response.headers().get(OUTCOME).map(|v| v.to_str().unwrap());
             assert_eq!(said, outcome);
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), outcome.is_some());
+            assert_eq!(
+                response.headers().contains_key(RETRY_AFTER),
+                outcome.is_some()
+            );
         }
     }
 
@@ -341,11 +351,17 @@ mod tests {
             r#"{"error":{"code":"invalid_request","message":"limit is not a number","field":"limit","retryable":false,"request_id":"r-1"}}"#
         );
         let response = render(&ApiError::new(ErrorCode::Overloaded, "busy"), true, "r-2");
-        assert_eq!(response.headers()[http::header::CONTENT_TYPE], "application/x-protobuf");
+        assert_eq!(
+            response.headers()[http::header::CONTENT_TYPE],
+            "application/x-protobuf"
+        );
         assert_eq!(body_of(response).await, b"\x08\x0e\x12\x04busy");
     }
 
     async fn body_of(response: Response) -> Vec<u8> {
-        axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()
+        axum::body::to_bytes(response.into_body(), 1 << 20)
+            .await
+            .unwrap()
+            .to_vec()
     }
 }

@@ -13,7 +13,10 @@ use super::ingest;
 use crate::dialect::Route;
 
 /// Takes one envelope.
-pub async fn ingest(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn ingest(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let stored = ingest::accept(&app, request, Route::Events, String::new()).await?;
     Ok((StatusCode::CREATED, Json(ingest::single(stored)?)).into_response())
 }

@@ -11,14 +11,17 @@ use serde_json::json;
 use super::{App, Phase};
 
 /// The process runs and answers.
-pub async fn live() -> Response {
+pub(crate) async fn live() -> Response {
     Json(json!({ "status": "live" })).into_response()
 }
 
 /// 200 if writes are taken, 503 with the phase if not.
-pub async fn ready(State(app): State<Arc<App>>) -> Response {
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let phase = app.phase();
-    let status =
-        if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if phase == Phase::Ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(json!({ "status": phase.as_str() }))).into_response()
 }

@@ -21,11 +21,11 @@ use super::auth::{Tenant, authenticate};
 use super::error::{ApiError, ErrorCode};
 use crate::dialect::encoding::EncodingError;
 use crate::dialect::{Decoded, Dialect, Item, Route, SniffError};
-use obsrv_engine::engine::{Done, Engine, Envelope, IngestError, Receipt, Submission};
 use crate::interpreter::{self, Encoding, Meaning};
 use crate::limits::{
     COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
 };
+use obsrv_engine::engine::{Done, Engine, Envelope, IngestError, Receipt, Submission};
 
 const NAMED_PROJECT: &str = "x-theta-project";
 /// A compressed body is taken to be this many times larger until it is known.
@@ -33,25 +33,29 @@ const RATIO_GUESS: usize = 8;
 
 /// What was made durable.
 #[derive(Debug)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// How the body was read.
-    pub dialect: Dialect,
+    pub(crate) dialect: Dialect,
     /// What became of its items.
-    pub items: Vec<Item>,
+    pub(crate) items: Vec<Item>,
     /// Whether anything of it was stored.
-    pub is_empty: bool,
+    pub(crate) is_empty: bool,
 }
 
 impl Stored {
     /// How many items were refused.
-    pub fn rejected(&self) -> u64 {
-        let refused = self.items.iter().filter(|item| item.error.is_some()).count();
+    pub(crate) fn rejected(&self) -> u64 {
+        let refused = self
+            .items
+            .iter()
+            .filter(|item| item.error.is_some())
+            .count();
         u64::try_from(refused).unwrap_or(u64::MAX)
     }
 }
 
 /// The other end of a callback.
-pub type Outcome = oneshot::Receiver<Result<Receipt, IngestError>>;
+pub(crate) type Outcome = oneshot::Receiver<Result<Receipt, IngestError>>;
 
 /// Everything about a request but its body's bytes.
 struct Job {
@@ -66,7 +70,7 @@ struct Job {
 }
 
 /// Stores a request; answers when it is durable.
-pub async fn accept(
+pub(crate) async fn accept(
     app: &Arc<App>,
     request: Request,
     route: Route,
@@ -77,7 +81,7 @@ pub async fn accept(
     let tenant = match authenticate(&core.directory, &parts.headers) {
         Ok(tenant) => tenant,
         Err(error) => {
-            admission::discard(&mut body, UNKNOWN_BODY_BYTES_MAX).await;
+            admission::discard(&parts.headers, &mut body, UNKNOWN_BODY_BYTES_MAX).await;
             return Err(error);
         }
     };
@@ -86,12 +90,15 @@ pub async fn accept(
         Ok(encoding) => admission::receive(&app.admission, &parts.headers, &mut body)
             .await
             .map(|received| (encoding, received)),
-        Err(error) => Err(ApiError::new(ErrorCode::UnsupportedMedia, error.to_string())),
+        Err(error) => Err(ApiError::new(
+            ErrorCode::UnsupportedMedia,
+            error.to_string(),
+        )),
     };
     let (encoding, received) = match received {
         Ok(received) => received,
         Err(error) => {
-            admission::discard(&mut body, REFUSED_BODY_BYTES_MAX).await;
+            admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
             return Err(error);
         }
     };
@@ -109,25 +116,38 @@ pub async fn accept(
     if let Some(outcome) = outcome {
         wait(outcome).await?;
     }
-    let accepted = stored.items.iter().filter(|item| item.error.is_none()).count();
+    let accepted = stored
+        .items
+        .iter()
+        .filter(|item| item.error.is_none())
+        .count();
     let add = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    app.metrics.items_accepted.fetch_add(add(accepted), Ordering::Relaxed);
-    app.metrics.items_rejected.fetch_add(stored.rejected(), Ordering::Relaxed);
+    app.metrics
+        .items_accepted
+        .fetch_add(add(accepted), Ordering::Relaxed);
+    app.metrics
+        .items_rejected
+        .fetch_add(stored.rejected(), Ordering::Relaxed);
     Ok(stored)
 }
 
 /// A callback for the engine and its other end.
-pub fn outcome() -> (Done, Outcome) {
+pub(crate) fn outcome() -> (Done, Outcome) {
     let (sender, outcome) = oneshot::channel();
-    // The client may have gone: then nobody wants to know.
-    let done = Box::new(move |result| drop(sender.send(result)));
+    let done = Box::new(move |result| {
+        // The client may have gone: then nobody wants to know.
+        let _ = sender.send(result);
+    });
     (done, outcome)
 }
 
 /// Waits for the log.
-pub async fn wait(outcome: Outcome) -> Result<(), ApiError> {
+pub(crate) async fn wait(outcome: Outcome) -> Result<(), ApiError> {
     let unknown = || {
-        ApiError::new(ErrorCode::OutcomeUnknown, "outcome unknown; sending it again is safe")
+        ApiError::new(
+            ErrorCode::OutcomeUnknown,
+            "outcome unknown; sending it again is safe",
+        )
     };
     match timeout(COMMIT_TIME_MAX, outcome).await {
         Ok(Ok(Ok(_receipt))) => Ok(()),
@@ -139,7 +159,11 @@ pub async fn wait(outcome: Outcome) -> Result<(), ApiError> {
 
 impl Job {
     async fn run(self, received: Received) -> Result<(Stored, Option<Outcome>), ApiError> {
-        let weight = if self.encoding == Encoding::Identity { 1 } else { RATIO_GUESS };
+        let weight = if self.encoding == Encoding::Identity {
+            1
+        } else {
+            RATIO_GUESS
+        };
         if received.bytes.len().saturating_mul(weight) <= INLINE_DECODE_BYTES_MAX {
             return self.run_guarded(received);
         }
@@ -152,14 +176,14 @@ impl Job {
     /// not a dropped connection that makes the client send it again for ever.
     fn run_guarded(self, received: Received) -> Result<(Stored, Option<Outcome>), ApiError> {
         catch_unwind(AssertUnwindSafe(|| self.decode_and_submit(received))).unwrap_or_else(|_| {
-            Err(ApiError::new(ErrorCode::Internal, "a fault of obsrv in reading this body"))
+            Err(ApiError::new(
+                ErrorCode::Internal,
+                "a fault of obsrv in reading this body",
+            ))
         })
     }
 
-    fn decode_and_submit(
-        self,
-        received: Received,
-    ) -> Result<(Stored, Option<Outcome>), ApiError> {
+    fn decode_and_submit(self, received: Received) -> Result<(Stored, Option<Outcome>), ApiError> {
         let Received { bytes, mut charge } = received;
         let plain = self.decompress(&bytes, &mut charge)?;
         let received_ns = self.app.clock.wall_ns();
@@ -181,7 +205,11 @@ impl Job {
             .map_err(|e| ApiError::new(ErrorCode::InvalidRequest, e.to_string()))?;
         drop(plain);
         if decoded.events.is_empty() {
-            let stored = Stored { dialect, items: decoded.items, is_empty: true };
+            let stored = Stored {
+                dialect,
+                items: decoded.items,
+                is_empty: true,
+            };
             return Ok((stored, None));
         }
         let envelope = self.envelope(dialect, received_ns, &decoded);
@@ -191,8 +219,22 @@ impl Job {
             drop(charge);
             done(result);
         });
-        self.engine.submit(Submission { envelope, body: bytes, events }, done);
-        Ok((Stored { dialect, items, is_empty: false }, Some(outcome)))
+        self.engine.submit(
+            Submission {
+                envelope,
+                body: bytes,
+                events,
+            },
+            done,
+        );
+        Ok((
+            Stored {
+                dialect,
+                items,
+                is_empty: false,
+            },
+            Some(outcome),
+        ))
     }
 
     /// The plain bytes. The charge grows to what the body, its plain form and its events need.
@@ -214,7 +256,10 @@ impl Job {
                     return Err(ApiError::new(ErrorCode::InvalidRequest, error.to_string()));
                 }
                 Err(error @ EncodingError::Unsupported(_)) => {
-                    return Err(ApiError::new(ErrorCode::UnsupportedMedia, error.to_string()));
+                    return Err(ApiError::new(
+                        ErrorCode::UnsupportedMedia,
+                        error.to_string(),
+                    ));
                 }
             }
         }
@@ -223,7 +268,10 @@ impl Job {
     }
 
     fn envelope(&self, dialect: Dialect, received_ns: i64, decoded: &Decoded) -> Envelope {
-        let named = decoded.named_project.as_deref().or(self.named_project.as_deref());
+        let named = decoded
+            .named_project
+            .as_deref()
+            .or(self.named_project.as_deref());
         let named = named.filter(|name| !self.tenant.is_called(name));
         if let (Some(name), Ok(core)) = (named, self.app.core()) {
             core.directory.count_named(self.tenant.project(), name);
@@ -238,7 +286,9 @@ impl Job {
             received_ns,
             subject: self.subject.clone(),
             named_project: named.map(str::to_owned),
-            rejected: refused.filter_map(|item| u32::try_from(item.index).ok()).collect(),
+            rejected: refused
+                .filter_map(|item| u32::try_from(item.index).ok())
+                .collect(),
             digest: decoded.digest,
         }
     }
@@ -246,14 +296,21 @@ impl Job {
 
 /// The answer to a request that holds one thing: what it became, or a 400 if nothing of it could
 /// be taken.
-pub fn single(stored: Stored) -> Result<Value, ApiError> {
-    let refused: Vec<&Item> = stored.items.iter().filter(|item| item.error.is_some()).collect();
+pub(crate) fn single(stored: Stored) -> Result<Value, ApiError> {
+    let refused: Vec<&Item> = stored
+        .items
+        .iter()
+        .filter(|item| item.error.is_some())
+        .collect();
     if let (true, Some(first)) = (stored.is_empty, refused.first()) {
         let reason = first.error.clone().unwrap_or_default();
         return Err(ApiError::new(ErrorCode::InvalidRequest, reason)
             .at(format!("{} {}", first.kind, first.index)));
     }
-    let trace_id = stored.items.iter().find_map(|item| item.trace_id.as_deref());
+    let trace_id = stored
+        .items
+        .iter()
+        .find_map(|item| item.trace_id.as_deref());
     let mut answer = json!({ "status": "accepted", "trace_id": trace_id });
     if let Some(id) = stored.items.iter().find_map(|item| item.id.as_deref()) {
         answer["id"] = id.into();

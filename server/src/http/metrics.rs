@@ -13,6 +13,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use super::App;
+use super::error::{ApiError, ErrorCode};
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
@@ -29,8 +30,9 @@ const ROUTES: [&str; 9] = [
 ];
 const CLASSES: [&str; 5] = ["2xx", "3xx", "4xx", "503", "5xx"];
 /// Upper bounds of the time buckets, in microseconds.
-const BUCKETS_US: [u64; 12] =
-    [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_000_000, 10_000_000];
+const BUCKETS_US: [u64; 12] = [
+    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_000_000, 10_000_000,
+];
 
 /// Counters of the server. All relaxed: they order nothing.
 #[derive(Debug, Default)]
@@ -56,7 +58,10 @@ pub fn increment(counter: &AtomicU64) {
 impl Metrics {
     /// Counts an answer. `route` is the matched template.
     pub fn answered(&self, route: Option<&str>, is_write: bool, status: StatusCode, micros: u64) {
-        let route = ROUTES.iter().position(|r| Some(*r) == route).unwrap_or(ROUTES.len() - 1);
+        let route = ROUTES
+            .iter()
+            .position(|r| Some(*r) == route)
+            .unwrap_or(ROUTES.len() - 1);
         let class = match status.as_u16() {
             503 => 3,
             200..300 => 0,
@@ -66,7 +71,10 @@ impl Metrics {
         };
         increment(&self.requests[route][class]);
         let kind = usize::from(is_write);
-        let bucket = BUCKETS_US.iter().position(|b| micros <= *b).unwrap_or(BUCKETS_US.len());
+        let bucket = BUCKETS_US
+            .iter()
+            .position(|b| micros <= *b)
+            .unwrap_or(BUCKETS_US.len());
         increment(&self.seconds[kind][bucket]);
         self.micros[kind].fetch_add(micros, Ordering::Relaxed);
     }
@@ -89,19 +97,31 @@ impl Metrics {
             let mut total = 0;
             for (bucket, count) in self.seconds[kind].iter().enumerate() {
                 total += count.load(Ordering::Relaxed);
-                let bound = BUCKETS_US.get(bucket).map_or("+Inf".to_owned(), |us| seconds(*us));
+                let bound = BUCKETS_US
+                    .get(bucket)
+                    .map_or("+Inf".to_owned(), |us| seconds(*us));
                 let labels = format!("kind=\"{method}\",le=\"{bound}\"");
                 writeln!(out, "obsrv_http_request_seconds_bucket{{{labels}}} {total}")?;
             }
             let sum = seconds(self.micros[kind].load(Ordering::Relaxed));
-            writeln!(out, "obsrv_http_request_seconds_sum{{kind=\"{method}\"}} {sum}")?;
-            writeln!(out, "obsrv_http_request_seconds_count{{kind=\"{method}\"}} {total}")?;
+            writeln!(
+                out,
+                "obsrv_http_request_seconds_sum{{kind=\"{method}\"}} {sum}"
+            )?;
+            writeln!(
+                out,
+                "obsrv_http_request_seconds_count{{kind=\"{method}\"}} {total}"
+            )?;
         }
         for (name, kind, value) in [
             ("items_accepted_total", "counter", &self.items_accepted),
             ("items_rejected_total", "counter", &self.items_rejected),
             ("connections", "gauge", &self.connections),
-            ("connections_dropped_total", "counter", &self.connections_dropped),
+            (
+                "connections_dropped_total",
+                "counter",
+                &self.connections_dropped,
+            ),
         ] {
             line(out, name, kind, value.load(Ordering::Relaxed))?;
         }
@@ -141,20 +161,43 @@ fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
     Ok(())
 }
 
-/// `GET /metrics`.
-pub async fn show(State(app): State<Arc<App>>) -> Response {
-    let mut out = String::with_capacity(8 << 10);
-    let written = app.metrics.write(&mut out).and_then(|()| {
-        line(&mut out, "body_bytes_in_flight", "gauge", app.admission.held_bytes())?;
-        line(&mut out, "up_state", "gauge", app.phase().number())?;
-        let Ok(core) = app.core() else { return Ok(()) };
-        let (projects, keys) = core.directory.counts();
-        line(&mut out, "projects", "gauge", u64::try_from(projects).unwrap_or(u64::MAX))?;
-        line(&mut out, "keys", "gauge", u64::try_from(keys).unwrap_or(u64::MAX))?;
-        write_engine(&mut out, &core.engine.stats())
+/// `GET /metrics`. Off the network thread: the engine's counters may wait for a sync.
+pub(crate) async fn show(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let text = tokio::task::spawn_blocking(move || {
+        let mut out = String::with_capacity(8 << 10);
+        write_all(&app, &mut out).expect("BUG: writing to memory failed");
+        out
     });
-    written.expect("BUG: writing to memory failed");
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], out).into_response()
+    let text = text
+        .await
+        .map_err(|_| ApiError::new(ErrorCode::Internal, "counters do not read"))?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+fn write_all(app: &App, out: &mut String) -> std::fmt::Result {
+    app.metrics.write(out)?;
+    line(
+        out,
+        "body_bytes_in_flight",
+        "gauge",
+        app.admission.held_bytes(),
+    )?;
+    line(out, "phase", "gauge", app.phase().number())?;
+    let Ok(core) = app.core() else { return Ok(()) };
+    let (projects, keys) = core.directory.counts();
+    line(
+        out,
+        "projects",
+        "gauge",
+        u64::try_from(projects).unwrap_or(u64::MAX),
+    )?;
+    line(
+        out,
+        "keys",
+        "gauge",
+        u64::try_from(keys).unwrap_or(u64::MAX),
+    )?;
+    write_engine(out, &core.engine.stats())
 }
 
 #[cfg(test)]
@@ -165,8 +208,18 @@ mod tests {
     fn text_has_only_fixed_labels() {
         let metrics = Metrics::default();
         metrics.answered(Some("/v1/traces"), true, StatusCode::OK, 900);
-        metrics.answered(Some("/v1/traces"), true, StatusCode::SERVICE_UNAVAILABLE, 900);
-        metrics.answered(Some("/secret-in-a-path"), false, StatusCode::NOT_FOUND, 99_000_000);
+        metrics.answered(
+            Some("/v1/traces"),
+            true,
+            StatusCode::SERVICE_UNAVAILABLE,
+            900,
+        );
+        metrics.answered(
+            Some("/secret-in-a-path"),
+            false,
+            StatusCode::NOT_FOUND,
+            99_000_000,
+        );
         let mut out = String::new();
         metrics.write(&mut out).unwrap();
         for expected in [

@@ -29,12 +29,12 @@ use tokio::sync::Semaphore;
 pub use error::{ApiError, ErrorCode, OUTCOME};
 
 use crate::directory::Directory;
-use obsrv_engine::engine::{Engine, State};
-use obsrv_engine::io::Clock;
 use crate::keys::Macs;
 use crate::limits::QUERIES_MAX;
 use admission::Admission;
 use metrics::Metrics;
+use obsrv_engine::engine::{Engine, State};
+use obsrv_engine::io::Clock;
 
 /// What exists once the engine has recovered.
 #[derive(Debug)]
@@ -123,7 +123,9 @@ impl App {
 
     /// The engine has recovered: requests are answered from here on.
     pub fn set_ready(&self, core: Core) {
-        self.core.set(core).expect("BUG: the app became ready twice");
+        self.core
+            .set(core)
+            .expect("BUG: the app became ready twice");
     }
 
     /// The engine, or a 503 while it recovers.
@@ -157,6 +159,12 @@ pub fn build(app: Arc<App>) -> Router {
         .route("/metrics", get(metrics::show))
         .method_not_allowed_fallback(outer::method_not_allowed)
         .fallback(outer::not_found)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), outer::wrap))
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&app),
+            outer::wrap,
+        ))
         .with_state(app)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,41 +10,55 @@ use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 
+use super::App;
 use super::error::{ApiError, ErrorCode, render};
 use super::protobuf::CONTENT_TYPE_PROTOBUF;
-use super::App;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Makes request ids: distinct within a process, and between processes but for chance.
 #[derive(Debug)]
-pub struct RequestIds {
+pub(crate) struct RequestIds {
     seed: u64,
     next: AtomicU64,
 }
 
 impl RequestIds {
     /// Ids that begin with this seed.
-    pub const fn new(seed: u64) -> Self {
-        Self { seed, next: AtomicU64::new(1) }
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            next: AtomicU64::new(1),
+        }
     }
 
     fn next(&self) -> String {
-        format!("{:016x}{:08x}", self.seed, self.next.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "{:016x}{:08x}",
+            self.seed,
+            self.next.fetch_add(1, Ordering::Relaxed)
+        )
     }
 }
 
 /// Whether the request speaks OTLP in its binary form, and so wants its answer in it.
-pub fn is_protobuf(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+pub(crate) fn is_protobuf(headers: &HeaderMap) -> bool {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("");
     let essence = value.split(';').next().unwrap_or("").trim();
-    [CONTENT_TYPE_PROTOBUF, "application/protobuf", "application/vnd.google.protobuf"]
-        .iter()
-        .any(|known| essence.eq_ignore_ascii_case(known))
+    [
+        CONTENT_TYPE_PROTOBUF,
+        "application/protobuf",
+        "application/vnd.google.protobuf",
+    ]
+    .iter()
+    .any(|known| essence.eq_ignore_ascii_case(known))
 }
 
 /// Around every handler.
-pub async fn wrap(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let began = app.clock.mono_ns();
     let request_id = app.request_ids.next();
     let protobuf = is_protobuf(request.headers());
@@ -63,7 +77,8 @@ pub async fn wrap(State(app): State<Arc<App>>, request: Request, next: Next) -> 
     let id = HeaderValue::try_from(&request_id).expect("BUG: request id is not a header value");
     response.headers_mut().insert(REQUEST_ID, id);
     let micros = app.clock.mono_ns().saturating_sub(began) / 1000;
-    app.metrics.answered(route, is_write, response.status(), micros);
+    app.metrics
+        .answered(route, is_write, response.status(), micros);
     report(&request_id, route, error.as_ref(), micros);
     response
 }
@@ -78,7 +93,14 @@ fn report(request_id: &str, route: Option<&str>, error: Option<&ApiError>, micro
     match error.code {
         // These say that obsrv or its disk is at fault; the message names files, not contents.
         ErrorCode::Internal | ErrorCode::Damaged => {
-            tracing::error!(request_id, route, code, message = error.message, micros, "failed");
+            tracing::error!(
+                request_id,
+                route,
+                code,
+                message = error.message,
+                micros,
+                "failed"
+            );
         }
         ErrorCode::Starting
         | ErrorCode::Overloaded
@@ -100,11 +122,11 @@ fn report(request_id: &str, route: Option<&str>, error: Option<&ApiError>, micro
 }
 
 /// No route matches.
-pub async fn not_found() -> ApiError {
+pub(crate) async fn not_found() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "no such route")
 }
 
 /// The route has other methods.
-pub async fn method_not_allowed() -> ApiError {
+pub(crate) async fn method_not_allowed() -> ApiError {
     ApiError::new(ErrorCode::MethodNotAllowed, "this route has other methods")
 }

@@ -5,11 +5,11 @@ use crate::limits::PARAMS_MAX;
 
 /// Decoded parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Params(Vec<(String, String)>);
+pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
     /// Reads the part of a URL after the question mark.
-    pub fn parse(query: &str) -> Result<Self, ApiError> {
+    pub(crate) fn parse(query: &str) -> Result<Self, ApiError> {
         let mut all = Vec::new();
         for part in query.split('&').filter(|part| !part.is_empty()) {
             if all.len() == PARAMS_MAX {
@@ -27,12 +27,15 @@ impl Params {
     }
 
     /// Every value of `name`, in order.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The only value of `name`; twice is an error, empty is none.
-    pub fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, ApiError> {
+    pub(crate) fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, ApiError> {
         let mut values = self.all(name);
         let first = values.next();
         if values.next().is_some() {
@@ -42,7 +45,7 @@ impl Params {
     }
 
     /// The value of a parameter that is `true` or `false`.
-    pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
         match self.one(name)? {
             None | Some("false" | "0") => Ok(false),
             Some("true" | "1") => Ok(true),
@@ -51,14 +54,20 @@ impl Params {
     }
 
     /// The first name that is none of `known`.
-    pub fn unknown<'a>(&'a self, known: &[&str]) -> Option<&'a str> {
-        self.0.iter().map(|(name, _)| name.as_str()).find(|name| !known.contains(name))
+    pub(crate) fn unknown<'a>(&'a self, known: &[&str]) -> Option<&'a str> {
+        self.0
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .find(|name| !known.contains(name))
     }
 
     /// All parameters but those of `except`, in a text that differs when any of them does.
-    pub fn canonical(&self, except: &[&str]) -> String {
-        let mut kept: Vec<_> =
-            self.0.iter().filter(|(name, _)| !except.contains(&name.as_str())).collect();
+    pub(crate) fn canonical(&self, except: &[&str]) -> String {
+        let mut kept: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(name, _)| !except.contains(&name.as_str()))
+            .collect();
         // Stable, so that the order among the values of one name still counts: they may be paired.
         kept.sort_by(|a, b| a.0.cmp(&b.0));
         let mut text = String::new();
@@ -111,21 +120,40 @@ mod tests {
         assert_eq!(params.one("tags").unwrap(), Some("x"));
         assert_eq!(params.one("e").unwrap(), None);
         assert_eq!(params.one("nope").unwrap(), None);
-        assert_eq!(params.one("meta_key").unwrap_err().field.as_deref(), Some("meta_key"));
-        assert_eq!(params.unknown(&["meta_key", "meta_value", "e"]), Some("tags"));
+        assert_eq!(
+            params.one("meta_key").unwrap_err().field.as_deref(),
+            Some("meta_key")
+        );
+        assert_eq!(
+            params.unknown(&["meta_key", "meta_value", "e"]),
+            Some("tags")
+        );
     }
 
     #[test]
     fn flags() {
         let flag = |text: &str| Params::parse(text).unwrap().flag("f");
-        assert_eq!((flag("f=true"), flag("f=0"), flag("")), (Ok(true), Ok(false), Ok(false)));
+        assert_eq!(
+            (flag("f=true"), flag("f=0"), flag("")),
+            (Ok(true), Ok(false), Ok(false))
+        );
         assert!(flag("f=yes").is_err());
     }
 
     #[test]
     fn broken_encodings_name_the_parameter() {
-        for (text, field) in [("a=%", "a"), ("a=%f", "a"), ("a=%zz", "a"), ("a=%ff", "a"), ("%zz=1", "query")] {
-            assert_eq!(Params::parse(text).unwrap_err().field.as_deref(), Some(field), "{text}");
+        for (text, field) in [
+            ("a=%", "a"),
+            ("a=%f", "a"),
+            ("a=%zz", "a"),
+            ("a=%ff", "a"),
+            ("%zz=1", "query"),
+        ] {
+            assert_eq!(
+                Params::parse(text).unwrap_err().field.as_deref(),
+                Some(field),
+                "{text}"
+            );
         }
     }
 
@@ -139,7 +167,16 @@ mod tests {
     fn canonical_text_tells_lists_apart() {
         let canonical = |text: &str| Params::parse(text).unwrap().canonical(&["limit", "cursor"]);
         assert_eq!(canonical("a=1&b=2&limit=3"), canonical("cursor=x&b=2&a=1"));
-        let all = ["a=1&b=2", "a=1", "a=2&a=1", "a=1&a=2", "a=1%26b=2", "ab=1", "a=b1", ""];
+        let all = [
+            "a=1&b=2",
+            "a=1",
+            "a=2&a=1",
+            "a=1&a=2",
+            "a=1%26b=2",
+            "ab=1",
+            "a=b1",
+            "",
+        ];
         for (i, one) in all.iter().enumerate() {
             for other in &all[i + 1..] {
                 assert_ne!(canonical(one), canonical(other), "{one} {other}");

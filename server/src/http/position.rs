@@ -5,8 +5,8 @@
 use bincode::{Decode, Encode};
 
 use super::error::{ApiError, ErrorCode};
-use obsrv_engine::query::{Position, SortKey};
 use crate::limits::CURSOR_BYTES_MAX;
+use obsrv_engine::query::{Position, SortKey};
 
 #[derive(Encode, Decode)]
 struct Stored {
@@ -25,7 +25,7 @@ enum StoredKey {
 }
 
 /// The bytes of a position.
-pub fn encode(position: &Position) -> Vec<u8> {
+pub(crate) fn encode(position: &Position) -> Vec<u8> {
     let key = position.key.as_ref().map(|key| match key {
         SortKey::Bool(b) => StoredKey::Bool(*b),
         SortKey::I64(n) => StoredKey::I64(*n),
@@ -43,7 +43,7 @@ pub fn encode(position: &Position) -> Vec<u8> {
 }
 
 /// Reads a position.
-pub fn decode(bytes: &[u8]) -> Result<Position, ApiError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Position, ApiError> {
     let config = bincode::config::standard().with_limit::<CURSOR_BYTES_MAX>();
     let refused = || ApiError::new(ErrorCode::InvalidCursor, "cursor does not read").at("cursor");
     let (stored, used): (Stored, usize) =
@@ -57,7 +57,12 @@ pub fn decode(bytes: &[u8]) -> Result<Position, ApiError> {
         StoredKey::F64(bits) => SortKey::F64(f64::from_bits(bits)),
         StoredKey::Str(text) => SortKey::Str(text.into()),
     });
-    Ok(Position { key, trace_id: stored.trace_id, id: stored.id, lsn: stored.lsn })
+    Ok(Position {
+        key,
+        trace_id: stored.trace_id,
+        id: stored.id,
+        lsn: stored.lsn,
+    })
 }
 
 #[cfg(test)]
@@ -74,7 +79,12 @@ mod tests {
             Some(SortKey::Str("ü".into())),
         ];
         for key in keys {
-            let position = Position { key, trace_id: "t".into(), id: "i".into(), lsn: 9 };
+            let position = Position {
+                key,
+                trace_id: "t".into(),
+                id: "i".into(),
+                lsn: 9,
+            };
             let bytes = encode(&position);
             assert_eq!(decode(&bytes).unwrap(), position);
             for end in 0..bytes.len() {
@@ -88,7 +98,12 @@ mod tests {
     fn the_longest_position_fits_a_cursor() {
         let id = "i".repeat(crate::dialect::ID_BYTES_MAX);
         let key = Some(SortKey::Str("k".repeat(96).into()));
-        let position = Position { key, trace_id: id.clone(), id, lsn: u64::MAX };
+        let position = Position {
+            key,
+            trace_id: id.clone(),
+            id,
+            lsn: u64::MAX,
+        };
         assert!((encode(&position).len() + 17) * 4 / 3 < CURSOR_BYTES_MAX);
     }
 }

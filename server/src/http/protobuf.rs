@@ -8,24 +8,25 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CONTENT_TYPE, HeaderValue};
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
 
 /// The content type of OTLP over HTTP in its binary form.
-pub const CONTENT_TYPE_PROTOBUF: &str = "application/x-protobuf";
+pub(crate) const CONTENT_TYPE_PROTOBUF: &str = "application/x-protobuf";
 
 /// A response with a protobuf body.
-pub fn response(status: StatusCode, body: Vec<u8>) -> Response {
+pub(crate) fn response(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE_PROTOBUF));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(CONTENT_TYPE_PROTOBUF),
+    );
     response
 }
 
 /// A `google.rpc.Status`.
-pub fn rpc_status(code: u32, message: &str) -> Vec<u8> {
+pub(crate) fn rpc_status(code: u32, message: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 8);
     put_number(&mut out, 1, u64::from(code));
     put_bytes(&mut out, 2, message.as_bytes());
@@ -33,7 +34,7 @@ pub fn rpc_status(code: u32, message: &str) -> Vec<u8> {
 }
 
 /// An `ExportTraceServiceResponse`; empty when nothing was rejected.
-pub fn export_response(rejected: u64, message: &str) -> Vec<u8> {
+pub(crate) fn export_response(rejected: u64, message: &str) -> Vec<u8> {
     let mut out = Vec::new();
     if rejected > 0 {
         let mut partial = Vec::with_capacity(message.len() + 8);
@@ -51,7 +52,10 @@ fn put_number(out: &mut Vec<u8>, field: u64, value: u64) {
 
 fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
     put_varint(out, field << 3 | 2);
-    put_varint(out, u64::try_from(bytes.len()).expect("BUG: usize over 64 bits"));
+    put_varint(
+        out,
+        u64::try_from(bytes.len()).expect("BUG: usize over 64 bits"),
+    );
     out.extend_from_slice(bytes);
 }
 
@@ -75,6 +79,9 @@ mod tests {
     fn bytes_are_those_of_the_specification() {
         assert_eq!(rpc_status(3, "ab"), b"\x08\x03\x12\x02ab");
         assert_eq!(export_response(0, "ignored"), b"");
-        assert_eq!(export_response(300, "no"), b"\x0a\x07\x08\xac\x02\x12\x02no");
+        assert_eq!(
+            export_response(300, "no"),
+            b"\x0a\x07\x08\xac\x02\x12\x02no"
+        );
     }
 }

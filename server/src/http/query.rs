@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::App;
 use super::error::{ApiError, ErrorCode};
-use obsrv_engine::query::Budget;
 use crate::limits::{QUERY_ROWS_MAX, QUERY_TIME_MAX, QUERY_WAIT_TIME_MAX};
+use obsrv_engine::query::Budget;
 
 /// Sets the flag when the request's future is dropped.
 struct CancelOnDrop(Arc<AtomicBool>);
@@ -21,14 +21,17 @@ impl Drop for CancelOnDrop {
 }
 
 /// Runs `work` with a budget on a blocking thread.
-pub async fn run<T, F>(app: &Arc<App>, work: F) -> Result<T, ApiError>
+pub(crate) async fn run<T, F>(app: &Arc<App>, work: F) -> Result<T, ApiError>
 where
     T: Send + 'static,
     F: FnOnce(&Budget<'_>) -> Result<T, ApiError> + Send + 'static,
 {
     let wait = Arc::clone(&app.queries).acquire_owned();
     let Ok(Ok(place)) = timeout(QUERY_WAIT_TIME_MAX, wait).await else {
-        return Err(ApiError::new(ErrorCode::Overloaded, "too many queries at once"));
+        return Err(ApiError::new(
+            ErrorCode::Overloaded,
+            "too many queries at once",
+        ));
     };
     let cancelled = Arc::new(AtomicBool::new(false));
     let guard = CancelOnDrop(Arc::clone(&cancelled));
@@ -41,11 +44,18 @@ where
         let give_up = || {
             cancelled.load(Ordering::Relaxed) || clock.mono_ns().saturating_sub(began) > time_max
         };
-        work(&Budget { rows_max: QUERY_ROWS_MAX, bytes_max, cancelled: &give_up })
+        work(&Budget {
+            rows_max: QUERY_ROWS_MAX,
+            bytes_max,
+            cancelled: &give_up,
+        })
     })
     .await;
     drop(guard);
     answer.unwrap_or_else(|_| {
-        Err(ApiError::new(ErrorCode::Internal, "a fault of obsrv in answering this query"))
+        Err(ApiError::new(
+            ErrorCode::Internal,
+            "a fault of obsrv in answering this query",
+        ))
     })
 }

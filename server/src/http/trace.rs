@@ -16,7 +16,7 @@ use crate::limits::TRACE_ID_BYTES_MAX;
 use crate::wire;
 
 /// Refuses ids that no trace can have.
-pub fn check_id(trace_id: &str) -> Result<(), ApiError> {
+pub(crate) fn check_id(trace_id: &str) -> Result<(), ApiError> {
     if trace_id.is_empty() || trace_id.len() > TRACE_ID_BYTES_MAX {
         let message = format!("trace id is empty or too long max_bytes={TRACE_ID_BYTES_MAX}");
         return Err(ApiError::parameter("id", message));
@@ -25,7 +25,7 @@ pub fn check_id(trace_id: &str) -> Result<(), ApiError> {
 }
 
 /// The whole trace.
-pub async fn show(
+pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Path(trace_id): Path<String>,
     headers: HeaderMap,
@@ -47,7 +47,7 @@ pub async fn show(
 }
 
 /// Deletes every row of a trace. 200 also when there was none: the wish is fulfilled.
-pub async fn delete(
+pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Path(trace_id): Path<String>,
     headers: HeaderMap,

@@ -13,17 +13,17 @@ use http::HeaderMap;
 use super::App;
 use super::auth::{Tenant, authenticate};
 use super::cursor::{self, Scope};
-use super::error::ApiError;
+use super::error::{ApiError, ErrorCode};
 use super::params::Params;
 use super::{position, query};
 use crate::dialect::parse_time;
-use obsrv_engine::model;
-use obsrv_engine::query::ast::{Filter, Literal, Test};
-use obsrv_engine::query::{Order, Request};
-use obsrv_engine::row::Table;
-use obsrv_engine::source::Column;
 use crate::limits::{FACETS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::wire;
+use obsrv_engine::model;
+use obsrv_engine::query::ast::{Filter, Literal, Test};
+use obsrv_engine::query::{Order, Request, parse};
+use obsrv_engine::row::Table;
+use obsrv_engine::source::Column;
 
 /// Parameters that filter by a field of the run, and the field. Repeatable.
 const MANY: [(&str, &str); 6] = [
@@ -35,11 +35,24 @@ const MANY: [(&str, &str); 6] = [
     ("tags", model::TAGS),
 ];
 /// The same, given at most once.
-const ONCE: [(&str, &str); 3] =
-    [("user_id", model::USER_ID), ("run_id", "run_id"), ("group", model::GROUP)];
-const OTHERS: [&str; 11] = [
-    "project_id", "since", "until", "meta_key", "meta_value", "limit", "cursor", "order",
-    "total", "facets", "explain",
+const ONCE: [(&str, &str); 3] = [
+    ("user_id", model::USER_ID),
+    ("run_id", "run_id"),
+    ("group", model::GROUP),
+];
+const OTHERS: [&str; 12] = [
+    "project_id",
+    "since",
+    "until",
+    "meta_key",
+    "meta_value",
+    "limit",
+    "cursor",
+    "q",
+    "order",
+    "total",
+    "facets",
+    "explain",
 ];
 /// What does not decide which rows are in the list and in which order.
 const NOT_SCOPE: [&str; 5] = ["limit", "cursor", "total", "facets", "explain"];
@@ -47,7 +60,7 @@ const NOT_SCOPE: [&str; 5] = ["limit", "cursor", "total", "facets", "explain"];
 const FACET_VALUES: usize = 50;
 
 /// A page of runs.
-pub async fn list(
+pub(crate) async fn list(
     State(app): State<Arc<App>>,
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
@@ -56,7 +69,10 @@ pub async fn list(
     let tenant = authenticate(&core.directory, &headers)?;
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
     let scope_text = params.canonical(&NOT_SCOPE);
-    let scope = Scope { project: tenant.project(), list: &scope_text };
+    let scope = Scope {
+        project: tenant.project(),
+        list: &scope_text,
+    };
     let mut request = request_of(&params, &tenant, app.clock.wall_ns())?;
     if let Some(text) = params.one("cursor")? {
         let sealed = cursor::open(&core.cursors, scope, text)?;
@@ -67,23 +83,33 @@ pub async fn list(
     let body = query::run(&app, move |budget| {
         let snapshot = engine.snapshot();
         let page = snapshot.search(tenant.project(), Table::Runs, &request, budget)?;
-        let scope = Scope { project: tenant.project(), list: &scope_text };
-        let next = page.next.as_ref().map(|p| cursor::seal(&cursors, scope, &position::encode(p)));
+        let scope = Scope {
+            project: tenant.project(),
+            list: &scope_text,
+        };
+        let next = page
+            .next
+            .as_ref()
+            .map(|p| cursor::seal(&cursors, scope, &position::encode(p)));
         wire::list(tenant.project_name(), &page, next.as_deref(), explain)
     })
     .await?;
     Ok(wire::json_response(body))
 }
 
-fn request_of(params: &Params, tenant: &Tenant, _now_ns: i64) -> Result<Request, ApiError> {
-    let known: Vec<&str> =
-        MANY.iter().chain(&ONCE).map(|(name, _)| *name).chain(OTHERS).collect();
+fn request_of(params: &Params, tenant: &Tenant, now_ns: i64) -> Result<Request, ApiError> {
+    let known: Vec<&str> = MANY
+        .iter()
+        .chain(&ONCE)
+        .map(|(name, _)| *name)
+        .chain(OTHERS)
+        .collect();
     if let Some(name) = params.unknown(&known) {
         return Err(ApiError::parameter(name, "unknown parameter"));
     }
     let facets = facets(params)?;
     Ok(Request {
-        filter: filter(params, tenant, _now_ns)?,
+        filter: filter(params, tenant, now_ns)?,
         order: order(params)?,
         limit: limit(params)?,
         after: None,
@@ -94,28 +120,44 @@ fn request_of(params: &Params, tenant: &Tenant, _now_ns: i64) -> Result<Request,
 }
 
 fn limit(params: &Params) -> Result<usize, ApiError> {
-    let Some(text) = params.one("limit")? else { return Ok(PAGE_ROWS_DEFAULT) };
+    let Some(text) = params.one("limit")? else {
+        return Ok(PAGE_ROWS_DEFAULT);
+    };
     match text.parse() {
         Ok(n) if n <= PAGE_ROWS_MAX => Ok(n),
-        _ => Err(ApiError::parameter("limit", format!("not a number up to {PAGE_ROWS_MAX}"))),
+        _ => Err(ApiError::parameter(
+            "limit",
+            format!("not a number up to {PAGE_ROWS_MAX}"),
+        )),
     }
 }
 
 /// `start`, `-duration`, `metadata.score`: a minus is "largest first".
 fn order(params: &Params) -> Result<Order, ApiError> {
     let text = params.one("order")?.unwrap_or("-start");
-    let (descending, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
+    let (descending, name) = text
+        .strip_prefix('-')
+        .map_or((false, text), |name| (true, name));
     if name.is_empty() {
         return Err(ApiError::parameter("order", "names no field"));
     }
-    Ok(Order { column: column_named(name), descending })
+    Ok(Order {
+        column: column_named(name),
+        descending,
+    })
 }
 
 fn facets(params: &Params) -> Result<Vec<Column>, ApiError> {
-    let names = params.all("facets").flat_map(|v| v.split(',')).filter(|name| !name.is_empty());
+    let names = params
+        .all("facets")
+        .flat_map(|v| v.split(','))
+        .filter(|name| !name.is_empty());
     let columns: Vec<Column> = names.take(FACETS_MAX + 1).map(column_named).collect();
     if columns.len() > FACETS_MAX {
-        return Err(ApiError::parameter("facets", format!("too many facets max={FACETS_MAX}")));
+        return Err(ApiError::parameter(
+            "facets",
+            format!("too many facets max={FACETS_MAX}"),
+        ));
     }
     Ok(columns)
 }
@@ -123,15 +165,15 @@ fn facets(params: &Params) -> Result<Vec<Column>, ApiError> {
 fn column_named(name: &str) -> Column {
     match name {
         "trace_id" => Column::TraceId,
-        "id" => Column::Id,
+        "id" | "span_id" => Column::Id,
         "start" | "started_at" => Column::Start,
         "end" | "ended_at" => Column::End,
-        "duration" => Column::Duration,
+        "duration" | "latency" => Column::Duration,
         path => Column::Path(path.into()),
     }
 }
 
-fn filter(params: &Params, tenant: &Tenant, _now_ns: i64) -> Result<Filter, ApiError> {
+fn filter(params: &Params, tenant: &Tenant, now_ns: i64) -> Result<Filter, ApiError> {
     let mut parts = Vec::new();
     for (name, path) in MANY {
         let values: Vec<Literal> = params.all(name).map(text).collect();
@@ -144,8 +186,14 @@ fn filter(params: &Params, tenant: &Tenant, _now_ns: i64) -> Result<Filter, ApiE
             parts.push(Filter::Is(Column::Path(path.into()), Test::Eq(text(value))));
         }
     }
-    if let Some(named) = params.one("project_id")?.filter(|name| !tenant.is_called(name)) {
-        parts.push(Filter::Is(Column::Path("project_id".into()), Test::Eq(text(named))));
+    if let Some(named) = params
+        .one("project_id")?
+        .filter(|name| !tenant.is_called(name))
+    {
+        parts.push(Filter::Is(
+            Column::Path("project_id".into()),
+            Test::Eq(text(named)),
+        ));
     }
     if let Some(ns) = time(params, "since")? {
         parts.push(Filter::Is(Column::Start, Test::Ge(Literal::I64(ns))));
@@ -154,7 +202,18 @@ fn filter(params: &Params, tenant: &Tenant, _now_ns: i64) -> Result<Filter, ApiE
         parts.push(Filter::Is(Column::Start, Test::Le(Literal::I64(ns))));
     }
     metadata(params, &mut parts)?;
-    Ok(if parts.is_empty() { Filter::All } else { Filter::And(parts) })
+    if let Some(q) = params.one("q")? {
+        parts.push(searched(q, now_ns)?);
+    }
+    Ok(if parts.is_empty() {
+        Filter::All
+    } else {
+        Filter::And(parts)
+    })
+}
+
+fn searched(q: &str, now_ns: i64) -> Result<Filter, ApiError> {
+    parse(q, now_ns).map_err(|e| ApiError::new(ErrorCode::InvalidQuery, e.to_string()).at("q"))
 }
 
 /// The n-th `meta_key` goes with the n-th `meta_value`.
@@ -162,13 +221,19 @@ fn metadata(params: &Params, parts: &mut Vec<Filter>) -> Result<(), ApiError> {
     let keys: Vec<&str> = params.all("meta_key").collect();
     let values: Vec<&str> = params.all("meta_value").collect();
     if keys.len() != values.len() {
-        let message =
-            format!("not as many as meta_key keys={} values={}", keys.len(), values.len());
+        let message = format!(
+            "not as many as meta_key keys={} values={}",
+            keys.len(),
+            values.len()
+        );
         return Err(ApiError::parameter("meta_value", message));
     }
     for (key, value) in keys.into_iter().zip(values) {
         let path = format!("{}.{key}", model::METADATA);
-        parts.push(Filter::Is(Column::Path(path.into()), Test::In(readings(value))));
+        parts.push(Filter::Is(
+            Column::Path(path.into()),
+            Test::In(readings(value)),
+        ));
     }
     Ok(())
 }
@@ -194,9 +259,12 @@ fn readings(value: &str) -> Vec<Literal> {
 }
 
 fn time(params: &Params, name: &str) -> Result<Option<i64>, ApiError> {
-    let Some(text) = params.one(name)? else { return Ok(None) };
+    let Some(text) = params.one(name)? else {
+        return Ok(None);
+    };
     let ns = parse_time(text);
-    ns.map(Some).ok_or_else(|| ApiError::parameter(name, "not a time like 2026-01-31T12:00:00Z"))
+    ns.map(Some)
+        .ok_or_else(|| ApiError::parameter(name, "not a time like 2026-01-31T12:00:00Z"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,10 @@ use crate::dialect::{Dialect, Route};
 const REASONS_MAX: usize = 3;
 
 /// Takes a trace or a batch of spans.
-pub async fn ingest(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn ingest(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let stored = ingest::accept(&app, request, Route::Traces, String::new()).await?;
     Ok(match stored.dialect {
         Dialect::OtlpProtobuf => {
@@ -52,7 +55,9 @@ fn reasons(stored: &Stored) -> String {
         .filter_map(|item| Some(format!("span {}: {}", item.index, item.error.as_deref()?)))
         .take(REASONS_MAX)
         .collect();
-    let more = stored.rejected().saturating_sub(u64::try_from(said.len()).unwrap_or(0));
+    let more = stored
+        .rejected()
+        .saturating_sub(u64::try_from(said.len()).unwrap_or(0));
     if more > 0 {
         said.push(format!("and {more} more"));
     }

@@ -37,7 +37,8 @@ struct Silent(VecDeque<Weak<Pace>>);
 impl Silent {
     fn add(&mut self, pace: &Arc<Pace>) {
         if self.0.len() >= CONNECTIONS_MAX * 2 {
-            self.0.retain(|known| known.upgrade().is_some_and(|pace| !pace.has_spoken()));
+            self.0
+                .retain(|known| known.upgrade().is_some_and(|pace| !pace.has_spoken()));
         }
         self.0.push_back(Arc::downgrade(pace));
     }
@@ -56,7 +57,7 @@ impl Silent {
 
 /// Serves until `stop` says so, then waits for the requests at work, at most
 /// [`DRAIN_TIME_MAX`].
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     app: Arc<App>,
     router: Router,
@@ -90,7 +91,11 @@ pub async fn serve(
             builder: Arc::clone(&builder),
         };
         let watcher = graceful.watcher();
-        connection.app.metrics.connections.fetch_add(1, Ordering::Relaxed);
+        connection
+            .app
+            .metrics
+            .connections
+            .fetch_add(1, Ordering::Relaxed);
         tokio::spawn(connection.run(stream, watcher));
     }
     drop(listener);
@@ -106,7 +111,10 @@ fn has_room(metrics: &Metrics, silent: &mut Silent) -> bool {
 
 async fn rest_after(error: &io::Error) {
     // A client that went away between its connect and our accept is nobody's fault.
-    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+    if !matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    ) {
         tracing::warn!(%error, "no connection accepted");
         sleep(REST).await;
     }
@@ -147,7 +155,12 @@ impl Drop for Leave {
 
 impl Connection {
     async fn run(self, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
-        let Self { app, router, pace, builder } = self;
+        let Self {
+            app,
+            router,
+            pace,
+            builder,
+        } = self;
         let _leave = Leave(Arc::clone(&app));
         // Answers are small and whole; a failure here costs latency, nothing else.
         let _ = stream.set_nodelay(true);
@@ -206,7 +219,9 @@ mod tests {
             silent.add(pace);
         }
         drop(paces[0].begin_request());
-        let [_, second, third] = &paces[..] else { unreachable!() };
+        let [_, second, third] = &paces[..] else {
+            unreachable!()
+        };
         assert!(silent.kick_oldest());
         paces[0].kicked().await;
         assert!(silent.kick_oldest());

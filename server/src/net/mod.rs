@@ -1,5 +1,5 @@
 //! Sockets: who may connect, and how slowly they may talk.
 
-pub mod accept;
+pub(crate) mod accept;
 mod pace;
-pub mod unix;
+pub(crate) mod unix;

@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-use obsrv_engine::io::Clock;
 use crate::limits::{HEAD_TIME_MAX, IDLE_TIME_MAX, WRITE_STALL_TIME_MAX};
+use obsrv_engine::io::Clock;
 
 /// What a connection does, as monotonic nanoseconds; 0 is "not now".
 #[derive(Debug)]
@@ -76,7 +76,9 @@ impl Pace {
         if self.in_flight.load(Ordering::Relaxed) == 0 {
             let now = self.now();
             // Keeps the time of the head's first byte.
-            let _ = self.head_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self
+                .head_since
+                .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
@@ -103,7 +105,10 @@ impl Pace {
         (!self.has_spoken() && over(self.accepted, HEAD_TIME_MAX))
             || (is_quiet && over(head_since, HEAD_TIME_MAX))
             || (is_quiet && over(self.moved.load(Ordering::Relaxed), IDLE_TIME_MAX))
-            || over(self.write_stuck_since.load(Ordering::Relaxed), WRITE_STALL_TIME_MAX)
+            || over(
+                self.write_stuck_since.load(Ordering::Relaxed),
+                WRITE_STALL_TIME_MAX,
+            )
     }
 }
 
@@ -204,7 +209,9 @@ mod tests {
     }
 
     fn pass(clock: &Hand, time: Duration) {
-        clock.0.fetch_add(u64::try_from(time.as_nanos()).unwrap(), Ordering::Relaxed);
+        clock
+            .0
+            .fetch_add(u64::try_from(time.as_nanos()).unwrap(), Ordering::Relaxed);
     }
 
     const INSTANT: Duration = Duration::from_nanos(2);

@@ -16,13 +16,13 @@ use crate::limits::ADMIN_CONNECTIONS_MAX;
 const NAME: &str = "admin.sock";
 
 /// Where the socket of a data directory is.
-pub fn path_in(data: &Path) -> PathBuf {
+pub(crate) fn path_in(data: &Path) -> PathBuf {
     data.join(NAME)
 }
 
 /// Listens, in place of a socket that an earlier process left behind. Whoever calls this holds the
 /// data directory's lock.
-pub fn bind(data: &Path) -> io::Result<UnixListener> {
+pub(crate) fn bind(data: &Path) -> io::Result<UnixListener> {
     let path = path_in(data);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -34,10 +34,12 @@ pub fn bind(data: &Path) -> io::Result<UnixListener> {
 }
 
 /// Serves until `stop` says so.
-pub async fn serve(listener: UnixListener, router: Router, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(listener: UnixListener, router: Router, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return,

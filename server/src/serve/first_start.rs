@@ -11,7 +11,7 @@ use crate::keys::KeyString;
 
 const PROJECT: &str = "default";
 /// Where the key is when no terminal was there to show it.
-pub const KEY_FILE: &str = "first-key";
+pub(crate) const KEY_FILE: &str = "first-key";
 
 /// Makes the project `default` and a key for it: the one that was given, or a fresh one that is
 /// shown on a terminal or else written to [`KEY_FILE`].
@@ -51,8 +51,11 @@ fn write_key(path: &Path, key: &KeyString) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     writeln!(file, "{}", key.reveal())?;
     file.sync_all()
 }

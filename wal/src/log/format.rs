@@ -6,7 +6,7 @@
 //!  8  2  version u16                     4  4  body length u32
 //! 10  1  file kind u8                    8  8  LSN u64
 //! 11  1  flags: 1 base, 2 reset         16  8  durable LSN u64
-//! 12  4  zero                           24  4  CRC of the previous frame u32
+//! 12  4  file length u32                24  4  CRC of the previous frame u32
 //! 16 16  database id                    28  4  CRC-32 u32
 //! 32  8  file number u64                32  1  kind u8
 //! 40  8  base LSN u64                   33  3  zero
@@ -18,13 +18,14 @@
 //! All numbers little-endian. A frame's CRC covers database id, file kind, file number, offset,
 //! the header without the CRC, and the body: a frame is valid at one place only.
 
+use super::mutant::{Bug, Planted};
 use crate::io::FileId;
 
 pub(super) const VERSION: u16 = 1;
 pub(super) const HEADER_BYTES: usize = 64;
 pub(super) const FRAME_BYTES: usize = 40;
 const HEADER_MAGIC: &[u8; 8] = b"OBSRVLOG";
-pub(super) const FRAME_MAGIC: [u8; 4] = *b"OFRM";
+const FRAME_MAGIC: [u8; 4] = *b"OFRM";
 const FLAG_BASE: u8 = 1;
 const FLAG_RESET: u8 = 2;
 
@@ -36,6 +37,8 @@ pub(super) struct Header {
     pub(super) base: bool,
     /// Older files do not count at all.
     pub(super) reset: bool,
+    /// Bytes that the file had when it got its name: a shorter one was cut.
+    pub(super) len: u32,
     /// The first LSN in here.
     pub(super) base_lsn: u64,
     /// Everything up to here was synced before this file got its name.
@@ -55,7 +58,8 @@ impl Header {
         out.extend_from_slice(HEADER_MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
         let flags = u8::from(self.base) * FLAG_BASE + u8::from(self.reset) * FLAG_RESET;
-        out.extend_from_slice(&[self.file.kind as u8, flags, 0, 0, 0, 0]);
+        out.extend_from_slice(&[self.file.kind as u8, flags]);
+        out.extend_from_slice(&self.len.to_le_bytes());
         out.extend_from_slice(&database);
         out.extend_from_slice(&self.file.number.to_le_bytes());
         out.extend_from_slice(&self.base_lsn.to_le_bytes());
@@ -89,6 +93,7 @@ impl Header {
             file,
             base: flags & FLAG_BASE != 0,
             reset: flags & FLAG_RESET != 0,
+            len: u32::from_le_bytes(array(head, 12).ok_or(HeaderError::Damaged)?),
             base_lsn: number(40)?,
             synced_lsn: number(48)?,
         };
@@ -118,6 +123,7 @@ pub(super) struct Spot {
     pub(super) database: [u8; 16],
     pub(super) file: FileId,
     pub(super) offset: u64,
+    pub(super) planted: Planted,
 }
 
 impl Frame {
@@ -138,7 +144,9 @@ impl Frame {
         let mut hash = crc32fast::Hasher::new();
         hash.update(&spot.database);
         hash.update(&[spot.file.kind as u8]);
-        hash.update(&spot.file.number.to_le_bytes());
+        if !spot.planted.has(Bug::ChecksumWithoutFile) {
+            hash.update(&spot.file.number.to_le_bytes());
+        }
         hash.update(&spot.offset.to_le_bytes());
         hash.update(&self.head(0));
         body.iter().for_each(|part| hash.update(part));
@@ -155,32 +163,30 @@ impl Frame {
     }
 
     /// The frame at `at` of a file's bytes, its CRC and its body, if it is valid.
-    pub(super) fn read(
-        file: &[u8],
-        at: usize,
-        spot: Spot,
-        body_max: u32,
-    ) -> Option<(Self, u32, &[u8])> {
+    pub(super) fn read(file: &[u8], at: usize, spot: Spot) -> Option<(Self, u32, &[u8])> {
+        let frame = Self::peek(file, at)?;
+        let head = file.get(at..at.checked_add(FRAME_BYTES)?)?;
+        let crc = u32::from_le_bytes(array(head, 28)?);
+        let start = at + FRAME_BYTES;
+        let body = file.get(start..start.checked_add(usize::try_from(frame.len).ok()?)?)?;
+        // The head is compared too, so that its zero bytes are covered.
+        (frame.crc(spot, &[body]) == crc && frame.head(crc) == head).then_some((frame, crc, body))
+    }
+
+    /// What claims to be a frame at `at`. Nothing is verified.
+    pub(super) fn peek(file: &[u8], at: usize) -> Option<Self> {
         let head = file.get(at..at.checked_add(FRAME_BYTES)?)?;
         if head.get(..4)? != FRAME_MAGIC {
             return None;
         }
-        let frame = Self {
+        Some(Self {
             len: u32::from_le_bytes(array(head, 4)?),
             lsn: u64::from_le_bytes(array(head, 8)?),
             durable: u64::from_le_bytes(array(head, 16)?),
             previous_crc: u32::from_le_bytes(array(head, 24)?),
             kind: *head.get(32)?,
             attempt: u32::from_le_bytes(array(head, 36)?),
-        };
-        if frame.len > body_max {
-            return None;
-        }
-        let crc = u32::from_le_bytes(array(head, 28)?);
-        let start = at + FRAME_BYTES;
-        let body = file.get(start..start.checked_add(usize::try_from(frame.len).ok()?)?)?;
-        // The head is compared too, so that its zero bytes are covered.
-        (frame.crc(spot, &[body]) == crc && frame.head(crc) == head).then_some((frame, crc, body))
+        })
     }
 
     /// Bytes that a frame with this body takes.

@@ -8,15 +8,23 @@
 //! again into a new file ([`Recovered::resume`]) before it is served.
 
 mod format;
+mod mutant;
 mod recover;
 mod scan;
+mod seal;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::Arc;
 
 use crate::io::{Disk, DiskFile, FileId, FileKind};
 use format::{Frame, HEADER_BYTES, Header, Spot};
+use mutant::{Bug as PlantedBug, Planted};
+use seal::{Publish, Seal, prepare, publish};
 
+#[cfg(feature = "mutants")]
+pub use mutant::Bug;
 pub use recover::{RecoverError, Recovered, TailReport};
 pub use scan::{FileScan, ScanError, ScannedFrame, scan_file};
 
@@ -24,6 +32,11 @@ pub use scan::{FileScan, ScanError, ScannedFrame, scan_file};
 const KIND_WATERMARK: u8 = 0;
 /// A file is left for the next one when less than this is free in it.
 const GROUP_RESERVE_BYTES: u64 = 5 << 20;
+
+/// Largest group, frame headers included: what the gathering buffer may grow to.
+pub const GROUP_BYTES_MAX: usize = 128 << 20;
+/// Largest log file. Recovery reads a file whole.
+pub const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// Settings of a log.
 #[derive(Clone, Copy, Debug)]
@@ -106,11 +119,14 @@ pub struct Log {
     group: Vec<u8>,
     next_lsn: u64,
     durable_lsn: u64,
+    /// How far a frame on disk says that the log is durable.
+    witnessed_lsn: u64,
     previous_crc: u32,
     /// Where to go back to when the group is not stored.
     group_start: (u64, u32),
     attempt: u32,
     poisoned: bool,
+    planted: Planted,
 }
 
 fn no_space(error: &io::Error) -> bool {
@@ -120,20 +136,20 @@ fn no_space(error: &io::Error) -> bool {
     )
 }
 
-/// Creates a file without a name: zero-filled and synced.
-fn prepare(disk: &Arc<dyn Disk>, id: FileId, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
-    let file = disk.create(id)?;
-    let fill = file.zero_fill(bytes).and_then(|()| file.sync_data());
-    if let Err(error) = fill {
-        disk.discard(id)?;
-        return Err(error);
-    }
-    Ok(file)
-}
-
 impl Log {
     /// Adds a record to the group that the next [`Log::sync`] makes durable.
     pub fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<u64, LogError> {
+        assert!(
+            kind != KIND_WATERMARK,
+            "BUG: record kind 0 is the log's own"
+        );
+        let lsn = self.put(kind, parts)?;
+        self.next_lsn += 1;
+        Ok(lsn)
+    }
+
+    /// Adds a frame with the next LSN, which only a record uses up.
+    fn put(&mut self, kind: u8, parts: &[&[u8]]) -> Result<u64, LogError> {
         if self.poisoned {
             return Err(LogError::Poisoned);
         }
@@ -141,6 +157,9 @@ impl Log {
         let limit = self.options.record_bytes_max;
         let len = u32::try_from(bytes).ok().filter(|len| *len <= limit);
         let len = len.ok_or(LogError::TooLarge { bytes, limit })?;
+        if self.group.len().saturating_add(Frame::size(bytes)) > GROUP_BYTES_MAX {
+            return Err(LogError::TooLarge { bytes, limit });
+        }
         if self.group.is_empty() {
             self.make_room(len)?;
             self.group_start = (self.next_lsn, self.previous_crc);
@@ -156,7 +175,6 @@ impl Log {
         };
         let offset = self.offset + as_u64(self.group.len());
         self.previous_crc = frame.put(self.spot(offset), parts, &mut self.group);
-        self.next_lsn += 1;
         Ok(lsn)
     }
 
@@ -172,29 +190,68 @@ impl Log {
         if let Err(error) = self.file.write_at(self.offset, &group) {
             return Err(self.take_back(error));
         }
-        if let Err(error) = self.file.sync_data() {
+        if let Err(error) = self.sync_file() {
             self.poisoned = true;
             return Err(LogError::OutcomeUnknown(error));
         }
         self.offset += as_u64(group.len());
+        // Every frame of the group said how far the log was durable before it.
+        self.witnessed_lsn = self.durable_lsn;
         self.durable_lsn = self.next_lsn - 1;
         self.group = group;
         self.group.clear();
         Ok(Durable(self.durable_lsn))
     }
 
+    fn sync_file(&self) -> io::Result<()> {
+        if self.planted.has(PlantedBug::AckBeforeSync) {
+            return Ok(());
+        }
+        match self.file.sync_data() {
+            Err(_) if self.planted.has(PlantedBug::TrustSecondSync) => self.file.sync_data(),
+            result => result,
+        }
+    }
+
     /// Writes a frame that only says how far the log is durable, so that damage to the last group
-    /// can be told from a torn tail. Call it when the log has been idle.
+    /// can be told from a torn tail. Call it when the log has been idle; it does nothing when a
+    /// frame already says so. It uses up no LSN.
     pub fn watermark(&mut self) -> Result<Durable, LogError> {
-        self.append(KIND_WATERMARK, &[])?;
+        if self.poisoned {
+            return Err(LogError::Poisoned);
+        }
+        if self.group.is_empty() && self.witnessed_lsn < self.durable_lsn {
+            self.put(KIND_WATERMARK, &[])?;
+        }
         self.sync()
     }
 
     /// Starts a new file with one record that stands for everything before it, then removes the
-    /// older files.
+    /// older files. What is gathered is synced first.
+    ///
+    /// `NoSpace`: nothing is stored, the log stays usable.
     pub fn checkpoint(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Durable, LogError> {
-        let mut sealed = self.sealed(true, &mut |writer| writer.frame(kind, parts))?;
-        std::mem::swap(self, &mut sealed);
+        self.sync()?;
+        // Its number is below that of the file to come, so it could never be used after it.
+        if let Some((id, _)) = self.spare.take() {
+            self.discard(id);
+        }
+        let number = self.next_file;
+        self.next_file += 1;
+        let seal = Seal {
+            disk: Arc::clone(&self.disk),
+            options: self.options,
+            places: self.places.clone(),
+            number,
+            base_lsn: self.next_lsn,
+            reset: true,
+            planted: self.planted,
+        };
+        match seal.write(&mut |writer| writer.frame(kind, parts)) {
+            Ok(log) => *self = log,
+            Err(Publish::Not(error)) => return Err(self.refuse(error)),
+            Err(Publish::Unknown(error)) => return Err(self.poison(error)),
+        }
         self.drop_places(self.places.len() - 1);
         Ok(Durable(self.durable_lsn))
     }
@@ -211,14 +268,25 @@ impl Log {
 
     /// Makes the next file ahead of need, so that a group does not wait for it.
     pub fn prepare_next(&mut self) -> Result<(), LogError> {
+        if self.poisoned {
+            return Err(LogError::Poisoned);
+        }
         if self.spare.is_none() {
             let id = FileId::new(self.options.kind, self.next_file);
+            // Used up even if it fails: what a failed call left behind may hold the name.
+            self.next_file += 1;
             let made = prepare(&self.disk, id, self.options.file_bytes);
             let file = made.map_err(|error| self.refuse(error))?;
-            self.next_file += 1;
             self.spare = Some((id, file));
         }
         Ok(())
+    }
+
+    fn discard(&self, id: FileId) {
+        // Only space: it goes when the directory is next opened.
+        if let Err(error) = self.disk.discard(id) {
+            tracing::warn!(file = %id, %error, "unused log file not removed");
+        }
     }
 
     /// The number of the next record.
@@ -247,6 +315,7 @@ impl Log {
             database: self.options.database,
             file,
             offset,
+            planted: self.planted,
         }
     }
 
@@ -264,11 +333,21 @@ impl Log {
             file: id,
             base: false,
             reset: false,
+            len: file_len(self.options.file_bytes),
             base_lsn: self.next_lsn,
             synced_lsn: self.durable_lsn,
         };
-        publish(&self.disk, &file, &header, self.options.database)
-            .map_err(|error| self.refuse(error))?;
+        let published = publish(
+            &self.disk,
+            &file,
+            &header,
+            self.options.database,
+            self.planted,
+        );
+        published.map_err(|error| match error {
+            Publish::Not(error) => self.refuse(error),
+            Publish::Unknown(error) => self.poison(error),
+        })?;
         self.places.push(Place {
             file: id,
             base_lsn: self.next_lsn,
@@ -284,6 +363,10 @@ impl Log {
         if no_space(&error) {
             return LogError::NoSpace;
         }
+        self.poison(error)
+    }
+
+    fn poison(&mut self, error: io::Error) -> LogError {
         self.poisoned = true;
         LogError::OutcomeUnknown(error)
     }
@@ -305,38 +388,19 @@ impl Log {
         LogError::NoSpace
     }
 
-    /// A new base file with the frames that `fill` writes, synced, then named, then the only one
-    /// that counts above its base LSN (`reset`: at all).
-    fn sealed(
-        &mut self,
-        reset: bool,
-        fill: &mut dyn FnMut(&mut Sealing<'_>),
-    ) -> Result<Self, LogError> {
-        if self.poisoned || !self.group.is_empty() {
-            return Err(LogError::Poisoned);
-        }
-        let seal = Seal {
-            disk: Arc::clone(&self.disk),
-            options: self.options,
-            places: self.places.clone(),
-            number: self.next_file + u64::from(self.spare.is_some()),
-            base_lsn: self.next_lsn,
-            reset,
-        };
-        seal.write(fill).map_err(|error| self.refuse(error))
-    }
-
-    /// Removes the oldest `count` files, one after the other: a gap would look like damage. What
+    /// Removes the oldest `count` files, one after the other, so that
+    /// what a crash brings back is never in the middle. What
     /// cannot be removed now goes with the next trim.
     fn drop_places(&mut self, count: usize) {
         for _ in 0..count {
             let Some(oldest) = self.places.first() else {
                 return;
             };
-            let removed = self
-                .disk
-                .remove(oldest.file)
-                .and_then(|()| self.disk.sync_dir());
+            // Not there: removed by an earlier call of which only the sync failed.
+            let removed = match self.disk.remove(oldest.file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => self.disk.sync_dir(),
+            };
             if let Err(error) = removed {
                 tracing::warn!(file = %oldest.file, %error, "old log file not removed");
                 return;
@@ -346,108 +410,9 @@ impl Log {
     }
 }
 
-/// Writes the header of a prepared file, syncs, and gives it its name.
-fn publish(
-    disk: &Arc<dyn Disk>,
-    file: &Arc<dyn DiskFile>,
-    header: &Header,
-    database: [u8; 16],
-) -> io::Result<()> {
-    file.write_at(0, &header.encode(database))?;
-    file.sync_data()?;
-    disk.publish(header.file)?;
-    disk.sync_dir()
-}
-
-/// A base file to be.
-struct Seal {
-    disk: Arc<dyn Disk>,
-    options: LogOptions,
-    places: Vec<Place>,
-    number: u64,
-    base_lsn: u64,
-    reset: bool,
-}
-
-/// Gathers the frames of a base file.
-struct Sealing<'a> {
-    options: &'a LogOptions,
-    file: FileId,
-    out: Vec<u8>,
-    next_lsn: u64,
-    synced: u64,
-    crc: u32,
-}
-
-impl Sealing<'_> {
-    fn frame(&mut self, kind: u8, parts: &[&[u8]]) {
-        let len: usize = parts.iter().map(|p| p.len()).sum();
-        let frame = Frame {
-            len: u32::try_from(len).expect("BUG: record over 4 GiB"),
-            lsn: self.next_lsn,
-            durable: self.synced,
-            previous_crc: self.crc,
-            kind,
-            attempt: 0,
-        };
-        let spot = Spot {
-            database: self.options.database,
-            file: self.file,
-            offset: as_u64(HEADER_BYTES + self.out.len()),
-        };
-        self.crc = frame.put(spot, parts, &mut self.out);
-        self.next_lsn += 1;
-    }
-}
-
-impl Seal {
-    fn write(self, fill: &mut dyn FnMut(&mut Sealing<'_>)) -> io::Result<Log> {
-        let id = FileId::new(self.options.kind, self.number);
-        let mut sealing = Sealing {
-            options: &self.options,
-            file: id,
-            out: Vec::new(),
-            next_lsn: self.base_lsn,
-            synced: self.base_lsn.saturating_sub(1),
-            crc: 0,
-        };
-        fill(&mut sealing);
-        let Sealing {
-            out, next_lsn, crc, ..
-        } = sealing;
-        let offset = as_u64(HEADER_BYTES + out.len());
-        let file = prepare(&self.disk, id, self.options.file_bytes.max(offset))?;
-        let header = Header {
-            file: id,
-            base: true,
-            reset: self.reset,
-            base_lsn: self.base_lsn,
-            synced_lsn: next_lsn - 1,
-        };
-        file.write_at(as_u64(HEADER_BYTES), &out)?;
-        publish(&self.disk, &file, &header, self.options.database)?;
-        let mut places = self.places;
-        places.push(Place {
-            file: id,
-            base_lsn: self.base_lsn,
-        });
-        Ok(Log {
-            disk: self.disk,
-            options: self.options,
-            places,
-            file,
-            spare: None,
-            next_file: self.number + 1,
-            offset,
-            group: Vec::new(),
-            next_lsn,
-            durable_lsn: next_lsn - 1,
-            previous_crc: crc,
-            group_start: (next_lsn, crc),
-            attempt: 0,
-            poisoned: false,
-        })
-    }
+/// The length that a file's header states.
+fn file_len(bytes: u64) -> u32 {
+    u32::try_from(bytes.min(FILE_BYTES_MAX)).expect("BUG: limit of a log file above 4 GiB")
 }
 
 fn as_u64(n: usize) -> u64 {

@@ -6,14 +6,23 @@
 //!   every later base file count.
 //! - A file was given its name only after all records below its base LSN were synced, so a chain
 //!   of frames that ends before the next file's base LSN is damage.
+//! - Numbers and LSNs both missing between two files: what stands before was trimmed and a crash
+//!   brought it back. It does not count; [`Recovered::covers`] tells this from a lost file.
 //! - In the last file the chain may end early. If any later valid frame says that the missing
 //!   record was durable, that is damage too; else the tail is torn and is cut.
+//! - What only the header of a base file says was synced is written again all the same: after a
+//!   failed directory sync the file may be there for reads and not for a power loss.
 
 use std::io;
 use std::sync::Arc;
 
-use super::format::{FRAME_BYTES, FRAME_MAGIC, Frame, HEADER_BYTES, Header, HeaderError, Spot};
-use super::{KIND_WATERMARK, Log, LogError, LogOptions, Place, Record, Seal, as_u64};
+use super::format::{Frame, HEADER_BYTES, Header, HeaderError, Spot};
+use super::mutant::Planted;
+use super::seal::{Publish, Seal, Sealing};
+use super::{
+    FILE_BYTES_MAX, GROUP_BYTES_MAX, KIND_WATERMARK, Log, LogError, LogOptions, Place, Record,
+    as_u64,
+};
 use crate::io::{Disk, FileId};
 
 /// Why a log does not recover. Nothing was changed.
@@ -39,6 +48,16 @@ pub enum RecoverError {
         /// What was found.
         what: &'static str,
     },
+    /// Records that the caller needs are not there: a file is missing, or an old copy was restored.
+    #[error("log does not cover what it must first={first} last={last} watermark={watermark}")]
+    Uncovered {
+        /// The first record of the log.
+        first: u64,
+        /// The last one.
+        last: u64,
+        /// The caller's watermark.
+        watermark: u64,
+    },
     /// The file is of another version.
     #[error("log file has an unknown version file={file} found={found} known={known}")]
     Version {
@@ -56,10 +75,12 @@ pub enum RecoverError {
 pub struct TailReport {
     /// Files that count.
     pub files: usize,
-    /// Records that count, watermark frames included.
+    /// Records that count.
     pub records: u64,
     /// Whether something that was never acknowledged was cut.
     pub torn: bool,
+    /// Bytes from the cut to the last byte that is not zero.
+    pub cut_bytes: u64,
     /// Records that will be written again.
     pub relogged: u64,
 }
@@ -77,12 +98,29 @@ pub struct Recovered {
     disk: Arc<dyn Disk>,
     options: LogOptions,
     places: Vec<Place>,
-    /// Files that a reset made void.
+    /// Files that do not count any more.
     void: Vec<FileId>,
     next_file: u64,
+    first_lsn: u64,
     next_lsn: u64,
     unwitnessed: Vec<Kept>,
     report: TailReport,
+    planted: Planted,
+    #[cfg(feature = "mutants")]
+    tail: Option<Tail>,
+}
+
+/// Where the chain of the last file ends.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "mutants"),
+    expect(dead_code, reason = "planted bugs go on there")
+)]
+struct Tail {
+    file: FileId,
+    end: u64,
+    dirty_end: u64,
+    crc: u32,
 }
 
 impl Log {
@@ -92,62 +130,78 @@ impl Log {
         options: LogOptions,
         visit: &mut dyn FnMut(Record<'_>),
     ) -> Result<Recovered, RecoverError> {
-        let list = disk.list().map_err(|source| RecoverError::Io {
-            file: options.kind.prefix().to_owned(),
-            source,
-        })?;
-        let ids: Vec<FileId> = list
-            .into_iter()
-            .filter(|f| f.kind == options.kind)
-            .collect();
-        let next_file = ids.last().map_or(1, |f| f.number + 1);
-        let mut headers = Vec::with_capacity(ids.len());
-        for id in &ids {
-            headers.push(read_header(disk, *id, options.database)?);
-        }
-        let start = headers.iter().rposition(|h| h.reset).unwrap_or(0);
-        let void = ids.iter().take(start).copied().collect();
-        let headers = headers.split_off(start);
-        let first_lsn = headers.first().map_or(1, |h| h.base_lsn);
-        let mut reading = Reading {
-            options,
-            next_lsn: first_lsn,
-            witnessed: first_lsn.saturating_sub(1),
-            unwitnessed: Vec::new(),
-            report: TailReport {
-                files: headers.len(),
-                ..TailReport::default()
-            },
-        };
-        for (index, header) in headers.iter().enumerate() {
-            let later = headers.get(index + 1..).unwrap_or_default();
-            reading.file(disk, header, later, visit)?;
-        }
-        let Reading {
-            next_lsn,
-            witnessed: _,
-            unwitnessed,
-            mut report,
-            ..
-        } = reading;
-        report.relogged = as_u64(unwitnessed.len());
-        Ok(Recovered {
-            disk: Arc::clone(disk),
-            options,
-            places: headers
-                .iter()
-                .map(|h| Place {
-                    file: h.file,
-                    base_lsn: h.base_lsn,
-                })
-                .collect(),
-            void,
-            next_file,
-            next_lsn,
-            unwitnessed,
-            report,
-        })
+        recover(disk, options, Planted::default(), visit)
     }
+
+    /// As [`Log::recover`], with a bug planted in recovery and in the log that follows.
+    #[cfg(feature = "mutants")]
+    pub fn recover_with(
+        disk: &Arc<dyn Disk>,
+        options: LogOptions,
+        bug: Option<super::Bug>,
+        visit: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Recovered, RecoverError> {
+        recover(disk, options, Planted { bug }, visit)
+    }
+}
+
+fn recover(
+    disk: &Arc<dyn Disk>,
+    options: LogOptions,
+    planted: Planted,
+    visit: &mut dyn FnMut(Record<'_>),
+) -> Result<Recovered, RecoverError> {
+    let list = disk.list().map_err(|source| RecoverError::Io {
+        file: options.kind.prefix().to_owned(),
+        source,
+    })?;
+    let ids: Vec<FileId> = list
+        .into_iter()
+        .filter(|f| f.kind == options.kind)
+        .collect();
+    let next_file = ids.last().map_or(1, |f| f.number + 1);
+    let mut headers = Vec::with_capacity(ids.len());
+    for id in &ids {
+        headers.push(read_header(disk, *id, options.database)?);
+    }
+    let mut start = headers.iter().rposition(|h| h.reset).unwrap_or(0);
+    if headers[start..]
+        .windows(2)
+        .any(|pair| gap(&pair[0], &pair[1]))
+    {
+        // What was shown cannot be taken back, so it must be known first where the log begins.
+        let mut dry = Reading::new(options, planted, &headers[start..]);
+        start += dry.files(disk, &headers[start..], &mut |_| {})?;
+    }
+    let void = ids.iter().take(start).copied().collect();
+    let headers = headers.split_off(start);
+    let mut reading = Reading::new(options, planted, &headers);
+    let first_lsn = reading.next_lsn;
+    reading.files(disk, &headers, visit)?;
+    reading.report.relogged = as_u64(reading.unwitnessed.len());
+    let place = |h: &Header| Place {
+        file: h.file,
+        base_lsn: h.base_lsn,
+    };
+    Ok(Recovered {
+        disk: Arc::clone(disk),
+        options,
+        places: headers.iter().map(place).collect(),
+        void,
+        next_file,
+        first_lsn,
+        next_lsn: reading.next_lsn,
+        unwitnessed: reading.unwitnessed,
+        report: reading.report,
+        planted,
+        #[cfg(feature = "mutants")]
+        tail: reading.tail,
+    })
+}
+
+/// Whether file numbers are missing between two files.
+fn gap(file: &Header, next: &Header) -> bool {
+    file.file.number + 1 != next.file.number
 }
 
 fn read_header(
@@ -185,7 +239,11 @@ fn read_header(
 /// The whole file.
 pub(super) fn read_file(disk: &Arc<dyn Disk>, id: FileId) -> io::Result<Vec<u8>> {
     let file = disk.open(id)?;
-    let len = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let len = file.len()?;
+    if len > FILE_BYTES_MAX + as_u64(GROUP_BYTES_MAX) {
+        return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+    }
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let mut bytes = vec![0; len];
     file.read_at(0, &mut bytes)?;
     Ok(bytes)
@@ -193,14 +251,65 @@ pub(super) fn read_file(disk: &Arc<dyn Disk>, id: FileId) -> io::Result<Vec<u8>>
 
 struct Reading {
     options: LogOptions,
+    planted: Planted,
     next_lsn: u64,
+    /// What was written after a sync returned says that everything up to here was synced.
     witnessed: u64,
+    /// The same, or what a file says of itself that got its name after it was synced.
+    claimed: u64,
     /// Records above `witnessed`, in order.
     unwitnessed: Vec<Kept>,
     report: TailReport,
+    tail: Option<Tail>,
 }
 
 impl Reading {
+    fn new(options: LogOptions, planted: Planted, headers: &[Header]) -> Self {
+        let first_lsn = headers.first().map_or(1, |h| h.base_lsn);
+        Self {
+            options,
+            planted,
+            next_lsn: first_lsn,
+            witnessed: first_lsn.saturating_sub(1),
+            claimed: first_lsn.saturating_sub(1),
+            unwitnessed: Vec::new(),
+            report: TailReport {
+                files: headers.len(),
+                ..TailReport::default()
+            },
+            tail: None,
+        }
+    }
+
+    /// Reads all files. Answers the index of the first that counts.
+    fn files(
+        &mut self,
+        disk: &Arc<dyn Disk>,
+        headers: &[Header],
+        visit: &mut dyn FnMut(Record<'_>),
+    ) -> Result<usize, RecoverError> {
+        let mut start = 0;
+        for (index, header) in headers.iter().enumerate() {
+            let before = index.checked_sub(1).and_then(|before| headers.get(before));
+            if before.is_some_and(|b| gap(b, header)) && header.base_lsn > self.next_lsn {
+                start = index;
+                *self = Self::new(self.options, self.planted, &headers[index..]);
+            }
+            let later = headers.get(index + 1..).unwrap_or_default();
+            self.file(disk, header, later, visit)?;
+        }
+        Ok(start)
+    }
+
+    fn spot(&self, file: FileId, at: usize) -> Spot {
+        Spot {
+            database: self.options.database,
+            file,
+            offset: as_u64(at),
+            planted: self.planted,
+        }
+    }
+
     fn file(
         &mut self,
         disk: &Arc<dyn Disk>,
@@ -217,31 +326,40 @@ impl Reading {
         if header.base_lsn != self.next_lsn {
             return Err(damaged(0, self.next_lsn, "missing records"));
         }
-        self.witness(header.synced_lsn);
+        self.witness(header.base_lsn.saturating_sub(1));
+        self.claimed = self.claimed.max(header.synced_lsn);
         let limit = later.iter().filter(|h| h.base).map(|h| h.base_lsn).min();
         let bytes = read_file(disk, header.file).map_err(|source| RecoverError::Io {
             file: header.file.to_string(),
             source,
         })?;
+        if as_u64(bytes.len()) < u64::from(header.len) {
+            return Err(damaged(bytes.len(), self.next_lsn, "length"));
+        }
         let at = self.chain(&bytes, header.file, limit, visit);
         if limit.is_some_and(|limit| self.next_lsn >= limit) {
             return Ok(());
         }
         if let Some(next) = later.first() {
-            return if next.base_lsn == self.next_lsn {
+            let trimmed = gap(header, next) && next.base_lsn > self.next_lsn;
+            return if next.base_lsn == self.next_lsn || trimmed {
                 Ok(())
             } else {
                 Err(damaged(at, self.next_lsn, "frame"))
             };
         }
-        if self.next_lsn <= self.witnessed {
+        if self.next_lsn <= self.claimed {
             return Err(damaged(at, self.next_lsn, "frame"));
         }
         let rest = bytes.get(at..).unwrap_or_default();
-        if rest.iter().any(|b| *b != 0) {
+        if let Some(last) = rest.iter().rposition(|b| *b != 0) {
             self.report.torn = true;
-            if self.witness_beyond(&bytes, at, header.file) >= self.next_lsn {
+            self.report.cut_bytes = as_u64(last + 1);
+            if self.missing_was_durable(&bytes, at, header.file) {
                 return Err(damaged(at, self.next_lsn, "frame"));
+            }
+            if let Some(tail) = &mut self.tail {
+                tail.dirty_end = as_u64((at + last + 1).next_multiple_of(8));
             }
         }
         Ok(())
@@ -258,13 +376,7 @@ impl Reading {
         let mut at = HEADER_BYTES;
         let mut previous = 0;
         while limit.is_none_or(|limit| self.next_lsn < limit) {
-            let spot = Spot {
-                database: self.options.database,
-                file,
-                offset: as_u64(at),
-            };
-            let max = self.options.record_bytes_max;
-            let Some((frame, crc, body)) = Frame::read(bytes, at, spot, max) else {
+            let Some((frame, crc, body)) = Frame::read(bytes, at, self.spot(file, at)) else {
                 break;
             };
             if frame.lsn != self.next_lsn || frame.previous_crc != previous {
@@ -277,18 +389,25 @@ impl Reading {
                     kind: frame.kind,
                     body,
                 });
-            }
-            if frame.lsn > self.witnessed {
-                self.unwitnessed.push(Kept {
-                    kind: frame.kind,
-                    body: body.to_vec(),
-                });
+                if frame.lsn > self.witnessed {
+                    self.unwitnessed.push(Kept {
+                        kind: frame.kind,
+                        body: body.to_vec(),
+                    });
+                }
+                self.next_lsn += 1;
+                self.report.records += 1;
             }
             previous = crc;
-            self.next_lsn += 1;
-            self.report.records += 1;
             at += Frame::size(body.len());
         }
+        let end = as_u64(at);
+        self.tail = Some(Tail {
+            file,
+            end,
+            dirty_end: end,
+            crc: previous,
+        });
         at
     }
 
@@ -297,29 +416,38 @@ impl Reading {
             let known = usize::try_from(lsn - self.witnessed).unwrap_or(usize::MAX);
             self.unwitnessed.drain(..known.min(self.unwitnessed.len()));
             self.witnessed = lsn;
+            self.claimed = self.claimed.max(lsn);
         }
     }
 
-    /// The highest durable LSN that a valid frame after the chain's end speaks of.
-    fn witness_beyond(&self, bytes: &[u8], from: usize, file: FileId) -> u64 {
-        let mut highest = 0;
+    /// Whether a valid frame after the chain's end says that the next record was durable.
+    ///
+    /// Bodies are bytes of clients and may be full of what looks like frames, so the checksummed
+    /// bytes are bounded; beyond [`SCAN_FACTOR`] times the file it is taken for damage.
+    fn missing_was_durable(&self, bytes: &[u8], from: usize, file: FileId) -> bool {
+        let mut budget = bytes.len().saturating_mul(SCAN_FACTOR);
         for at in (from.next_multiple_of(8)..bytes.len()).step_by(8) {
-            if bytes.get(at..at + FRAME_MAGIC.len()) != Some(&FRAME_MAGIC) {
+            let Some(claim) = Frame::peek(bytes, at) else {
+                continue;
+            };
+            if claim.durable < self.next_lsn || claim.durable >= claim.lsn {
                 continue;
             }
-            let spot = Spot {
-                database: self.options.database,
-                file,
-                offset: as_u64(at),
-            };
-            if let Some((frame, ..)) = Frame::read(bytes, at, spot, self.options.record_bytes_max) {
-                highest = highest.max(frame.durable);
+            let len = usize::try_from(claim.len).unwrap_or(usize::MAX);
+            if len > bytes.len() - at {
+                continue;
             }
+            if len > budget || Frame::read(bytes, at, self.spot(file, at)).is_some() {
+                return true;
+            }
+            budget -= len;
         }
-        debug_assert!(FRAME_BYTES.is_multiple_of(8), "BUG: frames are aligned");
-        highest
+        false
     }
 }
+
+/// How many times a file's bytes are checksummed at most in search of a frame.
+const SCAN_FACTOR: usize = 8;
 
 impl Recovered {
     /// What was found.
@@ -337,57 +465,112 @@ impl Recovered {
         self.next_lsn - 1
     }
 
-    /// Writes what nothing witnesses as durable into a new base file and opens the log for
-    /// appending. Syncing the old tail again would prove nothing after a failed sync.
-    pub fn resume(self) -> Result<Log, LogError> {
+    /// The first record; the next one when there is none.
+    pub fn first_lsn(&self) -> u64 {
+        self.first_lsn
+    }
+
+    /// Checks that the log goes on where `watermark` (the last record that the caller has
+    /// elsewhere) ends, and reaches it: a missing file and a restored old copy do not.
+    pub fn covers(&self, watermark: u64) -> Result<(), RecoverError> {
+        let (first, last) = (self.first_lsn, self.last_lsn());
+        if first <= watermark.saturating_add(1) && last >= watermark {
+            return Ok(());
+        }
+        Err(RecoverError::Uncovered {
+            first,
+            last,
+            watermark,
+        })
+    }
+
+    fn seal(
+        self,
+        base_lsn: u64,
+        reset: bool,
+        fill: &mut dyn FnMut(&mut Sealing<'_>),
+    ) -> Result<Log, LogError> {
         let seal = Seal {
             disk: self.disk,
             options: self.options,
             places: self.places,
             number: self.next_file,
-            base_lsn: self.next_lsn - as_u64(self.unwitnessed.len()),
-            reset: false,
+            base_lsn,
+            reset,
+            planted: self.planted,
         };
-        let fill = &mut |writer: &mut super::Sealing<'_>| {
-            self.unwitnessed
-                .iter()
-                .for_each(|kept| writer.frame(kept.kind, &[&kept.body]));
-        };
-        let mut log = seal.write(fill).map_err(refused)?;
-        log.prepare_next()?;
+        let log = seal.write(fill).map_err(|error| match error {
+            Publish::Not(error) if super::no_space(&error) => LogError::NoSpace,
+            Publish::Not(error) | Publish::Unknown(error) => LogError::OutcomeUnknown(error),
+        })?;
         log.remove_void(&self.void);
         Ok(log)
+    }
+
+    /// Writes what nothing witnesses as durable into a new base file and opens the log for
+    /// appending. Syncing the old tail again would prove nothing after a failed sync.
+    ///
+    /// Call [`Recovered::covers`] first: files that do not count are removed.
+    pub fn resume(mut self) -> Result<Log, LogError> {
+        #[cfg(feature = "mutants")]
+        if let Some(log) = self.resume_in_place() {
+            return log.map_err(LogError::OutcomeUnknown);
+        }
+        let kept = std::mem::take(&mut self.unwitnessed);
+        let base_lsn = self.next_lsn - as_u64(kept.len());
+        let mut log = self.seal(base_lsn, false, &mut |writer| {
+            kept.iter()
+                .for_each(|kept| writer.frame(kept.kind, &[&kept.body]));
+        })?;
+        match log.prepare_next() {
+            // A full disk must not keep the log from being opened.
+            Ok(()) | Err(LogError::NoSpace) => Ok(log),
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens the log with a new file that holds one record in place of everything before it.
     pub fn restart_with(self, kind: u8, parts: &[&[u8]]) -> Result<Log, LogError> {
-        let seal = Seal {
-            disk: self.disk,
-            options: self.options,
-            places: self.places,
-            number: self.next_file,
-            base_lsn: self.next_lsn,
-            reset: true,
-        };
-        let mut log = seal
-            .write(&mut |writer| writer.frame(kind, parts))
-            .map_err(refused)?;
-        log.remove_void(&self.void);
+        let next_lsn = self.next_lsn;
+        let mut log = self.seal(next_lsn, true, &mut |writer| writer.frame(kind, parts))?;
         log.drop_places(log.places.len() - 1);
         Ok(log)
     }
-}
 
-fn refused(error: io::Error) -> LogError {
-    if super::no_space(&error) {
-        LogError::NoSpace
-    } else {
-        LogError::OutcomeUnknown(error)
+    /// What the planted bugs of recovery do: go on in the old file.
+    #[cfg(feature = "mutants")]
+    fn resume_in_place(&self) -> Option<io::Result<Log>> {
+        let tail = self.tail?;
+        let offset = match self.planted.bug? {
+            super::Bug::AppendAfterTornTail => tail.dirty_end,
+            super::Bug::ResyncOldTail => tail.end,
+            _ => return None,
+        };
+        let log = |file| Log {
+            disk: Arc::clone(&self.disk),
+            options: self.options,
+            places: self.places.clone(),
+            file,
+            spare: None,
+            next_file: self.next_file,
+            offset,
+            group: Vec::new(),
+            next_lsn: self.next_lsn,
+            durable_lsn: self.next_lsn - 1,
+            witnessed_lsn: self.next_lsn - 1,
+            previous_crc: tail.crc,
+            group_start: (self.next_lsn, tail.crc),
+            attempt: 0,
+            poisoned: false,
+            planted: self.planted,
+        };
+        let file = self.disk.open(tail.file);
+        Some(file.and_then(|file| file.sync_data().map(|()| log(file))))
     }
 }
 
 impl Log {
-    /// Removes files that a reset made void. They do not count, so their order does not matter.
+    /// Removes files that do not count. They do not count, so their order does not matter.
     fn remove_void(&self, void: &[FileId]) {
         for file in void {
             if let Err(error) = self.disk.remove(*file) {

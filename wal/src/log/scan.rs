@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::as_u64;
-use super::format::{FRAME_MAGIC, Frame, HEADER_BYTES, Header, Spot};
+use super::format::{Frame, HEADER_BYTES, Header, Spot};
+use super::mutant::Planted;
 use super::recover::read_file;
 use crate::io::{Disk, FileId};
 
@@ -75,9 +76,9 @@ pub fn scan_file(
             database,
             file: id,
             offset: as_u64(at),
+            planted: Planted::default(),
         };
-        let looks = bytes.get(at..at + FRAME_MAGIC.len()) == Some(&FRAME_MAGIC);
-        match Frame::read(&bytes, at, spot, u32::MAX).filter(|_| looks) {
+        match Frame::read(&bytes, at, spot) {
             Some((frame, _, body)) => {
                 scan.frames += 1;
                 visit(ScannedFrame {

@@ -27,8 +27,7 @@ fn bytes_of(sections: Vec<SectionInput>) -> Vec<u8> {
     let disk: Arc<dyn Disk> = Arc::clone(&mem) as Arc<dyn Disk>;
     write(&disk, 3, DATABASE, sections, &SegmentOptions::default()).unwrap();
     let file = Arc::clone(&mem.published.lock()[&FILE]);
-    let bytes = file.bytes.lock().clone();
-    bytes
+    file.bytes.lock().clone()
 }
 
 fn open(bytes: Vec<u8>, database: [u8; 16]) -> Result<Arc<Segment>, SegmentError> {
@@ -74,7 +73,9 @@ fn every_flipped_byte_is_found_or_harmless() {
     for at in 0..bytes.len() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1 << (at % 8);
-        let Ok(segment) = open(damaged, DATABASE) else { continue };
+        let Ok(segment) = open(damaged, DATABASE) else {
+            continue;
+        };
         assert!(segment.verify().is_err(), "byte {at} not found");
         for (found, expect) in rows(&segment).into_iter().zip(&expect) {
             match found {
@@ -95,7 +96,10 @@ fn every_flipped_byte_is_found_or_harmless() {
 fn every_cut_and_every_extra_byte_is_refused_at_open() {
     let bytes = bytes_of(sections());
     for end in 0..bytes.len() {
-        assert!(open(bytes[..end].to_vec(), DATABASE).is_err(), "cut at {end}");
+        assert!(
+            open(bytes[..end].to_vec(), DATABASE).is_err(),
+            "cut at {end}"
+        );
     }
     let mut longer = bytes;
     longer.push(0);
@@ -153,7 +157,10 @@ fn every_failing_operation_fails_the_write_and_leaves_nothing_half_done() {
     let disk: Arc<dyn Disk> = Arc::clone(&clean) as Arc<dyn Disk>;
     write(&disk, 3, DATABASE, sections(), &SegmentOptions::default()).unwrap();
     let operations = clean.operations();
-    assert!(operations >= 6, "create, write, sync, publish, sync directory, open, read");
+    assert!(
+        operations >= 6,
+        "create, write, sync, publish, sync directory, open, read"
+    );
     for at in 1..=operations {
         let mem = Arc::new(MemDisk::failing_at(at));
         let disk: Arc<dyn Disk> = Arc::clone(&mem) as Arc<dyn Disk>;
@@ -181,4 +188,17 @@ fn a_failing_read_is_not_taken_for_damage() {
         other => panic!("{other:?}"),
     }
     reader.row(0).unwrap();
+}
+
+#[test]
+fn flipped_bytes_of_a_large_section_are_found() {
+    let rows = rows_of(2, crate::segment::FULL_ROWS_MIN, 0);
+    let bytes = bytes_of(vec![section(1, Table::Spans, rows)]);
+    open(bytes.clone(), DATABASE).unwrap().verify().unwrap();
+    for at in (0..bytes.len()).step_by(9_973) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        let found = open(damaged, DATABASE).and_then(|segment| segment.verify());
+        assert!(found.is_err(), "byte {at} not found");
+    }
 }

@@ -9,24 +9,29 @@ use crate::segment::chunk::{self, Chunk, Hint};
 use crate::segment::directory::Directory;
 use crate::segment::encode::Pieces;
 use crate::segment::footer::{TRAILER_LEN, Trailer};
-use crate::segment::wire::Cursor;
+use crate::segment::wire::{Bad, Cursor};
 use crate::segment::{RowInput, index, rows};
 
 fn exercise(chunk: &Chunk, rows: u32) {
     let mut all = RoaringBitmap::new();
     all.insert_range(0..rows);
     let _present = chunk.present(0).is_ok();
-    let mut hint = Hint::default();
     let mut left = 10_000;
-    let _walked = chunk.each(0, &all, &mut |_, range| {
-        for at in range.take(100) {
-            left -= 1;
-            if left == 0 {
-                return Err(crate::segment::wire::Bad("enough"));
-            }
-            let _value = chunk.value(at, &mut hint).is_ok();
+    let _walked = chunk.each(0, &all, &mut |_, _| {
+        left -= 1;
+        if left == 0 {
+            Err(Bad("enough"))
+        } else {
+            Ok(())
         }
-        Ok(())
+    });
+    let _few = chunk.each(0, &RoaringBitmap::from_iter([0, 7, 65]), &mut |_, _| {
+        left += 1;
+        if left > 10_000 {
+            Err(Bad("enough"))
+        } else {
+            Ok(())
+        }
     });
 }
 

@@ -72,8 +72,10 @@ fn columns() -> Vec<Column> {
     columns
 }
 
+type Test = Box<dyn Fn(Scalar<'_>) -> Option<bool>>;
+
 /// Tests that differ in what they pass, some of them on every type.
-fn tests() -> Vec<(&'static str, Box<dyn Fn(Scalar<'_>) -> Option<bool>>)> {
+fn tests() -> Vec<(&'static str, Test)> {
     vec![
         ("all", Box::new(|_| Some(true))),
         ("none", Box::new(|_| Some(false))),
@@ -187,7 +189,7 @@ fn check_column(source: &dyn Source, column: &Column, all: &[Vec<Value>], within
     let mut found: Vec<(u32, Value)> = Vec::new();
     source
         .values(column, within, &mut |row, s| {
-            found.push((row, Value::of(s)))
+            found.push((row, Value::of(s)));
         })
         .unwrap();
     assert!(found.is_sorted_by_key(|(row, _)| *row));
@@ -201,7 +203,7 @@ fn check_column(source: &dyn Source, column: &Column, all: &[Vec<Value>], within
     let mut counts: BTreeMap<Value, u64> = BTreeMap::new();
     source
         .count_values(column, within, &mut |s, n| {
-            *counts.entry(Value::of(s)).or_default() += n
+            *counts.entry(Value::of(s)).or_default() += n;
         })
         .unwrap();
     let mut expect: BTreeMap<Value, u64> = BTreeMap::new();
@@ -214,7 +216,7 @@ fn check_column(source: &dyn Source, column: &Column, all: &[Vec<Value>], within
 fn put_scalar(out: &mut DocWriter, choice: u64, salt: u64) {
     match choice % 11 {
         0 => out.null(),
-        1 => out.bool(salt % 2 == 0),
+        1 => out.bool(salt.is_multiple_of(2)),
         2 => out.i64((salt % 7).cast_signed()),
         3 => out.i64(salt.cast_signed()),
         4 => out.u64(u64::MAX - salt % 5),
@@ -311,7 +313,7 @@ pub(crate) fn rows_of(seed: u64, count: u32, padding: usize) -> Vec<RowInput> {
             let mixed = (n ^ seed << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let start =
                 1_700_000_000_000_000_000 + ((mixed >> 8) % 3_600_000).cast_signed() * 1_000_000;
-            let length = (mixed % 9 > 0).then_some((mixed % 100_000).cast_signed());
+            let length = (!mixed.is_multiple_of(9)).then_some((mixed % 100_000).cast_signed());
             row_of(n / 10, n, start, length, body_of(mixed, padding))
         })
         .collect()

@@ -45,7 +45,12 @@ pub(super) struct Batch {
 
 impl Batch {
     const fn new(kind: Kind) -> Self {
-        Self { kind, items: Vec::new(), bad: Vec::new(), bytes_read: 0 }
+        Self {
+            kind,
+            items: Vec::new(),
+            bad: Vec::new(),
+            bytes_read: 0,
+        }
     }
 
     /// The body of the request.
@@ -66,7 +71,11 @@ fn body_of(kind: Kind, items: &[Item]) -> String {
         return item.text.clone();
     }
     match kind {
-        Kind::Theta => items.iter().map(|i| i.text.as_str()).collect::<Vec<_>>().join("\n"),
+        Kind::Theta => items
+            .iter()
+            .map(|i| i.text.as_str())
+            .collect::<Vec<_>>()
+            .join("\n"),
         Kind::Otlp => {
             let parts: Vec<&str> = items
                 .iter()
@@ -91,7 +100,11 @@ fn kind_of(text: &str) -> Result<Kind, String> {
         return Err("not a json object".to_owned());
     }
     let shape: Shape = serde_json::from_str(text).map_err(|e| format!("not valid json: {e}"))?;
-    Ok(if shape.resource_spans.is_some() { Kind::Otlp } else { Kind::Theta })
+    Ok(if shape.resource_spans.is_some() {
+        Kind::Otlp
+    } else {
+        Kind::Theta
+    })
 }
 
 /// Reads a file batch by batch.
@@ -112,7 +125,12 @@ impl Reader<std::fs::File> {
 
 impl<R: Read> Reader<R> {
     fn new(input: R) -> Self {
-        Self { input: BufReader::with_capacity(1 << 20, input), line: 0, held: None, started: false }
+        Self {
+            input: BufReader::with_capacity(1 << 20, input),
+            line: 0,
+            held: None,
+            started: false,
+        }
     }
 
     /// The next batch; `None` at the end.
@@ -159,7 +177,9 @@ impl<R: Read> Reader<R> {
     fn next_text(&mut self, bytes_read: &mut u64) -> io::Result<Option<String>> {
         let limit = u64::try_from(IMPORT_ITEM_BYTES_MAX).unwrap_or(u64::MAX);
         let mut bytes = Vec::new();
-        let n = (&mut self.input).take(limit + 1).read_until(b'\n', &mut bytes)?;
+        let n = (&mut self.input)
+            .take(limit + 1)
+            .read_until(b'\n', &mut bytes)?;
         if n == 0 {
             return Ok(None);
         }
@@ -171,7 +191,9 @@ impl<R: Read> Reader<R> {
         self.line += 1;
         self.started = true;
         // What is not UTF-8 is not JSON: the line's error says so.
-        Ok(Some(String::from_utf8(bytes).unwrap_or_else(|_| "not utf-8".to_owned())))
+        Ok(Some(
+            String::from_utf8(bytes).unwrap_or_else(|_| "not utf-8".to_owned()),
+        ))
     }
 
     /// The rest of the file and its first line as one JSON document.
@@ -179,7 +201,9 @@ impl<R: Read> Reader<R> {
         let mut text = first;
         let left = IMPORT_ITEM_BYTES_MAX.saturating_sub(text.len());
         let limit = u64::try_from(left).unwrap_or(u64::MAX);
-        let n = (&mut self.input).take(limit + 1).read_to_string(&mut text)?;
+        let n = (&mut self.input)
+            .take(limit + 1)
+            .read_to_string(&mut text)?;
         if n > left {
             let message = format!("document too long max_bytes={IMPORT_ITEM_BYTES_MAX}");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -199,7 +223,10 @@ impl<R: Read> Reader<R> {
         match kind_of(&text) {
             Ok(kind) => {
                 batch.kind = kind;
-                batch.items.push(Item { line: 1, text: one_line(&text) });
+                batch.items.push(Item {
+                    line: 1,
+                    text: one_line(&text),
+                });
             }
             Err(problem) => batch.bad.push((1, problem)),
         }
@@ -228,7 +255,10 @@ mod tests {
         let all = batches(text);
         assert_eq!(all.len(), 2);
         assert_eq!(all[0].kind, Kind::Theta);
-        assert_eq!(all[0].items.iter().map(|i| i.line).collect::<Vec<_>>(), [1, 4]);
+        assert_eq!(
+            all[0].items.iter().map(|i| i.line).collect::<Vec<_>>(),
+            [1, 4]
+        );
         assert_eq!(all[0].bad.len(), 1);
         assert_eq!(all[0].bad[0].0, 3);
         assert_eq!(all[1].kind, Kind::Otlp);
@@ -241,13 +271,19 @@ mod tests {
     #[test]
     fn whole_documents() {
         let pretty = "{\n  \"resourceSpans\": [\n ]\n}\n";
-        let [batch] = &batches(pretty)[..] else { panic!("one batch") };
+        let [batch] = &batches(pretty)[..] else {
+            panic!("one batch")
+        };
         assert_eq!((batch.kind, batch.items.len()), (Kind::Otlp, 1));
         assert!(!batch.body().contains('\n'));
         let list = "[\n{\"trace_id\": \"a\"},\n{\"trace_id\": \"b\"}]";
-        let [batch] = &batches(list)[..] else { panic!("one batch") };
+        let [batch] = &batches(list)[..] else {
+            panic!("one batch")
+        };
         assert_eq!(batch.body(), "{\"trace_id\": \"a\"}\n{\"trace_id\": \"b\"}");
-        let [batch] = &batches("{\"a\": \n").as_slice() else { panic!("one batch") };
+        let [batch] = &batches("{\"a\": \n").as_slice() else {
+            panic!("one batch")
+        };
         assert_eq!((batch.items.len(), batch.bad.len()), (0, 1));
         assert!(batches("").is_empty());
     }

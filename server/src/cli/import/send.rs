@@ -33,7 +33,9 @@ impl Outcome {
     /// What was wrong, if anything was.
     pub(super) fn problem(self) -> Option<String> {
         let first = self.items.into_iter().next().map(|(_, problem)| problem);
-        self.refused.or(first).or((self.rejected > 0).then_some(self.message))
+        self.refused
+            .or(first)
+            .or((self.rejected > 0).then_some(self.message))
     }
 }
 
@@ -110,11 +112,15 @@ fn read(kind: Kind, answer: &Answer) -> Result<Outcome, ImportError> {
     if !answer.status.is_success() {
         let message = message_of(answer);
         // Nothing about the data: every other batch would meet the same.
-        if matches!(answer.status.as_u16(), 401 | 403 | 404 | 405) || answer.status.is_server_error()
+        if matches!(answer.status.as_u16(), 401 | 403 | 404 | 405)
+            || answer.status.is_server_error()
         {
             return Err(ImportError::Refused(message));
         }
-        return Ok(Outcome { refused: Some(message), ..Outcome::default() });
+        return Ok(Outcome {
+            refused: Some(message),
+            ..Outcome::default()
+        });
     }
     let json: Value = serde_json::from_slice(&answer.body)
         .map_err(|_| ImportError::Refused("an answer that is not json".into()))?;
@@ -130,9 +136,14 @@ fn read(kind: Kind, answer: &Answer) -> Result<Outcome, ImportError> {
         }
         Kind::Otlp => {
             let partial = &json["partialSuccess"];
-            let rejected = partial["rejectedSpans"].as_str().and_then(|n| n.parse().ok());
+            let rejected = partial["rejectedSpans"]
+                .as_str()
+                .and_then(|n| n.parse().ok());
             outcome.rejected = rejected.unwrap_or(0);
-            outcome.message = partial["errorMessage"].as_str().unwrap_or_default().to_owned();
+            outcome.message = partial["errorMessage"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
         }
     }
     Ok(outcome)

@@ -230,9 +230,7 @@ impl<'a> Known<'a> {
         let parsed = self
             .metadata_json
             .and_then(|text| json::read(text.as_bytes(), JSON_DEPTH_MAX).ok());
-        let parsed = parsed
-            .as_deref()
-            .and_then(|doc| DocRef::parse(doc).ok());
+        let parsed = parsed.as_deref().and_then(|doc| DocRef::parse(doc).ok());
         let entries = parsed.and_then(DocRef::entries);
         if self.metadata.is_empty() && entries.is_none() {
             return Ok(());

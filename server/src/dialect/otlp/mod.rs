@@ -205,7 +205,7 @@ fn scope_doc(fields: Fields<'_>) -> Result<Vec<u8>, Bad> {
             4 => {
                 dropped = field
                     .varint()
-                    .map_err(named("scope.dropped_attributes_count"))?
+                    .map_err(named("scope.dropped_attributes_count"))?;
             }
             _ => {}
         }

@@ -182,7 +182,7 @@ fn document(fields: Fields<'_>, head: &Head<'_>, shared: Shared<'_>) -> Result<V
     }
     out.key(model::ATTRIBUTES);
     write_attributes(fields, 9, "attributes", &mut out, &mut |key, any| {
-        known.note(key, any)
+        known.note(key, any);
     })?;
     text(&mut out, model::KIND, known.kind());
     known.write(&mut out)?;
@@ -334,7 +334,7 @@ fn write_span_event(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> 
             4 => {
                 dropped = field
                     .varint()
-                    .map_err(named("events.dropped_attributes_count"))?
+                    .map_err(named("events.dropped_attributes_count"))?;
             }
             _ => {}
         }
@@ -368,7 +368,7 @@ fn write_link(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> {
             5 => {
                 dropped = field
                     .varint()
-                    .map_err(named("links.dropped_attributes_count"))?
+                    .map_err(named("links.dropped_attributes_count"))?;
             }
             6 => flags = field.fixed32().map_err(named("links.flags"))?,
             _ => {}

@@ -44,7 +44,6 @@ fn key_value((key, value): (String, AnyValue)) -> KeyValue {
     KeyValue {
         key,
         value: Some(value),
-        ..KeyValue::default()
     }
 }
 
@@ -609,7 +608,11 @@ fn facts(name: &str) -> Vec<String> {
         .iter()
         .map(|e| {
             let doc = DocRef::parse(&e.doc).unwrap();
-            let show = |path: &[&str]| doc.at(path).map_or("-".to_owned(), doc_json::to_text).replace('"', "");
+            let show = |path: &[&str]| {
+                doc.at(path)
+                    .map_or("-".to_owned(), doc_json::to_text)
+                    .replace('"', "")
+            };
             [
                 &["name"][..],
                 &["status"],
@@ -630,37 +633,55 @@ fn facts(name: &str) -> Vec<String> {
 #[test]
 fn recorded_requests_give_the_facts_that_they_hold() {
     let expected: [(&str, &[&str]); 7] = [
-        ("litellm", &[
-            "litellm_request success llm gpt-4o - - - 10 20",
-            "litellm_request error llm gpt-4o - - - - -",
-        ]),
-        ("langchain", &[
-            "execute_task ChatPromptTemplate success chain - - sess-lc - - -",
-            "FakeListChatModel.chat success llm unknown - sess-lc - - -",
-            "execute_task StrOutputParser success chain - - sess-lc - - -",
-            "RunnableSequence.workflow success agent - - sess-lc - - -",
-        ]),
-        ("langchain-tool", &["execute_tool multiply success tool - multiply - - - -"]),
+        (
+            "litellm",
+            &[
+                "litellm_request success llm gpt-4o - - - 10 20",
+                "litellm_request error llm gpt-4o - - - - -",
+            ],
+        ),
+        (
+            "langchain",
+            &[
+                "execute_task ChatPromptTemplate success chain - - sess-lc - - -",
+                "FakeListChatModel.chat success llm unknown - sess-lc - - -",
+                "execute_task StrOutputParser success chain - - sess-lc - - -",
+                "RunnableSequence.workflow success agent - - sess-lc - - -",
+            ],
+        ),
+        (
+            "langchain-tool",
+            &["execute_tool multiply success tool - multiply - - - -"],
+        ),
         ("agno", &["bar_agent.run success agent - - sess-agno - - -"]),
-        ("obtrace", &[
-            "llm.call success llm gpt-4o - - - 12 5",
-            "tool.call success tool - browser.click - - - -",
-            "exception error custom - - - - - -",
-            "agent.run success custom - - - - - -",
-            "fails error custom - - - - - -",
-            "checkout.charge success custom - - - - - -",
-            "checkout.refund error custom - - - - - -",
-        ]),
-        ("ai4", &[
-            "ai.generateText.doGenerate success llm mock-model-1 - sess-js u-1 20 7",
-            "ai.toolCall success tool - weather sess-js u-1 - -",
-            "ai.generateText.doGenerate success llm mock-model-1 - sess-js u-1 12 5",
-            "ai.generateText success chain mock-model-1 - sess-js u-1 32 12",
-        ]),
-        ("ai5", &[
-            "ai.streamText.doStream success llm mock-model-1 - sess-js u-1 9 3",
-            "ai.streamText success chain mock-model-1 - sess-js u-1 9 3",
-        ]),
+        (
+            "obtrace",
+            &[
+                "llm.call success llm gpt-4o - - - 12 5",
+                "tool.call success tool - browser.click - - - -",
+                "exception error custom - - - - - -",
+                "agent.run success custom - - - - - -",
+                "fails error custom - - - - - -",
+                "checkout.charge success custom - - - - - -",
+                "checkout.refund error custom - - - - - -",
+            ],
+        ),
+        (
+            "ai4",
+            &[
+                "ai.generateText.doGenerate success llm mock-model-1 - sess-js u-1 20 7",
+                "ai.toolCall success tool - weather sess-js u-1 - -",
+                "ai.generateText.doGenerate success llm mock-model-1 - sess-js u-1 12 5",
+                "ai.generateText success chain mock-model-1 - sess-js u-1 32 12",
+            ],
+        ),
+        (
+            "ai5",
+            &[
+                "ai.streamText.doStream success llm mock-model-1 - sess-js u-1 9 3",
+                "ai.streamText success chain mock-model-1 - sess-js u-1 9 3",
+            ],
+        ),
     ];
     for (name, lines) in expected {
         assert_eq!(facts(name), lines, "{name}");
@@ -672,21 +693,40 @@ fn an_error_has_its_message_from_the_best_source() {
     let exception = |kind: &str| SpanEvent {
         name: "exception".into(),
         attributes: vec![
-            key_value(("exception.type".into(), AnyValue { value: Some(Value::StringValue(kind.into())) })),
-            key_value(("exception.message".into(), AnyValue { value: Some(Value::StringValue("no".into())) })),
+            key_value((
+                "exception.type".into(),
+                AnyValue {
+                    value: Some(Value::StringValue(kind.into())),
+                },
+            )),
+            key_value((
+                "exception.message".into(),
+                AnyValue {
+                    value: Some(Value::StringValue("no".into())),
+                },
+            )),
         ],
         ..SpanEvent::default()
     };
     let failed = |message: &str, events: Vec<SpanEvent>, attribute: &str| {
-        let value = AnyValue { value: Some(Value::StringValue(attribute.into())) };
+        let value = AnyValue {
+            value: Some(Value::StringValue(attribute.into())),
+        };
         let span = Span {
-            status: Some(Status { code: 2, message: message.into() }),
+            status: Some(Status {
+                code: 2,
+                message: message.into(),
+            }),
             events,
             attributes: vec![key_value(("error.type".into(), value))],
             ..plain_span(1)
         };
         let decoded = decode_protobuf(&body(vec![span])).unwrap();
-        text_at(DocRef::parse(&decoded.events[0].doc).unwrap(), "error_message").to_owned()
+        text_at(
+            DocRef::parse(&decoded.events[0].doc).unwrap(),
+            "error_message",
+        )
+        .to_owned()
     };
     let events = vec![exception("A"), exception("B"), SpanEvent::default()];
     assert_eq!(failed("said", events.clone(), "timeout"), "said");

@@ -106,7 +106,7 @@ pub(super) fn key_value<'a>(entry: Field<'a>, field: &str) -> Result<(&'a str, A
                 any = part
                     .message()
                     .and_then(Any::read)
-                    .map_err(|e| in_entry(field, key, e))?
+                    .map_err(|e| in_entry(field, key, e))?;
             }
             _ => {}
         }

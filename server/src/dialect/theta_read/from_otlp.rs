@@ -120,9 +120,9 @@ fn put_otel_message(message: DocRef<'_>, raw: &mut DocWriter) {
                 let kind = part.get("type").and_then(DocRef::as_str);
                 let is_call = matches!(kind, Some("tool_call" | "tool-call" | "tool_use"));
                 if is_call {
-                    calls.push(part)
+                    calls.push(part);
                 } else {
-                    contents.push(part)
+                    contents.push(part);
                 }
             }
         }
@@ -142,7 +142,7 @@ fn put_otel_message(message: DocRef<'_>, raw: &mut DocWriter) {
     raw.end(open);
 }
 
-/// OTel keeps a text part's text under `content`.
+/// `OTel` keeps a text part's text under `content`.
 fn put_part(part: DocRef<'_>, raw: &mut DocWriter) {
     let text = part
         .get("content")

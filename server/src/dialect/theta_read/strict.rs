@@ -103,10 +103,9 @@ impl Model {
     const fn required(self) -> &'static [&'static str] {
         match self {
             Self::Message => &["role", "content", "tool_calls"],
-            Self::Part => &["type"],
             Self::ToolCall => &["id", "name", "arguments"],
             Self::Frame => &["modality", "uri"],
-            Self::Event => &["type"],
+            Self::Part | Self::Event => &["type"],
             Self::Annotation | Self::Tokens => &[],
         }
     }

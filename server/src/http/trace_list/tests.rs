@@ -8,8 +8,17 @@ fn tenant() -> Tenant {
     let mac = directory.mac_of(&KeyString::parse("tk_live_key").unwrap());
     directory
         .recover(&[
-            ControlEvent::ProjectCreated { project: 4, name: "mine".into(), at_ns: 0 },
-            ControlEvent::KeyCreated { key: 9, project: 4, mac, at_ns: 0 },
+            ControlEvent::ProjectCreated {
+                project: 4,
+                name: "mine".into(),
+                at_ns: 0,
+            },
+            ControlEvent::KeyCreated {
+                key: 9,
+                project: 4,
+                mac,
+                at_ns: 0,
+            },
         ])
         .unwrap();
     let name = http::HeaderName::from_static("x-api-key");
@@ -50,8 +59,14 @@ fn reads_what_the_theta_client_sends() {
             is("user_id", Test::Eq(text("user_43"))),
             is("run_id", Test::Eq(text("run_ext_1"))),
             is("group", Test::Eq(text("thread-7"))),
-            Filter::Is(Column::Start, Test::Ge(Literal::I64(1_577_836_800_000_000_000))),
-            Filter::Is(Column::Start, Test::Le(Literal::I64(4_102_444_800_000_000_000))),
+            Filter::Is(
+                Column::Start,
+                Test::Ge(Literal::I64(1_577_836_800_000_000_000))
+            ),
+            Filter::Is(
+                Column::Start,
+                Test::Le(Literal::I64(4_102_444_800_000_000_000))
+            ),
             is("metadata.customer.tier", Test::In(strs(&["gold"]))),
             is("metadata.git_sha", Test::In(strs(&["abc"]))),
         ])
@@ -62,9 +77,24 @@ fn reads_what_the_theta_client_sends() {
 fn defaults() {
     let request = ask("").unwrap();
     assert_eq!(request.filter, Filter::All);
-    assert_eq!(request.order, Order { column: Column::Start, descending: true });
-    assert_eq!((request.limit, request.total, request.facets.len()), (100, false, 0));
-    assert_eq!(ask("project_id=mine&project_id=").unwrap_err().field.as_deref(), Some("project_id"));
+    assert_eq!(
+        request.order,
+        Order {
+            column: Column::Start,
+            descending: true
+        }
+    );
+    assert_eq!(
+        (request.limit, request.total, request.facets.len()),
+        (100, false, 0)
+    );
+    assert_eq!(
+        ask("project_id=mine&project_id=")
+            .unwrap_err()
+            .field
+            .as_deref(),
+        Some("project_id")
+    );
     assert_eq!(ask("project_id=mine").unwrap().filter, Filter::All);
     assert_eq!(
         ask("project_id=other").unwrap().filter,
@@ -82,14 +112,34 @@ fn metadata_is_found_by_text_number_and_bool() {
 }
 
 #[test]
+fn a_search_joins_the_other_parameters() {
+    let request = ask("status=error&q=metadata.a%3A1+or+b%3Ax").unwrap();
+    let searched = obsrv_engine::query::parse("metadata.a:1 or b:x", 0).unwrap();
+    let status = is("status", Test::In(strs(&["error"])));
+    assert_eq!(request.filter, Filter::And(vec![status, searched]));
+}
+
+#[test]
 fn order_facets_and_flags() {
     let request = ask("order=duration&facets=status,metadata.a&facets=model&total=true").unwrap();
-    assert_eq!(request.order, Order { column: Column::Duration, descending: false });
+    assert_eq!(
+        request.order,
+        Order {
+            column: Column::Duration,
+            descending: false
+        }
+    );
     assert_eq!(request.facets.len(), 3);
     assert_eq!(request.facet_values_max, FACET_VALUES);
     assert!(request.total);
     let order = ask("order=-metadata.score").unwrap().order;
-    assert_eq!(order, Order { column: Column::Path("metadata.score".into()), descending: true });
+    assert_eq!(
+        order,
+        Order {
+            column: Column::Path("metadata.score".into()),
+            descending: true
+        }
+    );
 }
 
 #[test]
@@ -108,6 +158,11 @@ fn what_cannot_be_read_names_its_parameter() {
         ("total=maybe".into(), "total"),
         ("statsu=error".into(), "statsu"),
         (format!("facets={many}"), "facets"),
+        (
+            "q=".to_owned() + &"a".repeat(obsrv_engine::query::SEARCH_BYTES_MAX + 1),
+            "q",
+        ),
+        ("q=status%3A".into(), "q"),
     ] {
         let error = ask(&query).unwrap_err();
         assert_eq!(error.field.as_deref(), Some(field), "{query}");

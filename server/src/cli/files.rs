@@ -1,0 +1,143 @@
+//! `obsrv verify` and `obsrv inspect`: a data directory while no server has it open.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use obsrv_engine::engine::{OpenError, check};
+use obsrv_engine::io::{Disk, FileId, FileKind, OpenError as DiskOpenError, RealDisk};
+
+#[derive(Args, Debug)]
+pub(super) struct VerifyArgs {
+    /// The data directory.
+    #[arg(value_name = "DIR")]
+    data: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct InspectArgs {
+    /// What the file is.
+    kind: Kind,
+    /// The file, in its data directory.
+    file: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    Wal,
+    Segment,
+    Manifest,
+}
+
+impl Kind {
+    const fn file_kind(self) -> FileKind {
+        match self {
+            Self::Wal => FileKind::Wal,
+            Self::Segment => FileKind::Segment,
+            Self::Manifest => FileKind::Manifest,
+        }
+    }
+}
+
+/// Why a look at files failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FilesError {
+    #[error("no data directory path={0}")]
+    NoDirectory(PathBuf),
+    #[error("not the name of a {kind} file, {kind}-<16 hex digits> file={file}")]
+    Name { kind: &'static str, file: PathBuf },
+    #[error(transparent)]
+    Disk(#[from] DiskOpenError),
+    #[error(transparent)]
+    Engine(#[from] OpenError),
+    #[error("data directory is damaged findings={0}")]
+    Damaged(usize),
+    #[error("output cannot be written")]
+    Output(#[from] std::io::Error),
+}
+
+/// Opens a directory that is there: a typo must not make a new one.
+fn open(data: &Path) -> Result<Arc<dyn Disk>, FilesError> {
+    if !data.is_dir() {
+        return Err(FilesError::NoDirectory(data.to_owned()));
+    }
+    Ok(Arc::new(RealDisk::open(data)?))
+}
+
+pub(super) fn verify(args: &VerifyArgs) -> Result<(), FilesError> {
+    let checked = check::verify(&open(&args.data)?)?;
+    let mut out = std::io::stdout().lock();
+    for finding in &checked.findings {
+        writeln!(out, "{finding}")?;
+    }
+    writeln!(
+        out,
+        "segments={} rows={} blocks={} records={} side_files={} orphans={} findings={}",
+        checked.segments,
+        checked.rows,
+        checked.blocks,
+        checked.records,
+        checked.side_files,
+        checked.orphans,
+        checked.findings.len()
+    )?;
+    if checked.findings.is_empty() {
+        Ok(())
+    } else {
+        Err(FilesError::Damaged(checked.findings.len()))
+    }
+}
+
+pub(super) fn inspect(args: &InspectArgs) -> Result<(), FilesError> {
+    let kind = args.kind.file_kind();
+    let named = || FilesError::Name {
+        kind: kind.prefix(),
+        file: args.file.clone(),
+    };
+    let id = id_of(kind, &args.file).ok_or_else(named)?;
+    let parent = args.file.parent().filter(|p| !p.as_os_str().is_empty());
+    let disk = open(parent.unwrap_or_else(|| Path::new(".")))?;
+    let lines = match args.kind {
+        Kind::Wal => check::describe_log(&disk, id)?,
+        Kind::Segment => vec![check::describe_segment(&disk, id.number)?],
+        Kind::Manifest => check::describe_manifest(&disk)?,
+    };
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+fn id_of(kind: FileKind, file: &Path) -> Option<FileId> {
+    let name = file.file_name()?.to_str()?;
+    let digits = name.strip_prefix(kind.prefix())?.strip_prefix('-')?;
+    let number = u64::from_str_radix(digits, 16).ok()?;
+    let id = FileId::new(kind, number);
+    // Only the one way of writing it is a name.
+    (id.to_string() == name).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names() {
+        let id = |name: &str| id_of(FileKind::Wal, Path::new(name));
+        assert_eq!(
+            id("/d/wal-00000000000000ff"),
+            Some(FileId::new(FileKind::Wal, 255))
+        );
+        for bad in [
+            "wal-ff",
+            "segment-00000000000000ff",
+            "wal-00000000000000FF",
+            "wal-",
+            "/",
+        ] {
+            assert_eq!(id(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The routes over a real engine in a directory of its own.
+
+use axum::body::{Body, to_bytes};
+use http::{Request, StatusCode, header};
+use obsrv_engine::engine::{Options, Threads};
+use obsrv_engine::io::{OsRng, RealDisk, SystemClock};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::*;
+use crate::control::ControlEvent;
+use crate::interpreter::Replay;
+use crate::keys::{KeyString, MasterSecret};
+
+struct World {
+    app: Arc<App>,
+    threads: Option<Threads>,
+    _dir: tempfile::TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.stop();
+        }
+    }
+}
+
+struct Said {
+    status: StatusCode,
+    headers: http::HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Said {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+fn starting() -> Arc<App> {
+    App::new(Arc::new(SystemClock::new()), 64 << 20, 1 << 20, 7)
+}
+
+/// Two projects, `a` and `b`, with the keys `key-of-a` and `key-of-b`.
+fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn obsrv_engine::io::Disk> = Arc::new(RealDisk::open(dir.path()).unwrap());
+    let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
+    let threads = engine.start().unwrap();
+    let master = MasterSecret::from_bytes([1; 32]);
+    let directory = Directory::new(Macs::for_keys(&master));
+    for (id, name) in [(1, "a"), (2, "b")] {
+        let mac = directory.mac_of(&KeyString::parse(&format!("key-of-{name}")).unwrap());
+        directory
+            .recover(&[
+                ControlEvent::ProjectCreated {
+                    project: id,
+                    name: name.into(),
+                    at_ns: 0,
+                },
+                ControlEvent::KeyCreated {
+                    key: id,
+                    project: id,
+                    mac,
+                    at_ns: 0,
+                },
+            ])
+            .unwrap();
+    }
+    let app = starting();
+    app.set_ready(Core {
+        engine,
+        directory: Arc::new(directory),
+        cursors: Macs::for_cursors(&master),
+    });
+    World {
+        app,
+        threads: Some(threads),
+        _dir: dir,
+    }
+}
+
+async fn ask(app: &Arc<App>, request: Request<Body>) -> Said {
+    let response = build(Arc::clone(app)).oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, 1 << 24).await.unwrap().to_vec();
+    Said {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    }
+}
+
+fn post(path: &str, key: &str, content_type: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path)
+        .header("x-api-key", key)
+        .header(header::CONTENT_TYPE, content_type)
+        .body(body.into())
+        .unwrap()
+}
+
+fn get(path: &str, key: &str) -> Request<Body> {
+    Request::get(path)
+        .header("authorization", format!("Bearer {key}"))
+        .body(Body::empty())
+        .unwrap()
+}
+
+const JSON: &str = "application/json";
+const PROTOBUF: &str = "application/x-protobuf";
+
+fn trace(id: &str, tier: &str) -> String {
+    format!(
+        r#"{{"trace_id":"{id}","name":"n","status":"success","metadata":{{"tier":"{tier}"}},
+           "started_at":"2026-01-01T00:00:0{}Z","steps":[{{"step_id":"s-{id}","type":"llm",
+           "status":"success","started_at":"2026-01-01T00:00:00Z"}}]}}"#,
+        id.len() % 10
+    )
+}
+
+#[tokio::test]
+async fn while_it_starts_everything_is_put_off_but_live() {
+    let app = starting();
+    assert_eq!(ask(&app, get("/live", "")).await.status, 200);
+    assert_eq!(
+        ask(&app, get("/ready", "")).await.json()["status"],
+        "starting"
+    );
+    assert_eq!(ask(&app, get("/metrics", "")).await.status, 200);
+    for request in [
+        post("/v1/traces", "key-of-a", JSON, "{}"),
+        get("/v1/traces", "key-of-a"),
+    ] {
+        let said = ask(&app, request).await;
+        assert_eq!(said.status, 503);
+        assert_eq!(said.json()["error"]["code"], "starting");
+        assert_eq!(said.headers[OUTCOME], "not-stored");
+        assert_eq!(said.headers[header::RETRY_AFTER], "1");
+    }
+}
+
+#[tokio::test]
+async fn every_data_route_wants_a_key_in_the_clients_language() {
+    let world = world();
+    let posts = [
+        "/v1/traces",
+        "/v1/traces/t/annotations",
+        "/v1/imports/traces",
+        "/v1/events",
+    ];
+    for path in posts {
+        let said = ask(&world.app, post(path, "key-of-c", JSON, "{}")).await;
+        assert_eq!(said.status, 401, "{path}");
+        assert_eq!(said.json()["error"]["retryable"], false);
+        assert!(said.headers.contains_key("x-request-id"));
+        let said = ask(&world.app, post(path, "key-of-c", PROTOBUF, "")).await;
+        assert_eq!(
+            (said.status.as_u16(), &said.body[..2]),
+            (401, &b"\x08\x10"[..]),
+            "{path}"
+        );
+    }
+    for path in ["/v1/traces", "/v1/traces/t"] {
+        assert_eq!(
+            ask(&world.app, get(path, "key-of-c")).await.status,
+            401,
+            "{path}"
+        );
+    }
+    let delete = Request::delete("/v1/traces/t").body(Body::empty()).unwrap();
+    assert_eq!(ask(&world.app, delete).await.status, 401);
+}
+
+#[tokio::test]
+async fn unknown_routes_and_methods() {
+    let world = world();
+    let said = ask(&world.app, get("/v1/nothing", "key-of-a")).await;
+    assert_eq!(
+        (said.status.as_u16(), &said.json()["error"]["code"]),
+        (404, &"not_found".into())
+    );
+    let said = ask(&world.app, post("/ready", "key-of-a", JSON, "{}")).await;
+    assert_eq!(said.json()["error"]["code"], "method_not_allowed");
+    assert_eq!(said.headers[header::ALLOW], "GET,HEAD");
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_by_its_project_alone() {
+    let world = world();
+    for (id, tier) in [("t1", "gold"), ("t22", "free"), ("t333", "gold")] {
+        let said = ask(
+            &world.app,
+            post("/v1/traces", "key-of-a", JSON, trace(id, tier)),
+        )
+        .await;
+        assert_eq!(
+            said.status,
+            201,
+            "{:?}",
+            String::from_utf8_lossy(&said.body)
+        );
+        assert_eq!(said.json()["trace_id"], id);
+    }
+    let gold = "/v1/traces?limit=1&meta_key=tier&meta_value=gold&total=true&facets=metadata.tier";
+    let first = ask(&world.app, get(gold, "key-of-a")).await.json();
+    assert_eq!(first["items"][0]["trace_id"], "t333");
+    assert_eq!(first["total"], 2);
+    assert_eq!(first["facets"][0]["values"][0]["count"], 2);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = ask(
+        &world.app,
+        get(&format!("{gold}&cursor={cursor}"), "key-of-a"),
+    )
+    .await
+    .json();
+    assert_eq!(second["items"][0]["trace_id"], "t1");
+    assert_eq!(second["next_cursor"], Value::Null);
+    let other_list = format!("/v1/traces?cursor={cursor}");
+    let said = ask(&world.app, get(&other_list, "key-of-a")).await;
+    assert_eq!(said.json()["error"]["code"], "invalid_cursor");
+    let said = ask(
+        &world.app,
+        get(&format!("{gold}&cursor={cursor}"), "key-of-b"),
+    )
+    .await;
+    assert_eq!(said.status, 400);
+
+    assert_eq!(
+        ask(&world.app, get("/v1/traces", "key-of-b")).await.json()["items"],
+        Value::Array(vec![])
+    );
+    assert_eq!(
+        ask(&world.app, get("/v1/traces/t1", "key-of-b"))
+            .await
+            .status,
+        404
+    );
+    let whole = ask(&world.app, get("/v1/traces/t1", "key-of-a"))
+        .await
+        .json();
+    assert_eq!(whole["meta"]["project_id"], "a");
+    assert_eq!(whole["trace"]["steps"][0]["step_id"], "s-t1");
+
+    let delete = |key: &str| {
+        Request::delete("/v1/traces/t1")
+            .header("x-api-key", key)
+            .body(Body::empty())
+            .unwrap()
+    };
+    assert_eq!(ask(&world.app, delete("key-of-b")).await.status, 200);
+    assert_eq!(
+        ask(&world.app, get("/v1/traces/t1", "key-of-a"))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(ask(&world.app, delete("key-of-a")).await.status, 200);
+    assert_eq!(
+        ask(&world.app, get("/v1/traces/t1", "key-of-a"))
+            .await
+            .status,
+        404
+    );
+}
+
+#[tokio::test]
+async fn otlp_is_answered_in_its_own_form() {
+    let world = world();
+    let said = ask(&world.app, post("/v1/traces", "key-of-a", PROTOBUF, "")).await;
+    assert_eq!((said.status.as_u16(), said.body.len()), (200, 0));
+    assert_eq!(said.headers[header::CONTENT_TYPE], PROTOBUF);
+    let said = ask(
+        &world.app,
+        post("/v1/traces", "key-of-a", JSON, r#"{"resourceSpans":[]}"#),
+    )
+    .await;
+    assert_eq!(said.json(), serde_json::json!({ "partialSuccess": {} }));
+    let said = ask(
+        &world.app,
+        post("/v1/traces", "key-of-a", PROTOBUF, "\u{7f}junk"),
+    )
+    .await;
+    assert_eq!(
+        (said.status.as_u16(), &said.body[..2]),
+        (400, &b"\x08\x03"[..])
+    );
+}
+
+#[tokio::test]
+async fn imports_name_each_item() {
+    let world = world();
+    let lines = format!(
+        "{}\n{{\"trace_id\":7}}",
+        trace("t1", "x").replace('\n', " ")
+    );
+    let request = post(
+        "/v1/imports/traces",
+        "key-of-a",
+        "application/x-ndjson",
+        lines,
+    );
+    let said = ask(&world.app, request).await;
+    assert_eq!(
+        said.status,
+        207,
+        "{:?}",
+        String::from_utf8_lossy(&said.body)
+    );
+    let json = said.json();
+    assert_eq!((&json["accepted"], &json["failed"]), (&1.into(), &1.into()));
+    assert_eq!(json["items"][0]["status"], "accepted");
+    assert_eq!(json["items"][1]["index"], 1);
+    assert!(json["items"][1]["error"].is_string());
+}
+
+#[tokio::test]
+async fn a_bomb_is_413_and_an_unknown_encoding_415() {
+    let world = world();
+    let packed = |bytes: usize| {
+        let mut request = post(
+            "/v1/traces",
+            "key-of-a",
+            JSON,
+            zstd::encode_all(&vec![b' '; bytes][..], 3).unwrap(),
+        );
+        request
+            .headers_mut()
+            .insert(header::CONTENT_ENCODING, "zstd".parse().unwrap());
+        request
+    };
+    // The limit of this world is 1 MiB: at it the body is read, and is no trace.
+    assert_eq!(ask(&world.app, packed(1 << 20)).await.status, 400);
+    assert_eq!(ask(&world.app, packed((1 << 20) + 1)).await.status, 413);
+    let mut request = post("/v1/traces", "key-of-a", JSON, "{}");
+    request
+        .headers_mut()
+        .insert(header::CONTENT_ENCODING, "br".parse().unwrap());
+    assert_eq!(ask(&world.app, request).await.status, 415);
+    assert_eq!(world.app.admission.held_bytes(), 0);
+}
