@@ -13,7 +13,7 @@ use obsrv_engine::io::{Clock, Rng};
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ChangeError {
+pub enum ChangeError {
     /// Not a name for a project.
     #[error("not a project name, or too long name={0}")]
     Name(String),

@@ -3,7 +3,7 @@
 mod admin;
 pub mod cli;
 pub mod control;
-mod control_plane;
+pub mod control_plane;
 pub mod dialect;
 pub mod directory;
 pub mod http;
@@ -11,7 +11,7 @@ mod interpreter;
 pub mod keys;
 pub mod limits;
 mod net;
-mod secret;
+pub mod secret;
 pub mod serve;
 mod telemetry;
 mod wire;

@@ -38,7 +38,7 @@ pub const BODY_BYTES_PER_SECOND_MIN: u64 = 1024;
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 128;
 /// Body bytes of a refused request that are read and thrown away, so that the client gets to see
 /// the answer instead of a reset.
-pub const REFUSED_BODY_BYTES_MAX: usize = 64 << 20;
+pub const REFUSED_BODY_BYTES_MAX: usize = 256 << 20;
 /// The same for a request without a valid key.
 pub const UNKNOWN_BODY_BYTES_MAX: usize = 1 << 20;
 /// How long a refused body is read.
@@ -84,7 +84,7 @@ pub const KEY_BYTES_MAX: usize = 256;
 /// count.
 pub const NAMED_PROJECTS_MAX: usize = 1000;
 /// How often names that requests give to projects are counted in the log.
-pub const NAMED_PROJECTS_TIME: Duration = Duration::from_secs(60);
+pub const NAMED_PROJECTS_TIME: Duration = Duration::from_mins(1);
 /// Connections of the admin socket at once.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Bytes of a body on the admin socket.

@@ -13,12 +13,12 @@ const MAGIC: &[u8; 8] = b"obsrvsec";
 const VERSION: u8 = 1;
 const BYTES: usize = 8 + 1 + 32 + 4;
 
-/// The file. Number 1 is the identity of the database, which the engine owns.
+/// The file. Lower numbers are the engine's.
 pub(crate) const FILE: FileId = FileId::new(FileKind::Secret, 2);
 
 /// Why there is no master secret.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SecretError {
+pub enum SecretError {
     /// The disk refused.
     #[error("disk refused file={FILE}")]
     Io(#[from] io::Error),

@@ -375,7 +375,7 @@ fn random_crashes_without_wiping() {
         merge(&mut hits, world.disk.hits());
     }
     eprintln!(
-        "crash points: {}, recoveries: {recoveries}",
+        "cycles ended by a power cut or kill: {}, recoveries: {recoveries}",
         seeds * u64::from(CYCLES)
     );
     for (event, count) in &hits {
@@ -474,12 +474,13 @@ fn misdirected(bug: Option<Bug>) -> Result<(), String> {
     }
 }
 
-/// The first violation that the harness finds with a bug planted.
+/// The first violation that the harness finds with a bug planted. Only a checksum's bug may be
+/// caught by the scenario made for it: in the others that scenario breaks for its own reasons.
 fn caught(bug: Bug) -> Option<String> {
-    misdirected(Some(bug))
-        .err()
-        .map(|violation| format!("misdirected: {violation}"))
-        .or_else(|| (0..3_000).find_map(|seed| random_run(seed, Some(bug)).1.err()))
+    if bug == Bug::ChecksumWithoutFile {
+        return misdirected(Some(bug)).err();
+    }
+    (0..3_000).find_map(|seed| random_run(seed, Some(bug)).1.err())
 }
 
 #[test]

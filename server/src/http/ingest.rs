@@ -98,7 +98,13 @@ pub(crate) async fn accept(
     let (encoding, received) = match received {
         Ok(received) => received,
         Err(error) => {
-            admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
+            // What comes too slowly or has ended is not worth more time.
+            if !matches!(
+                error.code,
+                ErrorCode::BodyTooSlow | ErrorCode::BodyIncomplete
+            ) {
+                admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
+            }
             return Err(error);
         }
     };

@@ -281,7 +281,7 @@ mod tests {
             panic!("one batch")
         };
         assert_eq!(batch.body(), "{\"trace_id\": \"a\"}\n{\"trace_id\": \"b\"}");
-        let [batch] = &batches("{\"a\": \n").as_slice() else {
+        let [batch] = &batches("{\"a\": \n")[..] else {
             panic!("one batch")
         };
         assert_eq!((batch.items.len(), batch.bad.len()), (0, 1));

@@ -140,10 +140,8 @@ fn read(kind: Kind, answer: &Answer) -> Result<Outcome, ImportError> {
                 .as_str()
                 .and_then(|n| n.parse().ok());
             outcome.rejected = rejected.unwrap_or(0);
-            outcome.message = partial["errorMessage"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
+            let message = partial["errorMessage"].as_str();
+            message.unwrap_or_default().clone_into(&mut outcome.message);
         }
     }
     Ok(outcome)

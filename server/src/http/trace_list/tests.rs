@@ -114,7 +114,7 @@ fn metadata_is_found_by_text_number_and_bool() {
 #[test]
 fn a_search_joins_the_other_parameters() {
     let request = ask("status=error&q=metadata.a%3A1+or+b%3Ax").unwrap();
-    let searched = obsrv_engine::query::parse("metadata.a:1 or b:x", 0).unwrap();
+    let searched = parse("metadata.a:1 or b:x", 0).unwrap();
     let status = is("status", Test::In(strs(&["error"])));
     assert_eq!(request.filter, Filter::And(vec![status, searched]));
 }
