@@ -292,7 +292,8 @@ fn size_rows(pid: u32, server: &Server, manifest: &Manifest) -> Result<(), LoadE
     let spans = u64::try_from(manifest.spans()).unwrap_or(1).max(1);
     let sizes = process::disk_bytes(server.data())?;
     let total: u64 = sizes.values().sum();
-    let wal: u64 = sizes.get("wal").copied().unwrap_or_default();
+    // The log, and the next file of it that is zero-filled ahead of need.
+    let wal: u64 = ["wal", "tmp"].iter().filter_map(|k| sizes.get(*k)).sum();
     let parts: Vec<_> = sizes
         .iter()
         .map(|(k, v)| format!("{k} {}", mib(*v)))
