@@ -3,6 +3,11 @@
 //! The ledger stands outside the victim. After every recovery: what was acknowledged is there with
 //! its bytes, LSNs have no gap, and nothing is there that was answered "not stored" or never sent.
 //! What recovery showed counts as acknowledged from then on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic, and its numbers are small"
+)]
 #![expect(
     clippy::print_stderr,
     reason = "counts of crash points belong in the test's output"

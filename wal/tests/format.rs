@@ -1,4 +1,9 @@
 //! The bytes in FORMAT.md are the bytes on disk.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic, and its numbers are small"
+)]
 
 use std::fmt::Write as _;
 

@@ -69,15 +69,9 @@ pub fn verify(disk: &Arc<dyn Disk>) -> Result<Checked, OpenError> {
             check_record(disk, database, &r, &mut sides, &mut checked.findings);
         }
     });
-    match recovered {
-        Ok(log) if log.last_lsn() < state.watermark => {
-            checked.findings.push(format!(
-                "log ends at {}, before the watermark",
-                log.last_lsn()
-            ));
-        }
-        Ok(_) => {}
-        Err(error) => checked.findings.push(chain(&error)),
+    let sound = recovered.and_then(|log| log.covers(state.watermark));
+    if let Err(error) = sound {
+        checked.findings.push(chain(&error));
     }
     checked.side_files = u64::try_from(sides.len()).unwrap_or(u64::MAX);
     let orphan = |f: &&FileId| match f.kind {

@@ -51,15 +51,6 @@ pub enum OpenError {
     /// The log's tail could not be written again.
     #[error("log could not be re-logged")]
     Log(#[from] LogError),
-    /// The log ends before what the manifest says was in it: an older copy of it, or a disk that
-    /// lied about a sync.
-    #[error("log ends too early last_lsn={last_lsn} watermark={watermark}")]
-    Rollback {
-        /// Its last record.
-        last_lsn: Lsn,
-        /// What is in segments.
-        watermark: Lsn,
-    },
     /// A record could not be applied.
     #[error("record could not be replayed lsn={lsn}")]
     Replay {
@@ -121,15 +112,9 @@ impl Engine {
         };
         let mut replay = Replay::new(&disk, database, interpreter, writer);
         let recovered = Log::recover(&disk, log_options, &mut |r| {
-            replay.visit(r.lsn, r.kind, r.body)
+            replay.visit(r.lsn, r.kind, r.body);
         })?;
-        let watermark = replay.writer.manifest.state().watermark;
-        if recovered.last_lsn() < watermark {
-            return Err(OpenError::Rollback {
-                last_lsn: recovered.last_lsn(),
-                watermark,
-            });
-        }
+        recovered.covers(replay.writer.manifest.state().watermark)?;
         let (records, sides) = replay.finish()?;
         // Nothing is served before the tail is durable for certain.
         let log = recovered.resume()?;

@@ -78,25 +78,22 @@ pub fn scan_file(
             offset: as_u64(at),
             planted: Planted::default(),
         };
-        match Frame::read(&bytes, at, spot) {
-            Some((frame, _, body)) => {
-                scan.frames += 1;
-                visit(ScannedFrame {
-                    offset: as_u64(at),
-                    lsn: frame.lsn,
-                    durable_lsn: frame.durable,
-                    kind: frame.kind,
-                    body,
-                });
-                at += Frame::size(body.len());
-                if chained {
-                    scan.end = as_u64(at);
-                }
+        if let Some((frame, _, body)) = Frame::read(&bytes, at, spot) {
+            scan.frames += 1;
+            visit(ScannedFrame {
+                offset: as_u64(at),
+                lsn: frame.lsn,
+                durable_lsn: frame.durable,
+                kind: frame.kind,
+                body,
+            });
+            at += Frame::size(body.len());
+            if chained {
+                scan.end = as_u64(at);
             }
-            None => {
-                chained = false;
-                at += 8;
-            }
+        } else {
+            chained = false;
+            at += 8;
         }
     }
     Ok(scan)
