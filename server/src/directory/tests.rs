@@ -139,10 +139,8 @@ fn named_projects_are_counted_within_a_bound_and_logged_once() {
     let named = directory.named();
     assert_eq!(named.len(), NAMED_PROJECTS_MAX + 1);
     assert!(named.contains(&(1, OTHER_NAMES.into(), 7)));
-    assert_eq!(
-        named.iter().map(|(_, _, n)| n).sum::<u64>() as usize,
-        2 + NAMED_PROJECTS_MAX + 6
-    );
+    let expected = u64::try_from(2 + NAMED_PROJECTS_MAX + 6).unwrap();
+    assert_eq!(named.iter().map(|(_, _, n)| n).sum::<u64>(), expected);
 }
 
 #[test]
