@@ -185,7 +185,10 @@ async fn unknown_routes_and_methods() {
     assert_eq!(said.headers[header::ALLOW], "GET,HEAD");
 }
 
-#[expect(clippy::too_many_lines, reason = "one story from first write to last read")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story from first write to last read"
+)]
 #[tokio::test]
 async fn what_is_written_is_read_by_its_project_alone() {
     let world = world();
