@@ -13,6 +13,8 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// Bytes inflated per step.
 const STEP_BYTES: usize = 64 * 1024;
+/// Decoded bytes are gathered in pieces of about this size.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Why a body cannot be inflated.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -106,17 +108,38 @@ fn inflate(
     limit: usize,
     encoding: &'static str,
 ) -> Result<Bytes, EncodingError> {
-    let mut out = Vec::new();
+    // In pieces: one vector that doubles would hold three times a body that is refused at the end.
+    let mut full: Vec<Vec<u8>> = Vec::new();
+    let mut piece = Vec::new();
+    let mut len = 0;
     let mut step = vec![0; STEP_BYTES];
     loop {
         match from.read(&mut step) {
-            Ok(0) => return Ok(Bytes::from(out)),
-            Ok(n) if out.len() + n > limit => return Err(EncodingError::TooLarge { limit }),
-            Ok(n) => out.extend_from_slice(step.get(..n).unwrap_or(&[])),
+            Ok(0) => return Ok(joined(full, piece, len)),
+            Ok(n) if len + n > limit => return Err(EncodingError::TooLarge { limit }),
+            Ok(n) => {
+                len += n;
+                piece.extend_from_slice(step.get(..n).unwrap_or(&[]));
+                if piece.len() >= PIECE_BYTES {
+                    full.push(std::mem::take(&mut piece));
+                }
+            }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return Err(EncodingError::Corrupt { encoding }),
         }
     }
+}
+
+/// The pieces as one buffer; each is freed when it is copied.
+fn joined(full: Vec<Vec<u8>>, last: Vec<u8>, len: usize) -> Bytes {
+    if full.is_empty() {
+        return Bytes::from(last);
+    }
+    let mut out = Vec::with_capacity(len);
+    for piece in full.into_iter().chain([last]) {
+        out.extend_from_slice(&piece);
+    }
+    Bytes::from(out)
 }
 
 #[cfg(test)]
