@@ -8,7 +8,7 @@ use obsrv_benches::generator;
 use obsrv_benches::generator::span::{Span, export_request};
 use obsrv_engine::doc::{DocRef, flatten};
 use obsrv_engine::fold::{Part, Parts};
-use obsrv_engine::memtable::{MemRow, Memtable};
+use obsrv_engine::memtable::{Content, MemRow, Memtable};
 use obsrv_engine::row::{Event, ProjectId, Table};
 
 mod rows;
@@ -65,7 +65,7 @@ fn row(event: &Event) -> MemRow {
         end_ns: event.end_ns,
         lsn_first: 1,
         lsn_last: 1,
-        body: parts.body(),
+        content: Content::Folded(parts.body()),
     }
 }
 
@@ -75,7 +75,7 @@ fn memtable(c: &mut Criterion) {
     let mut group = c.benchmark_group("memtable");
     group.throughput(elements(events.len()));
     group.bench_function("fold", |b| {
-        b.iter(|| events.iter().map(|e| row(e).body.len()).sum::<usize>());
+        b.iter(|| events.iter().map(|e| row(e).content.body().len()).sum::<usize>());
     });
     group.bench_function("push", |b| {
         b.iter_batched(

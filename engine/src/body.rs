@@ -92,8 +92,13 @@ pub fn decode(bytes: &[u8]) -> Result<BodyRef<'_>, DocError> {
 
 /// The folded document of a body.
 pub fn view(bytes: &[u8]) -> Result<DocRef<'_>, DocError> {
+    DocRef::parse(view_bytes(bytes)?)
+}
+
+/// The bytes of the folded document of a body.
+pub fn view_bytes(bytes: &[u8]) -> Result<&[u8], DocError> {
     let mut rest = bytes.get(16..).ok_or(DocError::Short)?;
-    DocRef::parse(take_sized(&mut rest)?)
+    take_sized(&mut rest)
 }
 
 fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {

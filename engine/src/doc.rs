@@ -201,33 +201,66 @@ fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], DocError> {
     Ok(*head)
 }
 
-fn take_sized<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], DocError> {
+/// Takes a length and so many bytes off the front.
+#[inline]
+pub(crate) fn take_sized<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], DocError> {
     let len = u32::from_le_bytes(take_array(rest)?);
     take(rest, usize::try_from(len).map_err(|_| DocError::Short)?)
 }
 
 fn take_str<'a>(rest: &mut &'a [u8]) -> Result<&'a str, DocError> {
-    std::str::from_utf8(take_sized(rest)?).map_err(|_| DocError::Utf8)
+    text(take_sized(rest)?)
 }
 
-fn take_value<'a>(rest: &mut &'a [u8]) -> Result<DocRef<'a>, DocError> {
+fn text(bytes: &[u8]) -> Result<&str, DocError> {
+    std::str::from_utf8(bytes).map_err(|_| DocError::Utf8)
+}
+
+/// A value whose text was not looked at yet: for who compares bytes with text that is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Raw<'a> {
+    /// Null, a bool or a number.
+    Plain(DocRef<'a>),
+    /// Should be UTF-8.
+    Str(&'a [u8]),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// Values one behind the other.
+    Array(&'a [u8]),
+    /// Sized keys and values in turn.
+    Map(&'a [u8]),
+}
+
+/// Takes one value off the front.
+#[inline]
+pub(crate) fn take_raw<'a>(rest: &mut &'a [u8]) -> Result<Raw<'a>, DocError> {
     let [tag] = take_array::<1>(rest)?;
     Ok(match tag {
-        NULL => DocRef::Null,
-        FALSE => DocRef::Bool(false),
-        TRUE => DocRef::Bool(true),
-        I64 => DocRef::I64(i64::from_le_bytes(take_array(rest)?)),
-        F64 => DocRef::F64(f64::from_le_bytes(take_array(rest)?)),
+        STR => Raw::Str(take_sized(rest)?),
+        MAP => Raw::Map(take_sized(rest)?),
+        ARRAY => Raw::Array(take_sized(rest)?),
+        BYTES => Raw::Bytes(take_sized(rest)?),
+        NULL => Raw::Plain(DocRef::Null),
+        FALSE => Raw::Plain(DocRef::Bool(false)),
+        TRUE => Raw::Plain(DocRef::Bool(true)),
+        I64 => Raw::Plain(DocRef::I64(i64::from_le_bytes(take_array(rest)?))),
+        F64 => Raw::Plain(DocRef::F64(f64::from_le_bytes(take_array(rest)?))),
         U64 => {
             // A writer never stores a smaller one here; read as one value, it has one form.
             let n = u64::from_le_bytes(take_array(rest)?);
-            i64::try_from(n).map_or(DocRef::U64(n), DocRef::I64)
+            Raw::Plain(i64::try_from(n).map_or(DocRef::U64(n), DocRef::I64))
         }
-        STR => DocRef::Str(take_str(rest)?),
-        BYTES => DocRef::Bytes(take_sized(rest)?),
-        ARRAY => DocRef::Array(Items(take_sized(rest)?)),
-        MAP => DocRef::Map(Entries(take_sized(rest)?)),
         other => return Err(DocError::Tag(other)),
+    })
+}
+
+fn take_value<'a>(rest: &mut &'a [u8]) -> Result<DocRef<'a>, DocError> {
+    Ok(match take_raw(rest)? {
+        Raw::Plain(value) => value,
+        Raw::Str(bytes) => DocRef::Str(text(bytes)?),
+        Raw::Bytes(bytes) => DocRef::Bytes(bytes),
+        Raw::Array(bytes) => DocRef::Array(Items(bytes)),
+        Raw::Map(bytes) => DocRef::Map(Entries(bytes)),
     })
 }
 

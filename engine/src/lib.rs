@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 pub mod body;
+mod columns;
 pub mod doc;
 pub mod engine;
 pub mod fold;

@@ -29,6 +29,20 @@ pub enum Table {
 }
 
 impl Table {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Runs,
+        Self::Spans,
+        Self::Logs,
+        Self::Points,
+        Self::Scores,
+    ];
+
+    /// Its place in [`Table::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize - 1
+    }
+
     /// The table with this persisted number.
     pub const fn from_u8(n: u8) -> Option<Self> {
         match n {

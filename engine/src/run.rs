@@ -75,33 +75,29 @@ pub struct SpanFacts<'a> {
 impl Rollup {
     /// Adds a span that is not in it yet.
     pub fn add(&mut self, span: SpanFacts<'_>) {
-        let text = |key| span.view.get(key).and_then(DocRef::as_str);
+        let says = Says::of(span.view);
         self.spans += 1;
-        self.errors += i64::from(text(model::STATUS) == Some(model::status::ERROR));
-        self.running += i64::from(text(model::STATUS) == Some(model::status::RUNNING));
-        let above = matches!(text(model::KIND), Some("agent" | "chain"));
+        self.errors += i64::from(says.status == Some(model::status::ERROR));
+        self.running += i64::from(says.status == Some(model::status::RUNNING));
+        let above = matches!(says.kind, Some("agent" | "chain"));
         let sums = if above {
             &mut self.above
         } else {
             &mut self.leaf
         };
-        for (sum, n) in sums.iter_mut().zip(usage(span.view)) {
+        for (sum, n) in sums.iter_mut().zip(says.usage()) {
             *sum = sum.saturating_add(n);
         }
-        note(&mut self.models, text(model::MODEL));
-        note(&mut self.tools, text(model::TOOL));
+        note(&mut self.models, says.model);
+        note(&mut self.tools, says.tool);
         self.start_ns = Some(
             self.start_ns
                 .map_or(span.start_ns, |s| s.min(span.start_ns)),
         );
         self.end_ns = self.end_ns.max(span.end_ns);
-        let candidate = Root::of(span);
-        if self
-            .root
-            .as_ref()
-            .is_none_or(|r| candidate.rank() < r.rank())
-        {
-            self.root = Some(candidate);
+        let rank = (!says.declared, span.start_ns, span.id);
+        if self.root.as_ref().is_none_or(|r| rank < r.rank()) {
+            self.root = Some(Root::of(span, says.declared));
         }
     }
 
@@ -115,8 +111,7 @@ impl Rollup {
 }
 
 impl Root {
-    fn of(span: SpanFacts<'_>) -> Self {
-        let declared = matches!(span.view.get(model::ROOT), Some(DocRef::Bool(true)));
+    fn of(span: SpanFacts<'_>, declared: bool) -> Self {
         let mut out = DocWriter::new();
         let open = out.begin_map();
         for key in FROM_ROOT {
@@ -141,23 +136,55 @@ impl Root {
     }
 }
 
-/// Input, output and total tokens, and nano-dollars.
-fn usage(view: DocRef<'_>) -> [i64; 4] {
-    let tokens = |key| {
-        view.at(&[model::TOKENS, key])
-            .and_then(DocRef::as_i64)
-            .unwrap_or(0)
-    };
-    let (input, output) = (tokens("input"), tokens("output"));
-    let total = match tokens("total") {
-        0 => input.saturating_add(output),
-        n => n,
-    };
-    let dollars = view
-        .get(model::COST_USD)
-        .and_then(DocRef::as_f64)
-        .unwrap_or(0.0);
-    [input, output, total, nanos(dollars)]
+/// What a span says of itself, of the fields that a roll-up is made of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Says<'a> {
+    status: Option<&'a str>,
+    kind: Option<&'a str>,
+    model: Option<&'a str>,
+    tool: Option<&'a str>,
+    tokens: Option<DocRef<'a>>,
+    dollars: f64,
+    declared: bool,
+}
+
+impl<'a> Says<'a> {
+    /// Reads the fields in one pass; of a key that stands twice the first is meant.
+    fn of(view: DocRef<'a>) -> Self {
+        let mut says = Self::default();
+        let mut dollars = None;
+        let mut root = None;
+        let entries = view.entries().into_iter().flatten();
+        for (key, value) in entries.filter_map(Result::ok) {
+            match key {
+                model::STATUS => says.status = says.status.or(value.as_str()),
+                model::KIND => says.kind = says.kind.or(value.as_str()),
+                model::MODEL => says.model = says.model.or(value.as_str()),
+                model::TOOL => says.tool = says.tool.or(value.as_str()),
+                model::TOKENS => says.tokens = says.tokens.or(Some(value)),
+                model::COST_USD => dollars = dollars.or(Some(value)),
+                model::ROOT => root = root.or(Some(value)),
+                _ => {}
+            }
+        }
+        says.dollars = dollars.and_then(DocRef::as_f64).unwrap_or(0.0);
+        says.declared = root == Some(DocRef::Bool(true));
+        says
+    }
+
+    /// Input, output and total tokens, and nano-dollars.
+    fn usage(&self) -> [i64; 4] {
+        let tokens = |key| {
+            let found = self.tokens.and_then(|t| t.get(key));
+            found.and_then(DocRef::as_i64).unwrap_or(0)
+        };
+        let (input, output) = (tokens("input"), tokens("output"));
+        let total = match tokens("total") {
+            0 => input.saturating_add(output),
+            n => n,
+        };
+        [input, output, total, nanos(self.dollars)]
+    }
 }
 
 /// Whole nano-dollars, so that sums do not depend on their order.
@@ -172,7 +199,9 @@ fn nanos(dollars: f64) -> i64 {
 
 fn note(names: &mut BTreeSet<String>, name: Option<&str>) {
     if let Some(name) = name.filter(|n| !n.is_empty() && n.len() <= COLUMN_VALUE_BYTES_MAX) {
-        names.insert(name.to_owned());
+        if !names.contains(name) {
+            names.insert(name.to_owned());
+        }
         if names.len() > NAMES_MAX {
             // The smallest names stay, whatever the order of arrival.
             names.pop_last();

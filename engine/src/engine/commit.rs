@@ -20,10 +20,10 @@ impl Engine {
         if taken == 0 {
             return 0;
         }
-        let Ok((committed, durable)) = self.make_durable(group) else {
+        let Ok((mut committed, durable)) = self.make_durable(group) else {
             return taken;
         };
-        if let Err(error) = self.publish(&durable, &committed) {
+        if let Err(error) = self.publish(&durable, &mut committed) {
             // The records are on disk: replay will publish them, so the outcome is not "stored".
             self.fail("publish", &error);
             for c in committed {
@@ -37,6 +37,7 @@ impl Engine {
             c.work.finish(Ok(Receipt { lsn: c.lsn }));
         }
         self.freeze_if_full();
+        self.wake_index();
         taken
     }
 

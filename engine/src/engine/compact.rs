@@ -5,6 +5,7 @@
 //! rows (I-6).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use obsrv_wal::io::{FileId, FileKind};
@@ -17,7 +18,7 @@ use super::{Engine, count};
 use crate::manifest::Edit;
 use crate::memtable::{Marks, SectionId};
 use crate::segment::{SectionInput, Segment, SegmentOptions, Written, write};
-use crate::source::{Source, SourceError};
+use crate::source::SourceError;
 
 /// Why a compaction did not happen. Its inputs are untouched.
 #[derive(Debug, thiserror::Error)]
@@ -185,15 +186,13 @@ fn merge(inputs: &Inputs) -> Result<(Vec<SectionInput>, Origins), SourceError> {
             };
             let from = (segment.id(), project, table);
             let dead = inputs.dead.get(&from);
-            let mut live = RoaringBitmap::new();
-            live.insert_range(0..section.row_count());
-            for row in live
-                .iter()
-                .filter(|row| !dead.is_some_and(|d| d.contains(*row)))
-            {
-                rows.push(section.row(row)?);
-                origin.push((from, row));
-            }
+            section.scan_rows(&mut |row, input| {
+                if !dead.is_some_and(|d| d.contains(row)) {
+                    rows.push(input);
+                    origin.push((from, row));
+                }
+                ControlFlow::Continue(())
+            })?;
         }
         if !rows.is_empty() {
             sections.push(SectionInput {

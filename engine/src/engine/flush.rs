@@ -6,14 +6,16 @@ use std::sync::Arc;
 use obsrv_wal::io::{FileId, FileKind};
 use obsrv_wal::log::LogError;
 
+use super::runs::settle;
 use super::version::Places;
 use super::{Engine, count};
 use crate::manifest::{Edit, SectionMeta, SegmentMeta};
-use crate::memtable::{Memtable, SectionId};
+use crate::memtable::{Memtable, SectionId, TableColumns};
 use crate::row::ProjectId;
 use crate::row::Table;
 use crate::segment::{
-    RowInput, SectionInput, Segment, SegmentError, SegmentOptions, WriteError, Written, write,
+    GatheredInput, RowInput, SectionInput, Segment, SegmentError, SegmentOptions, WriteError,
+    Written, write_gathered,
 };
 
 /// Why a flush or compaction did not happen. Its inputs are untouched.
@@ -63,11 +65,15 @@ impl Engine {
         if writer.active().last_lsn() == 0 {
             return;
         }
+        if let Err(error) = settle(&mut writer, &self.counters) {
+            return self.fail("publish", &error);
+        }
         let mut memtables = writer.places.memtables.clone();
         memtables.push(Arc::new(Memtable::new(self.new_number())));
         writer.places = Arc::new(Places::new(writer.places.segments.clone(), memtables));
         let version = writer.version();
         *self.version.write() = version;
+        writer.stale = false;
         drop(writer);
         self.wake_background();
     }
@@ -89,7 +95,7 @@ impl Engine {
             let options = SegmentOptions {
                 compression: self.options.flush_level,
             };
-            let done = write(
+            let done = write_gathered(
                 &self.disk,
                 memtable.number(),
                 self.database,
@@ -175,9 +181,9 @@ impl Engine {
 ///
 /// A row that a record of this memtable killed is gone. One that a *later* record killed is
 /// written all the same: if that record has to be replayed, it must find the row (I-10).
-fn rows_to_flush(memtable: &Memtable) -> (Vec<SectionInput>, Vec<(SectionId, Vec<u32>)>) {
+fn rows_to_flush(memtable: &Memtable) -> (Vec<GatheredInput>, Vec<(SectionId, Vec<u32>)>) {
     let through = memtable.last_lsn();
-    let mut sections = Vec::new();
+    let mut sections: Vec<GatheredInput> = Vec::new();
     let mut origins = Vec::new();
     for (project, table, rows) in memtable.tables() {
         let live = rows.view_at(through).live(through);
@@ -193,14 +199,17 @@ fn rows_to_flush(memtable: &Memtable) -> (Vec<SectionInput>, Vec<(SectionId, Vec
                 end_ns: row.end_ns,
                 lsn_first: row.lsn_first,
                 lsn_last: row.lsn_last,
-                body: row.body,
+                body: row.content.body(),
             });
-        sections.push(SectionInput {
+        let section = SectionInput {
             project,
             table,
             rows: inputs.collect(),
-        });
-        origins.push(((memtable.number(), project, table), live.iter().collect()));
+        };
+        let numbers: Vec<u32> = live.iter().collect();
+        let gathered = TableColumns::new(Arc::clone(&rows), numbers.clone());
+        sections.push((section, Some(Box::new(gathered))));
+        origins.push(((memtable.number(), project, table), numbers));
     }
     (sections, origins)
 }

@@ -19,6 +19,7 @@ mod pick;
 mod publish;
 mod queue;
 mod record;
+mod runs;
 mod side;
 mod snapshot;
 mod threads;
@@ -34,6 +35,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::row::{Event, Lsn, ProjectId};
 use queue::Queue;
+use runs::settle;
 use version::{Version, Writer};
 
 pub use compact::CompactError;
@@ -278,6 +280,8 @@ pub struct Engine {
     counters: Counters,
     /// Whether the background threads must end, and what wakes them.
     background: (Mutex<bool>, Condvar),
+    /// What wakes the index thread.
+    index_due: (Mutex<()>, Condvar),
 }
 
 impl std::fmt::Debug for Engine {
@@ -330,7 +334,19 @@ impl Engine {
     }
 
     /// What a query reads: all records up to one LSN, whatever happens meanwhile.
+    ///
+    /// If a run's row cannot be brought up to date (an older row does not read), the engine fails
+    /// and the snapshot refuses every question.
     pub fn snapshot(&self) -> Snapshot {
+        let mut writer = self.writer.lock();
+        if writer.stale {
+            if let Err(error) = settle(&mut writer, &self.counters) {
+                self.fail("publish", &error);
+                return Snapshot::refusing(writer.version());
+            }
+            *self.version.write() = writer.version();
+            writer.stale = false;
+        }
         Snapshot::new(Arc::clone(&self.version.read()))
     }
 
@@ -366,7 +382,7 @@ impl Engine {
             segments: u64::try_from(version.segments().len()).unwrap_or(0),
             segment_bytes: version.segments().values().map(|s| s.bytes()).sum(),
             wal_bytes,
-            visible_lsn: version.visible(),
+            visible_lsn: self.writer.lock().visible,
         }
     }
 
@@ -399,5 +415,26 @@ impl Engine {
 
     fn wake_background(&self) {
         self.background.1.notify_all();
+    }
+
+    /// Wakes the index thread if there is much to do.
+    fn wake_index(&self) {
+        let due = {
+            let writer = self.writer.lock();
+            Self::many_behind(&writer) || writer.active().is_behind()
+        };
+        if due {
+            self.index_due.1.notify_one();
+        }
+    }
+
+    /// Does some of the work that queries would otherwise find undone. False when there is none.
+    pub fn index_step(&self) -> bool {
+        if let Err(error) = self.settle_if_many() {
+            self.fail("publish", &error);
+            return false;
+        }
+        let active = self.writer.lock().active();
+        active.index_step()
     }
 }

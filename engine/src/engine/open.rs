@@ -13,6 +13,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use super::publish::{PublishError, apply_control};
 use super::queue::Queue;
 use super::record::{self, BodyRef, RecordError, RecordRef};
+use super::runs::settle;
 use super::version::{Places, Writer};
 use super::{Engine, Envelope, Interpreter, Options, count, side};
 use crate::manifest::{Manifest, ManifestError};
@@ -92,18 +93,8 @@ impl Engine {
         let segments = open_segments(&disk, database, &manifest)?;
         let next_number = AtomicU64::new(manifest.state().next_number);
         let first = next_number.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
-        let dead = manifest
-            .state()
-            .dead
-            .iter()
-            .map(|(s, r)| (*s, Arc::new(r.clone())));
         let memtables = vec![Arc::new(Memtable::new(first))];
-        let writer = Writer {
-            dead: Arc::new(dead.collect()),
-            visible: manifest.state().watermark,
-            places: Arc::new(Places::new(segments, memtables)),
-            manifest,
-        };
+        let writer = Writer::new(manifest, Arc::new(Places::new(segments, memtables)));
         let log_options = LogOptions {
             kind: FileKind::Wal,
             database,
@@ -118,7 +109,11 @@ impl Engine {
         let (records, sides) = replay.finish()?;
         // Nothing is served before the tail is durable for certain.
         let log = recovered.resume()?;
-        let writer = records.writer;
+        let mut writer = records.writer;
+        settle(&mut writer, &records.counters).map_err(|source| OpenError::Replay {
+            lsn: writer.visible,
+            source,
+        })?;
         let engine = Self {
             queue: Queue::new(options.queue_bytes),
             version: RwLock::new(writer.version()),
@@ -128,6 +123,7 @@ impl Engine {
             full: false.into(),
             counters: records.counters,
             background: (Mutex::new(false), Condvar::new()),
+            index_due: (Mutex::new(()), Condvar::new()),
             next_number,
             disk,
             options,
@@ -273,7 +269,7 @@ impl<'a> Replay<'a> {
                     &mut self.writer,
                     &self.counters,
                     (lsn, project),
-                    &events,
+                    events,
                     side,
                 )
                 .map_err(replay)

@@ -1,20 +1,18 @@
 //! Publish: what durable records change becomes visible, all of a record at once.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 use obsrv_wal::log::Durable;
 
 use super::commit::Committed;
 use super::version::Writer;
 use super::{Counters, Engine, Work, count};
-use crate::body;
-use crate::doc::{DocError, DocRef};
+use crate::doc::DocError;
 use crate::fold::{Part, Parts};
-use crate::memtable::{MemRow, Memtable};
+use crate::memtable::{Content, MemRow, MemTable, Memtable};
 use crate::row::{Event, Lsn, ProjectId, RowKey, Table};
-use crate::run::{Run, SpanFacts};
 use crate::segment::Segment;
 use crate::source::{Source, SourceError};
 
@@ -33,39 +31,35 @@ pub enum PublishError {
 }
 
 /// Where the live row of a key is.
-enum Place {
+pub(super) enum Place {
     Memory(Arc<Memtable>),
     Segment(Arc<Segment>),
 }
 
-struct Found {
+pub(super) struct Found {
     place: Place,
     row: u32,
-    start_ns: i64,
-    end_ns: Option<i64>,
-    lsn_first: Lsn,
-    body: Bytes,
+    pub(super) start_ns: i64,
+    pub(super) end_ns: Option<i64>,
+    pub(super) lsn_first: Lsn,
+    pub(super) content: Content,
 }
 
-/// What a record does to one run.
-#[derive(Default)]
-struct RunChange {
-    events: Vec<Part>,
-    new_spans: Vec<Box<str>>,
-    /// A span of it was superseded: the roll-up is made again.
-    again: bool,
-}
+/// One table of the project in a memtable.
+type Held = (Arc<Memtable>, Arc<MemTable>);
 
-/// The application of one record.
-struct Applying<'a> {
-    writer: &'a mut Writer,
+/// The application of one record, or of what records did to one run.
+pub(super) struct Applying<'a> {
+    pub(super) writer: &'a mut Writer,
     active: Arc<Memtable>,
     project: ProjectId,
     lsn: Lsn,
-    /// Segments that hold rows of a trace, looked up once per record.
-    of_trace: HashMap<(Table, Box<str>), Vec<Arc<Segment>>>,
-    duplicates: usize,
-    superseded: usize,
+    /// The project's tables in the memtables, oldest first, looked up once.
+    memory: [Option<Arc<[Held]>>; Table::ALL.len()],
+    /// Segments that hold rows of a trace, looked up once.
+    of_trace: [HashMap<Box<str>, Vec<Arc<Segment>>>; Table::ALL.len()],
+    pub(super) duplicates: usize,
+    pub(super) superseded: usize,
 }
 
 impl Engine {
@@ -73,38 +67,44 @@ impl Engine {
     pub(super) fn publish(
         &self,
         durable: &Durable,
-        group: &[Committed],
+        group: &mut [Committed],
     ) -> Result<(), PublishError> {
-        let mut writer = self.writer.lock();
         for committed in group {
             debug_assert!(
                 committed.lsn <= durable.lsn(),
                 "BUG: publish of an unsynced record"
             );
-            match &committed.work {
-                Work::Ingest {
-                    submission, side, ..
-                } => {
-                    let project = ProjectId(submission.envelope.project);
-                    let side = side.map(|s| s.number);
-                    count(&self.counters.body_bytes, submission.body.len());
-                    let at = (committed.lsn, project);
-                    apply(&mut writer, &self.counters, at, &submission.events, side)?;
-                }
-                Work::Control { body, .. } => {
-                    apply_control(&mut writer, committed.lsn, body.clone());
-                }
-                Work::Delete {
-                    project, trace_id, ..
-                } => {
-                    let lsn = committed.lsn;
-                    apply_delete(&mut writer, &self.counters, lsn, *project, trace_id)?;
-                }
-            }
-            writer.visible = committed.lsn;
+            // The lock is given up after each record, so that a query waits for one at most.
+            self.publish_one(committed)?;
         }
-        let version = writer.version();
-        *self.version.write() = version;
+        Ok(())
+    }
+
+    fn publish_one(&self, committed: &mut Committed) -> Result<(), PublishError> {
+        let mut writer = self.writer.lock();
+        match &mut committed.work {
+            Work::Ingest {
+                submission, side, ..
+            } => {
+                let project = ProjectId(submission.envelope.project);
+                let side = side.map(|s| s.number);
+                count(&self.counters.body_bytes, submission.body.len());
+                let at = (committed.lsn, project);
+                let events = std::mem::take(&mut submission.events);
+                apply(&mut writer, &self.counters, at, events, side)?;
+            }
+            Work::Control { body, .. } => {
+                apply_control(&mut writer, committed.lsn, body.clone());
+            }
+            Work::Delete {
+                project, trace_id, ..
+            } => {
+                let lsn = committed.lsn;
+                apply_delete(&mut writer, &self.counters, lsn, *project, trace_id)?;
+            }
+        }
+        writer.visible = committed.lsn;
+        writer.stale = true;
         Ok(())
     }
 }
@@ -114,24 +114,24 @@ pub(super) fn apply(
     writer: &mut Writer,
     counters: &Counters,
     (lsn, project): (Lsn, ProjectId),
-    events: &[Event],
+    events: Vec<Event>,
     side: Option<u64>,
 ) -> Result<(), PublishError> {
+    count(&counters.events, events.len());
     let mut applying = Applying::new(writer, lsn, project);
-    applying.active.pending().lock().side_files.extend(side);
-    let mut runs: BTreeMap<Box<str>, RunChange> = BTreeMap::new();
+    applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+    if side.is_some() {
+        applying.active.pending().lock().side_files.extend(side);
+    }
     for event in events {
         if event.table == Table::Runs {
-            let change = runs.entry(event.key.trace_id.clone()).or_default();
-            change.events.push(Part::of(event));
+            let part = Part::of(&event);
+            let behind = &mut applying.writer.behind;
+            behind.event((lsn, project), &event.key.trace_id, part);
         } else {
-            applying.upsert(event, &mut runs)?;
+            applying.upsert(event)?;
         }
     }
-    for (trace_id, change) in runs {
-        applying.update_run(trace_id, change)?;
-    }
-    count(&counters.events, events.len());
     count(&counters.duplicates, applying.duplicates);
     count(&counters.superseded, applying.superseded);
     Ok(())
@@ -145,14 +145,10 @@ pub(super) fn apply_delete(
     project: ProjectId,
     trace_id: &str,
 ) -> Result<(), PublishError> {
+    writer.behind.forget(project, trace_id);
     let mut applying = Applying::new(writer, lsn, project);
-    for table in [
-        Table::Runs,
-        Table::Spans,
-        Table::Logs,
-        Table::Points,
-        Table::Scores,
-    ] {
+    applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+    for table in Table::ALL {
         for (place, row) in applying.live_rows(table, trace_id)? {
             applying.kill(table, &place, row);
         }
@@ -169,120 +165,84 @@ pub(super) fn apply_control(writer: &mut Writer, lsn: Lsn, body: Bytes) {
 }
 
 impl<'a> Applying<'a> {
-    fn new(writer: &'a mut Writer, lsn: Lsn, project: ProjectId) -> Self {
-        let active = writer.active();
-        active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+    pub(super) fn new(writer: &'a mut Writer, lsn: Lsn, project: ProjectId) -> Self {
         Self {
+            active: writer.active(),
             writer,
-            active,
             project,
             lsn,
-            of_trace: HashMap::new(),
+            memory: Default::default(),
+            of_trace: Default::default(),
             duplicates: 0,
             superseded: 0,
         }
     }
 
     /// Folds one event into its row.
-    fn upsert(
-        &mut self,
-        event: &Event,
-        runs: &mut BTreeMap<Box<str>, RunChange>,
-    ) -> Result<(), PublishError> {
+    fn upsert(&mut self, event: Event) -> Result<(), PublishError> {
+        let at = (self.lsn, self.project);
         let old = self.find(event.table, &event.key)?;
-        let mut parts = match &old {
-            Some(found) => Parts::from_body(&found.body, found.start_ns, found.end_ns)?,
-            None => Parts::default(),
-        };
-        if !parts.add(Part::of(event)) {
-            self.duplicates += 1;
-            return Ok(());
-        }
-        let (start_ns, end_ns) = (parts.start_ns().unwrap_or(0), parts.end_ns());
-        self.replace(
-            event.table,
-            event.key.clone(),
-            old.as_ref(),
-            (start_ns, end_ns, parts.body()),
-        );
-        if event.table == Table::Spans {
-            let change = runs.entry(event.key.trace_id.clone()).or_default();
-            change.again |= old.is_some();
-            if old.is_none() {
-                change.new_spans.push(event.key.id.clone());
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings a run's row up to date with its own events and its spans.
-    fn update_run(&mut self, trace_id: Box<str>, change: RunChange) -> Result<(), PublishError> {
-        let key = RowKey {
-            trace_id: trace_id.clone(),
-            id: trace_id,
-        };
-        let old = self.find(Table::Runs, &key)?;
-        let before = match &old {
-            Some(found) => Run::from_body(&found.body, found.start_ns, found.end_ns)?,
-            None => Run::default(),
-        };
-        let mut run = before.clone();
-        for part in change.events {
-            if !run.parts.add(part) {
-                self.duplicates += 1;
-            }
-        }
-        if change.again {
-            run.rollup = self.rollup_of(&key.trace_id)?;
-        } else {
-            for id in change.new_spans {
-                let span = RowKey {
-                    trace_id: key.trace_id.clone(),
-                    id,
+        let part = Part::of(&event);
+        let Event { table, key, .. } = event;
+        let (times, content) = match &old {
+            None if !part.partial => (
+                (part.start_ns.unwrap_or(0), part.end_ns),
+                Content::Complete {
+                    stamp: part.stamp,
+                    doc: part.doc,
+                },
+            ),
+            old => {
+                let mut parts = match old {
+                    Some(f) => Parts::from_body(&f.content.body(), f.start_ns, f.end_ns)?,
+                    None => Parts::default(),
                 };
-                if let Some(found) = self.find(Table::Spans, &span)? {
-                    run.rollup.add(facts(&span.id, &found)?);
+                if !parts.add(part) {
+                    self.duplicates += 1;
+                    return Ok(());
                 }
+                let times = (parts.start_ns().unwrap_or(0), parts.end_ns());
+                (times, Content::Folded(parts.body()))
             }
+        };
+        if table == Table::Spans && old.is_some() {
+            self.writer.behind.again(at, &key.trace_id);
         }
-        if old.is_some() && run == before {
-            return Ok(());
+        let lsn_first = old.as_ref().map_or(self.lsn, |found| found.lsn_first);
+        let trace_id = (table == Table::Spans && old.is_none()).then(|| key.trace_id.clone());
+        let row = self.row(key, times, lsn_first, content);
+        let row = self.replace(table, old.as_ref(), row);
+        if let Some(trace_id) = trace_id {
+            self.writer.behind.new_span(at, &trace_id, row);
         }
-        let (start_ns, end_ns, body) = (run.start_ns(), run.end_ns(), run.body());
-        self.replace(Table::Runs, key, old.as_ref(), (start_ns, end_ns, body));
         Ok(())
     }
 
-    fn rollup_of(&mut self, trace_id: &str) -> Result<crate::run::Rollup, PublishError> {
-        let mut rollup = crate::run::Rollup::default();
-        for (place, row) in self.live_rows(Table::Spans, trace_id)? {
-            let (key, found) = self.read(Table::Spans, place, row)?;
-            rollup.add(facts(&key.id, &found)?);
-        }
-        Ok(rollup)
-    }
-
-    /// Appends the new version of a row and marks the old one dead.
-    fn replace(
-        &mut self,
-        table: Table,
+    /// A row as this record makes it.
+    pub(super) fn row(
+        &self,
         key: RowKey,
-        old: Option<&Found>,
-        (start_ns, end_ns, body): (i64, Option<i64>, Bytes),
-    ) {
-        if let Some(found) = old {
-            self.kill(table, &found.place, found.row);
-        }
-        let lsn_first = old.map_or(self.lsn, |found| found.lsn_first);
-        let row = MemRow {
+        (start_ns, end_ns): (i64, Option<i64>),
+        lsn_first: Lsn,
+        content: Content,
+    ) -> MemRow {
+        MemRow {
             key,
             start_ns,
             end_ns,
             lsn_first,
             lsn_last: self.lsn,
-            body,
-        };
-        self.active.push(self.project, table, row);
+            content,
+        }
+    }
+
+    /// Appends the new version of a row and marks the old one dead. Returns its number.
+    pub(super) fn replace(&mut self, table: Table, old: Option<&Found>, row: MemRow) -> u32 {
+        if let Some(found) = old {
+            self.kill(table, &found.place, found.row);
+        }
+        let rows = self.active_table(table);
+        self.active.push_into(&rows, row)
     }
 
     fn kill(&mut self, table: Table, place: &Place, row: u32) {
@@ -303,21 +263,44 @@ impl<'a> Applying<'a> {
             }
         };
         let section = (number, self.project, table);
-        self.active
-            .pending()
-            .lock()
-            .marks
-            .entry(section)
-            .or_default()
-            .insert(row);
+        let mut pending = self.active.pending().lock();
+        pending.marks.entry(section).or_default().insert(row);
+    }
+
+    /// The project's tables in the memtables, oldest first; the last is of the active one.
+    fn memory(&mut self, table: Table) -> Arc<[Held]> {
+        let (project, active) = (self.project, &self.active);
+        let memtables = &self.writer.places.memtables;
+        let held = self.memory[table.index()].get_or_insert_with(|| {
+            let of = |memtable: &Arc<Memtable>| {
+                let rows = if memtable.number() == active.number() {
+                    Some(memtable.table_or_new(project, table))
+                } else {
+                    memtable.table(project, table)
+                };
+                Some((Arc::clone(memtable), rows?))
+            };
+            memtables.iter().filter_map(of).collect()
+        });
+        Arc::clone(held)
+    }
+
+    /// The project's table in the active memtable.
+    pub(super) fn active_table(&mut self, table: Table) -> Arc<MemTable> {
+        let held = self.memory(table);
+        let (_, rows) = held
+            .last()
+            .expect("BUG: there is always an active memtable");
+        Arc::clone(rows)
     }
 
     /// The live row of a key, wherever it is.
-    fn find(&mut self, table: Table, key: &RowKey) -> Result<Option<Found>, PublishError> {
-        for memtable in self.writer.places.memtables.iter().rev() {
-            let Some(rows) = memtable.table(self.project, table) else {
-                continue;
-            };
+    pub(super) fn find(
+        &mut self,
+        table: Table,
+        key: &RowKey,
+    ) -> Result<Option<Found>, PublishError> {
+        for (memtable, rows) in self.memory(table).iter().rev() {
             if let Some((row, found)) = rows.find(key) {
                 return Ok(Some(Found {
                     place: Place::Memory(Arc::clone(memtable)),
@@ -325,7 +308,7 @@ impl<'a> Applying<'a> {
                     start_ns: found.start_ns,
                     end_ns: found.end_ns,
                     lsn_first: found.lsn_first,
-                    body: found.body,
+                    content: found.content,
                 }));
             }
         }
@@ -344,47 +327,52 @@ impl<'a> Applying<'a> {
         Ok(None)
     }
 
-    fn read(&self, table: Table, place: Place, row: u32) -> Result<(RowKey, Found), PublishError> {
+    pub(super) fn read(
+        &self,
+        table: Table,
+        place: Place,
+        row: u32,
+    ) -> Result<(RowKey, Found), PublishError> {
         let missing = || SourceError::Damaged {
             file: "row".to_owned(),
             offset: u64::from(row),
             what: "row number",
         };
-        let (key, start_ns, end_ns, lsn_first, body) = match &place {
+        let found = match &place {
             Place::Memory(memtable) => {
                 let rows = memtable.table(self.project, table).ok_or_else(missing)?;
-                let found = rows.row(row).ok_or_else(missing)?;
-                (
-                    found.key,
-                    found.start_ns,
-                    found.end_ns,
-                    found.lsn_first,
-                    found.body,
-                )
+                rows.row(row).ok_or_else(missing)?
             }
             Place::Segment(segment) => {
                 let section = segment.section(self.project, table).ok_or_else(missing)?;
-                let found = section.row(row)?;
-                (
-                    found.key,
-                    found.start_ns,
-                    found.end_ns,
-                    found.lsn_first,
-                    found.body,
-                )
+                let stored = section.row(row)?;
+                MemRow {
+                    key: stored.key,
+                    start_ns: stored.start_ns,
+                    end_ns: stored.end_ns,
+                    lsn_first: stored.lsn_first,
+                    lsn_last: stored.lsn_last,
+                    content: Content::Folded(stored.body),
+                }
             }
         };
-        Ok((
+        let MemRow {
             key,
-            Found {
-                place,
-                row,
-                start_ns,
-                end_ns,
-                lsn_first,
-                body,
-            },
-        ))
+            start_ns,
+            end_ns,
+            lsn_first,
+            content,
+            ..
+        } = found;
+        let found = Found {
+            place,
+            row,
+            start_ns,
+            end_ns,
+            lsn_first,
+            content,
+        };
+        Ok((key, found))
     }
 
     fn is_dead(&self, segment: &Segment, table: Table, row: u32) -> bool {
@@ -396,7 +384,7 @@ impl<'a> Applying<'a> {
     }
 
     fn segments_of(&mut self, table: Table, trace_id: &str) -> Vec<Arc<Segment>> {
-        if let Some(known) = self.of_trace.get(&(table, trace_id.into())) {
+        if let Some(known) = self.of_trace[table.index()].get(trace_id) {
             return known.clone();
         }
         let all = self.writer.places.of_project.get(&self.project);
@@ -406,27 +394,21 @@ impl<'a> Applying<'a> {
                 .is_some_and(|s| s.has_trace(trace_id))
         };
         let found: Vec<_> = all.into_iter().flatten().filter(holds).cloned().collect();
-        self.of_trace
-            .insert((table, trace_id.into()), found.clone());
+        self.of_trace[table.index()].insert(trace_id.into(), found.clone());
         found
     }
 
     /// The live rows of a trace, wherever they are.
-    fn live_rows(
+    pub(super) fn live_rows(
         &mut self,
         table: Table,
         trace_id: &str,
     ) -> Result<Vec<(Place, u32)>, PublishError> {
         let mut found = Vec::new();
-        for memtable in self.writer.places.memtables.clone() {
-            let Some(rows) = memtable.table(self.project, table) else {
-                continue;
-            };
-            let live = rows.view_at(self.lsn).trace_rows(trace_id)? - rows.dead_at(self.lsn);
-            found.extend(
-                live.iter()
-                    .map(|row| (Place::Memory(Arc::clone(&memtable)), row)),
-            );
+        for (memtable, rows) in self.memory(table).iter() {
+            let live = rows.of_trace(trace_id) - rows.dead_at(Lsn::MAX);
+            let place = |row| (Place::Memory(Arc::clone(memtable)), row);
+            found.extend(live.iter().map(place));
         }
         for segment in self.segments_of(table, trace_id) {
             let Some(section) = segment.section(self.project, table) else {
@@ -440,14 +422,4 @@ impl<'a> Applying<'a> {
         }
         Ok(found)
     }
-}
-
-fn facts<'a>(id: &'a str, found: &'a Found) -> Result<SpanFacts<'a>, DocError> {
-    let view: DocRef<'a> = body::view(&found.body)?;
-    Ok(SpanFacts {
-        id,
-        start_ns: found.start_ns,
-        end_ns: found.end_ns,
-        view,
-    })
 }

@@ -15,6 +15,8 @@ use crate::source::{Core, SourceError, Visible};
 #[derive(Debug)]
 pub struct Snapshot {
     version: Arc<Version>,
+    /// Rows of runs could not be brought up to date: no question is answered.
+    refuses: bool,
 }
 
 /// A row with its content.
@@ -45,7 +47,28 @@ struct Held {
 
 impl Snapshot {
     pub(super) fn new(version: Arc<Version>) -> Self {
-        Self { version }
+        Self {
+            version,
+            refuses: false,
+        }
+    }
+
+    pub(super) fn refusing(version: Arc<Version>) -> Self {
+        Self {
+            version,
+            refuses: true,
+        }
+    }
+
+    fn check(&self) -> Result<(), SourceError> {
+        if self.refuses {
+            return Err(SourceError::Damaged {
+                file: "runs".to_owned(),
+                offset: self.lsn(),
+                what: "a row that a newer record changes",
+            });
+        }
+        Ok(())
     }
 
     /// The newest record that it sees.
@@ -61,6 +84,7 @@ impl Snapshot {
         request: &Request,
         budget: &Budget<'_>,
     ) -> Result<Page, QueryError> {
+        self.check()?;
         let rows = self.held(project, table);
         let spans = self.held(project, Table::Spans);
         search(
@@ -74,6 +98,7 @@ impl Snapshot {
 
     /// The rows of one trace, each read once.
     pub fn trace(&self, project: ProjectId, trace_id: &str) -> Result<TraceRows, SourceError> {
+        self.check()?;
         let run = self.rows_of(project, Table::Runs, trace_id)?.pop();
         let mut spans = self.rows_of(project, Table::Spans, trace_id)?;
         spans.sort_by(|a, b| (a.core.start_ns, &a.core.id).cmp(&(b.core.start_ns, &b.core.id)));

@@ -33,6 +33,7 @@ impl Engine {
         Ok(Threads {
             commit: Some(spawn("obsrv-commit", Self::commit_loop)?),
             background: vec![
+                spawn("obsrv-index", Self::index_loop)?,
                 spawn("obsrv-flush", Self::flush_loop)?,
                 spawn("obsrv-maint", Self::maintenance_loop)?,
             ],
@@ -72,6 +73,15 @@ impl Engine {
         }
     }
 
+    fn index_loop(&self) {
+        while self.keep_going() {
+            if !self.index_step() {
+                let mut idle = self.index_due.0.lock();
+                self.index_due.1.wait_for(&mut idle, IDLE);
+            }
+        }
+    }
+
     fn keep_going(&self) -> bool {
         !*self.background.0.lock() && self.state() != State::Failed
     }
@@ -97,6 +107,7 @@ impl Threads {
         self.join(commit);
         *self.engine.background.0.lock() = true;
         self.engine.background.1.notify_all();
+        self.engine.index_due.1.notify_all();
         for thread in std::mem::take(&mut self.background) {
             self.join(Some(thread));
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
+use super::runs::{Behind, RunCache};
 use crate::manifest::Manifest;
 use crate::memtable::{Memtable, SectionId};
 use crate::row::{Lsn, ProjectId, Table};
@@ -109,9 +110,29 @@ pub(super) struct Writer {
     pub(super) places: Arc<Places>,
     pub(super) dead: Arc<Dead>,
     pub(super) visible: Lsn,
+    /// Records were applied since the version that readers have was made.
+    pub(super) stale: bool,
+    /// Runs whose rows are behind their spans.
+    pub(super) behind: Behind,
+    pub(super) run_cache: RunCache,
 }
 
 impl Writer {
+    /// A writer that goes on from a manifest.
+    pub(super) fn new(manifest: Manifest, places: Arc<Places>) -> Self {
+        let dead = manifest.state().dead.iter();
+        let dead = dead.map(|(s, r)| (*s, Arc::new(r.clone()))).collect();
+        Self {
+            visible: manifest.state().watermark,
+            dead: Arc::new(dead),
+            places,
+            manifest,
+            stale: false,
+            behind: Behind::default(),
+            run_cache: RunCache::default(),
+        }
+    }
+
     /// The memtable that is written to.
     pub(super) fn active(&self) -> Arc<Memtable> {
         Arc::clone(

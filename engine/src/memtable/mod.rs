@@ -2,25 +2,29 @@
 //!
 //! One table per (project, table). Rows are only ever appended, in LSN order; a superseded or
 //! deleted row is marked dead with the LSN that did it, so a reader at LSN L sees the rows up to L
-//! that were not dead at L, while the one writer goes on. Columns are filled as rows are
-//! appended, so a row is searchable the moment it is published.
+//! that were not dead at L, while the one writer goes on. Columns are filled behind the writer, at
+//! the latest by the query that needs them, so a row is searchable the moment it is published.
 //!
-//! Locks: each table has one read-write lock, held for one append or one column scan. A frozen
-//! memtable is never written again except for dead marks.
+//! A frozen memtable is never written again except for dead marks.
 
-mod column;
+mod rows;
 mod table;
+mod view;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
 use crate::row::{Lsn, ProjectId, Table};
 
-pub use table::{MemRow, MemTable, TableView};
+pub use rows::{Content, MemRow};
+pub use table::MemTable;
+pub(crate) use table::TableColumns;
+pub use view::TableView;
 
 /// A section's address: the number of a segment or memtable, and which section of it.
 pub type SectionId = (u64, ProjectId, Table);
@@ -36,6 +40,8 @@ pub struct Memtable {
     bytes: AtomicU64,
     last_lsn: AtomicU64,
     pending: Mutex<Pending>,
+    /// Tables with many rows that have no columns yet.
+    behind: Mutex<Vec<Arc<MemTable>>>,
 }
 
 /// What goes into the manifest with this memtable's segment.
@@ -58,6 +64,7 @@ impl Memtable {
             bytes: AtomicU64::new(0),
             last_lsn: AtomicU64::new(0),
             pending: Mutex::default(),
+            behind: Mutex::default(),
         }
     }
 
@@ -103,9 +110,33 @@ impl Memtable {
 
     /// Appends a row; it is seen by readers at its LSN or later.
     pub fn push(&self, project: ProjectId, table: Table, row: MemRow) -> u32 {
-        let charged = row.charged_bytes();
-        self.note_record(row.lsn_last, charged);
-        self.table_or_new(project, table).push(row)
+        self.push_into(&self.table_or_new(project, table), row)
+    }
+
+    /// Appends a row to a table of this memtable.
+    pub fn push_into(&self, table: &Arc<MemTable>, row: MemRow) -> u32 {
+        self.note_record(row.lsn_last, row.charged_bytes());
+        let (at, asks) = table.push(row);
+        if asks {
+            self.behind.lock().push(Arc::clone(table));
+        }
+        at
+    }
+
+    /// Whether some table asks to be indexed.
+    pub fn is_behind(&self) -> bool {
+        !self.behind.lock().is_empty()
+    }
+
+    /// Fills the columns of one table that asks for it. False when none does.
+    pub fn index_step(&self) -> bool {
+        let Some(table) = self.behind.lock().pop() else {
+            return false;
+        };
+        table.waits.store(false, Ordering::Release);
+        let grown = table.catch_up(u32::MAX);
+        self.bytes.fetch_add(grown, Ordering::Relaxed);
+        true
     }
 
     /// Every table, in order of project and table.

@@ -1,356 +1,156 @@
-//! One project's rows of one table in a memtable, and the view of them that a query reads.
+//! One project's rows of one table in a memtable.
+//!
+//! Two locks: one for the rows, which the one writer appends to, and one for the columns, which
+//! are filled behind it. Whoever reads columns first brings them up to the rows that it sees
+//! ([`MemTable::catch_up`]), so a row is searchable the moment it is published, yet the writer
+//! does not wait for it to be indexed. The columns' lock is taken before the rows' lock.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
-use super::column::Column as MemColumn;
-use crate::body;
-use crate::doc::{DocRef, Scalar, flatten, scalar_of};
+use super::rows::{MemRow, Rows};
+use super::view::TableView;
+use crate::columns::{Columns, LEFT_OUT};
 use crate::row::{Lsn, RowKey};
-use crate::source::{Column, Core, Matches, Source, SourceError, ValueTest};
+use crate::segment::{Gathered, WriteError};
 
-/// What a row costs beside its body: key, maps, column entries.
-const ROW_OVERHEAD_BYTES: u64 = 512;
+/// Rows without columns at which a table asks to be indexed.
+pub(super) const INDEX_LAG: u32 = 256;
+/// Rows without columns at which the writer indexes them itself.
+const INDEX_LAG_MAX: u32 = 32 * INDEX_LAG;
+/// Rows whose documents are taken under one hold of the rows' lock.
+const INDEX_BATCH: u32 = 64;
 
-/// A row as it stands in memory.
-#[derive(Clone, Debug)]
-pub struct MemRow {
-    /// Its identity.
-    pub key: RowKey,
-    /// Start.
-    pub start_ns: i64,
-    /// End.
-    pub end_ns: Option<i64>,
-    /// The record that first made the row, maybe in an older place.
-    pub lsn_first: Lsn,
-    /// The record that made this version.
-    pub lsn_last: Lsn,
-    /// See [`crate::body`].
-    pub body: Bytes,
-}
-
-impl MemRow {
-    /// Bytes charged to the memory budget.
-    pub fn charged_bytes(&self) -> u64 {
-        u64::try_from(self.body.len())
-            .unwrap_or(u64::MAX)
-            .saturating_add(ROW_OVERHEAD_BYTES)
-    }
-}
-
-/// The rows, appended in LSN order.
+/// The rows, appended by one writer.
 #[derive(Debug, Default)]
 pub struct MemTable {
-    inner: RwLock<Inner>,
+    pub(super) rows: RwLock<Rows>,
+    pub(super) columns: RwLock<Indexed>,
+    /// How many rows have columns, as far as others know.
+    indexed: AtomicU32,
+    /// Whether it already stands in the list of tables to be indexed.
+    pub(super) waits: AtomicBool,
 }
 
+/// The columns of the first `rows` rows.
 #[derive(Debug, Default)]
-struct Inner {
-    rows: Vec<MemRow>,
-    /// (LSN that killed it, row), in LSN order.
-    dead: Vec<(Lsn, u32)>,
-    /// The live row of each trace and id. The outer key is the trace id.
-    newest: HashMap<Box<str>, HashMap<Box<str>, u32>>,
-    /// All rows of each trace, dead ones included.
-    traces: HashMap<Box<str>, Vec<u32>>,
-    columns: HashMap<Box<str>, MemColumn>,
+pub(super) struct Indexed {
+    pub(super) columns: Columns,
+    rows: u32,
 }
 
 impl MemTable {
-    pub(super) fn push(&self, row: MemRow) -> u32 {
-        let mut inner = self.inner.write();
-        let at = u32::try_from(inner.rows.len()).expect("BUG: over 4 G rows in a memtable");
-        let view = body::view(&row.body).unwrap_or(DocRef::Null);
-        let columns = &mut inner.columns;
-        let flat = flatten(view, &mut |path, value| match columns.get_mut(path) {
-            Some(column) => column.push(at, value),
-            None => columns.entry(path.into()).or_default().push(at, value),
-        });
-        debug_assert!(flat.is_ok(), "BUG: a body that does not read was published");
-        let RowKey { trace_id, id } = row.key.clone();
-        inner.traces.entry(trace_id.clone()).or_default().push(at);
-        inner.newest.entry(trace_id).or_default().insert(id, at);
-        inner.rows.push(row);
-        at
+    /// Appends a row. Returns its number and whether the table asks to be indexed.
+    pub(super) fn push(&self, row: MemRow) -> (u32, bool) {
+        let at = self.rows.write().push(row);
+        let lag = at.saturating_sub(self.indexed.load(Ordering::Relaxed));
+        if lag >= INDEX_LAG_MAX {
+            self.catch_up(at + 1);
+        }
+        let asks = lag >= INDEX_LAG && !self.waits.swap(true, Ordering::AcqRel);
+        (at, asks)
     }
 
     /// Marks a row dead from `lsn` on.
     pub fn kill(&self, row: u32, lsn: Lsn) {
-        let mut inner = self.inner.write();
-        inner.dead.push((lsn, row));
-        let key = usize::try_from(row)
-            .ok()
-            .and_then(|i| inner.rows.get(i))
-            .map(|r| r.key.clone());
-        if let Some(RowKey { trace_id, id }) = key
-            && let Some(ids) = inner.newest.get_mut(&trace_id)
-            && ids.get(&id) == Some(&row)
-        {
-            ids.remove(&id);
-        }
+        self.rows.write().kill(row, lsn);
     }
 
-    /// The newest row of a key, unless it is dead.
+    /// The live row of a key.
     pub fn find(&self, key: &RowKey) -> Option<(u32, MemRow)> {
-        let inner = self.inner.read();
-        let row = *inner.newest.get(&key.trace_id)?.get(&key.id)?;
-        let found = inner.rows.get(usize::try_from(row).ok()?)?.clone();
-        Some((row, found))
+        let rows = self.rows.read();
+        rows.find(key).map(|(at, row)| (at, row.clone()))
     }
 
-    /// Whether the trace has rows here.
-    pub fn has_trace(&self, trace_id: &str) -> bool {
-        self.inner.read().traces.contains_key(trace_id)
+    /// The rows of a trace, ascending, dead ones included.
+    pub fn of_trace(&self, trace_id: &str) -> RoaringBitmap {
+        self.rows.read().of_trace(trace_id).collect()
     }
 
     /// Rows that are dead at `lsn`.
     pub fn dead_at(&self, lsn: Lsn) -> RoaringBitmap {
-        let inner = self.inner.read();
-        let end = inner.dead.partition_point(|(at, _)| *at <= lsn);
-        inner.dead.iter().take(end).map(|(_, row)| *row).collect()
+        self.rows.read().dead_at(lsn)
     }
 
     /// Rows that were made dead after `lsn`.
     pub fn dead_after(&self, lsn: Lsn) -> RoaringBitmap {
-        let inner = self.inner.read();
-        let end = inner.dead.partition_point(|(at, _)| *at <= lsn);
-        inner.dead.iter().skip(end).map(|(_, row)| *row).collect()
+        self.rows.read().dead_after(lsn)
     }
 
     /// The row, dead or not.
     pub fn row(&self, row: u32) -> Option<MemRow> {
-        self.inner
-            .read()
-            .rows
-            .get(usize::try_from(row).ok()?)
-            .cloned()
+        self.rows.read().get(row).cloned()
     }
 
     /// What a reader at `lsn` sees.
     pub fn view_at(self: &Arc<Self>, lsn: Lsn) -> TableView {
-        let count = self
-            .inner
-            .read()
-            .rows
-            .partition_point(|row| row.lsn_last <= lsn);
-        TableView {
-            table: Arc::clone(self),
-            count: u32::try_from(count).unwrap_or(u32::MAX),
+        let count = self.rows.read().up_to(lsn);
+        TableView::new(Arc::clone(self), count)
+    }
+
+    /// Fills the columns of the first `through` rows, or of all there are. Returns the bytes by
+    /// which they grew since this was last asked.
+    pub fn catch_up(&self, through: u32) -> u64 {
+        if self.indexed.load(Ordering::Acquire) >= through {
+            return 0;
         }
+        let mut indexed = self.columns.write();
+        let all = u32::try_from(self.rows.read().len()).unwrap_or(u32::MAX);
+        let through = through.min(all);
+        while indexed.rows < through {
+            let end = through.min(indexed.rows.saturating_add(INDEX_BATCH));
+            let batch: Vec<(u32, Option<Bytes>)> = {
+                let rows = self.rows.read();
+                let view = |row| rows.get(row).and_then(|r| r.content.view().ok());
+                (indexed.rows..end).map(|row| (row, view(row))).collect()
+            };
+            for (row, view) in batch {
+                let added = view.map(|v| indexed.columns.add(row, &v));
+                debug_assert!(
+                    matches!(added, Some(Ok(()))),
+                    "BUG: a body that does not read was published"
+                );
+            }
+            indexed.rows = end;
+        }
+        self.indexed.store(indexed.rows, Ordering::Release);
+        u64::try_from(indexed.columns.take_grown()).unwrap_or(u64::MAX)
     }
 }
 
-/// The rows of a table up to an LSN.
-#[derive(Clone, Debug)]
-pub struct TableView {
+/// Rows of a table, with the columns that it has of them, as a section is written.
+#[derive(Debug)]
+pub(crate) struct TableColumns {
     table: Arc<MemTable>,
-    count: u32,
+    /// The table's row of each input row.
+    rows: Vec<u32>,
 }
 
-impl TableView {
-    /// The rows that are live at `lsn`, which must be the LSN the view was made with.
-    pub fn live(&self, lsn: Lsn) -> RoaringBitmap {
-        let mut live = RoaringBitmap::new();
-        live.insert_range(0..self.count);
-        live -= self.table.dead_at(lsn);
-        live
-    }
-
-    /// Calls `visit(row, value)` for the values of `column` among `rows`, ascending.
-    fn each(&self, column: &Column, rows: &RoaringBitmap, visit: &mut dyn FnMut(u32, Scalar<'_>)) {
-        let inner = self.table.inner.read();
-        if let Column::Path(path) = column {
-            let (Some(first), Some(last)) = (rows.min(), rows.max()) else {
-                return;
-            };
-            let Some(values) = inner.columns.get(path) else {
-                return;
-            };
-            for &(row, code) in values.entries_between(first, last) {
-                if let (true, Some(value)) = (rows.contains(row), values.value(code)) {
-                    visit(row, value);
-                }
-            }
-            return;
-        }
-        for row in rows {
-            let Some(found) = usize::try_from(row).ok().and_then(|i| inner.rows.get(i)) else {
-                return;
-            };
-            if let Some(value) = core_value(found, column) {
-                visit(row, value);
-            }
-        }
+impl TableColumns {
+    pub(crate) fn new(table: Arc<MemTable>, rows: Vec<u32>) -> Self {
+        Self { table, rows }
     }
 }
 
-fn core_value<'a>(row: &'a MemRow, column: &Column) -> Option<Scalar<'a>> {
-    match column {
-        Column::TraceId => scalar_of(DocRef::Str(&row.key.trace_id)),
-        Column::Id => scalar_of(DocRef::Str(&row.key.id)),
-        Column::Start => Some(Scalar::I64(row.start_ns)),
-        Column::End => row.end_ns.map(Scalar::I64),
-        Column::Duration => row
-            .end_ns
-            .map(|e| Scalar::I64(e.saturating_sub(row.start_ns))),
-        Column::Path(_) => None,
-    }
-}
-
-impl Source for TableView {
-    fn row_count(&self) -> u32 {
-        self.count
-    }
-
-    fn lsn_max(&self) -> Option<Lsn> {
-        let last = self.count.checked_sub(1)?;
-        self.table.row(last).map(|row| row.lsn_last)
-    }
-
-    fn start_range(&self, _group: u32) -> Option<(i64, i64)> {
-        None
-    }
-
-    fn matching(
+impl Gathered for TableColumns {
+    fn read(
         &self,
-        column: &Column,
-        test: ValueTest<'_>,
-        within: &RoaringBitmap,
-    ) -> Result<Matches, SourceError> {
-        let mut found = Matches::default();
-        let mut note = |row, verdict| match verdict {
-            Some(true) => {
-                found.sure.insert(row);
-            }
-            Some(false) => {}
-            None => {
-                found.verify.insert(row);
-            }
-        };
-        if let Column::Path(path) = column {
-            let inner = self.table.inner.read();
-            let (Some(values), Some(first), Some(last)) =
-                (inner.columns.get(path), within.min(), within.max())
-            else {
-                return Ok(found);
-            };
-            let verdicts: Vec<Option<bool>> = values.values().map(test).collect();
-            if verdicts.iter().all(|v| *v == Some(false)) {
-                return Ok(found);
-            }
-            for &(row, code) in values.entries_between(first, last) {
-                let verdict = usize::try_from(code)
-                    .ok()
-                    .and_then(|c| verdicts.get(c).copied());
-                if verdict != Some(Some(false)) && within.contains(row) {
-                    note(row, verdict.flatten());
-                }
-            }
-        } else {
-            self.each(column, within, &mut |row, value| note(row, test(value)));
-        }
-        found.verify -= &found.sure;
-        Ok(found)
-    }
-
-    fn present(
-        &self,
-        column: &Column,
-        within: &RoaringBitmap,
-    ) -> Result<RoaringBitmap, SourceError> {
-        let mut rows = RoaringBitmap::new();
-        self.each(column, within, &mut |row, _| {
-            rows.insert(row);
-        });
-        Ok(rows)
-    }
-
-    fn values(
-        &self,
-        column: &Column,
-        rows: &RoaringBitmap,
-        visit: &mut dyn FnMut(u32, Scalar<'_>),
-    ) -> Result<(), SourceError> {
-        self.each(column, rows, visit);
-        Ok(())
-    }
-
-    fn count_values(
-        &self,
-        column: &Column,
-        rows: &RoaringBitmap,
-        add: &mut dyn FnMut(Scalar<'_>, u64),
-    ) -> Result<(), SourceError> {
-        let Column::Path(path) = column else {
-            self.each(column, rows, &mut |_, value| add(value, 1));
-            return Ok(());
-        };
-        let inner = self.table.inner.read();
-        let (Some(values), Some(first), Some(last)) =
-            (inner.columns.get(path), rows.min(), rows.max())
-        else {
-            return Ok(());
-        };
-        let mut counts: Vec<(u64, u32)> = vec![(0, u32::MAX); values.values().count()];
-        for &(row, code) in values.entries_between(first, last) {
-            let slot = usize::try_from(code).ok().and_then(|c| counts.get_mut(c));
-            // A value that a row has twice counts once.
-            if let Some((count, last_row)) = slot
-                && rows.contains(row)
-                && *last_row != row
-            {
-                *count += 1;
-                *last_row = row;
+        placed: &[u32],
+        encode: &mut dyn FnMut(&Columns, &[u32]) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        self.table.catch_up(u32::MAX);
+        let indexed = self.table.columns.read();
+        let count = usize::try_from(indexed.rows).unwrap_or(usize::MAX);
+        let mut places = vec![LEFT_OUT; count];
+        for (row, place) in self.rows.iter().zip(placed) {
+            if let Some(slot) = usize::try_from(*row).ok().and_then(|r| places.get_mut(r)) {
+                *slot = *place;
             }
         }
-        for (value, (count, _)) in values.values().zip(counts).filter(|(_, (n, _))| *n > 0) {
-            add(value, count);
-        }
-        Ok(())
-    }
-
-    fn core(&self, row: u32) -> Result<Core, SourceError> {
-        let found = self.table.row(row).ok_or_else(|| no_such_row(row))?;
-        Ok(Core {
-            trace_id: found.key.trace_id,
-            id: found.key.id,
-            start_ns: found.start_ns,
-            end_ns: found.end_ns,
-            lsn_first: found.lsn_first,
-            lsn_last: found.lsn_last,
-        })
-    }
-
-    fn trace_rows(&self, trace_id: &str) -> Result<RoaringBitmap, SourceError> {
-        let inner = self.table.inner.read();
-        let rows = inner
-            .traces
-            .get(trace_id)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        Ok(rows
-            .iter()
-            .copied()
-            .take_while(|row| *row < self.count)
-            .collect())
-    }
-
-    fn body(&self, row: u32) -> Result<Bytes, SourceError> {
-        self.table
-            .row(row)
-            .map(|r| r.body)
-            .ok_or_else(|| no_such_row(row))
-    }
-}
-
-fn no_such_row(row: u32) -> SourceError {
-    SourceError::Damaged {
-        file: "memtable".to_owned(),
-        offset: u64::from(row),
-        what: "row number",
+        encode(&indexed.columns, &places)
     }
 }

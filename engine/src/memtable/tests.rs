@@ -1,7 +1,6 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::body;
 use crate::doc::{DocWriter, Scalar};
 use crate::row::{RowKey, Stamp};
 use crate::source::{Column, Source};
@@ -24,7 +23,10 @@ fn row(id: &str, lsn: Lsn, tags: &[&str]) -> MemRow {
         end_ns: Some(lsn_signed + 10),
         lsn_first: lsn,
         lsn_last: lsn,
-        body: Bytes::from(body::encode(Stamp::default(), &out.finish(), &[])),
+        content: Content::Complete {
+            stamp: Stamp::default(),
+            doc: Bytes::from(out.finish()),
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! A column chunk: the values of one column in one row group.
 //!
 //! Every value is a number: a dictionary code, or the value itself made to sort as unsigned (see
-//! [`super::value`]). Rows are numbered within the group. Layout:
+//! [`crate::columns::value`]). Rows are numbered within the group. Layout:
 //!
 //! ```text
 //! presence u8   0 every row has values

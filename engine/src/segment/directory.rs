@@ -4,9 +4,9 @@
 
 use super::block::BlockRef;
 use super::chunk::group_count;
-use super::value::Kind;
 use super::wire::{Bad, Cursor, narrow, put_len, put_sized, put_varint};
 use super::{ID_PAGE_ROWS, Page};
+use crate::columns::value::Kind;
 
 /// A range of bytes in a block of the section, or in its compact frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) struct Piece {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ChunkEntry {
     pub(super) piece: Piece,
-    /// Smallest and largest number in it: see [`super::value`]; codes where there is a dictionary.
+    /// Smallest and largest number in it: see [`crate::columns::value`]; codes where there is a dictionary.
     pub(super) zone: (u64, u64),
 }
 
@@ -157,7 +157,7 @@ impl ColumnEntry {
 
     fn read(cursor: &mut Cursor, rows: u32) -> Result<Self, Bad> {
         let path = cursor.text()?;
-        let kind = Kind::from_u8(cursor.u8()?)?;
+        let kind = Kind::from_u8(cursor.u8()?).ok_or(Bad("column type"))?;
         let flags = cursor.u8()?;
         if flags & !(HAS_DICT | HAS_BITMAPS) != 0 || flags == HAS_BITMAPS {
             return Err(Bad("column flags"));

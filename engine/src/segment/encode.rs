@@ -1,17 +1,16 @@
 //! Turns gathered columns into pieces: dictionaries, bitmaps, chunks.
 
-use std::collections::BTreeSet;
-
+use hashbrown::HashSet;
 use roaring::RoaringBitmap;
 
 use super::block::{BlockRef, BlockWriter};
 use super::chunk::{self, by_group, group_bounds};
-use super::collect::Finished;
 use super::directory::{ChunkEntry, ColumnEntry, Dict, Piece};
-use super::value::Kind;
 use super::wire::{count_u32, narrow, wide};
 use super::{BLOCK_RAW_BYTES_MAX, COLUMN_BLOCK_BYTES, INDEXED_VALUES_MAX, Page};
 use super::{WriteError, packed, table};
+use crate::columns::Finished;
+use crate::columns::value::Kind;
 
 /// A column is indexed only if a value has this many rows on average: a bitmap costs more than
 /// the codes it saves reading otherwise.
@@ -110,7 +109,7 @@ impl<'a> Pieces<'a> {
 
 /// Encodes a column of a section of `rows` rows.
 pub(super) fn column(
-    mut column: Finished,
+    mut column: Finished<'_>,
     rows: u32,
     role: Role,
     pieces: &mut Pieces<'_>,
@@ -148,7 +147,7 @@ pub(super) fn column(
     Ok(ColumnEntry {
         rows: rows_with(&column.pairs),
         chunks: chunks(&column.pairs, rows, pieces)?,
-        path: column.path,
+        path: column.path.into(),
         kind: column.kind,
         dict,
         bitmaps,
@@ -156,11 +155,11 @@ pub(super) fn column(
 }
 
 /// The distinct numbers, ascending; `None` for text and above the limit.
-fn distinct(column: &Finished) -> Option<Vec<u64>> {
+fn distinct(column: &Finished<'_>) -> Option<Vec<u64>> {
     if column.kind == Kind::Str {
         return None;
     }
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     let mut last = None;
     for (_, number) in &column.pairs {
         if last != Some(*number) && seen.insert(*number) && seen.len() > INDEXED_VALUES_MAX {
@@ -168,7 +167,9 @@ fn distinct(column: &Finished) -> Option<Vec<u64>> {
         }
         last = Some(*number);
     }
-    Some(seen.into_iter().collect())
+    let mut distinct: Vec<u64> = seen.into_iter().collect();
+    distinct.sort_unstable();
+    Some(distinct)
 }
 
 fn rows_with(pairs: &[(u32, u64)]) -> u32 {

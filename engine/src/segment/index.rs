@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 
-use super::collect::{Collector, Finished, Gathered};
 use super::directory::{CoreColumns, Directory, PayloadBlock};
 use super::encode::{self, Pieces, Role};
-use super::value::{Kind, from_i64};
 use super::wire::{count_u32, wide};
 use super::{FULL_ROWS_MIN, ID_PAGE_ROWS, RowInput, WriteError, packed, table};
 use crate::body;
-use crate::doc::{Scalar, flatten};
+use crate::columns::value::{Kind, from_i64};
+use crate::columns::{Column, Columns, Finished};
 
 /// A section's directory and what came with it in one frame.
 #[derive(Debug)]
@@ -28,23 +27,36 @@ pub(super) fn trace_hash(trace_id: &str) -> u32 {
     count_u32(usize::try_from(xxhash_rust::xxh3::xxh3_64(trace_id.as_bytes()) >> 32).unwrap_or(0))
 }
 
-/// Calls `visit` for every value of a row's view.
-pub(super) fn columns_of(
-    row: &RowInput,
-    visit: &mut dyn FnMut(&str, Scalar<'_>),
-) -> Result<(), WriteError> {
-    body::view(&row.body)
-        .and_then(|view| flatten(view, visit))
-        .map_err(|source| WriteError::Body {
-            trace_id: row.key.trace_id.clone(),
-            id: row.key.id.clone(),
-            source,
-        })
+/// Columns that were gathered before their section is written.
+pub(crate) trait Gathered: Send + Sync {
+    /// Calls `encode` with the columns and with the row of the file that each gathered row becomes
+    /// (see [`Columns::finish`]), given the row of the file that each input row becomes.
+    fn read(
+        &self,
+        placed: &[u32],
+        encode: &mut dyn FnMut(&Columns, &[u32]) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError>;
+}
+
+/// The columns of rows that stand in the file's order.
+pub(super) fn gather(rows: &[&RowInput]) -> Result<Columns, WriteError> {
+    let mut columns = Columns::default();
+    for (at, row) in (0..).zip(rows) {
+        body::view_bytes(&row.body)
+            .and_then(|view| columns.add(at, view))
+            .map_err(|source| WriteError::Body {
+                trace_id: row.key.trace_id.clone(),
+                id: row.key.id.clone(),
+                source,
+            })?;
+    }
+    Ok(columns)
 }
 
 /// Encodes everything but the payload of a section whose rows are in the file's order.
 pub(super) fn build(
     rows: &[&RowInput],
+    gathered: Option<(&dyn Gathered, &[u32])>,
     payload: Vec<PayloadBlock>,
     mut pieces: Pieces<'_>,
 ) -> Result<(Directory, Vec<u8>), WriteError> {
@@ -54,10 +66,6 @@ pub(super) fn build(
     } else {
         Role::Small
     };
-    let mut collector = Collector::default();
-    for (at, row) in (0..).zip(rows) {
-        columns_of(row, &mut |path, scalar| collector.push(at, path, scalar))?;
-    }
     let core = core(rows, &mut pieces)?;
     let mut ids = Vec::new();
     for page in rows.chunks(usize::try_from(ID_PAGE_ROWS).unwrap_or(usize::MAX)) {
@@ -69,8 +77,15 @@ pub(super) fn build(
     let trace_hashes = pieces.put(&hashes)?;
     let trace_runs = pieces.put(&runs)?;
     let mut columns = Vec::new();
-    for column in collector.finish() {
-        columns.push(encode::column(column, count, role, &mut pieces)?);
+    let mut encode_all = |gathered: &Columns, places: &[u32]| {
+        for column in gathered.finish(places) {
+            columns.push(encode::column(column, count, role, &mut pieces)?);
+        }
+        Ok(())
+    };
+    match gathered {
+        Some((gathered, placed)) => gathered.read(placed, &mut encode_all)?,
+        None => encode_all(&gather(rows)?, &(0..count).collect::<Vec<_>>())?,
     }
     let (blocks, frame) = pieces.finish()?;
     let directory = Directory {
@@ -88,25 +103,27 @@ pub(super) fn build(
 
 fn core(rows: &[&RowInput], pieces: &mut Pieces<'_>) -> Result<CoreColumns, WriteError> {
     let count = count_u32(rows.len());
-    let mut put = |column: Finished| encode::column(column, count, Role::Core, pieces);
+    let mut put = |column: Finished<'_>| encode::column(column, count, Role::Core, pieces);
     let numbers = |kind, number: &dyn Fn(&RowInput) -> Option<u64>| {
         let pairs = (0..)
             .zip(rows)
             .filter_map(|(at, row)| Some((at, number(row)?)))
             .collect();
         Finished {
-            path: "".into(),
+            path: "",
             kind,
             pairs,
             texts: Vec::new(),
         }
     };
-    let mut trace = Gathered::new("", Kind::Str);
+    let mut trace = Column::new(Kind::Str);
     for (at, row) in (0..).zip(rows) {
-        trace.push_text(at, &row.key.trace_id);
+        let pushed = trace.push_text(at, row.key.trace_id.as_bytes());
+        debug_assert!(pushed.is_ok(), "BUG: a str that is not text");
     }
+    let places: Vec<u32> = (0..count).collect();
     Ok(CoreColumns {
-        trace: put(trace.finish())?,
+        trace: put(trace.finish(&places))?,
         start: put(numbers(Kind::I64, &|row| Some(from_i64(row.start_ns))))?,
         duration: put(numbers(Kind::I64, &|row| {
             row.end_ns

@@ -3,10 +3,11 @@
 use super::directory::{ColumnEntry, Dict, Piece};
 use super::packed::Packed;
 use super::table::Table;
-use super::value::{Kind, to_i64, to_scalar};
 use super::view::{Column, View, required};
+use super::wire::Bad;
 use super::wire::narrow;
 use super::{GROUP_ROWS, ID_PAGE_ROWS, Page};
+use crate::columns::value::{Kind, to_i64, to_scalar};
 use crate::doc::{DocRef, Scalar, scalar_of};
 use crate::source::{Core, SourceError};
 
@@ -45,7 +46,8 @@ impl<'a> Dictionary<'a> {
             _ => (None, number),
         };
         to_scalar(kind, number)
-            .map_err(|bad| piece.map_or_else(|| view.no_row(), |p| view.bad(p, bad)))
+            .ok_or(Bad("value"))
+            .map_err(|bad: Bad| piece.map_or_else(|| view.no_row(), |p| view.bad(p, bad)))
     }
 
     fn number(&mut self, piece: Piece, len: u32, code: u64) -> Result<u64, SourceError> {

@@ -14,7 +14,6 @@
 mod block;
 mod cache;
 mod chunk;
-mod collect;
 mod directory;
 mod encode;
 mod footer;
@@ -28,7 +27,6 @@ mod section;
 mod table;
 #[cfg(test)]
 mod tests;
-mod value;
 mod view;
 mod wire;
 mod write;
@@ -37,8 +35,10 @@ use bytes::Bytes;
 
 use crate::row::{Lsn, ProjectId, RowKey, Table};
 
+pub(crate) use index::Gathered;
 pub use read::{Segment, SegmentError, VerifyReport};
 pub use section::SectionReader;
+pub(crate) use write::{GatheredInput, write_gathered};
 pub use write::{WriteError, write};
 
 /// Version of the bytes. A reader refuses any other by its number.

@@ -7,6 +7,7 @@ use super::block::{BlockWriter, Place};
 use super::directory::PayloadBlock;
 use super::encode::Pieces;
 use super::footer::{self, Form, SectionEntry};
+use super::index::Gathered;
 use super::read::{Segment, SegmentError};
 use super::wire::{count_u32, narrow, wide};
 use super::{
@@ -75,6 +76,21 @@ pub fn write(
     sections: Vec<SectionInput>,
     options: &SegmentOptions,
 ) -> Result<Written, WriteError> {
+    let sections = sections.into_iter().map(|s| (s, None)).collect();
+    write_gathered(disk, id, database, sections, options)
+}
+
+/// A section and its columns, if they were gathered before.
+pub(crate) type GatheredInput = (SectionInput, Option<Box<dyn Gathered>>);
+
+/// As [`write`], without reading the documents of the sections whose columns are there.
+pub(crate) fn write_gathered(
+    disk: &Arc<dyn Disk>,
+    id: u64,
+    database: [u8; 16],
+    sections: Vec<GatheredInput>,
+    options: &SegmentOptions,
+) -> Result<Written, WriteError> {
     let file = FileId::new(FileKind::Segment, id);
     let place = Place { file, database };
     let (entries, order) = match create(disk, &place, &sections, options) {
@@ -111,17 +127,17 @@ type Created = (Vec<SectionEntry>, Vec<Vec<u32>>);
 fn create(
     disk: &Arc<dyn Disk>,
     place: &Place,
-    sections: &[SectionInput],
+    sections: &[GatheredInput],
     options: &SegmentOptions,
 ) -> Result<Created, WriteError> {
     let failed = |e| place.failed(e);
     let mut by_key: Vec<usize> = (0..sections.len()).collect();
-    by_key.sort_unstable_by_key(|at| (sections[*at].project, sections[*at].table));
+    by_key.sort_unstable_by_key(|at| (sections[*at].0.project, sections[*at].0.table));
     if let Some(pair) = by_key.windows(2).find(|pair| {
-        let [a, b] = [&sections[pair[0]], &sections[pair[1]]];
+        let [a, b] = [&sections[pair[0]].0, &sections[pair[1]].0];
         (a.project, a.table) == (b.project, b.table)
     }) {
-        let section = &sections[pair[0]];
+        let section = &sections[pair[0]].0;
         let (project, table) = (section.project.0, section.table);
         return Err(WriteError::DuplicateSection { project, table });
     }
@@ -132,7 +148,7 @@ fn create(
     let mut entries = Vec::new();
     let mut order = vec![Vec::new(); sections.len()];
     for at in by_key {
-        let section = &sections[at];
+        let (section, gathered) = &sections[at];
         if section.rows.is_empty() {
             continue;
         }
@@ -142,7 +158,8 @@ fn create(
             order[at][*input] = row;
         }
         let rows: Vec<&RowInput> = sorted.iter().map(|input| &section.rows[*input]).collect();
-        entries.push(put_section(&mut out, section, &rows)?);
+        let gathered = gathered.as_deref().map(|g| (g, order[at].as_slice()));
+        entries.push(put_section(&mut out, section, &rows, gathered)?);
     }
     let tail = footer::encode(place, out.offset(), &entries);
     out.put(&tail).and_then(|()| out.flush()).map_err(failed)?;
@@ -182,22 +199,23 @@ fn put_section(
     out: &mut BlockWriter,
     section: &SectionInput,
     rows: &[&RowInput],
+    gathered: Option<(&dyn Gathered, &[u32])>,
 ) -> Result<SectionEntry, WriteError> {
     let body_bytes = rows.iter().map(|row| wide(row.body.len())).sum();
     let form = form(count_u32(rows.len()), body_bytes);
     let frame = match form {
         Form::Inline => {
-            let mut frame = Vec::new();
-            for row in rows {
+            if gathered.is_none() {
                 // What would not read later is refused now.
-                index::columns_of(row, &mut |_, _| ())?;
-                rows::put(&mut frame, row);
+                index::gather(rows)?;
             }
+            let mut frame = Vec::new();
+            rows.iter().for_each(|row| rows::put(&mut frame, row));
             frame
         }
         Form::Compact => {
             let payload = put_payload(out, rows)?;
-            let (directory, pieces) = index::build(rows, payload, Pieces::frame())?;
+            let (directory, pieces) = index::build(rows, gathered, payload, Pieces::frame())?;
             let mut encoded = Vec::new();
             directory.put(&mut encoded);
             let mut frame = count_u32(encoded.len()).to_le_bytes().to_vec();
@@ -207,7 +225,7 @@ fn put_section(
         }
         Form::Full => {
             let payload = put_payload(out, rows)?;
-            let (directory, _) = index::build(rows, payload, Pieces::blocks(out))?;
+            let (directory, _) = index::build(rows, gathered, payload, Pieces::blocks(out))?;
             let mut frame = Vec::new();
             directory.put(&mut frame);
             frame

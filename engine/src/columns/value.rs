@@ -1,13 +1,11 @@
-//! Values as unsigned numbers: what chunks and numeric dictionaries hold.
+//! Values as unsigned numbers: what columns, chunks and numeric dictionaries hold.
 
 use crate::doc::Scalar;
-
-use super::wire::Bad;
 
 /// The type of a typed column. Persisted: never reuse a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Bool = 0,
     I64 = 1,
     F64 = 2,
@@ -16,16 +14,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] = [Self::Bool, Self::I64, Self::F64, Self::Str, Self::Long];
+    pub(crate) const ALL: [Self; 5] = [Self::Bool, Self::I64, Self::F64, Self::Str, Self::Long];
 
-    pub(super) fn from_u8(n: u8) -> Result<Self, Bad> {
-        Self::ALL
-            .get(usize::from(n))
-            .copied()
-            .ok_or(Bad("column type"))
+    pub(crate) fn from_u8(n: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(n)).copied()
     }
 
-    pub(super) const fn of(scalar: &Scalar<'_>) -> Self {
+    pub(crate) const fn of(scalar: &Scalar<'_>) -> Self {
         match scalar {
             Scalar::Bool(_) => Self::Bool,
             Scalar::I64(_) => Self::I64,
@@ -35,7 +30,7 @@ impl Kind {
         }
     }
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Bool => "bool",
             Self::I64 => "i64",
@@ -48,26 +43,26 @@ impl Kind {
 
 const SIGN: u64 = 1 << 63;
 
-pub(super) const fn from_i64(n: i64) -> u64 {
+pub(crate) const fn from_i64(n: i64) -> u64 {
     n.cast_unsigned() ^ SIGN
 }
 
-pub(super) const fn to_i64(n: u64) -> i64 {
+pub(crate) const fn to_i64(n: u64) -> i64 {
     (n ^ SIGN).cast_signed()
 }
 
 /// Total order of floats, every bit pattern its own number.
-pub(super) const fn from_f64(n: f64) -> u64 {
+pub(crate) const fn from_f64(n: f64) -> u64 {
     let bits = n.to_bits();
     if bits & SIGN == 0 { bits ^ SIGN } else { !bits }
 }
 
-pub(super) const fn to_f64(n: u64) -> f64 {
+pub(crate) const fn to_f64(n: u64) -> f64 {
     f64::from_bits(if n & SIGN == 0 { !n } else { n ^ SIGN })
 }
 
 /// The number of a scalar that is not text.
-pub(super) fn to_number(scalar: Scalar<'_>) -> Option<u64> {
+pub(crate) fn to_number(scalar: Scalar<'_>) -> Option<u64> {
     Some(match scalar {
         Scalar::Bool(b) => u64::from(b),
         Scalar::I64(n) => from_i64(n),
@@ -78,13 +73,13 @@ pub(super) fn to_number(scalar: Scalar<'_>) -> Option<u64> {
 }
 
 /// The scalar of a number of a column that is not text.
-pub(super) fn to_scalar(kind: Kind, n: u64) -> Result<Scalar<'static>, Bad> {
-    Ok(match kind {
+pub(crate) fn to_scalar(kind: Kind, n: u64) -> Option<Scalar<'static>> {
+    Some(match kind {
         Kind::Bool if n < 2 => Scalar::Bool(n == 1),
         Kind::I64 => Scalar::I64(to_i64(n)),
         Kind::F64 => Scalar::F64(to_f64(n)),
         Kind::Long => Scalar::Long(n),
-        Kind::Bool | Kind::Str => return Err(Bad("value")),
+        Kind::Bool | Kind::Str => return None,
     })
 }
 

@@ -1,0 +1,239 @@
+//! Runs whose rows are behind their spans.
+//!
+//! A run's row is remade when somebody looks ([`Engine::snapshot`]), when the memtable is frozen, or
+//! when many runs wait; not for each record. So a run that grows by a hundred records makes a few
+//! rows. No reader ever sees the difference: every snapshot is taken with no run behind.
+
+use std::hash::BuildHasher;
+
+use bytes::Bytes;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+
+use super::publish::{Applying, Found, PublishError};
+use super::version::Writer;
+use super::{Counters, Engine, count};
+use crate::doc::DocRef;
+use crate::fold::Part;
+use crate::row::{Lsn, ProjectId, RowKey, Table};
+use crate::run::{Rollup, Run, SpanFacts};
+
+/// Runs that may be behind before the index thread remakes their rows.
+const BEHIND_MAX: usize = 1_024;
+/// Run states of one generation of the cache.
+const CACHE_RUNS: usize = 2_048;
+
+/// What records did to one run since its row was made.
+#[derive(Debug)]
+pub(super) struct RunChange {
+    project: ProjectId,
+    trace_id: Box<str>,
+    lsn_first: Lsn,
+    lsn_last: Lsn,
+    /// The run's own events.
+    events: Vec<Part>,
+    /// Rows of new spans in the active memtable.
+    new_spans: Vec<u32>,
+    /// A span of it was superseded: the roll-up is made again.
+    again: bool,
+}
+
+/// The runs that are behind.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    changes: HashTable<RunChange>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Behind {
+    pub(super) fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// An event of the run itself.
+    pub(super) fn event(&mut self, at: (Lsn, ProjectId), trace_id: &str, part: Part) {
+        self.change(at, trace_id).events.push(part);
+    }
+
+    /// A span that was not there before, by its row in the active memtable.
+    pub(super) fn new_span(&mut self, at: (Lsn, ProjectId), trace_id: &str, row: u32) {
+        self.change(at, trace_id).new_spans.push(row);
+    }
+
+    /// A span was superseded.
+    pub(super) fn again(&mut self, at: (Lsn, ProjectId), trace_id: &str) {
+        self.change(at, trace_id).again = true;
+    }
+
+    /// The trace was deleted: what came before has no effect.
+    pub(super) fn forget(&mut self, project: ProjectId, trace_id: &str) {
+        let hash = self.hasher.hash_one((project, trace_id));
+        let same = |c: &RunChange| c.project == project && *c.trace_id == *trace_id;
+        if let Ok(found) = self.changes.find_entry(hash, same) {
+            found.remove();
+        }
+    }
+
+    fn change(&mut self, (lsn, project): (Lsn, ProjectId), trace_id: &str) -> &mut RunChange {
+        let hasher = &self.hasher;
+        let hash = hasher.hash_one((project, trace_id));
+        let same = |c: &RunChange| c.project == project && *c.trace_id == *trace_id;
+        let rehash = |c: &RunChange| hasher.hash_one((c.project, &*c.trace_id));
+        let entry = self.changes.entry(hash, same, rehash);
+        let change = entry.or_insert_with(|| RunChange {
+            project,
+            trace_id: trace_id.into(),
+            lsn_first: lsn,
+            lsn_last: lsn,
+            events: Vec::new(),
+            new_spans: Vec::new(),
+            again: false,
+        });
+        let change = change.into_mut();
+        change.lsn_last = lsn;
+        change
+    }
+
+    /// All of them, in an order that does not depend on hashing.
+    fn take(&mut self) -> Vec<RunChange> {
+        let mut changes: Vec<_> = self.changes.drain().collect();
+        changes.sort_unstable_by(|a, b| {
+            (a.lsn_last, a.project, &a.trace_id).cmp(&(b.lsn_last, b.project, &b.trace_id))
+        });
+        changes
+    }
+}
+
+/// States of the runs that changed last, so that their rows need not be decoded. Two generations:
+/// when the young one is full it becomes the old one.
+#[derive(Debug, Default)]
+pub(super) struct RunCache {
+    young: HashMap<(ProjectId, Box<str>), Run>,
+    old: HashMap<(ProjectId, Box<str>), Run>,
+}
+
+impl RunCache {
+    fn take(&mut self, key: &(ProjectId, Box<str>)) -> Option<Run> {
+        let young = self.young.remove(key);
+        let old = self.old.remove(key);
+        young.or(old)
+    }
+
+    fn put(&mut self, key: (ProjectId, Box<str>), run: Run) {
+        if self.young.len() >= CACHE_RUNS {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, run);
+    }
+}
+
+impl Engine {
+    /// Remakes the rows of runs if many are behind.
+    pub(super) fn settle_if_many(&self) -> Result<(), PublishError> {
+        let mut writer = self.writer.lock();
+        if writer.behind.len() < BEHIND_MAX {
+            return Ok(());
+        }
+        settle(&mut writer, &self.counters)
+    }
+
+    /// Whether [`Engine::settle_if_many`] has something to do.
+    pub(super) fn many_behind(writer: &Writer) -> bool {
+        writer.behind.len() >= BEHIND_MAX
+    }
+}
+
+/// Remakes the row of every run that is behind.
+pub(super) fn settle(writer: &mut Writer, counters: &Counters) -> Result<(), PublishError> {
+    if writer.behind.len() == 0 {
+        return Ok(());
+    }
+    for change in writer.behind.take() {
+        let mut applying = Applying::new(writer, change.lsn_last, change.project);
+        update(&mut applying, change)?;
+        count(&counters.duplicates, applying.duplicates);
+        count(&counters.superseded, applying.superseded);
+    }
+    Ok(())
+}
+
+/// Brings a run's row up to date with its own events and its spans.
+fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishError> {
+    let trace_id = change.trace_id;
+    let key = RowKey {
+        trace_id: trace_id.clone(),
+        id: trace_id.clone(),
+    };
+    let old = applying.find(Table::Runs, &key)?;
+    let cached_as = (change.project, trace_id);
+    let cached = applying.writer.run_cache.take(&cached_as);
+    let mut run = match (&old, cached) {
+        (None, _) => Run::default(),
+        (Some(_), Some(run)) => run,
+        (Some(found), None) => {
+            // A copy: the state outlives the block that the body is a part of.
+            let body = Bytes::copy_from_slice(&found.content.body());
+            Run::from_body(&body, found.start_ns, found.end_ns)?
+        }
+    };
+    let mut changed = old.is_none();
+    for part in change.events {
+        let added = run.parts.add(part);
+        applying.duplicates += usize::from(!added);
+        changed |= added;
+    }
+    if change.again {
+        let rollup = rollup_of(applying, &key.trace_id)?;
+        changed |= rollup != run.rollup;
+        run.rollup = rollup;
+    } else {
+        changed |= !change.new_spans.is_empty();
+        add_spans(applying, &mut run.rollup, &change.new_spans)?;
+    }
+    if changed {
+        let (start_ns, end_ns) = (run.start_ns(), run.end_ns());
+        let lsn_first = old.as_ref().map_or(change.lsn_first, |f| f.lsn_first);
+        let content = crate::memtable::Content::Folded(run.body());
+        let row = applying.row(key, (start_ns, end_ns), lsn_first, content);
+        applying.replace(Table::Runs, old.as_ref(), row);
+    }
+    applying.writer.run_cache.put(cached_as, run);
+    Ok(())
+}
+
+/// Adds rows of the active memtable to a roll-up.
+fn add_spans(
+    applying: &mut Applying<'_>,
+    rollup: &mut Rollup,
+    rows: &[u32],
+) -> Result<(), PublishError> {
+    let spans = applying.active_table(Table::Spans);
+    for row in rows {
+        let Some(span) = spans.row(*row) else {
+            continue;
+        };
+        let view = span.content.view()?;
+        rollup.add(SpanFacts {
+            id: &span.key.id,
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            view: DocRef::parse(&view)?,
+        });
+    }
+    Ok(())
+}
+
+/// The roll-up of all live spans of a trace.
+fn rollup_of(applying: &mut Applying<'_>, trace_id: &str) -> Result<Rollup, PublishError> {
+    let mut rollup = Rollup::default();
+    for (place, row) in applying.live_rows(Table::Spans, trace_id)? {
+        let (key, found): (RowKey, Found) = applying.read(Table::Spans, place, row)?;
+        let view = found.content.view()?;
+        rollup.add(SpanFacts {
+            id: &key.id,
+            start_ns: found.start_ns,
+            end_ns: found.end_ns,
+            view: DocRef::parse(&view)?,
+        });
+    }
+    Ok(rollup)
+}
