@@ -54,6 +54,8 @@ impl Engine {
                 }
             }
         }
+        #[cfg(feature = "mutants")]
+        self.publish_early(&committed);
         match log.sync() {
             Ok(durable) => {
                 self.full.store(false, std::sync::atomic::Ordering::Release);
@@ -68,6 +70,15 @@ impl Engine {
                 }
                 Err(())
             }
+        }
+    }
+
+    #[cfg(feature = "mutants")]
+    fn publish_early(&self, committed: &[Committed]) {
+        let last = committed.last().map_or(0, |c| c.lsn);
+        if self.planted.has(crate::Bug::PublishBeforeSync) {
+            // What it could not publish is of no interest: the bug is that it was tried.
+            drop(self.publish(&Durable::forged(last), committed));
         }
     }
 

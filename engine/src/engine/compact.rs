@@ -13,9 +13,10 @@ use roaring::RoaringBitmap;
 use super::flush::{FlushError, Moved, Of, meta_of};
 use super::pick::{Choice, pick};
 use super::version::{Places, Writer};
-use super::{Engine, count};
+use super::{Engine, add, count};
 use crate::manifest::Edit;
 use crate::memtable::{Marks, SectionId};
+use crate::mutant::Bug;
 use crate::segment::{SectionInput, Segment, SegmentOptions, Written, write};
 use crate::source::{Source, SourceError};
 
@@ -76,9 +77,12 @@ impl Engine {
         let state = writer.manifest.state();
         let choice = pick(state, self.options.merge_min, bytes_max)?;
         let chosen = |(number, _, _): &SectionId| choice.inputs.contains(number);
+        let visible = writer.dead.iter().map(|(s, r)| (s, &**r));
+        let visible = visible.filter(|_| writer.planted.has(Bug::LateKillsCompacted));
         let dead = state
             .dead
             .iter()
+            .chain(visible)
             .filter(|(s, _)| chosen(s))
             .map(|(s, r)| (*s, r.clone()));
         let open = &writer.places.segments;
@@ -113,6 +117,7 @@ impl Engine {
             next_number: self.next_number.load(std::sync::atomic::Ordering::Acquire),
             controls: Vec::new(),
         };
+        let durable = edit.dead.values().map(RoaringBitmap::len).sum();
         if let Err(error) = writer.manifest.commit(&edit) {
             self.fail("manifest", &error);
             return Err(error.into());
@@ -123,9 +128,14 @@ impl Engine {
             .filter(|(s, _)| inputs.choice.inputs.contains(&s.0))
         {
             let to = (number, from.1, from.2);
+            if self.planted.has(Bug::LostRemap) {
+                continue;
+            }
             let rows = remapped(dead, moved.get(&from));
+            add(&self.counters.marks_moved, rows.len());
             writer.mark_all(to, &rows);
         }
+        add(&self.counters.marks_moved_durable, durable);
         Arc::make_mut(&mut writer.dead).retain(|s, _| !inputs.choice.inputs.contains(&s.0));
         for (from, rows) in moved {
             let to = (number, from.1, from.2);

@@ -17,6 +17,7 @@ use super::version::{Places, Writer};
 use super::{Engine, Envelope, Interpreter, Options, count, side};
 use crate::manifest::{Manifest, ManifestError};
 use crate::memtable::Memtable;
+use crate::mutant::{Bug, Planted};
 use crate::row::{Event, Lsn, ProjectId};
 use crate::segment::{Segment, SegmentError};
 
@@ -81,6 +82,28 @@ impl Engine {
         options: Options,
         interpreter: &dyn Interpreter,
     ) -> Result<Arc<Self>, OpenError> {
+        Self::open_planted(disk, rng, options, interpreter, Planted::default())
+    }
+
+    /// As [`Engine::open`], with a bug planted.
+    #[cfg(feature = "mutants")]
+    pub fn open_with_bug(
+        disk: Arc<dyn Disk>,
+        rng: &dyn Rng,
+        options: Options,
+        interpreter: &dyn Interpreter,
+        bug: Option<Bug>,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::open_planted(disk, rng, options, interpreter, Planted { bug })
+    }
+
+    fn open_planted(
+        disk: Arc<dyn Disk>,
+        rng: &dyn Rng,
+        options: Options,
+        interpreter: &dyn Interpreter,
+        planted: Planted,
+    ) -> Result<Arc<Self>, OpenError> {
         let files = disk.list().map_err(io("list"))?;
         let database = identity(&disk, rng, &files)?;
         let used = files
@@ -88,7 +111,7 @@ impl Engine {
             .filter(|f| f.kind != FileKind::Secret)
             .map(|f| f.number);
         let above_files = used.max().map_or(1, |n| n.saturating_add(1));
-        let manifest = Manifest::open(&disk, database, above_files)?;
+        let manifest = Manifest::open(&disk, database, above_files, planted)?;
         let segments = open_segments(&disk, database, &manifest)?;
         let next_number = AtomicU64::new(manifest.state().next_number);
         let first = next_number.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
@@ -99,6 +122,7 @@ impl Engine {
             .map(|(s, r)| (*s, Arc::new(r.clone())));
         let memtables = vec![Arc::new(Memtable::new(first))];
         let writer = Writer {
+            planted,
             dead: Arc::new(dead.collect()),
             visible: manifest.state().watermark,
             places: Arc::new(Places::new(segments, memtables)),
@@ -132,6 +156,7 @@ impl Engine {
             disk,
             options,
             database,
+            planted,
         };
         engine.sweep_orphans(&files, &sides);
         Ok(Arc::new(engine))
@@ -142,8 +167,14 @@ impl Engine {
         let live = self.version.read();
         for file in files {
             let orphan = match file.kind {
-                FileKind::Segment => !live.segments().contains_key(&file.number),
-                FileKind::Side => !sides.contains(&file.number),
+                FileKind::Segment => {
+                    let oldest = live.segments().keys().next() == Some(&file.number);
+                    !live.segments().contains_key(&file.number)
+                        || oldest && self.planted.has(Bug::SweepTakesLiveSegment)
+                }
+                FileKind::Side => {
+                    !sides.contains(&file.number) || self.planted.has(Bug::SweepTakesLiveSide)
+                }
                 FileKind::Wal | FileKind::Manifest | FileKind::Secret => false,
             };
             if orphan {
@@ -239,7 +270,9 @@ impl<'a> Replay<'a> {
     }
 
     fn visit(&mut self, lsn: Lsn, kind: u8, bytes: &[u8]) {
-        if self.failed.is_some() || lsn <= self.writer.manifest.state().watermark {
+        let done = lsn <= self.writer.manifest.state().watermark
+            && !self.writer.planted.has(Bug::ReplayBelowWatermark);
+        if self.failed.is_some() || done {
             return;
         }
         if let Err(error) = self.apply(lsn, kind, bytes) {
@@ -257,6 +290,7 @@ impl<'a> Replay<'a> {
                 apply_control(&mut self.writer, lsn, Bytes::copy_from_slice(body));
                 Ok(())
             }
+            RecordRef::Delete { .. } if self.writer.planted.has(Bug::DeleteNotReplayed) => Ok(()),
             RecordRef::Delete { project, trace_id } => super::publish::apply_delete(
                 &mut self.writer,
                 &self.counters,

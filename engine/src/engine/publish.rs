@@ -13,6 +13,7 @@ use crate::body;
 use crate::doc::{DocError, DocRef};
 use crate::fold::{Part, Parts};
 use crate::memtable::{MemRow, Memtable};
+use crate::mutant::Bug;
 use crate::row::{Event, Lsn, ProjectId, RowKey, Table};
 use crate::run::{Run, SpanFacts};
 use crate::segment::Segment;
@@ -76,6 +77,10 @@ impl Engine {
         group: &[Committed],
     ) -> Result<(), PublishError> {
         let mut writer = self.writer.lock();
+        let last = group.last().map_or(0, |c| c.lsn);
+        if self.planted.has(Bug::PublishBeforeSync) && last <= writer.visible {
+            return Ok(());
+        }
         for committed in group {
             debug_assert!(
                 committed.lsn <= durable.lsn(),
@@ -328,6 +333,9 @@ impl<'a> Applying<'a> {
                     body: found.body,
                 }));
             }
+        }
+        if self.writer.planted.has(Bug::DedupForgetsSegments) {
+            return Ok(None);
         }
         for segment in self.segments_of(table, &key.trace_id) {
             let Some(section) = segment.section(self.project, table) else {

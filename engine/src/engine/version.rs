@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 
 use crate::manifest::Manifest;
 use crate::memtable::{Memtable, SectionId};
+use crate::mutant::Planted;
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
 
@@ -105,6 +106,7 @@ impl Version {
 /// The state of the one writer.
 #[derive(Debug)]
 pub(super) struct Writer {
+    pub(super) planted: Planted,
     pub(super) manifest: Manifest,
     pub(super) places: Arc<Places>,
     pub(super) dead: Arc<Dead>,
@@ -129,6 +131,12 @@ impl Writer {
             Arc::clone(&self.dead),
             self.visible,
         ))
+    }
+
+    /// Rows that the manifest has marks for.
+    pub(super) fn dead_rows(&self) -> u64 {
+        let dead = self.manifest.state().dead.values();
+        dead.map(RoaringBitmap::len).sum()
     }
 
     /// Control events of the manifest and of the memtables.
