@@ -203,12 +203,13 @@ pub(super) fn read_identity(disk: &Arc<dyn Disk>) -> Result<[u8; 16], OpenError>
 
 /// Reads the database id, or makes one in an empty directory.
 fn identity(disk: &Arc<dyn Disk>, rng: &dyn Rng, files: &[FileId]) -> Result<[u8; 16], OpenError> {
-    if files.contains(&IDENTITY) {
+    if files.iter().any(|f| f.kind != FileKind::Secret) {
         return read_identity(disk);
     }
-    let has_data = |f: &FileId| matches!(f.kind, FileKind::Manifest | FileKind::Wal);
-    if files.iter().any(has_data) {
-        return Err(OpenError::Identity);
+    if files.contains(&IDENTITY) {
+        // Nothing says that its name was ever synced, and syncing the directory again proves
+        // nothing after a failed sync. Nothing was stored under it yet.
+        disk.remove(IDENTITY).map_err(io("remove identity"))?;
     }
     let mut id = [0; 16];
     rng.fill(&mut id);

@@ -12,3 +12,4 @@ mod decay;
 mod mutants;
 mod recovery;
 mod refusal;
+mod regressions;

@@ -1,0 +1,38 @@
+//! Bugs that the simulator found, each pinned by the shortest story that shows it.
+
+use obsrv_engine::engine::State;
+use obsrv_engine::io::FileKind;
+use obsrv_tests::sim::{Flaw, Outcome, Step, World};
+use obsrv_wal::sim::{Event, Fault, FaultPlan, Op, Point};
+
+const BODY: &str = "span|t1|s1|1||1|2|k1=2\nscore|marks|kept|1||1||";
+
+fn opened(seed: u64) -> World {
+    let mut world = World::new(seed, Flaw::None);
+    assert_eq!(world.open().unwrap(), Outcome::Done);
+    world
+}
+
+fn fails(op: Op, fault: Fault) -> FaultPlan {
+    FaultPlan {
+        odds: vec![(op, fault, 1)],
+        ..FaultPlan::default()
+    }
+}
+
+/// The identity file got its name, the directory sync after it failed, and the next life believed
+/// the name: a power cut then left data without an identity, and no open ever again.
+#[test]
+fn an_identity_whose_directory_sync_failed_does_not_lock_the_directory() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, Flaw::None);
+        world.plan(fails(Op::SyncDir, Fault::Eio));
+        assert_eq!(world.open().unwrap(), Outcome::Down);
+        world.kill();
+        world.open().unwrap();
+        world.store(1, "score|marks|kept|1||1||").unwrap().unwrap();
+        world.cut_power();
+        world.open().unwrap();
+        world.check().unwrap();
+    }
+}
