@@ -36,3 +36,18 @@ fn an_identity_whose_directory_sync_failed_does_not_lock_the_directory() {
         world.check().unwrap();
     }
 }
+
+/// A flush whose directory sync failed left a segment under its name, and every later try at the
+/// same memtable found the name taken: ingest was refused as overload until a restart.
+#[test]
+fn a_flush_whose_directory_sync_failed_is_done_by_the_next_one() {
+    let mut world = opened(1);
+    world.store(1, BODY).unwrap().unwrap();
+    world.step(Step::Freeze);
+    world.plan(fails(Op::SyncDir, Fault::Eio));
+    assert_eq!(world.step(Step::Flush), Outcome::Done);
+    let failed = Event::Failed(Point::of(Op::SyncDir, FileKind::Segment), Fault::Eio);
+    assert!(world.coverage().points.contains_key(&failed));
+    world.plan(FaultPlan::default());
+    world.goes_on().unwrap();
+}
