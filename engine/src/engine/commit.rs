@@ -58,7 +58,10 @@ impl Engine {
         self.publish_early(&committed);
         match log.sync() {
             Ok(durable) => {
-                self.full.store(false, std::sync::atomic::Ordering::Release);
+                // With nothing of the group stored, the disk is as full as it was.
+                if !committed.is_empty() {
+                    self.full.store(false, std::sync::atomic::Ordering::Release);
+                }
                 drop(log);
                 Ok((committed, durable))
             }

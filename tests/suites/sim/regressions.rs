@@ -51,3 +51,20 @@ fn a_flush_whose_directory_sync_failed_is_done_by_the_next_one() {
     world.plan(FaultPlan::default());
     world.goes_on().unwrap();
 }
+
+/// The state said "ready" while every request was refused for want of space: a sync of nothing
+/// counted as proof of space.
+#[test]
+fn a_full_log_says_read_only() {
+    let mut world = opened(2);
+    world.plan(fails(Op::ZeroFill, Fault::NoSpace));
+    let body = "x".repeat(1_000);
+    let taken = (0..200).take_while(|n| world.control(&format!("{n} {body}")).unwrap().is_ok());
+    assert!(taken.count() < 200);
+    for n in 200..203 {
+        assert!(world.control(&format!("{n} {body}")).unwrap().is_err());
+        assert_eq!(world.engine().unwrap().state(), State::ReadOnly);
+    }
+    world.plan(FaultPlan::default());
+    world.goes_on().unwrap();
+}
