@@ -40,6 +40,9 @@ pub enum OpenError {
     /// There is data but no identity file to check it against.
     #[error("identity file is missing or damaged file={IDENTITY}")]
     Identity,
+    /// There is data but no manifest that says what of it counts.
+    #[error("manifest is missing file=manifest-*")]
+    NoManifest,
     /// The manifest does not open.
     #[error("manifest does not open")]
     Manifest(#[from] ManifestError),
@@ -110,7 +113,13 @@ impl Engine {
             .iter()
             .filter(|f| f.kind != FileKind::Secret)
             .map(|f| f.number);
+        let used_any = files.iter().any(|f| f.kind != FileKind::Secret);
         let above_files = used.max().map_or(1, |n| n.saturating_add(1));
+        // Its name is synced before any other data file is made.
+        let is_manifest = |f: &FileId| f.kind == FileKind::Manifest;
+        if used_any && !files.iter().any(is_manifest) {
+            return Err(OpenError::NoManifest);
+        }
         let manifest = Manifest::open(&disk, database, above_files, planted)?;
         let segments = open_segments(&disk, database, &manifest)?;
         let next_number = AtomicU64::new(manifest.state().next_number);

@@ -68,3 +68,23 @@ fn a_full_log_says_read_only() {
     world.plan(FaultPlan::default());
     world.goes_on().unwrap();
 }
+
+/// Segments without any manifest were taken for an empty directory and swept away as orphans.
+#[test]
+fn a_directory_without_its_manifest_is_not_taken_for_empty() {
+    let mut world = opened(3);
+    world.store(1, BODY).unwrap().unwrap();
+    world.goes_on().unwrap();
+    world.cut_power();
+    let disk = world.disk().handle();
+    let gone = [FileKind::Manifest, FileKind::Wal];
+    for id in world.disk().names() {
+        if gone.contains(&id.kind) {
+            disk.remove(id).unwrap();
+        }
+    }
+    let refused = world.open().unwrap_err();
+    assert!(refused.contains("manifest is missing"), "{refused}");
+    let segment = |kind: FileKind| kind == FileKind::Segment;
+    assert!(world.disk().names().iter().any(|id| segment(id.kind)));
+}
