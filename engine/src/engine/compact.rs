@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use obsrv_wal::io::{FileId, FileKind};
+use obsrv_wal::log::LogError;
 use roaring::RoaringBitmap;
 
 use super::flush::{FlushError, Moved, Of, meta_of};
@@ -119,7 +120,11 @@ impl Engine {
         };
         let durable = edit.dead.values().map(RoaringBitmap::len).sum();
         if let Err(error) = writer.manifest.commit(&edit) {
-            self.fail("manifest", &error);
+            if matches!(error, LogError::NoSpace) {
+                self.remove_file(FileId::new(FileKind::Segment, number));
+            } else {
+                self.fail("manifest", &error);
+            }
             return Err(error.into());
         }
         let visible_dead = Arc::clone(&writer.dead);

@@ -9,7 +9,7 @@ use obsrv_wal::log::LogError;
 use super::version::Places;
 use super::{Engine, count};
 use crate::manifest::{Edit, SectionMeta, SegmentMeta};
-use crate::memtable::{Memtable, SectionId};
+use crate::memtable::{Memtable, Pending, SectionId};
 use crate::mutant::{Bug, Planted};
 use crate::row::ProjectId;
 use crate::row::Table;
@@ -136,8 +136,17 @@ impl Engine {
             controls: pending.controls,
         };
         if let Err(error) = writer.manifest.commit(&edit) {
-            // Whether the edit is on disk is not known: only a restart can tell.
-            self.fail("manifest", &error);
+            if matches!(error, LogError::NoSpace) {
+                // Not stored: the next try takes the same marks and events along.
+                *memtable.pending().lock() = Pending {
+                    marks: edit.dead,
+                    controls: edit.controls,
+                    side_files: pending.side_files,
+                };
+            } else {
+                // Whether the edit is on disk is not known: only a restart can tell.
+                self.fail("manifest", &error);
+            }
             return Err(error.into());
         }
         for (project, table, rows) in memtable.tables() {

@@ -210,9 +210,13 @@ impl Manifest {
         self.state.apply(edit);
         self.edits += 1;
         if self.edits >= EDITS_PER_CHECKPOINT {
-            self.log
-                .checkpoint(KIND_CHECKPOINT, &[&format::encode_state(&self.state)])?;
-            self.edits = 0;
+            let state = format::encode_state(&self.state);
+            match self.log.checkpoint(KIND_CHECKPOINT, &[&state]) {
+                Ok(_) => self.edits = 0,
+                // The edit is durable. The checkpoint only saves space, so it waits for some.
+                Err(LogError::NoSpace) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

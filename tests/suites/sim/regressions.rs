@@ -88,3 +88,25 @@ fn a_directory_without_its_manifest_is_not_taken_for_empty() {
     let segment = |kind: FileKind| kind == FileKind::Segment;
     assert!(world.disk().names().iter().any(|id| segment(id.kind)));
 }
+
+/// The manifest's checkpoint found no space, though the edit before it was durable, and the engine
+/// counted as failed: a full disk ended the process.
+#[test]
+fn a_checkpoint_of_the_manifest_without_space_waits() {
+    let mut world = opened(4);
+    let no_space = Event::Failed(Point::of(Op::Create, FileKind::Manifest), Fault::NoSpace);
+    for n in 0..270 {
+        if n == 250 {
+            world.plan(fails(Op::Create, Fault::NoSpace));
+        }
+        world.control(&format!("{n}")).unwrap().unwrap();
+        world.step(Step::Freeze);
+        assert_eq!(world.step(Step::Flush), Outcome::Done, "flush {n}");
+    }
+    assert!(world.coverage().points.contains_key(&no_space));
+    world.plan(FaultPlan::default());
+    world.goes_on().unwrap();
+    world.cut_power();
+    world.open().unwrap();
+    world.check().unwrap();
+}
