@@ -6,6 +6,10 @@
 #![expect(clippy::print_stdout, reason = "a suite prints its counts")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+/// Half of a machine's life is allocation.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod campaign;
 mod crash;
 mod decay;
