@@ -7,7 +7,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "mutants"),
-    expect(dead_code, reason = "named, never planted")
+    expect(unreachable_pub, reason = "public where it can be planted")
 )]
 pub enum Bug {
     /// Readers see a group before it is synced.
