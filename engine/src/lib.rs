@@ -12,10 +12,13 @@ pub mod fold;
 pub mod manifest;
 pub mod memtable;
 pub mod model;
+mod mutant;
 pub mod query;
 pub mod row;
 pub mod run;
 pub mod segment;
 pub mod source;
 
+#[cfg(feature = "mutants")]
+pub use mutant::Bug;
 pub use obsrv_wal::io;

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use obsrv_wal::io::FileKind;
 use obsrv_wal::log::{Bug, Log, LogError, LogOptions, RecoverError};
-use obsrv_wal::sim::{Event, Fault, FaultPlan, Hits, Op, SimDisk, SimRng};
+use obsrv_wal::sim::{Event, Fault, FaultPlan, Hits, Op, Point, SimDisk, SimRng};
 
 const OPTIONS: LogOptions = LogOptions {
     kind: FileKind::Wal,
@@ -401,7 +401,8 @@ fn random_crashes_without_wiping() {
     ];
     let expected = calls
         .iter()
-        .flat_map(|op| [Event::PowerLoss(*op), Event::Killed(*op)])
+        .map(|op| point(*op))
+        .flat_map(|point| [Event::PowerLoss(point), Event::Killed(point)])
         .chain(random_faults())
         .chain([
             Event::WriteKept,
@@ -420,17 +421,24 @@ fn random_crashes_without_wiping() {
     }
 }
 
+fn point(op: Op) -> Point {
+    match op {
+        Op::List => Point::bare(op),
+        _ => Point::of(op, FileKind::Wal),
+    }
+}
+
 fn random_faults() -> Vec<Event> {
     vec![
-        Event::Failed(Op::SyncData, Fault::Eio),
-        Event::Failed(Op::SyncDir, Fault::Eio),
-        Event::Failed(Op::WriteAt, Fault::NoSpace),
-        Event::Failed(Op::WriteAt, Fault::Short),
-        Event::Failed(Op::ZeroFill, Fault::NoSpace),
-        Event::Failed(Op::Publish, Fault::Eio),
-        Event::Failed(Op::Create, Fault::NoSpace),
-        Event::Failed(Op::Remove, Fault::Eio),
-        Event::Failed(Op::ReadAt, Fault::Eio),
+        Event::Failed(point(Op::SyncData), Fault::Eio),
+        Event::Failed(point(Op::SyncDir), Fault::Eio),
+        Event::Failed(point(Op::WriteAt), Fault::NoSpace),
+        Event::Failed(point(Op::WriteAt), Fault::Short),
+        Event::Failed(point(Op::ZeroFill), Fault::NoSpace),
+        Event::Failed(point(Op::Publish), Fault::Eio),
+        Event::Failed(point(Op::Create), Fault::NoSpace),
+        Event::Failed(point(Op::Remove), Fault::Eio),
+        Event::Failed(point(Op::ReadAt), Fault::Eio),
     ]
 }
 

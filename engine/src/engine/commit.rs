@@ -55,9 +55,14 @@ impl Engine {
                 }
             }
         }
+        #[cfg(feature = "mutants")]
+        self.publish_early(&committed);
         match log.sync() {
             Ok(durable) => {
-                self.full.store(false, std::sync::atomic::Ordering::Release);
+                // With nothing of the group stored, the disk is as full as it was.
+                if !committed.is_empty() {
+                    self.full.store(false, std::sync::atomic::Ordering::Release);
+                }
                 drop(log);
                 Ok((committed, durable))
             }
@@ -69,6 +74,15 @@ impl Engine {
                 }
                 Err(())
             }
+        }
+    }
+
+    #[cfg(feature = "mutants")]
+    fn publish_early(&self, committed: &[Committed]) {
+        let last = committed.last().map_or(0, |c| c.lsn);
+        if self.planted.has(crate::Bug::PublishBeforeSync) {
+            // What it could not publish is of no interest: the bug is that it was tried.
+            drop(self.publish(&Durable::forged(last), committed));
         }
     }
 

@@ -9,14 +9,16 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use obsrv_wal::io::{FileId, FileKind};
+use obsrv_wal::log::LogError;
 use roaring::RoaringBitmap;
 
 use super::flush::{FlushError, Moved, Of, meta_of};
 use super::pick::{Choice, pick};
 use super::version::{Places, Writer};
-use super::{Engine, count};
+use super::{Engine, add, count};
 use crate::manifest::Edit;
 use crate::memtable::{Marks, SectionId};
+use crate::mutant::Bug;
 use crate::segment::{SectionInput, Segment, SegmentOptions, Written, write};
 use crate::source::SourceError;
 
@@ -77,9 +79,12 @@ impl Engine {
         let state = writer.manifest.state();
         let choice = pick(state, self.options.merge_min, bytes_max)?;
         let chosen = |(number, _, _): &SectionId| choice.inputs.contains(number);
+        let visible = writer.dead.iter().map(|(s, r)| (s, &**r));
+        let visible = visible.filter(|_| writer.planted.has(Bug::LateKillsCompacted));
         let dead = state
             .dead
             .iter()
+            .chain(visible)
             .filter(|(s, _)| chosen(s))
             .map(|(s, r)| (*s, r.clone()));
         let open = &writer.places.segments;
@@ -114,8 +119,13 @@ impl Engine {
             next_number: self.next_number.load(std::sync::atomic::Ordering::Acquire),
             controls: Vec::new(),
         };
+        let durable = edit.dead.values().map(RoaringBitmap::len).sum();
         if let Err(error) = writer.manifest.commit(&edit) {
-            self.fail("manifest", &error);
+            if matches!(error, LogError::NoSpace) {
+                self.remove_file(FileId::new(FileKind::Segment, number));
+            } else {
+                self.fail("manifest", &error);
+            }
             return Err(error.into());
         }
         let visible_dead = Arc::clone(&writer.dead);
@@ -124,9 +134,14 @@ impl Engine {
             .filter(|(s, _)| inputs.choice.inputs.contains(&s.0))
         {
             let to = (number, from.1, from.2);
+            if self.planted.has(Bug::LostRemap) {
+                continue;
+            }
             let rows = remapped(dead, moved.get(&from));
+            add(&self.counters.marks_moved, rows.len());
             writer.mark_all(to, &rows);
         }
+        add(&self.counters.marks_moved_durable, durable);
         Arc::make_mut(&mut writer.dead).retain(|s, _| !inputs.choice.inputs.contains(&s.0));
         for (from, rows) in moved {
             let to = (number, from.1, from.2);

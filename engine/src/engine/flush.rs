@@ -10,7 +10,8 @@ use super::runs::settle;
 use super::version::Places;
 use super::{Engine, count};
 use crate::manifest::{Edit, SectionMeta, SegmentMeta};
-use crate::memtable::{Memtable, SectionId, TableColumns};
+use crate::memtable::{Memtable, Pending, SectionId, TableColumns};
+use crate::mutant::{Bug, Planted};
 use crate::row::ProjectId;
 use crate::row::Table;
 use crate::segment::{
@@ -88,7 +89,7 @@ impl Engine {
         let Some(memtable) = frozen else {
             return Ok(false);
         };
-        let (sections, origins) = rows_to_flush(&memtable);
+        let (sections, origins) = rows_to_flush(&memtable, self.planted);
         let written = if sections.is_empty() {
             None
         } else {
@@ -122,7 +123,13 @@ impl Engine {
         moved: &BTreeMap<SectionId, Moved>,
     ) -> Result<Vec<u64>, FlushError> {
         let mut writer = self.writer.lock();
-        let pending = std::mem::take(&mut *memtable.pending().lock());
+        let mut pending = std::mem::take(&mut *memtable.pending().lock());
+        if self.planted.has(Bug::MarksAboveWatermark) {
+            let later = writer.places.memtables.iter();
+            pending
+                .marks
+                .extend(later.flat_map(|m| m.pending().lock().marks.clone()));
+        }
         let edit = Edit {
             add: written
                 .iter()
@@ -130,13 +137,22 @@ impl Engine {
                 .collect(),
             remove: Vec::new(),
             dead: pending.marks,
-            watermark: memtable.last_lsn(),
+            watermark: memtable.last_lsn() + u64::from(self.planted.has(Bug::WatermarkTooHigh)),
             next_number: self.next_number.load(std::sync::atomic::Ordering::Acquire),
             controls: pending.controls,
         };
         if let Err(error) = writer.manifest.commit(&edit) {
-            // Whether the edit is on disk is not known: only a restart can tell.
-            self.fail("manifest", &error);
+            if matches!(error, LogError::NoSpace) {
+                // Not stored: the next try takes the same marks and events along.
+                *memtable.pending().lock() = Pending {
+                    marks: edit.dead,
+                    controls: edit.controls,
+                    side_files: pending.side_files,
+                };
+            } else {
+                // Whether the edit is on disk is not known: only a restart can tell.
+                self.fail("manifest", &error);
+            }
             return Err(error.into());
         }
         for (project, table, rows) in memtable.tables() {
@@ -181,12 +197,18 @@ impl Engine {
 ///
 /// A row that a record of this memtable killed is gone. One that a *later* record killed is
 /// written all the same: if that record has to be replayed, it must find the row (I-10).
-fn rows_to_flush(memtable: &Memtable) -> (Vec<GatheredInput>, Vec<(SectionId, Vec<u32>)>) {
+fn rows_to_flush(
+    memtable: &Memtable,
+    planted: Planted,
+) -> (Vec<GatheredInput>, Vec<(SectionId, Vec<u32>)>) {
     let through = memtable.last_lsn();
     let mut sections: Vec<GatheredInput> = Vec::new();
     let mut origins = Vec::new();
     for (project, table, rows) in memtable.tables() {
-        let live = rows.view_at(through).live(through);
+        let mut live = rows.view_at(through).live(through);
+        if planted.has(Bug::LateKillsDropped) {
+            live -= rows.dead_after(through);
+        }
         if live.is_empty() {
             continue;
         }

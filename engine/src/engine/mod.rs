@@ -33,6 +33,7 @@ use obsrv_wal::io::Disk;
 use obsrv_wal::log::Log;
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use crate::mutant::Planted;
 use crate::row::{Event, Lsn, ProjectId};
 use queue::Queue;
 use runs::settle;
@@ -230,8 +231,14 @@ pub struct Stats {
     pub flushes: u64,
     /// Compactions done.
     pub compactions: u64,
+    /// Marks of dead rows that compactions carried to their output.
+    pub marks_moved: u64,
+    /// Those of them that became durable while the compaction ran.
+    pub marks_moved_durable: u64,
     /// Records that replay could not read again.
     pub quarantined: u64,
+    /// Dead rows in the deletion vectors of the manifest.
+    pub dead_rows: u64,
     /// Bytes waiting for a commit.
     pub queue_bytes: u64,
     /// Bytes in memtables.
@@ -258,11 +265,17 @@ struct Counters {
     body_bytes: AtomicU64,
     flushes: AtomicU64,
     compactions: AtomicU64,
+    marks_moved: AtomicU64,
+    marks_moved_durable: AtomicU64,
     quarantined: AtomicU64,
 }
 
 fn count(counter: &AtomicU64, n: usize) {
-    counter.fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
+    add(counter, u64::try_from(n).unwrap_or(u64::MAX));
+}
+
+fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
 }
 
 /// A store in one directory.
@@ -270,6 +283,7 @@ pub struct Engine {
     disk: Arc<dyn Disk>,
     options: Options,
     database: [u8; 16],
+    planted: Planted,
     queue: Queue,
     log: Mutex<Log>,
     writer: Mutex<Writer>,
@@ -366,6 +380,7 @@ impl Engine {
         let version = Arc::clone(&self.version.read());
         let read = |c: &AtomicU64| c.load(Ordering::Relaxed);
         let wal_bytes = self.log.lock().bytes();
+        let dead_rows = self.writer.lock().dead_rows();
         Stats {
             records: read(&self.counters.records),
             groups: read(&self.counters.groups),
@@ -375,7 +390,10 @@ impl Engine {
             body_bytes: read(&self.counters.body_bytes),
             flushes: read(&self.counters.flushes),
             compactions: read(&self.counters.compactions),
+            marks_moved: read(&self.counters.marks_moved),
+            marks_moved_durable: read(&self.counters.marks_moved_durable),
             quarantined: read(&self.counters.quarantined),
+            dead_rows,
             queue_bytes: self.queue.bytes(),
             memtable_bytes: version.memtables().iter().map(|m| m.bytes()).sum(),
             frozen: u64::try_from(version.memtables().len().saturating_sub(1)).unwrap_or(0),

@@ -18,6 +18,7 @@ use super::version::{Places, Writer};
 use super::{Engine, Envelope, Interpreter, Options, count, side};
 use crate::manifest::{Manifest, ManifestError};
 use crate::memtable::Memtable;
+use crate::mutant::{Bug, Planted};
 use crate::row::{Event, Lsn, ProjectId};
 use crate::segment::{Segment, SegmentError};
 
@@ -40,6 +41,9 @@ pub enum OpenError {
     /// There is data but no identity file to check it against.
     #[error("identity file is missing or damaged file={IDENTITY}")]
     Identity,
+    /// There is data but no manifest that says what of it counts.
+    #[error("manifest is missing file=manifest-*")]
+    NoManifest,
     /// The manifest does not open.
     #[error("manifest does not open")]
     Manifest(#[from] ManifestError),
@@ -82,19 +86,51 @@ impl Engine {
         options: Options,
         interpreter: &dyn Interpreter,
     ) -> Result<Arc<Self>, OpenError> {
+        Self::open_planted(disk, rng, options, interpreter, Planted::default())
+    }
+
+    /// As [`Engine::open`], with a bug planted.
+    #[cfg(feature = "mutants")]
+    pub fn open_with_bug(
+        disk: Arc<dyn Disk>,
+        rng: &dyn Rng,
+        options: Options,
+        interpreter: &dyn Interpreter,
+        bug: Option<Bug>,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::open_planted(disk, rng, options, interpreter, Planted { bug })
+    }
+
+    fn open_planted(
+        disk: Arc<dyn Disk>,
+        rng: &dyn Rng,
+        options: Options,
+        interpreter: &dyn Interpreter,
+        planted: Planted,
+    ) -> Result<Arc<Self>, OpenError> {
         let files = disk.list().map_err(io("list"))?;
         let database = identity(&disk, rng, &files)?;
         let used = files
             .iter()
             .filter(|f| f.kind != FileKind::Secret)
             .map(|f| f.number);
+        let used_any = files.iter().any(|f| f.kind != FileKind::Secret);
         let above_files = used.max().map_or(1, |n| n.saturating_add(1));
-        let manifest = Manifest::open(&disk, database, above_files)?;
+        // Its name is synced before any other data file is made.
+        let is_manifest = |f: &FileId| f.kind == FileKind::Manifest;
+        if used_any && !files.iter().any(is_manifest) {
+            return Err(OpenError::NoManifest);
+        }
+        let manifest = Manifest::open(&disk, database, above_files, planted)?;
         let segments = open_segments(&disk, database, &manifest)?;
         let next_number = AtomicU64::new(manifest.state().next_number);
         let first = next_number.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         let memtables = vec![Arc::new(Memtable::new(first))];
-        let writer = Writer::new(manifest, Arc::new(Places::new(segments, memtables)));
+        let writer = Writer::new(
+            manifest,
+            Arc::new(Places::new(segments, memtables)),
+            planted,
+        );
         let log_options = LogOptions {
             kind: FileKind::Wal,
             database,
@@ -128,6 +164,7 @@ impl Engine {
             disk,
             options,
             database,
+            planted,
         };
         engine.sweep_orphans(&files, &sides);
         Ok(Arc::new(engine))
@@ -138,8 +175,14 @@ impl Engine {
         let live = self.version.read();
         for file in files {
             let orphan = match file.kind {
-                FileKind::Segment => !live.segments().contains_key(&file.number),
-                FileKind::Side => !sides.contains(&file.number),
+                FileKind::Segment => {
+                    let oldest = live.segments().keys().next() == Some(&file.number);
+                    !live.segments().contains_key(&file.number)
+                        || oldest && self.planted.has(Bug::SweepTakesLiveSegment)
+                }
+                FileKind::Side => {
+                    !sides.contains(&file.number) || self.planted.has(Bug::SweepTakesLiveSide)
+                }
                 FileKind::Wal | FileKind::Manifest | FileKind::Secret => false,
             };
             if orphan {
@@ -168,12 +211,13 @@ pub(super) fn read_identity(disk: &Arc<dyn Disk>) -> Result<[u8; 16], OpenError>
 
 /// Reads the database id, or makes one in an empty directory.
 fn identity(disk: &Arc<dyn Disk>, rng: &dyn Rng, files: &[FileId]) -> Result<[u8; 16], OpenError> {
-    if files.contains(&IDENTITY) {
+    if files.iter().any(|f| f.kind != FileKind::Secret) {
         return read_identity(disk);
     }
-    let has_data = |f: &FileId| matches!(f.kind, FileKind::Manifest | FileKind::Wal);
-    if files.iter().any(has_data) {
-        return Err(OpenError::Identity);
+    if files.contains(&IDENTITY) {
+        // Nothing says that its name was ever synced, and syncing the directory again proves
+        // nothing after a failed sync. Nothing was stored under it yet.
+        disk.remove(IDENTITY).map_err(io("remove identity"))?;
     }
     let mut id = [0; 16];
     rng.fill(&mut id);
@@ -235,7 +279,9 @@ impl<'a> Replay<'a> {
     }
 
     fn visit(&mut self, lsn: Lsn, kind: u8, bytes: &[u8]) {
-        if self.failed.is_some() || lsn <= self.writer.manifest.state().watermark {
+        let done = lsn <= self.writer.manifest.state().watermark
+            && !self.writer.planted.has(Bug::ReplayBelowWatermark);
+        if self.failed.is_some() || done {
             return;
         }
         if let Err(error) = self.apply(lsn, kind, bytes) {
@@ -253,6 +299,7 @@ impl<'a> Replay<'a> {
                 apply_control(&mut self.writer, lsn, Bytes::copy_from_slice(body));
                 Ok(())
             }
+            RecordRef::Delete { .. } if self.writer.planted.has(Bug::DeleteNotReplayed) => Ok(()),
             RecordRef::Delete { project, trace_id } => super::publish::apply_delete(
                 &mut self.writer,
                 &self.counters,

@@ -12,6 +12,7 @@ use super::{Counters, Engine, Work, count};
 use crate::doc::DocError;
 use crate::fold::{Part, Parts};
 use crate::memtable::{Content, MemRow, MemTable, Memtable};
+use crate::mutant::Bug;
 use crate::row::{Event, Lsn, ProjectId, RowKey, Table};
 use crate::segment::Segment;
 use crate::source::{Source, SourceError};
@@ -69,6 +70,10 @@ impl Engine {
         durable: &Durable,
         group: &mut [Committed],
     ) -> Result<(), PublishError> {
+        let last = group.last().map_or(0, |c| c.lsn);
+        if self.planted.has(Bug::PublishBeforeSync) && last <= self.writer.lock().visible {
+            return Ok(());
+        }
         for committed in group {
             debug_assert!(
                 committed.lsn <= durable.lsn(),
@@ -311,6 +316,9 @@ impl<'a> Applying<'a> {
                     content: found.content,
                 }));
             }
+        }
+        if self.writer.planted.has(Bug::DedupForgetsSegments) {
+            return Ok(None);
         }
         for segment in self.segments_of(table, &key.trace_id) {
             let Some(section) = segment.section(self.project, table) else {

@@ -6,6 +6,7 @@ use obsrv_wal::io::{Disk, FileId, FileKind};
 
 use super::record::SideRef;
 use super::{Engine, IngestError};
+use crate::mutant::Bug;
 
 impl Engine {
     /// Writes a body to a file of its own and syncs it. On the caller's thread, so that the commit
@@ -16,7 +17,9 @@ impl Engine {
         let write = || {
             let file = self.disk.create(id)?;
             file.write_at(0, body)?;
-            file.sync_data()?;
+            if !self.planted.has(Bug::SideNotSynced) {
+                file.sync_data()?;
+            }
             self.disk.publish(id)?;
             self.disk.sync_dir()
         };
@@ -44,13 +47,18 @@ pub(super) fn read(
     database: &[u8; 16],
     side: SideRef,
 ) -> std::io::Result<Vec<u8>> {
-    let damaged = || std::io::Error::new(std::io::ErrorKind::InvalidData, "side file is damaged");
-    let file = disk.open(FileId::new(FileKind::Side, side.number))?;
-    if file.len()? != side.len {
+    let id = FileId::new(FileKind::Side, side.number);
+    let failed = |source: std::io::Error| {
+        let text = format!("side file does not read file={id} offset=0: {source}");
+        std::io::Error::new(source.kind(), text)
+    };
+    let damaged = || failed(std::io::ErrorKind::InvalidData.into());
+    let file = disk.open(id).map_err(failed)?;
+    if file.len().map_err(failed)? != side.len {
         return Err(damaged());
     }
     let mut body = vec![0; usize::try_from(side.len).map_err(|_| damaged())?];
-    file.read_at(0, &mut body)?;
+    file.read_at(0, &mut body).map_err(failed)?;
     if crc(database, side.number, &body) == side.crc {
         Ok(body)
     } else {

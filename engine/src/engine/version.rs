@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 use super::runs::{Behind, RunCache};
 use crate::manifest::Manifest;
 use crate::memtable::{Memtable, SectionId};
+use crate::mutant::Planted;
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
 
@@ -106,6 +107,7 @@ impl Version {
 /// The state of the one writer.
 #[derive(Debug)]
 pub(super) struct Writer {
+    pub(super) planted: Planted,
     pub(super) manifest: Manifest,
     pub(super) places: Arc<Places>,
     pub(super) dead: Arc<Dead>,
@@ -119,7 +121,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// A writer that goes on from a manifest.
-    pub(super) fn new(manifest: Manifest, places: Arc<Places>) -> Self {
+    pub(super) fn new(manifest: Manifest, places: Arc<Places>, planted: Planted) -> Self {
         let dead = manifest.state().dead.iter();
         let dead = dead.map(|(s, r)| (*s, Arc::new(r.clone()))).collect();
         Self {
@@ -127,6 +129,7 @@ impl Writer {
             dead: Arc::new(dead),
             places,
             manifest,
+            planted,
             stale: false,
             behind: Behind::default(),
             run_cache: RunCache::default(),
@@ -150,6 +153,12 @@ impl Writer {
             Arc::clone(&self.dead),
             self.visible,
         ))
+    }
+
+    /// Rows that the manifest has marks for.
+    pub(super) fn dead_rows(&self) -> u64 {
+        let dead = self.manifest.state().dead.values();
+        dead.map(RoaringBitmap::len).sum()
     }
 
     /// Control events of the manifest and of the memtables.

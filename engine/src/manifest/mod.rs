@@ -14,6 +14,7 @@ use obsrv_wal::io::{Disk, FileKind};
 use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError, Recovered};
 
 use crate::memtable::Marks;
+use crate::mutant::{Bug, Planted};
 use crate::row::{Lsn, ProjectId, Table};
 
 pub use format::FormatError;
@@ -129,6 +130,7 @@ pub struct Manifest {
     log: Log,
     state: State,
     edits: u32,
+    planted: Planted,
 }
 
 fn options(database: [u8; 16]) -> LogOptions {
@@ -172,18 +174,25 @@ pub fn read(disk: &Arc<dyn Disk>, database: [u8; 16]) -> Result<(Recovered, Stat
 impl Manifest {
     /// Opens it, writing one checkpoint into a new file. No number below `next_number` will be
     /// given out.
-    pub fn open(
+    pub(crate) fn open(
         disk: &Arc<dyn Disk>,
         database: [u8; 16],
         next_number: u64,
+        planted: Planted,
     ) -> Result<Self, ManifestError> {
         let (recovered, mut state) = read(disk, database)?;
         state.next_number = state.next_number.max(next_number);
+        let controls = state.controls.clone();
+        if planted.has(Bug::ControlsNotInCheckpoint) {
+            state.controls.clear();
+        }
         let log = recovered.restart_with(KIND_CHECKPOINT, &[&format::encode_state(&state)])?;
+        state.controls = controls;
         Ok(Self {
             log,
             state,
             edits: 0,
+            planted,
         })
     }
 
@@ -195,13 +204,19 @@ impl Manifest {
     /// Makes an edit durable, then part of the state.
     pub fn commit(&mut self, edit: &Edit) -> Result<(), LogError> {
         self.log.append(KIND_EDIT, &[&format::encode_edit(edit)])?;
-        self.log.sync()?;
+        if !self.planted.has(Bug::EditNotSynced) {
+            self.log.sync()?;
+        }
         self.state.apply(edit);
         self.edits += 1;
         if self.edits >= EDITS_PER_CHECKPOINT {
-            self.log
-                .checkpoint(KIND_CHECKPOINT, &[&format::encode_state(&self.state)])?;
-            self.edits = 0;
+            let state = format::encode_state(&self.state);
+            match self.log.checkpoint(KIND_CHECKPOINT, &[&state]) {
+                Ok(_) => self.edits = 0,
+                // The edit is durable. The checkpoint only saves space, so it waits for some.
+                Err(LogError::NoSpace) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -164,8 +164,20 @@ fn create(
     let tail = footer::encode(place, out.offset(), &entries);
     out.put(&tail).and_then(|()| out.flush()).map_err(failed)?;
     file.sync_data().map_err(failed)?;
-    disk.publish(place.file).map_err(failed)?;
+    give_name(disk, place.file).map_err(failed)?;
     Ok((entries, order))
+}
+
+/// Publishes a segment. An earlier try at it may have failed after it got its name: nothing refers
+/// to that file, or this would not be another try.
+fn give_name(disk: &Arc<dyn Disk>, file: FileId) -> io::Result<()> {
+    match disk.publish(file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            disk.remove(file)?;
+            disk.publish(file)
+        }
+        done => done,
+    }
 }
 
 /// Input indexes in the order of the file.

@@ -36,17 +36,54 @@ pub(super) enum Fate {
     Unknown,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
     pub(super) entries: Vec<(Asked, Fate)>,
+    /// Rows that some stored request named.
+    pub(super) stored: BTreeSet<Key>,
+    /// The rows of each trace as last computed, by how many events made them and up to which LSN.
+    known: BTreeMap<(u64, String), (usize, Lsn, Rows)>,
 }
 
-/// Rows by project, table, trace, id: the body and times that must be read back.
-pub(super) type Rows = BTreeMap<(u64, u8, String, String), (i64, Option<i64>, Bytes)>;
+/// A row: project, table, trace, id.
+pub(super) type Key = (u64, u8, String, String);
+
+/// The row that an event is about.
+pub(super) fn key(project: u64, event: &Event) -> Key {
+    let (trace, id) = (event.key.trace_id.to_string(), event.key.id.to_string());
+    (project, event.table as u8, trace, id)
+}
+
+/// Rows: the body and times that must be read back.
+pub(super) type Rows = BTreeMap<Key, (i64, Option<i64>, Bytes)>;
 
 impl Ledger {
-    /// The rows that the stored requests make, computed from the whole history at once.
-    pub(super) fn rows(&self) -> Rows {
+    /// A new request. Answers its index.
+    pub(super) fn enter(&mut self, asked: Asked) -> usize {
+        self.entries.push((asked, Fate::Unknown));
+        self.entries.len() - 1
+    }
+
+    /// What became of a request.
+    pub(super) fn decide(&mut self, index: usize, fate: Fate) {
+        let Some((asked, old)) = self.entries.get_mut(index) else {
+            return;
+        };
+        *old = fate;
+        if let (
+            Asked::Ingest {
+                project, events, ..
+            },
+            Fate::Stored(_),
+        ) = (asked, fate)
+        {
+            let keys = events.iter().map(|event| key(*project, event));
+            self.stored.extend(keys);
+        }
+    }
+
+    /// The rows that the stored requests make, each trace computed from its whole history at once.
+    pub(super) fn rows(&mut self) -> Rows {
         let mut history: Vec<(Lsn, &Asked)> = self
             .entries
             .iter()
@@ -56,15 +93,17 @@ impl Ledger {
             })
             .collect();
         history.sort_by_key(|(lsn, _)| *lsn);
-        let mut traces: BTreeMap<(u64, String), Vec<&Event>> = BTreeMap::new();
-        for (_, asked) in history {
+        let mut traces: BTreeMap<(u64, String), (Lsn, Vec<&Event>)> = BTreeMap::new();
+        for (lsn, asked) in history {
             match asked {
                 Asked::Ingest {
                     project, events, ..
                 } => {
                     for event in events {
                         let trace = (*project, event.key.trace_id.to_string());
-                        traces.entry(trace).or_default().push(event);
+                        let entry = traces.entry(trace).or_default();
+                        entry.0 = lsn;
+                        entry.1.push(event);
                     }
                 }
                 Asked::Delete { project, trace } => {
@@ -74,9 +113,18 @@ impl Ledger {
             }
         }
         let mut rows = Rows::new();
-        for ((project, trace), events) in traces {
-            trace_rows(project, &trace, &events, &mut rows);
+        let mut known = BTreeMap::new();
+        for ((project, trace), (lsn, events)) in traces {
+            let trace = (project, trace);
+            // Requests are only ever added, so count and last LSN say which they are.
+            let made = match self.known.remove(&trace) {
+                Some((count, last, made)) if (count, last) == (events.len(), lsn) => made,
+                _ => trace_rows(project, &trace.1, &events),
+            };
+            rows.extend(made.clone());
+            known.insert(trace, (events.len(), lsn, made));
         }
+        self.known = known;
         rows
     }
 
@@ -93,7 +141,8 @@ impl Ledger {
     }
 }
 
-fn trace_rows(project: u64, trace: &str, events: &[&Event], rows: &mut Rows) {
+fn trace_rows(project: u64, trace: &str, events: &[&Event]) -> Rows {
+    let mut rows = Rows::new();
     let mut parts: BTreeMap<(u8, String), Parts> = BTreeMap::new();
     let mut run = Run::default();
     for event in events {
@@ -137,4 +186,5 @@ fn trace_rows(project: u64, trace: &str, events: &[&Event], rows: &mut Rows) {
         );
         rows.insert(key, (run.start_ns(), run.end_ns(), view));
     }
+    rows
 }

@@ -4,10 +4,19 @@
 //! goes through many crashes without being wiped, because recovery bugs compound. After each
 //! recovery [`World::check`] holds the engine against the ledger.
 
+mod check;
+mod cover;
+mod desk;
+mod expected;
 mod ledger;
+mod lives;
 mod lying;
+mod weave;
 mod work;
 mod world;
 
+pub use check::Finding;
+pub use cover::{Coverage, Ill, Marks, Record, Step};
+pub use lives::{LIVES, lives};
 pub use lying::{Lie, LyingDisk};
-pub use world::{Outcome, World};
+pub use world::{Flaw, Outcome, World};

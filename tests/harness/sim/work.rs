@@ -5,8 +5,8 @@ use obsrv_wal::sim::SimRng;
 use super::ledger::Asked;
 use crate::toy;
 
-const PROJECTS: u64 = 3;
-const TRACES: u64 = 6;
+pub(super) const PROJECTS: u64 = 3;
+pub(super) const TRACES: u64 = 6;
 const SPANS: u64 = 8;
 
 /// The next request. Ids repeat often, so that most requests meet older rows.

@@ -71,6 +71,12 @@ impl Durable {
     pub fn lsn(&self) -> u64 {
         self.0
     }
+
+    /// A proof of nothing, for a planted bug of the layer above.
+    #[cfg(feature = "mutants")]
+    pub fn forged(lsn: u64) -> Self {
+        Self(lsn)
+    }
 }
 
 /// Why a write did not happen.

@@ -352,7 +352,7 @@ impl Reading {
             return Err(damaged(at, self.next_lsn, "frame"));
         }
         let rest = bytes.get(at..).unwrap_or_default();
-        if let Some(last) = rest.iter().rposition(|b| *b != 0) {
+        if let Some(last) = last_used(rest) {
             self.report.torn = true;
             self.report.cut_bytes = as_u64(last + 1);
             if self.missing_was_durable(&bytes, at, header.file) {
@@ -444,6 +444,18 @@ impl Reading {
         }
         false
     }
+}
+
+/// Where the last byte is that is not zero. By blocks: most of what a file was filled with is zeroes.
+fn last_used(bytes: &[u8]) -> Option<usize> {
+    const ZEROES: [u8; 4096] = [0; 4096];
+    let mut rest = bytes;
+    while let Some((before, last)) = rest.split_last_chunk::<4096>()
+        && *last == ZEROES
+    {
+        rest = before;
+    }
+    rest.iter().rposition(|b| *b != 0)
 }
 
 /// How many times a file's bytes are checksummed at most in search of a frame.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
+use crate::io::FileKind;
+
 /// A call on the disk or on one of its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(
@@ -25,6 +27,49 @@ pub enum Op {
     SyncData,
     ZeroFill,
     Len,
+}
+
+/// A sort of call: what it does, to which kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Point {
+    /// What is done.
+    pub op: Op,
+    /// To which kind of file. Of a `sync_dir`: the last name that waits for it. None where no one
+    /// file is meant.
+    pub kind: Option<FileKind>,
+}
+
+impl Point {
+    /// A call on a file of one kind.
+    pub const fn of(op: Op, kind: FileKind) -> Self {
+        Self {
+            op,
+            kind: Some(kind),
+        }
+    }
+
+    /// A call on no file.
+    pub const fn bare(op: Op) -> Self {
+        Self { op, kind: None }
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind.map_or("-", FileKind::prefix);
+        write!(f, "{:?} {kind}", self.op)
+    }
+}
+
+/// How often something was made to go wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Injected {
+    /// Power losses during a call.
+    pub power_losses: u64,
+    /// Kills during a call.
+    pub kills: u64,
+    /// Failing calls, those for want of space included.
+    pub failures: u64,
 }
 
 /// How a call fails.
@@ -58,13 +103,13 @@ const ENOSPC: i32 = 28;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event {
     /// A call was made.
-    Call(Op),
+    Call(Point),
     /// A call failed on purpose.
-    Failed(Op, Fault),
+    Failed(Point, Fault),
     /// The power went during a call.
-    PowerLoss(Op),
+    PowerLoss(Point),
     /// The process was killed during a call.
-    Killed(Op),
+    Killed(Point),
     /// A power loss kept a write that was not synced.
     WriteKept,
     /// A power loss dropped a write that was not synced.
@@ -87,7 +132,13 @@ pub enum Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
+        match self {
+            Self::Call(point) => write!(f, "call {point}"),
+            Self::Failed(point, fault) => write!(f, "failed {point} {fault:?}"),
+            Self::PowerLoss(point) => write!(f, "power loss {point}"),
+            Self::Killed(point) => write!(f, "killed {point}"),
+            other => write!(f, "{other:?}"),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One simulated file: what the disk has, what is on its way, what reads show.
 
 use std::io;
+use std::sync::Arc;
 
 use super::fault::Event;
 use super::rng::Stream;
@@ -17,9 +18,10 @@ enum Change {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
-    durable: Vec<u8>,
+    // Shared while they are equal, and between forks: most files of a machine are never written again.
+    durable: Arc<Vec<u8>>,
     pending: Vec<Change>,
-    view: Vec<u8>,
+    view: Arc<Vec<u8>>,
     /// A sync failed, so the view may show what neither disk nor pending changes have.
     stale: bool,
 }
@@ -128,7 +130,7 @@ impl Inode {
 
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
         if !bytes.is_empty() {
-            put(&mut self.view, offset, bytes);
+            put(Arc::make_mut(&mut self.view), offset, bytes);
             self.pending.push(Change::Write {
                 offset,
                 bytes: bytes.to_vec(),
@@ -138,15 +140,19 @@ impl Inode {
 
     pub(super) fn zero_fill(&mut self, len: u64) {
         let change = Change::ZeroTo(len);
-        change.apply(&mut self.view);
+        change.apply(Arc::make_mut(&mut self.view));
         self.pending.push(change);
     }
 
     /// Applies the pending changes only, never the whole view: after a failed sync the view shows
     /// bytes that no later sync makes durable.
     pub(super) fn sync(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let durable = Arc::make_mut(&mut self.durable);
         for change in self.pending.drain(..) {
-            change.apply(&mut self.durable);
+            change.apply(durable);
         }
     }
 
@@ -155,17 +161,20 @@ impl Inode {
         let lose_all = rng.coin();
         for change in self.pending.drain(..) {
             if !lose_all {
-                change.survive(&mut self.durable, rng);
+                change.survive(Arc::make_mut(&mut self.durable), rng);
             }
         }
         self.stale = true;
     }
 
     pub(super) fn lose_power(&mut self, rng: &mut Stream, seen: &mut dyn FnMut(Event)) {
-        for change in self.pending.drain(..) {
-            seen(change.survive(&mut self.durable, rng));
+        if self.pending.is_empty() && !self.stale {
+            return;
         }
-        self.view = self.durable.clone();
+        for change in self.pending.drain(..) {
+            seen(change.survive(Arc::make_mut(&mut self.durable), rng));
+        }
+        self.view = Arc::clone(&self.durable);
         self.stale = false;
     }
 
@@ -174,9 +183,9 @@ impl Inode {
         if !self.stale {
             return false;
         }
-        self.view = self.durable.clone();
+        self.view = Arc::clone(&self.durable);
         for change in &self.pending {
-            change.apply(&mut self.view);
+            change.apply(Arc::make_mut(&mut self.view));
         }
         self.stale = false;
         true
@@ -184,7 +193,7 @@ impl Inode {
 
     /// Changes disk and view alike, behind everyone's back.
     pub(super) fn decay(&mut self, change: &mut dyn FnMut(&mut Vec<u8>)) {
-        change(&mut self.durable);
-        change(&mut self.view);
+        change(Arc::make_mut(&mut self.durable));
+        change(Arc::make_mut(&mut self.view));
     }
 }

@@ -27,10 +27,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use clock::SimClock;
-pub use fault::{Event, Fault, FaultPlan, Hits, Op};
+pub use fault::{Event, Fault, FaultPlan, Hits, Injected, Op, Point};
 pub use rng::SimRng;
 
-use crate::io::{Disk, DiskFile, FileId};
+use crate::io::{Disk, DiskFile, FileId, FileKind};
 use file::index;
 use state::{How, State};
 
@@ -121,6 +121,11 @@ impl SimDisk {
         self.state.lock().hash
     }
 
+    /// How often something was made to go wrong so far.
+    pub fn injected(&self) -> Injected {
+        self.state.lock().injected
+    }
+
     /// How often each fault point was hit.
     pub fn hits(&self) -> Hits {
         self.state.lock().hits.clone()
@@ -136,6 +141,11 @@ impl SimDisk {
     /// The published files. Not a call.
     pub fn names(&self) -> Vec<FileId> {
         self.state.lock().list()
+    }
+
+    /// Bytes of all files, as the quota counts them. Not a call.
+    pub fn used_bytes(&self) -> u64 {
+        self.state.lock().used_bytes()
     }
 
     /// Decay: inverts the bits of `mask` in the byte at `offset`, on disk and in the cache.
@@ -163,9 +173,10 @@ impl SimDisk {
             .decay(id, &mut |bytes| bytes.truncate(index(len)));
     }
 
-    fn file(&self, number: u64, epoch: u64) -> Arc<dyn DiskFile> {
+    fn file(&self, kind: FileKind, number: u64, epoch: u64) -> Arc<dyn DiskFile> {
         Arc::new(SimFile {
             disk: self.clone(),
+            kind,
             number,
             epoch,
         })
@@ -179,50 +190,58 @@ fn address(id: FileId) -> [u64; 2] {
 impl Disk for SimDisk {
     fn create(&self, id: FileId) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state.lock();
-        let number = state.call(Op::Create, &address(id), |state, how| state.create(id, how))?;
-        Ok(self.file(number, state.epoch))
+        let number = state.call(
+            Point::of(Op::Create, id.kind),
+            &address(id),
+            |state, how| state.create(id, how),
+        )?;
+        Ok(self.file(id.kind, number, state.epoch))
     }
 
     fn publish(&self, id: FileId) -> io::Result<()> {
-        self.state
-            .lock()
-            .call(Op::Publish, &address(id), |state, how| {
-                state.publish(id, how)
-            })
+        self.state.lock().call(
+            Point::of(Op::Publish, id.kind),
+            &address(id),
+            |state, how| state.publish(id, how),
+        )
     }
 
     fn discard(&self, id: FileId) -> io::Result<()> {
-        self.state
-            .lock()
-            .call(Op::Discard, &address(id), |state, how| {
-                state.discard(id, how)
-            })
+        self.state.lock().call(
+            Point::of(Op::Discard, id.kind),
+            &address(id),
+            |state, how| state.discard(id, how),
+        )
     }
 
     fn open(&self, id: FileId) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state.lock();
-        let number = state.call(Op::Open, &address(id), |state, _| {
+        let number = state.call(Point::of(Op::Open, id.kind), &address(id), |state, _| {
             state
                 .named(id)
                 .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
         })?;
-        Ok(self.file(number, state.epoch))
+        Ok(self.file(id.kind, number, state.epoch))
     }
 
     fn remove(&self, id: FileId) -> io::Result<()> {
-        self.state
-            .lock()
-            .call(Op::Remove, &address(id), |state, how| state.remove(id, how))
+        self.state.lock().call(
+            Point::of(Op::Remove, id.kind),
+            &address(id),
+            |state, how| state.remove(id, how),
+        )
     }
 
     fn list(&self) -> io::Result<Vec<FileId>> {
         self.state
             .lock()
-            .call(Op::List, &[], |state, _| Ok(state.list()))
+            .call(Point::bare(Op::List), &[], |state, _| Ok(state.list()))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        self.state.lock().call(Op::SyncDir, &[], |state, how| {
+        let mut state = self.state.lock();
+        let point = state.waiting();
+        state.call(point, &[], |state, how| {
             state.sync_dir(how);
             Ok(())
         })
@@ -231,13 +250,16 @@ impl Disk for SimDisk {
     fn free_bytes(&self) -> io::Result<u64> {
         self.state
             .lock()
-            .call(Op::FreeBytes, &[], |state, _| Ok(state.free_bytes()))
+            .call(Point::bare(Op::FreeBytes), &[], |state, _| {
+                Ok(state.free_bytes())
+            })
     }
 
     fn map_sealed(&self, id: FileId, offset: u64, len: usize) -> io::Result<Bytes> {
-        self.state
-            .lock()
-            .call(Op::MapSealed, &address(id), |state, _| {
+        self.state.lock().call(
+            Point::of(Op::MapSealed, id.kind),
+            &address(id),
+            |state, _| {
                 let number = state
                     .named(id)
                     .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
@@ -252,7 +274,8 @@ impl Disk for SimDisk {
                 let mut bytes = vec![0; len];
                 inode.read(offset, &mut bytes)?;
                 Ok(Bytes::from(bytes))
-            })
+            },
+        )
     }
 }
 
@@ -260,6 +283,7 @@ impl Disk for SimDisk {
 #[derive(Debug)]
 struct SimFile {
     disk: SimDisk,
+    kind: FileKind,
     number: u64,
     epoch: u64,
 }
@@ -275,7 +299,8 @@ impl SimFile {
         if state.epoch != self.epoch {
             return Err(io::Error::other("file handle of a process that is gone"));
         }
-        state.call(op, &[self.number, arguments[0], arguments[1]], act)
+        let point = Point::of(op, self.kind);
+        state.call(point, &[self.number, arguments[0], arguments[1]], act)
     }
 
     fn write(&self, state: &mut State, offset: u64, buf: &[u8], how: How) -> io::Result<()> {
@@ -295,8 +320,7 @@ impl SimFile {
         };
         state.inode_mut(self.number)?.write(offset, &buf[..stored]);
         if how == How::Whole && room < buf.len() {
-            state.hit(Event::QuotaHit);
-            return Err(Fault::NoSpace.error());
+            return Err(state.out_of_space());
         }
         Ok(())
     }
@@ -342,8 +366,7 @@ impl DiskFile for SimFile {
             let fits = old.saturating_add(state.free_bytes());
             state.inode_mut(self.number)?.zero_fill(wanted.min(fits));
             if wanted > fits {
-                state.hit(Event::QuotaHit);
-                return Err(Fault::NoSpace.error());
+                return Err(state.out_of_space());
             }
             Ok(())
         })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::fault::{Event, Fault, FaultPlan, Hits, Op};
+use super::fault::{Event, Fault, FaultPlan, Hits, Injected, Op, Point};
 use super::file::Inode;
 use super::rng::Stream;
 use crate::io::FileId;
@@ -34,6 +34,7 @@ pub(super) struct State {
     pub(super) rng: Stream,
     pub(super) plan: FaultPlan,
     pub(super) hits: Hits,
+    pub(super) injected: Injected,
     pub(super) ops: u64,
     pub(super) hash: u64,
     /// Handles of an earlier epoch are dead.
@@ -62,6 +63,7 @@ impl State {
             rng: Stream::new(seed),
             plan: FaultPlan::default(),
             hits: Hits::new(),
+            injected: Injected::default(),
             ops: 0,
             hash: 0xcbf2_9ce4_8422_2325,
             epoch: 0,
@@ -85,7 +87,7 @@ impl State {
     /// Runs one call: counts it, logs it, and decides whether it works, fails or is the last one.
     pub(super) fn call<T>(
         &mut self,
-        op: Op,
+        point: Point,
         arguments: &[u64],
         act: impl FnOnce(&mut Self, How) -> io::Result<T>,
     ) -> io::Result<T> {
@@ -93,25 +95,28 @@ impl State {
             return Err(powered_off());
         }
         self.ops += 1;
-        self.hit(Event::Call(op));
-        self.log(op as u64);
+        self.hit(Event::Call(point));
+        self.log(point.op as u64);
         for argument in arguments {
             self.log(*argument);
         }
         if self.plan.crash_at == Some(self.ops) {
-            self.hit(Event::PowerLoss(op));
+            self.hit(Event::PowerLoss(point));
+            self.injected.power_losses += 1;
             self.last_call(act);
             self.lose_power();
             return Err(powered_off());
         }
         if self.plan.kill_at == Some(self.ops) {
-            self.hit(Event::Killed(op));
+            self.hit(Event::Killed(point));
+            self.injected.kills += 1;
             self.last_call(act);
             self.kill();
             return Err(powered_off());
         }
-        if let Some(fault) = self.fault(op) {
-            self.hit(Event::Failed(op, fault));
+        if let Some(fault) = self.fault(point.op) {
+            self.hit(Event::Failed(point, fault));
+            self.injected.failures += 1;
             self.log(fault as u64 + 1);
             // The part that was done, if any, is what matters: the caller sees the planned error.
             drop(act(self, How::Partly(fault)));
@@ -260,6 +265,21 @@ impl State {
         Ok(())
     }
 
+    /// What a `sync_dir` is for.
+    pub(super) fn waiting(&self) -> Point {
+        Point {
+            op: Op::SyncDir,
+            kind: self.names_pending.last().map(|change| change.id.kind),
+        }
+    }
+
+    /// The quota stops a write.
+    pub(super) fn out_of_space(&mut self) -> io::Error {
+        self.hit(Event::QuotaHit);
+        self.injected.failures += 1;
+        Fault::NoSpace.error()
+    }
+
     pub(super) fn sync_dir(&mut self, how: How) {
         let lose_all = how != How::Whole && self.rng.coin();
         for change in std::mem::take(&mut self.names_pending) {
@@ -291,16 +311,18 @@ impl State {
 
     /// Bytes that can still be written.
     pub(super) fn free_bytes(&self) -> u64 {
-        let Some(quota) = self.plan.quota else {
-            return u64::MAX;
-        };
+        let quota = self.plan.quota;
+        quota.map_or(u64::MAX, |quota| quota.saturating_sub(self.used_bytes()))
+    }
+
+    /// Bytes of all files.
+    pub(super) fn used_bytes(&self) -> u64 {
         let named = self.names.values().filter_map(|slot| slot.view);
-        let used: u64 = named
+        named
             .chain(self.temps.values().copied())
             .filter_map(|number| self.inodes.get(&number))
             .map(Inode::len)
-            .sum();
-        quota.saturating_sub(used)
+            .sum()
     }
 
     /// Changes the bytes of a file without a trace in pending changes.

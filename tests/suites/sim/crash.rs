@@ -1,0 +1,150 @@
+//! Power losses and kills, at random and at every call.
+
+use obsrv_engine::io::FileKind;
+use obsrv_tests::sim::{Coverage, Flaw, Lie, Outcome, World, lives};
+use obsrv_wal::sim::{Fault, FaultPlan};
+
+use crate::campaign::{Part, each, setting};
+use crate::{decay, recovery, refusal};
+
+static RANDOM: Part = Part::new("random lives", || {
+    let first = setting("OBSRV_SIM_FIRST", 0);
+    let seeds = setting("OBSRV_SIM_SEEDS", 300);
+    let run = |seed| lives(seed, Flaw::None).map(|world| world.coverage());
+    each(first, seeds, run)
+});
+
+static EXHAUSTIVE: Part = Part::new("every call the last", || {
+    let run = |number| {
+        let end = [End::Power, End::Kill][usize::from(number % 3 == 0)];
+        every_call(number, end)
+    };
+    each(0, setting("OBSRV_SIM_WORKLOADS", 24), run)
+});
+
+static FAILING: Part = Part::new("every call fails", || {
+    let run = |number: u64| {
+        let fault = Fault::ALL[usize::try_from(number % 3).unwrap_or(0)];
+        every_call(number, End::Fail(fault))
+    };
+    each(0, 9, run)
+});
+
+/// What ends a life at a given call.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Power,
+    Kill,
+    Fail(Fault),
+}
+
+/// One life in which something goes wrong at a given call, then everything it left behind is
+/// checked.
+fn ends_at(seed: u64, call: u64, end: End) -> Result<(Outcome, World), String> {
+    let mut world = World::new(seed, Flaw::None);
+    let mut plan = FaultPlan::default();
+    match end {
+        End::Power => plan.crash_at = Some(call),
+        End::Kill => plan.kill_at = Some(call),
+        End::Fail(fault) => plan.fail_at = Some((call, fault)),
+    }
+    world.plan(plan);
+    let mut outcome = world.open()?;
+    if outcome == Outcome::Done {
+        outcome = world.work(30);
+    }
+    if world.ops() >= call {
+        outcome = Outcome::Down;
+    }
+    let at = |what: String| format!("seed {seed} call {call} {end:?}: {what}");
+    if matches!(end, End::Fail(_)) && outcome == Outcome::Down {
+        world.goes_on().map_err(at)?;
+    }
+    match end {
+        End::Power => world.cut_power(),
+        End::Kill => world.kill(),
+        // What a failed sync left in the cache goes with the power.
+        End::Fail(_) => {
+            if seed.is_multiple_of(2) {
+                world.kill();
+                world.open().map_err(at)?;
+            }
+            world.cut_power();
+        }
+    }
+    world.open().map_err(at)?;
+    world.check().map_err(|what| at(what.to_string()))?;
+    Ok((outcome, world))
+}
+
+/// The calls of one workload, each the last one.
+fn every_call(seed: u64, end: End) -> Result<Coverage, String> {
+    let mut sum = Coverage::default();
+    for call in 1.. {
+        let (outcome, world) = ends_at(seed, call, end)?;
+        sum.add(&world.coverage());
+        if outcome == Outcome::Done {
+            break;
+        }
+    }
+    Ok(sum)
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_doubled_or_changed_at_random_crash_points() {
+    RANDOM.coverage();
+}
+
+#[test]
+fn every_call_of_small_workloads_may_be_the_last() {
+    EXHAUSTIVE.coverage();
+}
+
+#[test]
+fn every_call_of_small_workloads_may_fail_in_every_way() {
+    FAILING.coverage();
+}
+
+#[test]
+fn every_fault_point_is_hit() {
+    let mut sum = Coverage::default();
+    for part in [
+        &RANDOM,
+        &EXHAUSTIVE,
+        &FAILING,
+        &recovery::NESTED,
+        &recovery::FAILING,
+        &refusal::FULL,
+        &decay::DAMAGED,
+    ] {
+        sum.add(part.coverage());
+    }
+    println!("{}", sum.table());
+    let missing = sum.missing();
+    assert!(missing.is_empty(), "never happened: {missing:#?}");
+    assert!(sum.crashes >= 20_000, "crash points {}", sum.crashes);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..20 {
+        let first = lives(seed, Flaw::None).unwrap();
+        let second = lives(seed, Flaw::None).unwrap();
+        assert_eq!(first.trace_hash(), second.trace_hash(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_lying_disk_is_caught() {
+    for lie in [
+        Lie::NoSync(FileKind::Wal),
+        Lie::NoSync(FileKind::Manifest),
+        Lie::NoSync(FileKind::Segment),
+        Lie::NoSync(FileKind::Side),
+        Lie::NoDirectorySync,
+    ] {
+        let caught = (0..200).find(|seed| lives(*seed, Flaw::Disk(lie)).is_err());
+        println!("{lie:?} caught at seed {caught:?}");
+        assert!(caught.is_some(), "{lie:?} went unnoticed");
+    }
+}

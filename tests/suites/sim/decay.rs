@@ -1,0 +1,169 @@
+//! Damage to what was durable: found and named, or harmless. Never a wrong row, never a panic.
+
+use obsrv_engine::io::{FileId, FileKind};
+use obsrv_tests::sim::{Coverage, Finding, Flaw, Outcome, World};
+
+use crate::campaign::{Part, each};
+
+/// Places of one file that are damaged.
+const PLACES: usize = 90;
+/// What moves when blocks are exchanged.
+const SECTOR: usize = 512;
+
+/// What is done to a file.
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    Flip(usize, u8),
+    Zero(usize),
+    /// A sector of another place of the same file.
+    Misdirected(usize, usize),
+    /// The sector as it was earlier in the file's life.
+    Stale(usize),
+    Cut(usize),
+    /// The bytes of another file of the kind.
+    Other(FileId),
+    Missing,
+}
+
+/// A machine on whose disk everything is witnessed as durable, and the files as they once were.
+fn machine(seed: u64) -> (World, Vec<(FileId, Vec<u8>)>) {
+    let mut world = World::new(seed, Flaw::None);
+    world.open().unwrap();
+    world.work(40);
+    let earlier = contents(&world);
+    world.work(60);
+    world.cut_power();
+    // What nothing witnessed is logged again by this open.
+    assert_eq!(world.open().unwrap(), Outcome::Done);
+    world.check().unwrap();
+    world.kill();
+    (world, earlier)
+}
+
+fn contents(world: &World) -> Vec<(FileId, Vec<u8>)> {
+    let disk = world.disk();
+    let read = |id| Some((id, disk.peek(id)?));
+    disk.names().into_iter().filter_map(read).collect()
+}
+
+fn damages(
+    id: FileId,
+    bytes: &[u8],
+    all: &[(FileId, Vec<u8>)],
+    stale: Option<&[u8]>,
+) -> Vec<Damage> {
+    let used = bytes
+        .iter()
+        .rposition(|b| *b != 0)
+        .map_or(1, |last| last + 1);
+    let step = used.div_ceil(PLACES);
+    let mut list = vec![Damage::Missing, Damage::Cut(0)];
+    for at in (0..used).step_by(step) {
+        list.push(Damage::Flip(at, 1 << (at % 8)));
+        list.push(Damage::Flip(at, 0xff));
+    }
+    for at in (0..used).step_by(step * 4) {
+        list.push(Damage::Cut(at));
+    }
+    for at in (0..used).step_by(SECTOR) {
+        list.push(Damage::Zero(at));
+        list.push(Damage::Misdirected(
+            at,
+            (at + 3 * SECTOR) % used / SECTOR * SECTOR,
+        ));
+        let end = used.min(at + SECTOR);
+        if stale.is_some_and(|old| old.get(at..end).is_some_and(|part| part != &bytes[at..end])) {
+            list.push(Damage::Stale(at));
+        }
+    }
+    let others = all
+        .iter()
+        .filter(|(other, _)| other.kind == id.kind && *other != id);
+    list.extend(others.map(|(other, _)| Damage::Other(*other)));
+    list
+}
+
+fn apply(world: &World, id: FileId, damage: Damage, all: &[(FileId, Vec<u8>)], old: Option<&[u8]>) {
+    let disk = world.disk();
+    let bytes = disk.peek(id).unwrap_or_default();
+    let sector = |from: &[u8], at: usize| {
+        let end = from.len().min(at + SECTOR);
+        from.get(at..end).unwrap_or_default().to_vec()
+    };
+    match damage {
+        Damage::Flip(at, mask) => disk.flip(id, at as u64, mask),
+        Damage::Zero(at) => disk.overwrite(id, at as u64, &[0; SECTOR]),
+        Damage::Misdirected(to, from) => disk.overwrite(id, to as u64, &sector(&bytes, from)),
+        Damage::Stale(at) => {
+            disk.overwrite(id, at as u64, &sector(old.unwrap_or_default(), at));
+        }
+        Damage::Cut(len) => disk.truncate(id, len as u64),
+        Damage::Other(other) => {
+            let from = all.iter().find(|(id, _)| *id == other);
+            let from = from.map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
+            disk.overwrite(id, 0, from);
+            disk.truncate(id, from.len() as u64);
+        }
+        Damage::Missing => {
+            disk.handle().remove(id).unwrap();
+            disk.handle().sync_dir().unwrap();
+        }
+    }
+}
+
+/// What came of it: true if it was found.
+fn outcome(world: &mut World, id: FileId) -> Result<bool, String> {
+    let named = |text: String| {
+        // A missing file may show as a gap between others.
+        if text.contains("file=") || text.contains("log does not cover") {
+            Ok(true)
+        } else {
+            Err(format!("{id} is not named: {text}"))
+        }
+    };
+    match world.open() {
+        Err(refused) => named(refused),
+        Ok(_) => match world.check() {
+            Ok(()) => Ok(false),
+            Err(Finding::Unreadable(text)) => named(text),
+            Err(Finding::Wrong(what)) => Err(what),
+        },
+    }
+}
+
+fn damaged(seed: u64) -> Result<Coverage, String> {
+    let (world, earlier) = machine(seed);
+    let all = contents(&world);
+    let mut sum = Coverage::default();
+    let (mut cases, mut found) = (0, 0);
+    for (id, bytes) in &all {
+        let old = earlier.iter().find(|(e, _)| e == id);
+        let old = old.map(|(_, bytes)| bytes.as_slice());
+        for damage in damages(*id, bytes, &all, old) {
+            // Nothing on the disk says that a last file of the log was ever there (F29).
+            let newest = all.iter().rfind(|(other, _)| other.kind == FileKind::Wal);
+            if matches!(damage, Damage::Missing) && newest.is_some_and(|(n, _)| n == id) {
+                continue;
+            }
+            let mut victim = world.fork(seed);
+            apply(&victim, *id, damage, &all, old);
+            cases += 1;
+            let verdict = outcome(&mut victim, *id);
+            found +=
+                u64::from(verdict.map_err(|what| format!("seed {seed} {id} {damage:?}: {what}"))?);
+            sum.add(&victim.coverage());
+        }
+    }
+    println!("seed {seed}: {cases} damages, {found} found");
+    if found * 2 < cases {
+        return Err(format!("only {found} of {cases} damages were found"));
+    }
+    Ok(sum)
+}
+
+pub(crate) static DAMAGED: Part = Part::new("damage", || each(0, 4, damaged));
+
+#[test]
+fn damage_is_found_and_named_or_harmless() {
+    DAMAGED.coverage();
+}

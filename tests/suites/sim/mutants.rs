@@ -1,0 +1,48 @@
+//! Planted bugs of the engine: each must be caught by the lives that the engine itself passes.
+
+use obsrv_engine::Bug;
+use obsrv_tests::sim::{Flaw, lives};
+
+/// Seeds within which a bug must show. The engine passes them all in `crash`.
+const SEEDS: u64 = 120;
+
+fn caught(bug: Bug) {
+    let find = |seed| Some((seed, lives(seed, Flaw::Engine(bug)).err()?));
+    let found = (0..SEEDS).find_map(find);
+    println!("{bug:?}: {found:?}");
+    assert!(found.is_some(), "{bug:?} went unnoticed");
+}
+
+macro_rules! planted {
+    ($($test:ident $bug:ident,)*) => {
+        $(
+            #[test]
+            fn $test() {
+                caught(Bug::$bug);
+            }
+        )*
+
+        #[test]
+        fn every_planted_bug_has_its_test() {
+            let tested = [$(Bug::$bug),*];
+            assert!(Bug::ALL.iter().all(|bug| tested.contains(bug)));
+        }
+    };
+}
+
+planted! {
+    publish_before_sync PublishBeforeSync,
+    watermark_too_high WatermarkTooHigh,
+    marks_above_watermark MarksAboveWatermark,
+    late_kills_dropped LateKillsDropped,
+    late_kills_compacted LateKillsCompacted,
+    lost_remap LostRemap,
+    edit_not_synced EditNotSynced,
+    controls_not_in_checkpoint ControlsNotInCheckpoint,
+    side_not_synced SideNotSynced,
+    sweep_takes_live_side SweepTakesLiveSide,
+    sweep_takes_live_segment SweepTakesLiveSegment,
+    delete_not_replayed DeleteNotReplayed,
+    replay_below_watermark ReplayBelowWatermark,
+    dedup_forgets_segments DedupForgetsSegments,
+}
