@@ -1,0 +1,534 @@
+//! Runs a workload on the engine and on the model, and holds every answer against the other.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use obsrv_engine::engine::Snapshot;
+use obsrv_engine::engine::{
+    Engine, Envelope, FROZEN_MAX, IngestError, Receipt, State, Submission, check,
+};
+use obsrv_engine::io::FileKind;
+use obsrv_engine::query::ast::Filter;
+use obsrv_engine::query::{Budget, Order, Page, Position, Request};
+use obsrv_engine::row::{Lsn, ProjectId, Table};
+use obsrv_engine::source::Column;
+use obsrv_wal::sim::{FaultPlan, SimDisk, SimRng};
+
+use super::answer::{Place, SpansOf, page};
+use super::compare;
+use super::make::{Case, Op};
+use super::questions::Question;
+use super::state::{Model, Row, Rows, View};
+use super::value::{Fact, Reader, body_of};
+
+/// Rows that all pages of one question may look at: beyond, the rest of its pages are left out.
+const PAGED_ROWS_MAX: usize = 60_000;
+
+/// How often what is to be covered was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<&'static str, u64>);
+
+impl Coverage {
+    fn note(&mut self, what: &'static str) {
+        self.note_many(what, 1);
+    }
+
+    fn note_many(&mut self, what: &'static str, n: usize) {
+        *self.0.entry(what).or_default() += u64::try_from(n).unwrap_or(0);
+    }
+
+    /// Adds another one's counts.
+    pub fn add(&mut self, other: &Self) {
+        for (what, n) in &other.0 {
+            *self.0.entry(what).or_default() += n;
+        }
+    }
+
+    /// How often this happened.
+    pub fn count(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+}
+
+impl std::fmt::Display for Coverage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all: Vec<_> = self.0.iter().map(|(k, n)| format!("{k} {n}")).collect();
+        f.write_str(&all.join(", "))
+    }
+}
+
+/// Runs a case to its end. The error says after which step what was wrong.
+pub fn run(case: &Case) -> Result<Coverage, String> {
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let mut machine = Machine::new(case)?;
+        for (n, op) in case.ops.iter().enumerate() {
+            machine
+                .step(op)
+                .map_err(|what| format!("step {n} {op:?}:\n{what}"))?;
+        }
+        Ok(machine.coverage)
+    }));
+    ran.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!("panic: {}", text.unwrap_or("without words")))
+    })
+}
+
+enum Asked {
+    Store { project: u64, facts: Vec<Fact> },
+    Delete { project: u64, trace: String },
+}
+
+type Answers = Arc<Mutex<Vec<(u64, Result<Receipt, IngestError>)>>>;
+
+/// A question of which the pages are asked for one by one while rows change.
+struct Walk {
+    question: Question,
+    position: Position,
+    place: Place,
+    /// The rows at the first page.
+    first: BTreeMap<(String, String), Arc<Row>>,
+}
+
+struct Machine<'a> {
+    case: &'a Case,
+    disk: SimDisk,
+    rng: SimRng,
+    engine: Option<Arc<Engine>>,
+    model: Model,
+    serial: u64,
+    pending: BTreeMap<u64, Asked>,
+    answers: Answers,
+    held: Option<(Snapshot, View)>,
+    walk: Option<Walk>,
+    coverage: Coverage,
+}
+
+impl<'a> Machine<'a> {
+    fn new(case: &'a Case) -> Result<Self, String> {
+        let mut machine = Self {
+            disk: SimDisk::new(case.seed),
+            rng: SimRng::new(case.seed),
+            engine: None,
+            model: Model::default(),
+            serial: 0,
+            pending: BTreeMap::new(),
+            answers: Answers::default(),
+            held: None,
+            walk: None,
+            coverage: Coverage::default(),
+            case,
+        };
+        machine.open()?;
+        Ok(machine)
+    }
+
+    fn open(&mut self) -> Result<(), String> {
+        let options = self.case.options.clone();
+        let engine = Engine::open(self.disk.handle(), &self.rng, options, &Reader);
+        self.engine = Some(engine.map_err(|e| format!("does not open: {}", chain(&e)))?);
+        Ok(())
+    }
+
+    fn engine(&self) -> Arc<Engine> {
+        Arc::clone(self.engine.as_ref().expect("opened by every step"))
+    }
+
+    fn step(&mut self, op: &Op) -> Result<(), String> {
+        match op {
+            Op::Record { project, facts } => self.submit(*project, facts.clone())?,
+            Op::Bulk(bulk) => self.submit(bulk.project, bulk.facts())?,
+            Op::Delete { project, trace } => self.delete(*project, trace),
+            Op::Commit => self.commit()?,
+            Op::Freeze => self.engine().freeze(),
+            Op::Flush => self.flush()?,
+            Op::Compact => {
+                let done = self.engine().compact_step().map_err(|e| chain(&e))?;
+                self.coverage.note_many("compactions", usize::from(done));
+            }
+            Op::Stop => self.stop()?,
+            Op::CutPower => self.cut(&SimDisk::cut_power, "power cuts")?,
+            Op::Kill => self.cut(&SimDisk::kill, "kills")?,
+            Op::CutFlush(calls) => {
+                self.engine().freeze();
+                self.crash_in(*calls, &|engine| drop(engine.flush_step()))?;
+            }
+            Op::CutCompact(calls) => {
+                self.crash_in(*calls, &|engine| drop(engine.compact_step()))?;
+            }
+            Op::CutCommit {
+                project,
+                facts,
+                calls,
+            } => self.cut_commit(*project, facts, *calls)?,
+            Op::Ask(question) => {
+                let view = View::of(&self.model);
+                let pages = ask(&self.engine().snapshot(), &view, question)?;
+                self.coverage.note("questions");
+                self.coverage.note_many("pages", pages);
+            }
+            Op::ReadAll => self.read_all()?,
+            Op::Hold => {
+                self.held = Some((self.engine().snapshot(), View::of(&self.model)));
+            }
+            Op::AskHeld(question) => {
+                if let Some((snapshot, view)) = &self.held {
+                    ask(snapshot, view, question)?;
+                    let since = self.model.lsn - view.lsn;
+                    self.coverage
+                        .note_many("old snapshots", usize::from(since > 0));
+                }
+            }
+            Op::Walk(question) => self.start_walk(question)?,
+            Op::Turn => self.turn_page()?,
+        }
+        match self.engine().state() {
+            State::Ready => Ok(()),
+            state => Err(format!("the engine is {state:?}")),
+        }
+    }
+
+    fn note_answer(&self, serial: u64) -> Box<dyn FnOnce(Result<Receipt, IngestError>) + Send> {
+        let answers = Arc::clone(&self.answers);
+        Box::new(move |outcome| {
+            let mut answers = answers.lock().expect("no panic under this lock");
+            answers.push((serial, outcome));
+        })
+    }
+
+    fn submit(&mut self, project: u64, facts: Vec<Fact>) -> Result<(), String> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        if self.engine().stats().frozen >= u64::try_from(FROZEN_MAX).unwrap_or(0) {
+            self.flush()?;
+        }
+        self.serial += 1;
+        let done = self.note_answer(self.serial);
+        let envelope = Envelope {
+            project,
+            ..Envelope::default()
+        };
+        let submission = Submission {
+            envelope,
+            body: body_of(&facts),
+            events: facts.iter().map(Fact::event).collect(),
+        };
+        self.pending
+            .insert(self.serial, Asked::Store { project, facts });
+        self.engine().submit(submission, done);
+        Ok(())
+    }
+
+    fn delete(&mut self, project: u64, trace: &str) {
+        self.serial += 1;
+        let done = self.note_answer(self.serial);
+        let asked = Asked::Delete {
+            project,
+            trace: trace.to_owned(),
+        };
+        self.pending.insert(self.serial, asked);
+        self.engine().delete_trace(ProjectId(project), trace, done);
+    }
+
+    fn commit(&mut self) -> Result<(), String> {
+        while self.engine().commit_step() > 0 {}
+        self.take_answers()?;
+        match self.pending.len() {
+            0 => Ok(()),
+            n => Err(format!("{n} requests were not answered")),
+        }
+    }
+
+    /// What was answered, in the order of the log.
+    fn take_answers(&mut self) -> Result<(), String> {
+        let answers = Arc::clone(&self.answers);
+        let mut answers = answers.lock().expect("no panic under this lock");
+        let mut stored: BTreeMap<Lsn, Asked> = BTreeMap::new();
+        for (serial, outcome) in answers.drain(..) {
+            let asked = self.pending.remove(&serial);
+            let asked = asked.ok_or_else(|| format!("request {serial} answered twice"))?;
+            let lsn = outcome.map_err(|e| format!("request {serial}: {e}"))?.lsn;
+            if lsn <= self.model.lsn || stored.insert(lsn, asked).is_some() {
+                return Err(format!("request {serial} got the used LSN {lsn}"));
+            }
+        }
+        drop(answers);
+        for (lsn, asked) in stored {
+            self.apply(lsn, asked);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, lsn: Lsn, asked: Asked) {
+        match asked {
+            Asked::Store { project, facts } => {
+                self.coverage.note_many("facts", facts.len());
+                self.model.store(lsn, project, &facts);
+            }
+            Asked::Delete { project, trace } => {
+                let there = !self.model.trace(project, &trace, Table::Runs).is_empty();
+                self.coverage.note_many("deletes", usize::from(there));
+                self.model.delete(lsn, project, &trace);
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        let done = self.engine().flush_step().map_err(|e| chain(&e))?;
+        self.coverage.note_many("flushes", usize::from(done));
+        Ok(())
+    }
+
+    /// A clean stop: all is committed and flushed.
+    fn stop(&mut self) -> Result<(), String> {
+        self.commit()?;
+        let engine = self.engine();
+        engine.freeze();
+        while engine.flush_step().map_err(|e| chain(&e))? {}
+        drop(engine);
+        self.held = None;
+        self.engine = None;
+        self.coverage.note("stops");
+        self.open()
+    }
+
+    /// The engine ends as it is; nothing that waits is stored.
+    fn cut(&mut self, end: &dyn Fn(&SimDisk), what: &'static str) -> Result<(), String> {
+        self.held = None;
+        self.engine = None;
+        self.pending.clear();
+        end(&self.disk);
+        self.disk.restart();
+        self.disk.set_plan(FaultPlan::default());
+        self.coverage.note(what);
+        self.open()
+    }
+
+    fn crash_in(&mut self, calls: u64, job: &dyn Fn(&Engine)) -> Result<(), String> {
+        let crash_at = Some(self.disk.ops() + 1 + calls);
+        self.disk.set_plan(FaultPlan {
+            crash_at,
+            ..FaultPlan::default()
+        });
+        job(&self.engine());
+        let hit = self.disk.is_down();
+        let what = if hit {
+            "crashes in a job"
+        } else {
+            "power cuts"
+        };
+        self.cut(&SimDisk::cut_power, what)
+    }
+
+    /// The fate of the one request is open; whether the log has grown tells it.
+    fn cut_commit(&mut self, project: u64, facts: &[Fact], calls: u64) -> Result<(), String> {
+        self.commit()?;
+        self.submit(project, facts.to_vec())?;
+        let before = self.model.lsn;
+        self.crash_in(calls, &|engine| {
+            engine.commit_step();
+        })?;
+        let lsn = self.engine().snapshot().lsn();
+        let answered = std::mem::take(&mut *self.answers.lock().expect("no panic under this lock"));
+        let acknowledged = answered.iter().any(|(_, outcome)| outcome.is_ok());
+        if lsn == before + 1 {
+            self.model.store(lsn, project, facts);
+        } else if lsn != before || acknowledged {
+            return Err(format!(
+                "log at {lsn} after {before}, stored: {acknowledged}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn start_walk(&mut self, question: &Question) -> Result<(), String> {
+        let view = View::of(&self.model);
+        let request = &question.request;
+        let got = search(&self.engine().snapshot(), question, request)?;
+        let rows = view.rows(question.project, question.table);
+        let right = page(&rows, &spans_of(&view, question), request, None);
+        compare::page(&got, &right, request, None)?;
+        let named = |row: &Arc<Row>| ((row.trace.clone(), row.id.clone()), Arc::clone(row));
+        self.walk = got.next.zip(right.last).map(|(position, place)| Walk {
+            question: question.clone(),
+            position,
+            place,
+            first: rows.iter().map(named).collect(),
+        });
+        Ok(())
+    }
+
+    fn turn_page(&mut self) -> Result<(), String> {
+        let Some(walk) = self.walk.take() else {
+            return Ok(());
+        };
+        let view = View::of(&self.model);
+        let lsn = walk.position.lsn;
+        let request = Request {
+            after: Some(walk.position.clone()),
+            ..walk.question.request.clone()
+        };
+        let got = search(&self.engine().snapshot(), &walk.question, &request)?;
+        let rows = view.rows(walk.question.project, walk.question.table);
+        let spans = spans_of(&view, &walk.question);
+        let right = page(&rows, &spans, &request, Some((&walk.place, lsn)));
+        let surely = right.all.iter().any(|row| walk.has_changed(row));
+        let touched = |row: &Arc<Row>| row.first <= lsn && row.touched > lsn;
+        let maybe = rows.iter().any(touched);
+        compare::page(&got, &right, &request, Some((surely, maybe)))?;
+        if got.next.as_ref().is_some_and(|next| next.lsn != lsn) {
+            return Err(format!("cursor of {lsn} goes on as {:?}", got.next));
+        }
+        self.coverage
+            .note_many("pages over changed rows", usize::from(surely));
+        self.walk = got.next.zip(right.last).map(|(position, place)| Walk {
+            position,
+            place,
+            ..walk
+        });
+        Ok(())
+    }
+
+    /// Every row by search and by trace, and nothing else.
+    fn read_all(&mut self) -> Result<(), String> {
+        let view = View::of(&self.model);
+        let snapshot = self.engine().snapshot();
+        if snapshot.lsn() != self.model.lsn {
+            return Err(format!("snapshot {} of {}", snapshot.lsn(), self.model.lsn));
+        }
+        for project in 1..=self.case.projects + 1 {
+            for table in [Table::Runs, Table::Spans, Table::Scores] {
+                let request = Request {
+                    order: Order {
+                        column: Column::Id,
+                        descending: false,
+                    },
+                    total: true,
+                    ..Request::new(Filter::All, 1_000)
+                };
+                let question = Question {
+                    project,
+                    table,
+                    request,
+                };
+                ask(&snapshot, &view, &question)?;
+            }
+            let all = view.traces();
+            let known = all
+                .iter()
+                .filter(|(p, _)| *p == project)
+                .map(|(_, t)| t.as_str());
+            for trace in known.chain(["absent", "t2", "Spur 京"]) {
+                self.coverage.note("traces");
+                read_trace(&snapshot, &self.model, project, trace)
+                    .map_err(|what| format!("trace {trace} of {project}: {what}"))?;
+            }
+        }
+        self.note_forms();
+        Ok(())
+    }
+
+    fn note_forms(&mut self) {
+        let disk = self.disk.handle();
+        let files = self.disk.names();
+        for file in files.iter().filter(|f| f.kind == FileKind::Segment) {
+            let described = check::describe_segment(&disk, file.number).unwrap_or_default();
+            for form in ["inline", "compact", "full"] {
+                let lines = described.matches(&format!("form={form}")).count();
+                self.coverage.note_many(form, lines);
+            }
+        }
+    }
+}
+
+impl Walk {
+    fn has_changed(&self, row: &Row) -> bool {
+        let key = (row.trace.clone(), row.id.clone());
+        self.first.get(&key).is_none_or(|old| {
+            (old.start, old.end) != (row.start, row.end) || old.doc.encode() != row.doc.encode()
+        })
+    }
+}
+
+fn spans_of(view: &View, question: &Question) -> SpansOf {
+    let mut spans = SpansOf::new();
+    for span in view.rows(question.project, Table::Spans) {
+        spans.entry(span.trace.clone()).or_default().push(span);
+    }
+    spans
+}
+
+fn search(snapshot: &Snapshot, question: &Question, request: &Request) -> Result<Page, String> {
+    let budget = Budget {
+        rows_max: u64::MAX,
+        bytes_max: u64::MAX,
+        cancelled: &|| false,
+    };
+    let project = ProjectId(question.project);
+    let page = snapshot.search(project, question.table, request, &budget);
+    page.map_err(|e| chain(&e))
+}
+
+/// All pages of a question. Answers how many.
+fn ask(snapshot: &Snapshot, view: &View, question: &Question) -> Result<usize, String> {
+    let rows: Rows = view.rows(question.project, question.table);
+    let spans = spans_of(view, question);
+    let mut request = question.request.clone();
+    let mut place: Option<Place> = None;
+    let mut pages = 0;
+    loop {
+        pages += 1;
+        let got = search(snapshot, question, &request)?;
+        let after = place.as_ref().map(|place| (place, view.lsn));
+        let right = page(&rows, &spans, &request, after);
+        let changed = after.map(|_| (false, false));
+        compare::page(&got, &right, &request, changed)
+            .map_err(|what| format!("page {pages}: {what}"))?;
+        if let Some(next) = got.next.as_ref().filter(|next| next.lsn != view.lsn) {
+            return Err(format!("cursor {next:?} of a snapshot of {}", view.lsn));
+        }
+        place = right.last;
+        request.after = got.next;
+        if request.after.is_none() || pages * rows.len() > PAGED_ROWS_MAX {
+            return Ok(pages);
+        }
+    }
+}
+
+fn read_trace(snapshot: &Snapshot, model: &Model, project: u64, trace: &str) -> Result<(), String> {
+    let got = snapshot
+        .trace(ProjectId(project), trace)
+        .map_err(|e| chain(&e))?;
+    let runs = model.trace(project, trace, Table::Runs);
+    let mut spans = model.trace(project, trace, Table::Spans);
+    spans.sort_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
+    let mut scores = model.trace(project, trace, Table::Scores);
+    scores.sort_by(|a, b| (a.first, &a.id).cmp(&(b.first, &b.id)));
+    let tables = [
+        ("runs", got.run.into_iter().collect(), runs),
+        ("spans", got.spans, spans),
+        ("scores", got.scores, scores),
+    ];
+    for (table, got, right) in tables {
+        if got.len() != right.len() {
+            return Err(format!("{} {table} not {}", got.len(), right.len()));
+        }
+        for (got, right) in got.iter().zip(&right) {
+            compare::row(&got.core, &got.body, right)?;
+        }
+    }
+    Ok(())
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}

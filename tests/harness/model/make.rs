@@ -1,0 +1,526 @@
+//! Workloads from seeds.
+
+use obsrv_engine::engine::Options;
+use obsrv_engine::row::Table;
+use obsrv_wal::sim::SimRng;
+
+use super::bulk::Bulk;
+use super::questions::{Question, question};
+use super::value::{Fact, Val};
+use super::vocabulary::{below, metadata, number, pick, scalar, text};
+
+/// What happens next. Plain data, so that a failing list of them can be cut down.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// A request is queued.
+    Record {
+        project: u64,
+        facts: Vec<Fact>,
+    },
+    /// A request about many spans is queued.
+    Bulk(Bulk),
+    /// A delete is queued.
+    Delete {
+        project: u64,
+        trace: String,
+    },
+    /// Everything queued is committed.
+    Commit,
+    Freeze,
+    Flush,
+    Compact,
+    /// Clean stop and start.
+    Stop,
+    /// What is queued is lost with the power.
+    CutPower,
+    /// The process is killed.
+    Kill,
+    /// The power goes during a flush, after so many calls.
+    CutFlush(u64),
+    /// The power goes during a compaction.
+    CutCompact(u64),
+    /// The power goes while one request is committed.
+    CutCommit {
+        project: u64,
+        facts: Vec<Fact>,
+        calls: u64,
+    },
+    /// A question to a new snapshot, with all its pages.
+    Ask(Question),
+    /// Everything is read back.
+    ReadAll,
+    /// A snapshot is kept.
+    Hold,
+    /// A question to the kept one.
+    AskHeld(Question),
+    /// The first page of a question.
+    Walk(Question),
+    /// The next page of it, from a new snapshot.
+    Turn,
+}
+
+/// A workload.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub(super) seed: u64,
+    pub(super) options: Options,
+    pub(super) projects: u64,
+    /// In order.
+    pub ops: Vec<Op>,
+}
+
+/// What cases are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Few rows, many places.
+    Small,
+    /// Many projects and traces of few rows each.
+    Wide,
+    /// Documents of many kilobytes.
+    Fat,
+    /// Sections of thousands of rows.
+    Bulk,
+}
+
+const SECOND: i64 = 1_000_000_000;
+const NOW: i64 = 1_760_000_000 * SECOND;
+/// Seconds between starts: within and across the windows of sections and merges.
+const WINDOWS: [i64; 10] = [0, 0, 0, 1, 540, 660, 3_540, 3_660, 90_000, 3_456_000];
+
+struct Maker {
+    rng: SimRng,
+    shape: Shape,
+    projects: u64,
+    traces: u64,
+    spans: u64,
+    rounds: u64,
+    /// What was said, by project: to be repeated, updated and asked for.
+    sent: Vec<(u64, Fact)>,
+    ops: Vec<Op>,
+}
+
+impl Case {
+    /// The workload of a seed.
+    pub fn new(seed: u64) -> Self {
+        let rng = SimRng::new(seed ^ 0x6d6f_6465_6c00);
+        let shape = match seed % 12 {
+            0..=6 => Shape::Small,
+            7 | 8 => Shape::Wide,
+            9 | 10 => Shape::Fat,
+            _ => Shape::Bulk,
+        };
+        let (projects, traces, spans) = match shape {
+            Shape::Small => (1 + rng.below(2), 1 + rng.below(5), 2 + rng.below(8)),
+            Shape::Wide => (12, 1 + rng.below(3), 2),
+            Shape::Fat => (2, 3, 6),
+            Shape::Bulk => (1, 3, 6),
+        };
+        let memtable_bytes = match shape {
+            Shape::Small | Shape::Wide => 2_000 + rng.below(40_000),
+            Shape::Fat => 100_000 + rng.below(300_000),
+            Shape::Bulk => 16 << 20,
+        };
+        let options = Options {
+            memtable_bytes,
+            queue_bytes: 16 << 20,
+            wal_file_bytes: if shape == Shape::Bulk {
+                4 << 20
+            } else {
+                64 << 10
+            },
+            side_bytes_min: 2_500,
+            flush_level: 1,
+            compact_level: 3,
+            merge_min: pick(&rng, &[2, 2, 3, 4]),
+        };
+        let mut maker = Maker {
+            rng,
+            shape,
+            projects,
+            traces,
+            spans,
+            rounds: 0,
+            sent: Vec::new(),
+            ops: Vec::new(),
+        };
+        maker.fill();
+        Self {
+            seed,
+            options,
+            projects,
+            ops: maker.ops,
+        }
+    }
+}
+
+impl Maker {
+    fn fill(&mut self) {
+        let steps = match self.shape {
+            Shape::Small => 20 + self.rng.below(60),
+            Shape::Wide | Shape::Fat => 20 + self.rng.below(30),
+            Shape::Bulk => 18,
+        };
+        for _ in 0..steps {
+            self.step();
+        }
+        let questions: Vec<_> = (0..4).map(|_| self.question()).collect();
+        self.ops.push(Op::Commit);
+        for _ in 0..2 {
+            self.ops.push(Op::ReadAll);
+            self.ops.extend(questions.iter().cloned().map(Op::Ask));
+            self.ops.push(pick(&self.rng, &[Op::Stop, Op::Kill]));
+        }
+        self.ops.push(Op::ReadAll);
+        self.ops.extend(questions.into_iter().map(Op::Ask));
+    }
+
+    fn question(&self) -> Question {
+        let project = 1 + self.rng.below(self.projects);
+        let mine = self.sent.iter().filter(|(p, _)| *p == project);
+        let docs: Vec<&Fact> = mine.map(|(_, fact)| fact).collect();
+        question(&self.rng, project, &docs)
+    }
+
+    fn step(&mut self) {
+        let op = match self.rng.below(40) {
+            0..=15 => return self.write(),
+            16..=18 => Op::Freeze,
+            19..=22 => Op::Flush,
+            23..=25 => Op::Compact,
+            26 => Op::Stop,
+            27 => pick(&self.rng, &[Op::CutPower, Op::Kill]),
+            28 => Op::CutFlush(self.rng.below(25)),
+            29 => Op::CutCompact(self.rng.below(25)),
+            30 => {
+                let project = 1 + self.rng.below(self.projects);
+                Op::CutCommit {
+                    facts: self.facts(project),
+                    project,
+                    calls: self.rng.below(6),
+                }
+            }
+            31 => Op::Hold,
+            32 => Op::AskHeld(self.question()),
+            33 => Op::Walk(self.question()),
+            34 | 35 => Op::Turn,
+            36 if self.rng.chance(3) => Op::ReadAll,
+            _ => Op::Ask(self.question()),
+        };
+        self.ops.push(op);
+    }
+
+    /// A group of requests.
+    fn write(&mut self) {
+        if self.shape == Shape::Bulk && self.rng.chance(2) {
+            self.bulk();
+        }
+        for _ in 0..=self.rng.below(4) {
+            let project = 1 + self.rng.below(self.projects);
+            if self.rng.chance(12) {
+                let trace = self.trace_name();
+                self.ops.push(Op::Delete { project, trace });
+                self.send_again(project);
+            } else {
+                let facts = self.facts(project);
+                self.ops.push(Op::Record { project, facts });
+            }
+        }
+        if !self.rng.chance(5) {
+            self.ops.push(Op::Commit);
+        }
+    }
+
+    /// Some of what was said once, as a client does that has not heard of a delete.
+    fn send_again(&mut self, project: u64) {
+        let mine = self.sent.iter().filter(|(p, _)| *p == project);
+        let facts: Vec<Fact> = mine.map(|(_, fact)| fact.clone()).collect();
+        if !facts.is_empty() && self.rng.chance(2) {
+            let some = (0..3).map(|_| pick(&self.rng, &facts));
+            let facts = some.collect();
+            self.ops.push(Op::Record { project, facts });
+        }
+    }
+
+    fn bulk(&mut self) {
+        let (stride, round) = if self.rounds > 0 && self.rng.chance(2) {
+            let stride = 2 + self.rng.below(40);
+            (stride, self.rng.below(self.rounds))
+        } else if self.rounds < 3 {
+            self.rounds += 1;
+            (1, self.rounds - 1)
+        } else {
+            return;
+        };
+        let bulk = Bulk {
+            project: 1,
+            round,
+            rows: 2_500,
+            stride,
+            seed: self.rng.next_u64(),
+        };
+        for fact in bulk.facts().into_iter().step_by(331) {
+            self.sent.push((1, fact));
+        }
+        self.ops.push(Op::Bulk(bulk));
+    }
+
+    fn facts(&mut self, project: u64) -> Vec<Fact> {
+        let facts: Vec<_> = (0..=self.rng.below(6))
+            .map(|_| self.fact(project))
+            .collect();
+        self.sent.extend(facts.iter().map(|f| (project, f.clone())));
+        facts
+    }
+
+    fn fact(&self, project: u64) -> Fact {
+        let rng = &self.rng;
+        let mine: Vec<&Fact> = self
+            .sent
+            .iter()
+            .filter(|(p, _)| *p == project)
+            .map(|s| &s.1)
+            .collect();
+        match rng.below(14) {
+            0 if !mine.is_empty() => pick(rng, &mine).clone(),
+            1..=5 if !mine.is_empty() => self.update(pick(rng, &mine)),
+            6 => self.header(),
+            7 => self.score(),
+            _ => self.span(),
+        }
+    }
+
+    /// News of a row that is there: newer, older or as new as what is known.
+    fn update(&self, old: &Fact) -> Fact {
+        let rng = &self.rng;
+        let version = match rng.below(6) {
+            0 => old.version.saturating_sub(1),
+            1 => old.version,
+            2 => old.version + 2,
+            _ => old.version + 1,
+        };
+        let fresh = match old.table {
+            Table::Runs => self.header(),
+            Table::Scores => self.score(),
+            _ => self.span(),
+        };
+        let silent = rng.chance(2);
+        Fact {
+            trace: old.trace.clone(),
+            id: old.id.clone(),
+            version,
+            partial: rng.chance(2),
+            start: if silent { None } else { fresh.start },
+            ..fresh
+        }
+    }
+
+    fn trace_name(&self) -> String {
+        match self.rng.below(self.traces) {
+            0 => format!("trace-{}", "0".repeat(100)),
+            1 => "Spur 京".to_owned(),
+            n => format!("t{n}"),
+        }
+    }
+
+    fn span_name(&self) -> String {
+        match self.rng.below(self.spans) {
+            0 => format!("span-{}", "f".repeat(95)),
+            1 => "шаг 1".to_owned(),
+            n => format!("s{n}"),
+        }
+    }
+
+    fn start(&self) -> Option<i64> {
+        let rng = &self.rng;
+        match rng.below(60) {
+            0 => Some(pick(rng, &[i64::MIN, i64::MAX, 0, -1])),
+            1..=6 => None,
+            _ => Some(NOW + pick(rng, &WINDOWS) * SECOND + below(rng, 12) * 1_000),
+        }
+    }
+
+    fn end(&self, start: Option<i64>) -> Option<i64> {
+        let length = below(&self.rng, 9) * 500 - 500;
+        let end = start.unwrap_or(NOW).saturating_add(length);
+        (!self.rng.chance(4)).then_some(end)
+    }
+
+    fn span(&self) -> Fact {
+        let start = self.start();
+        Fact {
+            table: Table::Spans,
+            trace: self.trace_name(),
+            id: self.span_name(),
+            start,
+            end: self.end(start),
+            version: 1 + self.rng.below(3),
+            partial: self.rng.chance(3),
+            doc: self.span_doc(),
+        }
+    }
+
+    /// The run's own words.
+    fn header(&self) -> Fact {
+        let trace = self.trace_name();
+        let start = self.start().filter(|_| self.rng.chance(2));
+        Fact {
+            table: Table::Runs,
+            id: trace.clone(),
+            trace,
+            start,
+            end: self.end(start).filter(|_| self.rng.chance(2)),
+            version: 1 + self.rng.below(3),
+            partial: self.rng.chance(2),
+            doc: self.run_doc(),
+        }
+    }
+
+    fn score(&self) -> Fact {
+        let start = self.start();
+        let mut doc = vec![
+            ("score", number(&self.rng)),
+            ("name", Val::Str(text(&self.rng))),
+        ];
+        if self.rng.chance(3) {
+            doc.push(("metadata", metadata(&self.rng)));
+        }
+        Fact {
+            table: Table::Scores,
+            trace: self.trace_name(),
+            id: format!("c{}", self.rng.below(4)),
+            start,
+            end: self.end(start),
+            version: 1 + self.rng.below(2),
+            partial: false,
+            doc: Val::map(doc),
+        }
+    }
+
+    fn run_doc(&self) -> Val {
+        let rng = &self.rng;
+        let mut doc = Vec::new();
+        let mut maybe = |one_in, key, value: &dyn Fn() -> Val| {
+            if rng.chance(one_in) {
+                doc.push((key, value()));
+            }
+        };
+        maybe(3, "status", &|| self.status());
+        maybe(3, "name", &|| Val::Str(text(rng)));
+        maybe(4, "user_id", &|| scalar(rng));
+        maybe(4, "group", &|| Val::Str(text(rng)));
+        maybe(5, "tags", &|| self.tags());
+        maybe(6, "tokens", &|| self.tokens());
+        maybe(6, "cost_usd", &|| self.cost());
+        maybe(3, "metadata", &|| metadata(rng));
+        Val::map(doc)
+    }
+
+    fn span_doc(&self) -> Val {
+        let rng = &self.rng;
+        let mut doc = Vec::new();
+        let mut maybe = |one_in, key, value: &dyn Fn() -> Val| {
+            if rng.chance(one_in) {
+                doc.push((key, value()));
+            }
+        };
+        maybe(2, "status", &|| self.status());
+        maybe(3, "name", &|| Val::Str(text(rng)));
+        maybe(2, "kind", &|| {
+            Val::str(pick(rng, &["llm", "tool", "agent", "chain", ""]))
+        });
+        maybe(4, "parent_id", &|| Val::Str(self.span_name()));
+        maybe(6, "root", &|| {
+            pick(
+                rng,
+                &[
+                    Val::Bool(true),
+                    Val::Bool(true),
+                    Val::Bool(false),
+                    Val::str("true"),
+                ],
+            )
+        });
+        maybe(3, "model", &|| self.label("m"));
+        maybe(4, "tool", &|| self.label("tool"));
+        maybe(6, "error_message", &|| Val::Str(text(rng)));
+        maybe(6, "service", &|| scalar(rng));
+        maybe(5, "tags", &|| self.tags());
+        maybe(3, "tokens", &|| self.tokens());
+        maybe(4, "cost_usd", &|| self.cost());
+        maybe(2, "metadata", &|| metadata(rng));
+        maybe(4, "attributes", &|| metadata(rng));
+        maybe(8, "resource", &|| metadata(rng));
+        maybe(9, "odd", &|| scalar(rng));
+        let long = if self.shape == Shape::Fat {
+            20_000
+        } else {
+            900
+        };
+        maybe(5, "output", &|| {
+            let words = (0..rng.below(long) / 8).map(|n| format!("w{:x} ", n * n));
+            Val::Str(words.collect())
+        });
+        Val::map(doc)
+    }
+
+    fn status(&self) -> Val {
+        let known = ["success", "success", "error", "running"].map(Val::str);
+        if self.rng.chance(12) {
+            scalar(&self.rng)
+        } else {
+            pick(&self.rng, &known)
+        }
+    }
+
+    /// A name; over time more than a run lists.
+    fn label(&self, kind: &str) -> Val {
+        match self.rng.below(8) {
+            0 => scalar(&self.rng),
+            1 => Val::Str(text(&self.rng)),
+            2 => Val::Str(format!("{kind}{}", self.rng.below(90))),
+            _ => Val::Str(format!("{kind}{}", self.rng.below(3))),
+        }
+    }
+
+    fn tags(&self) -> Val {
+        let some = (0..self.rng.below(4)).map(|_| Val::Str(text(&self.rng)));
+        Val::Array(some.collect())
+    }
+
+    /// Sums that stay within an i64: what is above is not promised to be the same in any order.
+    fn tokens(&self) -> Val {
+        let mut fields = Vec::new();
+        for key in ["input", "output", "total", "cached"] {
+            if self.rng.chance(2) {
+                let odd = [
+                    Val::str("5"),
+                    Val::F64(2.5),
+                    Val::U64(u64::MAX),
+                    Val::I64(-3),
+                ];
+                let some = [0, 1, 7, 100, 100_000].map(Val::I64);
+                let from: &[Val] = if self.rng.chance(9) { &odd } else { &some };
+                fields.push((key, pick(&self.rng, from)));
+            }
+        }
+        Val::map(fields)
+    }
+
+    fn cost(&self) -> Val {
+        pick(
+            &self.rng,
+            &[
+                Val::F64(0.1),
+                Val::F64(0.2),
+                Val::F64(1e-9),
+                Val::F64(0.000_123_456_7),
+                Val::I64(2),
+                Val::F64(-0.3),
+                Val::F64(f64::NAN),
+                Val::F64(f64::INFINITY),
+                Val::F64(1e300),
+                Val::str("0.1"),
+            ],
+        )
+    }
+}
