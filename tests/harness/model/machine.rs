@@ -289,10 +289,7 @@ impl<'a> Machine<'a> {
         engine.freeze();
         while engine.flush_step().map_err(|e| chain(&e))? {}
         drop(engine);
-        self.held = None;
-        self.engine = None;
-        self.coverage.note("stops");
-        self.open()
+        self.cut(&SimDisk::kill, "stops")
     }
 
     /// The engine ends as it is; nothing that waits is stored.
