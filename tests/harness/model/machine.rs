@@ -165,9 +165,13 @@ impl<'a> Machine<'a> {
             } => self.cut_commit(*project, facts, *calls)?,
             Op::Ask(question) => {
                 let view = View::of(&self.model);
-                let pages = ask(&self.engine().snapshot(), &view, question)?;
                 self.coverage.note("questions");
-                self.coverage.note_many("pages", pages);
+                ask(
+                    &self.engine().snapshot(),
+                    &view,
+                    question,
+                    &mut self.coverage,
+                )?;
             }
             Op::ReadAll => self.read_all()?,
             Op::Hold => {
@@ -175,7 +179,7 @@ impl<'a> Machine<'a> {
             }
             Op::AskHeld(question) => {
                 if let Some((snapshot, view)) = &self.held {
-                    ask(snapshot, view, question)?;
+                    ask(snapshot, view, question, &mut self.coverage)?;
                     let since = self.model.lsn - view.lsn;
                     self.coverage
                         .note_many("old snapshots", usize::from(since > 0));
@@ -411,7 +415,7 @@ impl<'a> Machine<'a> {
                     table,
                     request,
                 };
-                ask(&snapshot, &view, &question)?;
+                ask(&snapshot, &view, &question, &mut self.coverage)?;
             }
             let all = view.traces();
             let known = all
@@ -469,8 +473,13 @@ fn search(snapshot: &Snapshot, question: &Question, request: &Request) -> Result
     page.map_err(|e| chain(&e))
 }
 
-/// All pages of a question. Answers how many.
-fn ask(snapshot: &Snapshot, view: &View, question: &Question) -> Result<usize, String> {
+/// All pages of a question.
+fn ask(
+    snapshot: &Snapshot,
+    view: &View,
+    question: &Question,
+    coverage: &mut Coverage,
+) -> Result<(), String> {
     let rows: Rows = view.rows(question.project, question.table);
     let spans = spans_of(view, question);
     let mut request = question.request.clone();
@@ -487,12 +496,28 @@ fn ask(snapshot: &Snapshot, view: &View, question: &Question) -> Result<usize, S
         if let Some(next) = got.next.as_ref().filter(|next| next.lsn != view.lsn) {
             return Err(format!("cursor {next:?} of a snapshot of {}", view.lsn));
         }
+        if pages == 1 {
+            note_answer(&got, (right.total, rows.len()), coverage);
+        }
         place = right.last;
         request.after = got.next;
         if request.after.is_none() || pages * rows.len() > PAGED_ROWS_MAX {
-            return Ok(pages);
+            coverage.note_many("pages", pages);
+            return Ok(());
         }
     }
+}
+
+/// Whether the question was one that tells right from wrong.
+fn note_answer(got: &Page, (passed, of): (usize, usize), coverage: &mut Coverage) {
+    let some = passed > 0 && passed < of;
+    coverage.note_many("some rows of many", usize::from(some));
+    let spread = got.explain.sources > 2 && passed > 0;
+    coverage.note_many("rows in several places", usize::from(spread));
+    let in_doubt = got.explain.rows_in_doubt > 0;
+    coverage.note_many("values too long for columns", usize::from(in_doubt));
+    let facets = got.facets.iter().any(|facet| facet.values.len() > 1);
+    coverage.note_many("facets of several values", usize::from(facets));
 }
 
 fn read_trace(snapshot: &Snapshot, model: &Model, project: u64, trace: &str) -> Result<(), String> {

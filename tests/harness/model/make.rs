@@ -182,16 +182,16 @@ impl Maker {
     }
 
     fn step(&mut self) {
-        let op = match self.rng.below(40) {
-            0..=15 => return self.write(),
-            16..=18 => Op::Freeze,
-            19..=22 => Op::Flush,
-            23..=25 => Op::Compact,
-            26 => Op::Stop,
-            27 => pick(&self.rng, &[Op::CutPower, Op::Kill]),
-            28 => Op::CutFlush(self.rng.below(25)),
-            29 => Op::CutCompact(self.rng.below(25)),
-            30 => {
+        let op = match self.rng.below(80) {
+            0..=31 => return self.write(),
+            32..=37 => Op::Freeze,
+            38..=44 => Op::Flush,
+            45..=50 => Op::Compact,
+            51 => Op::Stop,
+            52 => pick(&self.rng, &[Op::CutPower, Op::Kill]),
+            53 => Op::CutFlush(self.rng.below(25)),
+            54 => Op::CutCompact(self.rng.below(25)),
+            55 => {
                 let project = 1 + self.rng.below(self.projects);
                 Op::CutCommit {
                     facts: self.facts(project),
@@ -199,11 +199,11 @@ impl Maker {
                     calls: self.rng.below(6),
                 }
             }
-            31 => Op::Hold,
-            32 => Op::AskHeld(self.question()),
-            33 => Op::Walk(self.question()),
-            34 | 35 => Op::Turn,
-            36 if self.rng.chance(3) => Op::ReadAll,
+            56 | 57 => Op::Hold,
+            58..=61 => Op::AskHeld(self.question()),
+            62..=64 => Op::Walk(self.question()),
+            65..=69 => Op::Turn,
+            70 => Op::ReadAll,
             _ => Op::Ask(self.question()),
         };
         self.ops.push(op);

@@ -21,7 +21,7 @@
 use obsrv_tests::model::{Case, Coverage, run, shrink};
 
 /// What no campaign may miss.
-const COVERED: [&str; 17] = [
+const COVERED: [&str; 20] = [
     "facts",
     "deletes",
     "flushes",
@@ -38,7 +38,10 @@ const COVERED: [&str; 17] = [
     "traces",
     "old snapshots",
     "pages over changed rows",
-    "facts",
+    "some rows of many",
+    "rows in several places",
+    "values too long for columns",
+    "facets of several values",
 ];
 
 fn setting(name: &str, default: u64) -> u64 {
