@@ -206,7 +206,7 @@ impl<'a> Machine<'a> {
         if facts.is_empty() {
             return Ok(());
         }
-        if self.engine().stats().frozen >= u64::try_from(FROZEN_MAX).unwrap_or(0) {
+        while self.engine().stats().frozen >= u64::try_from(FROZEN_MAX).unwrap_or(0) {
             self.flush()?;
         }
         self.serial += 1;

@@ -1,6 +1,7 @@
 //! Workloads from seeds.
 
 use obsrv_engine::engine::Options;
+use obsrv_engine::query::ast::Filter;
 use obsrv_engine::row::Table;
 use obsrv_wal::sim::SimRng;
 
@@ -103,14 +104,14 @@ impl Case {
     /// The workload of a seed.
     pub fn new(seed: u64) -> Self {
         let rng = SimRng::new(seed ^ 0x6d6f_6465_6c00);
-        let shape = match seed % 12 {
-            0..=6 => Shape::Small,
-            7 | 8 => Shape::Wide,
-            9 | 10 => Shape::Fat,
-            _ => Shape::Bulk,
+        let shape = match seed % 24 {
+            17..=19 => Shape::Wide,
+            20..=22 => Shape::Fat,
+            23 => Shape::Bulk,
+            _ => Shape::Small,
         };
         let (projects, traces, spans) = match shape {
-            Shape::Small => (1 + rng.below(2), 1 + rng.below(5), 2 + rng.below(8)),
+            Shape::Small => (1 + rng.below(2), 2 + rng.below(8), 3 + rng.below(12)),
             Shape::Wide => (12, 1 + rng.below(3), 2),
             Shape::Fat => (2, 3, 6),
             Shape::Bulk => (1, 3, 6),
@@ -181,6 +182,16 @@ impl Maker {
         question(&self.rng, project, &docs)
     }
 
+    /// One of many pages.
+    fn long_question(&self) -> Question {
+        let mut question = self.question();
+        question.request.limit = pick(&self.rng, &[1, 2, 3]);
+        if self.rng.chance(2) {
+            question.request.filter = Filter::All;
+        }
+        question
+    }
+
     fn step(&mut self) {
         let op = match self.rng.below(80) {
             0..=31 => return self.write(),
@@ -201,10 +212,14 @@ impl Maker {
             }
             56 | 57 => Op::Hold,
             58..=61 => Op::AskHeld(self.question()),
-            62..=64 => Op::Walk(self.question()),
+            62..=64 => Op::Walk(self.long_question()),
             65..=69 => Op::Turn,
             70 => Op::ReadAll,
-            _ => Op::Ask(self.question()),
+            _ => {
+                let some = (0..3).map(|_| Op::Ask(self.question()));
+                let some: Vec<_> = some.collect();
+                return self.ops.extend(some);
+            }
         };
         self.ops.push(op);
     }

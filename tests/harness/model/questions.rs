@@ -88,11 +88,13 @@ impl Asker<'_> {
     fn filter(&self, depth: u64, any_span: bool) -> Filter {
         let rng = self.rng;
         let parts = || -> Vec<Filter> {
-            let some = (0..rng.below(4)).map(|_| self.filter(depth - 1, any_span));
+            // None at all is legal.
+            let count = if rng.chance(8) { 0 } else { 2 + rng.below(2) };
+            let some = (0..count).map(|_| self.filter(depth - 1, any_span));
             some.collect()
         };
         match rng.below(12) {
-            0 => Filter::All,
+            0 if rng.chance(3) => Filter::All,
             1..=2 if depth > 0 => Filter::And(parts()),
             3..=4 if depth > 0 => Filter::Or(parts()),
             5 if depth > 0 => Filter::Not(Box::new(self.filter(depth - 1, any_span))),
@@ -110,7 +112,7 @@ impl Asker<'_> {
 
     fn is(&self) -> Filter {
         let rng = self.rng;
-        if self.sent.is_empty() || rng.chance(3) {
+        if self.sent.is_empty() || rng.chance(5) {
             let column = self.column();
             let literal = self.literal(&column);
             return Filter::Is(column, self.test(literal));
@@ -189,7 +191,8 @@ fn literal_of(value: &Val) -> Literal {
         Val::I64(n) => Literal::I64(*n),
         Val::U64(n) => Literal::F64(*n as f64),
         Val::F64(x) => Literal::F64(*x),
-        Val::Str(text) => Literal::Str(text.clone()),
+        // Longer than any column, shorter than a filter may hold.
+        Val::Str(text) => Literal::Str(text.chars().take(4_000).collect()),
         _ => Literal::Str(String::new()),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::machine::run;
 use super::make::{Case, Op};
+use super::value::{Fact, Val};
 
 /// Runs that a shrink may take.
 const RUNS_MAX: usize = 1_500;
@@ -21,11 +22,23 @@ pub fn shrink(case: &Case, what: String) -> (Case, String) {
 }
 
 fn size(case: &Case) -> usize {
-    let facts = case.ops.iter().map(|op| match op {
-        Op::Record { facts, .. } | Op::CutCommit { facts, .. } => facts.len(),
-        _ => 0,
-    });
-    case.ops.len() + facts.sum::<usize>()
+    let facts = case.ops.iter().flat_map(facts_of);
+    let fields = facts.map(|fact| 1 + fact.doc.entries().len());
+    case.ops.len() + fields.sum::<usize>()
+}
+
+fn facts_of(op: &Op) -> &[Fact] {
+    match op {
+        Op::Record { facts, .. } | Op::CutCommit { facts, .. } => facts,
+        _ => &[],
+    }
+}
+
+fn facts_at(case: &mut Case, op: usize) -> Option<&mut Vec<Fact>> {
+    match case.ops.get_mut(op)? {
+        Op::Record { facts, .. } | Op::CutCommit { facts, .. } => Some(facts),
+        _ => None,
+    }
 }
 
 /// Takes the smaller case if it fails, however it fails.
@@ -57,22 +70,39 @@ fn drop_ops(best: &mut (Case, String), runs: &mut usize) {
 }
 
 fn drop_facts(best: &mut (Case, String), runs: &mut usize) {
-    for at in 0..best.0.ops.len() {
-        let mut fact = 0;
-        while *runs < RUNS_MAX {
-            let mut smaller = best.0.clone();
-            let Some(Op::Record { facts, .. } | Op::CutCommit { facts, .. }) =
-                smaller.ops.get_mut(at)
-            else {
-                break;
-            };
-            if fact >= facts.len() {
-                break;
-            }
-            facts.remove(fact);
-            if !try_it(best, smaller, runs) {
-                fact += 1;
-            }
+    for op in 0..best.0.ops.len() {
+        drop_each(best, runs, &|case, n| {
+            let facts = facts_at(case, op).filter(|facts| n < facts.len())?;
+            facts.remove(n);
+            Some(())
+        });
+        for fact in 0..facts_of(&best.0.ops[op]).len() {
+            drop_each(best, runs, &|case, n| {
+                match &mut facts_at(case, op)?.get_mut(fact)?.doc {
+                    Val::Map(fields) if n < fields.len() => drop(fields.remove(n)),
+                    _ => return None,
+                }
+                Some(())
+            });
+        }
+    }
+}
+
+/// Drops the parts of something one by one, as far as it fails without them. `drop` answers `None`
+/// beyond the last.
+fn drop_each(
+    best: &mut (Case, String),
+    runs: &mut usize,
+    drop: &dyn Fn(&mut Case, usize) -> Option<()>,
+) {
+    let mut n = 0;
+    while *runs < RUNS_MAX {
+        let mut smaller = best.0.clone();
+        if drop(&mut smaller, n).is_none() {
+            return;
+        }
+        if !try_it(best, smaller, runs) {
+            n += 1;
         }
     }
 }
