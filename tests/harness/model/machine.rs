@@ -23,7 +23,7 @@ use super::state::{Model, Row, Rows, View};
 use super::value::{Fact, Reader, body_of};
 
 /// Rows that all pages of one question may look at: beyond, the rest of its pages are left out.
-const PAGED_ROWS_MAX: usize = 60_000;
+const PAGED_ROWS_MAX: usize = 30_000;
 
 /// How often what is to be covered was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -88,6 +88,11 @@ const NOW: i64 = 1_760_000_000 * SECOND;
 /// Seconds between starts: within and across the windows of sections and merges.
 const WINDOWS: [i64; 10] = [0, 0, 0, 1, 540, 660, 3_540, 3_660, 90_000, 3_456_000];
 
+/// Spans of one bulk request: two are more than a section without bitmaps holds.
+const BULK_ROWS: u64 = 2_500;
+/// Bulk requests that fill a row group and begin the next.
+const GIANT_ROUNDS: u64 = 28;
+
 struct Maker {
     rng: SimRng,
     shape: Shape,
@@ -134,16 +139,7 @@ impl Case {
             compact_level: 3,
             merge_min: pick(&rng, &[2, 2, 3, 4]),
         };
-        let mut maker = Maker {
-            rng,
-            shape,
-            projects,
-            traces,
-            spans,
-            rounds: 0,
-            sent: Vec::new(),
-            ops: Vec::new(),
-        };
+        let mut maker = Maker::new(rng, shape, (projects, traces, spans));
         maker.fill();
         Self {
             seed,
@@ -152,9 +148,68 @@ impl Case {
             ops: maker.ops,
         }
     }
+
+    /// One workload with a section of more than one row group.
+    pub fn giant(seed: u64) -> Self {
+        let mut maker = Maker::new(SimRng::new(seed), Shape::Bulk, (1, 3, 6));
+        maker.fill_giant();
+        Self {
+            seed,
+            options: Options {
+                memtable_bytes: 512 << 20,
+                queue_bytes: 64 << 20,
+                wal_file_bytes: 8 << 20,
+                side_bytes_min: 1 << 20,
+                flush_level: 1,
+                compact_level: 1,
+                merge_min: 2,
+            },
+            projects: 1,
+            ops: maker.ops,
+        }
+    }
 }
 
 impl Maker {
+    fn new(rng: SimRng, shape: Shape, (projects, traces, spans): (u64, u64, u64)) -> Self {
+        Self {
+            rng,
+            shape,
+            projects,
+            traces,
+            spans,
+            rounds: 0,
+            sent: Vec::new(),
+            ops: Vec::new(),
+        }
+    }
+
+    fn fill_giant(&mut self) {
+        for _ in 0..GIANT_ROUNDS {
+            self.new_round();
+            self.ops.push(Op::Commit);
+        }
+        self.ops.extend([Op::Freeze, Op::Hold, Op::Flush]);
+        for _ in 0..4 {
+            self.update_round();
+            let facts = self.facts(1);
+            self.ops.push(Op::Record { project: 1, facts });
+            let trace = format!("b{}-{}", self.rng.below(self.rounds), self.rng.below(60));
+            self.ops.push(Op::Delete { project: 1, trace });
+            self.ops.push(Op::Commit);
+            self.ops.push(Op::Walk(self.long_question()));
+            for _ in 0..3 {
+                self.ops.push(Op::Ask(self.question()));
+            }
+        }
+        self.ops.push(Op::AskHeld(self.question()));
+        self.ops.extend([Op::Turn, Op::Kill, Op::ReadAll, Op::Stop]);
+        for _ in 0..4 {
+            self.ops.push(Op::Ask(self.question()));
+        }
+        self.ops.extend([Op::Compact, Op::Turn, Op::ReadAll]);
+    }
+
     fn fill(&mut self) {
         let steps = match self.shape {
             Shape::Small => 20 + self.rng.below(60),
@@ -257,19 +312,31 @@ impl Maker {
     }
 
     fn bulk(&mut self) {
-        let (stride, round) = if self.rounds > 0 && self.rng.chance(2) {
-            let stride = 2 + self.rng.below(40);
-            (stride, self.rng.below(self.rounds))
+        if self.rounds > 0 && self.rng.chance(2) {
+            self.update_round();
         } else if self.rounds < 3 {
-            self.rounds += 1;
-            (1, self.rounds - 1)
-        } else {
-            return;
-        };
+            self.new_round();
+        }
+    }
+
+    /// Many new spans.
+    fn new_round(&mut self) {
+        self.rounds += 1;
+        self.say(self.rounds - 1, 1);
+    }
+
+    /// News of some of them.
+    fn update_round(&mut self) {
+        let round = self.rng.below(self.rounds);
+        let stride = 2 + self.rng.below(40);
+        self.say(round, stride);
+    }
+
+    fn say(&mut self, round: u64, stride: u64) {
         let bulk = Bulk {
             project: 1,
             round,
-            rows: 2_500,
+            rows: BULK_ROWS,
             stride,
             seed: self.rng.next_u64(),
         };
