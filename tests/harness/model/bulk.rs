@@ -4,7 +4,7 @@ use obsrv_engine::row::Table;
 use obsrv_wal::sim::SimRng;
 
 use super::value::{Fact, Val};
-use super::vocabulary::{below, pick};
+use super::vocabulary::{below, metadata as attached, pick, scalar};
 
 /// Spans of one trace.
 const TRACE_SPANS: u64 = 40;
@@ -76,6 +76,12 @@ fn doc(n: u64, rng: &SimRng) -> Val {
             ),
         ];
         fields.push(("metadata", Val::map(metadata)));
+    }
+    if rng.chance(8) {
+        fields.push(("attributes", attached(rng)));
+    }
+    if rng.chance(8) {
+        fields.push(("odd", scalar(rng)));
     }
     Val::map(fields)
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use obsrv_engine::engine::Snapshot;
 use obsrv_engine::engine::{
-    Engine, Envelope, FROZEN_MAX, IngestError, Receipt, State, Submission, check,
+    Done, Engine, Envelope, FROZEN_MAX, IngestError, Receipt, State, Submission, check,
 };
 use obsrv_engine::io::FileKind;
 use obsrv_engine::query::ast::Filter;
@@ -18,6 +18,7 @@ use obsrv_wal::sim::{FaultPlan, SimDisk, SimRng};
 use super::answer::{Place, SpansOf, page};
 use super::compare;
 use super::make::{Case, Op};
+use super::meanwhile::{BusyDisk, Meanwhile};
 use super::questions::Question;
 use super::state::{Model, Row, Rows, View};
 use super::value::{Fact, Reader, body_of};
@@ -95,6 +96,7 @@ struct Walk {
 struct Machine<'a> {
     case: &'a Case,
     disk: SimDisk,
+    meanwhile: Meanwhile,
     rng: SimRng,
     engine: Option<Arc<Engine>>,
     model: Model,
@@ -110,6 +112,7 @@ impl<'a> Machine<'a> {
     fn new(case: &'a Case) -> Result<Self, String> {
         let mut machine = Self {
             disk: SimDisk::new(case.seed),
+            meanwhile: Meanwhile::default(),
             rng: SimRng::new(case.seed),
             engine: None,
             model: Model::default(),
@@ -127,7 +130,11 @@ impl<'a> Machine<'a> {
 
     fn open(&mut self) -> Result<(), String> {
         let options = self.case.options.clone();
-        let engine = Engine::open(self.disk.handle(), &self.rng, options, &Reader);
+        let disk = Arc::new(BusyDisk {
+            disk: self.disk.handle(),
+            meanwhile: self.meanwhile.clone(),
+        });
+        let engine = Engine::open(disk, &self.rng, options, &Reader);
         self.engine = Some(engine.map_err(|e| format!("does not open: {}", chain(&e)))?);
         Ok(())
     }
@@ -173,6 +180,12 @@ impl<'a> Machine<'a> {
                     &mut self.coverage,
                 )?;
             }
+            Op::During {
+                flush,
+                other,
+                records,
+                delete,
+            } => self.during((*flush, *other), records, delete.as_ref())?,
             Op::ReadAll => self.read_all()?,
             Op::Hold => {
                 self.held = Some((self.engine().snapshot(), View::of(&self.model)));
@@ -194,7 +207,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn note_answer(&self, serial: u64) -> Box<dyn FnOnce(Result<Receipt, IngestError>) + Send> {
+    fn note_answer(&self, serial: u64) -> Done {
         let answers = Arc::clone(&self.answers);
         Box::new(move |outcome| {
             let mut answers = answers.lock().expect("no panic under this lock");
@@ -209,8 +222,13 @@ impl<'a> Machine<'a> {
         while self.engine().stats().frozen >= u64::try_from(FROZEN_MAX).unwrap_or(0) {
             self.flush()?;
         }
+        let (submission, done) = self.prepare(project, facts);
+        self.engine().submit(submission, done);
+        Ok(())
+    }
+
+    fn prepare(&mut self, project: u64, facts: Vec<Fact>) -> (Submission, Done) {
         self.serial += 1;
-        let done = self.note_answer(self.serial);
         let envelope = Envelope {
             project,
             ..Envelope::default()
@@ -220,21 +238,25 @@ impl<'a> Machine<'a> {
             body: body_of(&facts),
             events: facts.iter().map(Fact::event).collect(),
         };
-        self.pending
-            .insert(self.serial, Asked::Store { project, facts });
-        self.engine().submit(submission, done);
-        Ok(())
+        let asked = Asked::Store { project, facts };
+        self.pending.insert(self.serial, asked);
+        (submission, self.note_answer(self.serial))
+    }
+
+    fn prepare_delete(&mut self, project: u64, trace: &str) -> (u64, String, Done) {
+        self.serial += 1;
+        let trace = trace.to_owned();
+        let asked = Asked::Delete {
+            project,
+            trace: trace.clone(),
+        };
+        self.pending.insert(self.serial, asked);
+        (project, trace, self.note_answer(self.serial))
     }
 
     fn delete(&mut self, project: u64, trace: &str) {
-        self.serial += 1;
-        let done = self.note_answer(self.serial);
-        let asked = Asked::Delete {
-            project,
-            trace: trace.to_owned(),
-        };
-        self.pending.insert(self.serial, asked);
-        self.engine().delete_trace(ProjectId(project), trace, done);
+        let (project, trace, done) = self.prepare_delete(project, trace);
+        self.engine().delete_trace(ProjectId(project), &trace, done);
     }
 
     fn commit(&mut self) -> Result<(), String> {
@@ -306,6 +328,59 @@ impl<'a> Machine<'a> {
         self.disk.set_plan(FaultPlan::default());
         self.coverage.note(what);
         self.open()
+    }
+
+    /// What the engine's other threads do while one of them writes a segment.
+    fn during(
+        &mut self,
+        (flush, other): (bool, bool),
+        records: &[(u64, Vec<Fact>)],
+        delete: Option<&(u64, String)>,
+    ) -> Result<(), String> {
+        self.commit()?;
+        // Room for what is frozen meanwhile.
+        while self.engine().stats().frozen > 1 {
+            self.flush()?;
+        }
+        if flush {
+            self.engine().freeze();
+        }
+        let engine = self.engine();
+        let queued: Vec<_> = records
+            .iter()
+            .map(|(project, facts)| self.prepare(*project, facts.clone()))
+            .collect();
+        let delete = delete.map(|(project, trace)| self.prepare_delete(*project, trace));
+        let kept: Arc<Mutex<Option<Snapshot>>> = Arc::default();
+        let (keep, busy) = (Arc::clone(&kept), Arc::clone(&engine));
+        self.meanwhile.plan(Box::new(move || {
+            for (submission, done) in queued {
+                busy.submit(submission, done);
+            }
+            if let Some((project, trace, done)) = delete {
+                busy.delete_trace(ProjectId(project), &trace, done);
+            }
+            while busy.commit_step() > 0 {}
+            if other && flush {
+                drop(busy.compact_step());
+            } else if other {
+                busy.freeze();
+                drop(busy.flush_step());
+            }
+            *keep.lock().expect("no panic under this lock") = Some(busy.snapshot());
+        }));
+        if flush {
+            self.flush()?;
+        } else {
+            engine.compact_step().map_err(|e| chain(&e))?;
+        }
+        let late = self.meanwhile.happen();
+        self.coverage
+            .note_many("commits during a job", usize::from(!late));
+        self.commit()?;
+        let snapshot = kept.lock().expect("no panic under this lock").take();
+        self.held = snapshot.map(|snapshot| (snapshot, View::of(&self.model)));
+        Ok(())
     }
 
     fn crash_in(&mut self, calls: u64, job: &dyn Fn(&Engine)) -> Result<(), String> {

@@ -46,6 +46,13 @@ pub enum Op {
         facts: Vec<Fact>,
         calls: u64,
     },
+    /// A job during which a group is committed, a snapshot is kept and maybe the other job is done.
+    During {
+        flush: bool,
+        other: bool,
+        records: Vec<(u64, Vec<Fact>)>,
+        delete: Option<(u64, String)>,
+    },
     /// A question to a new snapshot, with all its pages.
     Ask(Question),
     /// Everything is read back.
@@ -214,7 +221,7 @@ impl Maker {
         let steps = match self.shape {
             Shape::Small => 20 + self.rng.below(60),
             Shape::Wide | Shape::Fat => 20 + self.rng.below(30),
-            Shape::Bulk => 18,
+            Shape::Bulk => 24,
         };
         for _ in 0..steps {
             self.step();
@@ -251,8 +258,9 @@ impl Maker {
         let op = match self.rng.below(80) {
             0..=31 => return self.write(),
             32..=37 => Op::Freeze,
-            38..=44 => Op::Flush,
-            45..=50 => Op::Compact,
+            38..=42 => Op::Flush,
+            43..=46 => Op::Compact,
+            47..=50 => return self.during(),
             51 => Op::Stop,
             52 => pick(&self.rng, &[Op::CutPower, Op::Kill]),
             53 => Op::CutFlush(self.rng.below(25)),
@@ -277,6 +285,26 @@ impl Maker {
             }
         };
         self.ops.push(op);
+    }
+
+    fn during(&mut self) {
+        let project = |maker: &Self| 1 + maker.rng.below(maker.projects);
+        let mut records = Vec::new();
+        for _ in 0..=self.rng.below(3) {
+            let project = project(self);
+            records.push((project, self.facts(project)));
+        }
+        let delete = self
+            .rng
+            .chance(4)
+            .then(|| (project(self), self.trace_name()));
+        self.ops.push(Op::During {
+            flush: self.rng.chance(2),
+            other: self.rng.chance(3),
+            records,
+            delete,
+        });
+        self.ops.push(Op::AskHeld(self.question()));
     }
 
     /// A group of requests.
@@ -533,6 +561,8 @@ impl Maker {
         maybe(4, "attributes", &|| metadata(rng));
         maybe(8, "resource", &|| metadata(rng));
         maybe(9, "odd", &|| scalar(rng));
+        // A field that a map has twice is rare and legal.
+        maybe(30, "status", &|| self.status());
         let long = if self.shape == Shape::Fat {
             20_000
         } else {

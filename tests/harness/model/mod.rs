@@ -16,6 +16,7 @@ mod compare;
 mod fold;
 mod machine;
 mod make;
+mod meanwhile;
 mod questions;
 mod rollup;
 mod shrink;
