@@ -4,60 +4,23 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use obsrv_engine::engine::Snapshot;
 use obsrv_engine::engine::{
-    Done, Engine, Envelope, FROZEN_MAX, IngestError, Receipt, State, Submission, check,
+    Done, Engine, Envelope, FROZEN_MAX, IngestError, Receipt, Snapshot, State, Submission, check,
 };
 use obsrv_engine::io::FileKind;
 use obsrv_engine::query::ast::Filter;
-use obsrv_engine::query::{Budget, Order, Page, Position, Request};
+use obsrv_engine::query::{Order, Request};
 use obsrv_engine::row::{Lsn, ProjectId, Table};
 use obsrv_engine::source::Column;
 use obsrv_wal::sim::{FaultPlan, SimDisk, SimRng};
 
-use super::answer::{Place, SpansOf, page};
-use super::compare;
+use super::asking::{Walk, ask, read_trace};
+use super::coverage::Coverage;
 use super::make::{Case, Op};
 use super::meanwhile::{BusyDisk, Meanwhile};
 use super::questions::Question;
-use super::state::{Model, Row, Rows, View};
+use super::state::{Model, View};
 use super::value::{Fact, Reader, body_of};
-
-/// Rows that all pages of one question may look at: beyond, the rest of its pages are left out.
-const PAGED_ROWS_MAX: usize = 30_000;
-
-/// How often what is to be covered was.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage(BTreeMap<&'static str, u64>);
-
-impl Coverage {
-    fn note(&mut self, what: &'static str) {
-        self.note_many(what, 1);
-    }
-
-    fn note_many(&mut self, what: &'static str, n: usize) {
-        *self.0.entry(what).or_default() += u64::try_from(n).unwrap_or(0);
-    }
-
-    /// Adds another one's counts.
-    pub fn add(&mut self, other: &Self) {
-        for (what, n) in &other.0 {
-            *self.0.entry(what).or_default() += n;
-        }
-    }
-
-    /// How often this happened.
-    pub fn count(&self, what: &str) -> u64 {
-        self.0.get(what).copied().unwrap_or(0)
-    }
-}
-
-impl std::fmt::Display for Coverage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let all: Vec<_> = self.0.iter().map(|(k, n)| format!("{k} {n}")).collect();
-        f.write_str(&all.join(", "))
-    }
-}
 
 /// Runs a case to its end. The error says after which step what was wrong.
 pub fn run(case: &Case) -> Result<Coverage, String> {
@@ -83,15 +46,6 @@ enum Asked {
 }
 
 type Answers = Arc<Mutex<Vec<(u64, Result<Receipt, IngestError>)>>>;
-
-/// A question of which the pages are asked for one by one while rows change.
-struct Walk {
-    question: Question,
-    position: Position,
-    place: Place,
-    /// The rows at the first page.
-    first: BTreeMap<(String, String), Arc<Row>>,
-}
 
 struct Machine<'a> {
     case: &'a Case,
@@ -198,8 +152,17 @@ impl<'a> Machine<'a> {
                         .note_many("old snapshots", usize::from(since > 0));
                 }
             }
-            Op::Walk(question) => self.start_walk(question)?,
-            Op::Turn => self.turn_page()?,
+            Op::Walk(question) => {
+                let view = View::of(&self.model);
+                self.walk = Walk::start(&self.engine().snapshot(), &view, question)?;
+            }
+            Op::Turn => {
+                if let Some(walk) = self.walk.take() {
+                    let view = View::of(&self.model);
+                    let snapshot = self.engine().snapshot();
+                    self.walk = walk.turn(&snapshot, &view, &mut self.coverage)?;
+                }
+            }
         }
         match self.engine().state() {
             State::Ready => Ok(()),
@@ -420,54 +383,6 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn start_walk(&mut self, question: &Question) -> Result<(), String> {
-        let view = View::of(&self.model);
-        let request = &question.request;
-        let got = search(&self.engine().snapshot(), question, request)?;
-        let rows = view.rows(question.project, question.table);
-        let right = page(&rows, &spans_of(&view, question), request, None);
-        compare::page(&got, &right, request, None)?;
-        let named = |row: &Arc<Row>| ((row.trace.clone(), row.id.clone()), Arc::clone(row));
-        self.walk = got.next.zip(right.last).map(|(position, place)| Walk {
-            question: question.clone(),
-            position,
-            place,
-            first: rows.iter().map(named).collect(),
-        });
-        Ok(())
-    }
-
-    fn turn_page(&mut self) -> Result<(), String> {
-        let Some(walk) = self.walk.take() else {
-            return Ok(());
-        };
-        let view = View::of(&self.model);
-        let lsn = walk.position.lsn;
-        let request = Request {
-            after: Some(walk.position.clone()),
-            ..walk.question.request.clone()
-        };
-        let got = search(&self.engine().snapshot(), &walk.question, &request)?;
-        let rows = view.rows(walk.question.project, walk.question.table);
-        let spans = spans_of(&view, &walk.question);
-        let right = page(&rows, &spans, &request, Some((&walk.place, lsn)));
-        let surely = right.all.iter().any(|row| walk.has_changed(row));
-        let touched = |row: &Arc<Row>| row.first <= lsn && row.touched > lsn;
-        let maybe = rows.iter().any(touched);
-        compare::page(&got, &right, &request, Some((surely, maybe)))?;
-        if got.next.as_ref().is_some_and(|next| next.lsn != lsn) {
-            return Err(format!("cursor of {lsn} goes on as {:?}", got.next));
-        }
-        self.coverage
-            .note_many("pages over changed rows", usize::from(surely));
-        self.walk = got.next.zip(right.last).map(|(position, place)| Walk {
-            position,
-            place,
-            ..walk
-        });
-        Ok(())
-    }
-
     /// Every row by search and by trace, and nothing else.
     fn read_all(&mut self) -> Result<(), String> {
         let view = View::of(&self.model);
@@ -520,107 +435,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-impl Walk {
-    fn has_changed(&self, row: &Row) -> bool {
-        let key = (row.trace.clone(), row.id.clone());
-        self.first.get(&key).is_none_or(|old| {
-            (old.start, old.end) != (row.start, row.end) || old.doc.encode() != row.doc.encode()
-        })
-    }
-}
-
-fn spans_of(view: &View, question: &Question) -> SpansOf {
-    let mut spans = SpansOf::new();
-    for span in view.rows(question.project, Table::Spans) {
-        spans.entry(span.trace.clone()).or_default().push(span);
-    }
-    spans
-}
-
-fn search(snapshot: &Snapshot, question: &Question, request: &Request) -> Result<Page, String> {
-    let budget = Budget {
-        rows_max: u64::MAX,
-        bytes_max: u64::MAX,
-        cancelled: &|| false,
-    };
-    let project = ProjectId(question.project);
-    let page = snapshot.search(project, question.table, request, &budget);
-    page.map_err(|e| chain(&e))
-}
-
-/// All pages of a question.
-fn ask(
-    snapshot: &Snapshot,
-    view: &View,
-    question: &Question,
-    coverage: &mut Coverage,
-) -> Result<(), String> {
-    let rows: Rows = view.rows(question.project, question.table);
-    let spans = spans_of(view, question);
-    let mut request = question.request.clone();
-    let mut place: Option<Place> = None;
-    let mut pages = 0;
-    loop {
-        pages += 1;
-        let got = search(snapshot, question, &request)?;
-        let after = place.as_ref().map(|place| (place, view.lsn));
-        let right = page(&rows, &spans, &request, after);
-        let changed = after.map(|_| (false, false));
-        compare::page(&got, &right, &request, changed)
-            .map_err(|what| format!("page {pages}: {what}"))?;
-        if let Some(next) = got.next.as_ref().filter(|next| next.lsn != view.lsn) {
-            return Err(format!("cursor {next:?} of a snapshot of {}", view.lsn));
-        }
-        if pages == 1 {
-            note_answer(&got, (right.total, rows.len()), coverage);
-        }
-        place = right.last;
-        request.after = got.next;
-        if request.after.is_none() || pages * rows.len() > PAGED_ROWS_MAX {
-            coverage.note_many("pages", pages);
-            return Ok(());
-        }
-    }
-}
-
-/// Whether the question was one that tells right from wrong.
-fn note_answer(got: &Page, (passed, of): (usize, usize), coverage: &mut Coverage) {
-    let some = passed > 0 && passed < of;
-    coverage.note_many("some rows of many", usize::from(some));
-    let spread = got.explain.sources > 2 && passed > 0;
-    coverage.note_many("rows in several places", usize::from(spread));
-    let in_doubt = got.explain.rows_in_doubt > 0;
-    coverage.note_many("values too long for columns", usize::from(in_doubt));
-    let facets = got.facets.iter().any(|facet| facet.values.len() > 1);
-    coverage.note_many("facets of several values", usize::from(facets));
-}
-
-fn read_trace(snapshot: &Snapshot, model: &Model, project: u64, trace: &str) -> Result<(), String> {
-    let got = snapshot
-        .trace(ProjectId(project), trace)
-        .map_err(|e| chain(&e))?;
-    let runs = model.trace(project, trace, Table::Runs);
-    let mut spans = model.trace(project, trace, Table::Spans);
-    spans.sort_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
-    let mut scores = model.trace(project, trace, Table::Scores);
-    scores.sort_by(|a, b| (a.first, &a.id).cmp(&(b.first, &b.id)));
-    let tables = [
-        ("runs", got.run.into_iter().collect(), runs),
-        ("spans", got.spans, spans),
-        ("scores", got.scores, scores),
-    ];
-    for (table, got, right) in tables {
-        if got.len() != right.len() {
-            return Err(format!("{} {table} not {}", got.len(), right.len()));
-        }
-        for (got, right) in got.iter().zip(&right) {
-            compare::row(&got.core, &got.body, right)?;
-        }
-    }
-    Ok(())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

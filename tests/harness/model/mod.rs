@@ -11,8 +11,11 @@
 //! [`Stamp`]: obsrv_engine::row::Stamp
 
 mod answer;
+mod asking;
 mod bulk;
 mod compare;
+mod coverage;
+mod facts;
 mod fold;
 mod machine;
 mod make;
@@ -24,6 +27,7 @@ mod state;
 mod value;
 mod vocabulary;
 
-pub use machine::{Coverage, run};
+pub use coverage::Coverage;
+pub use machine::run;
 pub use make::{Case, Op};
 pub use shrink::shrink;
