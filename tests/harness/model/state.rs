@@ -55,22 +55,22 @@ impl Model {
     /// Takes in the facts of a record.
     pub(super) fn store(&mut self, lsn: Lsn, project: u64, facts: &[Fact]) {
         self.lsn = self.lsn.max(lsn);
-        let mut runs = BTreeMap::<&str, bool>::new();
+        let mut runs = BTreeSet::<&str>::new();
         for fact in facts {
             let trace = self.traces.entry((project, fact.trace.clone()));
             let trace = trace.or_default();
-            let changed = match fact.table {
-                Table::Runs => trace.run.facts.add(fact),
+            match fact.table {
+                Table::Runs => drop(trace.run.facts.add(fact)),
                 table => trace.upsert(lsn, table, fact),
-            };
+            }
             if matches!(fact.table, Table::Runs | Table::Spans) {
-                *runs.entry(&fact.trace).or_default() |= changed;
+                runs.insert(&fact.trace);
             }
         }
-        for (id, changed) in runs {
+        for id in runs {
             let trace = self.traces.get_mut(&(project, id.to_owned()));
             let trace = trace.expect("its facts were just taken in");
-            trace.make_run(lsn, id, changed);
+            trace.make_run(lsn, id);
         }
     }
 
@@ -88,11 +88,10 @@ impl Model {
 }
 
 impl Trace {
-    fn upsert(&mut self, lsn: Lsn, table: Table, fact: &Fact) -> bool {
+    fn upsert(&mut self, lsn: Lsn, table: Table, fact: &Fact) {
         let key = (table as u8, fact.id.clone());
         let entry = self.rows.entry(key).or_default();
-        let changed = entry.facts.add(fact);
-        if changed {
+        if entry.facts.add(fact) {
             let facts = &entry.facts;
             let old = entry.row.as_ref();
             entry.row = Some(Arc::new(Row {
@@ -107,7 +106,6 @@ impl Trace {
                 as_sent: facts.is_single(),
             }));
         }
-        changed
     }
 
     fn rows_of(&self, table: Table) -> Rows {
@@ -120,7 +118,7 @@ impl Trace {
     }
 
     /// Makes the run's row again.
-    fn make_run(&mut self, lsn: Lsn, id: &str, changed: bool) {
+    fn make_run(&mut self, lsn: Lsn, id: &str) {
         let spans = self.rows_of(Table::Spans);
         let spans: Vec<&Row> = spans.iter().map(AsRef::as_ref).collect();
         let facts = &self.run.facts;
@@ -137,10 +135,6 @@ impl Trace {
             Some(old) if same(old) => old.last,
             _ => lsn,
         };
-        let touched = match old {
-            Some(old) if !changed => old.touched,
-            _ => lsn,
-        };
         self.run.row = Some(Arc::new(Row {
             trace: id.to_owned(),
             id: id.to_owned(),
@@ -148,7 +142,7 @@ impl Trace {
             end,
             first: old.map_or(lsn, |row| row.first),
             last,
-            touched,
+            touched: lsn,
             doc,
             as_sent: false,
         }));
