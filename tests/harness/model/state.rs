@@ -60,7 +60,9 @@ impl Model {
             let trace = self.traces.entry((project, fact.trace.clone()));
             let trace = trace.or_default();
             match fact.table {
-                Table::Runs => drop(trace.run.facts.add(fact)),
+                Table::Runs => {
+                    trace.run.facts.add(fact);
+                }
                 table => trace.upsert(lsn, table, fact),
             }
             if matches!(fact.table, Table::Runs | Table::Spans) {
