@@ -1,4 +1,5 @@
 //! Harness shared by the suites.
 
+pub mod model;
 pub mod sim;
 pub mod toy;

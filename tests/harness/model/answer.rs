@@ -1,0 +1,358 @@
+//! Answers worked out row by row: filter, order, page, total, facets.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use obsrv_engine::query::Order;
+use obsrv_engine::query::Request;
+use obsrv_engine::query::ast::{Filter, Literal, Test};
+use obsrv_engine::row::Lsn;
+use obsrv_engine::source::Column;
+
+use super::state::{Row, Rows};
+use super::value::Val;
+
+/// Longest text that a column holds and that orders rows.
+const SHORT_BYTES_MAX: usize = 96;
+
+/// A value of a row that is no container and not null.
+#[derive(Clone, Debug)]
+pub(super) enum Leaf {
+    Bool(bool),
+    I64(i64),
+    F64(f64),
+    Str(String),
+    Bytes(Vec<u8>),
+}
+
+impl Leaf {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the rule for whole numbers above i64"
+    )]
+    fn of(value: &Val) -> Option<Self> {
+        Some(match value {
+            Val::Bool(b) => Self::Bool(*b),
+            Val::I64(n) => Self::I64(*n),
+            Val::U64(n) => Self::F64(*n as f64),
+            Val::F64(x) => Self::F64(*x),
+            Val::Str(text) => Self::Str(text.clone()),
+            Val::Bytes(bytes) => Self::Bytes(bytes.clone()),
+            Val::Null | Val::Array(_) | Val::Map(_) => return None,
+        })
+    }
+
+    fn of_literal(literal: &Literal) -> Self {
+        match literal {
+            Literal::Str(text) => Self::Str(text.clone()),
+            Literal::I64(n) => Self::I64(*n),
+            Literal::F64(x) => Self::F64(*x),
+            Literal::Bool(b) => Self::Bool(*b),
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// By value among values of one type, numbers being one; `None` for others and for NaN.
+    fn compare(&self, other: &Self) -> Option<Ordering> {
+        Some(match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (Self::I64(a), Self::I64(b)) => a.cmp(b),
+            (Self::F64(a), Self::F64(b)) => a.partial_cmp(b)?,
+            (Self::I64(a), Self::F64(b)) => whole_and_float(*a, *b)?,
+            (Self::F64(a), Self::I64(b)) => whole_and_float(*b, *a)?.reverse(),
+            (Self::Str(a), Self::Str(b)) => a.as_bytes().cmp(b.as_bytes()),
+            _ => return None,
+        })
+    }
+
+    /// The listed form of a facet's value, which tells floats apart by their bits; `Err` if it is
+    /// too long to be listed.
+    pub(super) fn listed(&self) -> Result<Listed, Vec<u8>> {
+        match self {
+            Self::Bool(b) => Ok(Listed::Bool(*b)),
+            Self::I64(n) => Ok(Listed::I64(*n)),
+            Self::F64(x) => Ok(Listed::F64(x.to_bits())),
+            Self::Str(text) if text.len() <= SHORT_BYTES_MAX => Ok(Listed::Str(text.clone())),
+            Self::Str(text) => Err(text.clone().into_bytes()),
+            Self::Bytes(bytes) => Err(bytes.clone()),
+        }
+    }
+}
+
+/// A facet's value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Listed {
+    Bool(bool),
+    I64(i64),
+    F64(u64),
+    Str(String),
+}
+
+impl Listed {
+    pub(super) fn of_literal(literal: &Literal) -> Self {
+        match literal {
+            Literal::Str(text) => Self::Str(text.clone()),
+            Literal::I64(n) => Self::I64(*n),
+            Literal::F64(x) => Self::F64(x.to_bits()),
+            Literal::Bool(b) => Self::Bool(*b),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "saturates beyond any i64")]
+fn whole_and_float(a: i64, b: f64) -> Option<Ordering> {
+    if b.is_nan() {
+        return None;
+    }
+    let below = b.floor();
+    let fraction = if b > below {
+        Ordering::Less
+    } else {
+        Ordering::Equal
+    };
+    Some(i128::from(a).cmp(&(below as i128)).then(fraction))
+}
+
+/// Every value of a column of a row.
+pub(super) fn leaves(row: &Row, column: &Column) -> Vec<Leaf> {
+    let time = |t: Option<i64>| t.map(Leaf::I64).into_iter().collect();
+    match column {
+        Column::TraceId => vec![Leaf::Str(row.trace.clone())],
+        Column::Id => vec![Leaf::Str(row.id.clone())],
+        Column::Start => time(Some(row.start)),
+        Column::End => time(row.end),
+        Column::Duration => time(row.end.map(|end| end.saturating_sub(row.start))),
+        Column::Path(path) => {
+            let mut found = Vec::new();
+            collect(&row.doc, "", path, &mut found);
+            found
+        }
+    }
+}
+
+/// Keys are joined by dots, arrays leave no trace in the path.
+fn collect(value: &Val, here: &str, path: &str, found: &mut Vec<Leaf>) {
+    match value {
+        Val::Array(items) => items.iter().for_each(|v| collect(v, here, path, found)),
+        Val::Map(entries) => {
+            for (key, child) in entries {
+                let below = if here.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{here}.{key}")
+                };
+                if path.starts_with(&below) {
+                    collect(child, &below, path, found);
+                }
+            }
+        }
+        leaf if here == path => found.extend(Leaf::of(leaf)),
+        _ => {}
+    }
+}
+
+fn has_folded(text: &str, needle: &str) -> bool {
+    let (text, needle) = (text.to_ascii_lowercase(), needle.to_ascii_lowercase());
+    text.contains(&needle)
+}
+
+fn has_text(value: &Val, needle: &str) -> bool {
+    match value {
+        Val::Str(text) => has_folded(text, needle),
+        Val::Array(items) => items.iter().any(|v| has_text(v, needle)),
+        Val::Map(entries) => entries
+            .iter()
+            .any(|(k, v)| has_folded(k, needle) || has_text(v, needle)),
+        _ => false,
+    }
+}
+
+fn value_passes(leaf: &Leaf, test: &Test) -> bool {
+    let is = |literal: &Literal, wanted: &[Ordering]| {
+        let order = leaf.compare(&Leaf::of_literal(literal));
+        order.is_some_and(|order| wanted.contains(&order))
+    };
+    let text = |check: &dyn Fn(&str) -> bool| leaf.text().is_some_and(check);
+    match test {
+        Test::Eq(l) => is(l, &[Ordering::Equal]),
+        Test::In(list) => list.iter().any(|l| is(l, &[Ordering::Equal])),
+        Test::Lt(l) => is(l, &[Ordering::Less]),
+        Test::Le(l) => is(l, &[Ordering::Less, Ordering::Equal]),
+        Test::Gt(l) => is(l, &[Ordering::Greater]),
+        Test::Ge(l) => is(l, &[Ordering::Greater, Ordering::Equal]),
+        Test::Contains(needle) => text(&|t| has_folded(t, needle)),
+        Test::Prefix(prefix) => text(&|t| t.starts_with(prefix.as_str())),
+        Test::Exists => true,
+    }
+}
+
+/// The spans of a project, by trace.
+pub(super) type SpansOf = BTreeMap<String, Rows>;
+
+fn passes(filter: &Filter, row: &Row, spans: &SpansOf) -> bool {
+    match filter {
+        Filter::All => true,
+        Filter::And(parts) => parts.iter().all(|part| passes(part, row, spans)),
+        Filter::Or(parts) => parts.iter().any(|part| passes(part, row, spans)),
+        Filter::Not(part) => !passes(part, row, spans),
+        Filter::Is(column, test) => leaves(row, column).iter().any(|v| value_passes(v, test)),
+        Filter::Text(text) => has_text(&row.doc, text),
+        Filter::AnySpan(part) => {
+            let of_run = spans.get(&row.trace).map(Vec::as_slice);
+            let mut of_run = of_run.unwrap_or_default().iter();
+            of_run.any(|span| passes(part, span, &SpansOf::new()))
+        }
+    }
+}
+
+/// The rows that pass.
+pub(super) fn passing(rows: &Rows, spans: &SpansOf, filter: &Filter) -> Rows {
+    let passed = rows.iter().filter(|row| passes(filter, row, spans));
+    passed.cloned().collect()
+}
+
+/// Where a row stands: its value, if it has one that can be ordered, and its identity.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) key: Option<Leaf>,
+    pub(super) trace: String,
+    pub(super) id: String,
+}
+
+impl Place {
+    pub(super) fn of(row: &Row, order: &Order) -> Self {
+        let keys = leaves(row, &order.column).into_iter().filter_map(key_of);
+        let key = keys.reduce(|best, key| {
+            let first = compare_keys(&key, &best) == turned(Ordering::Less, order);
+            if first { key } else { best }
+        });
+        Self {
+            key,
+            trace: row.trace.clone(),
+            id: row.id.clone(),
+        }
+    }
+
+    pub(super) fn compare(&self, other: &Self, order: &Order) -> Ordering {
+        let by_key = match (&self.key, &other.key) {
+            (Some(a), Some(b)) => turned(compare_keys(a, b), order),
+            // Whatever the direction, those without a value are last.
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        };
+        let by_name = (&self.trace, &self.id).cmp(&(&other.trace, &other.id));
+        by_key.then(turned(by_name, order))
+    }
+}
+
+fn turned(ordering: Ordering, order: &Order) -> Ordering {
+    if order.descending {
+        ordering.reverse()
+    } else {
+        ordering
+    }
+}
+
+/// What a value orders by: texts by their first bytes, NaN and bytes not at all.
+fn key_of(leaf: Leaf) -> Option<Leaf> {
+    match leaf {
+        Leaf::F64(x) if x.is_nan() => None,
+        Leaf::Bytes(_) => None,
+        Leaf::Str(text) => {
+            let mut end = text.len().min(SHORT_BYTES_MAX);
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            Some(Leaf::Str(text[..end].to_owned()))
+        }
+        other => Some(other),
+    }
+}
+
+/// Bools before numbers before texts.
+fn compare_keys(a: &Leaf, b: &Leaf) -> Ordering {
+    let rank = |leaf: &Leaf| match leaf {
+        Leaf::Bool(_) => 0,
+        Leaf::I64(_) | Leaf::F64(_) => 1,
+        Leaf::Str(_) | Leaf::Bytes(_) => 2,
+    };
+    let within = || a.compare(b).unwrap_or(Ordering::Equal);
+    rank(a).cmp(&rank(b)).then_with(within)
+}
+
+/// A page as it must be.
+#[derive(Debug)]
+pub(super) struct Expected {
+    pub(super) rows: Rows,
+    /// Whether there is another page.
+    pub(super) more: bool,
+    /// How many rows pass, on whatever page.
+    pub(super) total: usize,
+    pub(super) facets: Vec<Counts>,
+    /// Where the last row of the page stands.
+    pub(super) last: Option<Place>,
+    /// All that pass, whether or not on the page.
+    pub(super) all: Rows,
+}
+
+/// A facet in full.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) values: BTreeMap<Listed, u64>,
+    pub(super) long: u64,
+}
+
+/// The page after `after`, which names the LSN of the first page.
+pub(super) fn page(
+    rows: &Rows,
+    spans: &SpansOf,
+    request: &Request,
+    after: Option<(&Place, Lsn)>,
+) -> Expected {
+    let mut all = passing(rows, spans, &request.filter);
+    if let Some((_, lsn)) = after {
+        all.retain(|row| row.first <= lsn);
+    }
+    let order = &request.order;
+    let placed = all.iter().map(|row| (Place::of(row, order), row));
+    let mut placed: Vec<(Place, &Arc<Row>)> = placed
+        .filter(|(place, _)| after.is_none_or(|(at, _)| place.compare(at, order).is_gt()))
+        .collect();
+    placed.sort_by(|(a, _), (b, _)| a.compare(b, order));
+    let more = request.limit > 0 && placed.len() > request.limit;
+    placed.truncate(request.limit);
+    let facets = request.facets.iter().map(|column| facet(&all, column));
+    Expected {
+        more,
+        total: all.len(),
+        facets: facets.collect(),
+        last: placed.last().map(|(place, _)| place.clone()),
+        rows: placed.into_iter().map(|(_, row)| Arc::clone(row)).collect(),
+        all,
+    }
+}
+
+/// How many rows have each value.
+fn facet(rows: &Rows, column: &Column) -> Counts {
+    let mut counts = Counts::default();
+    for row in rows {
+        let (mut listed, mut long) = (BTreeSet::new(), BTreeSet::new());
+        for leaf in leaves(row, column) {
+            match leaf.listed() {
+                Ok(value) => listed.insert(value),
+                Err(bytes) => long.insert(bytes),
+            };
+        }
+        counts.long += u64::try_from(long.len()).unwrap_or(u64::MAX);
+        for value in listed {
+            *counts.values.entry(value).or_default() += 1;
+        }
+    }
+    counts
+}

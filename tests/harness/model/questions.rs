@@ -1,0 +1,250 @@
+//! Random questions, most of them about what is there.
+
+use obsrv_engine::query::ast::{Filter, Literal, Test};
+use obsrv_engine::query::{Order, Request};
+use obsrv_engine::row::Table;
+use obsrv_engine::source::Column;
+use obsrv_wal::sim::SimRng;
+
+use super::value::{Fact, Val};
+use super::vocabulary::{known_path, number, path, pick, text};
+
+/// A search over one table of one project.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub(super) project: u64,
+    pub(super) table: Table,
+    pub(super) request: Request,
+}
+
+pub(super) fn question(rng: &SimRng, project: u64, sent: &[&Fact]) -> Question {
+    let table = pick(
+        rng,
+        &[
+            Table::Runs,
+            Table::Runs,
+            Table::Spans,
+            Table::Spans,
+            Table::Scores,
+        ],
+    );
+    let asker = Asker {
+        rng,
+        runs: table == Table::Runs,
+        sent,
+    };
+    let facets = if rng.chance(3) { 1 + rng.below(3) } else { 0 };
+    let request = Request {
+        filter: asker.filter(3, table == Table::Runs),
+        order: asker.order(),
+        limit: pick(rng, &[0, 1, 2, 3, 7, 50, 1_000]),
+        after: None,
+        total: rng.chance(2),
+        facets: (0..facets).map(|_| asker.column()).collect(),
+        facet_values_max: pick(rng, &[0, 1, 3, 1_000]),
+    };
+    Question {
+        project,
+        table,
+        request,
+    }
+}
+
+struct Asker<'a> {
+    rng: &'a SimRng,
+    runs: bool,
+    sent: &'a [&'a Fact],
+}
+
+impl Asker<'_> {
+    fn order(&self) -> Order {
+        let rng = self.rng;
+        if rng.chance(3) {
+            return Order::default();
+        }
+        Order {
+            column: self.column(),
+            descending: rng.chance(2),
+        }
+    }
+
+    fn column(&self) -> Column {
+        let rng = self.rng;
+        match rng.below(12) {
+            0 => Column::TraceId,
+            1 => Column::Id,
+            2 => Column::Start,
+            3 => Column::End,
+            4 => Column::Duration,
+            5 | 6 => Column::Path(path(rng).into()),
+            7 | 8 if !self.sent.is_empty() => {
+                let found = leaf_of(rng, &pick(rng, self.sent).doc);
+                Column::Path(found.map_or(String::new(), |(path, _)| path).into())
+            }
+            _ => Column::Path(known_path(rng, self.runs).into()),
+        }
+    }
+
+    fn filter(&self, depth: u64, any_span: bool) -> Filter {
+        let rng = self.rng;
+        let parts = || -> Vec<Filter> {
+            // None at all is legal.
+            let count = if rng.chance(8) { 0 } else { 2 + rng.below(2) };
+            let some = (0..count).map(|_| self.filter(depth - 1, any_span));
+            some.collect()
+        };
+        match rng.below(12) {
+            0 if rng.chance(3) => Filter::All,
+            1..=2 if depth > 0 => Filter::And(parts()),
+            3..=4 if depth > 0 => Filter::Or(parts()),
+            5 if depth > 0 => Filter::Not(Box::new(self.filter(depth - 1, any_span))),
+            6 if any_span => {
+                let spans = Asker {
+                    runs: false,
+                    ..*self
+                };
+                Filter::AnySpan(Box::new(spans.filter(depth.saturating_sub(1), false)))
+            }
+            7 if rng.chance(2) => Filter::Text(self.needle()),
+            _ => self.is(),
+        }
+    }
+
+    fn is(&self) -> Filter {
+        let rng = self.rng;
+        if self.sent.is_empty() || rng.chance(5) {
+            let column = self.column();
+            let literal = self.literal(&column);
+            return Filter::Is(column, self.test(literal));
+        }
+        let fact = pick(rng, self.sent);
+        match rng.below(8) {
+            0 => Filter::Is(Column::TraceId, self.test(Literal::Str(fact.trace.clone()))),
+            1 => Filter::Is(Column::Id, self.test(Literal::Str(fact.id.clone()))),
+            2 => {
+                let at = Literal::I64(fact.start.unwrap_or(0));
+                Filter::Is(Column::Start, self.test(at))
+            }
+            _ => match leaf_of(rng, &fact.doc) {
+                Some((path, value)) => {
+                    Filter::Is(Column::Path(path.into()), self.test(literal_of(&value)))
+                }
+                None => Filter::Is(Column::Path("metadata".into()), Test::Exists),
+            },
+        }
+    }
+
+    fn literal(&self, column: &Column) -> Literal {
+        let rng = self.rng;
+        let time = || self.sent.first().and_then(|f| f.start).unwrap_or(0);
+        match column {
+            Column::Start | Column::End if rng.chance(2) => Literal::I64(time()),
+            Column::Duration => Literal::I64(pick(rng, &[0, -500, 500, 1_500])),
+            _ => match rng.below(5) {
+                0 => Literal::Bool(rng.chance(2)),
+                1 | 2 => literal_of(&number(rng)),
+                _ => Literal::Str(text(rng)),
+            },
+        }
+    }
+
+    fn test(&self, literal: Literal) -> Test {
+        let rng = self.rng;
+        match rng.below(12) {
+            0 => Test::Lt(literal),
+            1 => Test::Le(literal),
+            2 => Test::Gt(literal),
+            3 => Test::Ge(literal),
+            4 => Test::Exists,
+            5 => {
+                let other = self.literal(&Column::Id);
+                Test::In(vec![other, literal])
+            }
+            6 => Test::In(Vec::new()),
+            7 => Test::Contains(part_of(rng, &literal)),
+            8 => Test::Prefix(prefix_of(rng, &literal)),
+            _ => Test::Eq(literal),
+        }
+    }
+
+    /// A text to look for anywhere.
+    fn needle(&self) -> String {
+        let rng = self.rng;
+        let found = (!self.sent.is_empty())
+            .then(|| leaf_of(rng, &pick(rng, self.sent).doc))
+            .flatten();
+        match found {
+            Some((path, _)) if rng.chance(4) => path,
+            Some((_, value)) => part_of(rng, &literal_of(&value)),
+            None => text(rng),
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the rule for whole numbers above i64"
+)]
+fn literal_of(value: &Val) -> Literal {
+    match value {
+        Val::Bool(b) => Literal::Bool(*b),
+        Val::I64(n) => Literal::I64(*n),
+        Val::U64(n) => Literal::F64(*n as f64),
+        Val::F64(x) => Literal::F64(*x),
+        // Longer than any column, shorter than a filter may hold.
+        Val::Str(text) => Literal::Str(text.chars().take(4_000).collect()),
+        _ => Literal::Str(String::new()),
+    }
+}
+
+fn text_of(literal: &Literal) -> &str {
+    match literal {
+        Literal::Str(text) => text,
+        _ => "1",
+    }
+}
+
+/// A few characters from somewhere within, maybe in other case.
+fn part_of(rng: &SimRng, literal: &Literal) -> String {
+    let chars: Vec<char> = text_of(literal).chars().collect();
+    let len = u64::try_from(chars.len()).unwrap_or(0);
+    let skip = usize::try_from(rng.below(len)).unwrap_or(0);
+    let take = usize::try_from(rng.below(12)).unwrap_or(0);
+    let part: String = chars.iter().skip(skip).take(take).collect();
+    if rng.chance(3) {
+        part.to_ascii_uppercase()
+    } else {
+        part
+    }
+}
+
+fn prefix_of(rng: &SimRng, literal: &Literal) -> String {
+    let take = pick(rng, &[0, 1, 2, 95, 96, 97, 1_000]);
+    text_of(literal).chars().take(take).collect()
+}
+
+/// Some value and the path to it.
+fn leaf_of(rng: &SimRng, value: &Val) -> Option<(String, Val)> {
+    let mut value = value;
+    let mut path = String::new();
+    loop {
+        match value {
+            Val::Map(entries) if entries.is_empty() => return None,
+            Val::Array(items) if items.is_empty() => return None,
+            Val::Map(entries) => {
+                let all: Vec<_> = entries.iter().collect();
+                let (key, child) = pick(rng, &all);
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(key);
+                value = child;
+            }
+            Val::Array(items) => {
+                let all: Vec<_> = items.iter().collect();
+                value = pick(rng, &all);
+            }
+            leaf => return Some((path, leaf.clone())),
+        }
+    }
+}
