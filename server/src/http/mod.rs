@@ -150,6 +150,9 @@ impl App {
 pub fn build(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/traces", get(trace_list::list).post(traces::ingest))
+        // Where SDKs send that are made for another product.
+        .route("/otlp/v1/traces", post(traces::ingest))
+        .route("/api/public/otel/v1/traces", post(traces::ingest))
         .route("/v1/traces/{id}", get(trace::show).delete(trace::delete))
         .route("/v1/traces/{id}/annotations", post(annotations::ingest))
         .route("/v1/imports/traces", post(imports::ingest))
