@@ -30,7 +30,7 @@ pub use error::{ApiError, ErrorCode, OUTCOME};
 
 use crate::directory::Directory;
 use crate::keys::Macs;
-use crate::limits::QUERIES_MAX;
+use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
 use admission::Admission;
 use metrics::Metrics;
 use obsrv_engine::engine::{Engine, State};
@@ -114,7 +114,7 @@ impl App {
             clock,
             admission: Admission::new(memory_bytes),
             decoded_bytes_max,
-            query_bytes_max: memory_bytes / 4,
+            query_bytes_max: memory_bytes / QUERY_MEMORY_SHARE,
             metrics: Metrics::default(),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             request_ids: outer::RequestIds::new(request_seed),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import shlex
 import stat
@@ -110,6 +111,22 @@ def test_damage_to_a_segment_is_found(obsrv):
     done = obsrv.run("verify", str(obsrv.data), check=False)
     assert done.returncode != 0
     assert segments[0].name in done.stdout + done.stderr
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path):
+    """A pipe that was closed, a disk that is full: the log goes nowhere, the server goes on."""
+    server = Obsrv(tmp_path / "data")
+    server.log = pathlib.Path("/dev/full")
+    try:
+        server.start()
+        with server.client() as client:
+            assert client.get("/v1/traces/none").status_code == 404
+            assert post_json(client, "/v1/traces", request(span(1))).status_code == 200
+            assert len(pages(client)) == 1
+        server.child.terminate()
+        assert server.child.wait(timeout=30) == 0
+    finally:
+        server.end()
 
 
 def test_verify_and_inspect_say_why_they_do_not_look(obsrv, tmp_path):
