@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import sys
 
 from read import documents, lines, stream_of, files
 
@@ -195,3 +196,15 @@ SERVED = {
     "nezha": served_pod,
     "otlp-example": lambda count, step: count.text(step["name"]),
 }
+
+
+def table(found):
+    """The counts as Markdown."""
+    rows = ["| corpus | runs | steps | texts | characters | digest |", "|---|---|---|---|---|---|"]
+    for corpus, c in found.items():
+        rows.append(f"| {corpus} | {c.runs:,} | {c.steps:,} | {c.texts:,} | {c.characters:,} | {c.digest:016x} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table(of_files(sys.argv[1])))
