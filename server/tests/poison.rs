@@ -1,4 +1,5 @@
 //! F31: a record that was accepted once and cannot be read again keeps nothing else from opening.
+#![expect(clippy::unwrap_used, reason = "the functions that the tests share")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
