@@ -68,7 +68,7 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::sample;
+    use crate::directory::tests::sample;
     use crate::keys::MasterSecret;
 
     fn ask(name: &str, value: &str) -> Result<Tenant, ApiError> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::directory::sample;
+use crate::directory::tests::sample;
 use crate::keys::MasterSecret;
 
 fn tenant() -> Tenant {

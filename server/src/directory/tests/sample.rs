@@ -1,7 +1,7 @@
 //! Directories for tests.
 
-use super::Directory;
 use crate::control::ControlEvent;
+use crate::directory::Directory;
 use crate::keys::{KeyString, Macs, MasterSecret};
 
 /// A directory with these projects, each with one key: (project id, name, key id, key).
