@@ -77,9 +77,11 @@ impl Rollup {
     pub fn add(&mut self, span: SpanFacts<'_>) {
         let says = Says::of(span.view);
         self.spans += 1;
-        self.errors += i64::from(says.status == Some(model::status::ERROR));
-        self.running += i64::from(says.status == Some(model::status::RUNNING));
-        let above = matches!(says.kind, Some("agent" | "chain"));
+        let status = says.status.and_then(DocRef::as_str);
+        self.errors += i64::from(status == Some(model::status::ERROR));
+        self.running += i64::from(status == Some(model::status::RUNNING));
+        let kind = says.kind.and_then(DocRef::as_str);
+        let above = matches!(kind, Some("agent" | "chain"));
         let sums = if above {
             &mut self.above
         } else {
@@ -88,16 +90,16 @@ impl Rollup {
         for (sum, n) in sums.iter_mut().zip(says.usage()) {
             *sum = sum.saturating_add(n);
         }
-        note(&mut self.models, says.model);
-        note(&mut self.tools, says.tool);
+        note(&mut self.models, says.model.and_then(DocRef::as_str));
+        note(&mut self.tools, says.tool.and_then(DocRef::as_str));
         self.start_ns = Some(
             self.start_ns
                 .map_or(span.start_ns, |s| s.min(span.start_ns)),
         );
         self.end_ns = self.end_ns.max(span.end_ns);
-        let rank = (!says.declared, span.start_ns, span.id);
+        let rank = (!says.is_declared_root(), span.start_ns, span.id);
         if self.root.as_ref().is_none_or(|r| rank < r.rank()) {
-            self.root = Some(Root::of(span, says.declared));
+            self.root = Some(Root::of(span, says.is_declared_root()));
         }
     }
 
@@ -139,37 +141,38 @@ impl Root {
 /// What a span says of itself, of the fields that a roll-up is made of.
 #[derive(Clone, Copy, Debug, Default)]
 struct Says<'a> {
-    status: Option<&'a str>,
-    kind: Option<&'a str>,
-    model: Option<&'a str>,
-    tool: Option<&'a str>,
+    status: Option<DocRef<'a>>,
+    kind: Option<DocRef<'a>>,
+    model: Option<DocRef<'a>>,
+    tool: Option<DocRef<'a>>,
     tokens: Option<DocRef<'a>>,
-    dollars: f64,
-    declared: bool,
+    cost: Option<DocRef<'a>>,
+    root: Option<DocRef<'a>>,
 }
 
 impl<'a> Says<'a> {
     /// Reads the fields in one pass; of a key that stands twice the first is meant.
     fn of(view: DocRef<'a>) -> Self {
         let mut says = Self::default();
-        let mut dollars = None;
-        let mut root = None;
         let entries = view.entries().into_iter().flatten();
         for (key, value) in entries.filter_map(Result::ok) {
-            match key {
-                model::STATUS => says.status = says.status.or(value.as_str()),
-                model::KIND => says.kind = says.kind.or(value.as_str()),
-                model::MODEL => says.model = says.model.or(value.as_str()),
-                model::TOOL => says.tool = says.tool.or(value.as_str()),
-                model::TOKENS => says.tokens = says.tokens.or(Some(value)),
-                model::COST_USD => dollars = dollars.or(Some(value)),
-                model::ROOT => root = root.or(Some(value)),
-                _ => {}
-            }
+            let field = match key {
+                model::STATUS => &mut says.status,
+                model::KIND => &mut says.kind,
+                model::MODEL => &mut says.model,
+                model::TOOL => &mut says.tool,
+                model::TOKENS => &mut says.tokens,
+                model::COST_USD => &mut says.cost,
+                model::ROOT => &mut says.root,
+                _ => continue,
+            };
+            field.get_or_insert(value);
         }
-        says.dollars = dollars.and_then(DocRef::as_f64).unwrap_or(0.0);
-        says.declared = root == Some(DocRef::Bool(true));
         says
+    }
+
+    fn is_declared_root(&self) -> bool {
+        self.root == Some(DocRef::Bool(true))
     }
 
     /// Input, output and total tokens, and nano-dollars.
@@ -183,7 +186,8 @@ impl<'a> Says<'a> {
             0 => input.saturating_add(output),
             n => n,
         };
-        [input, output, total, nanos(self.dollars)]
+        let dollars = self.cost.and_then(DocRef::as_f64).unwrap_or(0.0);
+        [input, output, total, nanos(dollars)]
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
@@ -18,11 +18,15 @@ struct NewKey {
     project: String,
 }
 
+#[derive(Debug, Deserialize)]
+struct OldKey {
+    key: String,
+}
+
 /// The routes of the admin socket.
 pub(crate) fn build(plane: Arc<ControlPlane>) -> Router {
     Router::new()
-        .route("/keys", post(create_key))
-        .route("/keys/{id}", delete(revoke_key))
+        .route("/keys", post(create_key).delete(revoke_key))
         .route("/projects/named", get(named))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(plane)
@@ -32,7 +36,7 @@ impl IntoResponse for ChangeError {
     fn into_response(self) -> Response {
         let status = match self {
             Self::Name(_) | Self::TooMany { .. } => StatusCode::BAD_REQUEST,
-            Self::UnknownKey(_) => StatusCode::NOT_FOUND,
+            Self::UnknownKey => StatusCode::NOT_FOUND,
             Self::Log(_) | Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Directory(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -62,10 +66,9 @@ async fn create_key(
 
 async fn revoke_key(
     State(plane): State<Arc<ControlPlane>>,
-    Path(id): Path<String>,
+    Json(old): Json<OldKey>,
 ) -> Result<Response, ChangeError> {
-    let id = u64::from_str_radix(&id, 16).map_err(|_| ChangeError::UnknownKey(0))?;
-    plane.revoke(id).await?;
+    let id = plane.revoke(&old.key).await?;
     tracing::info!(key_id = id, "key revoked");
     Ok(Json(json!({ "key_id": format!("{id:x}"), "revoked": true })).into_response())
 }

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use crate::control::{self, ControlEvent};
 use crate::directory::{Directory, DirectoryError, Project, is_project_name};
 use crate::keys::{KeyMac, KeyString};
-use crate::limits::{KEYS_MAX, PROJECTS_MAX};
+use crate::limits::{KEYS_MAX, PROJECT_NAME_BYTES_MAX, PROJECTS_MAX};
 use obsrv_engine::engine::{Engine, IngestError};
 use obsrv_engine::io::{Clock, Rng};
 
@@ -15,7 +15,9 @@ use obsrv_engine::io::{Clock, Rng};
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// Not a name for a project.
-    #[error("not a project name, or too long name={0}")]
+    #[error(
+        "project name must be 1 to {PROJECT_NAME_BYTES_MAX} bytes of printable text name={0:?}"
+    )]
     Name(String),
     /// The directory is full.
     #[error("too many {what} max={max}")]
@@ -26,8 +28,8 @@ pub enum ChangeError {
         max: usize,
     },
     /// No such key.
-    #[error("unknown key id={0:x}")]
-    UnknownKey(u64),
+    #[error("unknown key; give the key or its id, the part between its first two underscores")]
+    UnknownKey,
     /// The log did not take it.
     #[error("not stored")]
     Log(#[from] IngestError),
@@ -152,17 +154,19 @@ impl ControlPlane {
         .await
     }
 
-    /// Makes a key open nothing, for good. Revoking twice is revoking once.
-    pub(crate) async fn revoke(&self, key: u64) -> Result<(), ChangeError> {
+    /// Makes a key, named by its id or by itself, open nothing, for good. Revoking twice is
+    /// revoking once. Returns its id.
+    pub(crate) async fn revoke(&self, name: &str) -> Result<u64, ChangeError> {
         let _writer = self.writer.lock().await;
-        match self.directory.key_state(key) {
-            None => Err(ChangeError::UnknownKey(key)),
-            Some(false) => Ok(()),
-            Some(true) => {
-                let at_ns = self.clock.wall_ns();
-                self.append(ControlEvent::KeyRevoked { key, at_ns }).await
-            }
+        let named = u64::from_str_radix(name, 16).ok();
+        let by_id = named.and_then(|id| Some((id, self.directory.key_state(id)?)));
+        let by_key = || self.directory.find(&KeyString::parse(name).ok()?);
+        let (key, is_live) = by_id.or_else(by_key).ok_or(ChangeError::UnknownKey)?;
+        if is_live {
+            let at_ns = self.clock.wall_ns();
+            self.append(ControlEvent::KeyRevoked { key, at_ns }).await?;
         }
+        Ok(key)
     }
 
     /// Appends what was counted of named projects since the last time.

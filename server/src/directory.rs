@@ -51,7 +51,7 @@ pub enum DirectoryError {
     #[error("project exists twice id={0}")]
     ProjectTwice(u64),
     /// A key of a project that does not exist.
-    #[error("key of an unknown project key={key} project={project}")]
+    #[error("key of an unknown project key={key:x} project={project}")]
     UnknownProject {
         /// The key.
         key: u64,
@@ -59,10 +59,10 @@ pub enum DirectoryError {
         project: u64,
     },
     /// A second key with this id or string.
-    #[error("key exists twice id={0}")]
+    #[error("key exists twice id={0:x}")]
     KeyTwice(u64),
     /// No key has this id.
-    #[error("unknown key id={0}")]
+    #[error("unknown key id={0:x}")]
     UnknownKey(u64),
 }
 
@@ -129,11 +129,21 @@ impl Directory {
 
     /// The key id and project that this key string opens.
     pub fn authenticate(&self, key: &KeyString) -> Option<(u64, Arc<Project>)> {
+        let key = self.proved(key).filter(|key| !key.revoked)?;
+        Some((key.id, key.project))
+    }
+
+    /// The id of a key, and whether it still opens its project.
+    pub fn find(&self, key: &KeyString) -> Option<(u64, bool)> {
+        let key = self.proved(key)?;
+        Some((key.id, !key.revoked))
+    }
+
+    fn proved(&self, key: &KeyString) -> Option<Key> {
         let (finder, proof) = halves(&self.mac_of(key));
         let state = self.state.read().clone();
         let key = state.keys.get(&finder)?;
-        let proved = bool::from(key.proof.ct_eq(&proof));
-        (proved && !key.revoked).then(|| (key.id, Arc::clone(&key.project)))
+        bool::from(key.proof.ct_eq(&proof)).then(|| key.clone())
     }
 
     /// The project with this name.
@@ -308,4 +318,4 @@ impl Named {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,7 +13,8 @@ pub const INLINE_DECODE_BYTES_MAX: usize = 256 << 10;
 pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
 /// `--memory` when it is not given.
 pub const MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
-/// Share of the memory budget that request bodies in flight may hold: one part in this many.
+/// Share of the memory budget that requests in flight may hold, as bodies and as the rows they decode
+/// to: one part in this many. Over it: 503.
 pub const BODY_MEMORY_SHARE: u64 = 4;
 
 /// Connections at once. At the limit the oldest one that never sent a byte makes room.
@@ -54,6 +55,9 @@ pub const QUERIES_MAX: usize = 4;
 pub const QUERY_TIME_MAX: Duration = Duration::from_secs(10);
 /// Live rows of the row groups that one query may look into.
 pub const QUERY_ROWS_MAX: u64 = 1_000_000_000;
+/// Share of the memory budget that the bodies which one query decides on may hold, and those of a
+/// page or of a whole trace: one part in this many. Over it: a shorter page, or 422.
+pub const QUERY_MEMORY_SHARE: u64 = 4;
 /// Requests that a stopping server waits for.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 

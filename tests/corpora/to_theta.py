@@ -149,7 +149,8 @@ def intercode(root):
             made.step("llm", "action", messages=[message("assistant", action)])
             if i >= len(turns["observations"]):
                 continue
-            valid = turns["valid_action"][i] if i < len(turns["valid_action"]) else True
+            judged = turns.get("valid_action", [])  # a few runs were not judged
+            valid = judged[i] if i < len(judged) else True
             seen = turns["observations"][i]
             call = {"id": f"call-{i}", "name": "execute", "arguments": {"code": action}, "result": seen}
             made.step(

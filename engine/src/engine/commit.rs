@@ -56,7 +56,7 @@ impl Engine {
             }
         }
         #[cfg(feature = "mutants")]
-        self.publish_early(&committed);
+        self.publish_early(&mut committed);
         match log.sync() {
             Ok(durable) => {
                 // With nothing of the group stored, the disk is as full as it was.
@@ -78,7 +78,7 @@ impl Engine {
     }
 
     #[cfg(feature = "mutants")]
-    fn publish_early(&self, committed: &[Committed]) {
+    fn publish_early(&self, committed: &mut [Committed]) {
         let last = committed.last().map_or(0, |c| c.lsn);
         if self.planted.has(crate::Bug::PublishBeforeSync) {
             // What it could not publish is of no interest: the bug is that it was tried.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::version::Version;
 use crate::memtable::TableView;
-use crate::query::{Budget, Page, QueryError, Request, search};
+use crate::query::{Budget, Meter, Page, QueryError, Request, search};
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
 use crate::source::{Core, SourceError, Visible};
@@ -98,30 +98,50 @@ impl Snapshot {
 
     /// The rows of one trace, each read once.
     pub fn trace(&self, project: ProjectId, trace_id: &str) -> Result<TraceRows, SourceError> {
+        self.trace_rows(project, trace_id, &mut |_| Ok(()))
+    }
+
+    /// The same, unless the bodies of its rows have more bytes than the budget allows.
+    pub fn trace_within(
+        &self,
+        project: ProjectId,
+        trace_id: &str,
+        budget: &Budget<'_>,
+    ) -> Result<TraceRows, QueryError> {
+        let mut meter = Meter::new(budget);
+        self.trace_rows(project, trace_id, &mut |bytes| meter.read_body(bytes))
+    }
+
+    fn trace_rows<E: From<SourceError>>(
+        &self,
+        project: ProjectId,
+        trace_id: &str,
+        admit: &mut dyn FnMut(usize) -> Result<(), E>,
+    ) -> Result<TraceRows, E> {
         self.check()?;
-        let run = self.rows_of(project, Table::Runs, trace_id)?.pop();
-        let mut spans = self.rows_of(project, Table::Spans, trace_id)?;
+        let run = self.rows_of(project, Table::Runs, trace_id, admit)?.pop();
+        let mut spans = self.rows_of(project, Table::Spans, trace_id, admit)?;
         spans.sort_by(|a, b| (a.core.start_ns, &a.core.id).cmp(&(b.core.start_ns, &b.core.id)));
-        let mut scores = self.rows_of(project, Table::Scores, trace_id)?;
+        let mut scores = self.rows_of(project, Table::Scores, trace_id, admit)?;
         scores.sort_by(|a, b| (a.core.lsn_first, &a.core.id).cmp(&(b.core.lsn_first, &b.core.id)));
         Ok(TraceRows { run, spans, scores })
     }
 
-    fn rows_of(
+    fn rows_of<E: From<SourceError>>(
         &self,
         project: ProjectId,
         table: Table,
         trace_id: &str,
-    ) -> Result<Vec<StoredRow>, SourceError> {
+        admit: &mut dyn FnMut(usize) -> Result<(), E>,
+    ) -> Result<Vec<StoredRow>, E> {
         let held = self.held(project, table);
         let mut found = Vec::new();
         for place in self.visible(project, table, &held) {
             for row in place.source.trace_rows(trace_id)? & &place.live {
                 let core = place.source.core(row)?;
-                found.push(StoredRow {
-                    core,
-                    body: place.source.body(row)?,
-                });
+                let body = place.source.body(row)?;
+                admit(body.len())?;
+                found.push(StoredRow { core, body });
             }
         }
         Ok(found)

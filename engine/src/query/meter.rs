@@ -59,7 +59,7 @@ pub struct Explain {
 
 /// Counts against a budget.
 #[derive(Debug)]
-pub(super) struct Meter<'a> {
+pub(crate) struct Meter<'a> {
     budget: &'a Budget<'a>,
     pub(super) explain: Explain,
 }
@@ -68,7 +68,7 @@ pub(super) struct Meter<'a> {
 const BODIES_PER_CHECK: u64 = 64;
 
 impl<'a> Meter<'a> {
-    pub(super) fn new(budget: &'a Budget<'a>) -> Self {
+    pub(crate) fn new(budget: &'a Budget<'a>) -> Self {
         Self {
             budget,
             explain: Explain::default(),
@@ -98,7 +98,7 @@ impl<'a> Meter<'a> {
     }
 
     /// A body was read to decide or to order a row.
-    pub(super) fn read_body(&mut self, bytes: usize) -> Result<(), QueryError> {
+    pub(crate) fn read_body(&mut self, bytes: usize) -> Result<(), QueryError> {
         if self.explain.bodies_read.is_multiple_of(BODIES_PER_CHECK) {
             self.check()?;
         }

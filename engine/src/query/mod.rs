@@ -17,6 +17,7 @@ mod top;
 mod value;
 
 pub use facet::{FACET_DISTINCT_MAX, FACET_VALUES_MAX, FACETS_MAX, Facet};
+pub(crate) use meter::Meter;
 pub use meter::{Budget, Explain};
 pub use order::{Order, Position, SORT_TEXT_BYTES_MAX, SortKey};
 pub use parse::{ParseError, SEARCH_BYTES_MAX, parse};

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::limits::ANSWER_BYTES_MAX;
+use crate::net::unix::Address;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +44,10 @@ impl Client {
         Self::over(TcpStream::connect(address).await?).await
     }
 
-    /// To an admin socket.
-    pub(super) async fn unix(path: &Path) -> Result<Self, ClientError> {
-        Self::over(UnixStream::connect(path).await?).await
+    /// To the admin socket of a data directory.
+    pub(super) async fn admin(data: &Path) -> Result<Self, ClientError> {
+        let address = Address::of(data)?;
+        Self::over(UnixStream::connect(address.path()).await?).await
     }
 
     async fn over<S>(stream: S) -> Result<Self, ClientError>

@@ -47,8 +47,12 @@ pub(super) enum FilesError {
     NoDirectory(PathBuf),
     #[error("not the name of a {kind} file, {kind}-<16 hex digits> file={file}")]
     Name { kind: &'static str, file: PathBuf },
+    #[error("not a data directory of obsrv, no {IDENTITY} in it path={0}")]
+    NotData(PathBuf),
+    #[error("a server uses this data directory; stop it first path={0}")]
+    InUse(PathBuf),
     #[error(transparent)]
-    Disk(#[from] DiskOpenError),
+    Disk(DiskOpenError),
     #[error(transparent)]
     Engine(#[from] OpenError),
     #[error("data directory is damaged findings={0}")]
@@ -57,12 +61,22 @@ pub(super) enum FilesError {
     Output(#[from] std::io::Error),
 }
 
-/// Opens a directory that is there: a typo must not make a new one.
+/// The file that every data directory has.
+const IDENTITY: FileId = FileId::new(FileKind::Secret, 0);
+
+/// Opens a directory that is there: a typo must not make a new one, nor leave a lock in another.
 fn open(data: &Path) -> Result<Arc<dyn Disk>, FilesError> {
     if !data.is_dir() {
         return Err(FilesError::NoDirectory(data.to_owned()));
     }
-    Ok(Arc::new(RealDisk::open(data)?))
+    if !data.join(IDENTITY.to_string()).is_file() {
+        return Err(FilesError::NotData(data.to_owned()));
+    }
+    match RealDisk::open(data) {
+        Ok(disk) => Ok(Arc::new(disk)),
+        Err(DiskOpenError::InUse(path)) => Err(FilesError::InUse(path)),
+        Err(other) => Err(FilesError::Disk(other)),
+    }
 }
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), FilesError> {

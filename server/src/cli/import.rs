@@ -67,6 +67,10 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), ImportError> {
             accepted: 0,
             failed: 0,
         };
+        // A name that is wrong is told before anything is sent.
+        for path in &args.files {
+            Reader::open(path).map_err(cannot_read(path))?;
+        }
         for path in &args.files {
             import.file(path).await?;
         }
@@ -82,6 +86,11 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), ImportError> {
             Err(ImportError::Failed(failed))
         }
     })
+}
+
+fn cannot_read(path: &Path) -> impl FnOnce(std::io::Error) -> ImportError + use<> {
+    let path = path.to_owned();
+    move |source| ImportError::File { path, source }
 }
 
 fn key_of(args: &ImportArgs) -> Result<String, ImportError> {
@@ -119,12 +128,8 @@ struct Import {
 
 impl Import {
     async fn file(&mut self, path: &Path) -> Result<(), ImportError> {
-        let refuse = |source| ImportError::File {
-            path: path.to_owned(),
-            source,
-        };
-        let mut reader = Reader::open(path).map_err(refuse)?;
-        while let Some(batch) = reader.next_batch().map_err(refuse)? {
+        let mut reader = Reader::open(path).map_err(cannot_read(path))?;
+        while let Some(batch) = reader.next_batch().map_err(cannot_read(path))? {
             for (line, problem) in &batch.bad {
                 self.complain(path, *line, problem);
             }
@@ -138,7 +143,10 @@ impl Import {
         if batch.items.is_empty() {
             return Ok(());
         }
-        let outcome = self.sender.send(batch.kind, &batch.body()).await?;
+        let progress = self.progress.clone();
+        let say = |text: &str| tell(&progress, text);
+        let body = batch.body();
+        let outcome = self.sender.send(batch.kind, &body, &say).await?;
         if outcome.refused.is_none() && outcome.items.is_empty() && outcome.rejected == 0 {
             self.accepted += count(batch.items.len());
             return Ok(());
@@ -157,11 +165,11 @@ impl Import {
 
     /// Finds the lines that the server does not want.
     async fn one_by_one(&mut self, path: &Path, batch: &Batch) -> Result<(), ImportError> {
+        let progress = self.progress.clone();
+        let say = |text: &str| tell(&progress, text);
         for item in &batch.items {
-            let outcome = self
-                .sender
-                .send(batch.kind, &item.alone(batch.kind))
-                .await?;
+            let body = item.alone(batch.kind);
+            let outcome = self.sender.send(batch.kind, &body, &say).await?;
             match outcome.problem() {
                 None => self.accepted += 1,
                 Some(problem) => self.complain(path, item.line, &problem),
@@ -172,12 +180,16 @@ impl Import {
 
     fn complain(&mut self, path: &Path, line: u64, problem: &str) {
         self.failed += 1;
-        let text = format!("{}:{line}: {problem}", path.display());
-        self.progress.suspend(|| {
-            // The count at the end says it again.
-            drop(writeln!(std::io::stderr(), "{text}"));
-        });
+        tell(
+            &self.progress,
+            &format!("{}:{line}: {problem}", path.display()),
+        );
     }
+}
+
+/// A line for whoever looks; what counts is in the result at the end.
+fn tell(progress: &ProgressBar, text: &str) {
+    progress.suspend(|| drop(writeln!(std::io::stderr(), "{text}")));
 }
 
 fn count(n: usize) -> u64 {

@@ -10,7 +10,6 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use super::client::{Client, ClientError, message_of};
-use crate::net::unix;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyCommand {
@@ -32,8 +31,9 @@ pub(super) struct CreateArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct RevokeArgs {
-    /// The key's id: what stands between the first two underscores of the key.
-    id: String,
+    /// The key, or its id: what stands between the first two underscores of the key.
+    #[arg(value_name = "KEY")]
+    key: String,
     /// The data directory of the running server.
     #[arg(long, default_value = "./obsrv-data")]
     data: PathBuf,
@@ -42,7 +42,7 @@ pub(super) struct RevokeArgs {
 /// Why a key command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeyCommandError {
-    #[error("no server runs on this data directory data={data}")]
+    #[error("no server that this user may ask runs on this data directory data={data}")]
     NoServer { data: PathBuf, source: ClientError },
     #[error("server did not answer")]
     Client(#[source] ClientError),
@@ -66,9 +66,10 @@ pub(super) fn run(command: &KeyCommand) -> Result<(), KeyCommandError> {
                 Ok(())
             }
             KeyCommand::Revoke(args) => {
-                let path = format!("/keys/{}", args.id);
-                ask(&args.data, Method::DELETE, &path, &Value::Null).await?;
-                writeln!(std::io::stdout(), "revoked {}", args.id)?;
+                let body = json!({ "key": args.key });
+                let answer = ask(&args.data, Method::DELETE, "/keys", &body).await?;
+                let id = answer["key_id"].as_str().unwrap_or_default();
+                writeln!(std::io::stdout(), "revoked {id}")?;
                 Ok(())
             }
         }
@@ -81,20 +82,19 @@ async fn ask(
     path: &str,
     body: &Value,
 ) -> Result<Value, KeyCommandError> {
-    let mut client =
-        Client::unix(&unix::path_in(data))
-            .await
-            .map_err(|source| KeyCommandError::NoServer {
-                data: data.to_owned(),
-                source,
-            })?;
+    let mut client = Client::admin(data)
+        .await
+        .map_err(|source| KeyCommandError::NoServer {
+            data: data.to_owned(),
+            source,
+        })?;
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header("host", "admin")
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(body.to_string())))
-        .map_err(|_| KeyCommandError::Refused("not a key id".into()))?;
+        .map_err(|e| KeyCommandError::Refused(e.to_string()))?;
     let answer = client
         .send(request)
         .await

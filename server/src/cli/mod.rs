@@ -49,7 +49,7 @@ struct ServeArgs {
     #[arg(long, default_value = "./obsrv-data")]
     data: PathBuf,
     /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:4318", value_name = "ADDR")]
+    #[arg(long, default_value = "127.0.0.1:4318", value_name = "ADDR", value_parser = address)]
     http: SocketAddr,
     /// Memory budget, e.g. 512MiB or 0.4GiB [default: 1GiB].
     #[arg(long, value_parser = size::parse, value_name = "SIZE")]
@@ -128,6 +128,13 @@ fn serve(args: ServeArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// An address to listen on.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.replacen("localhost:", "127.0.0.1:", 1);
+    let parsed = numeric.parse();
+    parsed.map_err(|_| "write an IP address and a port, as in 127.0.0.1:4318".to_owned())
+}
+
 /// The error and its causes, on one line of stderr.
 fn complain(error: &CommandError) {
     let mut line = format!("obsrv: {error}");
@@ -162,6 +169,25 @@ mod tests {
             panic!("not serve");
         };
         assert_eq!(args.memory, Some(429_496_729));
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(address("localhost:80").unwrap().to_string(), "127.0.0.1:80");
+        assert_eq!(address("[::1]:80").unwrap().to_string(), "[::1]:80");
+        for bad in [
+            "4318",
+            ":4318",
+            "localhost",
+            "example.org:80",
+            "127.0.0.1:65536",
+            "",
+        ] {
+            assert!(
+                address(bad).unwrap_err().contains("127.0.0.1:4318"),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

@@ -143,6 +143,17 @@ impl Decoded {
         self.items.iter().filter(|i| i.error.is_some()).count()
     }
 
+    /// How much memory the events hold.
+    pub fn held_bytes(&self) -> usize {
+        let held = |event: &Event| {
+            let texts = event.key.trace_id.len() + event.key.id.len() + event.doc.len();
+            size_of::<Event>() + texts
+        };
+        self.events
+            .iter()
+            .fold(0, |sum: usize, event| sum.saturating_add(held(event)))
+    }
+
     fn sealed(mut self) -> Self {
         let mut hash = Xxh3::new();
         for event in &self.events {

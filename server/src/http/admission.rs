@@ -1,8 +1,10 @@
 //! Admission: how much of the memory budget requests in flight may hold, and how a body is read.
 //!
-//! A body is charged before it is read (its `Content-Length`) or as it is read (chunked). The
-//! charge is held until the log has answered, and goes back when the [`Charge`] is dropped,
-//! whatever happened to the request meanwhile. Nothing waits for room: no room is a 503.
+//! A body is charged before it is read (its `Content-Length`) or as it is read (chunked), then for
+//! its plain form, and once it is decoded for what its events hold: many small steps hold far more
+//! than their text. The charge is held until the log has answered, and goes back when the
+//! [`Charge`] is dropped, whatever happened to the request meanwhile. Nothing waits for room: no
+//! room is a 503.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +99,15 @@ impl Charge {
         if more > 0 {
             self.permit.merge(self.admission.take(more)?);
         }
+        Ok(())
+    }
+
+    /// Makes the charge `bytes`: less goes back, for more there must be room.
+    pub fn set_to(&mut self, bytes: usize) -> Result<(), ApiError> {
+        self.grow_to(bytes)?;
+        let units = usize::try_from(self.admission.units_of(bytes)).unwrap_or(usize::MAX);
+        let spare = self.permit.num_permits().saturating_sub(units);
+        drop(self.permit.split(spare));
         Ok(())
     }
 }
@@ -221,6 +232,11 @@ mod tests {
             second.grow_to(3 * 1024 + 1).unwrap_err().code,
             ErrorCode::Overloaded
         );
+        assert!(second.set_to(1).is_ok());
+        assert_eq!(admission.held_bytes(), (5 + 1) * 1024);
+        assert!(second.set_to(3 * 1024).is_ok());
+        let error = second.set_to(3 * 1024 + 1).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Overloaded);
         drop((first, second));
         assert_eq!(admission.held_bytes(), 0);
         // More than all of it runs alone.

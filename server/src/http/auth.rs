@@ -68,36 +68,15 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::ControlEvent;
-    use crate::keys::{Macs, MasterSecret};
-
-    fn directory() -> Directory {
-        let directory = Directory::new(Macs::for_keys(&MasterSecret::from_bytes([1; 32])));
-        let mac = directory.mac_of(&KeyString::parse("tk_live_key").unwrap());
-        directory
-            .recover(&[
-                ControlEvent::ProjectCreated {
-                    project: 4,
-                    name: "p".into(),
-                    at_ns: 0,
-                },
-                ControlEvent::KeyCreated {
-                    key: 9,
-                    project: 4,
-                    mac,
-                    at_ns: 0,
-                },
-            ])
-            .unwrap();
-        directory
-    }
+    use crate::directory::tests::sample;
+    use crate::keys::MasterSecret;
 
     fn ask(name: &str, value: &str) -> Result<Tenant, ApiError> {
         let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
-        authenticate(
-            &directory(),
-            &HeaderMap::from_iter([(name, value.parse().unwrap())]),
-        )
+        let secret = MasterSecret::from_bytes([1; 32]);
+        let directory = sample::directory(&secret, &[(4, "p", 9, "tk_live_key")]);
+        let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
+        authenticate(&directory, &headers)
     }
 
     #[test]

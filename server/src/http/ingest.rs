@@ -210,6 +210,7 @@ impl Job {
         let decoded = interpreter::read(meaning, &plain)
             .map_err(|e| ApiError::new(ErrorCode::InvalidRequest, e.to_string()))?;
         drop(plain);
+        charge.set_to(bytes.len().saturating_add(decoded.held_bytes()))?;
         if decoded.events.is_empty() {
             let stored = Stored {
                 dialect,
@@ -243,7 +244,8 @@ impl Job {
         ))
     }
 
-    /// The plain bytes. The charge grows to what the body, its plain form and its events need.
+    /// The plain bytes. The charge grows to what the body and its plain form need, and as much again
+    /// for its events, whose size is not known yet.
     fn decompress(&self, body: &Bytes, charge: &mut Charge) -> Result<Bytes, ApiError> {
         let max = self.app.decoded_bytes_max;
         let first = match self.encoding {

@@ -17,8 +17,10 @@ use super::error::{ApiError, ErrorCode};
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 9] = [
+const ROUTES: [&str; 11] = [
     "/v1/traces",
+    "/otlp/v1/traces",
+    "/api/public/otel/v1/traces",
     "/v1/traces/{id}",
     "/v1/traces/{id}/annotations",
     "/v1/imports/traces",

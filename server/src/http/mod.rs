@@ -30,7 +30,7 @@ pub use error::{ApiError, ErrorCode, OUTCOME};
 
 use crate::directory::Directory;
 use crate::keys::Macs;
-use crate::limits::QUERIES_MAX;
+use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
 use admission::Admission;
 use metrics::Metrics;
 use obsrv_engine::engine::{Engine, State};
@@ -114,7 +114,7 @@ impl App {
             clock,
             admission: Admission::new(memory_bytes),
             decoded_bytes_max,
-            query_bytes_max: memory_bytes / 4,
+            query_bytes_max: memory_bytes / QUERY_MEMORY_SHARE,
             metrics: Metrics::default(),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             request_ids: outer::RequestIds::new(request_seed),
@@ -150,6 +150,9 @@ impl App {
 pub fn build(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/traces", get(trace_list::list).post(traces::ingest))
+        // Where SDKs send that are made for another product.
+        .route("/otlp/v1/traces", post(traces::ingest))
+        .route("/api/public/otel/v1/traces", post(traces::ingest))
         .route("/v1/traces/{id}", get(trace::show).delete(trace::delete))
         .route("/v1/traces/{id}/annotations", post(annotations::ingest))
         .route("/v1/imports/traces", post(imports::ingest))

@@ -8,9 +8,9 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::control::ControlEvent;
+use crate::directory::tests::sample;
 use crate::interpreter::Replay;
-use crate::keys::{KeyString, MasterSecret};
+use crate::keys::MasterSecret;
 
 struct World {
     app: Arc<App>,
@@ -49,25 +49,8 @@ fn world() -> World {
     let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
     let threads = engine.start().unwrap();
     let master = MasterSecret::from_bytes([1; 32]);
-    let directory = Directory::new(Macs::for_keys(&master));
-    for (id, name) in [(1, "a"), (2, "b")] {
-        let mac = directory.mac_of(&KeyString::parse(&format!("key-of-{name}")).unwrap());
-        directory
-            .recover(&[
-                ControlEvent::ProjectCreated {
-                    project: id,
-                    name: name.into(),
-                    at_ns: 0,
-                },
-                ControlEvent::KeyCreated {
-                    key: id,
-                    project: id,
-                    mac,
-                    at_ns: 0,
-                },
-            ])
-            .unwrap();
-    }
+    let projects = [(1, "a", 1, "key-of-a"), (2, "b", 2, "key-of-b")];
+    let directory = sample::directory(&master, &projects);
     let app = starting();
     app.set_ready(Core {
         engine,
@@ -145,6 +128,8 @@ async fn every_data_route_wants_a_key_in_the_clients_language() {
     let world = world();
     let posts = [
         "/v1/traces",
+        "/otlp/v1/traces",
+        "/api/public/otel/v1/traces",
         "/v1/traces/t/annotations",
         "/v1/imports/traces",
         "/v1/events",
@@ -292,6 +277,36 @@ async fn otlp_is_answered_in_its_own_form() {
 }
 
 #[tokio::test]
+async fn spans_arrive_at_every_address_that_sdks_know() {
+    let world = world();
+    let paths = [
+        "/v1/traces",
+        "/otlp/v1/traces",
+        "/api/public/otel/v1/traces",
+    ];
+    for (n, path) in paths.into_iter().enumerate() {
+        let trace_id = format!("{:032x}", n + 1);
+        let span = format!(
+            r#"{{"traceId":"{trace_id}","spanId":"00000000000000aa","name":"n","startTimeUnixNano":"1"}}"#
+        );
+        let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#);
+        let said = ask(&world.app, post(path, "key-of-a", JSON, body)).await;
+        assert_eq!(said.json(), serde_json::json!({ "partialSuccess": {} }));
+        let trace = get(&format!("/v1/traces/{trace_id}"), "key-of-a");
+        let trace = ask(&world.app, trace).await.json();
+        assert_eq!(trace["trace"]["steps"][0]["name"], "n", "{path}");
+    }
+    let said = ask(&world.app, get("/otlp/v1/traces", "key-of-a")).await;
+    assert_eq!(
+        (said.status.as_u16(), &said.headers[header::ALLOW]),
+        (405, &"POST".parse().unwrap())
+    );
+    let metrics = ask(&world.app, get("/metrics", "")).await;
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    assert!(metrics.contains(r#"{route="/otlp/v1/traces",status="2xx"} 1"#));
+}
+
+#[tokio::test]
 async fn imports_name_each_item() {
     let world = world();
     let lines = format!(
@@ -316,6 +331,48 @@ async fn imports_name_each_item() {
     assert_eq!(json["items"][0]["status"], "accepted");
     assert_eq!(json["items"][1]["index"], 1);
     assert!(json["items"][1]["error"].is_string());
+}
+
+/// 40,000 empty steps are 160 kB of text and more than 16 MiB, all the room of this world, as rows.
+#[tokio::test]
+async fn a_body_is_charged_for_what_it_decodes_to() {
+    let world = world();
+    let steps = vec!["{}"; 40_000].join(",");
+    let body = format!(r#"{{"trace_id":"{}","steps":[{steps}]}}"#, "t".repeat(256));
+    let send = || post("/v1/traces", "key-of-a", JSON, body.clone());
+    let other = world.app.admission.charge(1).unwrap();
+    let said = ask(&world.app, send()).await;
+    assert_eq!(said.json()["error"]["code"], "overloaded");
+    assert_eq!(said.headers[OUTCOME], "not-stored");
+    drop(other);
+    assert_eq!(ask(&world.app, send()).await.status, 201);
+    assert_eq!(world.app.admission.held_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_trace_over_the_budget_is_refused_by_name() {
+    let world = world();
+    // A quarter of the memory budget of this world is 16 MiB.
+    let big = |id: &str, kib: usize| {
+        let text = "x".repeat(kib << 10);
+        format!(
+            r#"{{"trace_id":"big","steps":[{{"step_id":"{id}","metadata":{{"text":"{text}"}}}}]}}"#
+        )
+    };
+    let mut n = 0;
+    let said = loop {
+        let request = post("/v1/traces", "key-of-a", JSON, big(&format!("s{n}"), 1000));
+        assert_eq!(ask(&world.app, request).await.status, 201);
+        n += 1;
+        let said = ask(&world.app, get("/v1/traces/big", "key-of-a")).await;
+        if said.status != 200 {
+            break said;
+        }
+    };
+    assert_eq!(n, 17, "16 of 1000 KiB and the run are below the limit");
+    assert_eq!(said.status, 422);
+    let message = "trace too large for one answer max_bytes=16777216";
+    assert_eq!(said.json()["error"]["message"], message);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use super::error::{ApiError, ErrorCode};
 use super::{ingest, query};
 use crate::limits::TRACE_ID_BYTES_MAX;
 use crate::wire;
+use obsrv_engine::query::QueryError;
 
 /// Refuses ids that no trace can have.
 pub(crate) fn check_id(trace_id: &str) -> Result<(), ApiError> {
@@ -34,11 +35,17 @@ pub(crate) async fn show(
     let tenant = authenticate(&core.directory, &headers)?;
     check_id(&trace_id)?;
     let engine = Arc::clone(&core.engine);
-    let body = query::run(&app, move |_| {
+    let body = query::run(&app, move |budget| {
         let rows = engine
             .snapshot()
-            .trace(tenant.project(), &trace_id)
-            .map_err(|e| ApiError::new(ErrorCode::Damaged, e.to_string()))?;
+            .trace_within(tenant.project(), &trace_id, budget)
+            .map_err(|error| match error {
+                QueryError::BudgetExceeded { max, .. } => ApiError::new(
+                    ErrorCode::QueryTooExpensive,
+                    format!("trace too large for one answer max_bytes={max}"),
+                ),
+                other => other.into(),
+            })?;
         wire::trace(tenant.project_name(), &rows)?
             .ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such trace"))
     })

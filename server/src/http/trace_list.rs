@@ -222,7 +222,7 @@ fn metadata(params: &Params, parts: &mut Vec<Filter>) -> Result<(), ApiError> {
     let values: Vec<&str> = params.all("meta_value").collect();
     if keys.len() != values.len() {
         let message = format!(
-            "not as many as meta_key keys={} values={}",
+            "every meta_key needs one meta_value keys={} values={}",
             keys.len(),
             values.len()
         );

@@ -1,6 +1,8 @@
 //! The admin socket: HTTP over a unix socket that only the owner of the data directory can open.
 
+use std::fs::OpenOptions;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +16,42 @@ use tokio::sync::{Semaphore, watch};
 use crate::limits::ADMIN_CONNECTIONS_MAX;
 
 const NAME: &str = "admin.sock";
+/// Longest path that every system takes as a socket's address, in bytes.
+const ADDRESS_BYTES_MAX: usize = 100;
 
 /// Where the socket of a data directory is.
 pub(crate) fn path_in(data: &Path) -> PathBuf {
     data.join(NAME)
+}
+
+/// The address of the socket of a data directory, for as long as it is held: its path, or one by
+/// way of the opened directory if the path is too long for an address.
+#[derive(Debug)]
+pub(crate) struct Address {
+    path: PathBuf,
+    _directory: Option<std::fs::File>,
+}
+
+impl Address {
+    pub(crate) fn of(data: &Path) -> io::Result<Self> {
+        let path = path_in(data);
+        if path.as_os_str().len() <= ADDRESS_BYTES_MAX {
+            return Ok(Self {
+                path,
+                _directory: None,
+            });
+        }
+        let directory = OpenOptions::new().read(true).open(data)?;
+        let path = format!("/proc/self/fd/{}/{NAME}", directory.as_raw_fd());
+        Ok(Self {
+            path: path.into(),
+            _directory: Some(directory),
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// Listens, in place of a socket that an earlier process left behind. Whoever calls this holds the
@@ -28,7 +62,7 @@ pub(crate) fn bind(data: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let listener = UnixListener::bind(&path)?;
+    let listener = UnixListener::bind(Address::of(data)?.path())?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }

@@ -102,7 +102,7 @@ class Obsrv:
         """A command of the same binary against this server."""
         environment = os.environ | {"OBSRV_API_KEY": KEY}
         done = subprocess.run(
-            [binary(), *arguments], capture_output=True, text=True, env=environment, timeout=300
+            [binary(), *arguments], capture_output=True, text=True, env=environment, timeout=1800
         )
         if check:
             assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"

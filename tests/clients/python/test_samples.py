@@ -17,10 +17,12 @@ def loaded(tmp_path_factory):
     """A server that `obsrv import` filled with every sample."""
     folder = tmp_path_factory.mktemp("samples")
     server = Obsrv(folder / "data").start()
-    made = convert.convert(SOURCE, folder / "requests")
-    server.run("import", "--url", server.url, *map(str, made))
-    yield server
-    server.end()
+    try:
+        made = convert.convert(SOURCE, folder / "requests")
+        server.run("import", "--url", server.url, *map(str, made))
+        yield server
+    finally:
+        server.end()
 
 
 def check(server):

@@ -7,7 +7,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "mutants"),
-    expect(dead_code, reason = "named, never planted")
+    expect(dead_code, unreachable_pub, reason = "named, never planted")
 )]
 pub enum Bug {
     /// The caller hears "durable" before anything is synced.

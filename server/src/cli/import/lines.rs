@@ -119,7 +119,11 @@ pub(super) struct Reader<R> {
 
 impl Reader<std::fs::File> {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self::new(OpenOptions::new().read(true).open(path)?))
+        let file = OpenOptions::new().read(true).open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Ok(Self::new(file))
     }
 }
 

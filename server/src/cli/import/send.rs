@@ -46,6 +46,8 @@ pub(super) struct Sender {
     prefix: String,
     key: String,
     client: Option<Client>,
+    /// Whether the server was ever there.
+    was_reached: bool,
 }
 
 impl Sender {
@@ -62,21 +64,33 @@ impl Sender {
             prefix: uri.path().trim_end_matches('/').to_owned(),
             key: KeyString::parse(key)?.reveal().to_owned(),
             client: None,
+            was_reached: false,
         })
     }
 
-    /// Sends a body until it is answered for good.
-    pub(super) async fn send(&mut self, kind: Kind, body: &str) -> Result<Outcome, ImportError> {
+    /// Sends a body until it is answered for good. Tells `say` why it waits. A server that was
+    /// never there is not waited for.
+    pub(super) async fn send(
+        &mut self,
+        kind: Kind,
+        body: &str,
+        say: &dyn Fn(&str),
+    ) -> Result<Outcome, ImportError> {
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
             let answer = self.once(kind, body).await;
-            let is_last = attempt >= IMPORT_ATTEMPTS;
-            match answer {
-                Ok(answer) if is_later(answer.status) && !is_last => {}
+            self.was_reached |= answer.is_ok();
+            let is_last = attempt >= IMPORT_ATTEMPTS || !self.was_reached;
+            let why = match answer {
+                Ok(answer) if is_later(answer.status) && !is_last => message_of(&answer),
                 Ok(answer) => return read(kind, &answer),
                 Err(error) if is_last => return Err(error.into()),
-                Err(_) => self.client = None,
-            }
+                Err(_) => {
+                    self.client = None;
+                    "server does not answer".to_owned()
+                }
+            };
+            say(&format!("{why}; trying again in {} ms", wait.as_millis()));
             sleep(wait).await;
             wait *= 2;
         }

@@ -20,7 +20,7 @@ pub(super) enum Want {
 }
 
 /// The fields of a trace.
-pub(super) const TRACE: [(&str, Want); 23] = [
+pub(super) const TRACE: [(&str, Want); 24] = [
     ("schema_version", Want::Text),
     ("trace_id", Want::Id),
     ("project_id", Want::Text),
@@ -41,6 +41,7 @@ pub(super) const TRACE: [(&str, Want); 23] = [
     ("token_usage", Want::Tokens),
     ("cost_usd", Want::Number),
     ("error_message", Want::Text),
+    ("steps", Want::List),
     ("events", Want::List),
     ("attachments", Want::List),
     ("annotations", Want::List),
@@ -81,7 +82,7 @@ pub(super) const ANNOTATION: [(&str, Want); 7] = [
 ];
 
 /// The fields of an envelope. Times may be in any form.
-pub(super) const ENVELOPE: [(&str, Want); 20] = [
+pub(super) const ENVELOPE: [(&str, Want); 21] = [
     ("schema_version", Want::Text),
     ("trace_id", Want::Id),
     ("project_id", Want::Text),
@@ -101,6 +102,7 @@ pub(super) const ENVELOPE: [(&str, Want); 20] = [
     ("metadata", Want::Metadata),
     ("cost_usd", Want::Number),
     ("correlation", Want::Map),
+    ("events", Want::List),
     ("attachments", Want::List),
 ];
 
@@ -134,6 +136,15 @@ pub(super) fn check(doc: DocRef<'_>, wants: &[(&str, Want)]) -> Result<(), Bad> 
         }
     }
     Ok(())
+}
+
+/// The values of a list that was checked; none if it is absent.
+pub(super) fn items<'a>(doc: DocRef<'a>, key: &str) -> impl Iterator<Item = DocRef<'a>> + use<'a> {
+    let list = match doc.get(key) {
+        Some(DocRef::Array(items)) => Some(items),
+        _ => None,
+    };
+    list.into_iter().flatten().flatten()
 }
 
 fn check_field(key: &str, value: DocRef<'_>, want: Want) -> Result<(), Bad> {

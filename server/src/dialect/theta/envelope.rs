@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-use obsrv_engine::doc::{DocRef, DocWriter};
+use obsrv_engine::doc::DocRef;
 use obsrv_engine::model::{self, status};
 use obsrv_engine::row::{Event, RowKey, Table};
 
 use super::Build;
 use super::check::{self, check};
-use super::trace::{KINDS, OWN, OWN_FIELDS, Outcome, write_fields, write_kind, write_order};
+use super::row::{KINDS, Writer, key};
+use super::trace::{OWN, OWN_FIELDS, Outcome};
 use crate::dialect::DecodeError;
-use crate::dialect::bad::Bad;
 
 /// Reads item `index` of the body as an envelope.
 pub(super) fn read(
@@ -21,25 +20,19 @@ pub(super) fn read(
 ) -> Result<(), DecodeError> {
     build.count()?;
     let sent_id = doc.get("trace_id").and_then(DocRef::as_str);
-    let events = match doc.get("events") {
-        None | Some(DocRef::Null) => Ok(None),
-        Some(DocRef::Array(items)) => Ok(Some(items)),
-        Some(_) => Err(Bad::new("events", "expected a list")),
-    };
-    let events = match check(doc, &check::ENVELOPE).and(events) {
-        Ok(events) => events,
-        Err(bad) => {
-            build.refuse(index, "envelope", sent_id.map(str::to_owned), &bad);
-            return Ok(());
-        }
-    };
+    if let Err(bad) = check(doc, &check::ENVELOPE) {
+        build.refuse(index, "envelope", sent_id.map(str::to_owned), &bad);
+        return Ok(());
+    }
     let trace_id = sent_id.map_or_else(|| build.mint("tr_", index, None), str::to_owned);
     build.name_project(doc);
-    build.decoded.events.push(run(&trace_id, doc));
+    let outcome = Outcome::of(doc);
+    let start_ns = outcome.begun(doc, build.ctx.received_ns);
+    build.decoded.events.push(run(&trace_id, doc, &outcome));
     build.accept(index, "envelope", trace_id.clone(), None);
     // The span that stands for a step: the step's first event.
     let mut steps: HashMap<String, String> = HashMap::new();
-    for (place, event) in events.into_iter().flatten().flatten().enumerate() {
+    for (place, event) in check::items(doc, "events").enumerate() {
         build.count()?;
         if let Err(mut bad) = check(event, &check::EVENT) {
             bad.field = format!("events[{place}].{}", bad.field);
@@ -49,14 +42,9 @@ pub(super) fn read(
         let id = text(event, "event_id").map(str::to_owned);
         let id = id.unwrap_or_else(|| build.mint("ev_", index, Some(place)));
         let parent = parent(event, &steps);
-        let key = RowKey {
-            trace_id: trace_id.as_str().into(),
-            id: id.as_str().into(),
-        };
-        build
-            .decoded
-            .events
-            .push(span(key, place, parent.as_deref(), event));
+        let key = key(&trace_id, &id);
+        let row = span(key, place, parent.as_deref(), event, start_ns);
+        build.decoded.events.push(row);
         if let Some(step) = text(event, "step_id") {
             steps.entry(step.to_owned()).or_insert(id);
         }
@@ -78,73 +66,39 @@ fn parent(event: DocRef<'_>, steps: &HashMap<String, String>) -> Option<String> 
         .or_else(|| text(event, "parent_step_id").map(str::to_owned))
 }
 
-fn run(trace_id: &str, doc: DocRef<'_>) -> Event {
-    let outcome = Outcome::of(doc);
-    let mut out = DocWriter::new();
-    let open = out.begin_map();
-    out.key(model::DIALECT);
-    out.str("theta");
-    outcome.write(&mut out);
+fn run(trace_id: &str, doc: DocRef<'_>, outcome: &Outcome<'_>) -> Event {
+    let mut row = Writer::new(outcome);
     // An overlay cannot know what the rest of the run says itself.
-    out.key(OWN_FIELDS);
-    out.i64((1 << OWN.len()) - 1);
+    row.out.key(OWN_FIELDS);
+    row.out.i64((1 << OWN.len()) - 1);
     let group = doc.get(model::GROUP).filter(|v| *v != DocRef::Null);
-    if let (None, Some(session)) = (group, text(doc, "session_id")) {
-        out.key(model::GROUP);
-        out.str(session);
-    }
-    write_fields(doc, &check::ENVELOPE, &["trace_id", "events"], &mut out);
-    out.end(open);
-    Event {
-        table: Table::Runs,
-        key: RowKey {
-            trace_id: trace_id.into(),
-            id: trace_id.into(),
-        },
-        start_ns: outcome.start_ns,
-        end_ns: outcome.end_ns,
-        version: outcome.version(),
-        partial: true,
-        doc: Bytes::from(out.finish()),
-    }
+    let session = text(doc, "session_id").filter(|_| group.is_none());
+    row.text(model::GROUP, session);
+    row.fields(doc, &check::ENVELOPE, &["trace_id", "events"]);
+    row.event(Table::Runs, key(trace_id, trace_id), outcome, true)
 }
 
-fn span(key: RowKey, place: usize, parent: Option<&str>, event: DocRef<'_>) -> Event {
+fn span(
+    key: RowKey,
+    place: usize,
+    parent: Option<&str>,
+    event: DocRef<'_>,
+    run_start_ns: i64,
+) -> Event {
     let mut outcome = Outcome::of(event);
+    outcome.start_ns = Some(outcome.begun(event, run_start_ns));
     // An event is a point: it is over unless it says that it is not.
     outcome.status = outcome.status.or(Some(status::SUCCESS));
-    let mut out = DocWriter::new();
-    let open = out.begin_map();
-    out.key(model::DIALECT);
-    out.str("theta");
-    outcome.write(&mut out);
-    write_order(place, &mut out);
-    let kind = write_kind(kind(event), "step_type", &mut out);
-    if let Some(parent) = parent {
-        out.key(model::PARENT_ID);
-        out.str(parent);
-    }
+    let mut row = Writer::new(&outcome);
+    row.order(place);
+    let kind = row.kind(kind(event), "step_type");
+    row.text(model::PARENT_ID, parent);
     let tool = event.at(&["tool_call", "name"]).and_then(DocRef::as_str);
-    if let Some(tool) = tool.filter(|t| kind == "tool" && !t.is_empty()) {
-        out.key(model::TOOL);
-        out.str(tool);
-    }
-    write_fields(
-        event,
-        &check::EVENT,
-        &["event_id", "parent_event_id", "step_type"],
-        &mut out,
-    );
-    out.end(open);
-    Event {
-        table: Table::Spans,
-        key,
-        start_ns: outcome.start_ns,
-        end_ns: outcome.end_ns,
-        version: outcome.version(),
-        partial: false,
-        doc: Bytes::from(out.finish()),
-    }
+    let tool = tool.filter(|t| kind == "tool" && !t.is_empty());
+    row.text(model::TOOL, tool);
+    let moved = ["event_id", "parent_event_id", "step_type"];
+    row.fields(event, &check::EVENT, &moved);
+    row.event(Table::Spans, key, &outcome, false)
 }
 
 /// The step's type, else what the event's own type says.

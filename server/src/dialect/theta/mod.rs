@@ -2,6 +2,7 @@
 
 pub(super) mod check;
 mod envelope;
+mod row;
 pub(super) mod score;
 pub(super) mod trace;
 

@@ -104,6 +104,51 @@ fn a_trace_is_a_run_steps_and_scores() {
     assert_eq!(of(&decoded, Table::Scores).len(), 1);
 }
 
+/// What does not say when it began does not begin in 1970.
+#[test]
+fn a_missing_start_is_the_runs_start_or_the_time_of_the_request() {
+    let ctx = Context {
+        received_ns: 90_000_000_000,
+        ..CTX
+    };
+    let starts = |dialect, body: &str, table| -> Vec<Option<i64>> {
+        let decoded = decode(dialect, &ctx, body.as_bytes()).unwrap();
+        assert_eq!(decoded.rejected(), 0, "{body}");
+        of(&decoded, table).iter().map(|e| e.start_ns).collect()
+    };
+    let (run, step) = (Table::Runs, Table::Spans);
+    let second = |n: i64| Some(n * 1_000_000_000);
+    let own = r#""started_at":"1970-01-01T00:00:30Z""#;
+    let trace = |head: &str, steps: &str| format!(r#"{{"trace_id":"t",{head}"steps":[{steps}]}}"#);
+    let steps = r#"{"step_id":"a"},
+        {"step_id":"b","ended_at":"1970-01-01T00:00:40Z","latency_ms":3000},
+        {"step_id":"c","ended_at":"1970-01-01T00:00:20Z"},
+        {"step_id":"d","started_at":"1970-01-01T00:00:35Z"}"#;
+    let body = trace(&format!("{own},"), steps);
+    let expected = [second(30), second(37), second(20), second(35)];
+    assert_eq!(starts(Dialect::ThetaTrace, &body, step), expected);
+    assert_eq!(starts(Dialect::ThetaTrace, &body, run), [second(30)]);
+    let body = trace("", steps);
+    let expected = [second(90), second(37), second(20), second(35)];
+    assert_eq!(starts(Dialect::ThetaTrace, &body, step), expected);
+    // The run begins with the first of its spans, whichever request brings that.
+    assert_eq!(starts(Dialect::ThetaTrace, &body, run), [None]);
+    let alone = trace("", "");
+    assert_eq!(starts(Dialect::ThetaTrace, &alone, run), [second(90)]);
+    let ended = trace(
+        r#""ended_at":"1970-01-01T00:00:40Z","latency_ms":1000,"#,
+        "",
+    );
+    assert_eq!(starts(Dialect::ThetaTrace, &ended, run), [second(39)]);
+    let envelope = r#"{"trace_id":"t","events":[{"type":"a"},{"type":"b","started_at":5}]}"#;
+    assert_eq!(
+        starts(Dialect::ThetaEvent, envelope, step),
+        [second(90), second(5)]
+    );
+    let envelope = format!(r#"{{"trace_id":"t",{own},"events":[{{"type":"a"}}]}}"#);
+    assert_eq!(starts(Dialect::ThetaEvent, &envelope, step), [second(30)]);
+}
+
 #[test]
 fn an_annotation_is_one_row_however_it_comes() {
     let inside = read(Dialect::ThetaTrace, TRACE);
@@ -233,7 +278,10 @@ fn a_field_of_the_wrong_type_is_named() {
             "trace_id: expected text, found a number",
         ),
         (r#"{"trace_id":""}"#, "trace_id: empty"),
-        (r#"{"trace_id":"t","steps":{}}"#, "steps: expected a list"),
+        (
+            r#"{"trace_id":"t","steps":{}}"#,
+            "steps: expected a list, found an object",
+        ),
         (
             r#"{"trace_id":"t","tags":["a",1]}"#,
             "tags: expected a list of texts, found a list",

@@ -1,35 +1,14 @@
 //! A theta trace → one event for its run, one per step, one per annotation.
 
-use bytes::Bytes;
-use obsrv_engine::doc::{DocRef, DocWriter};
+use obsrv_engine::doc::DocRef;
 use obsrv_engine::model::{self, status};
 use obsrv_engine::row::{Event, RowKey, Table};
 
 use super::Build;
 use super::check::{self, check, time_of, whole};
+use super::row::{Writer, key};
 use super::score::{self, Source};
-use crate::dialect::bad::Bad;
-use crate::dialect::{DecodeError, format_micros, version_of};
-
-/// Keys of a row that a sender's unknown key must not take: such a one goes into `extra`.
-const RESERVED: [&str; 16] = [
-    model::DIALECT,
-    model::PARENT_ID,
-    model::ROOT,
-    model::TOOL,
-    model::SERVICE,
-    model::TOKENS,
-    model::ATTRIBUTES,
-    model::RESOURCE,
-    model::ROLLUP,
-    "resource_info",
-    "scope",
-    "has_error",
-    ORDER,
-    OWN_FIELDS,
-    STATUS_SENT,
-    EXTRA,
-];
+use crate::dialect::{DecodeError, version_of};
 
 /// Unknown keys whose names mean something else in a row.
 pub(in crate::dialect) const EXTRA: &str = "extra";
@@ -57,41 +36,23 @@ pub(in crate::dialect) const OWN: [&str; 12] = [
     "ended_at",
 ];
 
-/// The model's kinds.
-pub(super) const KINDS: [&str; 13] = [
-    "llm",
-    "tool",
-    "retrieval",
-    "agent",
-    "chain",
-    "embedding",
-    "guardrail",
-    "robotics",
-    "human",
-    "file",
-    "sandbox",
-    "annotation",
-    "custom",
-];
-
 /// When something began and ended, and how.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outcome<'a> {
     pub(super) start_ns: Option<i64>,
     pub(super) end_ns: Option<i64>,
     pub(super) status: Option<&'static str>,
-    sent: Option<&'a str>,
+    pub(super) sent: Option<&'a str>,
 }
 
 impl<'a> Outcome<'a> {
     pub(super) fn of(doc: DocRef<'a>) -> Self {
         let start_ns = time_of(doc.get("started_at"));
-        let latency = doc.get("latency_ms").and_then(whole).filter(|ms| *ms >= 0);
         let sent = doc.get(model::STATUS).and_then(DocRef::as_str);
         let status = sent.and_then(status_of);
-        let derived = latency
+        let derived = latency_ns(doc)
             .filter(|_| status != Some(status::RUNNING))
-            .and_then(|ms| start_ns?.checked_add(ms.checked_mul(1_000_000)?));
+            .and_then(|latency| start_ns?.checked_add(latency));
         let end_ns = time_of(doc.get("ended_at")).or(derived);
         Self {
             start_ns,
@@ -119,16 +80,20 @@ impl<'a> Outcome<'a> {
         version_of(self.end_ns, closed)
     }
 
-    pub(super) fn write(&self, out: &mut DocWriter) {
-        if let Some(status) = self.status {
-            out.key(model::STATUS);
-            out.str(status);
-        }
-        if let Some(sent) = self.sent.filter(|s| Some(*s) != self.status) {
-            out.key(STATUS_SENT);
-            out.str(sent);
-        }
+    /// When it began: as it says, else as its end and latency say, else at `known_ns` but not after
+    /// its end.
+    pub(super) fn begun(&self, doc: DocRef<'_>, known_ns: i64) -> i64 {
+        let from_end = || Some(self.end_ns?.saturating_sub(latency_ns(doc)?));
+        let latest = self.end_ns.unwrap_or(i64::MAX);
+        self.start_ns
+            .or_else(from_end)
+            .unwrap_or(known_ns.min(latest))
     }
+}
+
+fn latency_ns(doc: DocRef<'_>) -> Option<i64> {
+    let ms = doc.get("latency_ms").and_then(whole).filter(|ms| *ms >= 0);
+    ms?.checked_mul(1_000_000)
 }
 
 /// The model's status for the words in use.
@@ -153,24 +118,20 @@ pub(super) fn read(
 ) -> Result<(), DecodeError> {
     build.count()?;
     let sent_id = doc.get("trace_id").and_then(DocRef::as_str);
-    let steps = match doc.get("steps") {
-        None | Some(DocRef::Null) => Ok(None),
-        Some(DocRef::Array(items)) => Ok(Some(items)),
-        Some(_) => Err(Bad::new("steps", "expected a list")),
-    };
-    let steps = match check(doc, &check::TRACE).and(steps) {
-        Ok(steps) => steps,
-        Err(bad) => {
-            build.refuse(index, "trace", sent_id.map(str::to_owned), &bad);
-            return Ok(());
-        }
-    };
+    if let Err(bad) = check(doc, &check::TRACE) {
+        build.refuse(index, "trace", sent_id.map(str::to_owned), &bad);
+        return Ok(());
+    }
     let trace_id = sent_id.map_or_else(|| build.mint("tr_", index, None), str::to_owned);
     build.name_project(doc);
-    build.decoded.events.push(run(&trace_id, doc));
+    let outcome = Outcome::of(doc).or_derived(doc);
+    let start_ns = outcome.begun(doc, build.ctx.received_ns);
+    let at = build.decoded.events.len();
+    build.decoded.events.push(run(&trace_id, doc, &outcome));
     build.accept(index, "trace", trace_id.clone(), None);
     annotations(build, &trace_id, None, doc)?;
-    for (place, step) in steps.into_iter().flatten().flatten().enumerate() {
+    let mut has_spans = false;
+    for (place, step) in check::items(doc, "steps").enumerate() {
         build.count()?;
         if let Err(mut bad) = check(step, &check::STEP) {
             bad.field = format!("steps[{place}].{}", bad.field);
@@ -182,8 +143,14 @@ pub(super) fn read(
             .and_then(DocRef::as_str)
             .map(str::to_owned);
         let id = id.unwrap_or_else(|| build.mint("st_", index, Some(place)));
-        build.decoded.events.push(span(&trace_id, &id, place, step));
+        let event = span(key(&trace_id, &id), place, step, start_ns);
+        build.decoded.events.push(event);
+        has_spans = true;
         annotations(build, &trace_id, Some(&id), step)?;
+    }
+    // A run that has spans begins with the first of them.
+    if let (false, Some(run)) = (has_spans, build.decoded.events.get_mut(at)) {
+        run.start_ns = Some(start_ns);
     }
     Ok(())
 }
@@ -194,10 +161,7 @@ fn annotations(
     step_id: Option<&str>,
     doc: DocRef<'_>,
 ) -> Result<(), DecodeError> {
-    let Some(DocRef::Array(items)) = doc.get("annotations") else {
-        return Ok(());
-    };
-    for (place, annotation) in items.flatten().enumerate() {
+    for (place, annotation) in check::items(doc, "annotations").enumerate() {
         build.count()?;
         if let Err(mut bad) = check(annotation, &check::ANNOTATION) {
             bad.field = format!("annotations[{place}].{}", bad.field);
@@ -210,29 +174,12 @@ fn annotations(
     Ok(())
 }
 
-fn run(trace_id: &str, doc: DocRef<'_>) -> Event {
-    let outcome = Outcome::of(doc).or_derived(doc);
-    let mut out = DocWriter::new();
-    let open = out.begin_map();
-    out.key(model::DIALECT);
-    out.str("theta");
-    outcome.write(&mut out);
-    out.key(OWN_FIELDS);
-    out.i64(own_fields(doc));
-    write_fields(doc, &check::TRACE, &["trace_id", "steps"], &mut out);
-    out.end(open);
-    Event {
-        table: Table::Runs,
-        key: RowKey {
-            trace_id: trace_id.into(),
-            id: trace_id.into(),
-        },
-        start_ns: outcome.start_ns,
-        end_ns: outcome.end_ns,
-        version: outcome.version(),
-        partial: false,
-        doc: Bytes::from(out.finish()),
-    }
+fn run(trace_id: &str, doc: DocRef<'_>, outcome: &Outcome<'_>) -> Event {
+    let mut row = Writer::new(outcome);
+    row.out.key(OWN_FIELDS);
+    row.out.i64(own_fields(doc));
+    row.fields(doc, &check::TRACE, &["trace_id", "steps"]);
+    row.event(Table::Runs, key(trace_id, trace_id), outcome, false)
 }
 
 fn own_fields(doc: DocRef<'_>) -> i64 {
@@ -247,138 +194,25 @@ fn own_fields(doc: DocRef<'_>) -> i64 {
     })
 }
 
-fn span(trace_id: &str, id: &str, place: usize, step: DocRef<'_>) -> Event {
-    let outcome = Outcome::of(step).or_derived(step);
-    let mut out = DocWriter::new();
-    let open = out.begin_map();
-    out.key(model::DIALECT);
-    out.str("theta");
-    outcome.write(&mut out);
-    write_order(place, &mut out);
-    let sent = step
-        .get("type")
-        .and_then(DocRef::as_str)
-        .unwrap_or("custom");
-    let kind = write_kind(sent, "type", &mut out);
-    if let Some(parent) = step.get("parent_step_id").and_then(DocRef::as_str) {
-        out.key(model::PARENT_ID);
-        out.str(parent);
-    }
-    if kind == "tool"
-        && let Some(tool) = tool_name(step)
-    {
-        out.key(model::TOOL);
-        out.str(tool);
-    }
+fn span(key: RowKey, place: usize, step: DocRef<'_>, run_start_ns: i64) -> Event {
+    let mut outcome = Outcome::of(step).or_derived(step);
+    outcome.start_ns = Some(outcome.begun(step, run_start_ns));
+    let mut row = Writer::new(&outcome);
+    row.order(place);
+    let sent = step.get("type").and_then(DocRef::as_str);
+    let kind = row.kind(sent.unwrap_or("custom"), "type");
+    let parent = step.get("parent_step_id").and_then(DocRef::as_str);
+    row.text(model::PARENT_ID, parent);
+    row.text(model::TOOL, tool_name(step).filter(|_| kind == "tool"));
     let moved = ["step_id", "parent_step_id", "type"];
-    write_fields(step, &check::STEP, &moved, &mut out);
-    out.end(open);
-    Event {
-        table: Table::Spans,
-        key: RowKey {
-            trace_id: trace_id.into(),
-            id: id.into(),
-        },
-        start_ns: outcome.start_ns,
-        end_ns: outcome.end_ns,
-        version: outcome.version(),
-        partial: false,
-        doc: Bytes::from(out.finish()),
-    }
-}
-
-pub(super) fn write_order(place: usize, out: &mut DocWriter) {
-    out.key(ORDER);
-    out.u64(u64::try_from(place).unwrap_or(u64::MAX));
-}
-
-/// Writes the kind; a word that is none of the model's is kept under `key`.
-pub(super) fn write_kind<'a>(sent: &'a str, key: &str, out: &mut DocWriter) -> &'a str {
-    let kind = if KINDS.contains(&sent) {
-        sent
-    } else {
-        "custom"
-    };
-    out.key(model::KIND);
-    out.str(kind);
-    if kind != sent {
-        out.key(key);
-        out.str(sent);
-    }
-    kind
+    row.fields(step, &check::STEP, &moved);
+    row.event(Table::Spans, key, &outcome, false)
 }
 
 fn tool_name(step: DocRef<'_>) -> Option<&str> {
-    let first_call = match step.get("tool_calls") {
-        Some(DocRef::Array(mut calls)) => calls.next().and_then(Result::ok),
-        _ => None,
-    };
+    let first_call = check::items(step, "tool_calls").next();
     let name = first_call
         .and_then(|c| c.get("name"))
         .or(step.get("name"))?;
     name.as_str().filter(|n| !n.is_empty())
-}
-
-/// Writes the fields of a trace, a step, an envelope or an event under the names of the model,
-/// but for status and `moved`, which the caller writes.
-pub(super) fn write_fields(
-    doc: DocRef<'_>,
-    known: &[(&str, check::Want)],
-    moved: &[&str],
-    out: &mut DocWriter,
-) {
-    let mut extra = Vec::new();
-    for (key, value) in doc.entries().into_iter().flatten().flatten() {
-        let is_known = known.iter().any(|(k, _)| *k == key);
-        match key {
-            _ if moved.contains(&key) || key == model::STATUS => {}
-            _ if is_known && value == DocRef::Null => {}
-            "started_at" | "ended_at" if is_canonical_time(value) => {}
-            "project_id" if value == DocRef::Str("") => {}
-            "token_usage" if is_known => write_tokens(value, out),
-            _ if RESERVED.contains(&key) || (key == model::KIND && !is_known) => {
-                extra.push((key, value));
-            }
-            _ => {
-                out.key(key);
-                out.value(value);
-            }
-        }
-    }
-    if !extra.is_empty() {
-        out.key(EXTRA);
-        let open = out.begin_map();
-        for (key, value) in extra {
-            out.key(key);
-            out.value(value);
-        }
-        out.end(open);
-    }
-}
-
-/// Whether the row's own time gives this text back.
-fn is_canonical_time(value: DocRef<'_>) -> bool {
-    let (Some(text), Some(ns)) = (value.as_str(), time_of(Some(value))) else {
-        return false;
-    };
-    format_micros(ns) == text
-}
-
-fn write_tokens(usage: DocRef<'_>, out: &mut DocWriter) {
-    out.key(model::TOKENS);
-    let open = out.begin_map();
-    for (key, value) in usage.entries().into_iter().flatten().flatten() {
-        match whole(value).filter(|_| ["input", "output", "total"].contains(&key)) {
-            Some(n) => {
-                out.key(key);
-                out.i64(n);
-            }
-            None if value == DocRef::Null => {}
-            None => {
-                out.key(key);
-                out.value(value);
-            }
-        }
-    }
-    out.end(open);
 }

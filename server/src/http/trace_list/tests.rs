@@ -1,26 +1,10 @@
 use super::*;
-use crate::control::ControlEvent;
-use crate::directory::Directory;
-use crate::keys::{KeyString, Macs, MasterSecret};
+use crate::directory::tests::sample;
+use crate::keys::MasterSecret;
 
 fn tenant() -> Tenant {
-    let directory = Directory::new(Macs::for_keys(&MasterSecret::from_bytes([1; 32])));
-    let mac = directory.mac_of(&KeyString::parse("tk_live_key").unwrap());
-    directory
-        .recover(&[
-            ControlEvent::ProjectCreated {
-                project: 4,
-                name: "mine".into(),
-                at_ns: 0,
-            },
-            ControlEvent::KeyCreated {
-                key: 9,
-                project: 4,
-                mac,
-                at_ns: 0,
-            },
-        ])
-        .unwrap();
+    let secret = MasterSecret::from_bytes([1; 32]);
+    let directory = sample::directory(&secret, &[(4, "mine", 9, "tk_live_key")]);
     let name = http::HeaderName::from_static("x-api-key");
     let headers = HeaderMap::from_iter([(name, "tk_live_key".parse().unwrap())]);
     authenticate(&directory, &headers).unwrap()
