@@ -14,9 +14,9 @@ use roaring::RoaringBitmap;
 
 use super::flush::{FlushError, Moved, Of, meta_of};
 use super::pick::{Choice, pick};
-use super::version::{Places, Writer};
+use super::version::Places;
 use super::{Engine, add, count};
-use crate::manifest::Edit;
+use crate::manifest::{Edit, State};
 use crate::memtable::{Marks, SectionId};
 use crate::mutant::Bug;
 use crate::segment::{SectionInput, Segment, SegmentOptions, Written, write};
@@ -75,8 +75,9 @@ impl Engine {
     fn pick_inputs(&self) -> Option<Inputs> {
         // A merge holds its inputs decoded, several times their size on disk.
         let bytes_max = self.options.memtable_bytes;
+        let catalog = self.catalog.lock();
         let writer = self.writer.lock();
-        let state = writer.manifest.state();
+        let state = catalog.state();
         let choice = pick(state, self.options.merge_min, bytes_max)?;
         let chosen = |(number, _, _): &SectionId| choice.inputs.contains(number);
         let visible = writer.dead.iter().map(|(s, r)| (s, &**r));
@@ -107,20 +108,20 @@ impl Engine {
         written: Option<(Written, Arc<Segment>)>,
         moved: &BTreeMap<SectionId, Moved>,
     ) -> Result<(), FlushError> {
-        let mut writer = self.writer.lock();
+        let mut catalog = self.catalog.lock();
         let edit = Edit {
             add: written
                 .iter()
                 .map(|(w, s)| (s.id(), meta_of(w, inputs.choice.level)))
                 .collect(),
             remove: inputs.choice.inputs.clone(),
-            dead: died_meanwhile(&writer, inputs, number, moved),
+            dead: died_meanwhile(catalog.state(), inputs, number, moved),
             watermark: 0,
             next_number: self.next_number.load(std::sync::atomic::Ordering::Acquire),
             controls: Vec::new(),
         };
         let durable = edit.dead.values().map(RoaringBitmap::len).sum();
-        if let Err(error) = writer.manifest.commit(&edit) {
+        if let Err(error) = catalog.commit(&edit) {
             if matches!(error, LogError::NoSpace) {
                 self.remove_file(FileId::new(FileKind::Segment, number));
             } else {
@@ -128,6 +129,7 @@ impl Engine {
             }
             return Err(error.into());
         }
+        let mut writer = self.writer.lock();
         let visible_dead = Arc::clone(&writer.dead);
         for (&from, dead) in visible_dead
             .iter()
@@ -159,13 +161,13 @@ impl Engine {
 
 /// Rows of the output whose marks became durable while the merge ran.
 fn died_meanwhile(
-    writer: &Writer,
+    state: &State,
     inputs: &Inputs,
     number: u64,
     moved: &BTreeMap<SectionId, Moved>,
 ) -> Marks {
     let mut dead = Marks::new();
-    for (from, rows) in &writer.manifest.state().dead {
+    for (from, rows) in &state.dead {
         let rows = remapped(rows, moved.get(from));
         if inputs.choice.inputs.contains(&from.0) && !rows.is_empty() {
             *dead.entry((number, from.1, from.2)).or_default() |= rows;

@@ -10,7 +10,7 @@ use super::runs::settle;
 use super::version::Places;
 use super::{Engine, count};
 use crate::manifest::{Edit, SectionMeta, SegmentMeta};
-use crate::memtable::{Memtable, Pending, SectionId, TableColumns};
+use crate::memtable::{Memtable, SectionId, TableColumns};
 use crate::mutant::{Bug, Planted};
 use crate::row::ProjectId;
 use crate::row::Table;
@@ -122,39 +122,37 @@ impl Engine {
         written: Option<(Written, Arc<Segment>)>,
         moved: &BTreeMap<SectionId, Moved>,
     ) -> Result<Vec<u64>, FlushError> {
-        let mut writer = self.writer.lock();
-        let mut pending = std::mem::take(&mut *memtable.pending().lock());
+        let mut catalog = self.catalog.lock();
+        // No record changes what a frozen memtable holds; only a job that holds the catalog does.
+        let mut edit = {
+            let pending = memtable.pending().lock();
+            Edit {
+                add: written
+                    .iter()
+                    .map(|(w, s)| (s.id(), meta_of(w, 0)))
+                    .collect(),
+                remove: Vec::new(),
+                dead: pending.marks.clone(),
+                watermark: memtable.last_lsn() + u64::from(self.planted.has(Bug::WatermarkTooHigh)),
+                next_number: self.next_number.load(std::sync::atomic::Ordering::Acquire),
+                controls: pending.controls.clone(),
+            }
+        };
         if self.planted.has(Bug::MarksAboveWatermark) {
+            let writer = self.writer.lock();
             let later = writer.places.memtables.iter();
-            pending
-                .marks
+            edit.dead
                 .extend(later.flat_map(|m| m.pending().lock().marks.clone()));
         }
-        let edit = Edit {
-            add: written
-                .iter()
-                .map(|(w, s)| (s.id(), meta_of(w, 0)))
-                .collect(),
-            remove: Vec::new(),
-            dead: pending.marks,
-            watermark: memtable.last_lsn() + u64::from(self.planted.has(Bug::WatermarkTooHigh)),
-            next_number: self.next_number.load(std::sync::atomic::Ordering::Acquire),
-            controls: pending.controls,
-        };
-        if let Err(error) = writer.manifest.commit(&edit) {
-            if matches!(error, LogError::NoSpace) {
-                // Not stored: the next try takes the same marks and events along.
-                *memtable.pending().lock() = Pending {
-                    marks: edit.dead,
-                    controls: edit.controls,
-                    side_files: pending.side_files,
-                };
-            } else {
-                // Whether the edit is on disk is not known: only a restart can tell.
+        if let Err(error) = catalog.commit(&edit) {
+            // Not stored: the next try takes the same marks and events along. Otherwise whether
+            // the edit is on disk is not known: only a restart can tell.
+            if !matches!(error, LogError::NoSpace) {
                 self.fail("manifest", &error);
             }
             return Err(error.into());
         }
+        let mut writer = self.writer.lock();
         for (project, table, rows) in memtable.tables() {
             let from = (memtable.number(), project, table);
             let to = moved.get(&from);
@@ -173,7 +171,8 @@ impl Engine {
         writer.places = Arc::new(Places::new(segments, memtables));
         let version = writer.version();
         *self.version.write() = version;
-        Ok(pending.side_files)
+        drop((writer, catalog));
+        Ok(std::mem::take(&mut memtable.pending().lock().side_files))
     }
 
     /// What is in segments now need not be in the log. Late is harmless: open does it again.

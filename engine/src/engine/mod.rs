@@ -33,6 +33,7 @@ use obsrv_wal::io::Disk;
 use obsrv_wal::log::Log;
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use crate::manifest::Manifest;
 use crate::mutant::Planted;
 use crate::row::{Event, Lsn, ProjectId};
 use queue::Queue;
@@ -286,6 +287,8 @@ pub struct Engine {
     planted: Planted,
     queue: Queue,
     log: Mutex<Log>,
+    /// Taken before `writer`, and held while an edit becomes durable: ingest and queries go on.
+    catalog: Mutex<Manifest>,
     writer: Mutex<Writer>,
     version: RwLock<Arc<Version>>,
     next_number: AtomicU64,
@@ -344,7 +347,10 @@ impl Engine {
 
     /// Every control event, oldest first.
     pub fn controls(&self) -> Vec<(Lsn, Bytes)> {
-        self.writer.lock().controls()
+        let catalog = self.catalog.lock();
+        let mut all = catalog.state().controls.clone();
+        all.extend(self.writer.lock().controls());
+        all
     }
 
     /// What a query reads: all records up to one LSN, whatever happens meanwhile.
@@ -380,7 +386,7 @@ impl Engine {
         let version = Arc::clone(&self.version.read());
         let read = |c: &AtomicU64| c.load(Ordering::Relaxed);
         let wal_bytes = self.log.lock().bytes();
-        let dead_rows = self.writer.lock().dead_rows();
+        let dead_rows = self.catalog.lock().dead_rows();
         Stats {
             records: read(&self.counters.records),
             groups: read(&self.counters.groups),

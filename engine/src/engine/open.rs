@@ -127,7 +127,7 @@ impl Engine {
         let first = next_number.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         let memtables = vec![Arc::new(Memtable::new(first))];
         let writer = Writer::new(
-            manifest,
+            &manifest,
             Arc::new(Places::new(segments, memtables)),
             planted,
         );
@@ -141,7 +141,7 @@ impl Engine {
         let recovered = Log::recover(&disk, log_options, &mut |r| {
             replay.visit(r.lsn, r.kind, r.body);
         })?;
-        recovered.covers(replay.writer.manifest.state().watermark)?;
+        recovered.covers(manifest.state().watermark)?;
         let (records, sides) = replay.finish()?;
         // Nothing is served before the tail is durable for certain.
         let log = recovered.resume()?;
@@ -153,6 +153,7 @@ impl Engine {
         let engine = Self {
             queue: Queue::new(options.queue_bytes),
             version: RwLock::new(writer.version()),
+            catalog: Mutex::new(manifest),
             writer: Mutex::new(writer),
             log: Mutex::new(log),
             failed: false.into(),
@@ -257,6 +258,8 @@ struct Replay<'a> {
     writer: Writer,
     counters: super::Counters,
     sides: BTreeSet<u64>,
+    /// Records up to here are in segments.
+    watermark: Lsn,
     failed: Option<OpenError>,
 }
 
@@ -271,6 +274,7 @@ impl<'a> Replay<'a> {
             disk,
             database,
             interpreter,
+            watermark: writer.visible,
             writer,
             counters: super::Counters::default(),
             sides: BTreeSet::new(),
@@ -279,8 +283,7 @@ impl<'a> Replay<'a> {
     }
 
     fn visit(&mut self, lsn: Lsn, kind: u8, bytes: &[u8]) {
-        let done = lsn <= self.writer.manifest.state().watermark
-            && !self.writer.planted.has(Bug::ReplayBelowWatermark);
+        let done = lsn <= self.watermark && !self.writer.planted.has(Bug::ReplayBelowWatermark);
         if self.failed.is_some() || done {
             return;
         }

@@ -108,7 +108,6 @@ impl Version {
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) planted: Planted,
-    pub(super) manifest: Manifest,
     pub(super) places: Arc<Places>,
     pub(super) dead: Arc<Dead>,
     pub(super) visible: Lsn,
@@ -121,14 +120,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// A writer that goes on from a manifest.
-    pub(super) fn new(manifest: Manifest, places: Arc<Places>, planted: Planted) -> Self {
+    pub(super) fn new(manifest: &Manifest, places: Arc<Places>, planted: Planted) -> Self {
         let dead = manifest.state().dead.iter();
         let dead = dead.map(|(s, r)| (*s, Arc::new(r.clone()))).collect();
         Self {
             visible: manifest.state().watermark,
             dead: Arc::new(dead),
             places,
-            manifest,
             planted,
             stale: false,
             behind: Behind::default(),
@@ -155,19 +153,12 @@ impl Writer {
         ))
     }
 
-    /// Rows that the manifest has marks for.
-    pub(super) fn dead_rows(&self) -> u64 {
-        let dead = self.manifest.state().dead.values();
-        dead.map(RoaringBitmap::len).sum()
-    }
-
-    /// Control events of the manifest and of the memtables.
+    /// Control events of the memtables.
     pub(super) fn controls(&self) -> Vec<(Lsn, Bytes)> {
-        let mut all = self.manifest.state().controls.clone();
-        for memtable in &self.places.memtables {
-            all.extend(memtable.pending().lock().controls.iter().cloned());
-        }
-        all
+        let memtables = self.places.memtables.iter();
+        memtables
+            .flat_map(|memtable| memtable.pending().lock().controls.clone())
+            .collect()
     }
 
     /// Marks a row of a segment dead for readers. Copies what a reader holds.

@@ -201,6 +201,15 @@ impl Manifest {
         &self.state
     }
 
+    /// Rows in the deletion vectors.
+    pub fn dead_rows(&self) -> u64 {
+        self.state
+            .dead
+            .values()
+            .map(roaring::RoaringBitmap::len)
+            .sum()
+    }
+
     /// Makes an edit durable, then part of the state.
     pub fn commit(&mut self, edit: &Edit) -> Result<(), LogError> {
         self.log.append(KIND_EDIT, &[&format::encode_edit(edit)])?;
