@@ -6,9 +6,10 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use obsrv_benches::generator;
 use obsrv_benches::generator::span::{Span, export_request};
+use obsrv_engine::body::Content;
 use obsrv_engine::doc::{DocRef, flatten};
 use obsrv_engine::fold::{Part, Parts};
-use obsrv_engine::memtable::{Content, MemRow, Memtable};
+use obsrv_engine::memtable::{MemRow, Memtable};
 use obsrv_engine::row::{Event, ProjectId, Table};
 
 mod rows;
@@ -75,7 +76,12 @@ fn memtable(c: &mut Criterion) {
     let mut group = c.benchmark_group("memtable");
     group.throughput(elements(events.len()));
     group.bench_function("fold", |b| {
-        b.iter(|| events.iter().map(|e| row(e).content.body().len()).sum::<usize>());
+        b.iter(|| {
+            events
+                .iter()
+                .map(|e| row(e).content.body().len())
+                .sum::<usize>()
+        });
     });
     group.bench_function("push", |b| {
         b.iter_batched(

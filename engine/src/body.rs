@@ -11,6 +11,8 @@
 //!
 //! All numbers little-endian. A reader accepts any bytes and answers with an error.
 
+use bytes::Bytes;
+
 use crate::doc::{DocError, DocRef};
 use crate::row::Stamp;
 
@@ -47,20 +49,24 @@ const HAS_END: u8 = 4;
 /// The body's bytes.
 pub fn encode(stamp: Stamp, view: &[u8], parts: &[PartRef<'_>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(view.len() + 32);
-    put_stamp(&mut out, stamp);
-    put_sized(&mut out, view);
+    put(&mut out, stamp, view, parts);
+    out
+}
+
+fn put(out: &mut Vec<u8>, stamp: Stamp, view: &[u8], parts: &[PartRef<'_>]) {
+    put_stamp(out, stamp);
+    put_sized(out, view);
     out.extend_from_slice(&len_u32(parts.len()).to_le_bytes());
     for part in parts {
-        put_stamp(&mut out, part.stamp);
+        put_stamp(out, part.stamp);
         let flags = u8::from(part.partial) * PARTIAL
             + u8::from(part.start_ns.is_some()) * HAS_START
             + u8::from(part.end_ns.is_some()) * HAS_END;
         out.push(flags);
         out.extend_from_slice(&part.start_ns.unwrap_or(0).to_le_bytes());
         out.extend_from_slice(&part.end_ns.unwrap_or(0).to_le_bytes());
-        put_sized(&mut out, part.doc);
+        put_sized(out, part.doc);
     }
-    out
 }
 
 /// Reads a body.
@@ -99,6 +105,57 @@ pub fn view(bytes: &[u8]) -> Result<DocRef<'_>, DocError> {
 pub fn view_bytes(bytes: &[u8]) -> Result<&[u8], DocError> {
     let mut rest = bytes.get(16..).ok_or(DocError::Short)?;
     take_sized(&mut rest)
+}
+
+/// What a row says, before it has the form of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// One complete event: its document as it came.
+    Complete {
+        /// The event's place in the order.
+        stamp: Stamp,
+        /// The document.
+        doc: Bytes,
+    },
+    /// A body: several events, or derived, or read from a segment.
+    Folded(Bytes),
+}
+
+/// Bytes of a body beside the document when it is one complete event.
+const FRAME_BYTES: usize = 24;
+
+impl Content {
+    /// The body.
+    pub fn body(&self) -> Bytes {
+        match self {
+            Self::Complete { stamp, doc } => Bytes::from(encode(*stamp, doc, &[])),
+            Self::Folded(body) => body.clone(),
+        }
+    }
+
+    /// Length of the body.
+    pub fn body_len(&self) -> usize {
+        match self {
+            Self::Complete { doc, .. } => FRAME_BYTES + doc.len(),
+            Self::Folded(body) => body.len(),
+        }
+    }
+
+    /// Appends the body.
+    pub fn put_body(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Complete { stamp, doc } => put(out, *stamp, doc, &[]),
+            Self::Folded(body) => out.extend_from_slice(body),
+        }
+    }
+
+    /// The folded document.
+    pub fn view(&self) -> Result<Bytes, DocError> {
+        match self {
+            Self::Complete { doc, .. } => Ok(doc.clone()),
+            Self::Folded(body) => Ok(body.slice_ref(view_bytes(body)?)),
+        }
+    }
 }
 
 fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
@@ -171,6 +228,14 @@ mod tests {
         assert_eq!(body.view, &[2]);
         assert_eq!(body.parts, vec![part, part]);
         assert_eq!(view(&bytes), Ok(DocRef::Bool(true)));
+        let complete = Content::Complete {
+            stamp: Stamp::default(),
+            doc: Bytes::from_static(&[2]),
+        };
+        let mut put = Vec::new();
+        complete.put_body(&mut put);
+        assert_eq!(complete.body(), put);
+        assert_eq!(complete.body_len(), put.len());
         for end in 0..bytes.len() {
             assert!(decode(&bytes[..end]).is_err(), "cut at {end}");
         }

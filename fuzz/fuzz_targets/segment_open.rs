@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use obsrv_engine::body;
+use obsrv_engine::body::Content;
 use obsrv_engine::doc::DocWriter;
 use obsrv_engine::row::{ProjectId, RowKey, Stamp, Table};
 use obsrv_engine::segment::{RowInput, SectionInput, Segment, SegmentOptions, write};
@@ -31,7 +31,7 @@ fn row(n: u32) -> RowInput {
         end_ns: Some(i64::from(n) * 1_000 + 5),
         lsn_first: 1,
         lsn_last: 1,
-        body: Bytes::from(body::encode(stamp, &doc.finish(), &[])),
+        content: Content::Complete { stamp, doc: Bytes::from(doc.finish()) },
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) struct Columns {
     children: HashTable<u32>,
     paths: Vec<Path>,
     by_name: HashMap<Box<str>, u32>,
-    columns: Vec<Column>,
+    all: Vec<Column>,
     hasher: DefaultHashBuilder,
     /// Bytes that the columns grew by since they were last asked.
     grown: usize,
@@ -69,7 +69,7 @@ impl Default for Columns {
             children: HashTable::new(),
             paths: Vec::new(),
             by_name: HashMap::new(),
-            columns: Vec::new(),
+            all: Vec::new(),
             hasher: DefaultHashBuilder::default(),
             grown: 0,
         };
@@ -104,17 +104,15 @@ impl Columns {
             .by_name
             .get(name)
             .and_then(|at| self.paths.get(get(*at)));
-        let columns = path.map(|p| p.columns).unwrap_or([NONE; Kind::ALL.len()]);
-        columns
-            .into_iter()
-            .filter_map(|at| self.columns.get(get(at)))
+        let columns = path.map_or([NONE; Kind::ALL.len()], |p| p.columns);
+        columns.into_iter().filter_map(|at| self.all.get(get(at)))
     }
 
     /// Every column with its path.
     pub(crate) fn each(&self) -> impl Iterator<Item = (&str, &Column)> {
         self.paths.iter().flat_map(|path| {
             let columns = path.columns.into_iter();
-            let found = columns.filter_map(|at| self.columns.get(get(at)));
+            let found = columns.filter_map(|at| self.all.get(get(at)));
             found.map(|column| (&*path.name, column))
         })
     }
@@ -255,7 +253,7 @@ impl Columns {
 
     fn column(&mut self, node: u32, kind: Kind) -> &mut Column {
         let path = get(self.node(node).path);
-        let next = u32::try_from(self.columns.len()).expect("BUG: over 4 G columns");
+        let next = u32::try_from(self.all.len()).expect("BUG: over 4 G columns");
         let path = self
             .paths
             .get_mut(path)
@@ -266,12 +264,10 @@ impl Columns {
             .expect("BUG: a type without a slot");
         if *slot == NONE {
             *slot = next;
-            self.columns.push(Column::new(kind));
+            self.all.push(Column::new(kind));
         }
         let at = get(*slot);
-        self.columns
-            .get_mut(at)
-            .expect("BUG: a slot without a column")
+        self.all.get_mut(at).expect("BUG: a slot without a column")
     }
 }
 

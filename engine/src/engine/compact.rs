@@ -147,7 +147,7 @@ impl Engine {
         Arc::make_mut(&mut writer.dead).retain(|s, _| !inputs.choice.inputs.contains(&s.0));
         for (from, rows) in moved {
             let to = (number, from.1, from.2);
-            writer.remap_pending(*from, &|row| Some((to, *rows.get(&row)?)));
+            writer.remap_pending(*from, &|row| Some((to, rows.get(row)?)));
         }
         let mut segments = writer.places.segments.clone();
         segments.retain(|n, _| !inputs.choice.inputs.contains(n));
@@ -177,9 +177,7 @@ fn died_meanwhile(
 }
 
 fn remapped(rows: &RoaringBitmap, moved: Option<&Moved>) -> RoaringBitmap {
-    rows.iter()
-        .filter_map(|row| moved?.get(&row).copied())
-        .collect()
+    rows.iter().filter_map(|row| moved?.get(row)).collect()
 }
 
 type Origins = Vec<Vec<(SectionId, u32)>>;

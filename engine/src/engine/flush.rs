@@ -1,6 +1,6 @@
 //! Flush: the oldest frozen memtable becomes the segment of its number.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use obsrv_wal::io::{FileId, FileKind};
@@ -34,7 +34,24 @@ pub enum FlushError {
 }
 
 /// Where rows of one section went: old row → row in the file. `None`: left behind.
-pub(super) type Moved = HashMap<u32, u32>;
+#[derive(Debug, Default)]
+pub(super) struct Moved(Vec<Option<u32>>);
+
+impl Moved {
+    pub(super) fn get(&self, row: u32) -> Option<u32> {
+        self.0.get(usize::try_from(row).ok()?).copied().flatten()
+    }
+
+    pub(super) fn insert(&mut self, from: u32, to: u32) {
+        let at = usize::try_from(from).unwrap_or(usize::MAX);
+        if self.0.len() <= at {
+            self.0.resize(at + 1, None);
+        }
+        if let Some(slot) = self.0.get_mut(at) {
+            *slot = Some(to);
+        }
+    }
+}
 
 pub(super) fn meta_of(written: &Written, level: u8) -> SegmentMeta {
     let section = |s: &crate::segment::SectionSummary| SectionMeta {
@@ -158,12 +175,9 @@ impl Engine {
             let to = moved.get(&from);
             // Rows that later records killed while they were in memory.
             let late = rows.dead_after(memtable.last_lsn());
-            let dead = late
-                .iter()
-                .filter_map(|row| to?.get(&row).copied())
-                .collect();
+            let dead = late.iter().filter_map(|row| to?.get(row)).collect();
             writer.mark_all(from, &dead);
-            writer.remap_pending(from, &|row| Some((from, *to?.get(&row)?)));
+            writer.remap_pending(from, &|row| Some((from, to?.get(row)?)));
         }
         let mut segments = writer.places.segments.clone();
         segments.extend(written.map(|(_, segment)| (segment.id(), segment)));
@@ -220,7 +234,7 @@ fn rows_to_flush(
                 end_ns: row.end_ns,
                 lsn_first: row.lsn_first,
                 lsn_last: row.lsn_last,
-                body: row.content.body(),
+                content: row.content,
             });
         let section = SectionInput {
             project,
@@ -241,10 +255,10 @@ pub(super) fn moved_rows(
     origins: &[(SectionId, Vec<u32>)],
 ) -> BTreeMap<SectionId, Moved> {
     let one = |((from, rows), order): (&(SectionId, Vec<u32>), &Vec<u32>)| {
-        (
-            *from,
-            rows.iter().copied().zip(order.iter().copied()).collect(),
-        )
+        let mut moved = Moved::default();
+        let pairs = rows.iter().zip(order);
+        pairs.for_each(|(row, to)| moved.insert(*row, *to));
+        (*from, moved)
     };
     origins.iter().zip(&written.order).map(one).collect()
 }

@@ -9,9 +9,10 @@ use obsrv_wal::log::Durable;
 use super::commit::Committed;
 use super::version::Writer;
 use super::{Counters, Engine, Work, count};
+use crate::body::Content;
 use crate::doc::DocError;
 use crate::fold::{Part, Parts};
-use crate::memtable::{Content, MemRow, MemTable, Memtable};
+use crate::memtable::{MemRow, MemTable, Memtable};
 use crate::mutant::Bug;
 use crate::row::{Event, Lsn, ProjectId, RowKey, Table};
 use crate::segment::Segment;
@@ -360,7 +361,7 @@ impl<'a> Applying<'a> {
                     end_ns: stored.end_ns,
                     lsn_first: stored.lsn_first,
                     lsn_last: stored.lsn_last,
-                    content: Content::Folded(stored.body),
+                    content: stored.content,
                 }
             }
         };

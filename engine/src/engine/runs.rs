@@ -192,7 +192,7 @@ fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishE
     if changed {
         let (start_ns, end_ns) = (run.start_ns(), run.end_ns());
         let lsn_first = old.as_ref().map_or(change.lsn_first, |f| f.lsn_first);
-        let content = crate::memtable::Content::Folded(run.body());
+        let content = crate::body::Content::Folded(run.body());
         let row = applying.row(key, (start_ns, end_ns), lsn_first, content);
         applying.replace(Table::Runs, old.as_ref(), row);
     }

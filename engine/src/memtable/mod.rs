@@ -21,7 +21,7 @@ use roaring::RoaringBitmap;
 
 use crate::row::{Lsn, ProjectId, Table};
 
-pub use rows::{Content, MemRow};
+pub use rows::MemRow;
 pub use table::MemTable;
 pub(crate) use table::TableColumns;
 pub use view::TableView;

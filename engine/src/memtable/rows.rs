@@ -2,58 +2,17 @@
 
 use std::hash::BuildHasher;
 
-use bytes::Bytes;
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use roaring::RoaringBitmap;
 
-use crate::body;
-use crate::doc::DocError;
-use crate::row::{Lsn, RowKey, Stamp};
+use crate::body::Content;
+use crate::row::{Lsn, RowKey};
 
 /// What a row costs beside its content and its columns: keys, indexes.
 const ROW_OVERHEAD_BYTES: u64 = 256;
 /// No earlier row of the trace.
 const NONE: u32 = u32::MAX;
-
-/// What a row says.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// One complete event: its document as it came.
-    Complete {
-        /// The event's place in the order.
-        stamp: Stamp,
-        /// The document.
-        doc: Bytes,
-    },
-    /// Several events, or derived: see [`crate::body`].
-    Folded(Bytes),
-}
-
-impl Content {
-    /// The row's body: see [`crate::body`].
-    pub fn body(&self) -> Bytes {
-        match self {
-            Self::Complete { stamp, doc } => Bytes::from(body::encode(*stamp, doc, &[])),
-            Self::Folded(body) => body.clone(),
-        }
-    }
-
-    /// The folded document.
-    pub fn view(&self) -> Result<Bytes, DocError> {
-        match self {
-            Self::Complete { doc, .. } => Ok(doc.clone()),
-            Self::Folded(body) => Ok(body.slice_ref(body::view_bytes(body)?)),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Complete { doc, .. } => doc.len(),
-            Self::Folded(body) => body.len(),
-        }
-    }
-}
 
 /// A row as it stands in memory.
 #[derive(Clone, Debug)]
@@ -75,7 +34,7 @@ pub struct MemRow {
 impl MemRow {
     /// Bytes charged to the memory budget.
     pub fn charged_bytes(&self) -> u64 {
-        u64::try_from(self.content.len())
+        u64::try_from(self.content.body_len())
             .unwrap_or(u64::MAX)
             .saturating_add(ROW_OVERHEAD_BYTES)
     }
@@ -85,7 +44,7 @@ impl MemRow {
 /// rows up to it stand before the others (rows of runs are appended when a reader comes).
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    rows: Vec<MemRow>,
+    all: Vec<MemRow>,
     /// The row of the same trace before each row.
     before: Vec<u32>,
     /// (LSN that killed it, row), in the order of the kills.
@@ -105,26 +64,26 @@ impl Rows {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.rows.len()
+        self.all.len()
     }
 
     pub(super) fn get(&self, row: u32) -> Option<&MemRow> {
-        self.rows.get(usize::try_from(row).ok()?)
+        self.all.get(usize::try_from(row).ok()?)
     }
 
     /// How many of the rows are of records up to `lsn`.
     pub(super) fn up_to(&self, lsn: Lsn) -> u32 {
-        let count = self.rows.partition_point(|row| row.lsn_last <= lsn);
+        let count = self.all.partition_point(|row| row.lsn_last <= lsn);
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     pub(super) fn push(&mut self, row: MemRow) -> u32 {
-        let at = u32::try_from(self.rows.len()).expect("BUG: over 4 G rows in a memtable");
+        let at = u32::try_from(self.all.len()).expect("BUG: over 4 G rows in a memtable");
         let trace = self.hasher.hash_one(&row.key.trace_id);
         let key = self.key_hash(&row.key);
         self.newest = self.newest.max(row.lsn_last);
-        self.rows.push(row);
-        let (rows, hasher) = (&self.rows, &self.hasher);
+        self.all.push(row);
+        let (rows, hasher) = (&self.all, &self.hasher);
         let key_of = |at: u32| rows.get(index(at)).map(|r| &r.key);
         let pushed = key_of(at);
         let same_trace = |other: &u32| {

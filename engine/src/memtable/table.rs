@@ -16,7 +16,7 @@ use super::rows::{MemRow, Rows};
 use super::view::TableView;
 use crate::columns::{Columns, LEFT_OUT};
 use crate::row::{Lsn, RowKey};
-use crate::segment::{Gathered, WriteError};
+use crate::segment::{Encode, Gathered, WriteError};
 
 /// Rows without columns at which a table asks to be indexed.
 pub(super) const INDEX_LAG: u32 = 256;
@@ -137,11 +137,7 @@ impl TableColumns {
 }
 
 impl Gathered for TableColumns {
-    fn read(
-        &self,
-        placed: &[u32],
-        encode: &mut dyn FnMut(&Columns, &[u32]) -> Result<(), WriteError>,
-    ) -> Result<(), WriteError> {
+    fn read(&self, placed: &[u32], encode: Encode<'_>) -> Result<(), WriteError> {
         self.table.catch_up(u32::MAX);
         let indexed = self.table.columns.read();
         let count = usize::try_from(indexed.rows).unwrap_or(usize::MAX);

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::body::Content;
 use crate::doc::{DocWriter, Scalar};
 use crate::row::{RowKey, Stamp};
 use crate::source::{Column, Source};

@@ -4,10 +4,12 @@
 //! covers database, segment, offset and the stored bytes: a block that was moved, or belongs to
 //! another file, does not read.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use zstd::bulk::Decompressor;
 
 use super::BLOCK_RAW_BYTES_MAX;
 use super::wire::{Bad, Cursor, count_u32, narrow, put_varint, wide};
@@ -110,13 +112,28 @@ impl Place {
         if !block.zstd {
             return Ok(Bytes::from(stored));
         }
-        let raw = zstd::bulk::decompress(&stored, narrow(u64::from(block.raw)))
+        let raw = decompress(&stored, narrow(u64::from(block.raw)))
             .map_err(|_| self.damaged(block.offset, Bad("block compression")))?;
         if wide(raw.len()) != u64::from(block.raw) {
             return Err(self.damaged(block.offset, Bad("block length")));
         }
         Ok(Bytes::from(raw))
     }
+}
+
+thread_local! {
+    /// Making a context costs as much as decompressing a small block.
+    static ZSTD: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn decompress(stored: &[u8], raw_len: usize) -> io::Result<Vec<u8>> {
+    ZSTD.with_borrow_mut(|context| {
+        let context = match context {
+            Some(context) => context,
+            None => context.insert(Decompressor::new()?),
+        };
+        context.decompress(stored, raw_len)
+    })
 }
 
 /// Writes blocks one behind the other.

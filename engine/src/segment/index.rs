@@ -6,7 +6,6 @@ use super::directory::{CoreColumns, Directory, PayloadBlock};
 use super::encode::{self, Pieces, Role};
 use super::wire::{count_u32, wide};
 use super::{FULL_ROWS_MIN, ID_PAGE_ROWS, RowInput, WriteError, packed, table};
-use crate::body;
 use crate::columns::value::{Kind, from_i64};
 use crate::columns::{Column, Columns, Finished};
 
@@ -27,23 +26,23 @@ pub(super) fn trace_hash(trace_id: &str) -> u32 {
     count_u32(usize::try_from(xxhash_rust::xxh3::xxh3_64(trace_id.as_bytes()) >> 32).unwrap_or(0))
 }
 
+/// Takes gathered columns and, of each gathered row, its place in the file.
+pub(crate) type Encode<'a> = &'a mut dyn FnMut(&Columns, &[u32]) -> Result<(), WriteError>;
+
 /// Columns that were gathered before their section is written.
 pub(crate) trait Gathered: Send + Sync {
     /// Calls `encode` with the columns and with the row of the file that each gathered row becomes
     /// (see [`Columns::finish`]), given the row of the file that each input row becomes.
-    fn read(
-        &self,
-        placed: &[u32],
-        encode: &mut dyn FnMut(&Columns, &[u32]) -> Result<(), WriteError>,
-    ) -> Result<(), WriteError>;
+    fn read(&self, placed: &[u32], encode: Encode<'_>) -> Result<(), WriteError>;
 }
 
 /// The columns of rows that stand in the file's order.
 pub(super) fn gather(rows: &[&RowInput]) -> Result<Columns, WriteError> {
     let mut columns = Columns::default();
     for (at, row) in (0..).zip(rows) {
-        body::view_bytes(&row.body)
-            .and_then(|view| columns.add(at, view))
+        row.content
+            .view()
+            .and_then(|view| columns.add(at, &view))
             .map_err(|source| WriteError::Body {
                 trace_id: row.key.trace_id.clone(),
                 id: row.key.id.clone(),

@@ -31,11 +31,10 @@ mod view;
 mod wire;
 mod write;
 
-use bytes::Bytes;
-
+use crate::body::Content;
 use crate::row::{Lsn, ProjectId, RowKey, Table};
 
-pub(crate) use index::Gathered;
+pub(crate) use index::{Encode, Gathered};
 pub use read::{Segment, SegmentError, VerifyReport};
 pub use section::SectionReader;
 pub(crate) use write::{GatheredInput, write_gathered};
@@ -96,8 +95,8 @@ pub struct RowInput {
     pub lsn_first: Lsn,
     /// The record that last changed it.
     pub lsn_last: Lsn,
-    /// See [`crate::body`]. Columns come from its view.
-    pub body: Bytes,
+    /// What it says. Columns come from its view.
+    pub content: Content,
 }
 
 /// The rows of one section, in any order. Keys are unique: of two rows with one key,

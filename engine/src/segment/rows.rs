@@ -8,7 +8,8 @@
 use bytes::Bytes;
 
 use super::RowInput;
-use super::wire::{Bad, Cursor, put_sized, put_varint, put_zigzag};
+use super::wire::{Bad, Cursor, put_len, put_sized, put_varint, put_zigzag};
+use crate::body::Content;
 use crate::row::RowKey;
 
 pub(super) fn put(out: &mut Vec<u8>, row: &RowInput) {
@@ -21,7 +22,8 @@ pub(super) fn put(out: &mut Vec<u8>, row: &RowInput) {
     }
     put_varint(out, row.lsn_first);
     put_zigzag(out, row.lsn_last.wrapping_sub(row.lsn_first).cast_signed());
-    put_sized(out, &row.body);
+    put_len(out, row.content.body_len());
+    row.content.put_body(out);
 }
 
 pub(super) fn read(cursor: &mut Cursor) -> Result<RowInput, Bad> {
@@ -43,7 +45,7 @@ pub(super) fn read(cursor: &mut Cursor) -> Result<RowInput, Bad> {
         end_ns,
         lsn_first,
         lsn_last,
-        body: cursor.sized()?,
+        content: Content::Folded(cursor.sized()?),
     })
 }
 

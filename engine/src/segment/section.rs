@@ -17,6 +17,7 @@ use super::read::SegmentFile;
 use super::view::View;
 use super::wire::{Bad, Cursor, narrow};
 use super::{GROUP_ROWS, RowInput, SectionSummary, rows};
+use crate::body::Content;
 use crate::row::RowKey;
 use crate::source::{Core, SourceError};
 
@@ -123,7 +124,7 @@ impl SectionReader {
                 let all: Vec<&RowInput> = rows.iter().collect();
                 let (directory, frame) = index::build(&all, None, Vec::new(), Pieces::frame())
                     .map_err(|_| Bad("body of a row"))?;
-                let bodies = rows.into_iter().map(|row| row.body).collect();
+                let bodies = rows.into_iter().map(|row| row.content.body()).collect();
                 Ok(Index::new(
                     directory,
                     Some(Bytes::from(frame)),
@@ -254,6 +255,6 @@ fn whole(core: Core, body: Bytes) -> RowInput {
         end_ns: core.end_ns,
         lsn_first: core.lsn_first,
         lsn_last: core.lsn_last,
-        body,
+        content: Content::Folded(body),
     }
 }

@@ -22,22 +22,25 @@ pub(super) struct Table {
 
 /// Appends a page.
 pub(super) fn put<'a>(out: &mut Vec<u8>, items: impl Iterator<Item = &'a [u8]> + Clone) {
-    let least = items.clone().map(<[u8]>::len).min().unwrap_or(0);
-    let mut end = 0;
-    let surplus: Vec<u64> = items
-        .clone()
-        .map(|item| {
-            end += wide(item.len() - least);
-            end
-        })
-        .collect();
-    put_len(out, surplus.len());
-    put_len(out, items.clone().map(<[u8]>::len).sum());
-    put_len(out, least);
-    packed::put(out, &surplus);
+    put_lens(out, &items.clone().map(<[u8]>::len).collect::<Vec<_>>());
     for item in items {
         out.extend_from_slice(item);
     }
+}
+
+/// Appends all of a page but the strings, which the caller appends.
+pub(super) fn put_lens(out: &mut Vec<u8>, lens: &[usize]) {
+    let least = lens.iter().copied().min().unwrap_or(0);
+    let mut end = 0;
+    let surplus = lens.iter().map(|len| {
+        end += wide(len - least);
+        end
+    });
+    let surplus: Vec<u64> = surplus.collect();
+    put_len(out, lens.len());
+    put_len(out, lens.iter().sum());
+    put_len(out, least);
+    packed::put(out, &surplus);
 }
 
 impl Table {

@@ -172,7 +172,7 @@ fn sections_of_several_row_groups_answer_as_the_rows_do() {
 }
 
 fn body_bytes(rows: &[RowInput]) -> u64 {
-    rows.iter().map(|r| r.body.len() as u64).sum()
+    rows.iter().map(|r| r.content.body_len() as u64).sum()
 }
 
 #[test]

@@ -84,6 +84,7 @@ pub fn write(
 pub(crate) type GatheredInput = (SectionInput, Option<Box<dyn Gathered>>);
 
 /// As [`write`], without reading the documents of the sections whose columns are there.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
 pub(crate) fn write_gathered(
     disk: &Arc<dyn Disk>,
     id: u64,
@@ -213,7 +214,7 @@ fn put_section(
     rows: &[&RowInput],
     gathered: Option<(&dyn Gathered, &[u32])>,
 ) -> Result<SectionEntry, WriteError> {
-    let body_bytes = rows.iter().map(|row| wide(row.body.len())).sum();
+    let body_bytes = rows.iter().map(|row| wide(row.content.body_len())).sum();
     let form = form(count_u32(rows.len()), body_bytes);
     let frame = match form {
         Form::Inline => {
@@ -266,44 +267,61 @@ fn summary(section: &SectionInput, rows: &[&RowInput]) -> SectionSummary {
     }
 }
 
-/// Bodies in blocks; a trace that fits into one block is not cut.
-fn put_payload(out: &mut BlockWriter, rows: &[&RowInput]) -> Result<Vec<PayloadBlock>, WriteError> {
-    let mut blocks = Vec::new();
-    let mut first = 0;
-    let mut held: Vec<&[u8]> = Vec::new();
-    let mut held_bytes = 0;
-    let mut cut = |held: &mut Vec<&[u8]>, bytes: &mut usize| {
-        if held.is_empty() {
+/// Rows whose bodies go into one block.
+#[derive(Default)]
+struct Held<'a> {
+    first: u32,
+    rows: Vec<&'a RowInput>,
+    bytes: usize,
+}
+
+impl Held<'_> {
+    /// Writes them as a block and starts the next one.
+    fn cut(
+        &mut self,
+        out: &mut BlockWriter,
+        blocks: &mut Vec<PayloadBlock>,
+    ) -> Result<(), WriteError> {
+        if self.rows.is_empty() {
             return Ok(());
         }
-        let mut raw = Vec::with_capacity(*bytes + held.len() * 4 + 32);
-        table::put(&mut raw, held.iter().copied());
+        let mut raw = Vec::with_capacity(self.bytes + self.rows.len() * 4 + 32);
+        let lens: Vec<usize> = self.rows.iter().map(|r| r.content.body_len()).collect();
+        table::put_lens(&mut raw, &lens);
+        self.rows.iter().for_each(|r| r.content.put_body(&mut raw));
         check_size(raw.len())?;
         let block = out.block(&raw).map_err(|e| out.place().failed(e))?;
         blocks.push(PayloadBlock {
-            first_row: first,
+            first_row: self.first,
             block,
         });
-        first += count_u32(held.len());
-        held.clear();
-        *bytes = 0;
+        self.first += count_u32(self.rows.len());
+        self.rows.clear();
+        self.bytes = 0;
         Ok(())
-    };
+    }
+}
+
+/// Bodies in blocks; a trace that fits into one block is not cut.
+fn put_payload(out: &mut BlockWriter, rows: &[&RowInput]) -> Result<Vec<PayloadBlock>, WriteError> {
+    let mut blocks = Vec::new();
+    let mut held = Held::default();
     for run in rows.chunk_by(|a, b| a.key.trace_id == b.key.trace_id) {
-        let run_bytes: usize = run.iter().map(|row| row.body.len()).sum();
-        if run_bytes <= PAYLOAD_BLOCK_BYTES && held_bytes + run_bytes > PAYLOAD_BLOCK_BYTES {
-            cut(&mut held, &mut held_bytes)?;
+        let run_bytes: usize = run.iter().map(|row| row.content.body_len()).sum();
+        if run_bytes <= PAYLOAD_BLOCK_BYTES && held.bytes + run_bytes > PAYLOAD_BLOCK_BYTES {
+            held.cut(out, &mut blocks)?;
         }
         for row in run {
-            check_size(row.body.len())?;
-            if held_bytes + row.body.len() > PAYLOAD_BLOCK_BYTES {
-                cut(&mut held, &mut held_bytes)?;
+            let bytes = row.content.body_len();
+            check_size(bytes)?;
+            if held.bytes + bytes > PAYLOAD_BLOCK_BYTES {
+                held.cut(out, &mut blocks)?;
             }
-            held.push(&row.body);
-            held_bytes += row.body.len();
+            held.rows.push(row);
+            held.bytes += bytes;
         }
     }
-    cut(&mut held, &mut held_bytes)?;
+    held.cut(out, &mut blocks)?;
     Ok(blocks)
 }
 

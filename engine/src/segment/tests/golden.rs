@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::disk::MemDisk;
 use super::oracle::rows_of;
 use super::{DATABASE, section};
-use crate::body;
+use crate::body::{self, Content};
 use crate::doc::DocWriter;
 use crate::io::{Disk, FileId, FileKind};
 use crate::row::{ProjectId, RowKey, Stamp, Table};
@@ -42,7 +42,7 @@ fn row() -> RowInput {
         end_ns: Some(1_500),
         lsn_first: 3,
         lsn_last: 4,
-        body: Bytes::from(body),
+        content: Content::Folded(Bytes::from(body)),
     }
 }
 
@@ -101,7 +101,7 @@ fn version_1_is_read_as_ever() {
 #[test]
 fn larger_forms_are_written_as_ever() {
     let digest = |rows: Vec<RowInput>, form| {
-        let body_bytes = rows.iter().map(|r| r.body.len() as u64).sum();
+        let body_bytes = rows.iter().map(|r| r.content.body_len() as u64).sum();
         assert_eq!(
             write::form(u32::try_from(rows.len()).unwrap(), body_bytes),
             form

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
-use crate::body;
+use crate::body::{self, Content};
 use crate::doc::{DocRef, DocWriter, Scalar, flatten, scalar_of};
 use crate::row::{RowKey, Stamp};
 use crate::segment::RowInput;
@@ -46,7 +46,8 @@ fn values_of(row: &RowInput, column: &Column) -> Vec<Value> {
         Column::End => one(&mut out, row.end_ns),
         Column::Duration => one(&mut out, row.end_ns.map(|e| e.saturating_sub(row.start_ns))),
         Column::Path(path) => {
-            let view = body::view(&row.body).unwrap();
+            let view = row.content.view().unwrap();
+            let view = DocRef::parse(&view).unwrap();
             flatten(view, &mut |p, s| {
                 if p == &**path {
                     out.push(Value::of(s));
@@ -158,7 +159,7 @@ pub(crate) fn check_source(source: &dyn Source, rows: &[&RowInput]) {
             lsn_last: expect.lsn_last,
         };
         assert_eq!(source.core(row).unwrap(), core);
-        assert_eq!(source.body(row).unwrap(), expect.body);
+        assert_eq!(source.body(row).unwrap(), expect.content.body());
     }
     assert!(source.core(count).is_err());
     assert!(source.body(count).is_err());
@@ -302,7 +303,7 @@ fn row_of(trace: u64, id: u64, start: i64, length: Option<i64>, body: Bytes) -> 
         end_ns: length.map(|n| start.wrapping_add(n)),
         lsn_first: id % 100 + 1,
         lsn_last: id % 100 + 1 + trace % 2,
-        body,
+        content: Content::Folded(body),
     }
 }
 
