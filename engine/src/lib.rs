@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 pub mod body;
+pub mod boundary;
 mod columns;
 pub mod doc;
 pub mod engine;

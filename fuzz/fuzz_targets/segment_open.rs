@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use obsrv_engine::body::Content;
+use obsrv_engine::boundary::LocalStore;
 use obsrv_engine::doc::DocWriter;
 use obsrv_engine::row::{ProjectId, RowKey, Stamp, Table};
 use obsrv_engine::segment::{RowInput, SectionInput, Segment, SegmentOptions, write};
@@ -47,7 +48,7 @@ fn written() -> &'static SimDisk {
             rows: (0..rows).map(row).collect(),
         };
         let sections = vec![section(1, ROWS), section(2, 40)];
-        write(&disk, 1, DATABASE, sections, &SegmentOptions::default()).expect("writes");
+        write(&LocalStore::over(&disk), 1, DATABASE, sections, &SegmentOptions::default()).expect("writes");
         sim
     })
 }
@@ -63,7 +64,7 @@ fuzz_target!(|bytes: &[u8]| {
         let offset = if chunk[3] & 1 == 0 { at % len } else { len - 1 - at % len.min(2_000) };
         sim.flip(file, offset, chunk[4]);
     }
-    let Ok(segment) = Segment::open(&disk, 1, DATABASE) else { return };
+    let Ok(segment) = Segment::open(&LocalStore::over(&disk), 1, DATABASE) else { return };
     let _ = segment.verify();
     for (project, rows) in [(1, ROWS), (2, 40)] {
         let Some(section) = segment.section(ProjectId(project), Table::Spans) else { continue };

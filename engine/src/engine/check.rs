@@ -10,6 +10,7 @@ use obsrv_wal::log::{Log, LogOptions, scan_file};
 use super::open::{OpenError, RECORD_BYTES_MAX, read_identity};
 use super::record::{self, BodyRef, RecordRef};
 use super::side;
+use crate::boundary::{LocalStore, Store};
 use crate::manifest;
 use crate::segment::Segment;
 
@@ -49,12 +50,13 @@ pub fn verify(disk: &Arc<dyn Disk>) -> Result<Checked, OpenError> {
         what: "list",
         source,
     })?;
+    let store = LocalStore::over(disk);
     let database = read_identity(disk)?;
     let (_, state) = manifest::read(disk, database)?;
     let mut checked = Checked::default();
     for number in state.segments.keys() {
         checked.segments += 1;
-        match Segment::open(disk, *number, database).and_then(|s| s.verify()) {
+        match Segment::open(&store, *number, database).and_then(|s| s.verify()) {
             Ok(report) => {
                 checked.rows += report.rows;
                 checked.blocks += report.blocks;
@@ -66,7 +68,7 @@ pub fn verify(disk: &Arc<dyn Disk>) -> Result<Checked, OpenError> {
     let recovered = Log::recover(disk, wal_options(database), &mut |r| {
         if r.lsn > state.watermark {
             checked.records += 1;
-            check_record(disk, database, &r, &mut sides, &mut checked.findings);
+            check_record(&store, database, &r, &mut sides, &mut checked.findings);
         }
     });
     let sound = recovered.and_then(|log| log.covers(state.watermark));
@@ -93,7 +95,7 @@ fn wal_options(database: [u8; 16]) -> LogOptions {
 }
 
 fn check_record(
-    disk: &Arc<dyn Disk>,
+    store: &Arc<dyn Store>,
     database: [u8; 16],
     found: &obsrv_wal::log::Record<'_>,
     sides: &mut BTreeSet<u64>,
@@ -105,7 +107,7 @@ fn check_record(
             ..
         }) => {
             sides.insert(file.number);
-            if let Err(error) = side::read(disk, &database, file) {
+            if let Err(error) = side::read(store, &database, file) {
                 findings.push(format!(
                     "side file {} of record {}: {error}",
                     file.number, found.lsn
@@ -147,7 +149,7 @@ pub fn describe_log(disk: &Arc<dyn Disk>, file: FileId) -> Result<Vec<String>, O
 
 /// The sections of a segment.
 pub fn describe_segment(disk: &Arc<dyn Disk>, number: u64) -> Result<String, OpenError> {
-    let segment = Segment::open(disk, number, read_identity(disk)?)?;
+    let segment = Segment::open(&LocalStore::over(disk), number, read_identity(disk)?)?;
     Ok(segment.describe().to_string())
 }
 

@@ -1,9 +1,10 @@
 //! Group commit: one write, one sync, then publish, then answer (I-1).
 
-use obsrv_wal::log::{Durable, Log, LogError};
+use obsrv_wal::log::{Durable, LogError};
 
 use super::record;
 use super::{Engine, IngestError, Receipt, Work, count};
+use crate::boundary::RecordLog;
 use crate::row::Lsn;
 
 /// What one record changes.
@@ -46,7 +47,7 @@ impl Engine {
         let mut log = self.log.lock();
         let mut committed = Vec::with_capacity(group.len());
         for work in group {
-            match append(&mut log, &work) {
+            match append(&mut **log, &work) {
                 Ok(lsn) => committed.push(Committed { lsn, work }),
                 Err(LogError::TooLarge { .. }) => work.finish(Err(IngestError::TooLarge)),
                 Err(error) => {
@@ -97,8 +98,8 @@ impl Engine {
     }
 }
 
-fn append(log: &mut Log, work: &Work) -> Result<Lsn, LogError> {
-    match work {
+fn append(log: &mut dyn RecordLog, work: &Work) -> Result<Lsn, LogError> {
+    let position = match work {
         Work::Ingest {
             submission, side, ..
         } => {
@@ -114,5 +115,6 @@ fn append(log: &mut Log, work: &Work) -> Result<Lsn, LogError> {
         Work::Delete {
             project, trace_id, ..
         } => log.append(record::KIND_DELETE, &[&record::delete(*project, trace_id)]),
-    }
+    };
+    Ok(position?.sequence)
 }

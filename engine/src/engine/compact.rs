@@ -54,10 +54,10 @@ impl Engine {
             let options = SegmentOptions {
                 compression: self.options.compact_level,
             };
-            let done = write(&self.disk, number, self.database, sections, &options)
+            let done = write(&self.store, number, self.database, sections, &options)
                 .map_err(FlushError::from)?;
             let opened =
-                Segment::open(&self.disk, number, self.database).map_err(FlushError::from)?;
+                Segment::open(&self.store, number, self.database).map_err(FlushError::from)?;
             Some((done, opened))
         };
         let moved = written

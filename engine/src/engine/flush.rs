@@ -9,6 +9,7 @@ use obsrv_wal::log::LogError;
 use super::runs::settle;
 use super::version::Places;
 use super::{Engine, count};
+use crate::boundary::Position;
 use crate::manifest::{Edit, SectionMeta, SegmentMeta};
 use crate::memtable::{Memtable, SectionId, TableColumns};
 use crate::mutant::{Bug, Planted};
@@ -114,13 +115,13 @@ impl Engine {
                 compression: self.options.flush_level,
             };
             let done = write_gathered(
-                &self.disk,
+                &self.store,
                 memtable.number(),
                 self.database,
                 sections,
                 &options,
             )?;
-            let opened = Segment::open(&self.disk, memtable.number(), self.database)?;
+            let opened = Segment::open(&self.store, memtable.number(), self.database)?;
             Some((done, opened))
         };
         let moved = written
@@ -191,7 +192,7 @@ impl Engine {
 
     /// What is in segments now need not be in the log. Late is harmless: open does it again.
     fn clean_after_flush(&self, watermark: u64, sides: &[u64]) {
-        if let Err(error) = self.log.lock().trim(watermark) {
+        if let Err(error) = self.log.lock().trim(Position::local(watermark)) {
             tracing::warn!(%error, watermark, "log not trimmed");
         }
         for &number in sides {
@@ -200,7 +201,7 @@ impl Engine {
     }
 
     pub(super) fn remove_file(&self, id: FileId) {
-        if let Err(error) = self.disk.remove(id) {
+        if let Err(error) = self.store.delete(id) {
             tracing::warn!(%id, %error, "file not removed, the next open sweeps it");
         }
     }

@@ -30,10 +30,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use obsrv_wal::io::Disk;
-use obsrv_wal::log::Log;
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::manifest::Manifest;
+use crate::boundary::{Catalog, RecordLog, Store};
 use crate::mutant::Planted;
 use crate::row::{Event, Lsn, ProjectId};
 use queue::Queue;
@@ -81,7 +80,7 @@ impl Options {
             wal_file_bytes: 64 << 20,
             side_bytes_min: SIDE_BYTES_MIN,
             flush_level: 1,
-            compact_level: 3,
+            compact_level: 1,
             merge_min: 8,
         }
     }
@@ -281,14 +280,16 @@ fn add(counter: &AtomicU64, n: u64) {
 
 /// A store in one directory.
 pub struct Engine {
+    /// Behind `store`; used by a planted bug alone.
     disk: Arc<dyn Disk>,
+    store: Arc<dyn Store>,
     options: Options,
     database: [u8; 16],
     planted: Planted,
     queue: Queue,
-    log: Mutex<Log>,
+    log: Mutex<Box<dyn RecordLog>>,
     /// Taken before `writer`, and held while an edit becomes durable: ingest and queries go on.
-    catalog: Mutex<Manifest>,
+    catalog: Mutex<Box<dyn Catalog>>,
     writer: Mutex<Writer>,
     version: RwLock<Arc<Version>>,
     next_number: AtomicU64,
@@ -386,7 +387,7 @@ impl Engine {
         let version = Arc::clone(&self.version.read());
         let read = |c: &AtomicU64| c.load(Ordering::Relaxed);
         let wal_bytes = self.log.lock().bytes();
-        let dead_rows = self.catalog.lock().dead_rows();
+        let dead_rows = self.catalog.lock().state().dead_rows();
         Stats {
             records: read(&self.counters.records),
             groups: read(&self.counters.groups),

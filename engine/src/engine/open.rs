@@ -16,6 +16,7 @@ use super::record::{self, BodyRef, RecordError, RecordRef};
 use super::runs::settle;
 use super::version::{Places, Writer};
 use super::{Engine, Envelope, Interpreter, Options, count, side};
+use crate::boundary::{LocalStore, Store};
 use crate::manifest::{Manifest, ManifestError};
 use crate::memtable::Memtable;
 use crate::mutant::{Bug, Planted};
@@ -122,7 +123,8 @@ impl Engine {
             return Err(OpenError::NoManifest);
         }
         let manifest = Manifest::open(&disk, database, above_files, planted)?;
-        let segments = open_segments(&disk, database, &manifest)?;
+        let store = LocalStore::over(&disk);
+        let segments = open_segments(&store, database, &manifest)?;
         let next_number = AtomicU64::new(manifest.state().next_number);
         let first = next_number.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         let memtables = vec![Arc::new(Memtable::new(first))];
@@ -137,7 +139,7 @@ impl Engine {
             file_bytes: options.wal_file_bytes,
             record_bytes_max: RECORD_BYTES_MAX,
         };
-        let mut replay = Replay::new(&disk, database, interpreter, writer);
+        let mut replay = Replay::new(&store, database, interpreter, writer);
         let recovered = Log::recover(&disk, log_options, &mut |r| {
             replay.visit(r.lsn, r.kind, r.body);
         })?;
@@ -153,9 +155,9 @@ impl Engine {
         let engine = Self {
             queue: Queue::new(options.queue_bytes),
             version: RwLock::new(writer.version()),
-            catalog: Mutex::new(manifest),
+            catalog: Mutex::new(Box::new(manifest)),
             writer: Mutex::new(writer),
-            log: Mutex::new(log),
+            log: Mutex::new(Box::new(log)),
             failed: false.into(),
             full: false.into(),
             counters: records.counters,
@@ -163,6 +165,7 @@ impl Engine {
             index_due: (Mutex::new(()), Condvar::new()),
             next_number,
             disk,
+            store,
             options,
             database,
             planted,
@@ -235,13 +238,13 @@ fn identity(disk: &Arc<dyn Disk>, rng: &dyn Rng, files: &[FileId]) -> Result<[u8
 }
 
 fn open_segments(
-    disk: &Arc<dyn Disk>,
+    store: &Arc<dyn Store>,
     database: [u8; 16],
     manifest: &Manifest,
 ) -> Result<BTreeMap<u64, Arc<Segment>>, SegmentError> {
     let numbers = manifest.state().segments.keys();
     numbers
-        .map(|&number| Ok((number, Segment::open(disk, number, database)?)))
+        .map(|&number| Ok((number, Segment::open(store, number, database)?)))
         .collect()
 }
 
@@ -252,7 +255,7 @@ struct Replayed {
 
 /// Applies the records above the watermark to memtables.
 struct Replay<'a> {
-    disk: &'a Arc<dyn Disk>,
+    store: &'a Arc<dyn Store>,
     database: [u8; 16],
     interpreter: &'a dyn Interpreter,
     writer: Writer,
@@ -265,13 +268,13 @@ struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     fn new(
-        disk: &'a Arc<dyn Disk>,
+        store: &'a Arc<dyn Store>,
         database: [u8; 16],
         interpreter: &'a dyn Interpreter,
         writer: Writer,
     ) -> Self {
         Self {
-            disk,
+            store,
             database,
             interpreter,
             watermark: writer.visible,
@@ -337,7 +340,7 @@ impl<'a> Replay<'a> {
             BodyRef::Inline(bytes) => Ok((None, self.interpret(lsn, envelope, bytes))),
             BodyRef::Side(file) => {
                 let bytes =
-                    side::read(self.disk, &self.database, *file).map_err(io("side file"))?;
+                    side::read(self.store, &self.database, *file).map_err(io("side file"))?;
                 Ok((Some(file.number), self.interpret(lsn, envelope, &bytes)))
             }
         }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use obsrv_wal::io::{Disk, FileId, FileKind};
+use bytes::Bytes;
+use obsrv_wal::io::{FileId, FileKind};
 
 use super::record::SideRef;
 use super::{Engine, IngestError};
+use crate::boundary::Store;
 use crate::mutant::Bug;
 
 impl Engine {
@@ -15,13 +17,12 @@ impl Engine {
         let number = self.new_number();
         let id = FileId::new(FileKind::Side, number);
         let write = || {
-            let file = self.disk.create(id)?;
-            file.write_at(0, body)?;
-            if !self.planted.has(Bug::SideNotSynced) {
-                file.sync_data()?;
+            if self.planted.has(Bug::SideNotSynced) {
+                return self.side_not_synced(id, body);
             }
-            self.disk.publish(id)?;
-            self.disk.sync_dir()
+            let mut upload = self.store.upload(id)?;
+            upload.append(body)?;
+            upload.put_once()
         };
         match write() {
             Ok(()) => Ok(SideRef {
@@ -31,34 +32,35 @@ impl Engine {
             }),
             Err(error) => {
                 tracing::warn!(%id, %error, "side file not written");
-                // Nothing refers to it: if this fails too, the next open sweeps it.
-                if let Err(error) = self.disk.discard(id) {
-                    tracing::debug!(%id, %error, "side file not discarded");
-                }
                 Err(IngestError::NoSpace)
             }
         }
+    }
+
+    fn side_not_synced(&self, id: FileId, body: &[u8]) -> std::io::Result<()> {
+        self.disk.create(id)?.write_at(0, body)?;
+        self.disk.publish(id)?;
+        self.disk.sync_dir()
     }
 }
 
 /// Reads a side file and checks every byte of it.
 pub(super) fn read(
-    disk: &Arc<dyn Disk>,
+    store: &Arc<dyn Store>,
     database: &[u8; 16],
     side: SideRef,
-) -> std::io::Result<Vec<u8>> {
+) -> std::io::Result<Bytes> {
     let id = FileId::new(FileKind::Side, side.number);
     let failed = |source: std::io::Error| {
         let text = format!("side file does not read file={id} offset=0: {source}");
         std::io::Error::new(source.kind(), text)
     };
     let damaged = || failed(std::io::ErrorKind::InvalidData.into());
-    let file = disk.open(id).map_err(failed)?;
-    if file.len().map_err(failed)? != side.len {
+    let object = store.open(id).map_err(failed)?;
+    if object.len() != side.len {
         return Err(damaged());
     }
-    let mut body = vec![0; usize::try_from(side.len).map_err(|_| damaged())?];
-    file.read_at(0, &mut body).map_err(failed)?;
+    let body = object.get_range(0..side.len).map_err(failed)?;
     if crc(database, side.number, &body) == side.crc {
         Ok(body)
     } else {

@@ -88,6 +88,11 @@ pub struct Edit {
 }
 
 impl State {
+    /// Rows in the deletion vectors.
+    pub fn dead_rows(&self) -> u64 {
+        self.dead.values().map(roaring::RoaringBitmap::len).sum()
+    }
+
     /// Applies an edit.
     pub fn apply(&mut self, edit: &Edit) {
         for number in &edit.remove {
@@ -199,15 +204,6 @@ impl Manifest {
     /// What is live.
     pub fn state(&self) -> &State {
         &self.state
-    }
-
-    /// Rows in the deletion vectors.
-    pub fn dead_rows(&self) -> u64 {
-        self.state
-            .dead
-            .values()
-            .map(roaring::RoaringBitmap::len)
-            .sum()
     }
 
     /// Makes an edit durable, then part of the state.

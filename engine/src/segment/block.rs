@@ -6,14 +6,14 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use zstd::bulk::Decompressor;
 
 use super::BLOCK_RAW_BYTES_MAX;
 use super::wire::{Bad, Cursor, count_u32, narrow, put_varint, wide};
-use crate::io::{DiskFile, FileId};
+use crate::boundary::{Object, Upload};
+use crate::io::FileId;
 use crate::source::SourceError;
 
 /// zstd cannot expand more: a four-byte block gives at most 128 KiB.
@@ -97,9 +97,9 @@ impl Place {
     }
 
     /// Reads, checks and decompresses a block.
-    pub(super) fn read(&self, file: &dyn DiskFile, block: &BlockRef) -> Result<Bytes, SourceError> {
-        let mut stored = vec![0; narrow(u64::from(block.stored))];
-        file.read_at(block.offset, &mut stored)
+    pub(super) fn read(&self, object: &dyn Object, block: &BlockRef) -> Result<Bytes, SourceError> {
+        let stored = object
+            .get_range(block.offset..block.end())
             .map_err(|e| match e.kind() {
                 io::ErrorKind::UnexpectedEof => {
                     self.damaged(block.offset, Bad("block past the end"))
@@ -110,7 +110,7 @@ impl Place {
             return Err(self.damaged(block.offset, Bad("block checksum")));
         }
         if !block.zstd {
-            return Ok(Bytes::from(stored));
+            return Ok(stored);
         }
         let raw = decompress(&stored, narrow(u64::from(block.raw)))
             .map_err(|_| self.damaged(block.offset, Bad("block compression")))?;
@@ -139,18 +139,18 @@ fn decompress(stored: &[u8], raw_len: usize) -> io::Result<Vec<u8>> {
 /// Writes blocks one behind the other.
 pub(super) struct BlockWriter {
     place: Place,
-    file: Arc<dyn DiskFile>,
+    upload: Box<dyn Upload>,
     zstd: zstd::bulk::Compressor<'static>,
     flushed: u64,
     held: Vec<u8>,
 }
 
 impl BlockWriter {
-    pub(super) fn new(place: Place, file: Arc<dyn DiskFile>, level: i32) -> io::Result<Self> {
+    pub(super) fn new(place: Place, upload: Box<dyn Upload>, level: i32) -> io::Result<Self> {
         let zstd = zstd::bulk::Compressor::new(level)?;
         Ok(Self {
             place,
-            file,
+            upload,
             zstd,
             flushed: 0,
             held: Vec::with_capacity(WRITE_BYTES),
@@ -192,10 +192,16 @@ impl BlockWriter {
         Ok(block)
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.file.write_at(self.flushed, &self.held)?;
+    fn flush(&mut self) -> io::Result<()> {
+        self.upload.append(&self.held)?;
         self.flushed += wide(self.held.len());
         self.held.clear();
         Ok(())
+    }
+
+    /// Makes what was written durable under its name.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.flush()?;
+        self.upload.put_once()
     }
 }

@@ -8,7 +8,8 @@ use super::footer::{self, Form, HEADER_LEN, MAGIC, SectionEntry, TRAILER_LEN, Tr
 use super::section::SectionReader;
 use super::wire::{Bad, narrow, wide};
 use super::{FORMAT_VERSION, SectionSummary, cache};
-use crate::io::{Disk, DiskFile, FileId, FileKind};
+use crate::boundary::{Object, Store};
+use crate::io::{FileId, FileKind};
 use crate::row::{ProjectId, Table};
 use crate::source::SourceError;
 
@@ -42,8 +43,7 @@ impl SegmentError {
 pub(super) struct SegmentFile {
     pub(super) place: Place,
     pub(super) instance: u64,
-    pub(super) file: Arc<dyn DiskFile>,
-    len: u64,
+    pub(super) object: Arc<dyn Object>,
 }
 
 impl Drop for SegmentFile {
@@ -54,7 +54,7 @@ impl Drop for SegmentFile {
 
 impl SegmentFile {
     pub(super) fn read(&self, block: &BlockRef) -> Result<bytes::Bytes, SourceError> {
-        self.place.read(&*self.file, block)
+        self.place.read(&*self.object, block)
     }
 }
 
@@ -81,21 +81,19 @@ pub struct VerifyReport {
 impl Segment {
     /// Opens segment `id` by reading its tail alone.
     pub fn open(
-        disk: &Arc<dyn Disk>,
+        store: &Arc<dyn Store>,
         id: u64,
         database: [u8; 16],
     ) -> Result<Arc<Self>, SegmentError> {
         let file = FileId::new(FileKind::Segment, id);
         let place = Place { file, database };
-        let file = disk.open(place.file).map_err(|e| place.io(e))?;
-        let len = file.len().map_err(|e| place.io(e))?;
-        let (entries, _) = read_footer(&place, &*file, len)?;
+        let object = store.open(place.file).map_err(|e| place.io(e))?;
+        let (entries, _) = read_footer(&place, &*object)?;
         let instance = cache::next_instance();
         let file = Arc::new(SegmentFile {
             place,
             instance,
-            file,
-            len,
+            object,
         });
         let sections = entries
             .into_iter()
@@ -111,7 +109,7 @@ impl Segment {
 
     /// The length of the file.
     pub fn bytes(&self) -> u64 {
-        self.file.len
+        self.file.object.len()
     }
 
     /// What is in it, ordered by project and table.
@@ -132,11 +130,8 @@ impl Segment {
     /// Reads every block and checks that header, blocks and footer fill the file without a gap.
     pub fn verify(&self) -> Result<VerifyReport, SegmentError> {
         let place = &self.file.place;
-        let mut header = [0; HEADER_LEN];
-        self.file
-            .file
-            .read_at(0, &mut header)
-            .map_err(|e| place.io(e))?;
+        let header = self.file.object.get_range(0..wide(HEADER_LEN));
+        let header = header.map_err(|e| place.io(e))?;
         if header != *footer::header(place) {
             return Err(SegmentError::damaged(place, 0, "header"));
         }
@@ -158,7 +153,7 @@ impl Segment {
             report.sections += 1;
             report.rows += u64::from(section.summary().rows);
         }
-        let (_, footer) = read_footer(place, &*self.file.file, self.file.len)?;
+        let (_, footer) = read_footer(place, &*self.file.object)?;
         if footer != end {
             return Err(SegmentError::damaged(place, end, "gap before the footer"));
         }
@@ -174,13 +169,13 @@ impl Segment {
 /// Reads the sections, checks the footer, and says where it begins.
 fn read_footer(
     place: &Place,
-    file: &dyn DiskFile,
-    len: u64,
+    object: &dyn Object,
 ) -> Result<(Vec<SectionEntry>, u64), SegmentError> {
+    let len = object.len();
     let too_short = || SegmentError::damaged(place, 0, "file shorter than header and trailer");
     let tail_at = len - len.min(TAIL_READ_BYTES);
-    let mut tail = vec![0; narrow(len - tail_at)];
-    file.read_at(tail_at, &mut tail).map_err(|e| place.io(e))?;
+    let tail = object.get_range(tail_at..len);
+    let tail = tail.map_err(|e| place.io(e))?;
     let (before, trailer) = tail
         .split_last_chunk::<TRAILER_LEN>()
         .ok_or_else(too_short)?;
@@ -200,8 +195,7 @@ fn read_footer(
     let sections = if let Some(at) = start.checked_sub(tail_at) {
         trailer.sections(place, start, before.get(narrow(at)..).unwrap_or_default())
     } else {
-        let mut footer = vec![0; narrow(trailer.footer_len)];
-        file.read_at(start, &mut footer).map_err(|e| place.io(e))?;
+        let footer = object.get_range(start..end).map_err(|e| place.io(e))?;
         trailer.sections(place, start, &footer)
     };
     Ok((sections.map_err(|bad| place.damaged(start, bad))?, start))

@@ -14,6 +14,7 @@ use roaring::RoaringBitmap;
 use self::disk::MemDisk;
 use self::oracle::{check_source, rows_of, small_rows};
 use super::*;
+use crate::boundary::LocalStore;
 use crate::io::Disk;
 use crate::source::Source;
 
@@ -40,8 +41,8 @@ fn round_trip(rows: &[RowInput]) {
         section(9, Table::Logs, Vec::new()),
     ];
     let options = SegmentOptions::default();
-    let written = write(&disk, 7, DATABASE, sections, &options).unwrap();
-    let segment = Segment::open(&disk, 7, DATABASE).unwrap();
+    let written = write(&LocalStore::over(&disk), 7, DATABASE, sections, &options).unwrap();
+    let segment = Segment::open(&LocalStore::over(&disk), 7, DATABASE).unwrap();
     assert_eq!(segment.id(), 7);
     assert_eq!(segment.bytes(), written.bytes);
     assert!(segment.sections().eq(&written.sections));
@@ -143,14 +144,14 @@ fn sections_with_bitmaps_answer_as_the_rows_do() {
     let disk = disk();
     let options = SegmentOptions::default();
     write(
-        &disk,
+        &LocalStore::over(&disk),
         1,
         DATABASE,
         vec![section(1, Table::Spans, rows)],
         &options,
     )
     .unwrap();
-    let described = Segment::open(&disk, 1, DATABASE)
+    let described = Segment::open(&LocalStore::over(&disk), 1, DATABASE)
         .unwrap()
         .describe()
         .to_string();

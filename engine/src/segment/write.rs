@@ -1,4 +1,4 @@
-//! Writes a segment: temporary file, sync, publish, directory sync, read back.
+//! Writes a segment: all of its bytes, put once, read back.
 
 use std::io;
 use std::sync::Arc;
@@ -15,8 +15,9 @@ use super::{
     PAYLOAD_BLOCK_BYTES, RowInput, SectionInput, SectionSummary, SegmentOptions, WINDOW_NS,
     Written, index, rows, table,
 };
+use crate::boundary::Store;
 use crate::doc::DocError;
-use crate::io::{Disk, FileId, FileKind};
+use crate::io::{FileId, FileKind};
 
 /// Why a segment was not written. Nothing of it is reachable then.
 #[derive(Debug, thiserror::Error)]
@@ -67,17 +68,17 @@ impl Place {
     }
 }
 
-/// Writes segment `id` and makes it durable: when this returns, the file has its name and survives
-/// a power cut. Before that it is a temporary file, which is discarded on any error.
+/// Writes segment `id` and makes it durable: when this returns, the object has its name and
+/// survives a power cut. On any error nothing refers to what was written.
 pub fn write(
-    disk: &Arc<dyn Disk>,
+    store: &Arc<dyn Store>,
     id: u64,
     database: [u8; 16],
     sections: Vec<SectionInput>,
     options: &SegmentOptions,
 ) -> Result<Written, WriteError> {
     let sections = sections.into_iter().map(|s| (s, None)).collect();
-    write_gathered(disk, id, database, sections, options)
+    write_gathered(store, id, database, sections, options)
 }
 
 /// A section and its columns, if they were gathered before.
@@ -86,7 +87,7 @@ pub(crate) type GatheredInput = (SectionInput, Option<Box<dyn Gathered>>);
 /// As [`write`], without reading the documents of the sections whose columns are there.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
 pub(crate) fn write_gathered(
-    disk: &Arc<dyn Disk>,
+    store: &Arc<dyn Store>,
     id: u64,
     database: [u8; 16],
     sections: Vec<GatheredInput>,
@@ -94,18 +95,18 @@ pub(crate) fn write_gathered(
 ) -> Result<Written, WriteError> {
     let file = FileId::new(FileKind::Segment, id);
     let place = Place { file, database };
-    let (entries, order) = match create(disk, &place, &sections, options) {
-        Ok(done) => done,
-        Err(e) => {
-            if let Err(source) = disk.discard(file) {
-                tracing::debug!(%file, %source, "temporary segment not discarded");
-            }
-            return Err(e);
+    let create = || create(store, &place, &sections, options);
+    let (entries, order) = create().or_else(|error| match &error {
+        // An earlier try may have failed after its object got the name: nothing refers to that
+        // object, or this would not be another try.
+        WriteError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+            store.delete(place.file).map_err(|e| place.failed(e))?;
+            create()
         }
-    };
+        _ => Err(error),
+    })?;
     drop(sections);
-    disk.sync_dir().map_err(|e| place.failed(e))?;
-    let segment = Segment::open(disk, id, database).map_err(WriteError::ReadBack)?;
+    let segment = Segment::open(store, id, database).map_err(WriteError::ReadBack)?;
     let sections: Vec<SectionSummary> = entries.into_iter().map(|e| e.summary).collect();
     if !segment.sections().eq(&sections) {
         return Err(WriteError::ReadBack(SegmentError::damaged(
@@ -126,7 +127,7 @@ type Created = (Vec<SectionEntry>, Vec<Vec<u32>>);
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
 fn create(
-    disk: &Arc<dyn Disk>,
+    store: &Arc<dyn Store>,
     place: &Place,
     sections: &[GatheredInput],
     options: &SegmentOptions,
@@ -142,9 +143,8 @@ fn create(
         let (project, table) = (section.project.0, section.table);
         return Err(WriteError::DuplicateSection { project, table });
     }
-    let file = disk.create(place.file).map_err(failed)?;
-    let mut out =
-        BlockWriter::new(place.clone(), Arc::clone(&file), options.compression).map_err(failed)?;
+    let upload = store.upload(place.file).map_err(failed)?;
+    let mut out = BlockWriter::new(place.clone(), upload, options.compression).map_err(failed)?;
     out.put(&footer::header(place)).map_err(failed)?;
     let mut entries = Vec::new();
     let mut order = vec![Vec::new(); sections.len()];
@@ -163,22 +163,8 @@ fn create(
         entries.push(put_section(&mut out, section, &rows, gathered)?);
     }
     let tail = footer::encode(place, out.offset(), &entries);
-    out.put(&tail).and_then(|()| out.flush()).map_err(failed)?;
-    file.sync_data().map_err(failed)?;
-    give_name(disk, place.file).map_err(failed)?;
+    out.put(&tail).and_then(|()| out.finish()).map_err(failed)?;
     Ok((entries, order))
-}
-
-/// Publishes a segment. An earlier try at it may have failed after it got its name: nothing refers
-/// to that file, or this would not be another try.
-fn give_name(disk: &Arc<dyn Disk>, file: FileId) -> io::Result<()> {
-    match disk.publish(file) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            disk.remove(file)?;
-            disk.publish(file)
-        }
-        done => done,
-    }
 }
 
 /// Input indexes in the order of the file.

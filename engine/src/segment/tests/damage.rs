@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::disk::MemDisk;
 use super::oracle::rows_of;
 use super::{DATABASE, section};
+use crate::boundary::LocalStore;
 use crate::io::{Disk, FileId, FileKind};
 use crate::row::{ProjectId, Table};
 use crate::segment::{RowInput, SectionInput, Segment, SegmentError, SegmentOptions, write};
@@ -25,7 +26,14 @@ fn sections() -> Vec<SectionInput> {
 fn bytes_of(sections: Vec<SectionInput>) -> Vec<u8> {
     let mem = Arc::new(MemDisk::default());
     let disk: Arc<dyn Disk> = Arc::clone(&mem) as Arc<dyn Disk>;
-    write(&disk, 3, DATABASE, sections, &SegmentOptions::default()).unwrap();
+    write(
+        &LocalStore::over(&disk),
+        3,
+        DATABASE,
+        sections,
+        &SegmentOptions::default(),
+    )
+    .unwrap();
     let file = Arc::clone(&mem.published.lock()[&FILE]);
     file.bytes.lock().clone()
 }
@@ -34,7 +42,7 @@ fn open(bytes: Vec<u8>, database: [u8; 16]) -> Result<Arc<Segment>, SegmentError
     let mem = MemDisk::default();
     mem.place(FILE, bytes);
     let disk: Arc<dyn Disk> = Arc::new(mem);
-    Segment::open(&disk, 3, database)
+    Segment::open(&LocalStore::over(&disk), 3, database)
 }
 
 /// All rows of all sections, as far as they read.
@@ -113,7 +121,7 @@ fn a_file_of_another_database_or_number_is_refused() {
     let mem = MemDisk::default();
     mem.place(FileId::new(FileKind::Segment, 4), bytes);
     let disk: Arc<dyn Disk> = Arc::new(mem);
-    assert!(Segment::open(&disk, 4, DATABASE).is_err());
+    assert!(Segment::open(&LocalStore::over(&disk), 4, DATABASE).is_err());
 }
 
 #[test]
@@ -155,7 +163,14 @@ fn a_swapped_block_does_not_pass_for_its_neighbour() {
 fn every_failing_operation_fails_the_write_and_leaves_nothing_half_done() {
     let clean = Arc::new(MemDisk::default());
     let disk: Arc<dyn Disk> = Arc::clone(&clean) as Arc<dyn Disk>;
-    write(&disk, 3, DATABASE, sections(), &SegmentOptions::default()).unwrap();
+    write(
+        &LocalStore::over(&disk),
+        3,
+        DATABASE,
+        sections(),
+        &SegmentOptions::default(),
+    )
+    .unwrap();
     let operations = clean.operations();
     assert!(
         operations >= 6,
@@ -164,12 +179,21 @@ fn every_failing_operation_fails_the_write_and_leaves_nothing_half_done() {
     for at in 1..=operations {
         let mem = Arc::new(MemDisk::failing_at(at));
         let disk: Arc<dyn Disk> = Arc::clone(&mem) as Arc<dyn Disk>;
-        let result = write(&disk, 3, DATABASE, sections(), &SegmentOptions::default());
+        let result = write(
+            &LocalStore::over(&disk),
+            3,
+            DATABASE,
+            sections(),
+            &SegmentOptions::default(),
+        );
         assert!(result.is_err(), "operation {at}");
         assert_eq!(mem.temporary_files(), 0, "operation {at}");
         // What was published is whole: the sync of its bytes came first.
         if !disk.list().unwrap().is_empty() {
-            Segment::open(&disk, 3, DATABASE).unwrap().verify().unwrap();
+            Segment::open(&LocalStore::over(&disk), 3, DATABASE)
+                .unwrap()
+                .verify()
+                .unwrap();
         }
     }
 }
@@ -181,7 +205,7 @@ fn a_failing_read_is_not_taken_for_damage() {
     let mem = MemDisk::failing_at(3);
     mem.place(FILE, bytes);
     let disk: Arc<dyn Disk> = Arc::new(mem);
-    let segment = Segment::open(&disk, 3, DATABASE).unwrap();
+    let segment = Segment::open(&LocalStore::over(&disk), 3, DATABASE).unwrap();
     let reader = segment.section(ProjectId(1), Table::Spans).unwrap();
     match reader.row(0) {
         Err(SourceError::Io { source, .. }) => assert_eq!(source.kind(), io::ErrorKind::Other),

@@ -9,6 +9,7 @@ use super::disk::MemDisk;
 use super::oracle::rows_of;
 use super::{DATABASE, section};
 use crate::body::{self, Content};
+use crate::boundary::LocalStore;
 use crate::doc::DocWriter;
 use crate::io::{Disk, FileId, FileKind};
 use crate::row::{ProjectId, RowKey, Stamp, Table};
@@ -50,7 +51,7 @@ fn bytes_of(sections: Vec<SectionInput>) -> Vec<u8> {
     let mem = Arc::new(MemDisk::default());
     let disk: Arc<dyn Disk> = Arc::clone(&mem) as Arc<dyn Disk>;
     write(
-        &disk,
+        &LocalStore::over(&disk),
         0x2a,
         DATABASE,
         sections,
@@ -90,7 +91,7 @@ fn version_1_is_read_as_ever() {
     let mem = MemDisk::default();
     mem.place(FileId::new(FileKind::Segment, 0x2a), bytes);
     let disk: Arc<dyn Disk> = Arc::new(mem);
-    let segment = Segment::open(&disk, 0x2a, DATABASE).unwrap();
+    let segment = Segment::open(&LocalStore::over(&disk), 0x2a, DATABASE).unwrap();
     segment.verify().unwrap();
     let reader = segment.section(ProjectId(5), Table::Spans).unwrap();
     assert_eq!(reader.row(0).unwrap(), row());

@@ -1,0 +1,63 @@
+//! The log of records.
+
+use std::fmt::Debug;
+
+use obsrv_wal::log::{Durable, Log, LogError};
+
+use crate::row::Lsn;
+
+/// A place in a log of several streams. The local log is one stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Which stream.
+    pub stream: u32,
+    /// The record in it.
+    pub sequence: Lsn,
+}
+
+/// A log that records are appended to in batches. It is read once, from its beginning, when an
+/// engine opens.
+pub trait RecordLog: Send + Debug {
+    /// Adds a record to the batch that [`RecordLog::sync`] makes durable.
+    fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, LogError>;
+
+    /// Makes the batch durable. After an error other than `NoSpace` it is not known whether it is.
+    fn sync(&mut self) -> Result<Durable, LogError>;
+
+    /// Gives up records up to a position, all of which are in segments.
+    fn trim(&mut self, through: Position) -> Result<usize, LogError>;
+
+    /// Bytes that it takes.
+    fn bytes(&self) -> u64;
+}
+
+/// The stream of the local log.
+const LOCAL: u32 = 0;
+
+impl Position {
+    /// A record of the local log.
+    pub const fn local(sequence: Lsn) -> Self {
+        Self {
+            stream: LOCAL,
+            sequence,
+        }
+    }
+}
+
+impl RecordLog for Log {
+    fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, LogError> {
+        Self::append(self, kind, parts).map(Position::local)
+    }
+
+    fn sync(&mut self) -> Result<Durable, LogError> {
+        Self::sync(self)
+    }
+
+    fn trim(&mut self, through: Position) -> Result<usize, LogError> {
+        Self::trim(self, through.sequence)
+    }
+
+    fn bytes(&self) -> u64 {
+        Self::bytes(self)
+    }
+}
