@@ -114,7 +114,7 @@ pub struct SectionInput {
 /// How to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentOptions {
-    /// zstd level: 1 at flush, 3 at compaction.
+    /// zstd level.
     pub compression: i32,
 }
 
