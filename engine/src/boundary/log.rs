@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use obsrv_wal::log::{Durable, Log, LogError};
+use obsrv_wal::log::{Durable, Log, LogError, Spare, SpareWork};
 
 use crate::row::Lsn;
 
@@ -29,6 +29,15 @@ pub trait RecordLog: Send + Debug {
 
     /// Bytes that it takes.
     fn bytes(&self) -> u64;
+
+    /// Whether [`RecordLog::ask_spare`] has something to do.
+    fn wants_spare(&self) -> bool;
+
+    /// Room to be made ahead of need, while the log goes on.
+    fn ask_spare(&mut self) -> Option<SpareWork>;
+
+    /// Takes the room that was made.
+    fn take_spare(&mut self, spare: Spare);
 }
 
 /// The stream of the local log.
@@ -59,5 +68,17 @@ impl RecordLog for Log {
 
     fn bytes(&self) -> u64 {
         Self::bytes(self)
+    }
+
+    fn wants_spare(&self) -> bool {
+        Self::wants_spare(self)
+    }
+
+    fn ask_spare(&mut self) -> Option<SpareWork> {
+        Self::ask_spare(self)
+    }
+
+    fn take_spare(&mut self, spare: Spare) {
+        Self::take_spare(self, spare);
     }
 }

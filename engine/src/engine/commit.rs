@@ -38,7 +38,7 @@ impl Engine {
             c.work.finish(Ok(Receipt { lsn: c.lsn }));
         }
         self.freeze_if_full();
-        self.wake_index();
+        self.wake_helpers();
         taken
     }
 

@@ -300,6 +300,8 @@ pub struct Engine {
     background: (Mutex<bool>, Condvar),
     /// What wakes the index thread.
     index_due: (Mutex<()>, Condvar),
+    /// What wakes the thread that makes the log's next file.
+    spare_due: (Mutex<()>, Condvar),
 }
 
 impl std::fmt::Debug for Engine {
@@ -442,8 +444,8 @@ impl Engine {
         self.background.1.notify_all();
     }
 
-    /// Wakes the index thread if there is much to do.
-    fn wake_index(&self) {
+    /// Wakes the threads that work ahead of need, if there is much to do.
+    fn wake_helpers(&self) {
         let due = {
             let writer = self.writer.lock();
             Self::many_behind(&writer) || writer.active().is_behind()
@@ -451,6 +453,18 @@ impl Engine {
         if due {
             self.index_due.1.notify_one();
         }
+        if self.log.lock().wants_spare() {
+            self.spare_due.1.notify_one();
+        }
+    }
+
+    /// Makes the next file of the log ahead of need. False when there is no need yet.
+    pub fn spare_step(&self) -> bool {
+        let work = self.log.lock().ask_spare();
+        let Some(work) = work else { return false };
+        let spare = work.make();
+        self.log.lock().take_spare(spare);
+        true
     }
 
     /// Does some of the work that queries would otherwise find undone. False when there is none.

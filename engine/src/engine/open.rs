@@ -163,6 +163,7 @@ impl Engine {
             counters: records.counters,
             background: (Mutex::new(false), Condvar::new()),
             index_due: (Mutex::new(()), Condvar::new()),
+            spare_due: (Mutex::new(()), Condvar::new()),
             next_number,
             disk,
             store,

@@ -33,6 +33,7 @@ impl Engine {
         Ok(Threads {
             commit: Some(spawn("obsrv-commit", Self::commit_loop)?),
             background: vec![
+                spawn("obsrv-spare", Self::spare_loop)?,
                 spawn("obsrv-index", Self::index_loop)?,
                 spawn("obsrv-flush", Self::flush_loop)?,
                 spawn("obsrv-maint", Self::maintenance_loop)?,
@@ -82,6 +83,15 @@ impl Engine {
         }
     }
 
+    fn spare_loop(&self) {
+        while self.keep_going() {
+            if !self.spare_step() {
+                let mut idle = self.spare_due.0.lock();
+                self.spare_due.1.wait_for(&mut idle, IDLE);
+            }
+        }
+    }
+
     fn keep_going(&self) -> bool {
         !*self.background.0.lock() && self.state() != State::Failed
     }
@@ -108,6 +118,7 @@ impl Threads {
         *self.engine.background.0.lock() = true;
         self.engine.background.1.notify_all();
         self.engine.index_due.1.notify_all();
+        self.engine.spare_due.1.notify_all();
         for thread in std::mem::take(&mut self.background) {
             self.join(Some(thread));
         }

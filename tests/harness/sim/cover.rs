@@ -22,6 +22,8 @@ pub enum Step {
     Flush,
     /// Compaction.
     Compact,
+    /// Making the log's next file ahead of need.
+    Spare,
 }
 
 /// What was made to go wrong.
@@ -124,13 +126,14 @@ impl Coverage {
 
 impl Step {
     /// Steps that call the disk.
-    pub const CALLING: [Self; 6] = [
+    pub const CALLING: [Self; 7] = [
         Self::Create,
         Self::Recover,
         Self::Submit,
         Self::Commit,
         Self::Flush,
         Self::Compact,
+        Self::Spare,
     ];
 }
 

@@ -187,10 +187,11 @@ impl World {
     /// Random steps: requests, commits, flushes, compactions.
     pub fn work(&mut self, steps: u64) -> Outcome {
         for _ in 0..steps {
-            let step = match self.desk.rng.below(10) {
+            let step = match self.desk.rng.below(11) {
                 0 => Step::Flush,
                 1 => Step::Compact,
                 2 => Step::Freeze,
+                3 => Step::Spare,
                 _ => Step::Commit,
             };
             if self.step(step) == Outcome::Down {
@@ -217,6 +218,9 @@ impl World {
                 self.note_marks(&engine);
             }
             Step::Freeze => engine.freeze(),
+            Step::Spare => {
+                self.desk.during(step, || engine.spare_step());
+            }
             _ => self.desk.ask_and_commit(&engine),
         }
         self.last = Some(step);

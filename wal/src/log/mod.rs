@@ -108,6 +108,31 @@ struct Place {
     base_lsn: u64,
 }
 
+/// A file that a log wants made.
+#[derive(Debug)]
+pub struct SpareWork {
+    disk: Arc<dyn Disk>,
+    id: FileId,
+    bytes: u64,
+}
+
+impl SpareWork {
+    /// Zero-fills and syncs it. Takes as long as that takes.
+    pub fn make(self) -> Spare {
+        Spare {
+            made: prepare(&self.disk, self.id, self.bytes),
+            id: self.id,
+        }
+    }
+}
+
+/// A file that was made for a log, or why it was not.
+#[derive(Debug)]
+pub struct Spare {
+    id: FileId,
+    made: io::Result<Arc<dyn DiskFile>>,
+}
+
 /// An open log. One owner appends and syncs.
 #[derive(Debug)]
 pub struct Log {
@@ -118,6 +143,8 @@ pub struct Log {
     file: Arc<dyn DiskFile>,
     /// Zero-filled, synced, not yet named.
     spare: Option<(FileId, Arc<dyn DiskFile>)>,
+    /// Somebody makes a spare file meanwhile.
+    spare_asked: bool,
     next_file: u64,
     /// Where the next group goes.
     offset: u64,
@@ -286,6 +313,49 @@ impl Log {
             self.spare = Some((id, file));
         }
         Ok(())
+    }
+
+    /// Whether the file that is written to is half full and the next one is not there yet.
+    pub fn wants_spare(&self) -> bool {
+        let half = self.options.file_bytes / 2;
+        !self.poisoned && !self.spare_asked && self.spare.is_none() && self.offset > half
+    }
+
+    /// The making of the next file, to be done while the log goes on. Give what came of it to
+    /// [`Log::take_spare`]. A log that needs the file earlier makes one itself.
+    pub fn ask_spare(&mut self) -> Option<SpareWork> {
+        if !self.wants_spare() {
+            return None;
+        }
+        self.spare_asked = true;
+        let id = FileId::new(self.options.kind, self.next_file);
+        self.next_file += 1;
+        Some(SpareWork {
+            disk: Arc::clone(&self.disk),
+            id,
+            bytes: self.options.file_bytes,
+        })
+    }
+
+    /// Keeps a file for later, unless it comes too late. That none could be made is no error yet.
+    pub fn take_spare(&mut self, spare: Spare) {
+        self.spare_asked = false;
+        let id = spare.id;
+        match spare.made {
+            Ok(file) => {
+                // Numbers of files in use ascend, so one below the last can never be used.
+                let late = self
+                    .places
+                    .last()
+                    .is_some_and(|p| p.file.number > id.number);
+                if late || self.poisoned || self.spare.is_some() {
+                    self.discard(id);
+                } else {
+                    self.spare = Some((id, file));
+                }
+            }
+            Err(error) => tracing::warn!(file = %id, %error, "next log file not made ahead"),
+        }
     }
 
     fn discard(&self, id: FileId) {

@@ -564,6 +564,7 @@ impl Recovered {
             places: self.places.clone(),
             file,
             spare: None,
+            spare_asked: false,
             next_file: self.next_file,
             offset,
             group: Vec::new(),

@@ -150,6 +150,7 @@ impl Seal {
             places,
             file,
             spare: None,
+            spare_asked: false,
             next_file: self.number + 1,
             offset,
             group: Vec::new(),

@@ -45,6 +45,46 @@ fn records_come_back_in_order_over_files_and_restarts() {
 }
 
 #[test]
+fn a_file_made_ahead_is_used_unless_it_comes_too_late() {
+    let disk = SimDisk::new(1);
+    let (mut log, _) = open(&disk);
+    let fill = |log: &mut Log, files: usize| {
+        while log.files() < files {
+            log.append(1, &[&[1; 100]]).unwrap();
+            log.sync().unwrap();
+        }
+    };
+    assert!(log.ask_spare().is_none(), "nothing is written yet");
+    while !log.wants_spare() {
+        log.append(1, &[&[1; 100]]).unwrap();
+        log.sync().unwrap();
+    }
+    let in_time = log.ask_spare().unwrap();
+    let expected = in_time.id;
+    assert!(log.ask_spare().is_none(), "one at a time");
+    log.take_spare(in_time.make());
+    let files = log.files();
+    fill(&mut log, files + 1);
+    assert_eq!(log.places.last().unwrap().file, expected);
+    while !log.wants_spare() {
+        log.append(1, &[&[1; 100]]).unwrap();
+        log.sync().unwrap();
+    }
+    let late = log.ask_spare().unwrap();
+    let unused = late.id;
+    fill(&mut log, files + 2);
+    log.take_spare(late.make());
+    fill(&mut log, files + 4);
+    assert!(log.places.iter().all(|p| p.file != unused));
+    let before = log.next_lsn();
+    disk.crash();
+    disk.restart();
+    let (log, seen) = open(&disk);
+    assert_eq!(log.next_lsn(), before);
+    assert_eq!(seen.len(), usize::try_from(before - 1).unwrap());
+}
+
+#[test]
 fn a_log_trimmed_to_nothing_knows_its_next_lsn() {
     let disk = SimDisk::new(1);
     let (mut log, _) = open(&disk);
