@@ -6,7 +6,7 @@
 use obsrv_engine::doc::{DocRef, Items};
 
 use super::wire::{Fields, Put};
-use super::{Sink, resource_doc, scope_doc};
+use super::{Sink, resource_doc, scope_doc, shared};
 use crate::dialect::bad::Bad;
 use crate::dialect::{DecodeError, Decoded, ID_BYTES_MAX, VALUE_DEPTH_MAX, json};
 
@@ -28,7 +28,7 @@ pub(in crate::dialect) fn decode_json(body: &[u8]) -> Result<Decoded, DecodeErro
             &mut sink,
         )?;
     }
-    Ok(sink.decoded)
+    Ok(sink.finish())
 }
 
 fn shape(field: &str, problem: &str) -> DecodeError {
@@ -69,12 +69,13 @@ fn resource_spans(group: DocRef<'_>, path: &str, sink: &mut Sink) -> Result<(), 
         }
         let mut put = Put::default();
         let scope = put_scope(scoped, &mut put).and_then(|()| scope_doc(Fields::new(&put.out, 0)));
+        let shared = shared(resource.as_ref(), scope);
         for span in whole_list(scoped, "spans", &format!("{path}.spans"))? {
             let mut put = Put::default();
             match put_span(span.unwrap_or(DocRef::Null), &mut put) {
                 Ok(()) => {
                     let fields = Fields::new(&put.out, 0);
-                    sink.span(fields, resource.as_ref(), scope.as_deref())?;
+                    sink.span(fields, shared.as_ref())?;
                 }
                 Err(bad) => {
                     let index = sink.next_index()?;
