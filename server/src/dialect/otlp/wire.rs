@@ -252,6 +252,14 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// Bytes of the length of a message that was opened before its length was known: room for 32 GiB.
+const LENGTH_BYTES: usize = 5;
+
+/// An open message of a [`Put`]: where its content starts.
+#[derive(Debug)]
+#[must_use = "close it with Put::end"]
+pub(super) struct Message(usize);
+
 /// Writes messages: the JSON form of OTLP is turned into wire form and read by the same code.
 #[derive(Debug, Default)]
 pub(super) struct Put {
@@ -280,6 +288,30 @@ impl Put {
     pub(super) fn fixed32(&mut self, number: u32, n: u32) {
         self.raw_varint((u64::from(number) << 3) | 5);
         self.out.extend_from_slice(&n.to_le_bytes());
+    }
+
+    /// Opens a message in a field; what is put from here on is in it.
+    pub(super) fn begin(&mut self, number: u32) -> Message {
+        self.raw_varint((u64::from(number) << 3) | 2);
+        self.out.extend_from_slice(&[0; LENGTH_BYTES]);
+        Message(self.out.len())
+    }
+
+    /// Closes the message. Its length takes [`LENGTH_BYTES`] however short it is, so that nothing
+    /// has to move.
+    pub(super) fn end(&mut self, message: Message) {
+        let Message(start) = message;
+        let mut len = self.out.len() - start;
+        let Some(slots) = self.out.get_mut(start - LENGTH_BYTES..start) else {
+            return;
+        };
+        for slot in slots.iter_mut() {
+            *slot = u8::try_from(len & 0x7f).unwrap_or(0) | 0x80;
+            len >>= 7;
+        }
+        if let Some(last) = slots.last_mut() {
+            *last &= 0x7f;
+        }
     }
 
     pub(super) fn bytes(&mut self, number: u32, bytes: &[u8]) {
@@ -317,6 +349,32 @@ mod tests {
                 end == 0 || whole_fields.contains(&end),
                 "cut at {end}"
             );
+        }
+    }
+
+    fn first(mut fields: Fields<'_>) -> Result<Fields<'_>, WireError> {
+        fields.next().unwrap()?.message()
+    }
+
+    #[test]
+    fn messages_are_as_long_as_what_was_put_in_them() {
+        for len in [0, 1, 127, 128, 20_000, 3_000_000] {
+            let mut put = Put::default();
+            let outer = put.begin(7);
+            let inner = put.begin(1);
+            put.bytes(2, &vec![b'x'; len]);
+            put.end(inner);
+            put.varint(3, 4);
+            put.end(outer);
+            put.varint(8, 9);
+            let only = |fields: Fields<'_>| fields.map(|f| f.unwrap().number).collect::<Vec<_>>();
+            let whole = Fields::new(&put.out, 0);
+            assert_eq!(only(whole), [7, 8], "{len}");
+            let outer = first(whole).unwrap();
+            assert_eq!(only(outer), [1, 3], "{len}");
+            let inner = first(outer).unwrap();
+            assert_eq!(only(inner), [2], "{len}");
+            assert_eq!(first(inner).unwrap().len(), len);
         }
     }
 
