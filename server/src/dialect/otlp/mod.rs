@@ -14,7 +14,7 @@ use self::span::{ResourceDoc, Shared};
 use self::value::{Any, Attribute, named, write_attributes};
 use self::wire::{Field, Fields, WireError};
 use super::bad::Bad;
-use super::{DecodeError, Decoded, ITEMS_MAX};
+use super::{DOCS_BYTES_MAX, DecodeError, Decoded, ITEMS_MAX};
 
 pub(super) use from_json::decode_json;
 
@@ -129,6 +129,9 @@ impl Sink {
         });
         match event {
             Ok(event) => {
+                if self.docs.len() > DOCS_BYTES_MAX {
+                    return Err(DecodeError::Documents);
+                }
                 self.decoded.events.push(event);
                 self.ends.push(self.docs.len());
             }

@@ -454,6 +454,39 @@ fn items_at_the_limit_and_one_above() {
 }
 
 #[test]
+fn a_resource_is_not_multiplied_beyond_the_limit() {
+    let spans = 256;
+    let request = |resource: usize, name: &str| {
+        let value = Value::StringValue("r".repeat(resource));
+        let value = AnyValue { value: Some(value) };
+        let resource = Resource {
+            attributes: vec![key_value(("k".into(), value))],
+            ..Resource::default()
+        };
+        let mut scoped = ScopeSpans {
+            spans: vec![plain_span(1); spans],
+            ..ScopeSpans::default()
+        };
+        scoped.spans[spans - 1].name = name.to_owned();
+        let group = ResourceSpans {
+            resource: Some(resource),
+            scope_spans: vec![scoped],
+            ..ResourceSpans::default()
+        };
+        let resource_spans = vec![group];
+        decode_protobuf(&Request { resource_spans }.encode_to_vec())
+    };
+    let empty = request(0, "n").unwrap().events[0].doc.len();
+    let fits = DOCS_BYTES_MAX / spans - empty;
+    let at = request(fits, "n").unwrap();
+    assert_eq!(
+        at.events.iter().map(|e| e.doc.len()).sum::<usize>(),
+        DOCS_BYTES_MAX
+    );
+    assert_eq!(request(fits, "nn"), Err(DecodeError::Documents));
+}
+
+#[test]
 fn nesting_of_a_megabyte_is_refused_without_recursion() {
     let mut put = wire::Put::default();
     for _ in 0..1000 {
