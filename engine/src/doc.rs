@@ -15,6 +15,8 @@
 //!
 //! A reader accepts any bytes: what is cut short or unknown is an error, never a panic.
 
+use std::ops::Range;
+
 use thiserror::Error;
 
 /// Longest value, in bytes of text, that becomes a column value. Anything longer is payload: in
@@ -282,6 +284,17 @@ impl DocWriter {
         Self::default()
     }
 
+    /// Makes room for so many more bytes. One writer may hold several documents one behind the
+    /// other; [`DocWriter::len`] tells where each ends.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.out.reserve(bytes);
+    }
+
+    /// Takes back what was written after the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.out.truncate(len);
+    }
+
     /// How many bytes so far.
     pub const fn len(&self) -> usize {
         self.out.len()
@@ -298,23 +311,26 @@ impl DocWriter {
     }
 
     /// Opens a map; write `key` and a value in turn, then [`DocWriter::end`].
+    #[inline]
     pub fn begin_map(&mut self) -> Open {
         self.begin(MAP)
     }
 
     /// Opens an array; write values, then [`DocWriter::end`].
+    #[inline]
     pub fn begin_array(&mut self) -> Open {
         self.begin(ARRAY)
     }
 
+    #[inline]
     fn begin(&mut self, tag: u8) -> Open {
-        self.out.push(tag);
-        let at = self.out.len();
-        self.out.extend_from_slice(&[0; 4]);
+        let at = self.out.len() + 1;
+        self.out.extend_from_slice(&[tag, 0, 0, 0, 0]);
         Open(at)
     }
 
     /// Closes a container.
+    #[inline]
     pub fn end(&mut self, open: Open) {
         let len = len_u32(self.out.len() - open.0 - 4);
         if let Some(slot) = self.out.get_mut(open.0..open.0 + 4) {
@@ -323,27 +339,32 @@ impl DocWriter {
     }
 
     /// The key of the next value of the open map.
+    #[inline]
     pub fn key(&mut self, key: &str) {
         self.sized(key.as_bytes());
     }
 
     /// A null.
+    #[inline]
     pub fn null(&mut self) {
         self.out.push(NULL);
     }
 
     /// A bool.
+    #[inline]
     pub fn bool(&mut self, v: bool) {
         self.out.push(if v { TRUE } else { FALSE });
     }
 
     /// A whole number.
+    #[inline]
     pub fn i64(&mut self, v: i64) {
         self.out.push(I64);
         self.out.extend_from_slice(&v.to_le_bytes());
     }
 
     /// A whole number without sign; stored as [`DocRef::I64`] where it fits.
+    #[inline]
     pub fn u64(&mut self, v: u64) {
         if let Ok(v) = i64::try_from(v) {
             self.i64(v);
@@ -354,21 +375,22 @@ impl DocWriter {
     }
 
     /// A number.
+    #[inline]
     pub fn f64(&mut self, v: f64) {
         self.out.push(F64);
         self.out.extend_from_slice(&v.to_le_bytes());
     }
 
     /// Text.
+    #[inline]
     pub fn str(&mut self, v: &str) {
-        self.out.push(STR);
-        self.sized(v.as_bytes());
+        self.tagged(STR, v.as_bytes());
     }
 
     /// Bytes.
+    #[inline]
     pub fn bytes(&mut self, v: &[u8]) {
-        self.out.push(BYTES);
-        self.sized(v);
+        self.tagged(BYTES, v);
     }
 
     /// A value copied from another document.
@@ -381,16 +403,31 @@ impl DocWriter {
             DocRef::F64(n) => self.f64(n),
             DocRef::Str(s) => self.str(s),
             DocRef::Bytes(b) => self.bytes(b),
-            DocRef::Array(Items(raw)) => self.container(ARRAY, raw),
-            DocRef::Map(Entries(raw)) => self.container(MAP, raw),
+            DocRef::Array(Items(raw)) => self.tagged(ARRAY, raw),
+            DocRef::Map(Entries(raw)) => self.tagged(MAP, raw),
         }
     }
 
-    fn container(&mut self, tag: u8, raw: &[u8]) {
-        self.out.push(tag);
-        self.sized(raw);
+    /// All entries of a map of another document, into the open map.
+    pub fn entries(&mut self, entries: Entries<'_>) {
+        self.out.extend_from_slice(entries.0);
     }
 
+    /// A value that stands in these bytes of this writer already; nothing if they are not there.
+    pub fn again(&mut self, written: Range<usize>) {
+        if written.start <= written.end && written.end <= self.out.len() {
+            self.out.extend_from_within(written);
+        }
+    }
+
+    #[inline]
+    fn tagged(&mut self, tag: u8, bytes: &[u8]) {
+        let [a, b, c, d] = len_u32(bytes.len()).to_le_bytes();
+        self.out.extend_from_slice(&[tag, a, b, c, d]);
+        self.out.extend_from_slice(bytes);
+    }
+
+    #[inline]
     fn sized(&mut self, bytes: &[u8]) {
         self.out
             .extend_from_slice(&len_u32(bytes.len()).to_le_bytes());
@@ -399,6 +436,7 @@ impl DocWriter {
 }
 
 /// Request bodies are capped far below 4 GiB, so a longer part is our own mistake.
+#[inline]
 fn len_u32(len: usize) -> u32 {
     u32::try_from(len).expect("BUG: document part over 4 GiB")
 }

@@ -175,3 +175,41 @@ fn nesting_over_the_limit_is_refused() {
         Err(DocError::Depth)
     );
 }
+
+#[test]
+fn one_writer_holds_documents_in_a_row_and_copies_what_it_has() {
+    let mut shared = DocWriter::new();
+    let open = shared.begin_map();
+    shared.key("a");
+    shared.i64(1);
+    shared.end(open);
+    let shared = shared.finish();
+
+    let mut out = DocWriter::new();
+    out.reserve(64);
+    out.str("first");
+    let first = out.len();
+    let open = out.begin_map();
+    out.entries(DocRef::parse(&shared).unwrap().entries().unwrap());
+    out.key("list");
+    let start = out.len();
+    let list = out.begin_array();
+    out.str("x");
+    out.end(list);
+    let end = out.len();
+    out.key("again");
+    out.again(start..end);
+    out.again(0..usize::MAX);
+    out.end(open);
+    let second = out.len();
+    out.str("taken back");
+    out.truncate(second);
+    let bytes = out.finish();
+    assert_eq!(DocRef::parse(&bytes[..first]), Ok(DocRef::Str("first")));
+    let doc = DocRef::parse(&bytes[first..]).unwrap();
+    doc.validate().unwrap();
+    let keys: Vec<_> = doc.entries().unwrap().map(|e| e.unwrap().0).collect();
+    assert_eq!(keys, ["a", "list", "again"]);
+    assert_eq!(doc.get("a"), Some(DocRef::I64(1)));
+    assert_eq!(doc.get("list"), doc.get("again"));
+}

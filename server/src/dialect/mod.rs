@@ -28,6 +28,9 @@ pub const MAPPING_VERSION: u16 = 1;
 
 /// Most spans, steps, events and import items that one request may hold.
 pub const ITEMS_MAX: usize = 100_000;
+/// Most bytes of documents that one OTLP request may make. A resource and a scope stand in the
+/// document of each of their spans, so a small body could ask for any amount of memory.
+pub const DOCS_BYTES_MAX: usize = 256 << 20;
 /// Most attributes of one span, event, link, scope or resource, and most entries of `metadata`.
 pub const ATTRIBUTES_MAX: usize = 1_024;
 /// Longest attribute or metadata key, in bytes.
@@ -214,6 +217,12 @@ pub enum DecodeError {
     /// More than [`ITEMS_MAX`].
     #[error("too many items in one request limit={ITEMS_MAX}")]
     Items,
+    /// More than [`DOCS_BYTES_MAX`].
+    #[error(
+        "spans of one request too large with their resource and scope, send fewer at once \
+         limit={DOCS_BYTES_MAX}"
+    )]
+    Documents,
 }
 
 /// Reads a body that is already decompressed.

@@ -6,7 +6,7 @@
 use obsrv_engine::doc::{DocRef, Items};
 
 use super::wire::{Fields, Put};
-use super::{Sink, resource_doc, scope_doc};
+use super::{Sink, resource_doc, scope_doc, shared};
 use crate::dialect::bad::Bad;
 use crate::dialect::{DecodeError, Decoded, ID_BYTES_MAX, VALUE_DEPTH_MAX, json};
 
@@ -21,6 +21,7 @@ pub(in crate::dialect) fn decode_json(body: &[u8]) -> Result<Decoded, DecodeErro
         return Err(shape("body", "expected an object"));
     }
     let mut sink = Sink::default();
+    sink.expect(0, body.len());
     for (i, group) in whole_list(root, "resourceSpans", "resourceSpans")?.enumerate() {
         resource_spans(
             group.unwrap_or(DocRef::Null),
@@ -28,7 +29,7 @@ pub(in crate::dialect) fn decode_json(body: &[u8]) -> Result<Decoded, DecodeErro
             &mut sink,
         )?;
     }
-    Ok(sink.decoded)
+    Ok(sink.finish())
 }
 
 fn shape(field: &str, problem: &str) -> DecodeError {
@@ -69,12 +70,14 @@ fn resource_spans(group: DocRef<'_>, path: &str, sink: &mut Sink) -> Result<(), 
         }
         let mut put = Put::default();
         let scope = put_scope(scoped, &mut put).and_then(|()| scope_doc(Fields::new(&put.out, 0)));
+        let shared = shared(resource.as_ref(), scope);
+        let mut put = Put::default();
         for span in whole_list(scoped, "spans", &format!("{path}.spans"))? {
-            let mut put = Put::default();
+            put.out.clear();
             match put_span(span.unwrap_or(DocRef::Null), &mut put) {
                 Ok(()) => {
                     let fields = Fields::new(&put.out, 0);
-                    sink.span(fields, resource.as_ref(), scope.as_deref())?;
+                    sink.span(fields, shared.as_ref())?;
                 }
                 Err(bad) => {
                     let index = sink.next_index()?;
@@ -88,23 +91,22 @@ fn resource_spans(group: DocRef<'_>, path: &str, sink: &mut Sink) -> Result<(), 
 
 fn put_resource(group: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     if let Some(resource) = object(group, "resource")? {
-        let mut inner = Put::default();
-        put_attributes(resource, "attributes", 1, &mut inner)
-            .map_err(|b| inside("resource", &b))?;
-        put_count(resource, "droppedAttributesCount", 2, &mut inner)?;
-        put.bytes(1, &inner.out);
+        let message = put.begin(1);
+        put_attributes(resource, "attributes", 1, put).map_err(|b| inside("resource", &b))?;
+        put_count(resource, "droppedAttributesCount", 2, put)?;
+        put.end(message);
     }
     put_text(group, "schemaUrl", 3, put)
 }
 
 fn put_scope(scoped: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     if let Some(scope) = object(scoped, "scope")? {
-        let mut inner = Put::default();
-        put_text(scope, "name", 1, &mut inner).map_err(|b| inside("scope", &b))?;
-        put_text(scope, "version", 2, &mut inner).map_err(|b| inside("scope", &b))?;
-        put_attributes(scope, "attributes", 3, &mut inner).map_err(|b| inside("scope", &b))?;
-        put_count(scope, "droppedAttributesCount", 4, &mut inner)?;
-        put.bytes(1, &inner.out);
+        let message = put.begin(1);
+        put_text(scope, "name", 1, put).map_err(|b| inside("scope", &b))?;
+        put_text(scope, "version", 2, put).map_err(|b| inside("scope", &b))?;
+        put_attributes(scope, "attributes", 3, put).map_err(|b| inside("scope", &b))?;
+        put_count(scope, "droppedAttributesCount", 4, put)?;
+        put.end(message);
     }
     put_text(scoped, "schemaUrl", 3, put)
 }
@@ -132,10 +134,10 @@ fn put_span(span: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     put_each(span, "links", 13, put, put_link)?;
     put_count(span, "droppedLinksCount", 14, put)?;
     if let Some(status) = object(span, "status")? {
-        let mut inner = Put::default();
-        put_text(status, "message", 2, &mut inner).map_err(|b| inside("status", &b))?;
-        put_enum(status, "code", 3, &STATUS_CODES, &mut inner).map_err(|b| inside("status", &b))?;
-        put.bytes(15, &inner.out);
+        let message = put.begin(15);
+        put_text(status, "message", 2, put).map_err(|b| inside("status", &b))?;
+        put_enum(status, "code", 3, &STATUS_CODES, put).map_err(|b| inside("status", &b))?;
+        put.end(message);
     }
     put_flags(span, 16, put)
 }
@@ -160,13 +162,13 @@ fn put_each(
     part: PutPart,
 ) -> Result<(), Bad> {
     for (i, item) in list(doc, key)?.enumerate() {
-        let mut inner = Put::default();
         let item = item.unwrap_or(DocRef::Null);
         if item.entries().is_none() {
             return Err(Bad::new(format!("{key}[{i}]"), "expected an object"));
         }
-        part(item, &mut inner).map_err(|b| inside(&format!("{key}[{i}]"), &b))?;
-        put.bytes(number, &inner.out);
+        let message = put.begin(number);
+        part(item, put).map_err(|b| inside(&format!("{key}[{i}]"), &b))?;
+        put.end(message);
     }
     Ok(())
 }
@@ -322,9 +324,9 @@ fn put_enum(
 fn put_attributes(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(), Bad> {
     for (i, entry) in list(doc, key)?.enumerate() {
         let entry = entry.unwrap_or(DocRef::Null);
-        let mut inner = Put::default();
-        put_key_value(entry, &mut inner).map_err(|b| inside(&format!("{key}[{i}]"), &b))?;
-        put.bytes(number, &inner.out);
+        let message = put.begin(number);
+        put_key_value(entry, put).map_err(|b| inside(&format!("{key}[{i}]"), &b))?;
+        put.end(message);
     }
     Ok(())
 }
@@ -335,9 +337,9 @@ fn put_key_value(entry: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     }
     put_text(entry, "key", 1, put)?;
     if let Some(value) = field(entry, "value") {
-        let mut inner = Put::default();
-        put_any(value, &mut inner)?;
-        put.bytes(2, &inner.out);
+        let message = put.begin(2);
+        put_any(value, put)?;
+        put.end(message);
     }
     Ok(())
 }
@@ -359,21 +361,21 @@ fn put_any(value: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
                 put.fixed64(4, n.to_bits());
             }
             ("arrayValue", v @ DocRef::Map(_)) => {
-                let mut inner = Put::default();
+                let message = put.begin(5);
                 for item in list(v, "values")? {
-                    let mut any = Put::default();
+                    let any = put.begin(1);
                     match item.unwrap_or(DocRef::Null) {
                         DocRef::Null => {}
-                        item => put_any(item, &mut any)?,
+                        item => put_any(item, put)?,
                     }
-                    inner.bytes(1, &any.out);
+                    put.end(any);
                 }
-                put.bytes(5, &inner.out);
+                put.end(message);
             }
             ("kvlistValue", v @ DocRef::Map(_)) => {
-                let mut inner = Put::default();
-                put_attributes(v, "values", 1, &mut inner)?;
-                put.bytes(6, &inner.out);
+                let message = put.begin(6);
+                put_attributes(v, "values", 1, put)?;
+                put.end(message);
             }
             ("bytesValue", v) => {
                 let bytes = v.as_str().and_then(unbase64);

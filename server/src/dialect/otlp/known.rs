@@ -6,19 +6,144 @@
 use obsrv_engine::doc::{DocRef, DocWriter};
 use obsrv_engine::model;
 
-use super::value::Any;
-use super::wire::Fields;
-use crate::dialect::bad::Bad;
+use super::value::{Any, Attribute};
 use crate::dialect::{ATTRIBUTES_MAX, JSON_DEPTH_MAX, json};
 
-/// Attribute names that start with these carry what the user attached.
-const METADATA_PREFIXES: [&str; 5] = [
-    "metadata.",
-    "langfuse.trace.metadata.",
-    "langfuse.observation.metadata.",
-    "ai.telemetry.metadata.",
-    "traceloop.association.properties.",
+/// What an attribute's name says that its value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fact {
+    Kind,
+    Model,
+    Tool,
+    Entity,
+    User,
+    Group,
+    Error,
+    Input,
+    Output,
+    Total,
+    Cost,
+    Tags,
+    MetadataJson,
+}
+
+/// The names, each with its rank for its fact.
+pub(super) const NAMES: [(&str, Fact, u8); 54] = [
+    ("openinference.span.kind", Fact::Kind, 0),
+    ("gen_ai.operation.name", Fact::Kind, 1),
+    ("langfuse.observation.type", Fact::Kind, 2),
+    ("ai.operationId", Fact::Kind, 3),
+    ("traceloop.span.kind", Fact::Kind, 4),
+    ("llm.request.type", Fact::Kind, 5),
+    ("gen_ai.request.model", Fact::Model, 0),
+    ("llm.model_name", Fact::Model, 1),
+    ("ai.model.id", Fact::Model, 2),
+    ("llm.request.model", Fact::Model, 3),
+    ("langfuse.observation.model.name", Fact::Model, 4),
+    ("embedding.model_name", Fact::Model, 5),
+    ("gen_ai.response.model", Fact::Model, 6),
+    ("ai.response.model", Fact::Model, 7),
+    ("gen_ai.tool.name", Fact::Tool, 0),
+    ("ai.toolCall.name", Fact::Tool, 1),
+    ("tool.name", Fact::Tool, 2),
+    ("tool_name", Fact::Tool, 3),
+    ("traceloop.entity.name", Fact::Entity, 0),
+    ("user.id", Fact::User, 0),
+    ("langfuse.user.id", Fact::User, 1),
+    ("enduser.id", Fact::User, 2),
+    ("traceloop.association.properties.user_id", Fact::User, 3),
+    ("ai.telemetry.metadata.userId", Fact::User, 4),
+    ("session.id", Fact::Group, 0),
+    ("gen_ai.conversation.id", Fact::Group, 1),
+    ("langfuse.session.id", Fact::Group, 2),
+    (
+        "traceloop.association.properties.session_id",
+        Fact::Group,
+        3,
+    ),
+    ("ai.telemetry.metadata.sessionId", Fact::Group, 4),
+    ("tcc.sessionId", Fact::Group, 5),
+    (
+        "traceloop.association.properties.tcc.sessionId",
+        Fact::Group,
+        5,
+    ),
+    ("ai.telemetry.metadata.tcc.sessionId", Fact::Group, 5),
+    ("error.message", Fact::Error, 0),
+    ("error.type", Fact::Error, 1),
+    ("gen_ai.usage.input_tokens", Fact::Input, 0),
+    ("gen_ai.usage.prompt_tokens", Fact::Input, 1),
+    ("llm.token_count.prompt", Fact::Input, 2),
+    ("ai.usage.inputTokens", Fact::Input, 3),
+    ("ai.usage.promptTokens", Fact::Input, 4),
+    ("gen_ai.usage.output_tokens", Fact::Output, 0),
+    ("gen_ai.usage.completion_tokens", Fact::Output, 1),
+    ("llm.token_count.completion", Fact::Output, 2),
+    ("ai.usage.outputTokens", Fact::Output, 3),
+    ("ai.usage.completionTokens", Fact::Output, 4),
+    ("gen_ai.usage.total_tokens", Fact::Total, 0),
+    ("llm.token_count.total", Fact::Total, 1),
+    ("llm.usage.total_tokens", Fact::Total, 2),
+    ("ai.usage.totalTokens", Fact::Total, 3),
+    ("gen_ai.usage.cost", Fact::Cost, 0),
+    ("llm.cost.total", Fact::Cost, 1),
+    ("tag.tags", Fact::Tags, 0),
+    ("langfuse.trace.tags", Fact::Tags, 1),
+    ("ai.telemetry.metadata.tags", Fact::Tags, 2),
+    ("metadata", Fact::MetadataJson, 0),
 ];
+
+/// Length of the longest of [`NAMES`], in bytes.
+const NAME_BYTES_MAX: usize = 46;
+
+/// [`NAMES`] by length: those of `n` bytes stand in the second list from place `n` of the first to
+/// the place after. Every attribute of every span is looked up, and few are the names of a length.
+const BY_LENGTH: ([usize; NAME_BYTES_MAX + 2], [usize; NAMES.len()]) = {
+    let mut starts = [0; NAME_BYTES_MAX + 2];
+    let mut order = [0; NAMES.len()];
+    let (mut bytes, mut placed) = (0, 0);
+    while bytes <= NAME_BYTES_MAX {
+        let mut i = 0;
+        while i < NAMES.len() {
+            if NAMES[i].0.len() == bytes {
+                order[placed] = i;
+                placed += 1;
+            }
+            i += 1;
+        }
+        bytes += 1;
+        starts[bytes] = placed;
+    }
+    assert!(placed == NAMES.len(), "a name is longer than the longest");
+    (starts, order)
+};
+
+/// What this name says, and how sure it is.
+fn fact_named(key: &str) -> Option<(Fact, u8)> {
+    let (starts, order) = &BY_LENGTH;
+    let from = *starts.get(key.len())?;
+    let to = *starts.get(key.len() + 1)?;
+    order
+        .get(from..to)?
+        .iter()
+        .filter_map(|i| NAMES.get(*i))
+        .find(|(name, ..)| *name == key)
+        .map(|(_, fact, rank)| (*fact, *rank))
+}
+
+/// The name under which a user attached this, for the conventions that put it behind a prefix.
+fn metadata_name(key: &str) -> Option<&str> {
+    let name = match key.as_bytes().first()? {
+        b'm' => key.strip_prefix("metadata."),
+        b'l' => key
+            .strip_prefix("langfuse.trace.metadata.")
+            .or_else(|| key.strip_prefix("langfuse.observation.metadata.")),
+        b'a' => key.strip_prefix("ai.telemetry.metadata."),
+        b't' => key.strip_prefix("traceloop.association.properties."),
+        _ => None,
+    };
+    name.filter(|name| !name.is_empty())
+}
 
 /// A value of the best rank so far.
 #[derive(Clone, Copy, Debug)]
@@ -58,108 +183,43 @@ pub(super) struct Known<'a> {
     output: Best<i64>,
     total: Best<i64>,
     cost: Best<f64>,
-    tags: Best<Fields<'a>>,
-    metadata: Vec<(&'a str, Any<'a>)>,
+    /// Where the list stands in the document.
+    tags: Best<(usize, usize)>,
+    /// Names, and where the values stand in the document.
+    metadata: Vec<(&'a str, (usize, usize))>,
     metadata_json: Option<&'a str>,
     has_model_request: bool,
 }
 
 impl<'a> Known<'a> {
     /// Takes note of one attribute.
-    pub(super) fn note(&mut self, key: &'a str, any: Any<'a>) {
-        match key {
-            "gen_ai.tool.name" => self.tool.offer(0, text(any)),
-            "ai.toolCall.name" => self.tool.offer(1, text(any)),
-            "tool.name" => self.tool.offer(2, text(any)),
-            "tool_name" => self.tool.offer(3, text(any)),
-            "traceloop.entity.name" => self.entity.offer(0, text(any)),
-            "error.message" => self.error.offer(0, text(any)),
-            "error.type" => self.error.offer(1, text(any)),
-            "metadata" => self.metadata_json = any.as_str(),
-            _ => {
-                self.note_kind(key, any);
-                self.note_model(key, any);
-                self.note_usage(key, any);
-                self.note_person(key, any);
+    pub(super) fn note(&mut self, attribute: Attribute<'a>) {
+        let Attribute { key, any, written } = attribute;
+        if let Some((fact, rank)) = fact_named(key) {
+            match fact {
+                Fact::Kind => self.kind.offer(rank, any.as_str().and_then(kind_named)),
+                Fact::Model => {
+                    self.has_model_request |= matches!(rank, 0 | 1 | 3);
+                    self.model.offer(rank, text(any));
+                }
+                Fact::Tool => self.tool.offer(rank, text(any)),
+                Fact::Entity => self.entity.offer(rank, text(any)),
+                Fact::User => self.user.offer(rank, text(any)),
+                Fact::Group => self.group.offer(rank, text(any)),
+                Fact::Error => self.error.offer(rank, text(any)),
+                Fact::Input => self.input.offer(rank, whole(any)),
+                Fact::Output => self.output.offer(rank, whole(any)),
+                Fact::Total => self.total.offer(rank, whole(any)),
+                Fact::Cost => self.cost.offer(rank, number(any)),
+                Fact::Tags => {
+                    let list = matches!(any, Any::Array(_)).then_some(written);
+                    self.tags.offer(rank, list);
+                }
+                Fact::MetadataJson => self.metadata_json = any.as_str(),
             }
         }
-        for prefix in METADATA_PREFIXES {
-            if let Some(name) = key.strip_prefix(prefix).filter(|n| !n.is_empty()) {
-                self.metadata.push((name, any));
-            }
-        }
-    }
-
-    fn note_kind(&mut self, key: &str, any: Any<'a>) {
-        let rank = match key {
-            "openinference.span.kind" => 0,
-            "gen_ai.operation.name" => 1,
-            "langfuse.observation.type" => 2,
-            "ai.operationId" => 3,
-            "traceloop.span.kind" => 4,
-            "llm.request.type" => 5,
-            _ => return,
-        };
-        self.kind.offer(rank, any.as_str().and_then(kind_named));
-    }
-
-    fn note_model(&mut self, key: &str, any: Any<'a>) {
-        let rank = match key {
-            "gen_ai.request.model" => 0,
-            "llm.model_name" => 1,
-            "ai.model.id" => 2,
-            "llm.request.model" => 3,
-            "langfuse.observation.model.name" => 4,
-            "embedding.model_name" => 5,
-            "gen_ai.response.model" => 6,
-            "ai.response.model" => 7,
-            _ => return,
-        };
-        self.has_model_request |= matches!(rank, 0 | 1 | 3);
-        self.model.offer(rank, text(any));
-    }
-
-    fn note_usage(&mut self, key: &str, any: Any<'a>) {
-        match key {
-            "gen_ai.usage.input_tokens" => self.input.offer(0, whole(any)),
-            "gen_ai.usage.prompt_tokens" => self.input.offer(1, whole(any)),
-            "llm.token_count.prompt" => self.input.offer(2, whole(any)),
-            "ai.usage.inputTokens" => self.input.offer(3, whole(any)),
-            "ai.usage.promptTokens" => self.input.offer(4, whole(any)),
-            "gen_ai.usage.output_tokens" => self.output.offer(0, whole(any)),
-            "gen_ai.usage.completion_tokens" => self.output.offer(1, whole(any)),
-            "llm.token_count.completion" => self.output.offer(2, whole(any)),
-            "ai.usage.outputTokens" => self.output.offer(3, whole(any)),
-            "ai.usage.completionTokens" => self.output.offer(4, whole(any)),
-            "gen_ai.usage.total_tokens" => self.total.offer(0, whole(any)),
-            "llm.token_count.total" => self.total.offer(1, whole(any)),
-            "llm.usage.total_tokens" => self.total.offer(2, whole(any)),
-            "ai.usage.totalTokens" => self.total.offer(3, whole(any)),
-            "gen_ai.usage.cost" => self.cost.offer(0, number(any)),
-            "llm.cost.total" => self.cost.offer(1, number(any)),
-            _ => {}
-        }
-    }
-
-    fn note_person(&mut self, key: &str, any: Any<'a>) {
-        match key {
-            "user.id" => self.user.offer(0, text(any)),
-            "langfuse.user.id" => self.user.offer(1, text(any)),
-            "enduser.id" => self.user.offer(2, text(any)),
-            "traceloop.association.properties.user_id" => self.user.offer(3, text(any)),
-            "ai.telemetry.metadata.userId" => self.user.offer(4, text(any)),
-            "session.id" => self.group.offer(0, text(any)),
-            "gen_ai.conversation.id" => self.group.offer(1, text(any)),
-            "langfuse.session.id" => self.group.offer(2, text(any)),
-            "traceloop.association.properties.session_id" => self.group.offer(3, text(any)),
-            "ai.telemetry.metadata.sessionId" => self.group.offer(4, text(any)),
-            "tcc.sessionId"
-            | "traceloop.association.properties.tcc.sessionId"
-            | "ai.telemetry.metadata.tcc.sessionId" => self.group.offer(5, text(any)),
-            "tag.tags" => self.tags.offer(0, list(any)),
-            "langfuse.trace.tags" => self.tags.offer(1, list(any)),
-            "ai.telemetry.metadata.tags" => self.tags.offer(2, list(any)),
-            _ => {}
+        if let Some(name) = metadata_name(key) {
+            self.metadata.push((name, written));
         }
     }
 
@@ -179,7 +239,7 @@ impl<'a> Known<'a> {
     }
 
     /// Writes the fields of the model that it knows, into an open map.
-    pub(super) fn write(&self, out: &mut DocWriter) -> Result<(), Bad> {
+    pub(super) fn write(&self, out: &mut DocWriter) {
         let entity = self.entity.get().filter(|_| self.kind() == "tool");
         let texts = [
             (model::MODEL, self.model.get()),
@@ -200,9 +260,9 @@ impl<'a> Known<'a> {
         }
         if let Some(tags) = self.tags.get() {
             out.key(model::TAGS);
-            Any::Array(tags).write("attributes", 0, out)?;
+            out.again(tags.0..tags.1);
         }
-        self.write_metadata(out)
+        self.write_metadata(out);
     }
 
     fn write_tokens(&self, out: &mut DocWriter) {
@@ -226,20 +286,20 @@ impl<'a> Known<'a> {
         out.end(open);
     }
 
-    fn write_metadata(&self, out: &mut DocWriter) -> Result<(), Bad> {
+    fn write_metadata(&self, out: &mut DocWriter) {
         let parsed = self
             .metadata_json
             .and_then(|text| json::read(text.as_bytes(), JSON_DEPTH_MAX).ok());
         let parsed = parsed.as_deref().and_then(|doc| DocRef::parse(doc).ok());
         let entries = parsed.and_then(DocRef::entries);
         if self.metadata.is_empty() && entries.is_none() {
-            return Ok(());
+            return;
         }
         out.key(model::METADATA);
         let open = out.begin_map();
-        for (key, any) in &self.metadata {
+        for (key, (start, end)) in &self.metadata {
             out.key(key);
-            any.write("attributes", 0, out)?;
+            out.again(*start..*end);
         }
         // Beyond the limits it stays in the attribute, as text.
         for (key, value) in entries.into_iter().flatten().flatten().take(ATTRIBUTES_MAX) {
@@ -247,7 +307,6 @@ impl<'a> Known<'a> {
             out.value(value);
         }
         out.end(open);
-        Ok(())
     }
 }
 
@@ -274,13 +333,6 @@ fn number(any: Any<'_>) -> Option<f64> {
     match any {
         Any::F64(n) => Some(n).filter(|n| n.is_finite()),
         Any::I64(n) => Some(n as f64),
-        _ => None,
-    }
-}
-
-fn list(any: Any<'_>) -> Option<Fields<'_>> {
-    match any {
-        Any::Array(values) => Some(values),
         _ => None,
     }
 }

@@ -7,13 +7,14 @@ mod span;
 mod value;
 mod wire;
 
+use bytes::Bytes;
 use obsrv_engine::doc::DocWriter;
 
 use self::span::{ResourceDoc, Shared};
-use self::value::{Any, named, write_attributes};
+use self::value::{Any, Attribute, named, write_attributes};
 use self::wire::{Field, Fields, WireError};
 use super::bad::Bad;
-use super::{DecodeError, Decoded, ITEMS_MAX};
+use super::{DOCS_BYTES_MAX, DecodeError, Decoded, ITEMS_MAX};
 
 pub(super) use from_json::decode_json;
 
@@ -38,7 +39,7 @@ pub(super) fn decode_protobuf(body: &[u8]) -> Result<Decoded, DecodeError> {
             resource_spans(field, &mut sink)?;
         }
     }
-    Ok(sink.decoded)
+    Ok(sink.finish())
 }
 
 fn resource_spans(field: Field<'_>, sink: &mut Sink) -> Result<(), DecodeError> {
@@ -60,25 +61,50 @@ fn scope_spans(
     sink: &mut Sink,
 ) -> Result<(), DecodeError> {
     let fields = field.message()?;
-    let scope = scope_doc(fields);
+    let shared = shared(resource, scope_doc(fields));
+    let spans = fields.flatten().filter(|part| part.number == 2).count();
+    sink.expect(spans, fields.len());
     for part in fields {
         let part = part?;
         if part.number == 2 {
-            sink.span(part.message()?, resource, scope.as_deref())?;
+            sink.span(part.message()?, shared.as_ref())?;
         }
     }
     Ok(())
 }
 
-/// Collects the spans of a request.
+fn shared(
+    resource: Result<&ResourceDoc, &Bad>,
+    scope: Result<Vec<u8>, Bad>,
+) -> Result<Shared, Bad> {
+    let resource = resource.map_err(Bad::clone)?;
+    Ok(Shared::new(resource, &scope?))
+}
+
+/// Bytes that a document has beside what stands in the message, about.
+const DOC_EXTRA_BYTES: usize = 512;
+
+/// Collects the spans of a request. Their documents are written one behind the other into one
+/// buffer, so that a span costs no allocation of its own but for its ids.
 #[derive(Debug, Default)]
 struct Sink {
     decoded: Decoded,
+    docs: DocWriter,
+    /// Where the document of each event ends.
+    ends: Vec<usize>,
     /// Spans seen, the refused ones too.
     seen: usize,
 }
 
 impl Sink {
+    /// Makes room for what is about to come: so many spans in so many bytes of a message.
+    fn expect(&mut self, spans: usize, bytes: usize) {
+        let spans = spans.min(ITEMS_MAX);
+        self.decoded.events.reserve(spans);
+        self.ends.reserve(spans);
+        self.docs.reserve(bytes + spans * DOC_EXTRA_BYTES);
+    }
+
     fn next_index(&mut self) -> Result<usize, DecodeError> {
         if self.seen == ITEMS_MAX {
             return Err(DecodeError::Items);
@@ -91,22 +117,28 @@ impl Sink {
     fn span(
         &mut self,
         fields: Fields<'_>,
-        resource: Result<&ResourceDoc, &Bad>,
-        scope: Result<&[u8], &Bad>,
+        shared: Result<&Shared, &Bad>,
     ) -> Result<(), DecodeError> {
         let index = self.next_index()?;
-        let event = match (resource, scope) {
-            (Ok(resource), Ok(scope)) => {
-                if self.decoded.named_project.is_none() {
-                    self.decoded.named_project.clone_from(&resource.project);
-                }
-                span::event(fields, Shared { resource, scope })
+        let start = self.docs.len();
+        let event = shared.map_err(Bad::clone).and_then(|shared| {
+            if self.decoded.named_project.is_none() {
+                self.decoded.named_project.clone_from(&shared.project);
             }
-            (Err(bad), _) | (_, Err(bad)) => Err(bad.clone()),
-        };
+            span::event(fields, shared, &mut self.docs)
+        });
         match event {
-            Ok(event) => self.decoded.events.push(event),
-            Err(bad) => self.refuse(index, &bad),
+            Ok(event) => {
+                if self.docs.len() > DOCS_BYTES_MAX {
+                    return Err(DecodeError::Documents);
+                }
+                self.decoded.events.push(event);
+                self.ends.push(self.docs.len());
+            }
+            Err(bad) => {
+                self.docs.truncate(start);
+                self.refuse(index, &bad);
+            }
         }
         Ok(())
     }
@@ -118,6 +150,21 @@ impl Sink {
             None,
             format!("span {index}: {}", bad.message()),
         );
+    }
+
+    /// What the request says: every event gets its part of the buffer.
+    fn finish(mut self) -> Decoded {
+        let mut docs = self.docs.finish();
+        if docs.capacity() - docs.len() > docs.len() / 4 {
+            docs.shrink_to_fit();
+        }
+        let docs = Bytes::from(docs);
+        let mut start = 0;
+        for (event, end) in self.decoded.events.iter_mut().zip(self.ends) {
+            event.doc = docs.slice(start..end);
+            start = end;
+        }
+        self.decoded
     }
 }
 
@@ -148,7 +195,7 @@ fn resource_doc(fields: Fields<'_>) -> Result<ResourceDoc, Bad> {
         1,
         "resource.attributes",
         &mut out,
-        &mut |key, any| {
+        |Attribute { key, any, .. }| {
             if let Any::Str(value) = any {
                 if key == "service.name" {
                     resource.service = Some(value.to_owned());
@@ -216,7 +263,7 @@ fn scope_doc(fields: Fields<'_>) -> Result<Vec<u8>, Bad> {
     write_about(&texts, dropped, &mut out);
     if has_attributes {
         out.key("attributes");
-        write_attributes(message, 3, "scope.attributes", &mut out, &mut |_, _| {})?;
+        write_attributes(message, 3, "scope.attributes", &mut out, |_| {})?;
     }
     out.end(open);
     Ok(out.finish())

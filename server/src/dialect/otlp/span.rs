@@ -11,11 +11,42 @@ use super::wire::{Field, Fields};
 use crate::dialect::bad::Bad;
 use crate::dialect::{ID_BYTES_MAX, version_of};
 
-/// What the spans of one scope share, as documents.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shared<'a> {
-    pub(super) resource: &'a ResourceDoc,
-    pub(super) scope: &'a [u8],
+/// What the spans of one scope share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The entries of the row's document that come from the resource and the scope, as a map.
+    pub(super) entries: Vec<u8>,
+    /// The project that the resource names.
+    pub(super) project: Option<String>,
+}
+
+impl Shared {
+    /// Of a scope's document and its resource.
+    pub(super) fn new(resource: &ResourceDoc, scope: &[u8]) -> Self {
+        let mut out = DocWriter::new();
+        let open = out.begin_map();
+        text(
+            &mut out,
+            model::SERVICE,
+            resource.service.as_deref().unwrap_or(""),
+        );
+        splice(&mut out, model::RESOURCE, &resource.attributes);
+        if let Some(about) = &resource.about {
+            splice(&mut out, "resource_info", about);
+        }
+        splice(&mut out, "scope", scope);
+        out.end(open);
+        Self {
+            entries: out.finish(),
+            project: resource.project.clone(),
+        }
+    }
+
+    fn write(&self, out: &mut DocWriter) {
+        if let Some(entries) = DocRef::parse(&self.entries).ok().and_then(DocRef::entries) {
+            out.entries(entries);
+        }
+    }
 }
 
 /// A resource: its attributes, what else it says, and the service.
@@ -44,21 +75,28 @@ struct Head<'a> {
     status_code: u64,
     status_message: &'a str,
     flags: u32,
-    has_events: bool,
-    has_links: bool,
+    /// The span from its first attribute on.
+    attributes: Fields<'a>,
+    /// From its first event on, if it has one.
+    events: Option<Fields<'a>>,
+    /// From its first link on, if it has one.
+    links: Option<Fields<'a>>,
 }
 
 impl<'a> Head<'a> {
-    fn read(fields: Fields<'a>) -> Result<Self, Bad> {
+    fn read(mut fields: Fields<'a>) -> Result<Self, Bad> {
         let mut head = Self::default();
-        for field in fields {
-            let field = field.map_err(named("span"))?;
-            head.take(field)?;
+        loop {
+            let from = fields;
+            let Some(field) = fields.next() else {
+                return Ok(head);
+            };
+            head.take(field.map_err(named("span"))?, from)?;
         }
-        Ok(head)
     }
 
-    fn take(&mut self, field: Field<'a>) -> Result<(), Bad> {
+    /// Takes one field; `from` begins with it.
+    fn take(&mut self, field: Field<'a>, from: Fields<'a>) -> Result<(), Bad> {
         match field.number {
             1 => self.trace_id = field.bytes().map_err(named("trace_id"))?,
             2 => self.span_id = field.bytes().map_err(named("span_id"))?,
@@ -68,10 +106,11 @@ impl<'a> Head<'a> {
             6 => self.kind = field.varint().map_err(named("kind"))?,
             7 => self.start = field.fixed64().map_err(named("start_time_unix_nano"))?,
             8 => self.end = field.fixed64().map_err(named("end_time_unix_nano"))?,
+            9 if self.attributes.len() == 0 => self.attributes = from,
             10 => self.dropped[0] = field.varint().map_err(named("dropped_attributes_count"))?,
-            11 => self.has_events = true,
+            11 => self.events = self.events.or(Some(from)),
             12 => self.dropped[1] = field.varint().map_err(named("dropped_events_count"))?,
-            13 => self.has_links = true,
+            13 => self.links = self.links.or(Some(from)),
             14 => self.dropped[2] = field.varint().map_err(named("dropped_links_count"))?,
             15 => self.take_status(field)?,
             16 => self.flags = field.fixed32().map_err(named("flags"))?,
@@ -101,26 +140,49 @@ impl<'a> Head<'a> {
     }
 }
 
+/// The two digits of every byte.
+const HEX: [[u8; 2]; 256] = {
+    let digits = *b"0123456789abcdef";
+    let mut table = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = [digits[byte / 16], digits[byte % 16]];
+        byte += 1;
+    }
+    table
+};
+
 /// Lowercase hex of an id.
-pub(super) fn hex(field: &str, id: &[u8]) -> Result<String, Bad> {
-    if id.len() * 2 > ID_BYTES_MAX {
-        return Err(Bad::new(
-            field,
-            format!("id too long limit={} bytes={}", ID_BYTES_MAX / 2, id.len()),
-        ));
-    }
-    let mut out = String::with_capacity(id.len() * 2);
-    for byte in id {
-        for digit in [byte >> 4, byte & 15] {
-            out.push(char::from(
-                digit + if digit < 10 { b'0' } else { b'a' - 10 },
-            ));
-        }
-    }
-    Ok(out)
+#[derive(Debug)]
+struct Hex {
+    digits: [u8; ID_BYTES_MAX],
+    len: usize,
 }
 
-fn required_id(field: &str, id: &[u8]) -> Result<String, Bad> {
+impl Hex {
+    fn of(field: &str, id: &[u8]) -> Result<Self, Bad> {
+        if id.len() * 2 > ID_BYTES_MAX {
+            return Err(Bad::new(
+                field,
+                format!("id too long limit={} bytes={}", ID_BYTES_MAX / 2, id.len()),
+            ));
+        }
+        let mut digits = [0; ID_BYTES_MAX];
+        let (pairs, _) = digits.as_chunks_mut();
+        for (pair, byte) in pairs.iter_mut().zip(id) {
+            *pair = HEX[usize::from(*byte)];
+        }
+        let len = id.len() * 2;
+        Ok(Self { digits, len })
+    }
+
+    fn as_str(&self) -> &str {
+        let digits = self.digits.get(..self.len).unwrap_or_default();
+        std::str::from_utf8(digits).expect("BUG: hex digits are ascii")
+    }
+}
+
+fn required_id(field: &str, id: &[u8]) -> Result<Box<str>, Bad> {
     if id.iter().all(|b| *b == 0) {
         let problem = if id.is_empty() {
             "missing"
@@ -129,7 +191,7 @@ fn required_id(field: &str, id: &[u8]) -> Result<String, Bad> {
         };
         return Err(Bad::new(field, problem));
     }
-    hex(field, id)
+    Ok(Hex::of(field, id)?.as_str().into())
 }
 
 fn time(field: &str, ns: u64) -> Result<Option<i64>, Bad> {
@@ -141,64 +203,62 @@ fn time(field: &str, ns: u64) -> Result<Option<i64>, Bad> {
         .map_err(|_| Bad::new(field, format!("time out of range value={ns}")))
 }
 
-/// Reads one span.
-pub(super) fn event(fields: Fields<'_>, shared: Shared<'_>) -> Result<Event, Bad> {
+/// Reads one span. Its document is written behind what `docs` holds already, and is for the caller
+/// to put in, or to take back after an error.
+pub(super) fn event(
+    fields: Fields<'_>,
+    shared: &Shared,
+    docs: &mut DocWriter,
+) -> Result<Event, Bad> {
     let head = Head::read(fields)?;
     let trace_id = required_id("trace_id", head.trace_id)?;
     let id = required_id("span_id", head.span_id)?;
     let start_ns = time("start_time_unix_nano", head.start)?;
     let end_ns = time("end_time_unix_nano", head.end)?;
-    let doc = document(fields, &head, shared)?;
+    document(&head, shared, docs)?;
     Ok(Event {
         table: Table::Spans,
-        key: RowKey {
-            trace_id: trace_id.into(),
-            id: id.into(),
-        },
+        key: RowKey { trace_id, id },
         start_ns,
         end_ns,
         version: version_of(end_ns, end_ns.is_some()),
         partial: false,
-        doc: Bytes::from(doc),
+        doc: Bytes::new(),
     })
 }
 
-fn document(fields: Fields<'_>, head: &Head<'_>, shared: Shared<'_>) -> Result<Vec<u8>, Bad> {
+fn document(head: &Head<'_>, shared: &Shared, out: &mut DocWriter) -> Result<(), Bad> {
     let mut known = Known::default();
-    let mut out = DocWriter::new();
     let open = out.begin_map();
-    text(&mut out, model::DIALECT, "otlp");
-    text(&mut out, model::NAME, head.name);
-    text(&mut out, model::STATUS, head.status());
+    text(out, model::DIALECT, "otlp");
+    text(out, model::NAME, head.name);
+    text(out, model::STATUS, head.status());
     if head.parent_id.iter().all(|b| *b == 0) {
         out.key(model::ROOT);
         out.bool(true);
     } else {
-        text(
-            &mut out,
-            model::PARENT_ID,
-            &hex("parent_span_id", head.parent_id)?,
-        );
+        let parent = Hex::of("parent_span_id", head.parent_id)?;
+        text(out, model::PARENT_ID, parent.as_str());
     }
     out.key(model::ATTRIBUTES);
-    write_attributes(fields, 9, "attributes", &mut out, &mut |key, any| {
-        known.note(key, any);
+    write_attributes(head.attributes, 9, "attributes", out, |attribute| {
+        known.note(attribute);
     })?;
-    text(&mut out, model::KIND, known.kind());
-    known.write(&mut out)?;
+    text(out, model::KIND, known.kind());
+    known.write(out);
     if head.status_code == 2 {
-        write_error(fields, head, &known, &mut out)?;
+        write_error(head, &known, out)?;
     }
-    write_shared(shared, &mut out);
-    write_rest(head, &mut out);
-    if head.has_events {
-        write_each(fields, 11, "events", &mut out, write_span_event)?;
+    shared.write(out);
+    write_rest(head, out);
+    if let Some(events) = head.events {
+        write_each(events, 11, "events", out, write_span_event)?;
     }
-    if head.has_links {
-        write_each(fields, 13, "links", &mut out, write_link)?;
+    if let Some(links) = head.links {
+        write_each(links, 13, "links", out, write_link)?;
     }
     out.end(open);
-    Ok(out.finish())
+    Ok(())
 }
 
 fn text(out: &mut DocWriter, key: &str, value: &str) {
@@ -220,19 +280,6 @@ fn splice(out: &mut DocWriter, key: &str, doc: &[u8]) {
         out.key(key);
         out.value(value);
     }
-}
-
-fn write_shared(shared: Shared<'_>, out: &mut DocWriter) {
-    text(
-        out,
-        model::SERVICE,
-        shared.resource.service.as_deref().unwrap_or(""),
-    );
-    splice(out, model::RESOURCE, &shared.resource.attributes);
-    if let Some(about) = &shared.resource.about {
-        splice(out, "resource_info", about);
-    }
-    splice(out, "scope", shared.scope);
 }
 
 fn write_rest(head: &Head<'_>, out: &mut DocWriter) {
@@ -260,22 +307,18 @@ fn write_rest(head: &Head<'_>, out: &mut DocWriter) {
 }
 
 /// The status message, else the last exception, else what an attribute says.
-fn write_error(
-    fields: Fields<'_>,
-    head: &Head<'_>,
-    known: &Known<'_>,
-    out: &mut DocWriter,
-) -> Result<(), Bad> {
-    let mut message = head.status_message.to_owned();
-    if message.is_empty() {
-        for field in fields.flatten().filter(|f| f.number == 11) {
-            message = exception(field)?.unwrap_or(message);
-        }
+fn write_error(head: &Head<'_>, known: &Known<'_>, out: &mut DocWriter) -> Result<(), Bad> {
+    if !head.status_message.is_empty() {
+        text(out, model::ERROR_MESSAGE, head.status_message);
+        return Ok(());
     }
-    if message.is_empty() {
-        known.error().unwrap_or("").clone_into(&mut message);
+    let mut message = None;
+    let events = head.events.into_iter().flatten().flatten();
+    for field in events.filter(|f| f.number == 11) {
+        message = exception(field)?.or(message);
     }
-    text(out, model::ERROR_MESSAGE, &message);
+    let message = message.as_deref().or(known.error()).unwrap_or("");
+    text(out, model::ERROR_MESSAGE, message);
     Ok(())
 }
 
@@ -342,7 +385,7 @@ fn write_span_event(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> 
     text(out, "name", name);
     count(out, "time_unix_nano", ns);
     out.key("attributes");
-    write_attributes(fields, 3, "events.attributes", out, &mut |_, _| {})?;
+    write_attributes(fields, 3, "events.attributes", out, |_| {})?;
     count(out, "dropped_attributes_count", dropped);
     Ok(())
 }
@@ -354,11 +397,11 @@ fn write_link(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> {
         match field.number {
             1 => {
                 let id = field.bytes().map_err(named("links.trace_id"))?;
-                text(out, "trace_id", &hex("links.trace_id", id)?);
+                text(out, "trace_id", Hex::of("links.trace_id", id)?.as_str());
             }
             2 => {
                 let id = field.bytes().map_err(named("links.span_id"))?;
-                text(out, "span_id", &hex("links.span_id", id)?);
+                text(out, "span_id", Hex::of("links.span_id", id)?.as_str());
             }
             3 => text(
                 out,
@@ -375,7 +418,7 @@ fn write_link(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> {
         }
     }
     out.key("attributes");
-    write_attributes(fields, 4, "links.attributes", out, &mut |_, _| {})?;
+    write_attributes(fields, 4, "links.attributes", out, |_| {})?;
     count(out, "flags", u64::from(flags));
     count(out, "dropped_attributes_count", dropped);
     Ok(())

@@ -454,6 +454,39 @@ fn items_at_the_limit_and_one_above() {
 }
 
 #[test]
+fn a_resource_is_not_multiplied_beyond_the_limit() {
+    let spans = 256;
+    let request = |resource: usize, name: &str| {
+        let value = Value::StringValue("r".repeat(resource));
+        let value = AnyValue { value: Some(value) };
+        let resource = Resource {
+            attributes: vec![key_value(("k".into(), value))],
+            ..Resource::default()
+        };
+        let mut scoped = ScopeSpans {
+            spans: vec![plain_span(1); spans],
+            ..ScopeSpans::default()
+        };
+        scoped.spans[spans - 1].name = name.to_owned();
+        let group = ResourceSpans {
+            resource: Some(resource),
+            scope_spans: vec![scoped],
+            ..ResourceSpans::default()
+        };
+        let resource_spans = vec![group];
+        decode_protobuf(&Request { resource_spans }.encode_to_vec())
+    };
+    let empty = request(0, "n").unwrap().events[0].doc.len();
+    let fits = DOCS_BYTES_MAX / spans - empty;
+    let at = request(fits, "n").unwrap();
+    assert_eq!(
+        at.events.iter().map(|e| e.doc.len()).sum::<usize>(),
+        DOCS_BYTES_MAX
+    );
+    assert_eq!(request(fits, "nn"), Err(DecodeError::Documents));
+}
+
+#[test]
 fn nesting_of_a_megabyte_is_refused_without_recursion() {
     let mut put = wire::Put::default();
     for _ in 0..1000 {
@@ -733,4 +766,88 @@ fn an_error_has_its_message_from_the_best_source() {
     assert_eq!(failed("", events, "timeout"), "B: no");
     assert_eq!(failed("", vec![], "timeout"), "timeout");
     assert_eq!(failed("", vec![], ""), "");
+}
+
+/// Spans that say one known thing each, under each of its names, in each type of value.
+fn spans_of_known_names() -> Vec<Span> {
+    let values = [
+        Value::StringValue("chat".into()),
+        Value::StringValue(String::new()),
+        Value::StringValue(r#"{"k":[1]}"#.into()),
+        Value::IntValue(-3),
+        Value::IntValue(3),
+        Value::DoubleValue(4.0),
+        Value::ArrayValue(ArrayValue {
+            values: vec![nested(1)],
+        }),
+    ];
+    let prefixes = [
+        "metadata.",
+        "langfuse.trace.metadata.",
+        "langfuse.observation.metadata.",
+        "ai.telemetry.metadata.",
+        "traceloop.association.properties.",
+    ];
+    let names = known::NAMES.iter().map(|(name, ..)| (*name).to_owned());
+    let own = prefixes
+        .iter()
+        .flat_map(|p| [(*p).to_owned(), format!("{p}x")]);
+    let keys: Vec<_> = names.chain(own).collect();
+    let value = |value: &Value| AnyValue {
+        value: Some(value.clone()),
+    };
+    let one = |key: &String| {
+        let attributes = values.iter().map(|v| (key.clone(), value(v)));
+        attributes.map(|a| with(vec![a])).collect::<Vec<_>>()
+    };
+    let mut spans: Vec<_> = keys.iter().flat_map(one).collect();
+    // All at once: the best rank wins, from the front and from the back.
+    for v in &values {
+        let mut all: Vec<_> = keys.iter().map(|k| (k.clone(), value(v))).collect();
+        spans.push(with(all.clone()));
+        all.reverse();
+        spans.push(with(all));
+    }
+    spans
+}
+
+/// Documents are compared and hashed as bytes wherever they are stored: for the same body they may
+/// change only together with `MAPPING_VERSION`.
+#[test]
+fn documents_of_this_mapping_version_stay_the_same_bytes() {
+    assert_eq!(crate::dialect::MAPPING_VERSION, 1);
+    let digest = |decoded: Decoded| {
+        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        for event in &decoded.events {
+            hash.update(event.key.trace_id.as_bytes());
+            hash.update(event.key.id.as_bytes());
+            hash.update(&event.version.to_le_bytes());
+            hash.update(&event.doc);
+        }
+        format!("{} {:016x}", decoded.events.len(), hash.digest())
+    };
+    let mut found = vec![];
+    for (name, body) in FIXTURES {
+        let decoded = if body[0] == b'{' {
+            decode_json(body)
+        } else {
+            decode_protobuf(body)
+        };
+        found.push(format!("{name} {}", digest(decoded.unwrap())));
+    }
+    let known = decode_protobuf(&body(spans_of_known_names())).unwrap();
+    found.push(format!("known {}", digest(known)));
+    assert_eq!(
+        found,
+        [
+            "litellm 2 70c31872c89c8076",
+            "langchain 4 a419ce289b2fbdcb",
+            "langchain-tool 1 597c30d465cad7ec",
+            "agno 1 3009e42ed0530ab3",
+            "obtrace 7 e524540da682646f",
+            "ai4 4 035c0e106f3f54ad",
+            "ai5 2 a4249f15c7a83563",
+            "known 462 f804fea3af04b9a4",
+        ]
+    );
 }

@@ -123,13 +123,22 @@ fn in_entry(field: &str, key: &str, e: WireError) -> Bad {
     named(&format!("{field}[{shown}]"))(e)
 }
 
+/// An attribute that was written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attribute<'a> {
+    pub(super) key: &'a str,
+    pub(super) any: Any<'a>,
+    /// Where its value starts and ends in the writer.
+    pub(super) written: (usize, usize),
+}
+
 /// Writes a map of the `KeyValue`s in field `number` of a message and shows each to `note`.
 pub(super) fn write_attributes<'a>(
     message: Fields<'a>,
     number: u32,
     field: &str,
     out: &mut DocWriter,
-    note: &mut dyn FnMut(&'a str, Any<'a>),
+    mut note: impl FnMut(Attribute<'a>),
 ) -> Result<(), Bad> {
     let mut count = 0;
     let open = out.begin_map();
@@ -146,9 +155,11 @@ pub(super) fn write_attributes<'a>(
             ));
         }
         let (key, any) = key_value(entry, field)?;
-        note(key, any);
         out.key(key);
+        let start = out.len();
         any.write(field, 0, out)?;
+        let written = (start, out.len());
+        note(Attribute { key, any, written });
     }
     out.end(open);
     Ok(())

@@ -33,6 +33,7 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
+    #[cold]
     const fn wrong(&self) -> WireError {
         WireError {
             problem: "wrong wire type",
@@ -40,6 +41,7 @@ impl<'a> Field<'a> {
         }
     }
 
+    #[inline]
     pub(super) const fn bytes(&self) -> Result<&'a [u8], WireError> {
         match self.value {
             Wire::Bytes(b) => Ok(b),
@@ -47,6 +49,7 @@ impl<'a> Field<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn text(&self) -> Result<&'a str, WireError> {
         std::str::from_utf8(self.bytes()?).map_err(|e| WireError {
             problem: "text is not utf-8",
@@ -54,10 +57,12 @@ impl<'a> Field<'a> {
         })
     }
 
+    #[inline]
     pub(super) fn message(&self) -> Result<Fields<'a>, WireError> {
         Ok(Fields::new(self.bytes()?, self.offset))
     }
 
+    #[inline]
     pub(super) const fn varint(&self) -> Result<u64, WireError> {
         match self.value {
             Wire::Varint(n) => Ok(n),
@@ -65,6 +70,7 @@ impl<'a> Field<'a> {
         }
     }
 
+    #[inline]
     pub(super) const fn fixed64(&self) -> Result<u64, WireError> {
         match self.value {
             Wire::Fixed64(n) => Ok(n),
@@ -72,6 +78,7 @@ impl<'a> Field<'a> {
         }
     }
 
+    #[inline]
     pub(super) const fn fixed32(&self) -> Result<u32, WireError> {
         match self.value {
             Wire::Fixed32(n) => Ok(n),
@@ -81,48 +88,74 @@ impl<'a> Field<'a> {
 }
 
 /// The fields of a message, in order. Ends after the first error.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Fields<'a> {
     rest: &'a [u8],
-    offset: usize,
+    /// Where the message ends in the body.
+    end: usize,
 }
 
 impl<'a> Fields<'a> {
     pub(super) const fn new(bytes: &'a [u8], offset: usize) -> Self {
         Self {
             rest: bytes,
-            offset,
+            end: offset + bytes.len(),
         }
     }
 
+    /// How many bytes are left of the message.
+    pub(super) const fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    const fn offset(&self) -> usize {
+        self.end - self.rest.len()
+    }
+
+    #[cold]
     const fn error(&self, problem: &'static str) -> WireError {
         WireError {
             problem,
-            offset: self.offset,
+            offset: self.offset(),
         }
     }
 
+    #[inline]
     fn take(&mut self, n: usize) -> Result<&'a [u8], WireError> {
-        let (head, tail) = self
-            .rest
-            .split_at_checked(n)
-            .ok_or(self.error("cut short"))?;
+        let Some((head, tail)) = self.rest.split_at_checked(n) else {
+            return Err(self.error("cut short"));
+        };
         self.rest = tail;
-        self.offset += n;
         Ok(head)
     }
 
+    #[inline]
     fn take_array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let (head, tail) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or(self.error("cut short"))?;
+        let Some((head, tail)) = self.rest.split_first_chunk::<N>() else {
+            return Err(self.error("cut short"));
+        };
         self.rest = tail;
-        self.offset += N;
         Ok(*head)
     }
 
+    /// Nearly all numbers of a trace request have one byte or two.
+    #[inline]
     fn take_varint(&mut self) -> Result<u64, WireError> {
+        match self.rest {
+            [byte @ 0..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            [low, high @ 0..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => self.take_long_varint(),
+        }
+    }
+
+    #[inline(never)]
+    fn take_long_varint(&mut self) -> Result<u64, WireError> {
         let mut n = 0u64;
         for (i, byte) in self.rest.iter().take(10).enumerate() {
             if i == 9 && *byte > 1 {
@@ -142,28 +175,29 @@ impl<'a> Fields<'a> {
         }))
     }
 
+    #[inline]
     fn take_key(&mut self) -> Result<(u32, u64), WireError> {
-        let at = self.offset;
+        let at = self.offset();
         let key = self.take_varint()?;
-        let number = u32::try_from(key >> 3)
-            .ok()
-            .filter(|n| *n != 0 && *n < 1 << 29);
-        let number = number.ok_or(WireError {
-            problem: "bad field number",
-            offset: at,
-        })?;
-        Ok((number, key & 7))
+        match u32::try_from(key >> 3) {
+            Ok(number @ 1..0x2000_0000) => Ok((number, key & 7)),
+            _ => Err(WireError {
+                problem: "bad field number",
+                offset: at,
+            }),
+        }
     }
 
+    #[inline]
     fn take_field(&mut self) -> Result<Field<'a>, WireError> {
         let (number, kind) = self.take_key()?;
-        let mut offset = self.offset;
+        let mut offset = self.offset();
         let value = match kind {
             0 => Wire::Varint(self.take_varint()?),
             1 => Wire::Fixed64(u64::from_le_bytes(self.take_array()?)),
             2 => {
                 let len = self.take_varint()?;
-                offset = self.offset;
+                offset = self.offset();
                 Wire::Bytes(self.take(usize::try_from(len).unwrap_or(usize::MAX))?)
             }
             3 => {
@@ -180,6 +214,7 @@ impl<'a> Fields<'a> {
         })
     }
 
+    #[cold]
     fn skip_group(&mut self, number: u32) -> Result<(), WireError> {
         let mut open = vec![number];
         while let Some(&innermost) = open.last() {
@@ -204,6 +239,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, WireError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -215,6 +251,14 @@ impl<'a> Iterator for Fields<'a> {
         Some(field)
     }
 }
+
+/// Bytes of the length of a message that was opened before its length was known: room for 32 GiB.
+const LENGTH_BYTES: usize = 5;
+
+/// An open message of a [`Put`]: where its content starts.
+#[derive(Debug)]
+#[must_use = "close it with Put::end"]
+pub(super) struct Message(usize);
 
 /// Writes messages: the JSON form of OTLP is turned into wire form and read by the same code.
 #[derive(Debug, Default)]
@@ -244,6 +288,30 @@ impl Put {
     pub(super) fn fixed32(&mut self, number: u32, n: u32) {
         self.raw_varint((u64::from(number) << 3) | 5);
         self.out.extend_from_slice(&n.to_le_bytes());
+    }
+
+    /// Opens a message in a field; what is put from here on is in it.
+    pub(super) fn begin(&mut self, number: u32) -> Message {
+        self.raw_varint((u64::from(number) << 3) | 2);
+        self.out.extend_from_slice(&[0; LENGTH_BYTES]);
+        Message(self.out.len())
+    }
+
+    /// Closes the message. Its length takes [`LENGTH_BYTES`] however short it is, so that nothing
+    /// has to move.
+    pub(super) fn end(&mut self, message: Message) {
+        let Message(start) = message;
+        let mut len = self.out.len() - start;
+        let Some(slots) = self.out.get_mut(start - LENGTH_BYTES..start) else {
+            return;
+        };
+        for slot in slots.iter_mut() {
+            *slot = u8::try_from(len & 0x7f).unwrap_or(0) | 0x80;
+            len >>= 7;
+        }
+        if let Some(last) = slots.last_mut() {
+            *last &= 0x7f;
+        }
     }
 
     pub(super) fn bytes(&mut self, number: u32, bytes: &[u8]) {
@@ -281,6 +349,32 @@ mod tests {
                 end == 0 || whole_fields.contains(&end),
                 "cut at {end}"
             );
+        }
+    }
+
+    fn first(mut fields: Fields<'_>) -> Result<Fields<'_>, WireError> {
+        fields.next().unwrap()?.message()
+    }
+
+    #[test]
+    fn messages_are_as_long_as_what_was_put_in_them() {
+        for len in [0, 1, 127, 128, 20_000, 3_000_000] {
+            let mut put = Put::default();
+            let outer = put.begin(7);
+            let inner = put.begin(1);
+            put.bytes(2, &vec![b'x'; len]);
+            put.end(inner);
+            put.varint(3, 4);
+            put.end(outer);
+            put.varint(8, 9);
+            let only = |fields: Fields<'_>| fields.map(|f| f.unwrap().number).collect::<Vec<_>>();
+            let whole = Fields::new(&put.out, 0);
+            assert_eq!(only(whole), [7, 8], "{len}");
+            let outer = first(whole).unwrap();
+            assert_eq!(only(outer), [1, 3], "{len}");
+            let inner = first(outer).unwrap();
+            assert_eq!(only(inner), [2], "{len}");
+            assert_eq!(first(inner).unwrap().len(), len);
         }
     }
 
