@@ -126,7 +126,9 @@ impl World {
             Step::Trim(keep) => {
                 let through = log.durable_lsn().saturating_sub(*keep);
                 self.trimmed = self.trimmed.max(through);
-                !dead(log.trim(through).err().as_ref())
+                let trimmed = log.trim(through).run();
+                log.take_trimmed(trimmed);
+                true
             }
         }
     }

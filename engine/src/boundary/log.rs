@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use obsrv_wal::log::{Durable, Log, LogError, Spare, SpareWork};
+use obsrv_wal::log::{Durable, Log, LogError, Spare, SpareWork, TrimWork, Trimmed};
 
 use crate::row::Lsn;
 
@@ -24,8 +24,11 @@ pub trait RecordLog: Send + Debug {
     /// Makes the batch durable. After an error other than `NoSpace` it is not known whether it is.
     fn sync(&mut self) -> Result<Durable, LogError>;
 
-    /// Gives up records up to a position, all of which are in segments.
-    fn trim(&mut self, through: Position) -> Result<usize, LogError>;
+    /// The giving up of records up to a position, all of which are in segments.
+    fn trim(&self, through: Position) -> TrimWork;
+
+    /// Takes note of what was given up.
+    fn take_trimmed(&mut self, trimmed: Trimmed);
 
     /// Bytes that it takes.
     fn bytes(&self) -> u64;
@@ -62,8 +65,12 @@ impl RecordLog for Log {
         Self::sync(self)
     }
 
-    fn trim(&mut self, through: Position) -> Result<usize, LogError> {
+    fn trim(&self, through: Position) -> TrimWork {
         Self::trim(self, through.sequence)
+    }
+
+    fn take_trimmed(&mut self, trimmed: Trimmed) {
+        Self::take_trimmed(self, trimmed);
     }
 
     fn bytes(&self) -> u64 {

@@ -192,9 +192,10 @@ impl Engine {
 
     /// What is in segments now need not be in the log. Late is harmless: open does it again.
     fn clean_after_flush(&self, watermark: u64, sides: &[u64]) {
-        if let Err(error) = self.log.lock().trim(Position::local(watermark)) {
-            tracing::warn!(%error, watermark, "log not trimmed");
-        }
+        // The log goes on meanwhile: removing a large file takes a while.
+        let work = self.log.lock().trim(Position::local(watermark));
+        let trimmed = work.run();
+        self.log.lock().take_trimmed(trimmed);
         for &number in sides {
             self.remove_file(FileId::new(FileKind::Side, number));
         }

@@ -108,6 +108,38 @@ struct Place {
     base_lsn: u64,
 }
 
+/// Files that a log needs no more, oldest first.
+#[derive(Debug)]
+pub struct TrimWork {
+    disk: Arc<dyn Disk>,
+    files: Vec<FileId>,
+}
+
+/// Files that are gone.
+#[derive(Debug)]
+pub struct Trimmed(Vec<FileId>);
+
+impl TrimWork {
+    /// Removes the files one after the other, so that what a crash brings back is never in the
+    /// middle. What cannot be removed now goes with the next trim.
+    pub fn run(self) -> Trimmed {
+        let mut gone = Vec::new();
+        for file in self.files {
+            // Not there: removed by an earlier call of which only the sync failed.
+            let removed = match self.disk.remove(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => self.disk.sync_dir(),
+            };
+            if let Err(error) = removed {
+                tracing::warn!(%file, %error, "old log file not removed");
+                break;
+            }
+            gone.push(file);
+        }
+        Trimmed(gone)
+    }
+}
+
 /// A file that a log wants made.
 #[derive(Debug)]
 pub struct SpareWork {
@@ -285,18 +317,38 @@ impl Log {
             Err(Publish::Not(error)) => return Err(self.refuse(error)),
             Err(Publish::Unknown(error)) => return Err(self.poison(error)),
         }
-        self.drop_places(self.places.len() - 1);
+        self.drop_older();
         Ok(Durable(self.durable_lsn))
     }
 
-    /// Removes older files of which every record is at or below `through`. How many.
-    pub fn trim(&mut self, through: u64) -> Result<usize, LogError> {
+    /// The removal of older files of which every record is at or below `through`, to be done while
+    /// the log goes on. Give what came of it to [`Log::take_trimmed`].
+    pub fn trim(&self, through: u64) -> TrimWork {
         let next_bases = self.places.iter().skip(1).map(|p| p.base_lsn);
         let count = next_bases
             .take_while(|base| *base <= through.saturating_add(1))
             .count();
-        self.drop_places(count);
-        Ok(count)
+        self.removal(count)
+    }
+
+    /// Removes all files but the last.
+    fn drop_older(&mut self) {
+        let trimmed = self.removal(self.places.len() - 1).run();
+        self.take_trimmed(trimmed);
+    }
+
+    fn removal(&self, count: usize) -> TrimWork {
+        TrimWork {
+            disk: Arc::clone(&self.disk),
+            files: self.places.iter().take(count).map(|p| p.file).collect(),
+        }
+    }
+
+    /// Forgets files that were removed. How many.
+    pub fn take_trimmed(&mut self, trimmed: Trimmed) -> usize {
+        let before = self.places.len();
+        self.places.retain(|place| !trimmed.0.contains(&place.file));
+        before - self.places.len()
     }
 
     /// Makes the next file ahead of need, so that a group does not wait for it.
@@ -462,27 +514,6 @@ impl Log {
         self.attempt += 1;
         (self.next_lsn, self.previous_crc) = self.group_start;
         LogError::NoSpace
-    }
-
-    /// Removes the oldest `count` files, one after the other, so that
-    /// what a crash brings back is never in the middle. What
-    /// cannot be removed now goes with the next trim.
-    fn drop_places(&mut self, count: usize) {
-        for _ in 0..count {
-            let Some(oldest) = self.places.first() else {
-                return;
-            };
-            // Not there: removed by an earlier call of which only the sync failed.
-            let removed = match self.disk.remove(oldest.file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => self.disk.sync_dir(),
-            };
-            if let Err(error) = removed {
-                tracing::warn!(file = %oldest.file, %error, "old log file not removed");
-                return;
-            }
-            self.places.remove(0);
-        }
     }
 }
 

@@ -545,7 +545,7 @@ impl Recovered {
     pub fn restart_with(self, kind: u8, parts: &[&[u8]]) -> Result<Log, LogError> {
         let next_lsn = self.next_lsn;
         let mut log = self.seal(next_lsn, true, &mut |writer| writer.frame(kind, parts))?;
-        log.drop_places(log.places.len() - 1);
+        log.drop_older();
         Ok(log)
     }
 

@@ -92,14 +92,16 @@ fn a_log_trimmed_to_nothing_knows_its_next_lsn() {
         log.append(1, &[&[1; 200]]).unwrap();
         log.sync().unwrap();
     }
-    log.trim(30).unwrap();
+    let trimmed = log.trim(30).run();
+    log.take_trimmed(trimmed);
     assert_eq!(log.files(), 1);
     for _ in 0..3 {
         disk.kill();
         disk.restart();
         let (mut log, _) = open(&disk);
         assert_eq!((log.next_lsn(), log.durable_lsn()), (31, 30));
-        log.trim(30).unwrap();
+        let trimmed = log.trim(30).run();
+        log.take_trimmed(trimmed);
         assert_eq!(log.files(), 1);
     }
 }
