@@ -4,7 +4,7 @@
 //! irrelevant. Union and that rule commute, so any order of arrival, duplication and replay gives
 //! the same state (I-5), and the view is a pure function of the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -220,27 +220,30 @@ fn overlay<'a>(docs: impl Iterator<Item = &'a Bytes>) -> Bytes {
 }
 
 fn adds_up(key: &str, before: &[DocRef<'_>], value: DocRef<'_>) -> bool {
-    match (key, before.last(), value) {
-        (model::METADATA, Some(DocRef::Map(_)), DocRef::Map(_)) => true,
-        (model::TAGS, Some(DocRef::Array(_)), DocRef::Array(_)) => true,
-        _ => false,
-    }
+    matches!(
+        (key, before.last(), value),
+        (model::METADATA, Some(DocRef::Map(_)), DocRef::Map(_))
+            | (model::TAGS, Some(DocRef::Array(_)), DocRef::Array(_))
+    )
 }
 
 /// Maps or arrays as one: of a key the last value, in the first one's place; of equal items one.
 fn write_sum(values: &[DocRef<'_>], out: &mut DocWriter) {
     if let Some(DocRef::Array(_)) = values.first() {
-        let mut items: Vec<DocRef<'_>> = Vec::new();
+        let mut seen: BTreeSet<Vec<u8>> = BTreeSet::new();
+        let open = out.begin_array();
         for value in values {
-            let DocRef::Array(more) = value else { continue };
-            for item in more.filter_map(Result::ok) {
-                if !items.contains(&item) {
-                    items.push(item);
+            let DocRef::Array(items) = value else {
+                continue;
+            };
+            for item in items.filter_map(Result::ok) {
+                let mut bytes = DocWriter::new();
+                bytes.value(item);
+                if seen.insert(bytes.finish()) {
+                    out.value(item);
                 }
             }
         }
-        let open = out.begin_array();
-        items.into_iter().for_each(|item| out.value(item));
         return out.end(open);
     }
     let mut merged: BTreeMap<&str, (usize, DocRef<'_>)> = BTreeMap::new();

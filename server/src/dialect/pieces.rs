@@ -9,6 +9,9 @@ use obsrv_engine::doc::{DocRef, DocWriter, Open};
 use obsrv_engine::model::{self, status};
 use obsrv_engine::row::{Event, RowKey, Table};
 
+use super::bad::Bad;
+use super::{ATTRIBUTES_MAX, KEY_BYTES_MAX};
+
 /// Which piece overlays which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rank {
@@ -120,6 +123,28 @@ pub(super) fn failed(dialect: &str, key: RowKey, message: Option<&str>, at_ns: i
     piece.text(model::STATUS, Some(status::ERROR));
     piece.text(model::ERROR_MESSAGE, message);
     piece.event(key, Times::default(), version(Rank::Error, at_ns), true)
+}
+
+/// Refuses a body with more fields of its own than a row should have columns.
+pub(super) fn check_count(fields: usize) -> Result<(), Bad> {
+    if fields > ATTRIBUTES_MAX {
+        return Err(too_many_fields());
+    }
+    Ok(())
+}
+
+/// Why such a body is refused.
+pub(super) fn too_many_fields() -> Bad {
+    Bad::new("fields", format!("too many limit={ATTRIBUTES_MAX}"))
+}
+
+/// The name in a row of a field that no table names.
+pub(super) fn kept_name(prefix: &str, sent: &str) -> Result<String, Bad> {
+    if sent.len() > KEY_BYTES_MAX {
+        let problem = format!("name too long limit={KEY_BYTES_MAX} bytes={}", sent.len());
+        return Err(Bad::new("fields", problem));
+    }
+    Ok(format!("{prefix}{sent}"))
 }
 
 #[cfg(test)]

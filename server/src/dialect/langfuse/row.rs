@@ -6,7 +6,9 @@ use obsrv_engine::row::{Event, Table};
 
 use super::{DIALECT, PREFIX, text_of, usage};
 use crate::dialect::bad::Bad;
-use crate::dialect::pieces::{Piece, Rank, Times, begun_by, failed, key, version};
+use crate::dialect::pieces::{
+    Piece, Rank, Times, begun_by, check_count, failed, kept_name, key, version,
+};
 use crate::dialect::theta::check::{Want, check, check_metadata, time_of};
 
 /// Fields of a trace: its name, the row's, what it must be.
@@ -95,7 +97,7 @@ pub(super) fn read_trace(
     checked(body, &TRACE)?;
     let id = text_of(body, "id").unwrap_or(said.minted);
     let mut piece = Piece::new(Table::Runs, DIALECT);
-    write_fields(&mut piece, body, &TRACE);
+    write_fields(&mut piece, body, &TRACE)?;
     let times = Times {
         start_ns: time_of(body.get("timestamp")),
         end_ns: None,
@@ -151,7 +153,7 @@ pub(super) fn read_observation(
             text_of(body, "name").filter(|_| kind == "tool"),
         );
     }
-    write_fields(&mut piece, body, &OBSERVATION);
+    write_fields(&mut piece, body, &OBSERVATION)?;
     if let Some(tokens) = usage::tokens(body) {
         tokens.write(&mut piece.out);
     }
@@ -181,6 +183,7 @@ fn checked(body: DocRef<'_>, fields: &[(&str, &str, Want)]) -> Result<(), Bad> {
         .map(|(sent, _, want)| (*sent, *want))
         .collect();
     check(body, &wants)?;
+    check_count(body.entries().into_iter().flatten().count())?;
     match body.get(model::METADATA) {
         Some(map @ DocRef::Map(_)) => check_metadata(model::METADATA, map),
         _ => Ok(()),
@@ -188,7 +191,11 @@ fn checked(body: DocRef<'_>, fields: &[(&str, &str, Want)]) -> Result<(), Bad> {
 }
 
 /// The fields under their names in the row, and what no table names below `langfuse.`.
-fn write_fields(piece: &mut Piece, body: DocRef<'_>, fields: &[(&str, &str, Want)]) {
+fn write_fields(
+    piece: &mut Piece,
+    body: DocRef<'_>,
+    fields: &[(&str, &str, Want)],
+) -> Result<(), Bad> {
     for (name, value) in body.entries().into_iter().flatten().flatten() {
         if value == DocRef::Null {
             continue;
@@ -197,7 +204,8 @@ fn write_fields(piece: &mut Piece, body: DocRef<'_>, fields: &[(&str, &str, Want
             Some((_, "", _)) => {}
             Some((_, model::METADATA, _)) => piece.metadata(value),
             Some((_, row, _)) => piece.value(row, value),
-            None => piece.value(&format!("{PREFIX}{name}"), value),
+            None => piece.value(&kept_name(PREFIX, name)?, value),
         }
     }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use obsrv_engine::row::{Event, Table};
 
 use super::{DIALECT, PREFIX, text_of};
 use crate::dialect::bad::Bad;
-use crate::dialect::pieces::{Piece, Rank, Times, key, version};
+use crate::dialect::pieces::{Piece, Rank, Times, check_count, kept_name, key, version};
 use crate::dialect::theta::check::{Want, check, check_id, time_of};
 
 const FIELDS: [(&str, Want); 14] = [
@@ -40,6 +40,7 @@ const RENAMED: [(&str, &str); 6] = [
 /// Reads one score; `minted` is its id if it has none, `at_ns` its time.
 pub(super) fn read(body: DocRef<'_>, minted: &str, at_ns: i64) -> Result<Event, Bad> {
     check(body, &FIELDS)?;
+    check_count(body.entries().into_iter().flatten().count())?;
     if text_of(body, "name").is_none() {
         return Err(Bad::new("name", "missing"));
     }
@@ -63,7 +64,7 @@ pub(super) fn read(body: DocRef<'_>, minted: &str, at_ns: i64) -> Result<Event, 
             _ if FIELDS.iter().any(|(sent, _)| *sent == name) => {
                 piece.value(renamed.map_or(name, |(_, row)| *row), value);
             }
-            _ => piece.value(&format!("{PREFIX}{name}"), value),
+            _ => piece.value(&kept_name(PREFIX, name)?, value),
         }
     }
     let times = Times {

@@ -6,7 +6,7 @@ use obsrv_engine::row::{ProjectId, Table};
 use proptest::prelude::*;
 
 use super::*;
-use crate::dialect::{Dialect, decode, doc_json};
+use crate::dialect::{ATTRIBUTES_MAX, Dialect, KEY_BYTES_MAX, decode, doc_json};
 
 fn read(body: &str) -> Decoded {
     let dialect = Dialect::LangfuseBatch;
@@ -113,7 +113,11 @@ fn a_trace_with_a_span_a_generation_and_an_event() {
         (span, start, end),
         (expected, Some(T0 + S), Some(T0 + 4 * S))
     );
-    let (call, start, end) = row(std::slice::from_ref(&decoded), Table::Spans, "g1");
+    generation_and_moment(&decoded);
+}
+
+fn generation_and_moment(decoded: &Decoded) {
+    let (call, start, end) = row(std::slice::from_ref(decoded), Table::Spans, "g1");
     let expected = serde_json::json!({
         "dialect": "langfuse", "name": "call", "status": "success", "kind": "llm", "type": "generation",
         "parent_id": "s1", "model": "gpt-4o", "model_parameters": {"temperature": 0.5},
@@ -127,7 +131,7 @@ fn a_trace_with_a_span_a_generation_and_an_event() {
         (call, start, end),
         (expected, Some(T0 + 5 * S / 2), Some(T0 + 3 * S))
     );
-    let (moment, start, end) = row(&[decoded], Table::Spans, "v1");
+    let (moment, start, end) = row(std::slice::from_ref(decoded), Table::Spans, "v1");
     assert_eq!(
         (moment["status"].as_str(), start, end),
         (Some("success"), Some(T0 + 2 * S), Some(T0 + 2 * S))
@@ -156,7 +160,10 @@ fn updates_in_any_order_give_one_row() {
             r#"{"id":"g","traceId":"t","name":"b","endTime":"2024-05-01T10:00:05Z"}"#,
         ),
     ];
-    let decoded: Vec<Decoded> = sent.iter().map(|e| read(&batch(&[e.clone()]))).collect();
+    let decoded: Vec<Decoded> = sent
+        .iter()
+        .map(|e| read(&batch(std::slice::from_ref(e))))
+        .collect();
     for order in [
         [0, 1, 2],
         [0, 2, 1],
@@ -332,10 +339,10 @@ fn scores_of_traces_observations_and_sessions() {
     );
 }
 
-#[test]
-fn bad_items_name_the_field_and_leave_the_good_ones() {
+/// Events that must be refused, and how the reason begins.
+fn bad_events() -> Vec<(String, &'static str)> {
     let long = "i".repeat(257);
-    let bad = [
+    vec![
         ("{}".to_owned(), "type: missing"),
         (
             event("dance-create", "00", "{}"),
@@ -393,7 +400,12 @@ fn bad_items_name_the_field_and_leave_the_good_ones() {
             event("score-create", "00", r#"{"value":1,"name":"n"}"#),
             "body.traceId: missing",
         ),
-    ];
+    ]
+}
+
+#[test]
+fn bad_items_name_the_field_and_leave_the_good_ones() {
+    let bad = bad_events();
     let good = event(
         "span-create",
         "00",
@@ -425,6 +437,26 @@ fn what_has_no_id_gets_the_same_one_each_time() {
     assert_eq!((one.rejected(), one.items.len()), (0, 3));
     let (_, start, _) = row(&[two], Table::Runs, &one.events[0].key.id);
     assert_eq!(start, Some(T0), "the time of the event stands in");
+}
+
+#[test]
+fn fields_and_their_names_are_bounded() {
+    let error_of = |fields: usize, name: usize| {
+        let filler: Vec<String> = (2..fields).map(|i| format!(r#","f{i}":1"#)).collect();
+        let body = format!(
+            r#"{{"id":"t","{}":1{}}}"#,
+            "n".repeat(name),
+            filler.concat()
+        );
+        read(&batch(&[event("trace-create", "00", &body)])).items[0]
+            .error
+            .clone()
+    };
+    assert_eq!(error_of(ATTRIBUTES_MAX, KEY_BYTES_MAX), None);
+    let error = error_of(ATTRIBUTES_MAX + 1, 1).unwrap();
+    assert_eq!(error, "body.fields: too many limit=1024");
+    let error = error_of(2, KEY_BYTES_MAX + 1).unwrap();
+    assert_eq!(error, "body.fields: name too long limit=1024 bytes=1025");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use obsrv_engine::row::{Event, Table};
 
 use super::{DIALECT, PREFIX};
 use crate::dialect::bad::Bad;
-use crate::dialect::pieces::{Piece, Rank, Times, key, version};
+use crate::dialect::pieces::{Piece, Rank, Times, check_count, kept_name, key, version};
 use crate::dialect::theta::check::{Want, check, check_id, time_of};
 
 /// Fields of feedback: its name, the row's, what it must be.
@@ -35,6 +35,7 @@ pub(super) fn read(doc: DocRef<'_>, minted: &str, received_ns: i64) -> Result<Ev
         .map(|(sent, _, want)| (*sent, *want))
         .collect();
     check(doc, &wants)?;
+    check_count(doc.entries().into_iter().flatten().count())?;
     let text = |key| doc.get(key).and_then(DocRef::as_str);
     if text("key").is_none() {
         return Err(Bad::new("key", "missing"));
@@ -62,7 +63,7 @@ pub(super) fn read(doc: DocRef<'_>, minted: &str, received_ns: i64) -> Result<Ev
             _ if value == DocRef::Null => {}
             Some((_, "", _)) => {}
             Some((_, row, _)) => piece.value(row, value),
-            None => piece.value(&format!("{PREFIX}{name}"), value),
+            None => piece.value(&kept_name(PREFIX, name)?, value),
         }
     }
     let start_ns = time_of(doc.get("created_at")).unwrap_or(received_ns);

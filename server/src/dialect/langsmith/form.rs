@@ -11,8 +11,9 @@ use obsrv_engine::doc::DocRef;
 use super::multipart::{self, Part};
 use super::{Attachment, Collect, Run};
 use crate::dialect::bad::Bad;
+use crate::dialect::pieces::too_many_fields;
 use crate::dialect::theta::parse;
-use crate::dialect::{DecodeError, ITEMS_MAX, JSON_DEPTH_MAX, json};
+use crate::dialect::{ATTRIBUTES_MAX, DecodeError, JSON_DEPTH_MAX, json};
 
 /// What a part is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,17 @@ struct Gathered<'a> {
     error: Option<Bad>,
 }
 
+impl Gathered<'_> {
+    /// Whether one more field may come apart; if not, the run is refused.
+    fn has_room(&mut self) -> bool {
+        let has_room = self.apart.len() < ATTRIBUTES_MAX;
+        if !has_room {
+            self.error.get_or_insert(too_many_fields());
+        }
+        has_room
+    }
+}
+
 /// Reads a form.
 pub(super) fn read(collect: &mut Collect<'_>, body: &[u8]) -> Result<(), DecodeError> {
     let parts = multipart::parts(body, collect.ctx.subject)?;
@@ -86,6 +98,7 @@ pub(super) fn read(collect: &mut Collect<'_>, body: &[u8]) -> Result<(), DecodeE
             Some(Name::Field { is_post, id, key }) => {
                 let at = run_at(&mut index, &mut runs, (is_post, id), place);
                 if let Some(run) = runs.get_mut(at)
+                    && run.has_room()
                     && let Some(doc) = json_of(part, &mut docs, run)
                 {
                     run.apart.push((key, doc));
@@ -95,22 +108,18 @@ pub(super) fn read(collect: &mut Collect<'_>, body: &[u8]) -> Result<(), DecodeE
             Some(Name::Feedback) => feedback.push((place, part)),
             None => collect.refuse(place, "unknown", &unknown(part.name))?,
         }
-        if runs.len() > ITEMS_MAX {
-            return Err(DecodeError::Items);
-        }
     }
     for (place, id, name, part) in files {
         let at = index.get(&(true, id)).or_else(|| index.get(&(false, id)));
-        match at.and_then(|at| runs.get_mut(*at)) {
-            Some(run) => run.files.push(Attachment {
+        if let Some(run) = at.and_then(|at| runs.get_mut(*at)) {
+            run.files.push(Attachment {
                 name,
                 content_type: part.content_type,
                 content: part.content,
-            }),
-            None => {
-                let bad = Bad::new(part.name, "no post or patch of its run in this request");
-                collect.refuse(place, "attachment", &bad)?;
-            }
+            });
+        } else {
+            let bad = Bad::new(part.name, "no post or patch of its run in this request");
+            collect.refuse(place, "attachment", &bad)?;
         }
     }
     for run in runs {

@@ -4,12 +4,10 @@
 
 use memchr::memmem;
 
-use crate::dialect::DecodeError;
+use crate::dialect::{DecodeError, ITEMS_MAX};
 
 /// Longest boundary (RFC 2046).
 pub(crate) const BOUNDARY_BYTES_MAX: usize = 70;
-/// Most parts of one body.
-pub(super) const PARTS_MAX: usize = 1_000_000;
 /// Most bytes of the headers of one part.
 pub(super) const PART_HEAD_BYTES_MAX: usize = 8 << 10;
 
@@ -63,19 +61,18 @@ pub(super) fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<Part<'a>>,
     let dash = format!("--{boundary}");
     let between = format!("\r\n--{boundary}");
     let finder = memmem::Finder::new(between.as_bytes());
-    let mut rest = match body.strip_prefix(dash.as_bytes()) {
-        Some(rest) => rest,
-        None => {
-            let at = finder.find(body).ok_or_else(|| bad("no boundary found"))?;
-            body.get(at + between.len()..).unwrap_or(&[])
-        }
+    let mut rest = if let Some(rest) = body.strip_prefix(dash.as_bytes()) {
+        rest
+    } else {
+        let at = finder.find(body).ok_or_else(|| bad("no boundary found"))?;
+        body.get(at + between.len()..).unwrap_or(&[])
     };
     let mut parts = Vec::new();
     loop {
         if rest.starts_with(b"--") {
             return Ok(parts);
         }
-        if parts.len() == PARTS_MAX {
+        if parts.len() == ITEMS_MAX {
             return Err(DecodeError::Items);
         }
         rest = after_line(rest).ok_or_else(|| bad("no line end after a boundary"))?;
@@ -197,6 +194,14 @@ mod tests {
             assert!(matches!(error, DecodeError::Shape { .. }), "{error}");
         }
         assert!(parts(b"--X--", "").is_err());
+    }
+
+    #[test]
+    fn parts_are_bounded() {
+        let with_parts = |n: usize| format!("{}--X--", "--X\r\n\r\n\r\n".repeat(n));
+        let read = |n| parts(with_parts(n).as_bytes(), "X").map(|parts| parts.len());
+        assert_eq!(read(ITEMS_MAX), Ok(ITEMS_MAX));
+        assert_eq!(read(ITEMS_MAX + 1), Err(DecodeError::Items));
     }
 
     #[test]

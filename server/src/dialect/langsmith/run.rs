@@ -8,7 +8,9 @@ use obsrv_engine::row::{Event, Table};
 
 use super::{Attachment, DIALECT, PREFIX, dotted, usage};
 use crate::dialect::bad::Bad;
-use crate::dialect::pieces::{Piece, Rank, Times, begun_by, failed, key, version};
+use crate::dialect::pieces::{
+    Piece, Rank, Times, begun_by, check_count, failed, kept_name, key, version,
+};
 use crate::dialect::theta::check::{Want, check_entries, check_id, check_metadata, time_of};
 
 /// Fields of a run: its name, the row's, what it must be.
@@ -170,6 +172,7 @@ pub(super) fn read(
         .iter()
         .map(|(sent, _, want)| (*sent, *want))
         .collect();
+    check_count(run.main.entries().into_iter().flatten().count())?;
     check_entries(run.fields(), &wants)?;
     if let Some(metadata) = run.metadata() {
         check_metadata("extra.metadata", metadata)?;
@@ -187,7 +190,7 @@ pub(super) fn read(
     if let (None, Some(about_ns)) = (place.start_ns, fallback) {
         events.push(begun_by(Table::Spans, DIALECT, row_key.clone(), about_ns));
     }
-    let piece = span(run, &place, end_ns);
+    let piece = span(run, &place, end_ns)?;
     let times = Times {
         start_ns: place.start_ns,
         end_ns,
@@ -216,7 +219,7 @@ fn error_text(error: DocRef<'_>) -> Cow<'_, str> {
     }
 }
 
-fn span(run: &Run<'_>, place: &Place<'_>, end_ns: Option<i64>) -> Piece {
+fn span(run: &Run<'_>, place: &Place<'_>, end_ns: Option<i64>) -> Result<Piece, Bad> {
     let mut piece = Piece::new(Table::Spans, DIALECT);
     let state = match end_ns {
         Some(_) => Some(status::SUCCESS),
@@ -248,14 +251,14 @@ fn span(run: &Run<'_>, place: &Place<'_>, end_ns: Option<i64>) -> Piece {
         match FIELDS.iter().find(|(sent, _, _)| *sent == name) {
             Some(("extra", _, _)) => write_extra(&mut piece, value),
             Some(("attachments" | "child_runs", _, _)) | None => {
-                piece.value(&format!("{PREFIX}{name}"), value);
+                piece.value(&kept_name(PREFIX, name)?, value);
             }
             Some((_, "", _)) => {}
             Some((_, row, _)) => piece.value(row, value),
         }
     }
     super::attachment::write(&run.attachments, &mut piece);
-    piece
+    Ok(piece)
 }
 
 /// `metadata` is the user's; the rest of `extra` stays under the sender's name.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dialect::{Dialect, decode, doc_json};
+use crate::dialect::{ATTRIBUTES_MAX, Dialect, decode, doc_json};
 
 const ROOT: &str = "00000000-0000-4000-8000-00000000000a";
 const CHILD: &str = "00000000-0000-4000-8000-00000000000b";
@@ -286,7 +286,7 @@ fn bad_parts_and_runs_are_refused_by_themselves() {
         ("dance.d", json, b"{}"),
         ("post.e", json, br#"{"id":"e","start_time":"soon"}"#),
         ("post.f", json, br#"{"id":"f"}"#),
-        ("post.f.tags", json, br#"[1]"#),
+        ("post.f.tags", json, b"[1]"),
         ("feedback.g", json, br#"{"score":1}"#),
     ]);
     let decoded = decode(Dialect::LangsmithForm, &context("X"), &body).unwrap();
@@ -330,6 +330,21 @@ fn bad_parts_and_runs_are_refused_by_themselves() {
     );
     let errors: Vec<_> = one.items.iter().map(|i| i.error.clone().unwrap()).collect();
     assert_eq!(errors, ["post: expected an object", "id: missing"]);
+}
+
+#[test]
+fn fields_of_a_run_are_bounded() {
+    let taken = |main: usize, apart: usize| {
+        let fields: Vec<String> = (1..main).map(|i| format!(r#","f{i}":1"#)).collect();
+        let main = format!(r#"{{"id":"a"{}}}"#, fields.concat());
+        let names: Vec<String> = (0..apart).map(|i| format!("post.a.x{i}")).collect();
+        let mut parts = vec![("post.a", "", main.as_bytes())];
+        parts.extend(names.iter().map(|name| (name.as_str(), "", &b"1"[..])));
+        let decoded = decode(Dialect::LangsmithForm, &context("X"), &form(&parts)).unwrap();
+        decoded.rejected() == 0
+    };
+    assert!(taken(ATTRIBUTES_MAX, 0) && taken(1, ATTRIBUTES_MAX));
+    assert!(!taken(ATTRIBUTES_MAX + 1, 0) && !taken(1, ATTRIBUTES_MAX + 1));
 }
 
 #[test]
