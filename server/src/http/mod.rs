@@ -165,7 +165,7 @@ pub fn build(app: Arc<App>) -> Router {
         .route("/api/public/health", get(langfuse::health))
         .merge(langsmith::routes(""))
         // As its clients write the address of a server of one's own.
-        .merge(langsmith::routes("/api/v1"))
+        .merge(langsmith::routes(metrics::LANGSMITH_PREFIX))
         .route("/live", get(health::live))
         .route("/ready", get(health::ready))
         .route("/metrics", get(metrics::show))

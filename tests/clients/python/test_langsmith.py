@@ -23,14 +23,12 @@ def micros(moment):
 
 
 @pytest.fixture(params=WAYS)
-def client(request, shared, monkeypatch):
+def client(request, shared):
     options = {}
     if request.param == "single":
         options["auto_batch_tracing"] = False
-    if request.param == "form":
-        monkeypatch.setenv("LANGSMITH_DISABLE_RUN_COMPRESSION", "true")
-    if request.param == "batch":
-        config = {"use_multipart_endpoint": False, "size_limit": 100, "size_limit_bytes": 1 << 20}
+    if request.param in ("form", "batch"):  # as a server says that can do less
+        config = {"use_multipart_endpoint": request.param == "form", "size_limit": 100, "size_limit_bytes": 1 << 20}
         config |= {"scale_up_qsize_trigger": 1000, "scale_up_nthreads_limit": 4, "scale_down_nempty_trigger": 4}
         options["info"] = {"version": "0.12.0", "batch_ingest_config": config}
     failures = []
@@ -158,6 +156,32 @@ def test_runs_are_read_back_equal(shared, client):
     with shared.client() as reader:
         found = pages(reader, q="metadata.customer.name:acme")
     assert str(root.id) in [run["trace_id"] for run in found]
+
+
+ROUTES = {
+    "compressed form": "/runs/multipart",
+    "form": "/runs/multipart",
+    "batch": "/runs/batch",
+    "single": "/runs/{id}",
+}
+
+
+def asked(server, route):
+    """How many requests a route answered."""
+    with server.client() as http:
+        lines = [line for line in http.get("/metrics").text.splitlines() if f'"{route}"' in line and "requests_total" in line]
+    return sum(int(line.split()[-1]) for line in lines)
+
+
+def test_each_way_takes_its_own_route(shared, client, request):
+    route = ROUTES[request.node.callspec.params["client"]]
+    others = set(ROUTES.values()) - {route}
+    before = {name: asked(shared, name) for name in ROUTES.values()}
+    family(client)
+    assert asked(shared, route) > before[route]
+    assert {name: asked(shared, name) for name in others} == {name: before[name] for name in others}
+    is_compressed = client.compressed_traces is not None
+    assert is_compressed == (request.node.callspec.params["client"] == "compressed form")
 
 
 def test_feedback_stands_with_its_run(shared, client):
