@@ -4,10 +4,13 @@
 //! irrelevant. Union and that rule commute, so any order of arrival, duplication and replay gives
 //! the same state (I-5), and the view is a pure function of the state.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 
 use crate::body::{self, PartRef};
 use crate::doc::{DocError, DocRef, DocWriter};
+use crate::model;
 use crate::row::{Event, Stamp};
 
 /// Events that one row keeps for folding. Beyond it the two oldest partial events become one, and
@@ -189,26 +192,76 @@ impl Parts {
     }
 }
 
-/// Maps laid over each other: a later document's top-level fields replace an earlier one's.
+/// Maps laid over each other: a later document's top-level fields replace an earlier one's, but for
+/// what the user attached, which adds up: metadata key by key, tags as a set.
 fn overlay<'a>(docs: impl Iterator<Item = &'a Bytes>) -> Bytes {
-    let mut fields: Vec<(&str, DocRef<'_>)> = Vec::new();
+    let mut fields: Vec<(&str, Vec<DocRef<'_>>)> = Vec::new();
     for doc in docs {
         let entries = DocRef::parse(doc).ok().and_then(DocRef::entries);
         for (key, value) in entries.into_iter().flatten().filter_map(Result::ok) {
             match fields.iter_mut().find(|(k, _)| *k == key) {
-                Some(slot) => slot.1 = value,
-                None => fields.push((key, value)),
+                Some((_, values)) if adds_up(key, values, value) => values.push(value),
+                Some((_, values)) => *values = vec![value],
+                None => fields.push((key, vec![value])),
             }
         }
     }
     let mut out = DocWriter::new();
     let open = out.begin_map();
-    for (key, value) in fields {
+    for (key, values) in fields {
+        out.key(key);
+        match values.as_slice() {
+            [only] => out.value(*only),
+            several => write_sum(several, &mut out),
+        }
+    }
+    out.end(open);
+    Bytes::from(out.finish())
+}
+
+fn adds_up(key: &str, before: &[DocRef<'_>], value: DocRef<'_>) -> bool {
+    matches!(
+        (key, before.last(), value),
+        (model::METADATA, Some(DocRef::Map(_)), DocRef::Map(_))
+            | (model::TAGS, Some(DocRef::Array(_)), DocRef::Array(_))
+    )
+}
+
+/// Maps or arrays as one: of a key the last value, in the first one's place; of equal items one.
+fn write_sum(values: &[DocRef<'_>], out: &mut DocWriter) {
+    if let Some(DocRef::Array(_)) = values.first() {
+        let mut seen: BTreeSet<Vec<u8>> = BTreeSet::new();
+        let open = out.begin_array();
+        for value in values {
+            let DocRef::Array(items) = value else {
+                continue;
+            };
+            for item in items.filter_map(Result::ok) {
+                let mut bytes = DocWriter::new();
+                bytes.value(item);
+                if seen.insert(bytes.finish()) {
+                    out.value(item);
+                }
+            }
+        }
+        return out.end(open);
+    }
+    let mut merged: BTreeMap<&str, (usize, DocRef<'_>)> = BTreeMap::new();
+    let entries = values.iter().filter_map(|v| v.entries()).flatten();
+    for (place, (key, value)) in entries.filter_map(Result::ok).enumerate() {
+        merged
+            .entry(key)
+            .and_modify(|(_, v)| *v = value)
+            .or_insert((place, value));
+    }
+    let mut ordered: Vec<_> = merged.into_iter().map(|(k, (at, v))| (at, k, v)).collect();
+    ordered.sort_by_key(|(at, _, _)| *at);
+    let open = out.begin_map();
+    for (_, key, value) in ordered {
         out.key(key);
         out.value(value);
     }
     out.end(open);
-    Bytes::from(out.finish())
 }
 
 #[cfg(test)]
@@ -281,6 +334,37 @@ mod tests {
             let first_complete = parts.iter().next().is_some_and(|p| !p.partial);
             prop_assert_eq!(first_complete, newest.is_some());
         }
+    }
+
+    #[test]
+    fn what_the_user_attached_adds_up() {
+        let doc = |entries: &[(&str, i64)], tags: &[&str]| {
+            let mut out = DocWriter::new();
+            let open = out.begin_map();
+            out.key(model::METADATA);
+            let map = out.begin_map();
+            for (key, n) in entries {
+                out.key(key);
+                out.i64(*n);
+            }
+            out.end(map);
+            out.key(model::TAGS);
+            let list = out.begin_array();
+            tags.iter().for_each(|tag| out.str(tag));
+            out.end(list);
+            out.end(open);
+            Bytes::from(out.finish())
+        };
+        let (a, b) = (
+            doc(&[("x", 1), ("y", 2)], &["p", "q"]),
+            doc(&[("z", 3), ("x", 4)], &["r", "p"]),
+        );
+        let c = doc(&[("y", 5)], &[]);
+        let expected = doc(&[("x", 4), ("y", 5), ("z", 3)], &["p", "q", "r"]);
+        assert_eq!(overlay([&a, &b, &c].into_iter()), expected);
+        // As when the oldest two are joined first.
+        let joined = overlay([&a, &b].into_iter());
+        assert_eq!(overlay([&joined, &c].into_iter()), expected);
     }
 
     #[test]

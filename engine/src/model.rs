@@ -30,7 +30,9 @@ pub const GROUP: &str = "group";
 pub const SERVICE: &str = "service";
 /// Labels. Runs and spans; array of text.
 pub const TAGS: &str = "tags";
-/// Tokens: a map with `input`, `output`, `total`, each a whole number. Runs and spans.
+/// Tokens: a map with `input`, `output`, `total`, each a whole number. Runs and spans. Spans may
+/// have `cache_read`, `cache_write` and `reasoning` beside them: then `input` and `output` are
+/// without these, and `total` is with them.
 pub const TOKENS: &str = "tokens";
 /// Cost in US dollars as the source stated it. Runs and spans; number.
 pub const COST_USD: &str = "cost_usd";
@@ -40,7 +42,7 @@ pub const METADATA: &str = "metadata";
 pub const ATTRIBUTES: &str = "attributes";
 /// The source's resource attributes as they came: a map. Spans.
 pub const RESOURCE: &str = "resource";
-/// Which dialect the event came in: `otlp`, `theta`. Runs, spans and scores; text.
+/// Which dialect the event came in: `otlp`, `theta`, `langfuse`, `langsmith`. Runs, spans and scores; text.
 pub const DIALECT: &str = "dialect";
 /// What the engine derives for a run from its spans: a map, see `FORMAT.md`. Runs.
 pub const ROLLUP: &str = "rollup";

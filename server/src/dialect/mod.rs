@@ -8,17 +8,22 @@ mod bad;
 pub mod doc_json;
 pub mod encoding;
 mod json;
+mod langfuse;
+mod langsmith;
 mod otlp;
+mod pieces;
 mod sniff;
 mod theta;
 pub mod theta_read;
 mod time;
+mod tokens;
 
 use obsrv_engine::row::{Event, ProjectId};
 use thiserror::Error;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 pub use json::{JsonError, read as read_json};
+pub(crate) use langsmith::multipart::boundary;
 pub use sniff::{Route, SniffError, sniff};
 pub use time::{format_micros, parse as parse_time};
 
@@ -60,6 +65,22 @@ pub enum Dialect {
     ThetaImport = 5,
     /// One canonical envelope.
     ThetaEvent = 6,
+    /// A batch of Langfuse's events.
+    LangfuseBatch = 32,
+    /// One Langfuse score.
+    LangfuseScore = 33,
+    /// A list of Langfuse scores.
+    LangfuseScores = 34,
+    /// One `LangSmith` run.
+    LangsmithRun = 40,
+    /// An update of the `LangSmith` run that the path names.
+    LangsmithPatch = 41,
+    /// `LangSmith` runs and updates, as JSON.
+    LangsmithBatch = 42,
+    /// `LangSmith` runs, updates, feedback and files, as a form; the subject is its boundary.
+    LangsmithForm = 43,
+    /// One piece of `LangSmith` feedback.
+    LangsmithFeedback = 44,
 }
 
 impl Dialect {
@@ -72,6 +93,14 @@ impl Dialect {
             4 => Some(Self::ThetaAnnotation),
             5 => Some(Self::ThetaImport),
             6 => Some(Self::ThetaEvent),
+            32 => Some(Self::LangfuseBatch),
+            33 => Some(Self::LangfuseScore),
+            34 => Some(Self::LangfuseScores),
+            40 => Some(Self::LangsmithRun),
+            41 => Some(Self::LangsmithPatch),
+            42 => Some(Self::LangsmithBatch),
+            43 => Some(Self::LangsmithForm),
+            44 => Some(Self::LangsmithFeedback),
             _ => None,
         }
     }
@@ -93,7 +122,8 @@ pub struct Context<'a> {
     pub project: ProjectId,
     /// Hash of the body as received; minted ids come from it.
     pub body_hash: u64,
-    /// Parameter of the path: the trace id for annotations. Empty elsewhere.
+    /// What is not in the body and decides what it means: the trace id of annotations and the run
+    /// id of patches, from the path; the boundary of a form. Empty elsewhere.
     pub subject: &'a str,
     /// When the request came in.
     pub received_ns: i64,
@@ -116,11 +146,13 @@ impl Context<'_> {
 pub struct Item {
     /// Its place: in the import, among the spans of the request, among the steps of the trace.
     pub index: usize,
-    /// `trace`, `envelope`, `step`, `event`, `annotation`, `span` or `unknown`.
+    /// `trace`, `envelope`, `step`, `event`, `annotation`, `span`, `observation`, `score`, `log`, `run`,
+    /// `feedback`, `attachment` or `unknown`.
     pub kind: &'static str,
     /// The trace it belongs to, where that is known.
     pub trace_id: Option<String>,
-    /// The row made of it where clients want to know: the id of an annotation.
+    /// The row made of it where clients want to know: the id of an annotation. For an event of a
+    /// Langfuse batch the event's own.
     pub id: Option<String>,
     /// Why it was refused, naming the field.
     pub error: Option<String>,
@@ -234,6 +266,13 @@ pub fn decode(dialect: Dialect, ctx: &Context<'_>, body: &[u8]) -> Result<Decode
         Dialect::ThetaAnnotation => theta::decode_annotation(ctx, body)?,
         Dialect::ThetaImport => theta::decode_import(ctx, body)?,
         Dialect::ThetaEvent => theta::decode_event(ctx, body)?,
+        Dialect::LangfuseBatch => langfuse::decode_batch(ctx, body)?,
+        Dialect::LangfuseScore | Dialect::LangfuseScores => langfuse::decode_scores(ctx, body)?,
+        Dialect::LangsmithRun => langsmith::decode_run(ctx, body, true)?,
+        Dialect::LangsmithPatch => langsmith::decode_run(ctx, body, false)?,
+        Dialect::LangsmithBatch => langsmith::decode_batch(ctx, body)?,
+        Dialect::LangsmithForm => langsmith::decode_form(ctx, body)?,
+        Dialect::LangsmithFeedback => langsmith::decode_feedback(ctx, body)?,
     };
     Ok(decoded.sealed())
 }

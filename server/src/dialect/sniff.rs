@@ -17,6 +17,20 @@ pub enum Route {
     Imports,
     /// `POST /v1/events`.
     Events,
+    /// `POST /api/public/ingestion`.
+    LangfuseBatch,
+    /// `POST /api/public/scores`.
+    LangfuseScores,
+    /// `POST /runs`.
+    LangsmithRun,
+    /// `PATCH /runs/{id}`.
+    LangsmithPatch,
+    /// `POST /runs/batch`.
+    LangsmithBatch,
+    /// `POST /runs/multipart`.
+    LangsmithForm,
+    /// `POST /feedback`.
+    LangsmithFeedback,
 }
 
 /// Why no dialect fits.
@@ -28,6 +42,9 @@ pub enum SniffError {
          application/json content_type={0}"
     )]
     ContentType(String),
+    /// The content type of a form names something else.
+    #[error("unsupported content type, accepted is multipart/form-data content_type={0}")]
+    NotForm(String),
     /// JSON with top-level keys of no known body.
     #[error(
         "unknown body, accepted are an OTLP request (top-level key resourceSpans) and a theta \
@@ -59,6 +76,10 @@ pub fn sniff(content_type: &str, route: Route, body: &[u8]) -> Result<Dialect, S
         || matches!(first(body), Some(b'{' | b'['));
     match route {
         Route::Traces | Route::Otlp if is_protobuf => Ok(Dialect::OtlpProtobuf),
+        Route::LangsmithForm if essence == "multipart/form-data" => Ok(Dialect::LangsmithForm),
+        Route::LangsmithForm => Err(SniffError::NotForm(
+            content_type.chars().take(128).collect(),
+        )),
         _ if is_protobuf || !is_json => Err(SniffError::ContentType(
             content_type.chars().take(128).collect(),
         )),
@@ -67,6 +88,13 @@ pub fn sniff(content_type: &str, route: Route, body: &[u8]) -> Result<Dialect, S
         Route::Annotations => Ok(Dialect::ThetaAnnotation),
         Route::Imports => Ok(Dialect::ThetaImport),
         Route::Events => Ok(Dialect::ThetaEvent),
+        Route::LangfuseBatch => Ok(Dialect::LangfuseBatch),
+        Route::LangfuseScores if first(body) == Some(b'[') => Ok(Dialect::LangfuseScores),
+        Route::LangfuseScores => Ok(Dialect::LangfuseScore),
+        Route::LangsmithRun => Ok(Dialect::LangsmithRun),
+        Route::LangsmithPatch => Ok(Dialect::LangsmithPatch),
+        Route::LangsmithBatch => Ok(Dialect::LangsmithBatch),
+        Route::LangsmithFeedback => Ok(Dialect::LangsmithFeedback),
     }
 }
 

@@ -39,8 +39,17 @@ impl StoredRow {
         self.doc().get(key).and_then(DocRef::as_str)
     }
 
+    fn is_theta(&self) -> bool {
+        self.text(model::DIALECT) == Some("theta")
+    }
+
+    /// Whether it keeps what went in and came out in `input` and `output`.
+    fn has_io(&self) -> bool {
+        matches!(self.text(model::DIALECT), Some("langfuse" | "langsmith"))
+    }
+
     fn is_otlp(&self) -> bool {
-        self.text(model::DIALECT) != Some("theta")
+        !self.is_theta() && !self.has_io()
     }
 }
 
@@ -306,7 +315,7 @@ fn write_times(row: &StoredRow, is_own: &dyn Fn(&str) -> bool, out: &mut DocWrit
         put_text("ended_at", &format_micros(end), out);
     }
     let sent = row.doc().get("latency_ms");
-    if let (None, true, Some(ms)) = (sent, row.is_otlp(), latency_ms(&row.core)) {
+    if let (None, false, Some(ms)) = (sent, row.is_theta(), latency_ms(&row.core)) {
         write_field("latency_ms", DocRef::I64(ms), Form::Whole, out);
     }
 }
@@ -412,6 +421,11 @@ fn step_lists(span: &StoredRow, kind: &str, out: &mut DocWriter) {
         match key {
             _ if doc.get(key).is_some() => {}
             "messages" if span.is_otlp() => from_otlp::write_messages(attributes, out),
+            "messages" if span.has_io() && kind == "llm" => from_otlp::write_talk(doc, out),
+            "tool_calls" if span.has_io() && kind == "tool" => {
+                let name = span.text(model::NAME).unwrap_or("");
+                from_otlp::write_tool_call(doc, &span.core.id, name, out);
+            }
             "tool_calls" if span.is_otlp() && kind == "tool" => {
                 let name = span
                     .text(model::TOOL)

@@ -1,17 +1,23 @@
 //! Who is asking. The only place that makes a [`Tenant`], so that nothing reads or writes a
 //! project's rows without a key of that project.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::error::{ApiError, ErrorCode};
 use crate::directory::{Directory, Project};
 use crate::keys::KeyString;
+use crate::limits::KEY_BYTES_MAX;
 use obsrv_engine::row::ProjectId;
 
 const API_KEY: &str = "x-api-key";
+/// Longest user name and password that are decoded, as base64.
+const BASIC_BYTES_MAX: usize = 4 * KEY_BYTES_MAX;
 
 /// A request's project, proved by a key.
 #[derive(Clone, Debug)]
@@ -42,10 +48,12 @@ impl Tenant {
     }
 }
 
-/// The tenant of a request: `x-api-key: K` or `Authorization: Bearer K`.
+/// The tenant of a request: `x-api-key: K`, `Authorization: Bearer K`, or `Authorization: Basic` with
+/// K as the password. The user name, a public key in Langfuse's words, opens nothing; only without
+/// a password it is K itself.
 pub fn authenticate(directory: &Directory, headers: &HeaderMap) -> Result<Tenant, ApiError> {
     let text = presented(headers).ok_or_else(|| refused("no api key; send it as x-api-key"))?;
-    let key = KeyString::parse(text).map_err(|_| refused("not an api key"))?;
+    let key = KeyString::parse(&text).map_err(|_| refused("not an api key"))?;
     let (key_id, project) = directory
         .authenticate(&key)
         .ok_or_else(|| refused("unknown or revoked api key"))?;
@@ -56,13 +64,22 @@ fn refused(message: &str) -> ApiError {
     ApiError::new(ErrorCode::Unauthorized, message)
 }
 
-fn presented(headers: &HeaderMap) -> Option<&str> {
+fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     if let Some(key) = headers.get(API_KEY) {
-        return key.to_str().ok().map(str::trim);
+        return key.to_str().ok().map(|key| key.trim().into());
     }
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(key.trim().into());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") || key.len() > BASIC_BYTES_MAX {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(key.trim()).ok()?).ok()?;
+    let (user, password) = pair.split_once(':')?;
+    let key = if password.is_empty() { user } else { password };
+    Some(key.to_owned().into())
 }
 
 #[cfg(test)]
@@ -86,6 +103,9 @@ mod tests {
             ("X-API-Key", " tk_live_key "),
             ("Authorization", "Bearer tk_live_key"),
             ("AUTHORIZATION", "bearer  tk_live_key"),
+            // pk-lf-1:tk_live_key and tk_live_key: as in RFC 7617.
+            ("Authorization", "Basic cGstbGYtMTp0a19saXZlX2tleQ=="),
+            ("Authorization", "basic dGtfbGl2ZV9rZXk6"),
         ] {
             let tenant = ask(name, value).unwrap();
             assert_eq!(
@@ -103,6 +123,9 @@ mod tests {
             ("x-api-key", ""),
             ("authorization", "tk_live_key"),
             ("authorization", "Basic tk_live_key"),
+            // tk_live_key:sk-lf-1, tk_live_key without a colon
+            ("authorization", "Basic dGtfbGl2ZV9rZXk6c2stbGYtMQ=="),
+            ("authorization", "Basic dGtfbGl2ZV9rZXk="),
             ("x-key", "tk_live_key"),
         ] {
             let error = ask(name, value).unwrap_err();

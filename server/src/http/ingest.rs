@@ -196,7 +196,9 @@ impl Job {
         let dialect =
             crate::dialect::sniff(&self.content_type, self.route, &plain).map_err(|error| {
                 let code = match error {
-                    SniffError::ContentType(_) => ErrorCode::UnsupportedMedia,
+                    SniffError::ContentType(_) | SniffError::NotForm(_) => {
+                        ErrorCode::UnsupportedMedia
+                    }
                     SniffError::Keys(_) => ErrorCode::InvalidRequest,
                 };
                 ApiError::new(code, error.to_string())

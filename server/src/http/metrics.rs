@@ -17,7 +17,7 @@ use super::error::{ApiError, ErrorCode};
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 11] = [
+const ROUTES: [&str; 21] = [
     "/v1/traces",
     "/otlp/v1/traces",
     "/api/public/otel/v1/traces",
@@ -25,11 +25,23 @@ const ROUTES: [&str; 11] = [
     "/v1/traces/{id}/annotations",
     "/v1/imports/traces",
     "/v1/events",
+    "/api/public/ingestion",
+    "/api/public/scores",
+    "/api/public/projects",
+    "/api/public/health",
+    "/info",
+    "/runs",
+    "/runs/batch",
+    "/runs/multipart",
+    "/runs/{id}",
+    "/feedback",
     "/live",
     "/ready",
     "/metrics",
     "other",
 ];
+/// Below it the routes of `LangSmith` stand a second time.
+pub(super) const LANGSMITH_PREFIX: &str = "/api/v1";
 const CLASSES: [&str; 5] = ["2xx", "3xx", "4xx", "503", "5xx"];
 /// Upper bounds of the time buckets, in microseconds.
 const BUCKETS_US: [u64; 12] = [
@@ -58,11 +70,12 @@ pub fn increment(counter: &AtomicU64) {
 }
 
 impl Metrics {
-    /// Counts an answer. `route` is the matched template.
+    /// Counts an answer. `route` is the matched template; aliases count as what they stand for.
     pub fn answered(&self, route: Option<&str>, is_write: bool, status: StatusCode, micros: u64) {
+        let unprefixed = route.and_then(|r| r.strip_prefix(LANGSMITH_PREFIX));
         let route = ROUTES
             .iter()
-            .position(|r| Some(*r) == route)
+            .position(|r| Some(*r) == route || Some(*r) == unprefixed)
             .unwrap_or(ROUTES.len() - 1);
         let class = match status.as_u16() {
             503 => 3,

@@ -10,6 +10,8 @@ mod events;
 mod health;
 mod imports;
 mod ingest;
+mod langfuse;
+mod langsmith;
 pub mod metrics;
 mod outer;
 mod params;
@@ -157,6 +159,13 @@ pub fn build(app: Arc<App>) -> Router {
         .route("/v1/traces/{id}/annotations", post(annotations::ingest))
         .route("/v1/imports/traces", post(imports::ingest))
         .route("/v1/events", post(events::ingest))
+        .route("/api/public/ingestion", post(langfuse::ingestion))
+        .route("/api/public/scores", post(langfuse::scores))
+        .route("/api/public/projects", get(langfuse::projects))
+        .route("/api/public/health", get(langfuse::health))
+        .merge(langsmith::routes(""))
+        // As its clients write the address of a server of one's own.
+        .merge(langsmith::routes(metrics::LANGSMITH_PREFIX))
         .route("/live", get(health::live))
         .route("/ready", get(health::ready))
         .route("/metrics", get(metrics::show))

@@ -28,12 +28,8 @@ pub(crate) async fn ingest(
             protobuf::response(StatusCode::OK, body)
         }
         Dialect::OtlpJson => Json(otlp_answer(&stored)).into_response(),
-        Dialect::ThetaTrace
-        | Dialect::ThetaAnnotation
-        | Dialect::ThetaImport
-        | Dialect::ThetaEvent => {
-            (StatusCode::CREATED, Json(ingest::single(stored)?)).into_response()
-        }
+        // Of this route's dialects the theta trace.
+        _ => (StatusCode::CREATED, Json(ingest::single(stored)?)).into_response(),
     })
 }
 

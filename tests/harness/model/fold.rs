@@ -58,11 +58,56 @@ impl Facts {
         if let [only] = docs.as_slice() {
             return (*only).clone();
         }
-        let mut fields: Vec<(String, Val)> = Vec::new();
+        let mut fields: BTreeMap<String, Vec<Val>> = BTreeMap::new();
         for (key, value) in docs.iter().flat_map(|doc| doc.entries()) {
-            fields.retain(|(k, _)| k != key);
-            fields.push((key.clone(), value.clone()));
+            let said = fields.entry(key.clone()).or_default();
+            let adds_up = match (key.as_str(), said.last(), value) {
+                ("metadata", Some(Val::Map(_)), Val::Map(_)) => true,
+                ("tags", Some(Val::Array(_)), Val::Array(_)) => true,
+                _ => false,
+            };
+            if !adds_up {
+                said.clear();
+            }
+            said.push(value.clone());
         }
-        Val::Map(fields)
+        let fields = fields.into_iter().map(|(key, said)| (key, sum(said)));
+        Val::Map(fields.collect())
+    }
+}
+
+/// What several pieces of metadata or of tags are together: of a key the last value, of equal tags
+/// one, in the order in which they were first named.
+fn sum(mut said: Vec<Val>) -> Val {
+    if said.len() == 1 {
+        return said.remove(0);
+    }
+    let is_list = matches!(said.first(), Some(Val::Array(_)));
+    let mut entries: Vec<(String, Val)> = Vec::new();
+    let mut items: Vec<Val> = Vec::new();
+    for value in said {
+        match value {
+            Val::Map(more) => {
+                for (key, value) in more {
+                    match entries.iter_mut().find(|(k, _)| *k == key) {
+                        Some(known) => known.1 = value,
+                        None => entries.push((key, value)),
+                    }
+                }
+            }
+            Val::Array(more) => {
+                for item in more {
+                    if !items.iter().any(|known| known.encode() == item.encode()) {
+                        items.push(item);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if is_list {
+        Val::Array(items)
+    } else {
+        Val::Map(entries)
     }
 }

@@ -7,7 +7,7 @@ use crate::dialect::{ATTRIBUTES_MAX, ID_BYTES_MAX, KEY_BYTES_MAX, time};
 
 /// What a field must be if it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Want {
+pub(in crate::dialect) enum Want {
     Id,
     Text,
     Number,
@@ -17,10 +17,11 @@ pub(super) enum Want {
     Metadata,
     Time,
     Tokens,
+    Any,
 }
 
 /// The fields of a trace.
-pub(super) const TRACE: [(&str, Want); 24] = [
+pub(in crate::dialect) const TRACE: [(&str, Want); 24] = [
     ("schema_version", Want::Text),
     ("trace_id", Want::Id),
     ("project_id", Want::Text),
@@ -48,7 +49,7 @@ pub(super) const TRACE: [(&str, Want); 24] = [
 ];
 
 /// The fields of a step.
-pub(super) const STEP: [(&str, Want); 19] = [
+pub(in crate::dialect) const STEP: [(&str, Want); 19] = [
     ("step_id", Want::Id),
     ("parent_step_id", Want::Id),
     ("index", Want::Number),
@@ -71,7 +72,7 @@ pub(super) const STEP: [(&str, Want); 19] = [
 ];
 
 /// The fields of an annotation, under its names inside a trace and outside of one.
-pub(super) const ANNOTATION: [(&str, Want); 7] = [
+pub(in crate::dialect) const ANNOTATION: [(&str, Want); 7] = [
     ("annotation_type", Want::Text),
     ("step_id", Want::Id),
     ("label", Want::Text),
@@ -82,7 +83,7 @@ pub(super) const ANNOTATION: [(&str, Want); 7] = [
 ];
 
 /// The fields of an envelope. Times may be in any form.
-pub(super) const ENVELOPE: [(&str, Want); 21] = [
+pub(in crate::dialect) const ENVELOPE: [(&str, Want); 21] = [
     ("schema_version", Want::Text),
     ("trace_id", Want::Id),
     ("project_id", Want::Text),
@@ -107,7 +108,7 @@ pub(super) const ENVELOPE: [(&str, Want); 21] = [
 ];
 
 /// The fields of an envelope's event.
-pub(super) const EVENT: [(&str, Want); 11] = [
+pub(in crate::dialect) const EVENT: [(&str, Want); 11] = [
     ("event_id", Want::Id),
     ("parent_event_id", Want::Id),
     ("step_id", Want::Id),
@@ -122,14 +123,22 @@ pub(super) const EVENT: [(&str, Want); 11] = [
 ];
 
 /// Checks that `doc` is an object whose known fields are what they must be.
-pub(super) fn check(doc: DocRef<'_>, wants: &[(&str, Want)]) -> Result<(), Bad> {
+pub(in crate::dialect) fn check(doc: DocRef<'_>, wants: &[(&str, Want)]) -> Result<(), Bad> {
     let Some(entries) = doc.entries() else {
         return Err(Bad::new(
             "item",
             format!("expected an object, found {}", found(doc)),
         ));
     };
-    for (key, value) in entries.flatten() {
+    check_entries(entries.flatten(), wants)
+}
+
+/// The same for entries by themselves.
+pub(in crate::dialect) fn check_entries<'a>(
+    entries: impl Iterator<Item = (&'a str, DocRef<'a>)>,
+    wants: &[(&str, Want)],
+) -> Result<(), Bad> {
+    for (key, value) in entries {
         let want = wants.iter().find(|(k, _)| *k == key).map(|(_, want)| *want);
         if let Some(want) = want.filter(|_| value != DocRef::Null) {
             check_field(key, value, want)?;
@@ -139,7 +148,10 @@ pub(super) fn check(doc: DocRef<'_>, wants: &[(&str, Want)]) -> Result<(), Bad> 
 }
 
 /// The values of a list that was checked; none if it is absent.
-pub(super) fn items<'a>(doc: DocRef<'a>, key: &str) -> impl Iterator<Item = DocRef<'a>> + use<'a> {
+pub(in crate::dialect) fn items<'a>(
+    doc: DocRef<'a>,
+    key: &str,
+) -> impl Iterator<Item = DocRef<'a>> + use<'a> {
     let list = match doc.get(key) {
         Some(DocRef::Array(items)) => Some(items),
         _ => None,
@@ -160,7 +172,8 @@ fn check_field(key: &str, value: DocRef<'_>, want: Want) -> Result<(), Bad> {
             }
             "a list of texts"
         }
-        (Want::Text, DocRef::Str(_))
+        (Want::Any, _)
+        | (Want::Text, DocRef::Str(_))
         | (Want::Number, DocRef::I64(_) | DocRef::U64(_) | DocRef::F64(_))
         | (Want::List, DocRef::Array(_))
         | (Want::Map, DocRef::Map(_)) => return Ok(()),
@@ -178,7 +191,7 @@ fn check_field(key: &str, value: DocRef<'_>, want: Want) -> Result<(), Bad> {
 }
 
 /// Checks an id from a body or a path.
-pub(super) fn check_id(field: &str, id: &str) -> Result<(), Bad> {
+pub(in crate::dialect) fn check_id(field: &str, id: &str) -> Result<(), Bad> {
     if id.is_empty() {
         return Err(Bad::new(field, "empty"));
     }
@@ -189,7 +202,7 @@ pub(super) fn check_id(field: &str, id: &str) -> Result<(), Bad> {
     Ok(())
 }
 
-fn check_metadata(field: &str, value: DocRef<'_>) -> Result<(), Bad> {
+pub(in crate::dialect) fn check_metadata(field: &str, value: DocRef<'_>) -> Result<(), Bad> {
     if value.entries().into_iter().flatten().count() > ATTRIBUTES_MAX {
         return Err(Bad::new(
             field,
@@ -244,7 +257,7 @@ pub(in crate::dialect) fn whole(value: DocRef<'_>) -> Option<i64> {
 }
 
 /// The time that a field gives, as text or as a number.
-pub(super) fn time_of(value: Option<DocRef<'_>>) -> Option<i64> {
+pub(in crate::dialect) fn time_of(value: Option<DocRef<'_>>) -> Option<i64> {
     match value? {
         DocRef::Str(s) => time::parse(s),
         DocRef::I64(n) => time::from_whole(n),

@@ -90,11 +90,11 @@ impl<'a> Build<'a> {
     }
 }
 
-fn parse(doc: &[u8]) -> DocRef<'_> {
+pub(super) fn parse(doc: &[u8]) -> DocRef<'_> {
     DocRef::parse(doc).expect("BUG: the json reader wrote what does not read")
 }
 
-fn object(doc: DocRef<'_>) -> Result<DocRef<'_>, DecodeError> {
+pub(super) fn object(doc: DocRef<'_>) -> Result<DocRef<'_>, DecodeError> {
     if doc.entries().is_some() {
         return Ok(doc);
     }

@@ -36,17 +36,22 @@ const WHOLE: [(&str, &str); 4] = [
     ("traceloop.entity.output", "assistant"),
 ];
 
-const ARGUMENTS: [&str; 4] = [
+/// Fields of other protocols' rows that hold what went in or came out.
+const IO: [(&str, &str); 2] = [("input", "user"), ("output", "assistant")];
+
+const ARGUMENTS: [&str; 5] = [
     "gen_ai.tool.call.arguments",
     "ai.toolCall.args",
     "input.value",
     "traceloop.entity.input",
+    "input",
 ];
-const RESULT: [&str; 4] = [
+const RESULT: [&str; 5] = [
     "gen_ai.tool.call.result",
     "ai.toolCall.result",
     "output.value",
     "traceloop.entity.output",
+    "output",
 ];
 
 /// Writes `messages` of a model call.
@@ -69,6 +74,23 @@ pub(super) fn write_messages(attributes: DocRef<'_>, out: &mut DocWriter) {
             if let Some(value) = attributes.get(key) {
                 put_message(role, value, &mut raw);
             }
+        }
+    }
+    raw.end(open);
+    let raw = raw.finish();
+    if let Ok(messages) = DocRef::parse(&raw) {
+        write_field("messages", messages, Form::List(Model::Message), out);
+    }
+}
+
+/// Writes `messages` of a model call whose row has `input` and `output`.
+pub(super) fn write_talk(row: DocRef<'_>, out: &mut DocWriter) {
+    let mut raw = DocWriter::new();
+    let open = raw.begin_array();
+    for (key, role) in IO {
+        if let Some(value) = row.get(key) {
+            let messages = value.get("messages").unwrap_or(value);
+            put_messages(messages, role, &mut raw);
         }
     }
     raw.end(open);
