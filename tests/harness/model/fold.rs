@@ -1,8 +1,8 @@
 //! One row from the set of its facts.
 //!
 //! The rule: of the facts in the order of their stamps, those before the newest complete one do not
-//! count. The others are laid over each other, top-level field by top-level field; the latest that
-//! states a time has the last word on it.
+//! count. The others are laid over each other, top-level field by top-level field, but `metadata`
+//! adds up key by key and `tags` as a set; the latest that states a time has the last word on it.
 
 use std::collections::BTreeMap;
 
