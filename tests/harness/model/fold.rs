@@ -61,11 +61,11 @@ impl Facts {
         let mut fields: BTreeMap<String, Vec<Val>> = BTreeMap::new();
         for (key, value) in docs.iter().flat_map(|doc| doc.entries()) {
             let said = fields.entry(key.clone()).or_default();
-            let adds_up = match (key.as_str(), said.last(), value) {
-                ("metadata", Some(Val::Map(_)), Val::Map(_)) => true,
-                ("tags", Some(Val::Array(_)), Val::Array(_)) => true,
-                _ => false,
-            };
+            let adds_up = matches!(
+                (key.as_str(), said.last(), value),
+                ("metadata", Some(Val::Map(_)), Val::Map(_))
+                    | ("tags", Some(Val::Array(_)), Val::Array(_))
+            );
             if !adds_up {
                 said.clear();
             }

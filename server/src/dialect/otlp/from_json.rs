@@ -21,7 +21,7 @@ pub(in crate::dialect) fn decode_json(body: &[u8]) -> Result<Decoded, DecodeErro
         return Err(shape("body", "expected an object"));
     }
     let mut sink = Sink::default();
-    sink.expect(0, body.len());
+    sink.make_room(0, body.len());
     for (i, group) in whole_list(root, "resourceSpans", "resourceSpans")?.enumerate() {
         resource_spans(
             group.unwrap_or(DocRef::Null),

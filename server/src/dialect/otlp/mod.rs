@@ -63,7 +63,7 @@ fn scope_spans(
     let fields = field.message()?;
     let shared = shared(resource, scope_doc(fields));
     let spans = fields.flatten().filter(|part| part.number == 2).count();
-    sink.expect(spans, fields.len());
+    sink.make_room(spans, fields.len());
     for part in fields {
         let part = part?;
         if part.number == 2 {
@@ -98,7 +98,7 @@ struct Sink {
 
 impl Sink {
     /// Makes room for what is about to come: so many spans in so many bytes of a message.
-    fn expect(&mut self, spans: usize, bytes: usize) {
+    fn make_room(&mut self, spans: usize, bytes: usize) {
         let spans = spans.min(ITEMS_MAX);
         self.decoded.events.reserve(spans);
         self.ends.reserve(spans);
