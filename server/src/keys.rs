@@ -67,6 +67,18 @@ impl Macs {
         Self(secret.derive("obsrv cursor v1"))
     }
 
+    /// For what redaction keeps of an id and of a body.
+    pub fn for_redaction(secret: &MasterSecret) -> Self {
+        Self(secret.derive("obsrv redaction v1"))
+    }
+
+    /// The MAC of parts one behind the other.
+    pub fn mac_of_parts(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
+    }
+
     /// The MAC of a message.
     pub fn mac(&self, message: &[u8]) -> [u8; 32] {
         mac_over(&self.0, message)

@@ -11,6 +11,7 @@ mod interpreter;
 pub mod keys;
 pub mod limits;
 mod net;
+pub mod redact;
 pub mod secret;
 pub mod serve;
 mod telemetry;

@@ -9,6 +9,8 @@ pub const WIRE_BYTES_MAX: usize = 64 << 20;
 pub const DECODED_BYTES_MAX: usize = 64 << 20;
 /// Bodies up to this many decoded bytes are decoded on the network thread.
 pub const INLINE_DECODE_BYTES_MAX: usize = 256 << 10;
+/// The same for a project with redaction rules.
+pub const INLINE_REDACT_BYTES_MAX: usize = 16 << 10;
 /// Smallest `--memory` that the server starts with.
 pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
 /// `--memory` when it is not given.
@@ -94,7 +96,24 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Bytes of a body on the admin socket.
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
 /// Bytes of one control event.
-pub const CONTROL_EVENT_BYTES_MAX: usize = 4 << 10;
+pub const CONTROL_EVENT_BYTES_MAX: usize = 72 << 10;
+
+/// How long a request's redaction may take. Over it: 413.
+pub const REDACTION_TIME_MAX: Duration = Duration::from_secs(10);
+/// Redaction patterns of a project's own.
+pub const REDACTION_PATTERNS_MAX: usize = 32;
+/// Bytes of one such pattern.
+pub const REDACTION_PATTERN_BYTES_MAX: usize = 1 << 10;
+/// Bytes of one such pattern, and of all of a project together, when compiled.
+pub const REDACTION_PATTERN_COMPILED_BYTES_MAX: usize = 1 << 20;
+/// Bytes that stand where such a pattern matched.
+pub const REDACTION_REPLACEMENT_BYTES_MAX: usize = 64;
+/// Paths of each list of keys in redaction rules.
+pub const REDACTION_PATHS_MAX: usize = 256;
+/// Bytes of one such path.
+pub const REDACTION_PATH_BYTES_MAX: usize = 256;
+/// Bytes of a project's settings as JSON. Over it: 413.
+pub const SETTINGS_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of one line, or of a whole file that is not lines, of `obsrv import`.
 pub const IMPORT_ITEM_BYTES_MAX: usize = 60 << 20;
