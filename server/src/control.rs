@@ -10,6 +10,7 @@
 use bincode::{Decode, Encode};
 use bytes::Bytes;
 
+use crate::governance::GovernanceEvent;
 use crate::limits::CONTROL_EVENT_BYTES_MAX;
 
 const VERSION: u8 = 1;
@@ -53,6 +54,8 @@ pub enum ControlEvent {
         /// How many more since the last event of this name.
         count: u64,
     },
+    /// Settings of a project: redaction, limits, retention.
+    Governance(GovernanceEvent),
 }
 
 /// Why bytes are not a control event.

@@ -6,6 +6,7 @@ use tokio::sync::Mutex;
 
 use crate::control::{self, ControlEvent};
 use crate::directory::{Directory, DirectoryError, Project, is_project_name};
+use crate::governance::GovernanceEvent;
 use crate::keys::{KeyMac, KeyString};
 use crate::limits::{KEYS_MAX, PROJECT_NAME_BYTES_MAX, PROJECTS_MAX};
 use obsrv_engine::engine::{Engine, IngestError};
@@ -176,6 +177,12 @@ impl ControlPlane {
             self.append(event).await?;
         }
         Ok(())
+    }
+
+    /// Appends a change of settings.
+    pub(crate) async fn govern(&self, event: GovernanceEvent) -> Result<(), ChangeError> {
+        let _writer = self.writer.lock().await;
+        self.append(ControlEvent::Governance(event)).await
     }
 
     async fn append(&self, event: ControlEvent) -> Result<(), ChangeError> {

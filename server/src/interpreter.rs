@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::dialect::encoding::{self, EncodingError};
 use crate::dialect::{self, Context, DecodeError, Decoded, Dialect};
+use crate::redact::rows;
 use obsrv_engine::engine::{Envelope, InterpretError, Interpreter};
 use obsrv_engine::row::{Event, ProjectId};
 
@@ -87,9 +88,18 @@ pub(crate) struct Meaning<'a> {
 /// Reads a plain body. Minted ids come from the plain bytes: a client that compresses a retry
 /// differently still sends the same thing.
 pub(crate) fn read(meaning: Meaning<'_>, plain: &[u8]) -> Result<Decoded, DecodeError> {
+    read_hashed(meaning, plain, xxhash_rust::xxh3::xxh3_64(plain))
+}
+
+/// The same with another hash of the plain bytes.
+pub(crate) fn read_hashed(
+    meaning: Meaning<'_>,
+    plain: &[u8],
+    body_hash: u64,
+) -> Result<Decoded, DecodeError> {
     let context = Context {
         project: meaning.project,
-        body_hash: xxhash_rust::xxh3::xxh3_64(plain),
+        body_hash,
         subject: meaning.subject,
         received_ns: meaning.received_ns,
     };
@@ -104,18 +114,13 @@ pub(crate) struct Replay;
 impl Interpreter for Replay {
     fn interpret(&self, envelope: &Envelope, body: &[u8]) -> Result<Vec<Event>, InterpretError> {
         let because = |reason: String| InterpretError { reason };
+        if envelope.dialect == rows::DIALECT_NUMBER {
+            let plain = plain_of(envelope, body)?;
+            return rows::decode(&plain).map_err(|e| because(e.to_string()));
+        }
         let dialect = Dialect::from_u16(envelope.dialect)
             .ok_or_else(|| because(format!("unknown dialect number={}", envelope.dialect)))?;
-        let encoding = Encoding::from_number(envelope.encoding)
-            .ok_or_else(|| because(format!("unknown encoding number={}", envelope.encoding)))?;
-        let plain: Cow<'_, [u8]> = match encoding {
-            Encoding::Identity => body.into(),
-            Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => {
-                let plain = decompress(encoding, &Bytes::copy_from_slice(body), usize::MAX)
-                    .map_err(|e| because(e.to_string()))?;
-                plain.to_vec().into()
-            }
-        };
+        let plain = plain_of(envelope, body)?;
         let meaning = Meaning {
             dialect,
             project: ProjectId(envelope.project),
@@ -126,6 +131,33 @@ impl Interpreter for Replay {
             .map_err(|e| because(e.to_string()))?
             .events)
     }
+}
+
+fn plain_of<'a>(envelope: &Envelope, body: &'a [u8]) -> Result<Cow<'a, [u8]>, InterpretError> {
+    let because = |reason: String| InterpretError { reason };
+    let encoding = Encoding::from_number(envelope.encoding)
+        .ok_or_else(|| because(format!("unknown encoding number={}", envelope.encoding)))?;
+    Ok(match encoding {
+        Encoding::Identity => body.into(),
+        Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => {
+            let plain = decompress(encoding, &Bytes::copy_from_slice(body), usize::MAX)
+                .map_err(|e| because(e.to_string()))?;
+            plain.to_vec().into()
+        }
+    })
+}
+
+/// Rows from this size on are compressed for the log.
+const COMPRESS_BYTES_MIN: usize = 1 << 10;
+
+/// The body of a record of rows.
+pub(crate) fn body_of_rows(events: &[Event]) -> (Encoding, Bytes) {
+    let plain = rows::encode(events);
+    if plain.len() < COMPRESS_BYTES_MIN {
+        return (Encoding::Identity, plain.into());
+    }
+    let packed = zstd::bulk::compress(&plain, 1).expect("BUG: compressing in memory failed");
+    (Encoding::Zstd, packed.into())
 }
 
 #[cfg(test)]
@@ -174,6 +206,31 @@ mod tests {
                 ..envelope
             };
             assert!(Replay.interpret(&unknown, &body).is_err());
+        }
+    }
+
+    /// Rows of a project with rules come back as they were stored, however many there are.
+    #[test]
+    fn replay_reads_the_same_rows() {
+        assert_eq!(Dialect::from_u16(rows::DIALECT_NUMBER), None);
+        let meaning = Meaning {
+            dialect: Dialect::ThetaTrace,
+            project: ProjectId(3),
+            subject: "",
+            received_ns: 5,
+        };
+        for steps in [0, 100] {
+            let steps = vec!["{}"; steps].join(",");
+            let body = format!(r#"{{"trace_id":"t","steps":[{steps}]}}"#);
+            let events = read_hashed(meaning, body.as_bytes(), 8).unwrap().events;
+            let (encoding, body) = body_of_rows(&events);
+            let envelope = Envelope {
+                dialect: rows::DIALECT_NUMBER,
+                encoding: encoding.number(),
+                ..Envelope::default()
+            };
+            assert_eq!(Replay.interpret(&envelope, &body).unwrap(), events);
+            assert!(Replay.interpret(&envelope, &body[1..]).is_err());
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod control;
 pub mod control_plane;
 pub mod dialect;
 pub mod directory;
+pub mod governance;
 pub mod http;
 mod interpreter;
 pub mod keys;

@@ -114,6 +114,12 @@ pub const REDACTION_PATHS_MAX: usize = 256;
 pub const REDACTION_PATH_BYTES_MAX: usize = 256;
 /// Bytes of a project's settings as JSON. Over it: 413.
 pub const SETTINGS_BYTES_MAX: usize = 64 << 10;
+/// Compiled redaction rules that are kept; those of other projects are compiled again when needed.
+pub const REDACTORS_MAX: usize = 256;
+/// Bytes of a request to try redaction rules. Over it: 413.
+pub const PREVIEW_BYTES_MAX: usize = 256 << 10;
+/// Longest retention, in days. The shortest is one.
+pub const RETENTION_DAYS_MAX: u32 = 3650;
 
 /// Bytes of one line, or of a whole file that is not lines, of `obsrv import`.
 pub const IMPORT_ITEM_BYTES_MAX: usize = 60 << 20;

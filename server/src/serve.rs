@@ -21,6 +21,7 @@ use tokio::time::interval;
 use crate::control::{self, ControlError};
 use crate::control_plane::{ChangeError, ControlPlane};
 use crate::directory::{Directory, DirectoryError};
+use crate::governance::{Governance, GovernanceError, Settings};
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::{KeyString, Macs};
@@ -94,6 +95,9 @@ pub enum ServeError {
     /// Control events contradict each other.
     #[error("control events do not fit")]
     Directory(#[from] DirectoryError),
+    /// A project's settings do not read.
+    #[error("settings of a project do not read")]
+    Governance(#[source] GovernanceError),
     /// The first project or key could not be made.
     #[error("first project could not be made")]
     FirstStart(#[from] ChangeError),
@@ -119,6 +123,7 @@ struct Running {
     engine: Arc<Engine>,
     threads: Threads,
     plane: Arc<ControlPlane>,
+    governance: Arc<Governance>,
     cursors: Macs,
     is_first_start: bool,
 }
@@ -194,6 +199,7 @@ async fn live(config: Config) -> Result<(), ServeError> {
         engine,
         threads,
         plane,
+        governance,
         cursors,
         is_first_start,
     } = running;
@@ -210,6 +216,7 @@ async fn live(config: Config) -> Result<(), ServeError> {
     app.set_ready(Core {
         engine: Arc::clone(&engine),
         directory,
+        governance,
         cursors,
     });
     tracing::info!(%address, data = %config.data.display(), "ready");
@@ -314,17 +321,21 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
         events.push(control::decode(&bytes).map_err(|source| ServeError::Control { lsn, source })?);
     }
     directory.recover(&events)?;
+    let settings = Settings::recover(&events).map_err(ServeError::Governance)?;
     let threads = engine.start().map_err(io("threads do not start"))?;
-    let plane = ControlPlane::new(
+    let plane = Arc::new(ControlPlane::new(
         Arc::clone(&engine),
         directory,
         Arc::clone(&system.clock),
         Arc::clone(&system.rng),
-    );
+    ));
+    let macs = Macs::for_redaction(&master);
+    let governance = Governance::new(settings, Arc::clone(&plane), macs);
     Ok(Running {
         engine,
         threads,
-        plane: Arc::new(plane),
+        plane,
+        governance: Arc::new(governance),
         cursors: Macs::for_cursors(&master),
         is_first_start: events.is_empty(),
     })

@@ -32,6 +32,12 @@ pub enum ErrorCode {
     InvalidQuery,
     /// Not a cursor of this list.
     InvalidCursor,
+    /// Changed by somebody else meanwhile.
+    Conflict,
+    /// More than a project or key may send in this time.
+    RateLimited,
+    /// A plan's limit for the day or month is reached.
+    QuotaExceeded,
     /// Over a size limit.
     TooLarge,
     /// A content type or encoding that obsrv does not read.
@@ -60,13 +66,16 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Unauthorized,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::InvalidRequest,
         Self::InvalidQuery,
         Self::InvalidCursor,
+        Self::Conflict,
+        Self::RateLimited,
+        Self::QuotaExceeded,
         Self::TooLarge,
         Self::UnsupportedMedia,
         Self::QueryTooExpensive,
@@ -90,6 +99,9 @@ impl ErrorCode {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidQuery => "invalid_query",
             Self::InvalidCursor => "invalid_cursor",
+            Self::Conflict => "conflict",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::TooLarge => "too_large",
             Self::UnsupportedMedia => "unsupported_media",
             Self::QueryTooExpensive => "query_too_expensive",
@@ -114,6 +126,8 @@ impl ErrorCode {
             Self::InvalidRequest | Self::InvalidQuery | Self::InvalidCursor => {
                 StatusCode::BAD_REQUEST
             }
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::RateLimited | Self::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::QueryTooExpensive => StatusCode::UNPROCESSABLE_ENTITY,
@@ -130,7 +144,10 @@ impl ErrorCode {
 
     /// Whether the same request may succeed later.
     pub fn is_retryable(self) -> bool {
-        self.status() == StatusCode::SERVICE_UNAVAILABLE
+        matches!(
+            self.status(),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        )
     }
 
     /// For a retryable code: the value of the `obsrv-outcome` header.
@@ -141,6 +158,8 @@ impl ErrorCode {
             | Self::NoSpace
             | Self::BodyTooSlow
             | Self::BodyIncomplete
+            | Self::RateLimited
+            | Self::QuotaExceeded
             | Self::Closed => Some("not-stored"),
             Self::OutcomeUnknown => Some("unknown"),
             Self::Unauthorized
@@ -149,6 +168,7 @@ impl ErrorCode {
             | Self::InvalidRequest
             | Self::InvalidQuery
             | Self::InvalidCursor
+            | Self::Conflict
             | Self::TooLarge
             | Self::UnsupportedMedia
             | Self::QueryTooExpensive
@@ -166,7 +186,8 @@ impl ErrorCode {
             | Self::TooLarge
             | Self::UnsupportedMedia => 3,
             Self::NotFound => 5,
-            Self::QueryTooExpensive => 8,
+            Self::QueryTooExpensive | Self::RateLimited | Self::QuotaExceeded => 8,
+            Self::Conflict => 10,
             Self::MethodNotAllowed => 12,
             Self::Internal => 13,
             Self::Starting
@@ -305,17 +326,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_distinct_and_only_503_is_retryable() {
+    fn names_are_distinct_and_only_503_and_429_are_retryable() {
         let names: std::collections::HashSet<_> =
             ErrorCode::ALL.iter().map(|c| c.as_str()).collect();
         assert_eq!(names.len(), ErrorCode::ALL.len());
         for code in ErrorCode::ALL {
-            assert_eq!(
-                code.is_retryable(),
-                code.status() == StatusCode::SERVICE_UNAVAILABLE
-            );
+            let status = code.status().as_u16();
+            assert_eq!(code.is_retryable(), matches!(status, 503 | 429));
             assert_eq!(code.outcome().is_some(), code.is_retryable(), "{code:?}");
-            assert_eq!(code.grpc() == 14, code.is_retryable(), "{code:?}");
+            assert_eq!(code.grpc() == 14, status == 503, "{code:?}");
         }
     }
 

@@ -19,12 +19,14 @@ use super::App;
 use super::admission::{self, Charge, Received};
 use super::auth::{Tenant, authenticate};
 use super::error::{ApiError, ErrorCode};
+use super::governance;
 use crate::dialect::encoding::EncodingError;
-use crate::dialect::{Decoded, Dialect, Item, Route, SniffError};
+use crate::dialect::{DecodeError, Decoded, Dialect, Item, Route, SniffError};
 use crate::interpreter::{self, Encoding, Meaning};
 use crate::limits::{
-    COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
+    COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, INLINE_REDACT_BYTES_MAX, REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
 };
+use crate::redact::{Redactor, rows};
 use obsrv_engine::engine::{Done, Engine, Envelope, IngestError, Receipt, Submission};
 
 const NAMED_PROJECT: &str = "x-theta-project";
@@ -67,6 +69,8 @@ struct Job {
     encoding: Encoding,
     subject: String,
     named_project: Option<String>,
+    /// The project's rules, if it has any.
+    redactor: Option<Arc<Redactor>>,
 }
 
 /// Stores a request; answers when it is durable.
@@ -108,7 +112,9 @@ pub(crate) async fn accept(
             return Err(error);
         }
     };
+    let redactor = governance::redactor_of(app, &tenant).await?;
     let job = Job {
+        redactor,
         app: Arc::clone(app),
         engine: Arc::clone(&core.engine),
         tenant,
@@ -170,7 +176,11 @@ impl Job {
         } else {
             RATIO_GUESS
         };
-        if received.bytes.len().saturating_mul(weight) <= INLINE_DECODE_BYTES_MAX {
+        let inline_max = match self.redactor {
+            None => INLINE_DECODE_BYTES_MAX,
+            Some(_) => INLINE_REDACT_BYTES_MAX,
+        };
+        if received.bytes.len().saturating_mul(weight) <= inline_max {
             return self.run_guarded(received);
         }
         tokio::task::spawn_blocking(move || self.run_guarded(received))
@@ -193,24 +203,7 @@ impl Job {
         let Received { bytes, mut charge } = received;
         let plain = self.decompress(&bytes, &mut charge)?;
         let received_ns = self.app.clock.wall_ns();
-        let dialect =
-            crate::dialect::sniff(&self.content_type, self.route, &plain).map_err(|error| {
-                let code = match error {
-                    SniffError::ContentType(_) | SniffError::NotForm(_) => {
-                        ErrorCode::UnsupportedMedia
-                    }
-                    SniffError::Keys(_) => ErrorCode::InvalidRequest,
-                };
-                ApiError::new(code, error.to_string())
-            })?;
-        let meaning = Meaning {
-            dialect,
-            project: self.tenant.project(),
-            subject: &self.subject,
-            received_ns,
-        };
-        let decoded = interpreter::read(meaning, &plain)
-            .map_err(|e| ApiError::new(ErrorCode::InvalidRequest, e.to_string()))?;
+        let (dialect, decoded) = self.read(&plain, received_ns)?;
         drop(plain);
         charge.set_to(bytes.len().saturating_add(decoded.held_bytes()))?;
         if decoded.events.is_empty() {
@@ -221,8 +214,19 @@ impl Job {
             };
             return Ok((stored, None));
         }
-        let envelope = self.envelope(dialect, received_ns, &decoded);
+        let mut envelope = self.envelope(dialect, received_ns, &decoded);
         let Decoded { events, items, .. } = decoded;
+        let body = if self.redactor.is_some() {
+            drop(bytes);
+            let (encoding, body) = interpreter::body_of_rows(&events);
+            envelope.dialect = rows::DIALECT_NUMBER;
+            envelope.encoding = encoding.number();
+            // What it was is in the rows, as far as the rules leave it there.
+            envelope.subject = String::new();
+            body
+        } else {
+            bytes
+        };
         let (done, outcome) = outcome();
         let done = Box::new(move |result| {
             drop(charge);
@@ -231,7 +235,7 @@ impl Job {
         self.engine.submit(
             Submission {
                 envelope,
-                body: bytes,
+                body,
                 events,
             },
             done,
@@ -244,6 +248,45 @@ impl Job {
             },
             Some(outcome),
         ))
+    }
+
+    /// What the body says, without what the project's rules take out of it.
+    fn read(&self, plain: &Bytes, received_ns: i64) -> Result<(Dialect, Decoded), ApiError> {
+        let dialect =
+            crate::dialect::sniff(&self.content_type, self.route, plain).map_err(|error| {
+                let code = match error {
+                    SniffError::ContentType(_) | SniffError::NotForm(_) => {
+                        ErrorCode::UnsupportedMedia
+                    }
+                    SniffError::Keys(_) => ErrorCode::InvalidRequest,
+                };
+                self.refusal(code, error.to_string())
+            })?;
+        let meaning = Meaning {
+            dialect,
+            project: self.tenant.project(),
+            subject: &self.subject,
+            received_ns,
+        };
+        let unread = |e: DecodeError| self.refusal(ErrorCode::InvalidRequest, e.to_string());
+        let Some(redactor) = &self.redactor else {
+            let decoded = interpreter::read(meaning, plain).map_err(unread)?;
+            return Ok((dialect, decoded));
+        };
+        let hash = redactor.body_hash(plain);
+        let decoded = interpreter::read_hashed(meaning, plain, hash).map_err(unread)?;
+        let redacted = redactor.decoded(decoded, &governance::give_up(&self.app));
+        let decoded =
+            redacted.map_err(|error| ApiError::new(ErrorCode::TooLarge, error.to_string()))?;
+        Ok((dialect, decoded))
+    }
+
+    /// An error that quotes the body only where the project has no rules.
+    fn refusal(&self, code: ErrorCode, message: String) -> ApiError {
+        match self.redactor {
+            None => ApiError::new(code, message),
+            Some(_) => ApiError::new(code, Redactor::refusal()),
+        }
     }
 
     /// The plain bytes. The charge grows to what the body and its plain form need, and as much again
@@ -283,6 +326,11 @@ impl Job {
             .as_deref()
             .or(self.named_project.as_deref());
         let named = named.filter(|name| !self.tenant.is_called(name));
+        let named = named.map(|name| match &self.redactor {
+            None => name.to_owned(),
+            Some(redactor) => redactor.name(name),
+        });
+        let named = named.as_deref();
         if let (Some(name), Ok(core)) = (named, self.app.core()) {
             core.directory.count_named(self.tenant.project(), name);
         }

@@ -17,7 +17,7 @@ use super::error::{ApiError, ErrorCode};
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 21] = [
+const ROUTES: [&str; 23] = [
     "/v1/traces",
     "/otlp/v1/traces",
     "/api/public/otel/v1/traces",
@@ -35,6 +35,8 @@ const ROUTES: [&str; 21] = [
     "/runs/multipart",
     "/runs/{id}",
     "/feedback",
+    "/v1/projects/{project}/settings",
+    "/v1/projects/{project}/redaction/preview",
     "/live",
     "/ready",
     "/metrics",

@@ -7,6 +7,7 @@ pub mod auth;
 mod cursor;
 mod error;
 mod events;
+mod governance;
 mod health;
 mod imports;
 mod ingest;
@@ -31,6 +32,7 @@ use tokio::sync::Semaphore;
 pub use error::{ApiError, ErrorCode, OUTCOME};
 
 use crate::directory::Directory;
+use crate::governance::Governance;
 use crate::keys::Macs;
 use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
 use admission::Admission;
@@ -45,6 +47,8 @@ pub struct Core {
     pub engine: Arc<Engine>,
     /// Projects and keys.
     pub directory: Arc<Directory>,
+    /// Settings of projects.
+    pub governance: Arc<Governance>,
     /// Signs cursors.
     pub cursors: Macs,
 }
@@ -163,6 +167,7 @@ pub fn build(app: Arc<App>) -> Router {
         .route("/api/public/scores", post(langfuse::scores))
         .route("/api/public/projects", get(langfuse::projects))
         .route("/api/public/health", get(langfuse::health))
+        .merge(governance::routes())
         .merge(langsmith::routes(""))
         // As its clients write the address of a server of one's own.
         .merge(langsmith::routes(metrics::LANGSMITH_PREFIX))

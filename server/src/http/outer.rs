@@ -113,6 +113,9 @@ fn report(request_id: &str, route: Option<&str>, error: Option<&ApiError>, micro
         | ErrorCode::InvalidRequest
         | ErrorCode::InvalidQuery
         | ErrorCode::InvalidCursor
+        | ErrorCode::Conflict
+        | ErrorCode::RateLimited
+        | ErrorCode::QuotaExceeded
         | ErrorCode::TooLarge
         | ErrorCode::UnsupportedMedia
         | ErrorCode::QueryTooExpensive

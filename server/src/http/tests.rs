@@ -8,7 +8,9 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
+use crate::control_plane::ControlPlane;
 use crate::directory::tests::sample;
+use crate::governance::Settings;
 use crate::interpreter::Replay;
 use crate::keys::MasterSecret;
 
@@ -52,9 +54,19 @@ fn world() -> World {
     let projects = [(1, "a", 1, "key-of-a"), (2, "b", 2, "key-of-b")];
     let directory = sample::directory(&master, &projects);
     let app = starting();
+    let directory = Arc::new(directory);
+    let plane = ControlPlane::new(
+        Arc::clone(&engine),
+        Arc::clone(&directory),
+        Arc::clone(&app.clock),
+        Arc::new(OsRng),
+    );
+    let macs = Macs::for_redaction(&master);
+    let governance = Governance::new(Settings::default(), Arc::new(plane), macs);
     app.set_ready(Core {
         engine,
-        directory: Arc::new(directory),
+        directory,
+        governance: Arc::new(governance),
         cursors: Macs::for_cursors(&master),
     });
     World {

@@ -9,9 +9,9 @@ use http::HeaderMap;
 use serde_json::json;
 
 use super::App;
-use super::auth::authenticate;
+use super::auth::{Tenant, authenticate};
 use super::error::{ApiError, ErrorCode};
-use super::{ingest, query};
+use super::{governance, ingest, query};
 use crate::limits::TRACE_ID_BYTES_MAX;
 use crate::wire;
 use obsrv_engine::query::QueryError;
@@ -25,6 +25,12 @@ pub(crate) fn check_id(trace_id: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The id under which redaction has stored a trace.
+async fn stored_id(app: &Arc<App>, tenant: &Tenant, trace_id: String) -> Result<String, ApiError> {
+    let redactor = governance::redactor_of(app, tenant).await?;
+    Ok(redactor.map_or_else(|| trace_id.clone(), |r| r.id(&trace_id).into_owned()))
+}
+
 /// The whole trace.
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
@@ -34,6 +40,7 @@ pub(crate) async fn show(
     let core = app.core()?;
     let tenant = authenticate(&core.directory, &headers)?;
     check_id(&trace_id)?;
+    let trace_id = stored_id(&app, &tenant, trace_id).await?;
     let engine = Arc::clone(&core.engine);
     let body = query::run(&app, move |budget| {
         let rows = engine
@@ -62,6 +69,7 @@ pub(crate) async fn delete(
     let core = app.core()?;
     let tenant = authenticate(&core.directory, &headers)?;
     check_id(&trace_id)?;
+    let trace_id = stored_id(&app, &tenant, trace_id).await?;
     let (done, outcome) = ingest::outcome();
     core.engine.delete_trace(tenant.project(), &trace_id, done);
     ingest::wait(outcome).await?;

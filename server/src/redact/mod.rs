@@ -15,6 +15,7 @@ mod rules;
 mod scan;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use obsrv_engine::row::ProjectId;
 
@@ -46,12 +47,9 @@ impl Redactor {
     /// Checks the rules and makes them ready for one project.
     pub fn new(rules: &Rules, project: ProjectId, macs: Macs) -> Result<Self, RulesError> {
         let rules = rules::compile(rules)?;
+        // The built-in patterns are compiled here too, once for the process.
+        LazyLock::force(&detector::BUILTIN);
         Ok(Self { rules, project, macs })
-    }
-
-    /// Compiles the built-in patterns, which the process needs once.
-    pub fn warm_up() {
-        std::sync::LazyLock::force(&detector::BUILTIN);
     }
 
     /// Stands for a body where ids are made from it. Keyed: who sees an id and guesses the body

@@ -1,0 +1,22 @@
+//! Facts of governance as the log holds them. Variants are appended, never reordered or changed.
+
+use bincode::{Decode, Encode};
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum GovernanceEvent {
+    /// A project has other settings from here on.
+    ProjectSettings {
+        /// The project.
+        project: u64,
+        /// One more than before; the first is 1.
+        revision: u64,
+        /// The key that changed them.
+        key: u64,
+        /// When, nanoseconds since the epoch.
+        at_ns: i64,
+        /// The settings as JSON: fields that an older obsrv does not know stop it from starting,
+        /// fields that an older one did not write have their defaults.
+        settings: String,
+    },
+}

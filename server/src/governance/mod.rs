@@ -1,0 +1,257 @@
+//! Settings of projects: a projection of the log's governance events, and what follows from it.
+//!
+//! Readers take an `Arc` of one project's state and never wait for a writer's sync. One change at
+//! a time: it is checked, appended, and applied when it is durable. A project without settings
+//! takes no memory here.
+
+mod event;
+mod settings;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use obsrv_engine::row::{ProjectId, Table};
+use parking_lot::{Mutex, RwLock};
+
+use crate::control::ControlEvent;
+use crate::control_plane::{ChangeError, ControlPlane};
+use crate::keys::Macs;
+use crate::limits::REDACTORS_MAX;
+use crate::redact::{Redactor, Rules, RulesError};
+
+pub use event::GovernanceEvent;
+pub use settings::{ProjectSettings, Retention, SettingsError};
+
+/// A project's settings and which change they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revised {
+    /// 0 before the first change.
+    pub revision: u64,
+    /// When, nanoseconds since the epoch.
+    pub at_ns: i64,
+    /// The settings.
+    pub settings: ProjectSettings,
+}
+
+/// Why recorded settings do not read.
+#[derive(Debug, thiserror::Error)]
+#[error("settings do not read project={project} revision={revision}")]
+pub struct GovernanceError {
+    /// Whose.
+    pub project: u64,
+    /// Which.
+    pub revision: u64,
+    source: serde_json::Error,
+}
+
+/// Why settings were not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SetError {
+    /// Somebody else changed them first.
+    #[error("settings have changed meanwhile, read them again revision={0}")]
+    Revision(u64),
+    /// They are not valid.
+    #[error(transparent)]
+    Invalid(#[from] SettingsError),
+    /// The log did not take them.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+/// Settings of every project that has any.
+#[derive(Debug, Default)]
+pub struct Settings(HashMap<u64, Arc<Revised>>);
+
+impl Settings {
+    /// What the events of a whole log say, in order.
+    pub fn recover(events: &[ControlEvent]) -> Result<Self, GovernanceError> {
+        let mut all = Self::default();
+        for event in events {
+            if let ControlEvent::Governance(event) = event {
+                all.apply(event)?;
+            }
+        }
+        Ok(all)
+    }
+
+    fn apply(&mut self, event: &GovernanceEvent) -> Result<(), GovernanceError> {
+        let GovernanceEvent::ProjectSettings { project, revision, at_ns, settings, .. } = event;
+        let settings = serde_json::from_str(settings).map_err(|source| GovernanceError {
+            project: *project,
+            revision: *revision,
+            source,
+        })?;
+        let revised = Revised { revision: *revision, at_ns: *at_ns, settings };
+        self.0.insert(*project, Arc::new(revised));
+        Ok(())
+    }
+}
+
+/// Compiled rules, the least recently used ones dropped over the limit.
+#[derive(Debug, Default)]
+struct Redactors {
+    kept: HashMap<u64, Kept>,
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    revision: u64,
+    used: u64,
+    redactor: Arc<Redactor>,
+}
+
+/// Settings and what was made ready of them.
+#[derive(Debug)]
+pub struct Governance {
+    settings: RwLock<Settings>,
+    redactors: Mutex<Redactors>,
+    macs: Macs,
+    plane: Arc<ControlPlane>,
+    /// Held by who changes settings, from check to apply.
+    changes: tokio::sync::Mutex<()>,
+}
+
+impl Governance {
+    /// These settings; changes go to this plane.
+    pub(crate) fn new(settings: Settings, plane: Arc<ControlPlane>, macs: Macs) -> Self {
+        Self {
+            settings: RwLock::new(settings),
+            redactors: Mutex::default(),
+            macs,
+            plane,
+            changes: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// A project's settings.
+    pub fn of(&self, project: ProjectId) -> Arc<Revised> {
+        self.settings.read().0.get(&project.0).cloned().unwrap_or_default()
+    }
+
+    /// How long rows are to be kept, in days; `None`: for ever.
+    pub fn retention_of(&self, project: ProjectId, table: Table) -> Option<u32> {
+        self.of(project).settings.retention.of(table)
+    }
+
+    /// Changes a project's settings, if nobody did since `revision`. Done when it is durable. The
+    /// rules in them were compiled by the caller, off the network thread.
+    pub(crate) async fn set(
+        &self,
+        project: ProjectId,
+        revision: u64,
+        key: u64,
+        at_ns: i64,
+        settings: ProjectSettings,
+    ) -> Result<Arc<Revised>, SetError> {
+        settings.retention.check()?;
+        let _changing = self.changes.lock().await;
+        let now = self.of(project).revision;
+        if now != revision {
+            return Err(SetError::Revision(now));
+        }
+        let event = GovernanceEvent::ProjectSettings {
+            project: project.0,
+            revision: now + 1,
+            key,
+            at_ns,
+            settings: serde_json::to_string(&settings)
+                .expect("BUG: settings have no map with other keys than text"),
+        };
+        self.plane.govern(event.clone()).await?;
+        self.settings.write().apply(&event).expect("BUG: what was written does not read");
+        Ok(self.of(project))
+    }
+
+    /// The same as [`Governance::redactor`] if that takes no time; `None` if rules are still to be
+    /// compiled.
+    pub(crate) fn redactor_at_hand(&self, project: ProjectId) -> Option<Option<Arc<Redactor>>> {
+        let revised = self.of(project);
+        if revised.settings.redaction.is_none() {
+            return Some(None);
+        }
+        self.redactors.lock().find(project, revised.revision).map(Some)
+    }
+
+    /// A project's rules, ready to be used; `None` if it has none. Compiles when it has to.
+    pub fn redactor(&self, project: ProjectId) -> Result<Option<Arc<Redactor>>, RulesError> {
+        let revised = self.of(project);
+        let Some(rules) = &revised.settings.redaction else {
+            return Ok(None);
+        };
+        if let Some(kept) = self.redactors.lock().find(project, revised.revision) {
+            return Ok(Some(kept));
+        }
+        let redactor = Arc::new(self.compile(project, rules)?);
+        self.redactors.lock().keep(project, revised.revision, &redactor);
+        Ok(Some(redactor))
+    }
+
+    /// Makes rules ready that are nobody's settings.
+    pub(crate) fn compile(
+        &self,
+        project: ProjectId,
+        rules: &Rules,
+    ) -> Result<Redactor, RulesError> {
+        Redactor::new(rules, project, self.macs.clone())
+    }
+}
+
+impl Redactors {
+    fn find(&mut self, project: ProjectId, revision: u64) -> Option<Arc<Redactor>> {
+        self.uses += 1;
+        let kept = self.kept.get_mut(&project.0)?;
+        kept.used = self.uses;
+        (kept.revision == revision).then(|| Arc::clone(&kept.redactor))
+    }
+
+    fn keep(&mut self, project: ProjectId, revision: u64, redactor: &Arc<Redactor>) {
+        if self.kept.len() >= REDACTORS_MAX && !self.kept.contains_key(&project.0) {
+            let oldest = self.kept.iter().min_by_key(|(_, k)| k.used).map(|(p, _)| *p);
+            oldest.and_then(|project| self.kept.remove(&project));
+        }
+        let used = self.uses;
+        let kept = Kept { revision, used, redactor: Arc::clone(redactor) };
+        self.kept.insert(project.0, kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::MasterSecret;
+
+    #[test]
+    fn compiled_rules_are_kept_up_to_the_limit() {
+        let macs = Macs::for_redaction(&MasterSecret::from_bytes([1; 32]));
+        let rules = Rules { detectors: Vec::new(), ..Rules::default() };
+        let one = Arc::new(Redactor::new(&rules, ProjectId(1), macs).unwrap());
+        let mut redactors = Redactors::default();
+        let last = u64::try_from(REDACTORS_MAX).unwrap();
+        for project in 1..=last {
+            redactors.keep(ProjectId(project), 1, &one);
+            assert!(redactors.find(ProjectId(1), 1).is_some(), "in use");
+        }
+        assert_eq!(redactors.kept.len(), REDACTORS_MAX);
+        redactors.keep(ProjectId(last + 1), 1, &one);
+        assert_eq!(redactors.kept.len(), REDACTORS_MAX);
+        assert!(redactors.find(ProjectId(2), 1).is_none(), "the oldest made room");
+        assert!(redactors.find(ProjectId(1), 1).is_some());
+        assert!(redactors.find(ProjectId(1), 2).is_none(), "of older settings");
+    }
+
+    #[test]
+    fn settings_of_a_newer_obsrv_are_not_ignored() {
+        let event = |settings: &str| GovernanceEvent::ProjectSettings {
+            project: 4,
+            revision: 2,
+            key: 1,
+            at_ns: 3,
+            settings: settings.to_owned(),
+        };
+        let control = |settings: &str| [ControlEvent::Governance(event(settings))];
+        let all = Settings::recover(&control(r#"{"retention":{"logs_days":3}}"#)).unwrap();
+        assert_eq!((all.0[&4].revision, all.0[&4].settings.retention.logs_days), (2, Some(3)));
+        assert!(Settings::recover(&control(r#"{"redactions":{}}"#)).is_err());
+    }
+}

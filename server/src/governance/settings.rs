@@ -1,0 +1,104 @@
+//! Settings of a project as its owners write them.
+
+use obsrv_engine::row::Table;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::RETENTION_DAYS_MAX;
+use crate::redact::{Rules, RulesError};
+
+/// What a project may set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectSettings {
+    /// What is taken out of rows before they are stored; `None`: nothing, and bodies are logged as
+    /// received.
+    #[serde(default)]
+    pub redaction: Option<Rules>,
+    /// How long rows are to be kept.
+    #[serde(default)]
+    pub retention: Retention,
+}
+
+/// Days from the later of event and receive time; `None`: for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Runs, their spans and scores.
+    #[serde(default)]
+    pub traces_days: Option<u32>,
+    /// Log lines.
+    #[serde(default)]
+    pub logs_days: Option<u32>,
+    /// Metric points.
+    #[serde(default)]
+    pub metrics_days: Option<u32>,
+    /// Files that came with traces.
+    #[serde(default)]
+    pub attachments_days: Option<u32>,
+}
+
+/// Why settings are not valid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The rules of redaction.
+    #[error("{0}")]
+    Redaction(#[from] RulesError),
+    /// Days that are out of range.
+    #[error("days must be 1 to {RETENTION_DAYS_MAX}, or null for ever")]
+    Days {
+        /// Which class.
+        field: &'static str,
+    },
+}
+
+impl SettingsError {
+    /// The field that is wrong.
+    pub fn field(&self) -> String {
+        match self {
+            Self::Redaction(error) => format!("redaction.{}", error.field()),
+            Self::Days { field } => format!("retention.{field}"),
+        }
+    }
+}
+
+impl Retention {
+    /// Days for the rows of a table.
+    pub const fn of(&self, table: Table) -> Option<u32> {
+        match table {
+            Table::Runs | Table::Spans | Table::Scores => self.traces_days,
+            Table::Logs => self.logs_days,
+            Table::Points => self.metrics_days,
+        }
+    }
+
+    /// Whether all days are in range.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        for (field, days) in [
+            ("traces_days", self.traces_days),
+            ("logs_days", self.logs_days),
+            ("metrics_days", self.metrics_days),
+            ("attachments_days", self.attachments_days),
+        ] {
+            if days.is_some_and(|days| !(1..=RETENTION_DAYS_MAX).contains(&days)) {
+                return Err(SettingsError::Days { field });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retention_by_table_within_its_limits() {
+        let set = |days: u32| Retention { logs_days: Some(days), ..Retention::default() };
+        let days: Vec<_> = Table::ALL.iter().map(|t| set(3).of(*t)).collect();
+        assert_eq!(days, [None, None, Some(3), None, None]);
+        assert!(set(1).check().is_ok() && set(RETENTION_DAYS_MAX).check().is_ok());
+        for days in [0, RETENTION_DAYS_MAX + 1] {
+            assert_eq!(set(days).check().unwrap_err().field(), "retention.logs_days");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! `GET` and `PUT /v1/projects/{project}/settings`, `POST …/redaction/preview`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use http::HeaderMap;
+use obsrv_engine::doc::{DocRef, DocWriter};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::auth::{Tenant, authenticate};
+use super::error::{ApiError, ErrorCode};
+use super::{App, admission};
+use crate::dialect::{JSON_DEPTH_MAX, doc_json, format_micros, read_json};
+use crate::governance::{Governance, ProjectSettings, Revised, SetError};
+use crate::limits::{
+    PREVIEW_BYTES_MAX, REDACTION_TIME_MAX, REFUSED_BODY_BYTES_MAX, SETTINGS_BYTES_MAX,
+};
+use crate::redact::{Redactor, Rules};
+
+/// The routes.
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/projects/{project}/settings", get(show).put(change))
+        .route("/v1/projects/{project}/redaction/preview", post(preview))
+}
+
+/// The tenant, if the path names its project; another project is as good as none.
+pub(super) fn tenant_of(
+    app: &App,
+    project: &str,
+    headers: &HeaderMap,
+) -> Result<Tenant, ApiError> {
+    let tenant = authenticate(&app.core()?.directory, headers)?;
+    if project.is_empty() || !tenant.is_called(project) {
+        return Err(ApiError::new(ErrorCode::NotFound, "no such project"));
+    }
+    Ok(tenant)
+}
+
+/// A body of at most `max` bytes.
+pub(super) async fn small_body(app: &App, request: Request, max: usize) -> Result<Bytes, ApiError> {
+    let (parts, mut body) = request.into_parts();
+    let over = || ApiError::new(ErrorCode::TooLarge, format!("body too large max_bytes={max}"));
+    let announced = parts.headers.get(http::header::CONTENT_LENGTH);
+    let announced = announced.and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|n| n > max) {
+        admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
+        return Err(over());
+    }
+    let received = admission::receive(&app.admission, &parts.headers, &mut body).await?;
+    if received.bytes.len() > max {
+        return Err(over());
+    }
+    Ok(received.bytes)
+}
+
+/// Reads JSON.
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, error.to_string()))
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    revision: u64,
+    changed_at: Option<String>,
+    settings: &'a ProjectSettings,
+}
+
+fn shown(revised: &Revised) -> Response {
+    let changed_at = (revised.revision > 0).then(|| format_micros(revised.at_ns));
+    let body = Shown { revision: revised.revision, changed_at, settings: &revised.settings };
+    axum::Json(body).into_response()
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    Path(project): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let tenant = tenant_of(&app, &project, &headers)?;
+    Ok(shown(&app.core()?.governance.of(tenant.project())))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    /// Of the settings that the change was made from.
+    revision: u64,
+    settings: ProjectSettings,
+}
+
+async fn change(
+    State(app): State<Arc<App>>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let tenant = tenant_of(&app, &project, request.headers())?;
+    let body = small_body(&app, request, SETTINGS_BYTES_MAX).await?;
+    let change: Change = parse(&body)?;
+    let core = app.core()?;
+    if let Some(rules) = change.settings.redaction.clone() {
+        check_rules(&core.governance, &tenant, rules).await?;
+    }
+    let at_ns = app.clock.wall_ns();
+    let set = core.governance.set(
+        tenant.project(),
+        change.revision,
+        tenant.key_id(),
+        at_ns,
+        change.settings,
+    );
+    let revised = set.await?;
+    tracing::info!(
+        project = tenant.project().0,
+        key_id = tenant.key_id(),
+        revision = revised.revision,
+        "settings changed"
+    );
+    Ok(shown(&revised))
+}
+
+/// Compiles rules off the network thread, to see whether they can be.
+async fn check_rules(
+    governance: &Arc<Governance>,
+    tenant: &Tenant,
+    rules: Rules,
+) -> Result<(), ApiError> {
+    let (governance, project) = (Arc::clone(governance), tenant.project());
+    let compiled = tokio::task::spawn_blocking(move || governance.compile(project, &rules)).await;
+    let compiled = compiled
+        .map_err(|_| ApiError::new(ErrorCode::Internal, "compiling rules was cut off"))?;
+    compiled.map_err(|error| SetError::Invalid(error.into()))?;
+    Ok(())
+}
+
+impl From<SetError> for ApiError {
+    fn from(error: SetError) -> Self {
+        let text = error.to_string();
+        match error {
+            SetError::Revision(_) => Self::new(ErrorCode::Conflict, text).at("revision"),
+            SetError::Invalid(error) => {
+                Self::new(ErrorCode::InvalidRequest, text).at(format!("settings.{}", error.field()))
+            }
+            SetError::Change(_) => Self::new(ErrorCode::OutcomeUnknown, text),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Preview<'a> {
+    /// The project's own when it is not given.
+    rules: Option<Rules>,
+    text: Option<String>,
+    #[serde(borrow)]
+    document: Option<&'a RawValue>,
+}
+
+/// Says what rules would do to a text or a document. Nothing is stored or logged.
+async fn preview(
+    State(app): State<Arc<App>>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let tenant = tenant_of(&app, &project, request.headers())?;
+    let body = small_body(&app, request, PREVIEW_BYTES_MAX).await?;
+    let tried = tokio::task::spawn_blocking(move || try_out(&app, &tenant, &body)).await;
+    let answer = tried
+        .unwrap_or_else(|_| Err(ApiError::new(ErrorCode::Internal, "the preview was cut off")))?;
+    Ok(axum::Json(answer).into_response())
+}
+
+fn try_out(app: &App, tenant: &Tenant, body: &[u8]) -> Result<Value, ApiError> {
+    let preview: Preview<'_> = parse(body)?;
+    let governance = &app.core()?.governance;
+    let settings = governance.of(tenant.project());
+    let rules = preview.rules.as_ref().or(settings.settings.redaction.as_ref());
+    let rules = rules.ok_or_else(|| ApiError::parameter("rules", "the project has no rules"))?;
+    let began = app.clock.mono_ns();
+    let redactor = governance.compile(tenant.project(), rules).map_err(|error| {
+        ApiError::new(ErrorCode::InvalidRequest, error.to_string())
+            .at(format!("rules.{}", error.field()))
+    })?;
+    let compiled = app.clock.mono_ns();
+    let doc = sample(&preview)?;
+    let (after, found) = redactor
+        .try_on(&doc, &give_up(app))
+        .map_err(|error| ApiError::new(ErrorCode::TooLarge, error.to_string()))?;
+    let ended = app.clock.mono_ns();
+    Ok(json!({
+        "found": found,
+        "refused": after.is_none(),
+        "before": plain(&doc, &preview)?,
+        "after": after.as_ref().map(|doc| plain(doc, &preview)).transpose()?,
+        "compile_micros": compiled.saturating_sub(began) / 1000,
+        "micros": ended.saturating_sub(compiled) / 1000,
+    }))
+}
+
+const TEXT: &str = "text";
+
+/// The sample as a row's document would hold it.
+fn sample(preview: &Preview<'_>) -> Result<Bytes, ApiError> {
+    match (&preview.text, preview.document) {
+        (Some(text), None) => {
+            let mut out = DocWriter::new();
+            let open = out.begin_map();
+            out.key(TEXT);
+            out.str(text);
+            out.end(open);
+            Ok(Bytes::from(out.finish()))
+        }
+        (None, Some(document)) if document.get().starts_with('{') => {
+            read_json(document.get().as_bytes(), JSON_DEPTH_MAX)
+                .map(Bytes::from)
+                .map_err(|error| ApiError::parameter("document", error.problem))
+        }
+        _ => Err(ApiError::parameter("text", "give either text, or document as an object")),
+    }
+}
+
+/// The sample again as JSON.
+fn plain(doc: &Bytes, preview: &Preview<'_>) -> Result<Value, ApiError> {
+    let unread = || ApiError::new(ErrorCode::Internal, "a document does not read");
+    let value = DocRef::parse(doc).map_err(|_| unread())?;
+    let shown = if preview.text.is_some() { value.get(TEXT) } else { Some(value) };
+    let text = doc_json::to_text(shown.ok_or_else(unread)?);
+    serde_json::from_str(&text).map_err(|_| unread())
+}
+
+/// Whether redaction that began now has taken too long.
+pub(super) fn give_up(app: &App) -> impl Fn() -> bool + use<> {
+    let clock = Arc::clone(&app.clock);
+    let began = clock.mono_ns();
+    let max = u64::try_from(REDACTION_TIME_MAX.as_nanos()).unwrap_or(u64::MAX);
+    move || clock.mono_ns().saturating_sub(began) > max
+}
+
+/// A project's rules, or why no row can be taken. Compiles off the network thread.
+pub(super) async fn redactor_of(
+    app: &Arc<App>,
+    tenant: &Tenant,
+) -> Result<Option<Arc<Redactor>>, ApiError> {
+    let project = tenant.project();
+    let governance = Arc::clone(&app.core()?.governance);
+    if let Some(redactor) = governance.redactor_at_hand(project) {
+        return Ok(redactor);
+    }
+    let fault = |why: String| {
+        let message = format!("redaction rules do not compile: {why}");
+        ApiError::new(ErrorCode::Internal, message)
+    };
+    let compiled = tokio::task::spawn_blocking(move || governance.redactor(project)).await;
+    compiled
+        .map_err(|_| fault("cut off".to_owned()))?
+        .map_err(|error| fault(error.to_string()))
+}

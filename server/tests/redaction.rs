@@ -1,0 +1,337 @@
+//! S21, S24: what a project's rules find is nowhere: not in the log, not in a segment, not in an
+//! answer, not in what the server says of itself. The same without rules, to see that this test
+//! would find it.
+#![expect(clippy::unwrap_used, reason = "the functions that the tests share")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+const KEY: &str = "a-key-for-this-test";
+/// In every place of every body. A rule of its own finds it, whole or as part of something longer.
+const SECRET: &str = "Zx9canaryQv7";
+const PATTERN: &str = "Zx9canaryQv7";
+
+struct Server {
+    child: Child,
+    address: String,
+    log: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Server {
+    fn start(data: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_obsrv"))
+            .args(["serve", "--http", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .env("OBSRV_BOOTSTRAP_KEY", KEY)
+            .env("RUST_LOG", "trace")
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut stdout = child.stdout.take().unwrap();
+        let all = Arc::clone(&log);
+        std::thread::spawn(move || {
+            let mut said = Vec::new();
+            stdout.read_to_end(&mut said).unwrap();
+            all.lock().unwrap().extend(said);
+        });
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut address = None;
+        while address.is_none() {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "the server ended");
+            log.lock().unwrap().extend(line.as_bytes());
+            let line: Value = serde_json::from_str(&line).unwrap_or_default();
+            if line["message"] == "ready" {
+                address = line["address"].as_str().map(str::to_owned);
+            }
+        }
+        let all = Arc::clone(&log);
+        std::thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(n @ 1..) = lines.read(&mut chunk) {
+                all.lock().unwrap().extend(&chunk[..n]);
+            }
+        });
+        Self { child, address: address.unwrap(), log }
+    }
+
+    /// Sends a request with the secret in headers that any server may log, and returns everything
+    /// that was answered.
+    fn ask(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {SECRET}\r\nx-api-key: {KEY}\r\ncontent-type: {kind}\r\n\
+             content-length: {}\r\nuser-agent: {SECRET}\r\ncookie: a={SECRET}\r\nx-{SECRET}: {SECRET}\r\n\
+             x-theta-project: {SECRET}\r\ntraceparent: {SECRET}\r\nreferer: {SECRET}\r\n\
+             connection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn terminate(&mut self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Already gone when the test came this far.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A request: path, content type, body.
+type Request = (String, &'static str, Vec<u8>);
+
+fn text_request(path: &str, body: &Value) -> Request {
+    (path.to_owned(), "application/json", body.to_string().into_bytes())
+}
+
+/// Every dialect, with the secret wherever it takes text, alone and within more text.
+fn requests() -> Vec<Request> {
+    let s = SECRET;
+    let nested = json!({ s: [s, { s: format!("a {s} b") }], "plain": s });
+    let attribute = |key: &str| json!({ "key": key, "value": { "stringValue": format!("x{s}y") } });
+    let attributes = json!([attribute("a"), attribute(s), { "key": "list", "value": {
+        "kvlistValue": { "values": [attribute(s)] } } }]);
+    let otlp = json!({ "resourceSpans": [{
+        "resource": { "attributes": attributes }, "schemaUrl": s,
+        "scopeSpans": [{ "scope": { "name": s, "version": s, "attributes": attributes }, "spans": [{
+            "traceId": "000000000000000000000000000000aa", "spanId": "00000000000000aa",
+            "traceState": s, "name": s, "startTimeUnixNano": "1767225600000000000",
+            "endTimeUnixNano": "1767225601000000000", "attributes": attributes,
+            "status": { "code": 2, "message": s },
+            "events": [{ "name": s, "timeUnixNano": "1767225600000000000", "attributes": attributes }],
+            "links": [{ "traceId": "000000000000000000000000000000ab", "spanId": "00000000000000ab",
+                "traceState": s, "attributes": attributes }],
+        }, { "traceId": s, "name": s }] }],
+    }] });
+    let step = json!({
+        "step_id": format!("st-{s}"), "parent_step_id": s, "type": s, "name": s, "model": s,
+        "status": s, "started_at": "2026-01-01T00:00:00Z", "error_message": s, "metadata": nested,
+        "messages": [{ "role": s, "content": s, s: s }],
+        "tool_calls": [{ "id": s, "name": s, "arguments": nested, "result": s, "error": s }],
+        "attachments": [{ "name": s, "uri": s }], "annotations": [{ "label": s, "comment": s }],
+    });
+    let trace = json!({
+        "trace_id": format!("tr-{s}"), "project_id": s, "name": s, "run_id": s, "run_type": s,
+        "use_case": s, "user_id": s, "group": s, "platform": s, "model": s, "status": "error",
+        "tags": [s], "metadata": nested, "started_at": "2026-01-01T00:00:00Z", "error_message": s,
+        "steps": [step, s], "events": [nested], "annotations": [{ "label": s, "user": s }], s: s,
+    });
+    let event = json!({ "trace_id": s, "name": s, "source": s, "kind": s, "user_id": s,
+        "metadata": nested, "correlation": nested, "events": [{ "event_id": s, "type": s, "name": s,
+        "metadata": nested, s: s }] });
+    let langfuse = json!({ "batch": [
+        { "id": s, "type": "trace-create", "timestamp": "2026-01-01T00:00:00Z", "body": { "id": s,
+            "name": s, "userId": s, "sessionId": s, "input": nested, "output": s, "tags": [s],
+            "metadata": nested, "release": s, "timestamp": "2026-01-01T00:00:00Z" } },
+        { "id": s, "type": "generation-create", "timestamp": "2026-01-01T00:00:00Z", "body": {
+            "id": format!("g{s}"), "traceId": s, "name": s, "model": s, "input": nested,
+            "parentObservationId": s, "statusMessage": s, "level": "ERROR",
+            "startTime": "2026-01-01T00:00:00Z", "modelParameters": nested } },
+        { "id": s, "type": s, "timestamp": s, "body": nested },
+    ] });
+    let score = json!({ "id": s, "traceId": s, "name": s, "value": 1, "comment": s, "metadata": nested });
+    let uuid = "01990000-0000-7000-8000-000000000001";
+    let run = json!({ "id": uuid, "trace_id": uuid, "dotted_order": format!("20260101T000000000000Z{uuid}"),
+        "name": s, "run_type": "llm", "start_time": "2026-01-01T00:00:00Z", "inputs": nested,
+        "outputs": nested, "error": s, "tags": [s], "extra": nested, "session_name": s, "events": [nested],
+        s: s });
+    let other = "01990000-0000-7000-8000-000000000002";
+    let (mut second, mut third) = (run.clone(), run.clone());
+    second["id"] = other.into();
+    third["id"] = s.into();
+    let feedback = json!({ "id": uuid, "run_id": uuid, "key": s, "score": 1, "comment": s, "value": nested });
+    let part = |name: &str, kind: &str, body: &str| format!(
+        "--{s}\r\ncontent-disposition: form-data; name=\"{name}\"\r\ncontent-type: {kind}\r\n\r\n{body}\r\n"
+    );
+    let form = [
+        part(&format!("post.{other}"), "application/json", &second.to_string()),
+        part(&format!("post.{other}.inputs"), "application/json", &nested.to_string()),
+        part(&format!("attachment.{other}.{s}"), "text/plain", s),
+        part(s, "application/json", s),
+        format!("--{s}--\r\n"),
+    ];
+    let form_kind = "multipart/form-data; boundary=Zx9canaryQv7";
+    let mut all = vec![
+        ("/v1/traces".into(), "application/x-protobuf", protobuf()),
+        text_request("/v1/traces", &otlp),
+        text_request("/v1/traces", &trace),
+        text_request("/v1/traces", &json!({ "trace_id": s, "steps": s, "name": [s] })),
+        text_request(&format!("/v1/traces/tr-{s}/annotations"), &json!({ "label": s, "comment": s, s: s })),
+        text_request("/v1/imports/traces", &json!([trace, event, s, { "trace_id": 1, s: s }])),
+        text_request("/v1/events", &event),
+        text_request("/api/public/ingestion", &langfuse),
+        text_request("/api/public/scores", &score),
+        text_request("/api/public/scores", &json!([score, { "traceId": s }])),
+        text_request("/runs", &run),
+        text_request("/runs/batch", &json!({ "post": [second, third], "patch": [run] })),
+        ("/runs/multipart".into(), form_kind, form.concat().into_bytes()),
+        text_request("/feedback", &feedback),
+        // What does not read at all, cut within the secret.
+        ("/v1/traces".into(), "application/json", format!("{{\"{s}\": \"{s}").into_bytes()),
+        ("/v1/traces".into(), "application/json", format!("{{\"{s}\": 1}}").into_bytes()),
+        ("/v1/traces".into(), "application/x-protobuf", s.as_bytes().to_vec()),
+    ];
+    // Over the size of a record: this one has a side file.
+    let big = json!({ "trace_id": "big", "started_at": "2026-01-01T00:00:00Z", "name": s,
+        "metadata": { "noise": noise(2 << 20), "s": s } });
+    all.push(text_request("/v1/traces", &big));
+    all
+}
+
+/// Text that does not compress, so that it is in a side file in any case.
+fn noise(bytes: usize) -> String {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b' ' + u8::try_from((state >> 33) % 90).unwrap())
+    };
+    (0..bytes).map(|_| next()).filter(|c| !matches!(c, '"' | '\\')).collect()
+}
+
+fn protobuf() -> Vec<u8> {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use prost::Message;
+    let body = json!({ "resourceSpans": [{ "resource": { "attributes": [] }, "scopeSpans": [{ "spans": [{
+        "traceId": "000000000000000000000000000000ba", "spanId": "00000000000000ba", "name": SECRET,
+        "startTimeUnixNano": "1767225600000000000", "endTimeUnixNano": "1767225601000000000",
+        "attributes": [{ "key": SECRET, "value": { "stringValue": SECRET } }],
+    }] }] }] });
+    let request: ExportTraceServiceRequest = serde_json::from_value(body).unwrap();
+    request.encode_to_vec()
+}
+
+/// Where the secret is in a data directory: names of files in which it stands as it is, or in
+/// a zstd frame or gzip member that begins anywhere in the file.
+fn found_on_disk(data: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(data).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_file() {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let mut all = vec![bytes.clone()];
+        for at in places(&bytes, &[0x28, 0xb5, 0x2f, 0xfd]) {
+            let mut plain = Vec::new();
+            let mut frame = zstd::Decoder::new(&bytes[at..]).unwrap().single_frame();
+            // What looks like a frame may be none: what came out of it counts all the same.
+            let _ = frame.read_to_end(&mut plain);
+            all.push(plain);
+        }
+        if all.iter().any(|b| contains(b)) {
+            found.push(name);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn places(bytes: &[u8], what: &[u8]) -> Vec<usize> {
+    let is_at = |(at, window): (usize, &[u8])| (window == what).then_some(at);
+    bytes.windows(what.len()).enumerate().filter_map(is_at).collect()
+}
+
+/// The secret or most of it, in any case, in UTF-8 or as hex.
+fn contains(bytes: &[u8]) -> bool {
+    let hex: String = SECRET.bytes().map(|b| format!("{b:02x}")).collect();
+    [&SECRET[..8], &SECRET[4..], &hex].iter().any(|part| {
+        bytes.windows(part.len()).any(|w| w.eq_ignore_ascii_case(part.as_bytes()))
+    })
+}
+
+/// All requests to a server with or without rules. What was answered, what is on disk after a kill and after
+/// a clean stop, and what the server said of itself.
+fn run(with_rules: bool) -> (Vec<String>, Vec<String>, Vec<String>, Vec<u8>) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(dir.path());
+    let project = "1";
+    if with_rules {
+        let rules = json!({ "revision": 0, "settings": { "redaction": {
+            "media": "replace", "patterns": [{ "name": "canary", "pattern": PATTERN }] } } });
+        let path = format!("/v1/projects/{project}/settings");
+        // The rules themselves hold the pattern, and here the pattern is the secret.
+        let hidden = rules.to_string().replace(PATTERN, "Zx9[c]anaryQv7");
+        let said = server.ask("PUT", &path, "application/json", hidden.as_bytes());
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    }
+    let mut answers = Vec::new();
+    let mut stored = 0;
+    for (path, kind, body) in requests() {
+        let said = server.ask("POST", &path, kind, &body);
+        stored += usize::from(said.starts_with("HTTP/1.1 2"));
+        answers.push(said);
+    }
+    assert!(stored >= 14, "stored {stored}: {answers:#?}");
+    for path in [
+        format!("/v1/traces/tr-{SECRET}"),
+        "/v1/traces/000000000000000000000000000000aa".to_owned(),
+        "/v1/traces?explain=true&facets=metadata.plain,name,user_id,tags".to_owned(),
+        format!("/v1/traces/{SECRET}"),
+        "/metrics".to_owned(),
+        "/ready".to_owned(),
+        format!("/{SECRET}"),
+    ] {
+        let said = server.ask("GET", &path, "text/plain", b"");
+        assert!(!said.starts_with("HTTP/1.1 5"), "{path} {said}");
+        assert!(!path.contains("tr-") || said.starts_with("HTTP/1.1 200"), "{path} {said}");
+        answers.push(said);
+    }
+    server.kill();
+    let after_kill = found_on_disk(dir.path());
+    let mut log = server.log.lock().unwrap().clone();
+    let mut server = Server::start(dir.path());
+    let said = server.ask("GET", &format!("/v1/traces/tr-{SECRET}"), "text/plain", b"");
+    assert!(said.starts_with("HTTP/1.1 200"), "replayed: {said}");
+    answers.push(said);
+    server.terminate();
+    let after_stop = found_on_disk(dir.path());
+    log.extend(server.log.lock().unwrap().iter());
+    (answers, after_kill, after_stop, log)
+}
+
+#[test]
+fn a_secret_is_found_nowhere() {
+    let (answers, after_kill, after_stop, log) = run(true);
+    let bad: Vec<&String> = answers.iter().filter(|a| contains(a.as_bytes())).collect();
+    assert!(bad.is_empty(), "in answers: {bad:#?}");
+    assert!(after_kill.is_empty(), "after a kill: {after_kill:?}");
+    assert!(after_stop.is_empty(), "after a stop: {after_stop:?}");
+    assert!(!contains(&log), "in the log: {}", String::from_utf8_lossy(&log));
+}
+
+/// The control: without rules the same search finds it in the log, in a side file, in a segment and
+/// in answers. Not in what the server says of itself.
+#[test]
+fn without_rules_the_same_search_finds_it() {
+    let (answers, after_kill, after_stop, log) = run(false);
+    assert!(answers.iter().any(|a| contains(a.as_bytes())));
+    for kind in ["wal-", "side-"] {
+        assert!(after_kill.iter().any(|f| f.starts_with(kind)), "{kind} {after_kill:?}");
+    }
+    assert!(after_stop.iter().any(|f| f.starts_with("segment-")), "{after_stop:?}");
+    assert!(!contains(&log), "in the log: {}", String::from_utf8_lossy(&log));
+}
