@@ -75,13 +75,23 @@ impl Settings {
     }
 
     fn apply(&mut self, event: &GovernanceEvent) -> Result<(), GovernanceError> {
-        let GovernanceEvent::ProjectSettings { project, revision, at_ns, settings, .. } = event;
+        let GovernanceEvent::ProjectSettings {
+            project,
+            revision,
+            at_ns,
+            settings,
+            ..
+        } = event;
         let settings = serde_json::from_str(settings).map_err(|source| GovernanceError {
             project: *project,
             revision: *revision,
             source,
         })?;
-        let revised = Revised { revision: *revision, at_ns: *at_ns, settings };
+        let revised = Revised {
+            revision: *revision,
+            at_ns: *at_ns,
+            settings,
+        };
         self.0.insert(*project, Arc::new(revised));
         Ok(())
     }
@@ -126,7 +136,12 @@ impl Governance {
 
     /// A project's settings.
     pub fn of(&self, project: ProjectId) -> Arc<Revised> {
-        self.settings.read().0.get(&project.0).cloned().unwrap_or_default()
+        self.settings
+            .read()
+            .0
+            .get(&project.0)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// How long rows are to be kept, in days; `None`: for ever.
@@ -159,7 +174,10 @@ impl Governance {
                 .expect("BUG: settings have no map with other keys than text"),
         };
         self.plane.govern(event.clone()).await?;
-        self.settings.write().apply(&event).expect("BUG: what was written does not read");
+        self.settings
+            .write()
+            .apply(&event)
+            .expect("BUG: what was written does not read");
         Ok(self.of(project))
     }
 
@@ -170,7 +188,10 @@ impl Governance {
         if revised.settings.redaction.is_none() {
             return Some(None);
         }
-        self.redactors.lock().find(project, revised.revision).map(Some)
+        self.redactors
+            .lock()
+            .find(project, revised.revision)
+            .map(Some)
     }
 
     /// A project's rules, ready to be used; `None` if it has none. Compiles when it has to.
@@ -183,7 +204,9 @@ impl Governance {
             return Ok(Some(kept));
         }
         let redactor = Arc::new(self.compile(project, rules)?);
-        self.redactors.lock().keep(project, revised.revision, &redactor);
+        self.redactors
+            .lock()
+            .keep(project, revised.revision, &redactor);
         Ok(Some(redactor))
     }
 
@@ -207,11 +230,19 @@ impl Redactors {
 
     fn keep(&mut self, project: ProjectId, revision: u64, redactor: &Arc<Redactor>) {
         if self.kept.len() >= REDACTORS_MAX && !self.kept.contains_key(&project.0) {
-            let oldest = self.kept.iter().min_by_key(|(_, k)| k.used).map(|(p, _)| *p);
+            let oldest = self
+                .kept
+                .iter()
+                .min_by_key(|(_, k)| k.used)
+                .map(|(p, _)| *p);
             oldest.and_then(|project| self.kept.remove(&project));
         }
         let used = self.uses;
-        let kept = Kept { revision, used, redactor: Arc::clone(redactor) };
+        let kept = Kept {
+            revision,
+            used,
+            redactor: Arc::clone(redactor),
+        };
         self.kept.insert(project.0, kept);
     }
 }
@@ -224,7 +255,10 @@ mod tests {
     #[test]
     fn compiled_rules_are_kept_up_to_the_limit() {
         let macs = Macs::for_redaction(&MasterSecret::from_bytes([1; 32]));
-        let rules = Rules { detectors: Vec::new(), ..Rules::default() };
+        let rules = Rules {
+            detectors: Vec::new(),
+            ..Rules::default()
+        };
         let one = Arc::new(Redactor::new(&rules, ProjectId(1), macs).unwrap());
         let mut redactors = Redactors::default();
         let last = u64::try_from(REDACTORS_MAX).unwrap();
@@ -235,9 +269,15 @@ mod tests {
         assert_eq!(redactors.kept.len(), REDACTORS_MAX);
         redactors.keep(ProjectId(last + 1), 1, &one);
         assert_eq!(redactors.kept.len(), REDACTORS_MAX);
-        assert!(redactors.find(ProjectId(2), 1).is_none(), "the oldest made room");
+        assert!(
+            redactors.find(ProjectId(2), 1).is_none(),
+            "the oldest made room"
+        );
         assert!(redactors.find(ProjectId(1), 1).is_some());
-        assert!(redactors.find(ProjectId(1), 2).is_none(), "of older settings");
+        assert!(
+            redactors.find(ProjectId(1), 2).is_none(),
+            "of older settings"
+        );
     }
 
     #[test]
@@ -251,7 +291,10 @@ mod tests {
         };
         let control = |settings: &str| [ControlEvent::Governance(event(settings))];
         let all = Settings::recover(&control(r#"{"retention":{"logs_days":3}}"#)).unwrap();
-        assert_eq!((all.0[&4].revision, all.0[&4].settings.retention.logs_days), (2, Some(3)));
+        assert_eq!(
+            (all.0[&4].revision, all.0[&4].settings.retention.logs_days),
+            (2, Some(3))
+        );
         assert!(Settings::recover(&control(r#"{"redactions":{}}"#)).is_err());
     }
 }

@@ -93,12 +93,18 @@ mod tests {
 
     #[test]
     fn retention_by_table_within_its_limits() {
-        let set = |days: u32| Retention { logs_days: Some(days), ..Retention::default() };
+        let set = |days: u32| Retention {
+            logs_days: Some(days),
+            ..Retention::default()
+        };
         let days: Vec<_> = Table::ALL.iter().map(|t| set(3).of(*t)).collect();
         assert_eq!(days, [None, None, Some(3), None, None]);
         assert!(set(1).check().is_ok() && set(RETENTION_DAYS_MAX).check().is_ok());
         for days in [0, RETENTION_DAYS_MAX + 1] {
-            assert_eq!(set(days).check().unwrap_err().field(), "retention.logs_days");
+            assert_eq!(
+                set(days).check().unwrap_err().field(),
+                "retention.logs_days"
+            );
         }
     }
 }

@@ -31,11 +31,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 }
 
 /// The tenant, if the path names its project; another project is as good as none.
-pub(super) fn tenant_of(
-    app: &App,
-    project: &str,
-    headers: &HeaderMap,
-) -> Result<Tenant, ApiError> {
+pub(super) fn tenant_of(app: &App, project: &str, headers: &HeaderMap) -> Result<Tenant, ApiError> {
     let tenant = authenticate(&app.core()?.directory, headers)?;
     if project.is_empty() || !tenant.is_called(project) {
         return Err(ApiError::new(ErrorCode::NotFound, "no such project"));
@@ -46,7 +42,12 @@ pub(super) fn tenant_of(
 /// A body of at most `max` bytes.
 pub(super) async fn small_body(app: &App, request: Request, max: usize) -> Result<Bytes, ApiError> {
     let (parts, mut body) = request.into_parts();
-    let over = || ApiError::new(ErrorCode::TooLarge, format!("body too large max_bytes={max}"));
+    let over = || {
+        ApiError::new(
+            ErrorCode::TooLarge,
+            format!("body too large max_bytes={max}"),
+        )
+    };
     let announced = parts.headers.get(http::header::CONTENT_LENGTH);
     let announced = announced.and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|n| n > max) {
@@ -75,7 +76,11 @@ struct Shown<'a> {
 
 fn shown(revised: &Revised) -> Response {
     let changed_at = (revised.revision > 0).then(|| format_micros(revised.at_ns));
-    let body = Shown { revision: revised.revision, changed_at, settings: &revised.settings };
+    let body = Shown {
+        revision: revised.revision,
+        changed_at,
+        settings: &revised.settings,
+    };
     axum::Json(body).into_response()
 }
 
@@ -134,8 +139,8 @@ async fn check_rules(
 ) -> Result<(), ApiError> {
     let (governance, project) = (Arc::clone(governance), tenant.project());
     let compiled = tokio::task::spawn_blocking(move || governance.compile(project, &rules)).await;
-    let compiled = compiled
-        .map_err(|_| ApiError::new(ErrorCode::Internal, "compiling rules was cut off"))?;
+    let compiled =
+        compiled.map_err(|_| ApiError::new(ErrorCode::Internal, "compiling rules was cut off"))?;
     compiled.map_err(|error| SetError::Invalid(error.into()))?;
     Ok(())
 }
@@ -172,8 +177,12 @@ async fn preview(
     let tenant = tenant_of(&app, &project, request.headers())?;
     let body = small_body(&app, request, PREVIEW_BYTES_MAX).await?;
     let tried = tokio::task::spawn_blocking(move || try_out(&app, &tenant, &body)).await;
-    let answer = tried
-        .unwrap_or_else(|_| Err(ApiError::new(ErrorCode::Internal, "the preview was cut off")))?;
+    let answer = tried.unwrap_or_else(|_| {
+        Err(ApiError::new(
+            ErrorCode::Internal,
+            "the preview was cut off",
+        ))
+    })?;
     Ok(axum::Json(answer).into_response())
 }
 
@@ -181,13 +190,18 @@ fn try_out(app: &App, tenant: &Tenant, body: &[u8]) -> Result<Value, ApiError> {
     let preview: Preview<'_> = parse(body)?;
     let governance = &app.core()?.governance;
     let settings = governance.of(tenant.project());
-    let rules = preview.rules.as_ref().or(settings.settings.redaction.as_ref());
+    let rules = preview
+        .rules
+        .as_ref()
+        .or(settings.settings.redaction.as_ref());
     let rules = rules.ok_or_else(|| ApiError::parameter("rules", "the project has no rules"))?;
     let began = app.clock.mono_ns();
-    let redactor = governance.compile(tenant.project(), rules).map_err(|error| {
-        ApiError::new(ErrorCode::InvalidRequest, error.to_string())
-            .at(format!("rules.{}", error.field()))
-    })?;
+    let redactor = governance
+        .compile(tenant.project(), rules)
+        .map_err(|error| {
+            ApiError::new(ErrorCode::InvalidRequest, error.to_string())
+                .at(format!("rules.{}", error.field()))
+        })?;
     let compiled = app.clock.mono_ns();
     let doc = sample(&preview)?;
     let (after, found) = redactor
@@ -222,7 +236,10 @@ fn sample(preview: &Preview<'_>) -> Result<Bytes, ApiError> {
                 .map(Bytes::from)
                 .map_err(|error| ApiError::parameter("document", error.problem))
         }
-        _ => Err(ApiError::parameter("text", "give either text, or document as an object")),
+        _ => Err(ApiError::parameter(
+            "text",
+            "give either text, or document as an object",
+        )),
     }
 }
 
@@ -230,7 +247,11 @@ fn sample(preview: &Preview<'_>) -> Result<Bytes, ApiError> {
 fn plain(doc: &Bytes, preview: &Preview<'_>) -> Result<Value, ApiError> {
     let unread = || ApiError::new(ErrorCode::Internal, "a document does not read");
     let value = DocRef::parse(doc).map_err(|_| unread())?;
-    let shown = if preview.text.is_some() { value.get(TEXT) } else { Some(value) };
+    let shown = if preview.text.is_some() {
+        value.get(TEXT)
+    } else {
+        Some(value)
+    };
     let text = doc_json::to_text(shown.ok_or_else(unread)?);
     serde_json::from_str(&text).map_err(|_| unread())
 }
@@ -262,3 +283,6 @@ pub(super) async fn redactor_of(
         .map_err(|_| fault("cut off".to_owned()))?
         .map_err(|error| fault(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,8 @@ use crate::dialect::encoding::EncodingError;
 use crate::dialect::{DecodeError, Decoded, Dialect, Item, Route, SniffError};
 use crate::interpreter::{self, Encoding, Meaning};
 use crate::limits::{
-    COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, INLINE_REDACT_BYTES_MAX, REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
+    COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, INLINE_REDACT_BYTES_MAX, REFUSED_BODY_BYTES_MAX,
+    UNKNOWN_BODY_BYTES_MAX,
 };
 use crate::redact::{Redactor, rows};
 use obsrv_engine::engine::{Done, Engine, Envelope, IngestError, Receipt, Submission};
@@ -328,7 +329,7 @@ impl Job {
         let named = named.filter(|name| !self.tenant.is_called(name));
         let named = named.map(|name| match &self.redactor {
             None => name.to_owned(),
-            Some(redactor) => redactor.name(name),
+            Some(redactor) => redactor.text(name),
         });
         let named = named.as_deref();
         if let (Some(name), Ok(core)) = (named, self.app.core()) {

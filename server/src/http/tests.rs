@@ -14,8 +14,8 @@ use crate::governance::Settings;
 use crate::interpreter::Replay;
 use crate::keys::MasterSecret;
 
-struct World {
-    app: Arc<App>,
+pub(super) struct World {
+    pub(super) app: Arc<App>,
     threads: Option<Threads>,
     _dir: tempfile::TempDir,
 }
@@ -28,14 +28,14 @@ impl Drop for World {
     }
 }
 
-struct Said {
-    status: StatusCode,
-    headers: http::HeaderMap,
-    body: Vec<u8>,
+pub(super) struct Said {
+    pub(super) status: StatusCode,
+    pub(super) headers: http::HeaderMap,
+    pub(super) body: Vec<u8>,
 }
 
 impl Said {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
@@ -45,7 +45,7 @@ fn starting() -> Arc<App> {
 }
 
 /// Two projects, `a` and `b`, with the keys `key-of-a` and `key-of-b`.
-fn world() -> World {
+pub(super) fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn obsrv_engine::io::Disk> = Arc::new(RealDisk::open(dir.path()).unwrap());
     let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
@@ -76,7 +76,7 @@ fn world() -> World {
     }
 }
 
-async fn ask(app: &Arc<App>, request: Request<Body>) -> Said {
+pub(super) async fn ask(app: &Arc<App>, request: Request<Body>) -> Said {
     let response = build(Arc::clone(app)).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, 1 << 24).await.unwrap().to_vec();
@@ -87,7 +87,12 @@ async fn ask(app: &Arc<App>, request: Request<Body>) -> Said {
     }
 }
 
-fn post(path: &str, key: &str, content_type: &str, body: impl Into<Body>) -> Request<Body> {
+pub(super) fn post(
+    path: &str,
+    key: &str,
+    content_type: &str,
+    body: impl Into<Body>,
+) -> Request<Body> {
     Request::post(path)
         .header("x-api-key", key)
         .header(header::CONTENT_TYPE, content_type)
@@ -95,14 +100,14 @@ fn post(path: &str, key: &str, content_type: &str, body: impl Into<Body>) -> Req
         .unwrap()
 }
 
-fn get(path: &str, key: &str) -> Request<Body> {
+pub(super) fn get(path: &str, key: &str) -> Request<Body> {
     Request::get(path)
         .header("authorization", format!("Bearer {key}"))
         .body(Body::empty())
         .unwrap()
 }
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/x-protobuf";
 
 fn trace(id: &str, tier: &str) -> String {

@@ -24,11 +24,14 @@ impl Redactor {
         decoded: Decoded,
         give_up: &dyn Fn() -> bool,
     ) -> Result<Decoded, RedactError> {
-        self.decoded_within(decoded, &mut Work {
-            give_up,
-            bytes_left: DOCS_BYTES_MAX,
-            found: &mut |_| {},
-        })
+        self.decoded_within(
+            decoded,
+            &mut Work {
+                give_up,
+                bytes_left: DOCS_BYTES_MAX,
+                found: &mut |_| {},
+            },
+        )
     }
 
     fn decoded_within(
@@ -60,12 +63,21 @@ impl Redactor {
             Some(name) => Some(scan::text(&self.rules, &name, work)?.into_owned()),
             None => None,
         };
-        Ok(Decoded { events, items, digest: decoded.digest, named_project })
+        Ok(Decoded {
+            events,
+            items,
+            digest: decoded.digest,
+            named_project,
+        })
     }
 
-    /// A name that is not in a body: of a header or a path.
-    pub(crate) fn name(&self, name: &str) -> String {
-        let mut work = Work { give_up: &|| false, bytes_left: DOCS_BYTES_MAX, found: &mut |_| {} };
+    /// A text that is not in a body: a name in a header.
+    pub fn text(&self, name: &str) -> String {
+        let mut work = Work {
+            give_up: &|| false,
+            bytes_left: DOCS_BYTES_MAX,
+            found: &mut |_| {},
+        };
         scan::text(&self.rules, name, &mut work).map_or_else(|_| String::new(), Into::into)
     }
 
@@ -83,7 +95,12 @@ impl Redactor {
             Some(id) => Some(self.item_id(&id, work)?),
             None => None,
         };
-        Ok(Item { trace_id, id, error: item.error.map(|_| REFUSED.to_owned()), ..item })
+        Ok(Item {
+            trace_id,
+            id,
+            error: item.error.map(|_| REFUSED.to_owned()),
+            ..item
+        })
     }
 
     fn item_id(&self, id: &str, work: &mut Work<'_>) -> Result<String, RedactError> {
@@ -104,7 +121,10 @@ impl Redactor {
             _ => self.id_within(&key.id, work)?.into_owned(),
         };
         let trace_id = self.id_within(&key.trace_id, work)?;
-        Ok(RowKey { trace_id: (&*trace_id).into(), id: id.into() })
+        Ok(RowKey {
+            trace_id: (&*trace_id).into(),
+            id: id.into(),
+        })
     }
 
     /// What the rules find in a document, and what is left of it; `None`: the row is refused.
@@ -115,7 +135,11 @@ impl Redactor {
     ) -> Result<(Option<Bytes>, Counts), RedactError> {
         let mut counts = Counts::new();
         let mut found = |rule| *counts.entry(self.rule_name(rule).to_owned()).or_insert(0) += 1;
-        let mut work = Work { give_up, bytes_left: DOCS_BYTES_MAX, found: &mut found };
+        let mut work = Work {
+            give_up,
+            bytes_left: DOCS_BYTES_MAX,
+            found: &mut found,
+        };
         let after = match Walk::new(self, &mut work).document(doc) {
             Ok(doc) => Some(doc),
             Err(Refused::Media) => None,

@@ -255,10 +255,22 @@ mod tests {
             assert_eq!(name, format!("\"{}\"", detector.as_str()));
         }
         assert!(SECRET_NAMES.is_sorted());
-        for name in ["password", "http.request.header.Authorization", "API_KEY", "x-api-key"] {
+        for name in [
+            "password",
+            "http.request.header.Authorization",
+            "API_KEY",
+            "x-api-key",
+        ] {
             assert!(is_secret_name(name), "{name}");
         }
-        for name in ["tokens", "author", "passwords_changed", "", "secretary", "key"] {
+        for name in [
+            "tokens",
+            "author",
+            "passwords_changed",
+            "",
+            "secretary",
+            "key",
+        ] {
             assert!(!is_secret_name(name), "{name}");
         }
         assert!(!is_secret_name(&"_".repeat(65)));

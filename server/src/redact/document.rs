@@ -95,7 +95,11 @@ impl<'a, 'w> Walk<'a, 'w> {
             return Ok(Bytes::from_static(rows::EMPTY_DOCUMENT));
         };
         self.value(value, Standing::default(), 0, &mut out)?;
-        Ok(if self.changed { Bytes::from(out.finish()) } else { doc.clone() })
+        Ok(if self.changed {
+            Bytes::from(out.finish())
+        } else {
+            doc.clone()
+        })
     }
 
     fn value(
@@ -135,14 +139,17 @@ impl<'a, 'w> Walk<'a, 'w> {
         depth: usize,
         out: &mut DocWriter,
     ) -> Result<(), Refused> {
-        let Ok((key, value)) = entry else { return Ok(()) };
+        let Ok((key, value)) = entry else {
+            return Ok(());
+        };
         let above = self.path.len();
         let mut here = at;
         if self.by_path {
             if above > 0 {
                 self.path.push('.');
             }
-            self.path.extend(key.chars().map(|c| c.to_ascii_lowercase()));
+            self.path
+                .extend(key.chars().map(|c| c.to_ascii_lowercase()));
             here = self.standing(at);
         }
         if self.by_name && here.denied.is_none() && is_secret_name(key) {
@@ -167,7 +174,9 @@ impl<'a, 'w> Walk<'a, 'w> {
         let any = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(&parts));
         let rules = &self.redactor.rules;
         Standing {
-            denied: above.denied.or_else(|| any(&rules.deny).then_some(RuleId::Deny)),
+            denied: above
+                .denied
+                .or_else(|| any(&rules.deny).then_some(RuleId::Deny)),
             allowed: above.allowed || any(&rules.allow),
             exempt: above.exempt || any(&rules.exempt),
         }

@@ -49,14 +49,20 @@ impl Redactor {
         let rules = rules::compile(rules)?;
         // The built-in patterns are compiled here too, once for the process.
         LazyLock::force(&detector::BUILTIN);
-        Ok(Self { rules, project, macs })
+        Ok(Self {
+            rules,
+            project,
+            macs,
+        })
     }
 
     /// Stands for a body where ids are made from it. Keyed: who sees an id and guesses the body
     /// cannot tell that the guess is right.
     pub fn body_hash(&self, plain: &[u8]) -> u64 {
         let mac = self.mac(b"body", plain);
-        let (first, _) = mac.split_first_chunk::<8>().expect("BUG: a MAC has 32 bytes");
+        let (first, _) = mac
+            .split_first_chunk::<8>()
+            .expect("BUG: a MAC has 32 bytes");
         u64::from_le_bytes(*first)
     }
 
@@ -64,9 +70,14 @@ impl Redactor {
     /// it. The same id of a project always has the same pseudonym, so that what refers to it still
     /// does.
     pub fn id<'t>(&self, id: &'t str) -> Cow<'t, str> {
-        let mut work = Work { give_up: &|| false, bytes_left: usize::MAX, found: &mut |_| {} };
+        let mut work = Work {
+            give_up: &|| false,
+            bytes_left: usize::MAX,
+            found: &mut |_| {},
+        };
         // Neither time nor room runs out: an id is short.
-        self.id_within(id, &mut work).unwrap_or(Cow::Borrowed("redacted"))
+        self.id_within(id, &mut work)
+            .unwrap_or(Cow::Borrowed("redacted"))
     }
 
     fn id_within<'t>(&self, id: &'t str, work: &mut Work<'_>) -> Result<Cow<'t, str>, RedactError> {

@@ -28,7 +28,11 @@ impl Glob {
             "" => None,
             "**" => Some(Part::Any),
             other => Some(Part::Pieces(
-                other.to_ascii_lowercase().split('*').map(str::to_owned).collect(),
+                other
+                    .to_ascii_lowercase()
+                    .split('*')
+                    .map(str::to_owned)
+                    .collect(),
             )),
         };
         text.split('.').map(part).collect::<Option<_>>().map(Self)
@@ -105,7 +109,10 @@ mod tests {
             ("metadata.**", "metadata.a.b"),
             ("metadata.**", "metadata"),
             ("a.**.b.**.c", "a.x.b.b.y.c"),
-            ("attributes.http.*.header.*", "attributes.http.request.header.cookie"),
+            (
+                "attributes.http.*.header.*",
+                "attributes.http.request.header.cookie",
+            ),
             ("*.x-*-key", "m.x-api-key"),
             ("a*b*c", "a1b2b3c"),
         ] {
@@ -126,7 +133,13 @@ mod tests {
 
     #[test]
     fn bad_globs_are_refused() {
-        for bad in ["", ".", "a..b", "a.", &"a".repeat(REDACTION_PATH_BYTES_MAX + 1)] {
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            "a.",
+            &"a".repeat(REDACTION_PATH_BYTES_MAX + 1),
+        ] {
             assert_eq!(Glob::parse(bad), None, "{bad}");
         }
         assert!(Glob::parse(&"a".repeat(REDACTION_PATH_BYTES_MAX)).is_some());

@@ -73,7 +73,11 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Event>, RowsError> {
     for place in 0..usize::try_from(count).map_err(|_| RowsError::Length)? {
         events.push(decode_one(&mut rest, place)?);
     }
-    if rest.is_empty() { Ok(events) } else { Err(RowsError::Length) }
+    if rest.is_empty() {
+        Ok(events)
+    } else {
+        Err(RowsError::Length)
+    }
 }
 
 fn decode_one(rest: &mut &[u8], place: usize) -> Result<Event, RowsError> {
@@ -85,9 +89,14 @@ fn decode_one(rest: &mut &[u8], place: usize) -> Result<Event, RowsError> {
     }
     let mut text = |field: &'static str| {
         let bytes = take_sized(rest)?;
-        std::str::from_utf8(bytes).map(Box::from).map_err(|_| bad(field))
+        std::str::from_utf8(bytes)
+            .map(Box::from)
+            .map_err(|_| bad(field))
     };
-    let key = RowKey { trace_id: text("trace_id")?, id: text("id")? };
+    let key = RowKey {
+        trace_id: text("trace_id")?,
+        id: text("id")?,
+    };
     if key.trace_id.is_empty() {
         return Err(bad("trace_id"));
     }
@@ -183,7 +192,10 @@ mod tests {
         out.end(open);
         Event {
             table,
-            key: RowKey { trace_id: "t1".into(), id: "s".into() },
+            key: RowKey {
+                trace_id: "t1".into(),
+                id: "s".into(),
+            },
             start_ns,
             end_ns,
             version: 0x8000_0000_0000_0001,
@@ -226,7 +238,11 @@ mod tests {
         };
         assert_eq!(with(0, 2), Err(RowsError::Version(2)));
         for (at, byte, field) in [(2, 9, "table"), (3, 8, "flags"), (5, 0xff, "trace_id")] {
-            assert_eq!(with(at, byte), Err(RowsError::Field { place: 0, field }), "{field}");
+            assert_eq!(
+                with(at, byte),
+                Err(RowsError::Field { place: 0, field }),
+                "{field}"
+            );
         }
         // A count of 2^63 rows takes no memory.
         let lie = [&[VERSION][..], &[0xff; 9], &[1]].concat();

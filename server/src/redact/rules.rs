@@ -213,12 +213,19 @@ fn compile_one(pattern: &Pattern, place: usize, is_taken: bool) -> Result<Own, R
     let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     let is_builtin = Detector::ALL.iter().any(|d| d.as_str() == name);
     if is_taken || is_builtin || !(1..=32).contains(&name.len()) || !name.bytes().all(is_word) {
-        return Err(RulesError::Name { field: field("name") });
+        return Err(RulesError::Name {
+            field: field("name"),
+        });
     }
-    let refuse = |problem: String| RulesError::Pattern { field: field("pattern"), problem };
+    let refuse = |problem: String| RulesError::Pattern {
+        field: field("pattern"),
+        problem,
+    };
     let text = &pattern.pattern;
     if text.len() > REDACTION_PATTERN_BYTES_MAX {
-        return Err(refuse(format!("pattern too long max_bytes={REDACTION_PATTERN_BYTES_MAX}")));
+        return Err(refuse(format!(
+            "pattern too long max_bytes={REDACTION_PATTERN_BYTES_MAX}"
+        )));
     }
     let regex = RegexBuilder::new(text)
         .size_limit(REDACTION_PATTERN_COMPILED_BYTES_MAX)
@@ -228,13 +235,23 @@ fn compile_one(pattern: &Pattern, place: usize, is_taken: bool) -> Result<Own, R
     if regex.is_match("") {
         return Err(refuse("pattern matches the empty text".to_owned()));
     }
-    let replacement = pattern.replacement.clone().unwrap_or_else(|| format!("[{name}]"));
+    let replacement = pattern
+        .replacement
+        .clone()
+        .unwrap_or_else(|| format!("[{name}]"));
     if replacement.len() > REDACTION_REPLACEMENT_BYTES_MAX
         || replacement.chars().any(char::is_control)
     {
-        return Err(RulesError::Replacement { field: field("replacement") });
+        return Err(RulesError::Replacement {
+            field: field("replacement"),
+        });
     }
-    Ok(Own { name: name.clone(), regex, replacement, numbers: pattern.numbers })
+    Ok(Own {
+        name: name.clone(),
+        regex,
+        replacement,
+        numbers: pattern.numbers,
+    })
 }
 
 /// Without the pattern itself, which some errors repeat over several lines.
@@ -247,7 +264,10 @@ fn problem_of(error: &regex::Error) -> String {
             let text = other.to_string();
             let last = text.lines().last().unwrap_or("").trim();
             let reason = last.strip_prefix("error: ").unwrap_or(last);
-            format!("not a regular expression: {}", reason.chars().take(200).collect::<String>())
+            format!(
+                "not a regular expression: {}",
+                reason.chars().take(200).collect::<String>()
+            )
         }
     }
 }
@@ -257,7 +277,10 @@ mod tests {
     use super::*;
 
     fn with(patterns: Vec<Pattern>) -> Rules {
-        Rules { patterns, ..Rules::default() }
+        Rules {
+            patterns,
+            ..Rules::default()
+        }
     }
 
     fn pattern(name: &str, pattern: &str) -> Pattern {
@@ -284,21 +307,36 @@ mod tests {
 
     #[test]
     fn patterns_at_their_limits_and_above() {
-        let names: Vec<Pattern> =
-            (0..=REDACTION_PATTERNS_MAX).map(|n| pattern(&format!("p{n}"), "x")).collect();
+        let names: Vec<Pattern> = (0..=REDACTION_PATTERNS_MAX)
+            .map(|n| pattern(&format!("p{n}"), "x"))
+            .collect();
         assert_eq!(refused(&with(names.clone())), "patterns");
         assert!(compile(&with(names[1..].to_vec())).is_ok());
         let long = |n: usize| with(vec![pattern("p", &"a".repeat(n))]);
         assert!(compile(&long(REDACTION_PATTERN_BYTES_MAX)).is_ok());
-        assert_eq!(refused(&long(REDACTION_PATTERN_BYTES_MAX + 1)), "patterns[0].pattern");
+        assert_eq!(
+            refused(&long(REDACTION_PATTERN_BYTES_MAX + 1)),
+            "patterns[0].pattern"
+        );
         let large = with(vec![pattern("p", r"\w{60}\w{60}\w{60}")]);
         let error = compile(&large).unwrap_err();
-        assert!(error.to_string().contains("too large when compiled"), "{error}");
+        assert!(
+            error.to_string().contains("too large when compiled"),
+            "{error}"
+        );
         for bad in ["(", "x*", "(?=a)", r"(a)\1"] {
-            assert_eq!(refused(&with(vec![pattern("p", bad)])), "patterns[0].pattern", "{bad}");
+            assert_eq!(
+                refused(&with(vec![pattern("p", bad)])),
+                "patterns[0].pattern",
+                "{bad}"
+            );
         }
         for bad in ["", "emails", "A", "a b", &"a".repeat(33)] {
-            assert_eq!(refused(&with(vec![pattern(bad, "x")])), "patterns[0].name", "{bad}");
+            assert_eq!(
+                refused(&with(vec![pattern(bad, "x")])),
+                "patterns[0].name",
+                "{bad}"
+            );
         }
         let twice = with(vec![pattern("p", "x"), pattern("p", "y")]);
         assert_eq!(refused(&twice), "patterns[1].name");
@@ -308,17 +346,32 @@ mod tests {
     fn replacements_and_paths_at_their_limits_and_above() {
         let replaced = |n: usize| {
             let replacement = Some("r".repeat(n));
-            with(vec![Pattern { replacement, ..pattern("p", "x") }])
+            with(vec![Pattern {
+                replacement,
+                ..pattern("p", "x")
+            }])
         };
         assert!(compile(&replaced(REDACTION_REPLACEMENT_BYTES_MAX)).is_ok());
         let over = replaced(REDACTION_REPLACEMENT_BYTES_MAX + 1);
         assert_eq!(refused(&over), "patterns[0].replacement");
         let denied = |paths: Vec<String>| {
-            let keys = Keys { deny: paths, ..Keys::default() };
-            Rules { keys, ..Rules::default() }
+            let keys = Keys {
+                deny: paths,
+                ..Keys::default()
+            };
+            Rules {
+                keys,
+                ..Rules::default()
+            }
         };
         assert!(compile(&denied(vec!["a".into(); REDACTION_PATHS_MAX])).is_ok());
-        assert_eq!(refused(&denied(vec!["a".into(); REDACTION_PATHS_MAX + 1])), "keys.deny");
-        assert_eq!(refused(&denied(vec!["a".into(), "a..b".into()])), "keys.deny[1]");
+        assert_eq!(
+            refused(&denied(vec!["a".into(); REDACTION_PATHS_MAX + 1])),
+            "keys.deny"
+        );
+        assert_eq!(
+            refused(&denied(vec!["a".into(), "a..b".into()])),
+            "keys.deny[1]"
+        );
     }
 }

@@ -46,18 +46,27 @@ pub(super) struct Work<'a> {
 
 impl Work<'_> {
     pub(super) fn check_time(&self) -> Result<(), RedactError> {
-        if (self.give_up)() { Err(RedactError::Slow) } else { Ok(()) }
+        if (self.give_up)() {
+            Err(RedactError::Slow)
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn spend(&mut self, bytes: usize) -> Result<(), RedactError> {
-        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or(RedactError::Large)?;
+        self.bytes_left = self
+            .bytes_left
+            .checked_sub(bytes)
+            .ok_or(RedactError::Large)?;
         Ok(())
     }
 }
 
 impl std::fmt::Debug for Work<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work").field("bytes_left", &self.bytes_left).finish_non_exhaustive()
+        f.debug_struct("Work")
+            .field("bytes_left", &self.bytes_left)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,7 +103,9 @@ pub(super) fn first(
     text: &str,
     work: &mut Work<'_>,
 ) -> Result<Option<RuleId>, RedactError> {
-    Ok(places(rules, text, false, work)?.first().map(|(_, rule)| *rule))
+    Ok(places(rules, text, false, work)?
+        .first()
+        .map(|(_, rule)| *rule))
 }
 
 /// The same for a whole number, with the rules that look at numbers.
@@ -103,13 +114,18 @@ pub(super) fn first_in_number(
     number: &str,
     work: &mut Work<'_>,
 ) -> Result<Option<RuleId>, RedactError> {
-    Ok(places(rules, number, true, work)?.first().map(|(_, rule)| *rule))
+    Ok(places(rules, number, true, work)?
+        .first()
+        .map(|(_, rule)| *rule))
 }
 
 pub(super) fn replacement(rules: &Compiled, rule: RuleId) -> &str {
     match rule {
         RuleId::Builtin(detector) => detector.replacement(),
-        RuleId::Own(place) => rules.own.get(place).map_or("[redacted]", |own| &own.replacement),
+        RuleId::Own(place) => rules
+            .own
+            .get(place)
+            .map_or("[redacted]", |own| &own.replacement),
         RuleId::Deny => "[redacted]",
         RuleId::Media => "[media]",
     }
@@ -166,7 +182,9 @@ fn own(
     all: &mut Vec<Found>,
 ) -> Result<(), RedactError> {
     for place in rules.set.matches(text).iter() {
-        let Some(own) = rules.own.get(place) else { continue };
+        let Some(own) = rules.own.get(place) else {
+            continue;
+        };
         if is_number && !own.numbers {
             continue;
         }

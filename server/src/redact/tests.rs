@@ -26,7 +26,10 @@ fn doc_of(value: &Value) -> Bytes {
 fn event(doc: &Value) -> Event {
     Event {
         table: Table::Spans,
-        key: RowKey { trace_id: "t".into(), id: "s".into() },
+        key: RowKey {
+            trace_id: "t".into(),
+            id: "s".into(),
+        },
         start_ns: Some(1),
         end_ns: None,
         version: 1,
@@ -36,7 +39,10 @@ fn event(doc: &Value) -> Event {
 }
 
 fn redacted(redactor: &Redactor, events: Vec<Event>) -> Decoded {
-    let decoded = Decoded { events, ..Decoded::default() };
+    let decoded = Decoded {
+        events,
+        ..Decoded::default()
+    };
     redactor.decoded(decoded, &|| false).unwrap()
 }
 
@@ -47,7 +53,12 @@ fn after(rules: Value, doc: &Value) -> Bytes {
 }
 
 fn text_at<'a>(doc: &'a Bytes, path: &[&str]) -> &'a str {
-    DocRef::parse(doc).unwrap().at(path).unwrap().as_str().unwrap()
+    DocRef::parse(doc)
+        .unwrap()
+        .at(path)
+        .unwrap()
+        .as_str()
+        .unwrap()
 }
 
 fn text(rules: Value, said: &str) -> String {
@@ -63,33 +74,84 @@ fn every_detector_finds_what_it_is_for_and_leaves_the_rest() {
     let stripe = ["sk_live", "_4eC39HqLyjWDarjtT1zdp7dc"].concat();
     let pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----";
     let cases = [
-        ("api_keys", format!("use {anthropic} now"), "use [api_key] now"),
+        (
+            "api_keys",
+            format!("use {anthropic} now"),
+            "use [api_key] now",
+        ),
         ("api_keys", format!("({github})"), "([api_key])"),
         ("api_keys", format!("{stripe},"), "[api_key],"),
-        ("api_keys", "risk-management-overview-of-all".into(), "risk-management-overview-of-all"),
-        ("tokens", "Authorization: Bearer abc.DEF-123456".into(), "Authorization: [token]"),
-        ("tokens", "t=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln;".into(), "t=[token];"),
+        (
+            "api_keys",
+            "risk-management-overview-of-all".into(),
+            "risk-management-overview-of-all",
+        ),
+        (
+            "tokens",
+            "Authorization: Bearer abc.DEF-123456".into(),
+            "Authorization: [token]",
+        ),
+        (
+            "tokens",
+            "t=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln;".into(),
+            "t=[token];",
+        ),
         ("tokens", "the bearer of news".into(), "the bearer of news"),
         ("aws_keys", format!("id {aws}!"), "id [aws_key]!"),
         (
             "aws_keys",
-            format!("AWS_SECRET_ACCESS_KEY={}", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+            format!(
+                "AWS_SECRET_ACCESS_KEY={}",
+                "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+            ),
             "[aws_key]",
         ),
         ("private_keys", format!("a {pem} b"), "a [private_key] b"),
         ("private_keys", pem[..40].into(), "[private_key]"),
-        ("url_credentials", "postgres://u:p%40ss@db:5432/x".into(), "postgres://[credentials]@db:5432/x"),
-        ("url_credentials", "https://x.test/a:b".into(), "https://x.test/a:b"),
-        ("emails", "mail a.b+c@Example.co.uk, jürgen@müller.de".into(), "mail [email], [email]"),
+        (
+            "url_credentials",
+            "postgres://u:p%40ss@db:5432/x".into(),
+            "postgres://[credentials]@db:5432/x",
+        ),
+        (
+            "url_credentials",
+            "https://x.test/a:b".into(),
+            "https://x.test/a:b",
+        ),
+        (
+            "emails",
+            "mail a.b+c@Example.co.uk, jürgen@müller.de".into(),
+            "mail [email], [email]",
+        ),
         ("emails", "?q=a%40b.example&x".into(), "?q=[email]&x"),
         ("emails", "a @ b, user@host".into(), "a @ b, user@host"),
-        ("cards", "card 4111 1111 1111 1111 12/27".into(), "card [card] 12/27"),
-        ("cards", "trace 41111111111111111111111111111111".into(), "trace 41111111111111111111111111111111"),
-        ("phones", "call +49 (0)30 901820 or (555) 123-4567".into(), "call [phone] or [phone]"),
-        ("ibans", "to DE89 3704 0044 0532 0130 00 NOW".into(), "to [iban] NOW"),
+        (
+            "cards",
+            "card 4111 1111 1111 1111 12/27".into(),
+            "card [card] 12/27",
+        ),
+        (
+            "cards",
+            "trace 41111111111111111111111111111111".into(),
+            "trace 41111111111111111111111111111111",
+        ),
+        (
+            "phones",
+            "call +49 (0)30 901820 or (555) 123-4567".into(),
+            "call [phone] or [phone]",
+        ),
+        (
+            "ibans",
+            "to DE89 3704 0044 0532 0130 00 NOW".into(),
+            "to [iban] NOW",
+        ),
     ];
     for (detector, said, expected) in cases {
-        assert_eq!(text(json!({ "detectors": [detector] }), &said), expected, "{detector}");
+        assert_eq!(
+            text(json!({ "detectors": [detector] }), &said),
+            expected,
+            "{detector}"
+        );
         // Without the detector nothing happens.
         assert_eq!(text(json!({ "detectors": [] }), &said), said, "{detector}");
     }
@@ -116,7 +178,9 @@ fn keys_values_tags_and_numbers_at_any_depth() {
     let after = DocRef::parse(&after).unwrap();
     assert_eq!(after.get("name").unwrap().as_str(), Some("to [email]"));
     let deep = after.at(&["metadata", "[email]", "deep"]).unwrap();
-    let DocRef::Array(items) = deep else { panic!("a list") };
+    let DocRef::Array(items) = deep else {
+        panic!("a list")
+    };
     let second = items.flatten().nth(1).unwrap();
     assert_eq!(second.get("card").unwrap().as_str(), Some("[card]"));
     // The row's own whole numbers stay numbers.
@@ -140,8 +204,13 @@ fn lists_of_keys_and_what_is_stronger() {
     assert_eq!(at("contact"), "a@b.example");
     assert_eq!(at("n"), "[redacted]");
     assert_eq!(at("Password"), "x");
-    let list = DocRef::parse(&after).unwrap().at(&["metadata", "list"]).unwrap();
-    let DocRef::Array(items) = list else { panic!("a list") };
+    let list = DocRef::parse(&after)
+        .unwrap()
+        .at(&["metadata", "list"])
+        .unwrap();
+    let DocRef::Array(items) = list else {
+        panic!("a list")
+    };
     assert_eq!(items.flatten().next().unwrap().as_str(), Some("[redacted]"));
 }
 
@@ -153,27 +222,46 @@ fn names_of_secrets_cover_all_below() {
     let after = after(json!({}), &doc);
     let after = DocRef::parse(&after).unwrap();
     assert_eq!(after.get("api_key").unwrap().as_str(), Some("[secret]"));
-    assert_eq!(after.at(&["attributes", "author"]).unwrap().as_str(), Some("b"));
-    let headers = after.at(&["attributes", "http.request.header.authorization"]).unwrap();
-    let DocRef::Array(items) = headers else { panic!("a list") };
+    assert_eq!(
+        after.at(&["attributes", "author"]).unwrap().as_str(),
+        Some("b")
+    );
+    let headers = after
+        .at(&["attributes", "http.request.header.authorization"])
+        .unwrap();
+    let DocRef::Array(items) = headers else {
+        panic!("a list")
+    };
     assert!(items.flatten().all(|v| v.as_str() == Some("[secret]")));
 }
 
 #[test]
 fn ids_become_stable_pseudonyms_of_their_project() {
     let with = |trace: &str, id: &str, parent: &str| Event {
-        key: RowKey { trace_id: trace.into(), id: id.into() },
+        key: RowKey {
+            trace_id: trace.into(),
+            id: id.into(),
+        },
         ..event(&json!({ "parent_id": parent, "user_id": "a@b.example", "group": "g" }))
     };
     let rules = redactor(json!({}));
-    let events = vec![with("t-a@b.example", "s1", "-"), with("t2", "s2", "t-a@b.example")];
+    let events = vec![
+        with("t-a@b.example", "s1", "-"),
+        with("t2", "s2", "t-a@b.example"),
+    ];
     let decoded = redacted(&rules, events);
     let pseudonym = rules.id("t-a@b.example").into_owned();
     assert!(is_pseudonym(&pseudonym) && rules.id(&pseudonym) == pseudonym);
     assert_eq!(&*decoded.events[0].key.trace_id, pseudonym);
-    assert_eq!((&*decoded.events[1].key.trace_id, &*decoded.events[1].key.id), ("t2", "s2"));
+    assert_eq!(
+        (&*decoded.events[1].key.trace_id, &*decoded.events[1].key.id),
+        ("t2", "s2")
+    );
     assert_eq!(text_at(&decoded.events[1].doc, &["parent_id"]), pseudonym);
-    assert_eq!(text_at(&decoded.events[0].doc, &["user_id"]), rules.id("a@b.example"));
+    assert_eq!(
+        text_at(&decoded.events[0].doc, &["user_id"]),
+        rules.id("a@b.example")
+    );
     assert_eq!(text_at(&decoded.events[0].doc, &["group"]), "g");
     let other = redactor_of(ProjectId(2), json!({}));
     assert_ne!(other.id("t-a@b.example"), pseudonym);
@@ -194,14 +282,23 @@ fn media_is_refused_replaced_or_kept_as_the_rules_say() {
         ("replace", 2, "see [media] here"),
         ("keep", 2, url),
     ] {
-        let events = vec![event(&doc), Event { doc: bytes.clone(), ..event(&doc) }];
+        let events = vec![
+            event(&doc),
+            Event {
+                doc: bytes.clone(),
+                ..event(&doc)
+            },
+        ];
         let decoded = redacted(&redactor(json!({ "media": media })), events);
         assert_eq!(decoded.events.len(), left, "{media}");
         assert_eq!(decoded.rejected(), 2 - left, "{media}");
         if left == 2 {
             assert_eq!(text_at(&decoded.events[0].doc, &["input"]), text);
             let data = DocRef::parse(&decoded.events[1].doc).unwrap();
-            assert_eq!(data.get("data").unwrap().as_str().is_none(), media == "keep");
+            assert_eq!(
+                data.get("data").unwrap().as_str().is_none(),
+                media == "keep"
+            );
         }
     }
 }
@@ -211,9 +308,17 @@ fn media_is_refused_replaced_or_kept_as_the_rules_say() {
 fn items_do_not_repeat_the_body() {
     let body = br#"[{"trace_id":"a@b.example","steps":"a@b.example and a@b.exa"},
         {"trace_id":"c@d.example","steps":[]}]"#;
-    let context = Context { project: ProjectId(1), body_hash: 1, subject: "", received_ns: 1 };
+    let context = Context {
+        project: ProjectId(1),
+        body_hash: 1,
+        subject: "",
+        received_ns: 1,
+    };
     let decoded = decode(Dialect::ThetaImport, &context, body).unwrap();
-    assert!(format!("{:?}", decoded.items).contains("a@b.exa"), "the control");
+    assert!(
+        format!("{:?}", decoded.items).contains("a@b.exa"),
+        "the control"
+    );
     let decoded = redactor(json!({})).decoded(decoded, &|| false).unwrap();
     let said = format!("{:?}", decoded.items);
     assert_eq!(decoded.rejected(), 1, "{said}");
@@ -224,19 +329,30 @@ fn items_do_not_repeat_the_body() {
 #[test]
 fn ids_made_of_content_are_keyed() {
     let body = br#"{"label":"good","comment":"4111111111111111"}"#;
-    let context = Context { project: ProjectId(1), body_hash: 1, subject: "t", received_ns: 1 };
+    let context = Context {
+        project: ProjectId(1),
+        body_hash: 1,
+        subject: "t",
+        received_ns: 1,
+    };
     let plain = decode(Dialect::ThetaAnnotation, &context, body).unwrap();
     let rules = redactor(json!({}));
     let once = rules.decoded(plain.clone(), &|| false).unwrap();
     assert_ne!(once.events[0].key.id, plain.events[0].key.id);
     assert_eq!(Some(&*once.events[0].key.id), once.items[0].id.as_deref());
     assert_eq!(rules.decoded(plain, &|| false).unwrap(), once);
-    assert_ne!(rules.body_hash(b"x"), redactor_of(ProjectId(2), json!({})).body_hash(b"x"));
+    assert_ne!(
+        rules.body_hash(b"x"),
+        redactor_of(ProjectId(2), json!({})).body_hash(b"x")
+    );
 }
 
 #[test]
 fn time_and_room_run_out() {
-    let decoded = |doc: &Value| Decoded { events: vec![event(doc)], ..Decoded::default() };
+    let decoded = |doc: &Value| Decoded {
+        events: vec![event(doc)],
+        ..Decoded::default()
+    };
     let doc = json!({ "input": "a@b.example" });
     let slow = redactor(json!({})).decoded(decoded(&doc), &|| true);
     assert_eq!(slow, Err(RedactError::Slow));
