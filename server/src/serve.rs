@@ -120,11 +120,9 @@ struct System {
 
 /// A recovered engine and what belongs to it.
 struct Running {
-    engine: Arc<Engine>,
+    core: Core,
     threads: Threads,
     plane: Arc<ControlPlane>,
-    governance: Arc<Governance>,
-    cursors: Macs,
     is_first_start: bool,
 }
 
@@ -196,13 +194,12 @@ async fn live(config: Config) -> Result<(), ServeError> {
         _ = interrupt.recv() => return Ok(()),
     };
     let Running {
-        engine,
+        core,
         threads,
         plane,
-        governance,
-        cursors,
         is_first_start,
     } = running;
+    let engine = Arc::clone(&core.engine);
     if is_first_start {
         first_start::prepare(&plane, &config, address).await?;
     }
@@ -212,13 +209,7 @@ async fn live(config: Config) -> Result<(), ServeError> {
         admin::build(Arc::clone(&plane)),
         stopped,
     ));
-    let directory = Arc::clone(plane.directory());
-    app.set_ready(Core {
-        engine: Arc::clone(&engine),
-        directory,
-        governance,
-        cursors,
-    });
+    app.set_ready(core);
     tracing::info!(%address, data = %config.data.display(), "ready");
     first_start::greet(address);
     let failed = tokio::select! {
@@ -331,12 +322,16 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
     ));
     let macs = Macs::for_redaction(&master);
     let governance = Governance::new(settings, Arc::clone(&plane), macs);
-    Ok(Running {
+    let core = Core {
         engine,
-        threads,
-        plane,
+        directory: Arc::clone(plane.directory()),
         governance: Arc::new(governance),
         cursors: Macs::for_cursors(&master),
+    };
+    Ok(Running {
+        core,
+        threads,
+        plane,
         is_first_start: events.is_empty(),
     })
 }

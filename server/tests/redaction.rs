@@ -122,6 +122,7 @@ fn text_request(path: &str, body: &Value) -> Request {
 }
 
 /// Every dialect, with the secret wherever it takes text, alone and within more text.
+#[expect(clippy::too_many_lines, reason = "one of each request")]
 fn requests() -> Vec<Request> {
     let s = SECRET;
     let nested = json!({ s: [s, { s: format!("a {s} b") }], "plain": s });

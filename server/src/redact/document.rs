@@ -120,10 +120,8 @@ impl<'a, 'w> Walk<'a, 'w> {
             }
             DocRef::Array(items) => {
                 let open = out.begin_array();
-                for item in items {
-                    if let Ok(item) = item {
-                        self.value(item, at, depth, out)?;
-                    }
+                for item in items.flatten() {
+                    self.value(item, at, depth, out)?;
                 }
                 out.end(open);
                 Ok(())
@@ -236,13 +234,11 @@ impl<'a, 'w> Walk<'a, 'w> {
         } else {
             scan::first_in_number(&self.redactor.rules, &n.to_string(), self.work)?
         };
-        match found {
-            Some(rule) => self.replace(rule, out),
-            None => {
-                out.value(leaf);
-                Ok(())
-            }
+        if let Some(rule) = found {
+            return self.replace(rule, out);
         }
+        out.value(leaf);
+        Ok(())
     }
 
     /// The text without the `data:` URLs in it, if the rules take them out.

@@ -154,7 +154,7 @@ fn builtin(
     all: &mut Vec<Found>,
 ) -> Result<(), RedactError> {
     let hits: SetMatches = BUILTIN.set.matches(text);
-    for place in hits.iter() {
+    for place in &hits {
         let Some((detector, regex)) = BUILTIN.each.get(place) else {
             continue;
         };
@@ -181,7 +181,7 @@ fn own(
     work: &Work<'_>,
     all: &mut Vec<Found>,
 ) -> Result<(), RedactError> {
-    for place in rules.set.matches(text).iter() {
+    for place in &rules.set.matches(text) {
         let Some(own) = rules.own.get(place) else {
             continue;
         };

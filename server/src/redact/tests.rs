@@ -66,6 +66,7 @@ fn text(rules: Value, said: &str) -> String {
     text_at(&doc, &["input"]).to_owned()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
 fn every_detector_finds_what_it_is_for_and_leaves_the_rest() {
     let aws = ["AKIA", "IOSFODNN7EXAMPLE"].concat();
