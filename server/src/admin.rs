@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::control_plane::{ChangeError, ControlPlane};
+use crate::governance::{Governance, SetError};
 use crate::limits::ADMIN_BODY_BYTES_MAX;
+use crate::quota::Plan;
 
 #[derive(Debug, Deserialize)]
 struct NewKey {
@@ -24,12 +26,16 @@ struct OldKey {
 }
 
 /// The routes of the admin socket.
-pub(crate) fn build(plane: Arc<ControlPlane>) -> Router {
+pub(crate) fn build(plane: Arc<ControlPlane>, governance: Arc<Governance>) -> Router {
+    let plans = Router::new()
+        .route("/plans/{organization}", get(show_plan).put(set_plan))
+        .with_state(governance);
     Router::new()
         .route("/keys", post(create_key).delete(revoke_key))
         .route("/projects/named", get(named))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(plane)
+        .merge(plans)
 }
 
 impl IntoResponse for ChangeError {
@@ -71,6 +77,30 @@ async fn revoke_key(
     let id = plane.revoke(&old.key).await?;
     tracing::info!(key_id = id, "key revoked");
     Ok(Json(json!({ "key_id": format!("{id:x}"), "revoked": true })).into_response())
+}
+
+/// What an organization may use.
+async fn show_plan(
+    State(governance): State<Arc<Governance>>,
+    Path(organization): Path<u64>,
+) -> Response {
+    Json(&*governance.plan_of(organization)).into_response()
+}
+
+/// Only who owns the data decides what an organization may use.
+async fn set_plan(
+    State(governance): State<Arc<Governance>>,
+    Path(organization): Path<u64>,
+    Json(plan): Json<Plan>,
+) -> Response {
+    match governance.set_plan(organization, &plan).await {
+        Ok(()) => Json(&*governance.plan_of(organization)).into_response(),
+        Err(SetError::Change(error)) => error.into_response(),
+        Err(error) => {
+            let body = json!({ "error": { "message": error.to_string() } });
+            (StatusCode::BAD_REQUEST, Json(body)).into_response()
+        }
+    }
 }
 
 /// The names that requests gave to projects, and how often.

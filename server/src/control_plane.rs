@@ -179,6 +179,11 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// The time of a change.
+    pub(crate) fn now_ns(&self) -> i64 {
+        self.clock.wall_ns()
+    }
+
     /// Appends a change of settings.
     pub(crate) async fn govern(&self, event: GovernanceEvent) -> Result<(), ChangeError> {
         let _writer = self.writer.lock().await;

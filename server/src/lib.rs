@@ -12,6 +12,7 @@ mod interpreter;
 pub mod keys;
 pub mod limits;
 mod net;
+pub mod quota;
 pub mod redact;
 pub mod secret;
 pub mod serve;

@@ -120,6 +120,18 @@ pub const REDACTORS_MAX: usize = 256;
 pub const PREVIEW_BYTES_MAX: usize = 256 << 10;
 /// Longest retention, in days. The shortest is one.
 pub const RETENTION_DAYS_MAX: u32 = 3650;
+/// How much of a rate may be used at once after silence, as time.
+pub const RATE_BURST_TIME: Duration = Duration::from_secs(10);
+/// How often counts of use are stored. After a crash at most what was counted since then is missing.
+pub const USAGE_STEP_TIME: Duration = Duration::from_secs(10);
+/// Counts of use that are stored at once; the others wait for the next time.
+pub const USAGE_ROWS_MAX: usize = 1000;
+/// Triples of project, key and reason of which refusals are counted one by one; more share one count.
+pub const REFUSALS_MAX: usize = 10_000;
+/// Bytes of a plan's name.
+pub const PLAN_NAME_BYTES_MAX: usize = 64;
+/// Bytes of a client's report of its own use. Over it: 413.
+pub const USAGE_BODY_BYTES_MAX: usize = 4 << 10;
 
 /// Bytes of one line, or of a whole file that is not lines, of `obsrv import`.
 pub const IMPORT_ITEM_BYTES_MAX: usize = 60 << 20;

@@ -25,12 +25,14 @@ use crate::governance::{Governance, GovernanceError, Settings};
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::{KeyString, Macs};
-use crate::limits::NAMED_PROJECTS_TIME;
+use crate::limits::{NAMED_PROJECTS_TIME, USAGE_STEP_TIME};
 use crate::net::{accept, unix};
+use crate::quota::Quota;
 use crate::secret::{self, SecretError};
 use crate::{admin, http};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
 use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
+use obsrv_engine::source::SourceError;
 
 /// How often the server looks whether its engine has failed.
 const WATCH_TIME: Duration = Duration::from_millis(200);
@@ -98,6 +100,9 @@ pub enum ServeError {
     /// A project's settings do not read.
     #[error("settings of a project do not read")]
     Governance(#[source] GovernanceError),
+    /// Counts of what was used do not read.
+    #[error("counts of use do not read")]
+    Usage(#[source] SourceError),
     /// The first project or key could not be made.
     #[error("first project could not be made")]
     FirstStart(#[from] ChangeError),
@@ -206,7 +211,7 @@ async fn live(config: Config) -> Result<(), ServeError> {
     let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
     tokio::spawn(unix::serve(
         socket,
-        admin::build(Arc::clone(&plane)),
+        admin::build(Arc::clone(&plane), Arc::clone(&core.governance)),
         stopped,
     ));
     app.set_ready(core);
@@ -215,9 +220,9 @@ async fn live(config: Config) -> Result<(), ServeError> {
     let failed = tokio::select! {
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
-        () = keep_house(&engine, &plane) => true,
+        () = keep_house(&app, &engine, &plane) => true,
     };
-    shut_down(&stop, door, &plane, threads, failed).await;
+    shut_down(&stop, door, &app, &plane, threads, failed).await;
     remove_socket(&config.data);
     if failed || engine.state() == State::Failed {
         Err(ServeError::EngineFailed)
@@ -227,12 +232,14 @@ async fn live(config: Config) -> Result<(), ServeError> {
 }
 
 /// Returns when the engine has failed.
-async fn keep_house(engine: &Engine, plane: &ControlPlane) {
+async fn keep_house(app: &App, engine: &Engine, plane: &ControlPlane) {
     let mut watch = interval(WATCH_TIME);
     let mut names = interval(NAMED_PROJECTS_TIME);
+    let mut counts = interval(USAGE_STEP_TIME);
     loop {
         tokio::select! {
             _ = watch.tick() => if engine.state() == State::Failed { return },
+            _ = counts.tick() => http::usage::store(app).await,
             _ = names.tick() => if let Err(error) = plane.log_named().await {
                 tracing::warn!(%error, "names of projects not counted yet");
             },
@@ -244,6 +251,7 @@ async fn keep_house(engine: &Engine, plane: &ControlPlane) {
 async fn shut_down(
     stop: &watch::Sender<bool>,
     door: JoinHandle<()>,
+    app: &App,
     plane: &ControlPlane,
     threads: Threads,
     failed: bool,
@@ -259,6 +267,7 @@ async fn shut_down(
     if let Err(error) = plane.log_named().await {
         tracing::warn!(%error, "names of projects not counted");
     }
+    http::usage::store(app).await;
     if tokio::task::spawn_blocking(move || threads.stop())
         .await
         .is_err()
@@ -321,7 +330,8 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
         Arc::clone(&system.rng),
     ));
     let macs = Macs::for_redaction(&master);
-    let governance = Governance::new(settings, Arc::clone(&plane), macs);
+    let quota = Quota::load(&engine, system.clock.wall_ns()).map_err(ServeError::Usage)?;
+    let governance = Governance::new(settings, quota, Arc::clone(&plane), macs);
     let core = Core {
         engine,
         directory: Arc::clone(plane.directory()),

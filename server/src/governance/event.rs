@@ -19,4 +19,13 @@ pub enum GovernanceEvent {
         /// fields that an older one did not write have their defaults.
         settings: String,
     },
+    /// An organization has another plan from here on.
+    Plan {
+        /// The organization.
+        organization: u64,
+        /// When, nanoseconds since the epoch.
+        at_ns: i64,
+        /// The plan as JSON; the same holds as for settings.
+        plan: String,
+    },
 }

@@ -17,6 +17,7 @@ use crate::control::ControlEvent;
 use crate::control_plane::{ChangeError, ControlPlane};
 use crate::keys::Macs;
 use crate::limits::REDACTORS_MAX;
+use crate::quota::{Plan, Quota};
 use crate::redact::{Redactor, Rules, RulesError};
 
 pub use event::GovernanceEvent;
@@ -35,13 +36,25 @@ pub struct Revised {
 
 /// Why recorded settings do not read.
 #[derive(Debug, thiserror::Error)]
-#[error("settings do not read project={project} revision={revision}")]
-pub struct GovernanceError {
-    /// Whose.
-    pub project: u64,
-    /// Which.
-    pub revision: u64,
-    source: serde_json::Error,
+pub enum GovernanceError {
+    /// Of a project.
+    #[error("settings do not read project={project} revision={revision}")]
+    Project {
+        /// Whose.
+        project: u64,
+        /// Which.
+        revision: u64,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Of an organization.
+    #[error("plan does not read organization={organization}")]
+    Plan {
+        /// Whose.
+        organization: u64,
+        /// Why.
+        source: serde_json::Error,
+    },
 }
 
 /// Why settings were not changed.
@@ -58,9 +71,12 @@ pub enum SetError {
     Change(#[from] ChangeError),
 }
 
-/// Settings of every project that has any.
+/// Settings of every project that has any, plans of every organization that has one.
 #[derive(Debug, Default)]
-pub struct Settings(HashMap<u64, Arc<Revised>>);
+pub struct Settings {
+    projects: HashMap<u64, Arc<Revised>>,
+    plans: HashMap<u64, Arc<Plan>>,
+}
 
 impl Settings {
     /// What the events of a whole log say, in order.
@@ -75,24 +91,39 @@ impl Settings {
     }
 
     fn apply(&mut self, event: &GovernanceEvent) -> Result<(), GovernanceError> {
-        let GovernanceEvent::ProjectSettings {
-            project,
-            revision,
-            at_ns,
-            settings,
-            ..
-        } = event;
-        let settings = serde_json::from_str(settings).map_err(|source| GovernanceError {
-            project: *project,
-            revision: *revision,
-            source,
-        })?;
-        let revised = Revised {
-            revision: *revision,
-            at_ns: *at_ns,
-            settings,
-        };
-        self.0.insert(*project, Arc::new(revised));
+        match event {
+            GovernanceEvent::ProjectSettings {
+                project,
+                revision,
+                at_ns,
+                settings,
+                ..
+            } => {
+                let (project, revision) = (*project, *revision);
+                let settings =
+                    serde_json::from_str(settings).map_err(|source| GovernanceError::Project {
+                        project,
+                        revision,
+                        source,
+                    })?;
+                let revised = Revised {
+                    revision,
+                    at_ns: *at_ns,
+                    settings,
+                };
+                self.projects.insert(project, Arc::new(revised));
+            }
+            GovernanceEvent::Plan {
+                organization, plan, ..
+            } => {
+                let organization = *organization;
+                let plan = serde_json::from_str(plan).map_err(|source| GovernanceError::Plan {
+                    organization,
+                    source,
+                })?;
+                self.plans.insert(organization, Arc::new(plan));
+            }
+        }
         Ok(())
     }
 }
@@ -118,18 +149,25 @@ pub struct Governance {
     redactors: Mutex<Redactors>,
     macs: Macs,
     plane: Arc<ControlPlane>,
+    quota: Quota,
     /// Held by who changes settings, from check to apply.
     changes: tokio::sync::Mutex<()>,
 }
 
 impl Governance {
-    /// These settings; changes go to this plane.
-    pub(crate) fn new(settings: Settings, plane: Arc<ControlPlane>, macs: Macs) -> Self {
+    /// These settings and counts; changes go to this plane.
+    pub(crate) fn new(
+        settings: Settings,
+        quota: Quota,
+        plane: Arc<ControlPlane>,
+        macs: Macs,
+    ) -> Self {
         Self {
             settings: RwLock::new(settings),
             redactors: Mutex::default(),
             macs,
             plane,
+            quota,
             changes: tokio::sync::Mutex::default(),
         }
     }
@@ -138,10 +176,53 @@ impl Governance {
     pub fn of(&self, project: ProjectId) -> Arc<Revised> {
         self.settings
             .read()
-            .0
+            .projects
             .get(&project.0)
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// What was used and refused.
+    pub const fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    /// The organization that a project is in: before there are organizations, one for all.
+    pub const fn organization_of(&self, _project: ProjectId) -> u64 {
+        0
+    }
+
+    /// An organization's plan.
+    pub fn plan_of(&self, organization: u64) -> Arc<Plan> {
+        let settings = self.settings.read();
+        settings
+            .plans
+            .get(&organization)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Changes an organization's plan. Done when it is durable.
+    pub(crate) async fn set_plan(&self, organization: u64, plan: &Plan) -> Result<(), SetError> {
+        settings::check_plan(plan)?;
+        let at_ns = self.plane.now_ns();
+        let _changing = self.changes.lock().await;
+        let event = GovernanceEvent::Plan {
+            organization,
+            at_ns,
+            plan: serde_json::to_string(plan)
+                .expect("BUG: a plan has no map with other keys than text"),
+        };
+        self.apply_durably(event).await
+    }
+
+    async fn apply_durably(&self, event: GovernanceEvent) -> Result<(), SetError> {
+        self.plane.govern(event.clone()).await?;
+        self.settings
+            .write()
+            .apply(&event)
+            .expect("BUG: what was written does not read");
+        Ok(())
     }
 
     /// How long rows are to be kept, in days; `None`: for ever.
@@ -159,7 +240,7 @@ impl Governance {
         at_ns: i64,
         settings: ProjectSettings,
     ) -> Result<Arc<Revised>, SetError> {
-        settings.retention.check()?;
+        settings.check()?;
         let _changing = self.changes.lock().await;
         let now = self.of(project).revision;
         if now != revision {
@@ -173,11 +254,7 @@ impl Governance {
             settings: serde_json::to_string(&settings)
                 .expect("BUG: settings have no map with other keys than text"),
         };
-        self.plane.govern(event.clone()).await?;
-        self.settings
-            .write()
-            .apply(&event)
-            .expect("BUG: what was written does not read");
+        self.apply_durably(event).await?;
         Ok(self.of(project))
     }
 
@@ -292,7 +369,10 @@ mod tests {
         let control = |settings: &str| [ControlEvent::Governance(event(settings))];
         let all = Settings::recover(&control(r#"{"retention":{"logs_days":3}}"#)).unwrap();
         assert_eq!(
-            (all.0[&4].revision, all.0[&4].settings.retention.logs_days),
+            (
+                all.projects[&4].revision,
+                all.projects[&4].settings.retention.logs_days
+            ),
             (2, Some(3))
         );
         assert!(Settings::recover(&control(r#"{"redactions":{}}"#)).is_err());

@@ -3,7 +3,8 @@
 use obsrv_engine::row::Table;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::RETENTION_DAYS_MAX;
+use crate::limits::{PLAN_NAME_BYTES_MAX, RETENTION_DAYS_MAX};
+use crate::quota::{Limits, Plan, Rates};
 use crate::redact::{Rules, RulesError};
 
 /// What a project may set.
@@ -14,6 +15,9 @@ pub struct ProjectSettings {
     /// received.
     #[serde(default)]
     pub redaction: Option<Rules>,
+    /// How much may be sent and asked per second.
+    #[serde(default)]
+    pub limits: Limits,
     /// How long rows are to be kept.
     #[serde(default)]
     pub retention: Retention,
@@ -49,6 +53,44 @@ pub enum SettingsError {
         /// Which class.
         field: &'static str,
     },
+    /// A rate of nothing at all.
+    #[error("a rate must be at least 1 per second, or null for no limit")]
+    Rate {
+        /// Whose: of the project or of its keys.
+        field: &'static str,
+    },
+    /// A plan without a name, or with a long one.
+    #[error("name must be 1 to {PLAN_NAME_BYTES_MAX} bytes of printable text")]
+    PlanName,
+}
+
+impl ProjectSettings {
+    /// Whether they are valid, but for the rules of redaction: those are compiled elsewhere.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        for (field, rates) in [
+            ("limits.project", &self.limits.project),
+            ("limits.key", &self.limits.key),
+        ] {
+            check_rates(field, rates)?;
+        }
+        self.retention.check()
+    }
+}
+
+fn check_rates(field: &'static str, rates: &Rates) -> Result<(), SettingsError> {
+    if rates.list().contains(&Some(0)) {
+        return Err(SettingsError::Rate { field });
+    }
+    Ok(())
+}
+
+/// Whether a plan is valid.
+pub(super) fn check_plan(plan: &Plan) -> Result<(), SettingsError> {
+    let fits = (1..=PLAN_NAME_BYTES_MAX).contains(&plan.name.len());
+    if !fits || plan.name.chars().any(char::is_control) {
+        return Err(SettingsError::PlanName);
+    }
+    Ok(())
 }
 
 impl SettingsError {
@@ -57,6 +99,8 @@ impl SettingsError {
         match self {
             Self::Redaction(error) => format!("redaction.{}", error.field()),
             Self::Days { field } => format!("retention.{field}"),
+            Self::Rate { field } => (*field).to_owned(),
+            Self::PlanName => "name".to_owned(),
         }
     }
 }
@@ -90,6 +134,23 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plans_have_a_name_and_rates_a_value() {
+        let named = |n: usize| Plan {
+            name: "n".repeat(n),
+            ..Plan::default()
+        };
+        assert!(check_plan(&named(1)).is_ok() && check_plan(&named(PLAN_NAME_BYTES_MAX)).is_ok());
+        for n in [0, PLAN_NAME_BYTES_MAX + 1] {
+            assert_eq!(check_plan(&named(n)), Err(SettingsError::PlanName));
+        }
+        let mut settings = ProjectSettings::default();
+        settings.limits.key.bytes_per_second = Some(1);
+        assert_eq!(settings.check(), Ok(()));
+        settings.limits.key.bytes_per_second = Some(0);
+        assert_eq!(settings.check().unwrap_err().field(), "limits.key");
+    }
 
     #[test]
     fn retention_by_table_within_its_limits() {

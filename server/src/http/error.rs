@@ -213,6 +213,25 @@ pub struct ApiError {
     pub message: String,
     /// The parameter, item or place in the body.
     pub field: Option<String>,
+    /// The limit that was reached.
+    pub limit: Option<Box<Limit>>,
+}
+
+/// A limit that a request has reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Limit {
+    /// Its name.
+    pub name: &'static str,
+    /// Whose: `project`, `key` or `organization`.
+    pub scope: &'static str,
+    /// `second`, `day` or `month`.
+    pub period: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// When there is room again.
+    pub resets_at: String,
+    /// The same as a time to wait.
+    pub retry_after_seconds: u64,
 }
 
 impl ApiError {
@@ -222,6 +241,7 @@ impl ApiError {
             code,
             message: message.into(),
             field: None,
+            limit: None,
         }
     }
 
@@ -291,6 +311,8 @@ struct Detail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
     retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a Limit>,
     request_id: &'a str,
 }
 
@@ -307,13 +329,15 @@ pub(super) fn render(error: &ApiError, wants_protobuf: bool, request_id: &str) -
             message: &error.message,
             field: error.field.as_deref(),
             retryable: code.is_retryable(),
+            limit: error.limit.as_deref(),
             request_id,
         };
         (code.status(), axum::Json(Body { error: detail })).into_response()
     };
     let headers = response.headers_mut();
     if code.is_retryable() {
-        headers.insert(RETRY_AFTER, RETRY_SECONDS);
+        let seconds = error.limit.as_ref().map(|l| l.retry_after_seconds.into());
+        headers.insert(RETRY_AFTER, seconds.unwrap_or(RETRY_SECONDS));
     }
     if let Some(outcome) = code.outcome() {
         headers.insert(OUTCOME, HeaderValue::from_static(outcome));

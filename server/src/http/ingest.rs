@@ -8,25 +8,29 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::body::Body;
 use axum::extract::Request;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::App;
 use super::admission::{self, Charge, Received};
 use super::auth::{Tenant, authenticate};
 use super::error::{ApiError, ErrorCode};
 use super::governance;
+use super::{App, Core, usage};
 use crate::dialect::encoding::EncodingError;
 use crate::dialect::{DecodeError, Decoded, Dialect, Item, Route, SniffError};
+use crate::governance::Governance;
 use crate::interpreter::{self, Encoding, Meaning};
 use crate::limits::{
     COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, INLINE_REDACT_BYTES_MAX, REFUSED_BODY_BYTES_MAX,
     UNKNOWN_BODY_BYTES_MAX,
 };
+use crate::quota::Amounts;
 use crate::redact::{Redactor, rows};
 use obsrv_engine::engine::{Done, Engine, Envelope, IngestError, Receipt, Submission};
 
@@ -48,12 +52,12 @@ pub(crate) struct Stored {
 impl Stored {
     /// How many items were refused.
     pub(crate) fn rejected(&self) -> u64 {
-        let refused = self
-            .items
-            .iter()
-            .filter(|item| item.error.is_some())
-            .count();
-        u64::try_from(refused).unwrap_or(u64::MAX)
+        u64::try_from(self.refused()).unwrap_or(u64::MAX)
+    }
+
+    fn refused(&self) -> usize {
+        let is_refused = |item: &&Item| item.error.is_some();
+        self.items.iter().filter(is_refused).count()
     }
 }
 
@@ -64,6 +68,7 @@ pub(crate) type Outcome = oneshot::Receiver<Result<Receipt, IngestError>>;
 struct Job {
     app: Arc<App>,
     engine: Arc<Engine>,
+    governance: Arc<Governance>,
     tenant: Tenant,
     route: Route,
     content_type: String,
@@ -90,7 +95,39 @@ pub(crate) async fn accept(
             return Err(error);
         }
     };
+    let stored = accept_of(app, core, &tenant, (parts, body), route, subject).await;
+    match &stored {
+        Ok(stored) => {
+            let accepted = stored.items.len().saturating_sub(stored.refused());
+            let accepted = u64::try_from(accepted).unwrap_or(u64::MAX);
+            app.metrics
+                .items_accepted
+                .fetch_add(accepted, Ordering::Relaxed);
+            app.metrics
+                .items_rejected
+                .fetch_add(stored.rejected(), Ordering::Relaxed);
+            usage::count_refused_items(app, &tenant, stored.rejected());
+        }
+        Err(error) => usage::count_refused(app, &tenant, error),
+    }
+    stored
+}
+
+/// The same once it is known who sends.
+async fn accept_of(
+    app: &Arc<App>,
+    core: &Core,
+    tenant: &Tenant,
+    (parts, mut body): (Parts, Body),
+    route: Route,
+    subject: String,
+) -> Result<Stored, ApiError> {
     let text_of = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
+    let announced = text_of("content-length").and_then(|v| v.parse().ok());
+    if let Err(error) = usage::admit_send(app, tenant, announced.unwrap_or(0)) {
+        admission::discard(&parts.headers, &mut body, UNKNOWN_BODY_BYTES_MAX).await;
+        return Err(error);
+    }
     let received = match Encoding::of_header(text_of("content-encoding").unwrap_or("")) {
         Ok(encoding) => admission::receive(&app.admission, &parts.headers, &mut body)
             .await
@@ -113,12 +150,13 @@ pub(crate) async fn accept(
             return Err(error);
         }
     };
-    let redactor = governance::redactor_of(app, &tenant).await?;
+    let redactor = governance::redactor_of(app, tenant).await?;
     let job = Job {
         redactor,
         app: Arc::clone(app),
         engine: Arc::clone(&core.engine),
-        tenant,
+        governance: Arc::clone(&core.governance),
+        tenant: tenant.clone(),
         route,
         content_type: text_of(CONTENT_TYPE.as_str()).unwrap_or("").to_owned(),
         encoding,
@@ -129,18 +167,6 @@ pub(crate) async fn accept(
     if let Some(outcome) = outcome {
         wait(outcome).await?;
     }
-    let accepted = stored
-        .items
-        .iter()
-        .filter(|item| item.error.is_none())
-        .count();
-    let add = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    app.metrics
-        .items_accepted
-        .fetch_add(add(accepted), Ordering::Relaxed);
-    app.metrics
-        .items_rejected
-        .fetch_add(stored.rejected(), Ordering::Relaxed);
     Ok(stored)
 }
 
@@ -205,6 +231,7 @@ impl Job {
         let plain = self.decompress(&bytes, &mut charge)?;
         let received_ns = self.app.clock.wall_ns();
         let (dialect, decoded) = self.read(&plain, received_ns)?;
+        let plain_bytes = plain.len();
         drop(plain);
         charge.set_to(bytes.len().saturating_add(decoded.held_bytes()))?;
         if decoded.events.is_empty() {
@@ -228,9 +255,16 @@ impl Job {
         } else {
             bytes
         };
+        let amounts = Amounts::of_request(&events, plain_bytes);
+        usage::take(&self.app, &self.tenant, amounts)?;
         let (done, outcome) = outcome();
+        let (governance, tenant) = (Arc::clone(&self.governance), self.tenant.clone());
         let done = Box::new(move |result| {
             drop(charge);
+            // Of an unknown outcome the counts stay: it may well be stored.
+            if matches!(&result, Err(error) if *error != IngestError::OutcomeUnknown) {
+                usage::give_back(&governance, &tenant, amounts);
+            }
             done(result);
         });
         self.engine.submit(

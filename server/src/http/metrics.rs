@@ -17,7 +17,7 @@ use super::error::{ApiError, ErrorCode};
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 23] = [
+const ROUTES: [&str; 26] = [
     "/v1/traces",
     "/otlp/v1/traces",
     "/api/public/otel/v1/traces",
@@ -35,6 +35,9 @@ const ROUTES: [&str; 23] = [
     "/runs/multipart",
     "/runs/{id}",
     "/feedback",
+    "/v1/usage",
+    "/v1/projects/{project}/usage",
+    "/v1/projects/{project}/refusals",
     "/v1/projects/{project}/settings",
     "/v1/projects/{project}/redaction/preview",
     "/live",

@@ -22,6 +22,7 @@ mod query;
 mod trace;
 mod trace_list;
 mod traces;
+pub(crate) mod usage;
 
 use std::sync::{Arc, OnceLock};
 
@@ -168,6 +169,7 @@ pub fn build(app: Arc<App>) -> Router {
         .route("/api/public/projects", get(langfuse::projects))
         .route("/api/public/health", get(langfuse::health))
         .merge(governance::routes())
+        .merge(usage::routes())
         .merge(langsmith::routes(""))
         // As its clients write the address of a server of one's own.
         .merge(langsmith::routes(metrics::LANGSMITH_PREFIX))

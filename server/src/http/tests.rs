@@ -13,6 +13,7 @@ use crate::directory::tests::sample;
 use crate::governance::Settings;
 use crate::interpreter::Replay;
 use crate::keys::MasterSecret;
+use crate::quota::Quota;
 
 pub(super) struct World {
     pub(super) app: Arc<App>,
@@ -62,7 +63,7 @@ pub(super) fn world() -> World {
         Arc::new(OsRng),
     );
     let macs = Macs::for_redaction(&master);
-    let governance = Governance::new(Settings::default(), Arc::new(plane), macs);
+    let governance = Governance::new(Settings::default(), Quota::default(), Arc::new(plane), macs);
     app.set_ready(Core {
         engine,
         directory,

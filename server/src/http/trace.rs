@@ -11,7 +11,7 @@ use serde_json::json;
 use super::App;
 use super::auth::{Tenant, authenticate};
 use super::error::{ApiError, ErrorCode};
-use super::{governance, ingest, query};
+use super::{governance, ingest, query, usage};
 use crate::limits::TRACE_ID_BYTES_MAX;
 use crate::wire;
 use obsrv_engine::query::QueryError;
@@ -39,6 +39,7 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let core = app.core()?;
     let tenant = authenticate(&core.directory, &headers)?;
+    usage::admit_query(&app, &tenant)?;
     check_id(&trace_id)?;
     let trace_id = stored_id(&app, &tenant, trace_id).await?;
     let engine = Arc::clone(&core.engine);

@@ -15,7 +15,7 @@ use super::auth::{Tenant, authenticate};
 use super::cursor::{self, Scope};
 use super::error::{ApiError, ErrorCode};
 use super::params::Params;
-use super::{position, query};
+use super::{position, query, usage};
 use crate::dialect::parse_time;
 use crate::limits::{FACETS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::wire;
@@ -67,6 +67,7 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let core = app.core()?;
     let tenant = authenticate(&core.directory, &headers)?;
+    usage::admit_query(&app, &tenant)?;
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
     let scope_text = params.canonical(&NOT_SCOPE);
     let scope = Scope {

@@ -1,0 +1,307 @@
+//! Limits at the number and one above, counts that survive.
+
+use std::sync::Arc;
+
+use obsrv_engine::engine::Options;
+use obsrv_engine::io::{OsRng, RealDisk};
+use proptest::prelude::*;
+
+use super::*;
+use crate::dialect::parse_time;
+use crate::interpreter::Replay;
+use crate::limits::RATE_BURST_TIME;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn at(text: &str) -> Now {
+    Now {
+        wall_ns: parse_time(text).unwrap(),
+        mono_ns: 5,
+    }
+}
+
+fn now() -> Now {
+    at("2026-11-21T12:00:00Z")
+}
+
+fn party<'a>(key: u64, limits: &'a Limits, plan: &'a Plan) -> Party<'a> {
+    Party {
+        project: 1,
+        key,
+        organization: 9,
+        limits,
+        plan,
+    }
+}
+
+fn spans(spans: u64) -> Amounts {
+    Amounts {
+        traces: 1,
+        spans,
+        bytes: spans * 10,
+        queries: 0,
+    }
+}
+
+fn month_of(ceiling: Ceiling) -> Plan {
+    Plan {
+        name: "p".into(),
+        month: ceiling,
+        day: Ceiling::default(),
+    }
+}
+
+#[test]
+fn a_rate_of_the_project_counts_all_keys_and_one_of_a_key_its_own() {
+    let rates = Rates {
+        requests_per_second: Some(2),
+        ..Rates::default()
+    };
+    let burst = RATE_BURST_TIME.as_secs() * 2;
+    for of_key in [false, true] {
+        let limits = Limits {
+            project: if of_key { Rates::default() } else { rates },
+            key: if of_key { rates } else { Rates::default() },
+        };
+        let (quota, plan) = (Quota::default(), Plan::default());
+        let send = |key: u64| quota.admit(party(key, &limits, &plan), Wish::Send(1), now());
+        for _ in 0..burst {
+            assert_eq!(send(1), Ok(()));
+        }
+        let refusal = send(1).unwrap_err();
+        let scope = if of_key { "key" } else { "project" };
+        assert_eq!(
+            (refusal.scope, refusal.name),
+            (scope, "requests_per_second")
+        );
+        assert_eq!((refusal.value, refusal.is_plan()), (2, false));
+        assert_eq!(send(2).is_ok(), of_key, "another key");
+        // Queries have a bucket of their own.
+        assert_eq!(
+            quota.admit(party(1, &limits, &plan), Wish::Ask, now()),
+            Ok(())
+        );
+        let later = Now {
+            mono_ns: 5 + refusal.wait_ns,
+            ..now()
+        };
+        assert_eq!(
+            quota.admit(party(1, &limits, &plan), Wish::Send(1), later),
+            Ok(())
+        );
+    }
+}
+
+#[test]
+fn rows_and_bytes_are_paid_when_they_are_known() {
+    let rates = Rates {
+        spans_per_second: Some(10),
+        ..Rates::default()
+    };
+    let limits = Limits {
+        project: rates,
+        key: Rates::default(),
+    };
+    let (quota, plan) = (Quota::default(), Plan::default());
+    let who = party(1, &limits, &plan);
+    assert_eq!(quota.admit(who, Wish::Send(1), now()), Ok(()));
+    assert_eq!(quota.take(who, spans(1_000), now()), Ok(()));
+    let refusal = quota.admit(who, Wish::Send(1), now()).unwrap_err();
+    assert_eq!(refusal.name, "spans_per_second");
+    assert_eq!(refusal.wait_ns, 90 * SECOND + 1);
+    // What was not stored is not owed.
+    quota.give_back(who, spans(1_000));
+    assert_eq!(quota.admit(who, Wish::Send(1), now()), Ok(()));
+    assert_eq!(quota.used_by_project(1, now()).month, Amounts::default());
+}
+
+#[test]
+fn a_plan_holds_to_the_last_row_and_ends_with_its_time() {
+    let plan = month_of(Ceiling {
+        spans: Some(10),
+        ..Ceiling::default()
+    });
+    let (quota, limits) = (Quota::default(), Limits::default());
+    let who = party(1, &limits, &plan);
+    assert_eq!(quota.take(who, spans(9), now()), Ok(()));
+    let refusal = quota.take(who, spans(2), now()).unwrap_err();
+    assert_eq!(
+        (refusal.scope, refusal.name, refusal.period),
+        ("organization", "spans", "month")
+    );
+    assert_eq!((refusal.value, refusal.is_plan()), (10, true));
+    assert_eq!(
+        refusal.resets_ns,
+        parse_time("2026-12-01T00:00:00Z").unwrap()
+    );
+    assert_eq!(quota.admit(who, Wish::Send(0), now()), Ok(()));
+    assert_eq!(quota.take(who, spans(1), now()), Ok(()));
+    // From here on nothing is read any more; other projects of the organization neither.
+    assert!(quota.admit(who, Wish::Send(0), now()).is_err());
+    let other = Party { project: 2, ..who };
+    assert!(quota.admit(other, Wish::Send(0), now()).is_err());
+    let elsewhere = Party {
+        organization: 8,
+        ..who
+    };
+    assert_eq!(quota.admit(elsewhere, Wish::Send(0), now()), Ok(()));
+    assert_eq!(
+        quota.admit(who, Wish::Ask, now()),
+        Ok(()),
+        "queries are not limited"
+    );
+    assert_eq!(quota.used_by_organization(9, now()).day.spans, 10);
+    assert_eq!(
+        quota
+            .used_by_organization(9, at("2026-11-22T00:00:00Z"))
+            .day
+            .spans,
+        0
+    );
+    assert_eq!(
+        quota
+            .used_by_organization(9, at("2026-11-22T00:00:00Z"))
+            .month
+            .spans,
+        10
+    );
+    assert_eq!(
+        quota.admit(who, Wish::Send(0), at("2026-12-01T00:00:00Z")),
+        Ok(())
+    );
+}
+
+#[test]
+fn a_body_that_is_announced_as_too_large_for_the_plan_is_not_read() {
+    let plan = month_of(Ceiling {
+        bytes: Some(100),
+        ..Ceiling::default()
+    });
+    let (quota, limits) = (Quota::default(), Limits::default());
+    let who = party(1, &limits, &plan);
+    assert_eq!(quota.admit(who, Wish::Send(100), now()), Ok(()));
+    assert_eq!(
+        quota.admit(who, Wish::Send(101), now()).unwrap_err().name,
+        "bytes"
+    );
+    let plan = Plan {
+        day: Ceiling {
+            queries: Some(1),
+            ..Ceiling::default()
+        },
+        ..plan
+    };
+    let who = party(1, &limits, &plan);
+    assert_eq!(quota.admit(who, Wish::Ask, now()), Ok(()));
+    let refusal = quota.admit(who, Wish::Ask, now()).unwrap_err();
+    assert_eq!((refusal.name, refusal.period), ("queries", "day"));
+}
+
+proptest! {
+    /// However requests, refusals and losses interleave, what is counted is what was stored, and
+    /// never more than the plan.
+    #[test]
+    fn counts_are_exact(wishes in proptest::collection::vec((1..9_u64, any::<bool>(), 1..4_u64), 1..60)) {
+        let plan = month_of(Ceiling { spans: Some(100), traces: Some(30), ..Ceiling::default() });
+        let (quota, limits) = (Quota::default(), Limits::default());
+        let mut stored = Amounts::default();
+        for (n, is_lost, project) in wishes {
+            let who = Party { project, ..party(1, &limits, &plan) };
+            let fits = stored.spans + n <= 100 && stored.traces < 30;
+            prop_assert_eq!(quota.take(who, spans(n), now()).is_ok(), fits);
+            if fits && is_lost {
+                quota.give_back(who, spans(n));
+            } else if fits {
+                stored = stored.plus(spans(n));
+            }
+        }
+        prop_assert_eq!(quota.used_by_organization(9, now()).month, stored);
+        let projects = (1..4).map(|p| quota.used_by_project(p, now()).month.spans);
+        prop_assert_eq!(projects.sum::<u64>(), stored.spans);
+    }
+}
+
+/// Counts come back after the process is gone, from the log and from a segment.
+#[tokio::test]
+async fn counts_are_stored_as_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (limits, plan) = (Limits::default(), Plan::default());
+    let who = party(1, &limits, &plan);
+    let mut expected = Used::default();
+    for round in 0..3_u64 {
+        let disk = Arc::new(RealDisk::open(dir.path()).unwrap());
+        let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
+        let threads = engine.start().unwrap();
+        let quota = Quota::load(&engine, now().wall_ns).unwrap();
+        assert_eq!(quota.used_by_project(1, now()), expected, "round {round}");
+        assert_eq!(quota.used_by_organization(9, now()), expected);
+        for _ in 0..3 {
+            quota.take(who, spans(round + 1), now()).unwrap();
+            quota.report(who, 2, now());
+            expected.day = expected.day.plus(spans(round + 1));
+            expected.reported += 2;
+            assert!(!quota.store(&engine, now()).await);
+        }
+        expected.month = expected.day;
+        let before = engine.stats().records;
+        assert!(!quota.store(&engine, now()).await, "nothing has changed");
+        assert_eq!(engine.stats().records, before);
+        if round == 0 {
+            // The next month begins at nothing, whatever is stored of this one.
+            let later = Quota::load(&engine, at("2026-12-01T00:00:00Z").wall_ns).unwrap();
+            assert_eq!(
+                later.used_by_project(1, at("2026-12-01T00:00:00Z")),
+                Used::default()
+            );
+        }
+        threads.stop();
+    }
+}
+
+#[test]
+fn what_is_idle_is_forgotten() {
+    let rates = Rates {
+        requests_per_second: Some(1),
+        ..Rates::default()
+    };
+    let limits = Limits {
+        project: rates,
+        key: rates,
+    };
+    let (quota, plan) = (Quota::default(), Plan::default());
+    for project in 0..100 {
+        let who = Party {
+            project,
+            ..party(1, &limits, &plan)
+        };
+        quota.admit(who, Wish::Send(1), now()).unwrap();
+    }
+    assert_eq!(quota.sizes(), (0, 200));
+    quota.changed(Now {
+        mono_ns: 5 + SECOND / 2,
+        ..now()
+    });
+    assert_eq!(quota.sizes(), (0, 200), "still owed");
+    quota.changed(Now {
+        mono_ns: 5 + SECOND,
+        ..now()
+    });
+    assert_eq!(quota.sizes(), (0, 0));
+}
+
+#[test]
+fn at_most_so_many_rows_are_stored_at_once() {
+    let (quota, limits, plan) = (Quota::default(), Limits::default(), Plan::default());
+    let many = u64::try_from(USAGE_ROWS_MAX).unwrap();
+    for project in 1..=many {
+        let who = Party {
+            project,
+            ..party(1, &limits, &plan)
+        };
+        quota.take(who, spans(1), now()).unwrap();
+    }
+    // One more: the organization.
+    assert_eq!(quota.changed(now()).len(), USAGE_ROWS_MAX);
+    assert_eq!(quota.changed(now()).len(), 1);
+    assert!(quota.changed(now()).is_empty());
+}
