@@ -90,6 +90,22 @@ impl Settings {
         Ok(all)
     }
 
+    /// Adds what others say, over what is there.
+    pub fn extend(&mut self, later: Self) {
+        self.projects.extend(later.projects);
+        self.plans.extend(later.plans);
+    }
+
+    /// How many projects have settings.
+    pub fn len(&self) -> usize {
+        self.projects.len()
+    }
+
+    /// Whether no project has settings.
+    pub fn is_empty(&self) -> bool {
+        self.projects.is_empty()
+    }
+
     fn apply(&mut self, event: &GovernanceEvent) -> Result<(), GovernanceError> {
         match event {
             GovernanceEvent::ProjectSettings {

@@ -21,7 +21,7 @@ fn burst_ns() -> u64 {
 
 impl Bucket {
     /// Whether it lets something in now; if not, how long until it does.
-    pub(super) fn wait_ns(&self, now_ns: u64) -> Option<u64> {
+    pub(super) fn wait_ns(self, now_ns: u64) -> Option<u64> {
         let owed = self.paid_ns.saturating_sub(now_ns);
         (owed >= burst_ns()).then(|| owed - burst_ns() + 1)
     }
@@ -42,7 +42,7 @@ impl Bucket {
     }
 
     /// Whether nothing is owed.
-    pub(super) const fn is_idle(&self, now_ns: u64) -> bool {
+    pub(super) const fn is_idle(self, now_ns: u64) -> bool {
         self.paid_ns <= now_ns
     }
 }

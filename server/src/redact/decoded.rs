@@ -26,11 +26,7 @@ impl Redactor {
     ) -> Result<Decoded, RedactError> {
         self.decoded_within(
             decoded,
-            &mut Work {
-                give_up,
-                bytes_left: DOCS_BYTES_MAX,
-                found: &mut |_| {},
-            },
+            &mut Work::new(give_up, DOCS_BYTES_MAX, &mut |_| {}),
         )
     }
 
@@ -73,11 +69,7 @@ impl Redactor {
 
     /// A text that is not in a body: a name in a header.
     pub fn text(&self, name: &str) -> String {
-        let mut work = Work {
-            give_up: &|| false,
-            bytes_left: DOCS_BYTES_MAX,
-            found: &mut |_| {},
-        };
+        let mut work = Work::new(&|| false, DOCS_BYTES_MAX, &mut |_| {});
         scan::text(&self.rules, name, &mut work).map_or_else(|_| String::new(), Into::into)
     }
 
@@ -135,11 +127,7 @@ impl Redactor {
     ) -> Result<(Option<Bytes>, Counts), RedactError> {
         let mut counts = Counts::new();
         let mut found = |rule| *counts.entry(self.rule_name(rule).to_owned()).or_insert(0) += 1;
-        let mut work = Work {
-            give_up,
-            bytes_left: DOCS_BYTES_MAX,
-            found: &mut found,
-        };
+        let mut work = Work::new(give_up, DOCS_BYTES_MAX, &mut found);
         let after = match Walk::new(self, &mut work).document(doc) {
             Ok(doc) => Some(doc),
             Err(Refused::Media) => None,

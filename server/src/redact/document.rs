@@ -181,7 +181,7 @@ impl<'a, 'w> Walk<'a, 'w> {
     }
 
     fn key(&mut self, key: &str, out: &mut DocWriter) -> Result<(), Refused> {
-        let redacted = scan::text(&self.redactor.rules, key, self.work)?;
+        let redacted = self.work.key(&self.redactor.rules, key)?;
         self.changed |= redacted != key;
         let is_long = redacted.len() > KEY_BYTES_MAX.max(key.len());
         out.key(if is_long { "[redacted]" } else { &redacted });

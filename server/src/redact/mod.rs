@@ -70,11 +70,7 @@ impl Redactor {
     /// it. The same id of a project always has the same pseudonym, so that what refers to it still
     /// does.
     pub fn id<'t>(&self, id: &'t str) -> Cow<'t, str> {
-        let mut work = Work {
-            give_up: &|| false,
-            bytes_left: usize::MAX,
-            found: &mut |_| {},
-        };
+        let mut work = Work::new(&|| false, usize::MAX, &mut |_| {});
         // Neither time nor room runs out: an id is short.
         self.id_within(id, &mut work)
             .unwrap_or(Cow::Borrowed("redacted"))

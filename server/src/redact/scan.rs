@@ -2,6 +2,7 @@
 //! located. What overlaps is replaced as one, so that no rule uncovers half of another's match.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use regex::SetMatches;
@@ -40,11 +41,48 @@ pub enum RedactError {
 pub(super) struct Work<'a> {
     pub(super) give_up: &'a dyn Fn() -> bool,
     pub(super) bytes_left: usize,
+    /// Keys in which nothing was found.
+    pub(super) clean_keys: HashSet<Box<str>>,
     /// Called for each place that a rule replaces.
     pub(super) found: &'a mut dyn FnMut(RuleId),
 }
 
-impl Work<'_> {
+/// Most keys that are remembered, and their longest.
+const CLEAN_KEYS_MAX: usize = 1024;
+const CLEAN_KEY_BYTES_MAX: usize = 128;
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        give_up: &'a dyn Fn() -> bool,
+        bytes_left: usize,
+        found: &'a mut dyn FnMut(RuleId),
+    ) -> Self {
+        let clean_keys = HashSet::new();
+        Self {
+            give_up,
+            bytes_left,
+            clean_keys,
+            found,
+        }
+    }
+
+    /// The same as [`text`], remembering what has nothing in it.
+    pub(super) fn key<'t>(
+        &mut self,
+        rules: &Compiled,
+        key: &'t str,
+    ) -> Result<Cow<'t, str>, RedactError> {
+        if self.clean_keys.contains(key) {
+            return Ok(Cow::Borrowed(key));
+        }
+        let after = text(rules, key, self)?;
+        let fits = key.len() <= CLEAN_KEY_BYTES_MAX && self.clean_keys.len() < CLEAN_KEYS_MAX;
+        if fits && matches!(after, Cow::Borrowed(_)) {
+            self.clean_keys.insert(key.into());
+        }
+        Ok(after)
+    }
+
     pub(super) fn check_time(&self) -> Result<(), RedactError> {
         if (self.give_up)() {
             Err(RedactError::Slow)
@@ -139,11 +177,28 @@ fn places(
     work: &Work<'_>,
 ) -> Result<Vec<Found>, RedactError> {
     let mut all = Vec::new();
-    builtin(rules, text, is_number, work, &mut all)?;
+    if can_hold_builtin(rules, text) {
+        builtin(rules, text, is_number, work, &mut all)?;
+    }
     if !rules.own.is_empty() {
         own(rules, text, is_number, work, &mut all)?;
     }
     Ok(merged(all))
+}
+
+/// Shortest text in which a detector other than those of [`SIGNS`] and telephone numbers finds
+/// something: a card number.
+const PLAIN_BYTES_MIN: usize = 13;
+/// The same for telephone numbers.
+const PHONE_BYTES_MIN: usize = 8;
+/// One of these is in whatever detectors find in shorter texts: addresses and credentials.
+const SIGNS: [u8; 2] = [b'@', b'%'];
+
+/// Whether it is worth a look. Most texts of a row are short names and words.
+fn can_hold_builtin(rules: &Compiled, text: &str) -> bool {
+    text.len() >= PLAIN_BYTES_MIN
+        || (text.len() >= PHONE_BYTES_MIN && rules.detectors.contains(&Detector::Phones))
+        || text.bytes().any(|b| SIGNS.contains(&b))
 }
 
 fn builtin(

@@ -371,3 +371,32 @@ fn what_finds_nothing_changes_nothing() {
     let decoded = redacted(&redactor(json!({})), vec![before.clone()]);
     assert_eq!(decoded.events, [before]);
 }
+
+/// The shortest thing that each detector finds is found: nothing short is skipped by mistake.
+#[test]
+fn short_texts_are_looked_at_where_something_can_be_in_them() {
+    let all: Vec<&str> = Detector::ALL.iter().map(|d| d.as_str()).collect();
+    for (said, expected) in [
+        ("a@b.c", "[email]"),
+        ("a%40b.c", "[email]"),
+        ("://a:b@", "://[credentials]@"),
+        ("+1234567", "[phone]"),
+        ("555-123-4567", "[phone]"),
+        ("4222222222222", "[card]"),
+        ("bearer abcdefgh", "[token]"),
+    ] {
+        assert_eq!(text(json!({ "detectors": all }), said), expected);
+    }
+}
+
+/// A key is looked at once, and what is found in it is found each time.
+#[test]
+fn keys_that_come_again() {
+    let entry = json!({ "metadata": { "plain": 1, "a@b.example": 2 } });
+    let decoded = redacted(&redactor(json!({})), vec![event(&entry), event(&entry)]);
+    for event in &decoded.events {
+        let doc = DocRef::parse(&event.doc).unwrap();
+        let at = |key: &str| doc.at(&["metadata", key]).and_then(DocRef::as_i64);
+        assert_eq!((at("plain"), at("[email]")), (Some(1), Some(2)));
+    }
+}
