@@ -69,7 +69,8 @@ impl Redactor {
 
     /// A text that is not in a body: a name in a header.
     pub fn text(&self, name: &str) -> String {
-        let mut work = Work::new(&|| false, DOCS_BYTES_MAX, &mut |_| {});
+        let mut found = |_| {};
+        let mut work = Work::new(&|| false, DOCS_BYTES_MAX, &mut found);
         scan::text(&self.rules, name, &mut work).map_or_else(|_| String::new(), Into::into)
     }
 

@@ -70,7 +70,8 @@ impl Redactor {
     /// it. The same id of a project always has the same pseudonym, so that what refers to it still
     /// does.
     pub fn id<'t>(&self, id: &'t str) -> Cow<'t, str> {
-        let mut work = Work::new(&|| false, usize::MAX, &mut |_| {});
+        let mut found = |_| {};
+        let mut work = Work::new(&|| false, usize::MAX, &mut found);
         // Neither time nor room runs out: an id is short.
         self.id_within(id, &mut work)
             .unwrap_or(Cow::Borrowed("redacted"))
