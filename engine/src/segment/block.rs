@@ -96,8 +96,12 @@ impl Place {
         }
     }
 
-    /// Reads, checks and decompresses a block.
-    pub(super) fn read(&self, object: &dyn Object, block: &BlockRef) -> Result<Bytes, SourceError> {
+    /// Reads and checks a block as it is stored.
+    pub(super) fn read_stored(
+        &self,
+        object: &dyn Object,
+        block: &BlockRef,
+    ) -> Result<Bytes, SourceError> {
         let stored = object
             .get_range(block.offset..block.end())
             .map_err(|e| match e.kind() {
@@ -106,9 +110,16 @@ impl Place {
                 }
                 _ => self.io(e),
             })?;
-        if self.crc(block.offset, &stored) != block.crc {
-            return Err(self.damaged(block.offset, Bad("block checksum")));
+        if self.crc(block.offset, &stored) == block.crc {
+            Ok(stored)
+        } else {
+            Err(self.damaged(block.offset, Bad("block checksum")))
         }
+    }
+
+    /// Reads, checks and decompresses a block.
+    pub(super) fn read(&self, object: &dyn Object, block: &BlockRef) -> Result<Bytes, SourceError> {
+        let stored = self.read_stored(object, block)?;
         if !block.zstd {
             return Ok(stored);
         }
@@ -190,6 +201,17 @@ impl BlockWriter {
         };
         self.put(stored)?;
         Ok(block)
+    }
+
+    /// Appends a block of another file: the bytes as they were stored there.
+    pub(super) fn copy(&mut self, block: &BlockRef, stored: &[u8]) -> io::Result<BlockRef> {
+        let offset = self.offset();
+        self.put(stored)?;
+        Ok(BlockRef {
+            offset,
+            crc: self.place.crc(offset, stored),
+            ..*block
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
