@@ -298,7 +298,7 @@ impl Held<'_> {
         table::put_lens(&mut raw, &lens);
         self.rows.iter().for_each(|r| r.content.put_body(&mut raw));
         check_size(raw.len())?;
-        blocks.push(out.block(&raw).map_err(|e| out.place().failed(e))?);
+        blocks.push(out.cold_block(&raw).map_err(|e| out.place().failed(e))?);
         firsts.push(self.first);
         self.first += count_u32(self.rows.len());
         self.rows.clear();

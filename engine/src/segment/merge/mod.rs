@@ -26,6 +26,7 @@ use crate::row::{Lsn, ProjectId, Table};
 use crate::source::SourceError;
 use columns::{Part, Texts};
 use order::Order;
+use payload::Placed;
 
 /// A section and the rows of it that are left out.
 pub(crate) struct MergeInput<'a> {
@@ -88,7 +89,7 @@ pub(super) fn put_section(
         .map(|view| Texts::read(view, &view.index.directory.core.trace));
     let traces = traces.collect::<Result<Vec<_>, _>>()?;
     let order = Order::new(&views, &traces, &dead)?;
-    let (blocks, places) = payload::put(out, &views, &order)?;
+    let Placed { blocks, places } = payload::put(out, &views, &order)?;
     let form = section.form()?.max(Form::Compact);
     let mut pieces = Pieces::of(form, out);
     let rows = count_u32(order.rows.len());

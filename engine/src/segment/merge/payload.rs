@@ -27,8 +27,8 @@ struct Loose {
 
 /// The blocks that were written, and for each row of the file its block and its place there.
 pub(super) struct Placed {
-    blocks: Vec<BlockRef>,
-    places: Vec<(u32, u32)>,
+    pub(super) blocks: Vec<BlockRef>,
+    pub(super) places: Vec<(u32, u32)>,
 }
 
 /// Writes the payload.
@@ -36,7 +36,7 @@ pub(super) fn put(
     out: &mut BlockWriter,
     views: &[View<'_>],
     order: &Order<'_>,
-) -> Result<(Vec<BlockRef>, Vec<(u32, u32)>), WriteError> {
+) -> Result<Placed, WriteError> {
     let mut placed = Placed {
         blocks: Vec::new(),
         places: vec![NOWHERE; order.rows.len()],
@@ -58,7 +58,7 @@ pub(super) fn put(
     loose.write(out, &mut placed)?;
     match views.first() {
         Some(view) if placed.places.contains(&NOWHERE) => Err(view.no_row().into()),
-        _ => Ok((placed.blocks, placed.places)),
+        _ => Ok(placed),
     }
 }
 
@@ -183,7 +183,7 @@ impl Loose {
         }
         placed
             .blocks
-            .push(out.block(&raw).map_err(|e| out.place().failed(e))?);
+            .push(out.cold_block(&raw).map_err(|e| out.place().failed(e))?);
         Ok(())
     }
 }

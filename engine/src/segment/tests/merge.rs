@@ -106,7 +106,7 @@ fn deal(rows: &[RowInput], hands: usize) -> Vec<Vec<RowInput>> {
 }
 
 fn is_even(row: &RowInput) -> bool {
-    row.lsn_first % 2 == 0
+    row.lsn_first.is_multiple_of(2)
 }
 
 proptest! {
