@@ -108,12 +108,7 @@ pub(super) fn put_section(
         merged.push(encode::column(column, rows, role, &mut pieces)?);
         Ok(())
     })?;
-    let mut placement = |number: &dyn Fn(&(u32, u32)) -> u32| {
-        let numbers = places.iter().map(|place| u64::from(number(place)));
-        let column = Finished::of_numbers("", Kind::Long, (0..).zip(numbers).collect());
-        encode::column(column, rows, Role::Core, &mut pieces)
-    };
-    let placement = [placement(&|place| place.0)?, placement(&|place| place.1)?];
+    let placement = placement(&places, &mut pieces)?;
     let (column_blocks, pieces) = pieces.finish()?;
     let directory = Directory {
         rows,
@@ -123,10 +118,7 @@ pub(super) fn put_section(
         trace_hashes,
         trace_runs,
         columns: merged,
-        payload: Payload {
-            blocks,
-            placement: Placement::ByRow(Box::new(placement)),
-        },
+        payload: Payload { blocks, placement },
     };
     let frame = directory.frame(form, &pieces);
     check_size(frame.len())?;
@@ -147,6 +139,18 @@ pub(super) fn put_section(
         block,
     };
     Ok((entry, order.places.concat()))
+}
+
+/// Where the body of each row is, as two columns.
+fn placement(places: &[(u32, u32)], pieces: &mut Pieces<'_>) -> Result<Placement, WriteError> {
+    let rows = count_u32(places.len());
+    let mut column = |number: &dyn Fn(&(u32, u32)) -> u32| {
+        let numbers = places.iter().map(|place| u64::from(number(place)));
+        let column = Finished::of_numbers("", Kind::Long, (0..).zip(numbers).collect());
+        encode::column(column, rows, Role::Core, pieces)
+    };
+    let columns = [column(&|place| place.0)?, column(&|place| place.1)?];
+    Ok(Placement::ByRow(Box::new(columns)))
 }
 
 /// The hot columns, and the smallest and the largest LSN of any row.
