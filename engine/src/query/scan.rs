@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use roaring::RoaringBitmap;
 
 use super::QueryError;
+use super::ast::{Literal, Test};
 use super::meter::{Meter, len_u64};
-use super::plan::{Node, describe};
+use super::plan::{Node, describe, name_of};
 use super::value::test_scalar;
 use crate::body;
 use crate::doc::{Scalar, fingerprint};
-use crate::source::{Column, Core, Source, Visible};
+use crate::source::{Blocks, Column, Core, Probe, Source, Visible};
 
 /// Rows in a row group, as a power of two.
 const GROUP_BITS: u32 = 16;
@@ -86,26 +87,162 @@ pub(super) fn evaluate(
                 possible: within - one.sure,
             }
         }
-        Node::Is(column, test) => {
-            let found = source.matching(column, &|value| test_scalar(test, value), within)?;
+        Node::Is(column, test) => is(column, test, source, within, meter)?,
+        Node::Matches(column, pattern) => {
+            let test = |value: Scalar<'_>| match value {
+                Scalar::Str(text) => Some(pattern.is_match(text)),
+                Scalar::Long(_) => None,
+                _ => Some(false),
+            };
+            let found = source.matching(column, &test, within)?;
             let possible = &found.sure | &found.verify;
             if found.sure.len() < possible.len() {
-                meter.explain.verified.insert(describe(column, test));
+                let name = format!("{} =~", name_of(column));
+                meter.explain.verified.insert(name);
+                scans(source, &found.verify, meter);
             }
             Verdict {
                 sure: found.sure,
                 possible,
             }
         }
-        Node::Text(_) => {
-            meter.explain.verified.insert("text".to_owned());
+        Node::Text(text) => {
+            let narrowed = text.narrow(source)?;
+            let possible = match &*narrowed {
+                Some(blocks) => by_index(blocks, source, within, meter),
+                None => {
+                    scans(source, within, meter);
+                    within.clone()
+                }
+            };
+            if !possible.is_empty() {
+                meter.explain.verified.insert(text.name().to_owned());
+            }
             Verdict {
                 sure: RoaringBitmap::new(),
-                possible: within.clone(),
+                possible,
             }
         }
         Node::Traces(traces) => Verdict::certain(of_traces(source, traces, within)?),
     })
+}
+
+fn is(
+    column: &Column,
+    test: &Test,
+    source: &dyn Source,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<Verdict, QueryError> {
+    let mut left = None;
+    if let (Column::Path(path), Test::Eq(Literal::Str(text))) = (column, test)
+        && let Some(blocks) = source.narrow(Probe::Text(path, text))?
+    {
+        left = Some(by_index(&blocks, source, within, meter));
+    }
+    let test_one = |value: Scalar<'_>| test_scalar(test, value);
+    let found = source.matching(column, &test_one, left.as_ref().unwrap_or(within))?;
+    let possible = &found.sure | &found.verify;
+    if found.sure.len() < possible.len() {
+        meter.explain.verified.insert(describe(column, test));
+        if left.is_none() {
+            scans(source, &found.verify, meter);
+        }
+    }
+    Ok(Verdict {
+        sure: found.sure,
+        possible,
+    })
+}
+
+/// The rows among `within` that stand in these blocks.
+fn by_index(
+    blocks: &Blocks,
+    source: &dyn Source,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> RoaringBitmap {
+    let mut rows = RoaringBitmap::new();
+    let (Some(first), Some(last)) = (within.min(), within.max()) else {
+        return rows;
+    };
+    let from = blocks.left.partition_point(|(rows, _)| rows.end <= first);
+    let left = blocks.left.get(from..).unwrap_or_default();
+    let left = left.iter().take_while(|(rows, _)| rows.start <= last);
+    let mut n = 0;
+    for (block, _) in left {
+        rows.insert_range(block.clone());
+        n += 1;
+    }
+    meter.explain.blocks_by_index += n;
+    let all = block_span(source, first, last);
+    meter.explain.blocks_pruned_by_index += all.saturating_sub(n);
+    rows & within
+}
+
+/// Notes that no index helped to find which of these rows pass.
+fn scans(source: &dyn Source, rows: &RoaringBitmap, meter: &mut Meter<'_>) {
+    if let (Some(first), Some(last)) = (rows.min(), rows.max()) {
+        meter.explain.blocks_scanned += block_span(source, first, last);
+    }
+}
+
+fn block_span(source: &dyn Source, first: u32, last: u32) -> u64 {
+    match (source.block_of(first), source.block_of(last)) {
+        (Some(first), Some(last)) => u64::from(last.saturating_sub(first)) + 1,
+        _ => 0,
+    }
+}
+
+/// How many rows of `within` pass a plan of which one part is a single term and the others are
+/// decided by columns, and among which rows those that pass are: whole blocks are counted by the
+/// index, the rows of the others are decided. `None` if the plan is not of that form.
+pub(super) fn count_term(
+    node: &Node<'_>,
+    visible: &Visible<'_>,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<Option<(u64, Verdict)>, QueryError> {
+    let Some((text, others)) = node.one_term() else {
+        return Ok(None);
+    };
+    let source = visible.source;
+    let narrowed = text.narrow(source)?;
+    let Some(blocks) = &*narrowed else {
+        return Ok(None);
+    };
+    let mut passing = by_index(blocks, source, within, meter);
+    for part in others {
+        let one = evaluate(part, source, &passing, meter)?;
+        if one.sure.len() < one.possible.len() {
+            return Ok(None);
+        }
+        passing &= one.sure;
+    }
+    let (mut total, mut sure, mut possible) = (0, RoaringBitmap::new(), RoaringBitmap::new());
+    for (rows, known) in &blocks.left {
+        let all = u64::from(rows.end - rows.start);
+        match known {
+            Some(n) if passing.range_cardinality(rows.clone()) == all => {
+                total += u64::from(*n);
+                meter.explain.rows_counted_by_index += u64::from(*n);
+                possible.insert_range(rows.clone());
+            }
+            _ => {
+                for row in passing.range(rows.clone()) {
+                    meter.explain.rows_in_doubt += 1;
+                    meter.explain.verified.insert(text.name().to_owned());
+                    let core = source.core(row)?;
+                    if decide(node, visible, row, &core, meter)? {
+                        sure.insert(row);
+                    }
+                }
+            }
+        }
+    }
+    total += sure.len();
+    possible |= &sure;
+    Ok(Some((total, Verdict { sure, possible })))
 }
 
 /// The rows among `within` that belong to one of the traces. Few traces are looked up one by one,
@@ -160,6 +297,7 @@ pub(super) fn with_document<T>(
 ) -> Result<T, QueryError> {
     let bytes = visible.source.body(row)?;
     meter.read_body(bytes.len())?;
+    meter.read_block(visible.source, row);
     body::view(&bytes)
         .and_then(look)
         .map_err(|source| QueryError::Row {

@@ -4,6 +4,7 @@
 
 use super::block::BlockRef;
 use super::chunk::group_count;
+use super::terms::Root;
 use super::wire::{Bad, Cursor, narrow, put_len, put_sized, put_varint};
 use super::{ID_PAGE_ROWS, Page};
 use crate::columns::value::Kind;
@@ -85,6 +86,8 @@ pub(super) struct Directory {
     /// Sorted by path, then type.
     pub(super) columns: Vec<ColumnEntry>,
     pub(super) payload: Vec<PayloadBlock>,
+    /// See [`super::terms`].
+    pub(super) terms: Option<Root>,
 }
 
 const HAS_DICT: u8 = 1;
@@ -258,6 +261,7 @@ impl Directory {
             put_varint(out, u64::from(payload.first_row));
             payload.block.put(out);
         }
+        Root::put(self.terms.as_ref(), out);
     }
 
     pub(super) fn read(cursor: &mut Cursor, rows: u32) -> Result<Self, Bad> {
@@ -302,6 +306,7 @@ impl Directory {
         if !rising || payload.first().is_some_and(|p| p.first_row != 0) {
             return Err(Bad("order of payload blocks"));
         }
+        let terms = Root::read(cursor, payload.len())?;
         Ok(Self {
             rows,
             blocks,
@@ -311,6 +316,7 @@ impl Directory {
             trace_runs,
             columns,
             payload,
+            terms,
         })
     }
 
@@ -344,5 +350,6 @@ impl Directory {
             + self.blocks.len() * size_of::<BlockRef>()
             + self.ids.len() * size_of::<Piece>()
             + self.payload.len() * size_of::<PayloadBlock>()
+            + self.terms.as_ref().map_or(0, Root::weight)
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::directory::{CoreColumns, Directory, PayloadBlock};
 use super::encode::{self, Pieces, Role};
+use super::terms::Builder;
 use super::wire::{count_u32, wide};
 use super::{FULL_ROWS_MIN, ID_PAGE_ROWS, RowInput, WriteError, packed, table};
 use crate::columns::value::{Kind, from_i64};
@@ -43,20 +44,18 @@ pub(super) fn gather(rows: &[&RowInput]) -> Result<Columns, WriteError> {
         row.content
             .view()
             .and_then(|view| columns.add(at, &view))
-            .map_err(|source| WriteError::Body {
-                trace_id: row.key.trace_id.clone(),
-                id: row.key.id.clone(),
-                source,
-            })?;
+            .map_err(|source| WriteError::body(row, source))?;
     }
     Ok(columns)
 }
 
-/// Encodes everything but the payload of a section whose rows are in the file's order.
+/// Encodes everything but the payload of a section whose rows are in the file's order. The values
+/// that have no bitmaps go to `terms`, too.
 pub(super) fn build(
     rows: &[&RowInput],
     gathered: Option<(&dyn Gathered, &[u32])>,
     payload: Vec<PayloadBlock>,
+    mut terms: Option<&mut Builder>,
     mut pieces: Pieces<'_>,
 ) -> Result<(Directory, Vec<u8>), WriteError> {
     let count = count_u32(rows.len());
@@ -78,6 +77,11 @@ pub(super) fn build(
     let mut columns = Vec::new();
     let mut encode_all = |gathered: &Columns, places: &[u32]| {
         for column in gathered.finish(places) {
+            if let (Some(terms), Role::Large) = (&mut terms, role)
+                && encode::lacks_bitmaps(&column)
+            {
+                terms.add_values(&column, &payload);
+            }
             columns.push(encode::column(column, count, role, &mut pieces)?);
         }
         Ok(())
@@ -96,6 +100,7 @@ pub(super) fn build(
         trace_runs,
         columns,
         payload,
+        terms: None,
     };
     Ok((directory, frame))
 }

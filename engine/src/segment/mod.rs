@@ -25,6 +25,7 @@ mod read;
 mod rows;
 mod section;
 mod table;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -41,7 +42,7 @@ pub(crate) use write::{GatheredInput, write_gathered};
 pub use write::{WriteError, write};
 
 /// Version of the bytes. A reader refuses any other by its number.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Rows of a row group: one container of a roaring bitmap.
 pub const GROUP_ROWS: u32 = 65_536;
@@ -60,6 +61,12 @@ pub const PAYLOAD_BLOCK_BYTES: usize = 256 << 10;
 pub const BLOCK_RAW_BYTES_MAX: u32 = 1 << 30;
 /// Rows are sorted by windows of this length first.
 pub const WINDOW_NS: i64 = 600_000_000_000;
+
+/// Terms and postings of a page of a term index: for fuzzing.
+#[doc(hidden)]
+pub fn count_terms(page: &[u8]) -> Result<(usize, usize), &'static str> {
+    terms::count_terms(page)
+}
 
 /// Column data is gathered into blocks of this size before compression.
 const COLUMN_BLOCK_BYTES: usize = 64 << 10;

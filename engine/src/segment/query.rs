@@ -1,21 +1,24 @@
 //! What a query asks of a section.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
-use super::GROUP_ROWS;
+use super::{FULL_ROWS_MIN, GROUP_ROWS};
 use super::chunk::group_count;
 use super::directory::{ColumnEntry, Dict};
 use super::lookup::{CoreReader, Dictionary, Ids};
 use super::section::SectionReader;
+use super::terms::{self, Posting, Root};
 use super::view::{View, required};
 use super::wire::{Bad, narrow};
-use crate::columns::value::to_i64;
-use crate::doc::{DocRef, Scalar, scalar_of};
+use crate::columns::value::{Kind, to_i64};
+use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
-use crate::source::{Column, Core, Matches, Source, SourceError, ValueTest};
+use crate::source::{Blocks, Column, Core, Matches, Probe, Source, SourceError, ValueTest};
+use crate::text::{RULE, term};
 
 /// Where the values of a column come from.
 enum Values<'a> {
@@ -325,6 +328,58 @@ fn present_typed(
     Ok(found & within)
 }
 
+impl View<'_> {
+    /// The blocks that may have all of the terms.
+    fn blocks_with(&self, root: &Root, terms: &[u64]) -> Result<Blocks, SourceError> {
+        let mut found: Option<Vec<Posting>> = None;
+        for term in terms {
+            let with = terms::lookup(self, root, *term)?;
+            let both = match found {
+                None => with,
+                Some(mut before) => {
+                    before.retain(|(block, _)| with.binary_search_by_key(block, |p| p.0).is_ok());
+                    before
+                }
+            };
+            let none = both.is_empty();
+            found = Some(both);
+            if none {
+                break;
+            }
+        }
+        let counted = terms.len() == 1;
+        let mut left: Vec<(u32, Option<u32>)> = found
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(block, rows)| (block, counted.then_some(rows)))
+            .collect();
+        left.retain(|(block, _)| root.open.binary_search(block).is_err());
+        left.extend(root.open.iter().map(|block| (*block, None)));
+        left.sort_unstable();
+        let left = left.into_iter().map(|(block, rows)| {
+            let range = self.rows_of_block(block)?;
+            if rows.is_some_and(|n| n > range.end - range.start) {
+                return Err(self.no_row());
+            }
+            Ok((range, rows))
+        });
+        Ok(Blocks {
+            left: left.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn rows_of_block(&self, block: u32) -> Result<Range<u32>, SourceError> {
+        let payload = &self.index.directory.payload;
+        let at = narrow(u64::from(block));
+        let first = payload.get(at).ok_or_else(|| self.no_row())?.first_row;
+        let end = payload.get(at + 1).map_or(self.rows(), |next| next.first_row);
+        if end > self.rows() || first > end {
+            return Err(self.no_row());
+        }
+        Ok(first..end)
+    }
+}
+
 impl Source for SectionReader {
     fn row_count(&self) -> u32 {
         self.summary().rows
@@ -416,6 +471,36 @@ impl Source for SectionReader {
                 .try_for_each(|column| count_typed(&view, column, rows, add)),
             values => each_value(&view, &values, rows, &mut |_, value| add(value, 1)),
         }
+    }
+
+    fn narrow(&self, probe: Probe<'_>) -> Result<Option<Blocks>, SourceError> {
+        let view = self.view()?;
+        let directory = &view.index.directory;
+        let Some(root) = directory.terms.as_ref().filter(|root| root.rule == RULE) else {
+            return Ok(None);
+        };
+        match probe {
+            Probe::Words([]) => Ok(None),
+            Probe::Words(terms) => view.blocks_with(root, terms).map(Some),
+            Probe::Text(path, text) => {
+                let long = text.len() > COLUMN_VALUE_BYTES_MAX;
+                let kind = if long { Kind::Long } else { Kind::Str };
+                match directory.at(path).iter().find(|c| c.kind == kind) {
+                    None => Ok(Some(Blocks::default())),
+                    Some(column) if directory.rows < FULL_ROWS_MIN || !column.bitmaps.is_empty() => {
+                        Ok(None)
+                    }
+                    Some(_) => view.blocks_with(root, &[term::value(path, text)]).map(Some),
+                }
+            }
+        }
+    }
+
+    fn block_of(&self, row: u32) -> Option<u32> {
+        let view = self.view().ok()?;
+        let payload = &view.index.directory.payload;
+        let after = payload.partition_point(|p| p.first_row <= row);
+        u32::try_from(after.checked_sub(1)?).ok()
     }
 
     fn core(&self, row: u32) -> Result<Core, SourceError> {

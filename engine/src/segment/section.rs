@@ -16,7 +16,7 @@ use super::lookup::{CoreReader, Ids};
 use super::read::SegmentFile;
 use super::view::View;
 use super::wire::{Bad, Cursor, narrow};
-use super::{GROUP_ROWS, RowInput, SectionSummary, rows};
+use super::{GROUP_ROWS, RowInput, SectionSummary, rows, terms};
 use crate::body::Content;
 use crate::row::RowKey;
 use crate::source::{Core, SourceError};
@@ -122,7 +122,7 @@ impl SectionReader {
             Form::Inline => {
                 let rows = rows::read_all(block, count)?;
                 let all: Vec<&RowInput> = rows.iter().collect();
-                let (directory, frame) = index::build(&all, None, Vec::new(), Pieces::frame())
+                let (directory, frame) = index::build(&all, None, Vec::new(), None, Pieces::frame())
                     .map_err(|_| Bad("body of a row"))?;
                 let bodies = rows.into_iter().map(|row| row.content.body()).collect();
                 Ok(Index::new(
@@ -182,6 +182,10 @@ impl SectionReader {
         let mut blocks = vec![self.entry.block];
         blocks.extend(&index.directory.blocks);
         blocks.extend(index.directory.payload.iter().map(|p| p.block));
+        if let Some(root) = &index.directory.terms {
+            let bad = |at, bad| self.bad(at, bad);
+            blocks.extend(terms::blocks_of(root, &|b| self.file.read(b), &bad)?);
+        }
         for block in blocks.iter().skip(1) {
             self.file.read(block)?;
         }

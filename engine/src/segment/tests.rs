@@ -2,9 +2,9 @@
 
 mod damage;
 mod decode;
-mod disk;
+pub(super) mod disk;
 mod golden;
-mod oracle;
+pub(super) mod oracle;
 
 use std::sync::Arc;
 

@@ -51,6 +51,11 @@ impl View<'_> {
         Ok(bytes)
     }
 
+    /// A block of the term index.
+    pub(super) fn index_block(&self, block: &BlockRef) -> Result<Bytes, SourceError> {
+        self.block(&cache::COLUMNS, block)
+    }
+
     pub(super) fn piece(&self, piece: Piece) -> Result<Bytes, SourceError> {
         let block = if let Some(frame) = &self.index.frame {
             frame.clone()

@@ -9,6 +9,7 @@ use super::encode::Pieces;
 use super::footer::{self, Form, SectionEntry};
 use super::index::Gathered;
 use super::read::{Segment, SegmentError};
+use super::terms::Builder;
 use super::wire::{count_u32, narrow, wide};
 use super::{
     BLOCK_RAW_BYTES_MAX, COMPACT_BODY_BYTES_MAX, FULL_ROWS_MIN, INLINE_BODY_BYTES_MAX,
@@ -57,6 +58,16 @@ pub enum WriteError {
     /// What was written does not read back.
     #[error("segment does not read back")]
     ReadBack(#[source] SegmentError),
+}
+
+impl WriteError {
+    pub(super) fn body(row: &RowInput, source: DocError) -> Self {
+        Self::Body {
+            trace_id: row.key.trace_id.clone(),
+            id: row.key.id.clone(),
+            source,
+        }
+    }
 }
 
 impl Place {
@@ -213,8 +224,11 @@ fn put_section(
             frame
         }
         Form::Compact => {
-            let payload = put_payload(out, rows)?;
-            let (directory, pieces) = index::build(rows, gathered, payload, Pieces::frame())?;
+            let mut terms = Builder::default();
+            let payload = put_payload(out, rows, &mut terms)?;
+            let (mut directory, pieces) =
+                index::build(rows, gathered, payload, Some(&mut terms), Pieces::frame())?;
+            directory.terms = terms.finish(out).map_err(|e| out.place().failed(e))?;
             let mut encoded = Vec::new();
             directory.put(&mut encoded);
             let mut frame = count_u32(encoded.len()).to_le_bytes().to_vec();
@@ -223,8 +237,11 @@ fn put_section(
             frame
         }
         Form::Full => {
-            let payload = put_payload(out, rows)?;
-            let (directory, _) = index::build(rows, gathered, payload, Pieces::blocks(out))?;
+            let mut terms = Builder::default();
+            let payload = put_payload(out, rows, &mut terms)?;
+            let (mut directory, _) =
+                index::build(rows, gathered, payload, Some(&mut terms), Pieces::blocks(out))?;
+            directory.terms = terms.finish(out).map_err(|e| out.place().failed(e))?;
             let mut frame = Vec::new();
             directory.put(&mut frame);
             frame
@@ -267,6 +284,7 @@ impl Held<'_> {
         &mut self,
         out: &mut BlockWriter,
         blocks: &mut Vec<PayloadBlock>,
+        terms: &mut Builder,
     ) -> Result<(), WriteError> {
         if self.rows.is_empty() {
             return Ok(());
@@ -276,6 +294,12 @@ impl Held<'_> {
         table::put_lens(&mut raw, &lens);
         self.rows.iter().for_each(|r| r.content.put_body(&mut raw));
         check_size(raw.len())?;
+        for row in &self.rows {
+            let view = row.content.view();
+            let added = view.and_then(|view| terms.add_row(&view));
+            added.map_err(|e| WriteError::body(row, e))?;
+        }
+        terms.end_block(count_u32(blocks.len()));
         let block = out.block(&raw).map_err(|e| out.place().failed(e))?;
         blocks.push(PayloadBlock {
             first_row: self.first,
@@ -289,25 +313,29 @@ impl Held<'_> {
 }
 
 /// Bodies in blocks; a trace that fits into one block is not cut.
-fn put_payload(out: &mut BlockWriter, rows: &[&RowInput]) -> Result<Vec<PayloadBlock>, WriteError> {
+fn put_payload(
+    out: &mut BlockWriter,
+    rows: &[&RowInput],
+    terms: &mut Builder,
+) -> Result<Vec<PayloadBlock>, WriteError> {
     let mut blocks = Vec::new();
     let mut held = Held::default();
     for run in rows.chunk_by(|a, b| a.key.trace_id == b.key.trace_id) {
         let run_bytes: usize = run.iter().map(|row| row.content.body_len()).sum();
         if run_bytes <= PAYLOAD_BLOCK_BYTES && held.bytes + run_bytes > PAYLOAD_BLOCK_BYTES {
-            held.cut(out, &mut blocks)?;
+            held.cut(out, &mut blocks, terms)?;
         }
         for row in run {
             let bytes = row.content.body_len();
             check_size(bytes)?;
             if held.bytes + bytes > PAYLOAD_BLOCK_BYTES {
-                held.cut(out, &mut blocks)?;
+                held.cut(out, &mut blocks, terms)?;
             }
             held.rows.push(row);
             held.bytes += bytes;
         }
     }
-    held.cut(out, &mut blocks)?;
+    held.cut(out, &mut blocks, terms)?;
     Ok(blocks)
 }
 
