@@ -4,7 +4,7 @@ mod oracle;
 mod property;
 mod rows;
 
-use super::ast::{Filter, Literal, Test};
+use super::ast::{Filter, Literal, Test, TextTest};
 use super::plan::Starts;
 use super::value::{cmp_i64_f64, contains_folded};
 use super::*;

@@ -17,6 +17,10 @@ const K: [u64; 4] = [
 /// Case bit of ASCII letters; digits have it set.
 const LOWER: u128 = 0x2020_2020_2020_2020_2020_2020_2020_2020;
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for compactions that copy blocks")
+)]
 /// Whether it is a word or a pair of signs.
 pub(crate) const fn is_word(term: u64) -> bool {
     term >> (BITS - 1) == 0

@@ -7,10 +7,11 @@ use std::collections::BinaryHeap;
 use std::io;
 
 use super::build::Sorted;
-use super::{Builder, Posting, Root, Stream, TERM_BLOCKS_MIN, Writer};
-use crate::segment::block::BlockWriter;
+use super::page::{PageReader, read_summary};
+use super::{Builder, Posting, Root, TERM_BLOCKS_MIN, Writer};
+use crate::segment::block::{BlockRef, BlockWriter};
 use crate::segment::view::View;
-use crate::segment::wire::narrow;
+use crate::segment::wire::{count_u32, narrow};
 use crate::source::SourceError;
 use crate::text::{RULE, term};
 
@@ -92,6 +93,52 @@ impl<'a> TermsMerge<'a> {
             writer.put(term, &postings)?;
         }
         Ok(Some(writer.finish()?))
+    }
+}
+
+/// An index front to back, one page in memory.
+struct Stream<'a> {
+    view: &'a View<'a>,
+    summaries: std::slice::Iter<'a, (u64, BlockRef)>,
+    pages: std::vec::IntoIter<(u64, BlockRef)>,
+    page: Option<(u64, PageReader)>,
+    blocks: u32,
+}
+
+impl<'a> Stream<'a> {
+    fn new(view: &'a View<'a>, root: &'a Root) -> Self {
+        Self {
+            view,
+            summaries: root.summaries.iter(),
+            pages: Vec::new().into_iter(),
+            page: None,
+            blocks: count_u32(view.index.directory.payload.len()),
+        }
+    }
+
+    /// The next term and its postings, into `postings`.
+    fn next(&mut self, postings: &mut Vec<Posting>) -> Result<Option<u64>, SourceError> {
+        let section = self.view.section;
+        loop {
+            if let Some((offset, page)) = &mut self.page {
+                let next = page.next(self.blocks, postings);
+                if let Some(term) = next.map_err(|bad| section.bad(*offset, bad))? {
+                    return Ok(Some(term));
+                }
+                self.page = None;
+            }
+            if let Some((_, block)) = self.pages.next() {
+                let page = PageReader::new(section.file.read(&block)?);
+                let page = page.map_err(|bad| section.bad(block.offset, bad))?;
+                self.page = Some((block.offset, page));
+            } else if let Some((_, block)) = self.summaries.next() {
+                let pages = read_summary(section.file.read(block)?);
+                let pages = pages.map_err(|bad| section.bad(block.offset, bad))?;
+                self.pages = pages.into_iter();
+            } else {
+                return Ok(None);
+            }
+        }
     }
 }
 

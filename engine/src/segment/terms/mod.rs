@@ -6,7 +6,7 @@
 //! bytes.
 //!
 //! - [`Builder`] takes rows as their block is cut, and columns as they are encoded.
-//! - [`TermsMerge`] takes the indexes of sections whose blocks are copied, and renumbers.
+//! - [`merge::TermsMerge`] takes the indexes of sections whose blocks are copied, and renumbers.
 //! - [`lookup`] and [`check`] read.
 
 mod build;

@@ -1,4 +1,4 @@
-//! Looks terms up, and reads indexes front to back.
+//! Looks terms up.
 
 use bytes::Bytes;
 
@@ -62,53 +62,4 @@ pub(in crate::segment) fn blocks_of(
         blocks.extend(pages.iter().map(|page| page.1));
     }
     Ok(blocks)
-}
-
-/// An index front to back, one page in memory.
-pub(in crate::segment) struct Stream<'a> {
-    view: &'a View<'a>,
-    summaries: std::slice::Iter<'a, (u64, BlockRef)>,
-    pages: std::vec::IntoIter<(u64, BlockRef)>,
-    page: Option<(u64, PageReader)>,
-    blocks: u32,
-}
-
-impl<'a> Stream<'a> {
-    pub(in crate::segment) fn new(view: &'a View<'a>, root: &'a Root) -> Self {
-        Self {
-            view,
-            summaries: root.summaries.iter(),
-            pages: Vec::new().into_iter(),
-            page: None,
-            blocks: count_u32(view.index.directory.payload.len()),
-        }
-    }
-
-    /// The next term and its postings, into `postings`.
-    pub(in crate::segment) fn next(
-        &mut self,
-        postings: &mut Vec<Posting>,
-    ) -> Result<Option<u64>, SourceError> {
-        let section = self.view.section;
-        loop {
-            if let Some((offset, page)) = &mut self.page {
-                let next = page.next(self.blocks, postings);
-                if let Some(term) = next.map_err(|bad| section.bad(*offset, bad))? {
-                    return Ok(Some(term));
-                }
-                self.page = None;
-            }
-            if let Some((_, block)) = self.pages.next() {
-                let page = PageReader::new(section.file.read(&block)?);
-                let page = page.map_err(|bad| section.bad(block.offset, bad))?;
-                self.page = Some((block.offset, page));
-            } else if let Some((_, block)) = self.summaries.next() {
-                let pages = read_summary(section.file.read(block)?);
-                let pages = pages.map_err(|bad| section.bad(block.offset, bad))?;
-                self.pages = pages.into_iter();
-            } else {
-                return Ok(None);
-            }
-        }
-    }
 }

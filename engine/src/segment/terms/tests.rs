@@ -19,7 +19,7 @@ use crate::segment::block::Place;
 use crate::segment::tests::disk::MemDisk;
 use crate::segment::tests::oracle::rows_of;
 use crate::segment::view::View;
-use crate::segment::{RowInput, SectionInput, Segment, SegmentOptions, wire, write};
+use crate::segment::{RowInput, SectionInput, Segment, SegmentOptions, write};
 use crate::text::{Tokeniser, term};
 
 const DATABASE: [u8; 16] = *b"database-of-test";
@@ -207,7 +207,7 @@ fn merging_equals_building_from_scratch() {
     let payload: Vec<_> = (0..next)
         .map(|n| crate::segment::directory::PayloadBlock {
             first_row: n * 10,
-            block: crate::segment::block::BlockRef {
+            block: BlockRef {
                 offset: 0,
                 stored: 0,
                 raw: 0,
@@ -294,7 +294,7 @@ proptest! {
                 let _either = reader.find(1 << 40, 100, &mut Vec::new()).is_ok();
             }
             let _either = page::read_summary(bytes.clone()).is_ok();
-            let _either = Root::read(&mut wire::Cursor(bytes), 10).is_ok();
+            let _either = Root::read(&mut Cursor(bytes), 10).is_ok();
         }
     }
 }
