@@ -52,7 +52,8 @@ pub(super) fn check(filter: &Filter) -> Result<(), QueryError> {
         if *nodes > NODES_MAX {
             return Err(QueryError::TooManyNodes);
         }
-        if let Filter::Is(_, Test::Regex(pattern)) | Filter::Text(TextTest::Regex(pattern)) = filter {
+        if let Filter::Is(_, Test::Regex(pattern)) | Filter::Text(TextTest::Regex(pattern)) = filter
+        {
             check_pattern(pattern)?;
             *regexes += 1;
             if *regexes > REGEXES_MAX {

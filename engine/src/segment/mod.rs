@@ -68,6 +68,13 @@ pub fn count_terms(page: &[u8]) -> Result<(usize, usize), &'static str> {
     terms::count_terms(page)
 }
 
+/// Makes the term index of documents, block by block, and gives its terms and postings: for
+/// measuring.
+#[doc(hidden)]
+pub fn gather_terms(blocks: &[&[bytes::Bytes]]) -> Result<(usize, usize), crate::doc::DocError> {
+    terms::gather(blocks)
+}
+
 /// Column data is gathered into blocks of this size before compression.
 const COLUMN_BLOCK_BYTES: usize = 64 << 10;
 /// Row ids stand in pages of this many.

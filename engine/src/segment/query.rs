@@ -6,7 +6,6 @@ use std::ops::Range;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
-use super::{FULL_ROWS_MIN, GROUP_ROWS};
 use super::chunk::group_count;
 use super::directory::{ColumnEntry, Dict};
 use super::lookup::{CoreReader, Dictionary, Ids};
@@ -14,6 +13,7 @@ use super::section::SectionReader;
 use super::terms::{self, Posting, Root};
 use super::view::{View, required};
 use super::wire::{Bad, narrow};
+use super::{FULL_ROWS_MIN, GROUP_ROWS};
 use crate::columns::value::{Kind, to_i64};
 use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
@@ -372,7 +372,9 @@ impl View<'_> {
         let payload = &self.index.directory.payload;
         let at = narrow(u64::from(block));
         let first = payload.get(at).ok_or_else(|| self.no_row())?.first_row;
-        let end = payload.get(at + 1).map_or(self.rows(), |next| next.first_row);
+        let end = payload
+            .get(at + 1)
+            .map_or(self.rows(), |next| next.first_row);
         if end > self.rows() || first > end {
             return Err(self.no_row());
         }
@@ -487,7 +489,9 @@ impl Source for SectionReader {
                 let kind = if long { Kind::Long } else { Kind::Str };
                 match directory.at(path).iter().find(|c| c.kind == kind) {
                     None => Ok(Some(Blocks::default())),
-                    Some(column) if directory.rows < FULL_ROWS_MIN || !column.bitmaps.is_empty() => {
+                    Some(column)
+                        if directory.rows < FULL_ROWS_MIN || !column.bitmaps.is_empty() =>
+                    {
                         Ok(None)
                     }
                     Some(_) => view.blocks_with(root, &[term::value(path, text)]).map(Some),

@@ -122,8 +122,9 @@ impl SectionReader {
             Form::Inline => {
                 let rows = rows::read_all(block, count)?;
                 let all: Vec<&RowInput> = rows.iter().collect();
-                let (directory, frame) = index::build(&all, None, Vec::new(), None, Pieces::frame())
-                    .map_err(|_| Bad("body of a row"))?;
+                let (directory, frame) =
+                    index::build(&all, None, Vec::new(), None, Pieces::frame())
+                        .map_err(|_| Bad("body of a row"))?;
                 let bodies = rows.into_iter().map(|row| row.content.body()).collect();
                 Ok(Index::new(
                     directory,
@@ -225,6 +226,19 @@ impl SectionReader {
             directory.payload.len(),
             stored(&mut directory.payload.iter().map(|p| &p.block)),
         )?;
+        if let Some(root) = &directory.terms {
+            let bad = |at, bad| self.bad(at, bad);
+            match terms::blocks_of(root, &|b| self.file.read(b), &bad) {
+                Ok(blocks) => writeln!(
+                    f,
+                    "  terms blocks={} bytes={} open={}",
+                    blocks.len(),
+                    stored(&mut blocks.iter()),
+                    root.open.len(),
+                )?,
+                Err(e) => writeln!(f, "  terms unreadable: {e}")?,
+            }
+        }
         for column in &directory.columns {
             let chunks = column
                 .chunks

@@ -239,8 +239,13 @@ fn put_section(
         Form::Full => {
             let mut terms = Builder::default();
             let payload = put_payload(out, rows, &mut terms)?;
-            let (mut directory, _) =
-                index::build(rows, gathered, payload, Some(&mut terms), Pieces::blocks(out))?;
+            let (mut directory, _) = index::build(
+                rows,
+                gathered,
+                payload,
+                Some(&mut terms),
+                Pieces::blocks(out),
+            )?;
             directory.terms = terms.finish(out).map_err(|e| out.place().failed(e))?;
             let mut frame = Vec::new();
             directory.put(&mut frame);

@@ -30,11 +30,7 @@ struct Run {
 
 impl Tokeniser {
     /// Calls `put` with every term of `text`, repeats included. Stops at bytes that are not text.
-    pub(crate) fn each(
-        &mut self,
-        text: &[u8],
-        put: &mut impl FnMut(u64),
-    ) -> Result<(), NotText> {
+    pub(crate) fn each(&mut self, text: &[u8], put: &mut impl FnMut(u64)) -> Result<(), NotText> {
         self.sign = None;
         let mut open: Option<Run> = None;
         let mut carry = 0;

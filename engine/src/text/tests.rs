@@ -36,7 +36,9 @@ fn expected(text: &str) -> Vec<u64> {
 fn terms(text: &str) -> Vec<u64> {
     let mut terms = Vec::new();
     let mut tokeniser = Tokeniser::default();
-    tokeniser.each(text.as_bytes(), &mut |t| terms.push(t)).unwrap();
+    tokeniser
+        .each(text.as_bytes(), &mut |t| terms.push(t))
+        .unwrap();
     terms
 }
 
@@ -45,9 +47,18 @@ fn words_of_every_script() {
     for (text, expect) in [
         ("", vec![]),
         ("Rate-Limit  EXCEEDED!", vec!["rate", "limit", "exceeded"]),
-        ("tool_call-2 gpt-4.1", vec!["tool", "call", "2", "gpt", "4", "1"]),
-        ("Café CAFE\u{301} Größe ﬁne Ａ１", vec!["cafe", "cafe", "grosse", "fine", "a1"]),
-        ("Ærøskøbing Łódź ΟΔΥΣΣΕΥΣ Ёлка", vec!["aeroskobing", "lodz", "οδυσσευσ", "елка"]),
+        (
+            "tool_call-2 gpt-4.1",
+            vec!["tool", "call", "2", "gpt", "4", "1"],
+        ),
+        (
+            "Café CAFE\u{301} Größe ﬁne Ａ１",
+            vec!["cafe", "cafe", "grosse", "fine", "a1"],
+        ),
+        (
+            "Ærøskøbing Łódź ΟΔΥΣΣΕΥΣ Ёлка",
+            vec!["aeroskobing", "lodz", "οδυσσευσ", "елка"],
+        ),
         ("don’t — “quoted”…", vec!["don", "t", "quoted"]),
         ("مُحَمَّد كـتـاب أحمد", vec!["محمد", "كتاب", "احمد"]),
         ("שָׁלוֹם", vec!["שלום"]),
@@ -75,7 +86,12 @@ fn the_rule_is_as_ever() {
     }
     let digest = xxhash_rust::xxh3::xxh3_64(all.as_bytes());
     assert_eq!(digest, 0, "{digest:#x}");
-    let of = |text: &str| terms(text).iter().map(|t| format!("{t:014x}")).collect::<Vec<_>>();
+    let of = |text: &str| {
+        terms(text)
+            .iter()
+            .map(|t| format!("{t:014x}"))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(of("Rate 東京"), ["", "", "", ""]);
     let value = [term::value("a.b", "c"), term::value("a.b", &"c".repeat(97))];
     assert_eq!(value.map(|t| format!("{t:014x}")), ["", ""]);

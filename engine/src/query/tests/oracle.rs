@@ -106,7 +106,9 @@ fn has(test: &TextTest, text: &str) -> bool {
         TextTest::Regex(pattern) => {
             let (a, b) = pattern.split_once('.').unwrap();
             let bytes: Vec<char> = text.chars().collect();
-            bytes.windows(3).any(|w| a.starts_with(w[0]) && b.starts_with(w[2]))
+            bytes
+                .windows(3)
+                .any(|w| a.starts_with(w[0]) && b.starts_with(w[2]))
         }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::io;
 
+use bytes::Bytes;
+
 use super::{BLOCK_TERMS_MAX, Posting, Root, TERM_BLOCKS_MIN, Writer};
 use crate::columns::Finished;
 use crate::columns::value::Kind;
@@ -87,7 +89,10 @@ impl Builder {
         column: &Finished<'_>,
         payload: &[PayloadBlock],
     ) {
-        let texts = column.texts.iter().map(|text| term::value(column.path, text));
+        let texts = column
+            .texts
+            .iter()
+            .map(|text| term::value(column.path, text));
         let texts: Vec<u64> = texts.collect();
         let mut block = 0;
         for (row, number) in &column.pairs {
@@ -136,6 +141,22 @@ impl Builder {
             bucket: Vec::new().into_iter().peekable(),
         }
     }
+}
+
+/// How many terms and postings these documents make, block by block.
+pub(in crate::segment) fn gather(blocks: &[&[Bytes]]) -> Result<(usize, usize), DocError> {
+    let mut builder = Builder::default();
+    for (block, documents) in (0..).zip(blocks) {
+        documents.iter().try_for_each(|doc| builder.add_row(doc))?;
+        builder.end_block(block);
+    }
+    let mut sorted = builder.into_sorted();
+    let (mut terms, mut all, mut postings) = (0, 0, Vec::new());
+    while sorted.next(&mut postings).is_some() {
+        terms += 1;
+        all += postings.len();
+    }
+    Ok((terms, all))
 }
 
 fn bucket_of(term: u64) -> usize {

@@ -20,7 +20,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub(super) use build::Builder;
+pub(super) use build::{Builder, gather};
 pub(super) use page::count_terms;
 pub(super) use read::{blocks_of, lookup};
 
@@ -86,7 +86,9 @@ impl Root {
         let mut open = Vec::with_capacity(n);
         let mut next = 0u32;
         for _ in 0..n {
-            let block = next.checked_add(cursor.varint_u32()?).ok_or(Bad("open block"))?;
+            let block = next
+                .checked_add(cursor.varint_u32()?)
+                .ok_or(Bad("open block"))?;
             if usize::try_from(block).is_ok_and(|b| b >= blocks) {
                 return Err(Bad("open block"));
             }

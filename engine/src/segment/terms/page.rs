@@ -252,7 +252,11 @@ fn skip(cursor: &mut Cursor, n: usize) -> Result<(), Bad> {
     if n == 0 {
         return Ok(());
     }
-    let ends = cursor.0.iter().enumerate().filter(|(_, byte)| **byte < 0x80);
+    let ends = cursor
+        .0
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte < 0x80);
     let (last, _) = ends.take(n).nth(n - 1).ok_or(Bad("postings"))?;
     cursor.take(last + 1)?;
     Ok(())

@@ -102,7 +102,9 @@ fn counted(blocks: &[Vec<Bytes>]) -> BTreeMap<u64, Vec<Posting>> {
         }
     }
     let list = |blocks: BTreeMap<u32, u32>| blocks.into_iter().collect();
-    all.into_iter().map(|(t, blocks)| (t, list(blocks))).collect()
+    all.into_iter()
+        .map(|(t, blocks)| (t, list(blocks)))
+        .collect()
 }
 
 #[test]
@@ -118,7 +120,9 @@ fn every_word_is_found_where_it_is_and_nothing_else() {
         assert!(all.len() > 300);
         for (term, postings) in &all {
             assert_eq!(&lookup(&view, root, *term).unwrap(), postings);
-            assert!(lookup(&view, root, term ^ 1).unwrap().is_empty() || all.contains_key(&(term ^ 1)));
+            assert!(
+                lookup(&view, root, term ^ 1).unwrap().is_empty() || all.contains_key(&(term ^ 1))
+            );
         }
         for term in [0, u64::MAX >> 8] {
             assert!(lookup(&view, root, term).unwrap().is_empty());
@@ -128,7 +132,10 @@ fn every_word_is_found_where_it_is_and_nothing_else() {
 
 #[test]
 fn few_blocks_have_no_index() {
-    let segment = segment(vec![section(1, rows_of(1, 300, 20)), section(2, rows_of(1, 9, 0))]);
+    let segment = segment(vec![
+        section(1, rows_of(1, 300, 20)),
+        section(2, rows_of(1, 9, 0)),
+    ]);
     for project in [1, 2] {
         let reader = segment.section(ProjectId(project), Table::Spans).unwrap();
         assert!(reader.view().unwrap().index.directory.terms.is_none());
@@ -244,7 +251,8 @@ fn copied_blocks_without_an_index_are_found_by_every_question() {
 }
 
 fn postings() -> impl Strategy<Value = BTreeMap<u64, BTreeMap<u32, u32>>> {
-    let blocks = prop::collection::btree_map(0u32..1_000, prop_oneof![Just(1u32), 1u32..1_000], 1..20);
+    let blocks =
+        prop::collection::btree_map(0u32..1_000, prop_oneof![Just(1u32), 1u32..1_000], 1..20);
     prop::collection::btree_map(0u64..1 << term::BITS, blocks, 1..40)
 }
 
