@@ -1,4 +1,4 @@
-//! Files as they were written by version 1, byte for byte.
+//! Files as they were written by version 2, byte for byte.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn version_1_is_written_as_ever() {
+fn version_2_is_written_as_ever() {
     assert_eq!(
         hex(&bytes_of(vec![section(5, Table::Spans, vec![row()])])),
         SMALL
@@ -82,7 +82,7 @@ fn version_1_is_written_as_ever() {
 }
 
 #[test]
-fn version_1_is_read_as_ever() {
+fn version_2_is_read_as_ever() {
     let digits: String = SMALL.split_whitespace().collect();
     let bytes = (0..digits.len())
         .step_by(2)
