@@ -115,7 +115,7 @@ fn main() {
         per(begun.elapsed(), largest.len())
     );
     let segment = Segment::open(&store, 1, [1; 16]).expect("opens");
-    for line in segment.describe().to_string().lines().take(3) {
+    for line in segment.describe().to_string().lines().take(4) {
         println!("{line}");
     }
     questions(

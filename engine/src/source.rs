@@ -62,7 +62,14 @@ pub enum Probe<'a> {
     /// Rows with all of these terms in their texts and keys.
     Words(&'a [u64]),
     /// Rows with this text at this path.
-    Text(&'a str, &'a str),
+    Text {
+        /// The path.
+        path: &'a str,
+        /// The text.
+        text: &'a str,
+        /// Terms of the text.
+        terms: &'a [u64],
+    },
 }
 
 /// The blocks of rows that an index of terms leaves.

@@ -11,7 +11,8 @@ use super::plan::{Node, describe, name_of};
 use super::value::test_scalar;
 use crate::body;
 use crate::doc::{Scalar, fingerprint};
-use crate::source::{Blocks, Column, Core, Probe, Source, Visible};
+use crate::source::{Blocks, Column, Core, Probe, Source, SourceError, Visible};
+use crate::text::Phrase;
 
 /// Rows in a row group, as a power of two.
 const GROUP_BITS: u32 = 16;
@@ -136,7 +137,7 @@ fn is(
 ) -> Result<Verdict, QueryError> {
     let mut left = None;
     if let (Column::Path(path), Test::Eq(Literal::Str(text))) = (column, test)
-        && let Some(blocks) = source.narrow(Probe::Text(path, text))?
+        && let Some(blocks) = narrow_value(source, path, text)?
     {
         left = Some(by_index(&blocks, source, within, meter));
     }
@@ -153,6 +154,17 @@ fn is(
         sure: found.sure,
         possible,
     })
+}
+
+/// The blocks that may have the text at the path: those that have its words anywhere.
+fn narrow_value(
+    source: &dyn Source,
+    path: &str,
+    text: &str,
+) -> Result<Option<Blocks>, SourceError> {
+    let phrase = Phrase::new(text, false);
+    let terms = phrase.as_ref().map_or(&[][..], Phrase::terms);
+    source.narrow(Probe::Text { path, text, terms })
 }
 
 /// The rows among `within` that stand in these blocks.

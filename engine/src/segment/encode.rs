@@ -107,16 +107,6 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// Whether a column of text will have no bitmaps in a large section, so that its values are terms.
-pub(super) fn lacks_bitmaps(column: &Finished<'_>) -> bool {
-    let distinct = match column.kind {
-        Kind::Str => Some(column.texts.len()).filter(|n| *n <= INDEXED_VALUES_MAX),
-        Kind::Long => distinct(column).map(|values| values.len()),
-        Kind::Bool | Kind::I64 | Kind::F64 => return false,
-    };
-    encoding(column.kind, Role::Large, distinct, column.pairs.len()) != Encoding::Indexed
-}
-
 /// Encodes a column of a section of `rows` rows.
 pub(super) fn column(
     mut column: Finished<'_>,

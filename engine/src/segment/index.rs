@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::directory::{CoreColumns, Directory, PayloadBlock};
 use super::encode::{self, Pieces, Role};
-use super::terms::Builder;
 use super::wire::{count_u32, wide};
 use super::{FULL_ROWS_MIN, ID_PAGE_ROWS, RowInput, WriteError, packed, table};
 use crate::columns::value::{Kind, from_i64};
@@ -49,13 +48,11 @@ pub(super) fn gather(rows: &[&RowInput]) -> Result<Columns, WriteError> {
     Ok(columns)
 }
 
-/// Encodes everything but the payload of a section whose rows are in the file's order. The values
-/// that have no bitmaps go to `terms`, too.
+/// Encodes everything but the payload of a section whose rows are in the file's order.
 pub(super) fn build(
     rows: &[&RowInput],
     gathered: Option<(&dyn Gathered, &[u32])>,
     payload: Vec<PayloadBlock>,
-    mut terms: Option<&mut Builder>,
     mut pieces: Pieces<'_>,
 ) -> Result<(Directory, Vec<u8>), WriteError> {
     let count = count_u32(rows.len());
@@ -77,11 +74,6 @@ pub(super) fn build(
     let mut columns = Vec::new();
     let mut encode_all = |gathered: &Columns, places: &[u32]| {
         for column in gathered.finish(places) {
-            if let (Some(terms), Role::Large) = (&mut terms, role)
-                && encode::lacks_bitmaps(&column)
-            {
-                terms.add_values(&column, &payload);
-            }
             columns.push(encode::column(column, count, role, &mut pieces)?);
         }
         Ok(())

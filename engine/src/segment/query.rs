@@ -18,7 +18,7 @@ use crate::columns::value::{Kind, to_i64};
 use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
 use crate::source::{Blocks, Column, Core, Matches, Probe, Source, SourceError, ValueTest};
-use crate::text::{RULE, term};
+use crate::text::RULE;
 
 /// Where the values of a column come from.
 enum Values<'a> {
@@ -484,18 +484,18 @@ impl Source for SectionReader {
         match probe {
             Probe::Words([]) => Ok(None),
             Probe::Words(terms) => view.blocks_with(root, terms).map(Some),
-            Probe::Text(path, text) => {
+            Probe::Text { path, text, terms } => {
                 let long = text.len() > COLUMN_VALUE_BYTES_MAX;
                 let kind = if long { Kind::Long } else { Kind::Str };
-                match directory.at(path).iter().find(|c| c.kind == kind) {
-                    None => Ok(Some(Blocks::default())),
-                    Some(column)
-                        if directory.rows < FULL_ROWS_MIN || !column.bitmaps.is_empty() =>
-                    {
-                        Ok(None)
-                    }
-                    Some(_) => view.blocks_with(root, &[term::value(path, text)]).map(Some),
+                let Some(column) = directory.at(path).iter().find(|c| c.kind == kind) else {
+                    return Ok(Some(Blocks::default()));
+                };
+                // Where codes are few they are read as fast.
+                let direct = !column.bitmaps.is_empty() || !long && directory.rows < FULL_ROWS_MIN;
+                if direct || terms.is_empty() {
+                    return Ok(None);
                 }
+                view.blocks_with(root, terms).map(Some)
             }
         }
     }

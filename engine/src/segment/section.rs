@@ -122,9 +122,8 @@ impl SectionReader {
             Form::Inline => {
                 let rows = rows::read_all(block, count)?;
                 let all: Vec<&RowInput> = rows.iter().collect();
-                let (directory, frame) =
-                    index::build(&all, None, Vec::new(), None, Pieces::frame())
-                        .map_err(|_| Bad("body of a row"))?;
+                let (directory, frame) = index::build(&all, None, Vec::new(), Pieces::frame())
+                    .map_err(|_| Bad("body of a row"))?;
                 let bodies = rows.into_iter().map(|row| row.content.body()).collect();
                 Ok(Index::new(
                     directory,

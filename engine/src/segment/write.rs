@@ -226,8 +226,7 @@ fn put_section(
         Form::Compact => {
             let mut terms = Builder::default();
             let payload = put_payload(out, rows, &mut terms)?;
-            let (mut directory, pieces) =
-                index::build(rows, gathered, payload, Some(&mut terms), Pieces::frame())?;
+            let (mut directory, pieces) = index::build(rows, gathered, payload, Pieces::frame())?;
             directory.terms = terms.finish(out).map_err(|e| out.place().failed(e))?;
             let mut encoded = Vec::new();
             directory.put(&mut encoded);
@@ -239,13 +238,7 @@ fn put_section(
         Form::Full => {
             let mut terms = Builder::default();
             let payload = put_payload(out, rows, &mut terms)?;
-            let (mut directory, _) = index::build(
-                rows,
-                gathered,
-                payload,
-                Some(&mut terms),
-                Pieces::blocks(out),
-            )?;
+            let (mut directory, _) = index::build(rows, gathered, payload, Pieces::blocks(out))?;
             directory.terms = terms.finish(out).map_err(|e| out.place().failed(e))?;
             let mut frame = Vec::new();
             directory.put(&mut frame);

@@ -1,6 +1,8 @@
 //! Text to terms, fast: ASCII is classified 64 bytes at a time, the rest goes character by
 //! character, one run of bytes between ASCII separators at a time.
 
+use std::ops::Range;
+
 use super::fold::{Class, class, fold};
 use super::term;
 
@@ -29,28 +31,34 @@ struct Run {
 }
 
 impl Tokeniser {
-    /// Calls `put` with every term of `text`, repeats included. Stops at bytes that are not text.
-    pub(crate) fn each(&mut self, text: &[u8], put: &mut impl FnMut(u64)) -> Result<(), NotText> {
+    /// Calls `put` with every term of the text at `range` of `bytes`, repeats included. Stops at
+    /// bytes that are not text. Bytes around the text are not part of it, but looking at some
+    /// of those behind it saves copying its end.
+    #[inline]
+    pub(crate) fn each(
+        &mut self,
+        bytes: &[u8],
+        range: Range<usize>,
+        put: &mut impl FnMut(u64),
+    ) -> Result<(), NotText> {
         self.sign = None;
+        let bytes = if range.end > bytes.len() { &[] } else { bytes };
         let mut open: Option<Run> = None;
         let mut carry = 0;
-        let mut base = 0;
-        while base < text.len() {
-            let tail = text.get(base..).unwrap_or_default();
-            let (words, wide) = match tail.first_chunk::<CHUNK>() {
-                Some(chunk) => classify(chunk),
-                None => {
-                    let mut chunk = [0; CHUNK];
-                    chunk[..tail.len()].copy_from_slice(tail);
-                    classify(&chunk)
-                }
-            };
+        let mut base = range.start;
+        while base < range.end {
+            let (mut words, mut wide) = masks(bytes.get(base..).unwrap_or_default());
+            let left = range.end - base;
+            if left < CHUNK {
+                words &= (1 << left) - 1;
+                wide &= (1 << left) - 1;
+            }
             let mut edges = words ^ (words << 1 | carry);
             carry = words >> 63;
             while edges != 0 {
                 let bit = edges.trailing_zeros();
                 edges &= edges - 1;
-                let at = base + bit as usize;
+                let at = base.wrapping_add(bit as usize);
                 let Some(run) = open.take() else {
                     open = Some(Run {
                         start: at,
@@ -58,34 +66,26 @@ impl Tokeniser {
                     });
                     continue;
                 };
-                let here = if run.start > base {
-                    run.start - base
-                } else {
-                    0
-                };
-                let within = (1u64 << bit) - (1u64 << here);
+                let within = (1u64 << bit).wrapping_sub(1 << run.start.saturating_sub(base));
                 if run.wide || wide & within != 0 {
-                    self.run(text.get(run.start..at).unwrap_or_default(), put)?;
+                    self.run(bytes.get(run.start..at).unwrap_or_default(), put)?;
                 } else {
                     self.sign = None;
-                    put(term::ascii_word(text, run.start, at - run.start));
+                    put(term::ascii_word(bytes, run.start..at));
                 }
             }
             if let Some(run) = &mut open {
-                let here = if run.start > base {
-                    run.start - base
-                } else {
-                    0
-                };
-                run.wide |= wide >> here != 0;
+                run.wide |= wide >> run.start.saturating_sub(base) != 0;
             }
             base += CHUNK;
         }
-        // The bytes behind the end separate, unless the text fills its last chunk.
+        // A text that fills its last chunk ends without an edge.
         match open {
-            Some(run) if run.wide => self.run(text.get(run.start..).unwrap_or_default(), put),
+            Some(run) if run.wide => {
+                self.run(bytes.get(run.start..range.end).unwrap_or_default(), put)
+            }
             Some(run) => {
-                put(term::ascii_word(text, run.start, text.len() - run.start));
+                put(term::ascii_word(bytes, run.start..range.end));
                 Ok(())
             }
             None => Ok(()),
@@ -122,6 +122,16 @@ fn end_word(word: &mut String, sign: &mut Option<char>, put: &mut impl FnMut(u64
         word.clear();
         *sign = None;
     }
+}
+
+#[inline]
+fn masks(bytes: &[u8]) -> (u64, u64) {
+    if let Some(chunk) = bytes.first_chunk::<CHUNK>() {
+        return classify(chunk);
+    }
+    let mut chunk = [0; CHUNK];
+    chunk[..bytes.len()].copy_from_slice(bytes);
+    classify(&chunk)
 }
 
 /// One bit per byte: may be part of a word; is not ASCII.

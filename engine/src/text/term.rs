@@ -1,12 +1,9 @@
-//! Terms: what an index is asked for, as fingerprints of 56 bits.
-//!
-//! The top bits tell the kinds apart (words `0…`, values `10…`), so that kinds stand apart in the
-//! order of terms and never meet. Two terms of one kind share a number once in 2^55.
+//! Terms: what an index is asked for, as fingerprints of 56 bits: two words share one once in 2^56.
+
+use std::ops::Range;
 
 /// Bits of a term.
 pub(crate) const BITS: u32 = 56;
-
-const VALUE: u64 = 0b10 << (BITS - 2);
 
 const K: [u64; 4] = [
     0x9e37_79b9_7f4a_7c15,
@@ -15,85 +12,69 @@ const K: [u64; 4] = [
     0xe703_7ed1_a0b4_28db,
 ];
 /// Case bit of ASCII letters; digits have it set.
-const LOWER: u128 = 0x2020_2020_2020_2020_2020_2020_2020_2020;
-
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for compactions that copy blocks")
-)]
-/// Whether it is a word or a pair of signs.
-pub(crate) const fn is_word(term: u64) -> bool {
-    term >> (BITS - 1) == 0
-}
+const LOWER: u64 = 0x2020_2020_2020_2020;
 
 /// The term of a folded word.
 pub(crate) fn word(folded: &[u8]) -> u64 {
-    hash(folded, 0) >> (64 - (BITS - 1))
+    hash(folded, 0) >> (64 - BITS)
 }
 
-/// The term of a word of ASCII letters and digits that starts at `at`; equal to [`word`] of its
-/// lower-case form.
-#[inline]
-pub(crate) fn ascii_word(text: &[u8], at: usize, len: usize) -> u64 {
-    if len > 16 {
-        return hash(text.get(at..at + len).unwrap_or_default(), LOWER) >> (64 - (BITS - 1));
+/// What is kept of the two halves of a block of so many bytes.
+const MASKS: [[u64; 2]; 17] = {
+    let mut masks = [[0; 2]; 17];
+    let mut len = 1;
+    while len <= 16 {
+        masks[len] = if len < 8 {
+            [(1 << (8 * len)) - 1, 0]
+        } else if len < 16 {
+            [u64::MAX, (1 << (8 * (len - 8))) - 1]
+        } else {
+            [u64::MAX; 2]
+        };
+        len += 1;
     }
-    let tail = text.get(at..).unwrap_or_default();
-    let bytes = match tail.first_chunk::<16>() {
-        Some(bytes) => *bytes,
-        None => padded(tail),
+    masks
+};
+
+/// The term of a word of ASCII letters and digits at `range`; equal to [`word`] of its lower-case
+/// form. `bytes` may go on behind it.
+#[inline]
+pub(crate) fn ascii_word(bytes: &[u8], range: Range<usize>) -> u64 {
+    let len = range.end.wrapping_sub(range.start);
+    let tail = bytes.get(range.start..).unwrap_or_default();
+    let (Some([low, high]), Some(block)) = (MASKS.get(len), tail.first_chunk::<16>()) else {
+        return hash(bytes.get(range).unwrap_or_default(), LOWER) >> (64 - BITS);
     };
-    let mask = u128::MAX >> (128 - 8 * len);
-    let block = (u128::from_le_bytes(bytes) | LOWER) & mask;
-    last(absorb(seed(len), block), len) >> (64 - (BITS - 1))
+    let (eights, _) = block.as_chunks::<8>();
+    let &[a, b] = eights else { return 0 };
+    let a = (u64::from_le_bytes(a) | LOWER) & low;
+    let b = (u64::from_le_bytes(b) | LOWER) & high;
+    last(absorb(seed(len), a, b), len) >> (64 - BITS)
 }
 
 /// The term of two signs that follow each other.
 pub(crate) fn pair(a: char, b: char) -> u64 {
-    let block = u128::from(u32::from(a)) | u128::from(u32::from(b)) << 64 | 1 << 127;
-    last(absorb(seed(16), block), 16) >> (64 - (BITS - 1))
+    let (a, b) = (u64::from(u32::from(a)), u64::from(u32::from(b)) | 1 << 63);
+    last(absorb(seed(16), a, b), 16) >> (64 - BITS)
 }
 
-/// The term of a path with a text, whatever its length.
-pub(crate) fn value(path: &str, text: &str) -> u64 {
-    if text.len() > crate::doc::COLUMN_VALUE_BYTES_MAX {
-        long(path, crate::doc::fingerprint(text.as_bytes()))
-    } else {
-        of_path(path, crate::doc::fingerprint(text.as_bytes()), 0)
-    }
-}
-
-/// The term of a path with a value of which only the fingerprint is known.
-pub(crate) fn long(path: &str, fingerprint: u64) -> u64 {
-    of_path(path, fingerprint, 1)
-}
-
-fn of_path(path: &str, fingerprint: u64, kind: u64) -> u64 {
-    let path = crate::doc::fingerprint(path.as_bytes());
-    let mixed = mix(mix(path ^ K[1], K[2] ^ kind) ^ fingerprint, K[3]);
-    VALUE | mixed >> (64 - (BITS - 2))
-}
-
-fn hash(bytes: &[u8], or: u128) -> u64 {
-    let (blocks, rest) = bytes.as_chunks::<16>();
+fn hash(bytes: &[u8], or: u64) -> u64 {
     let mut state = seed(bytes.len());
-    for block in blocks {
-        state = absorb(state, u128::from_le_bytes(*block) | or);
-    }
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    let mut add = |block: &[u8; 16], len: usize| {
+        let (eights, _) = block.as_chunks::<8>();
+        if let (&[a, b], Some([low, high])) = (eights, MASKS.get(len)) {
+            let (a, b) = (u64::from_le_bytes(a) | or, u64::from_le_bytes(b) | or);
+            state = absorb(state, a & low, b & high);
+        }
+    };
+    blocks.iter().for_each(|block| add(block, 16));
     if !rest.is_empty() || blocks.is_empty() {
-        let mask = u128::MAX
-            .checked_shr(u32::try_from(128 - 8 * rest.len()).unwrap_or(128))
-            .unwrap_or(0);
-        state = absorb(state, (u128::from_le_bytes(padded(rest)) | or) & mask);
+        let mut block = [0; 16];
+        block[..rest.len()].copy_from_slice(rest);
+        add(&block, rest.len());
     }
     last(state, bytes.len())
-}
-
-fn padded(bytes: &[u8]) -> [u8; 16] {
-    let mut out = [0; 16];
-    let n = bytes.len().min(16);
-    out[..n].copy_from_slice(&bytes[..n]);
-    out
 }
 
 const fn seed(len: usize) -> u64 {
@@ -101,11 +82,8 @@ const fn seed(len: usize) -> u64 {
 }
 
 #[inline]
-const fn absorb(state: u64, block: u128) -> u64 {
-    mix(
-        low(block) ^ state ^ K[1],
-        low(block >> 64) ^ state.rotate_left(32) ^ K[2],
-    )
+const fn absorb(state: u64, a: u64, b: u64) -> u64 {
+    mix(a ^ state ^ K[1], b ^ state.rotate_left(32) ^ K[2])
 }
 
 #[inline]

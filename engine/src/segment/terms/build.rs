@@ -1,4 +1,5 @@
-//! Builds the term index of a section: rows are taken in as their payload block is cut.
+//! Builds the term index of a section: rows are taken in as their payload block is cut, blocks in
+//! order.
 //!
 //! Holds 16 bytes per term and block until the section is finished: for text about a quarter of
 //! the rows' bytes, which are in memory, too. The table of one block is bounded by
@@ -9,16 +10,13 @@ use std::io;
 use bytes::Bytes;
 
 use super::{BLOCK_TERMS_MAX, Posting, Root, TERM_BLOCKS_MIN, Writer};
-use crate::columns::Finished;
-use crate::columns::value::Kind;
 use crate::doc::{DEPTH_MAX, DocError, Raw, take_raw, take_sized};
 use crate::segment::block::BlockWriter;
-use crate::segment::directory::PayloadBlock;
 use crate::segment::wire::narrow;
 use crate::text::{Tokeniser, term};
 
 /// Terms are spread by their top bits before they are sorted.
-const BUCKET_BITS: u32 = 9;
+const BUCKET_BITS: u32 = 8;
 const SLOTS_MIN: usize = 1 << 13;
 
 /// A term in a block.
@@ -33,6 +31,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(in crate::segment) struct Builder {
     tokeniser: Tokeniser,
+    keys: Keys,
     table: Table,
     buckets: Vec<Vec<Entry>>,
     pub(super) open: Vec<u32>,
@@ -44,6 +43,7 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             tokeniser: Tokeniser::default(),
+            keys: Keys(vec![Default::default(); KEYS]),
             table: Table::new(),
             buckets: vec![Vec::new(); 1 << BUCKET_BITS],
             open: Vec::new(),
@@ -59,7 +59,14 @@ impl Builder {
         self.table.row += 1;
         let mut rest = document;
         let value = take_raw(&mut rest)?;
-        words(&mut self.tokeniser, &mut self.table, value, 0)
+        let end = document.len() - rest.len();
+        let mut row = Row {
+            document,
+            tokeniser: &mut self.tokeniser,
+            keys: &mut self.keys,
+            table: &mut self.table,
+        };
+        row.words(value, end, 0)
     }
 
     /// Ends the block: its rows were added since the last one.
@@ -81,39 +88,6 @@ impl Builder {
                 bucket.push(entry);
             }
         });
-    }
-
-    /// Takes in the values of a text column that has no bitmaps.
-    pub(in crate::segment) fn add_values(
-        &mut self,
-        column: &Finished<'_>,
-        payload: &[PayloadBlock],
-    ) {
-        let texts = column
-            .texts
-            .iter()
-            .map(|text| term::value(column.path, text));
-        let texts: Vec<u64> = texts.collect();
-        let mut block = 0;
-        for (row, number) in &column.pairs {
-            while payload
-                .get(narrow(u64::from(block)) + 1)
-                .is_some_and(|next| next.first_row <= *row)
-            {
-                self.empty_table(block);
-                block += 1;
-            }
-            self.table.row = row + 1;
-            let term = match column.kind {
-                Kind::Str => texts.get(narrow(*number)).copied(),
-                Kind::Long => Some(term::long(column.path, *number)),
-                Kind::Bool | Kind::I64 | Kind::F64 => None,
-            };
-            if let Some(term) = term {
-                self.table.add(term);
-            }
-        }
-        self.empty_table(block);
     }
 
     /// Writes the index; `None` if the section has too few blocks for one.
@@ -142,6 +116,40 @@ impl Builder {
         }
     }
 }
+
+/// Sorts entries that stand in the order of their blocks by term, blocks staying in order: by the
+/// 16 bits that follow the bucket's, then the few that share those.
+fn sort(bucket: &mut Vec<Entry>) {
+    if bucket.len() < RADIX_MIN {
+        return bucket.sort_by_key(|e| e.term);
+    }
+    let mut other = bucket.clone();
+    for shift in [BITS_BELOW - 16, BITS_BELOW - 8] {
+        let digit = |e: &Entry| narrow(e.term >> shift & 0xff);
+        let mut starts = [0usize; 257];
+        bucket.iter().for_each(|e| starts[digit(e) + 1] += 1);
+        for at in 1..257 {
+            starts[at] += starts[at - 1];
+        }
+        for entry in &*bucket {
+            let start = &mut starts[digit(entry)];
+            other[*start] = *entry;
+            *start += 1;
+        }
+        std::mem::swap(bucket, &mut other);
+    }
+    let prefix = |e: &Entry| e.term >> (BITS_BELOW - 16);
+    for same in bucket.chunk_by_mut(|a, b| prefix(a) == prefix(b)) {
+        if !same.is_sorted_by_key(|e| e.term) {
+            same.sort_by_key(|e| e.term);
+        }
+    }
+}
+
+/// Bits of a term below those that choose its bucket.
+const BITS_BELOW: u32 = term::BITS - BUCKET_BITS;
+/// A bucket with fewer entries is sorted by comparing.
+const RADIX_MIN: usize = 128;
 
 /// How many terms and postings these documents make, block by block.
 pub(in crate::segment) fn gather(blocks: &[&[Bytes]]) -> Result<(usize, usize), DocError> {
@@ -176,7 +184,7 @@ impl Sorted {
         postings.clear();
         while self.bucket.peek().is_none() {
             let mut bucket = self.buckets.next()?;
-            bucket.sort_unstable_by_key(|e| (e.term, e.block));
+            sort(&mut bucket);
             self.bucket = bucket.into_iter().peekable();
         }
         let Entry { term, block, rows } = self.bucket.next()?;
@@ -188,39 +196,88 @@ impl Sorted {
     }
 }
 
-/// Adds the words of every text and key below a value.
-fn words(
-    tokeniser: &mut Tokeniser,
-    table: &mut Table,
-    value: Raw<'_>,
-    depth: usize,
-) -> Result<(), DocError> {
-    if depth > DEPTH_MAX {
-        return Err(DocError::Depth);
+/// A document whose terms are added.
+struct Row<'a> {
+    document: &'a [u8],
+    tokeniser: &'a mut Tokeniser,
+    keys: &'a mut Keys,
+    table: &'a mut Table,
+}
+
+impl Row<'_> {
+    /// Adds the words of every text and key of a value that ends at `end`.
+    fn words(&mut self, value: Raw<'_>, end: usize, depth: usize) -> Result<(), DocError> {
+        if depth > DEPTH_MAX {
+            return Err(DocError::Depth);
+        }
+        match value {
+            Raw::Str(text) => self.text(text, end),
+            Raw::Array(mut items) => {
+                while !items.is_empty() {
+                    let item = take_raw(&mut items)?;
+                    self.words(item, end - items.len(), depth + 1)?;
+                }
+                Ok(())
+            }
+            Raw::Map(mut entries) => {
+                while !entries.is_empty() {
+                    let key = take_sized(&mut entries)?;
+                    self.key(key, end - entries.len())?;
+                    let child = take_raw(&mut entries)?;
+                    self.words(child, end - entries.len(), depth + 1)?;
+                }
+                Ok(())
+            }
+            Raw::Plain(_) | Raw::Bytes(_) => Ok(()),
+        }
     }
-    match value {
-        Raw::Str(text) => tokeniser
-            .each(text, &mut |term| table.add(term))
-            .map_err(|_| DocError::Utf8),
-        Raw::Array(mut items) => {
-            while !items.is_empty() {
-                let item = take_raw(&mut items)?;
-                words(tokeniser, table, item, depth + 1)?;
+
+    fn text(&mut self, text: &[u8], end: usize) -> Result<(), DocError> {
+        let Self {
+            tokeniser, table, ..
+        } = self;
+        let put = &mut |term| table.add(term);
+        tokeniser
+            .each(self.document, end - text.len()..end, put)
+            .map_err(|_| DocError::Utf8)
+    }
+
+    /// Rows have the same keys again and again.
+    fn key(&mut self, key: &[u8], end: usize) -> Result<(), DocError> {
+        let at = Keys::place(key);
+        if !matches!(self.keys.0.get(at), Some((known, _)) if **known == *key) {
+            let mut terms = Vec::new();
+            let put = &mut |term| terms.push(term);
+            self.tokeniser
+                .each(self.document, end - key.len()..end, put)
+                .map_err(|_| DocError::Utf8)?;
+            if key.len() > KEY_BYTES_MAX {
+                terms.iter().for_each(|term| self.table.add(*term));
+                return Ok(());
             }
-            Ok(())
-        }
-        Raw::Map(mut entries) => {
-            while !entries.is_empty() {
-                let key = take_sized(&mut entries)?;
-                tokeniser
-                    .each(key, &mut |term| table.add(term))
-                    .map_err(|_| DocError::Utf8)?;
-                let child = take_raw(&mut entries)?;
-                words(tokeniser, table, child, depth + 1)?;
+            if let Some(slot) = self.keys.0.get_mut(at) {
+                *slot = (key.into(), terms);
             }
-            Ok(())
         }
-        Raw::Plain(_) | Raw::Bytes(_) => Ok(()),
+        if let Some((_, terms)) = self.keys.0.get(at) {
+            terms.iter().for_each(|term| self.table.add(*term));
+        }
+        Ok(())
+    }
+}
+
+/// Terms of keys that were seen before, where their bytes say.
+#[derive(Debug)]
+struct Keys(Vec<(Box<[u8]>, Vec<u64>)>);
+
+/// Keys that are remembered.
+const KEYS: usize = 1 << 10;
+/// Longer keys are not remembered.
+const KEY_BYTES_MAX: usize = 128;
+
+impl Keys {
+    fn place(key: &[u8]) -> usize {
+        index(crate::doc::fingerprint(key)) & (KEYS - 1)
     }
 }
 

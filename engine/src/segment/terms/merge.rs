@@ -13,7 +13,7 @@ use crate::segment::block::{BlockRef, BlockWriter};
 use crate::segment::view::View;
 use crate::segment::wire::{count_u32, narrow};
 use crate::source::SourceError;
-use crate::text::{RULE, term};
+use crate::text::RULE;
 
 /// Why indexes were not merged.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +32,7 @@ pub(in crate::segment) type BlockMap = Vec<Option<u32>>;
 /// Gathers what the index of a merged section is made of.
 ///
 /// Every payload block of the output is named once: by the map of the input that it was copied
-/// from, or by [`Builder::end_block`] of [`TermsMerge::fresh`]. The values of columns without
-/// bitmaps are added to `fresh`, too ([`Builder::add_values`]): which columns those are, only the
-/// merged columns tell. Words of copied blocks come from the inputs.
+/// from, or by [`Builder::end_block`] of [`TermsMerge::fresh`].
 pub(in crate::segment) struct TermsMerge<'a> {
     inputs: Vec<(Stream<'a>, BlockMap)>,
     fresh: Builder,
@@ -65,7 +63,7 @@ impl<'a> TermsMerge<'a> {
         }
     }
 
-    /// Takes the blocks that were written anew, and the values of columns.
+    /// Takes the blocks that were written anew.
     pub(in crate::segment) fn fresh(&mut self) -> &mut Builder {
         &mut self.fresh
     }
@@ -181,10 +179,6 @@ impl<'a> Heads<'a> {
             return Ok(());
         };
         while let Some(term) = stream.next(held)? {
-            if !term::is_word(term) {
-                // Words come first.
-                return Ok(());
-            }
             held.retain_mut(|(block, _)| {
                 let new = map.get(narrow(u64::from(*block))).copied().flatten();
                 *block = new.unwrap_or(*block);

@@ -5,7 +5,7 @@
 //! lookup reads one summary and one page, whatever the size of the section. `FORMAT.md` has the
 //! bytes.
 //!
-//! - [`Builder`] takes rows as their block is cut, and columns as they are encoded.
+//! - [`Builder`] takes rows as their block is cut.
 //! - [`merge::TermsMerge`] takes the indexes of sections whose blocks are copied, and renumbers.
 //! - [`lookup`] and [`check`] read.
 

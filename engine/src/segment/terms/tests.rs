@@ -10,8 +10,6 @@ use super::merge::TermsMerge;
 use super::page::Page;
 use super::*;
 use crate::boundary::{LocalStore, Store};
-use crate::columns::Finished;
-use crate::columns::value::Kind;
 use crate::doc::DocWriter;
 use crate::io::{Disk, FileId, FileKind};
 use crate::row::{ProjectId, Table};
@@ -94,7 +92,9 @@ fn counted(blocks: &[Vec<Bytes>]) -> BTreeMap<u64, Vec<Posting>> {
                 let put = &mut |t| {
                     terms.insert(t);
                 };
-                Tokeniser::default().each(text.as_bytes(), put).unwrap();
+                Tokeniser::default()
+                    .each(text.as_bytes(), 0..text.len(), put)
+                    .unwrap();
             });
             for term in terms {
                 *all.entry(term).or_default().entry(block).or_default() += 1;
@@ -165,16 +165,6 @@ fn a_block_with_too_many_terms_is_found_by_every_question() {
     }
 }
 
-/// Values of a column, one per row.
-fn values(rows: u32) -> Finished<'static> {
-    Finished {
-        path: "metadata.user",
-        kind: Kind::Str,
-        pairs: (0..rows).map(|row| (row, u64::from(row % 3))).collect(),
-        texts: vec!["a", "b", "läuft"],
-    }
-}
-
 #[test]
 fn merging_equals_building_from_scratch() {
     let inputs = segment(vec![
@@ -210,21 +200,6 @@ fn merging_equals_building_from_scratch() {
             }
             next += 1;
         }
-    }
-    let payload: Vec<_> = (0..next)
-        .map(|n| crate::segment::directory::PayloadBlock {
-            first_row: n * 10,
-            block: BlockRef {
-                offset: 0,
-                stored: 0,
-                raw: 0,
-                zstd: false,
-                crc: 0,
-            },
-        })
-        .collect();
-    for builder in [&mut scratch, merge.fresh()] {
-        builder.add_values(&values(next * 10 + 5), &payload);
     }
     for (view, map) in views.iter().zip(maps) {
         merge.copied(view, map);

@@ -38,7 +38,7 @@ fn exercise(chunk: &Chunk, rows: u32) {
 fn directory_bytes() -> Vec<u8> {
     let rows = super::oracle::rows_of(4, 60, 0);
     let rows: Vec<&RowInput> = rows.iter().collect();
-    let (directory, _) = index::build(&rows, None, Vec::new(), None, Pieces::frame()).unwrap();
+    let (directory, _) = index::build(&rows, None, Vec::new(), Pieces::frame()).unwrap();
     let mut out = Vec::new();
     directory.put(&mut out);
     out
