@@ -8,6 +8,7 @@ use super::QueryError;
 use super::ast::{Literal, Test};
 use super::meter::{Meter, len_u64};
 use super::plan::{Node, describe, name_of};
+use super::text::{Pattern, Text};
 use super::value::test_scalar;
 use crate::body;
 use crate::doc::{Scalar, fingerprint};
@@ -89,42 +90,56 @@ pub(super) fn evaluate(
             }
         }
         Node::Is(column, test) => is(column, test, source, within, meter)?,
-        Node::Matches(column, pattern) => {
-            let test = |value: Scalar<'_>| match value {
-                Scalar::Str(text) => Some(pattern.is_match(text)),
-                Scalar::Long(_) => None,
-                _ => Some(false),
-            };
-            let found = source.matching(column, &test, within)?;
-            let possible = &found.sure | &found.verify;
-            if found.sure.len() < possible.len() {
-                let name = format!("{} =~", name_of(column));
-                meter.explain.verified.insert(name);
-                scans(source, &found.verify, meter);
-            }
-            Verdict {
-                sure: found.sure,
-                possible,
-            }
-        }
-        Node::Text(text) => {
-            let narrowed = text.narrow(source)?;
-            let possible = match &*narrowed {
-                Some(blocks) => by_index(blocks, source, within, meter),
-                None => {
-                    scans(source, within, meter);
-                    within.clone()
-                }
-            };
-            if !possible.is_empty() {
-                meter.explain.verified.insert(text.name().to_owned());
-            }
-            Verdict {
-                sure: RoaringBitmap::new(),
-                possible,
-            }
-        }
+        Node::Matches(column, pattern) => matches(column, pattern, source, within, meter)?,
+        Node::Text(text) => text_anywhere(text, source, within, meter)?,
         Node::Traces(traces) => Verdict::certain(of_traces(source, traces, within)?),
+    })
+}
+
+fn matches(
+    column: &Column,
+    pattern: &Pattern,
+    source: &dyn Source,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<Verdict, QueryError> {
+    let test = |value: Scalar<'_>| match value {
+        Scalar::Str(text) => Some(pattern.is_match(text)),
+        Scalar::Long(_) => None,
+        _ => Some(false),
+    };
+    let found = source.matching(column, &test, within)?;
+    let possible = &found.sure | &found.verify;
+    if found.sure.len() < possible.len() {
+        let name = format!("{} =~", name_of(column));
+        meter.explain.verified.insert(name);
+        scans(source, &found.verify, meter);
+    }
+    Ok(Verdict {
+        sure: found.sure,
+        possible,
+    })
+}
+
+fn text_anywhere(
+    text: &Text<'_>,
+    source: &dyn Source,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<Verdict, QueryError> {
+    let narrowed = text.narrow(source)?;
+    let possible = if let Some(blocks) = &*narrowed {
+        by_index(blocks, source, within, meter)
+    } else {
+        scans(source, within, meter);
+        within.clone()
+    };
+    if !possible.is_empty() {
+        meter.explain.verified.insert(text.name().to_owned());
+    }
+    Ok(Verdict {
+        sure: RoaringBitmap::new(),
+        possible,
     })
 }
 

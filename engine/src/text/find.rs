@@ -65,9 +65,8 @@ impl Phrase {
         if let Some(at) = self.longest {
             match self.look(at, text) {
                 Look::Found if self.words.len() == 1 => return true,
-                Look::Found => {}
                 Look::Absent => return false,
-                Look::Unknown => {}
+                Look::Found | Look::Unknown => {}
             }
         } else if text.is_ascii() {
             return false;
@@ -224,11 +223,10 @@ const fn commonness(byte: u8) -> u8 {
         b'm' => 15,
         b'p' => 14,
         b'f' => 13,
-        b'g' => 12,
         b'y' => 11,
         b'w' => 10,
         b'b' => 9,
-        b'_' | b'-' | b'.' | b',' | b'"' | b'0'..=b'9' => 12,
+        b'g' | b'_' | b'-' | b'.' | b',' | b'"' | b'0'..=b'9' => 12,
         b'v' => 7,
         b'k' => 6,
         b'x' => 3,

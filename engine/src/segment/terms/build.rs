@@ -69,7 +69,7 @@ impl Builder {
         row.words(value, end, 0)
     }
 
-    /// Ends the block: its rows were added since the last one.
+    /// Ends the block: its rows were added since the last one. Blocks ascend.
     pub(in crate::segment) fn end_block(&mut self, block: u32) {
         self.blocks += 1;
         self.empty_table(block);

@@ -166,6 +166,10 @@ fn a_block_with_too_many_terms_is_found_by_every_question() {
 }
 
 #[test]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "blocks of all inputs take turns"
+)]
 fn merging_equals_building_from_scratch() {
     let inputs = segment(vec![
         section(1, rows_of(1, 4_200, 60)),
