@@ -247,6 +247,8 @@ impl From<QueryError> for ApiError {
             QueryError::LimitTooLarge(_)
             | QueryError::TooDeep
             | QueryError::TooManyNodes
+            | QueryError::Regex(_)
+            | QueryError::TooManyRegexes
             | QueryError::ListTooLong(_)
             | QueryError::TextTooLong(_)
             | QueryError::TooManyFacets(_)
