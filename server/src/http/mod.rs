@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 
 pub use error::{ApiError, ErrorCode, OUTCOME};
 
-use crate::directory::Directory;
+use crate::tenancy::Directory;
 use crate::keys::Macs;
 use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
 use admission::Admission;

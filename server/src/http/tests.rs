@@ -8,7 +8,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::directory::tests::sample;
+use crate::tenancy::directory::tests::sample;
 use crate::interpreter::Replay;
 use crate::keys::MasterSecret;
 
