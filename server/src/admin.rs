@@ -10,9 +10,9 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::limits::ADMIN_BODY_BYTES_MAX;
 use crate::tenancy::plane::{By, KeyTerms};
 use crate::tenancy::{ChangeError, ControlPlane};
-use crate::limits::ADMIN_BODY_BYTES_MAX;
 
 #[derive(Debug, Deserialize)]
 struct NewKey {
@@ -57,7 +57,9 @@ async fn create_key(
 ) -> Result<Response, ChangeError> {
     let (id, key) = plane.mint();
     let terms = KeyTerms::default();
-    let installed = plane.install(By::operator(), &new.project, id, key, terms).await?;
+    let installed = plane
+        .install(By::operator(), &new.project, id, key, terms)
+        .await?;
     let created = installed.made;
     tracing::info!(project = created.project.id.0, key_id = id, "key created");
     let body = json!({

@@ -64,9 +64,8 @@ fn events() -> Vec<(ControlEvent, Vec<u8>)> {
         ),
     ];
     // Variant 4, a user, id 4, time 5.
-    let of_org = |(event, tail): (OrgEvent, Vec<u8>)| {
-        (org(event), [&[4, 2, 4, 10][..], &tail].concat())
-    };
+    let of_org =
+        |(event, tail): (OrgEvent, Vec<u8>)| (org(event), [&[4, 2, 4, 10][..], &tail].concat());
     let orgs = org_events(mac).into_iter().map(of_org);
     first.into_iter().chain(orgs).collect()
 }
@@ -152,10 +151,7 @@ fn org_events(mac: [u8; 32]) -> Vec<(OrgEvent, Vec<u8>)> {
             }),
             [&[11, 8, 2, 1, b'e', 3][..], &mac, &[2]].concat(),
         ),
-        (
-            OrgEvent::InvitationRevoked { invitation: 8 },
-            vec![12, 8],
-        ),
+        (OrgEvent::InvitationRevoked { invitation: 8 }, vec![12, 8]),
         (
             OrgEvent::InvitationAccepted {
                 invitation: 8,
@@ -230,12 +226,7 @@ fn org_events(mac: [u8; 32]) -> Vec<(OrgEvent, Vec<u8>)> {
             [&[23, 6, 7, 6][..], &mac, &[1, b'n', 7, 0]].concat(),
         ),
         (OrgEvent::KeyRevoked { key: 6 }, vec![24, 6]),
-        (
-            OrgEvent::KeysUsed {
-                last: vec![(6, 1)],
-            },
-            vec![25, 1, 6, 2],
-        ),
+        (OrgEvent::KeysUsed { last: vec![(6, 1)] }, vec![25, 1, 6, 2]),
     ]
 }
 

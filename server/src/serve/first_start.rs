@@ -28,7 +28,9 @@ pub(super) async fn prepare(
     if let Some(given) = &config.bootstrap_key {
         let given = given.clone();
         let terms = KeyTerms::default();
-        plane.install(By::system(), PROJECT, id, given, terms).await?;
+        plane
+            .install(By::system(), PROJECT, id, given, terms)
+            .await?;
         return Ok(());
     }
     let is_watched = io::stdout().is_terminal();
@@ -38,7 +40,10 @@ pub(super) async fn prepare(
         tracing::info!(path = %path.display(), "first key written");
     }
     let terms = KeyTerms::default();
-    let made = plane.install(By::system(), PROJECT, id, minted, terms).await?.made;
+    let made = plane
+        .install(By::system(), PROJECT, id, minted, terms)
+        .await?
+        .made;
     if is_watched {
         let shown = writeln!(
             io::stdout(),

@@ -148,7 +148,9 @@ pub fn check_chain<'a>(records: impl IntoIterator<Item = (u64, &'a [u8])>) -> Ch
                 }
                 is_chained |= recorded.previous.is_some();
             }
-            Err(error) => check.findings.push(format!("control event lsn={lsn}: {error}")),
+            Err(error) => check
+                .findings
+                .push(format!("control event lsn={lsn}: {error}")),
         }
         hash = control::chain(&hash, bytes);
     }

@@ -159,9 +159,10 @@ impl Directory {
         self.read(|state| state.people.rights_at_org(user, org))
     }
 
-    /// Whether the issuer through which somebody signed in is one that the organization wants.
-    pub fn sso_issuer(&self, org: OrgId) -> Option<String> {
-        self.read(|state| state.orgs.get(org)?.sso_issuer.clone())
+    /// What a person may do at a project.
+    pub fn rights_at_project(&self, user: UserId, project: &Project) -> Rights {
+        let id = project.id.0;
+        self.read(|state| state.people.rights_at_project(user, project.org, id))
     }
 
     /// Organizations of a person.
@@ -186,11 +187,6 @@ impl Directory {
 }
 
 impl State {
-    /// What a person may do at a project.
-    pub(crate) fn rights_at_project(&self, user: UserId, project: &Project) -> Rights {
-        self.people.rights_at_project(user, project.org, project.id.0)
-    }
-
     fn apply(&mut self, event: &ControlEvent) -> Result<(), DirectoryError> {
         match event {
             ControlEvent::ProjectCreated { project, name, .. } => {
@@ -277,18 +273,18 @@ impl State {
                 self.orgs.entry(*org)?;
                 self.projects.create(*project, *org, name)
             }
-            OrgEvent::ProjectRenamed { project, name } => {
-                self.projects.change(*project, |p| p.name = name.as_str().into())
-            }
+            OrgEvent::ProjectRenamed { project, name } => self
+                .projects
+                .change(*project, |p| p.name = name.as_str().into()),
             OrgEvent::ProjectMoved { project, org } => {
                 self.orgs.entry(*org)?;
                 self.projects.change(*project, |p| p.org = *org)?;
                 self.people.remove_grants(*project);
                 Ok(())
             }
-            OrgEvent::ProjectArchived { project, archived } => {
-                self.projects.change(*project, |p| p.is_archived = *archived)
-            }
+            OrgEvent::ProjectArchived { project, archived } => self
+                .projects
+                .change(*project, |p| p.is_archived = *archived),
             OrgEvent::ProjectDeleted { project } => {
                 self.projects.delete(*project)?;
                 self.people.remove_grants(*project);

@@ -191,8 +191,8 @@ impl ControlPlane {
         };
         let mut hash = CHAIN_START;
         for (lsn, bytes) in engine.controls() {
-            let recorded = control::decode(&bytes)
-                .map_err(|source| RecoverError::Control { lsn, source })?;
+            let recorded =
+                control::decode(&bytes).map_err(|source| RecoverError::Control { lsn, source })?;
             if recorded.previous.is_some_and(|previous| previous != hash) {
                 tracing::error!(lsn, "audit log was changed before this record");
                 projections.audit.note_break();

@@ -323,16 +323,25 @@ mod tests {
         assert!(of(Role::Owner).cover(of(Role::Admin)) && of(Role::Admin).cover(of(Role::Member)));
         assert!(of(Role::Member).cover(of(Role::Viewer)));
         assert!(!of(Role::Admin).cover(of(Role::Owner)));
-        assert!(!of(Role::Auditor).has(Right::TraceRead) && of(Role::Auditor).has(Right::AuditRead));
+        assert!(
+            !of(Role::Auditor).has(Right::TraceRead) && of(Role::Auditor).has(Right::AuditRead)
+        );
     }
 
     #[test]
     fn scopes_allow_their_own_and_nothing_at_an_organization() {
         let of = |scope| Rights::of_scopes(Scopes::of(&[scope]).unwrap());
-        assert!(of(Scope::Ingest).has(Right::TraceWrite) && !of(Scope::Ingest).has(Right::TraceRead));
+        assert!(
+            of(Scope::Ingest).has(Right::TraceWrite) && !of(Scope::Ingest).has(Right::TraceRead)
+        );
         assert!(of(Scope::Read).has(Right::TraceRead) && !of(Scope::Read).has(Right::TraceWrite));
         assert!(!of(Scope::Admin).has(Right::TraceRead) && of(Scope::Admin).has(Right::KeyEdit));
-        for right in [Right::OrgSee, Right::OrgEdit, Right::AuditRead, Right::OrgCreate] {
+        for right in [
+            Right::OrgSee,
+            Right::OrgEdit,
+            Right::AuditRead,
+            Right::OrgCreate,
+        ] {
             assert!(!Rights::of_scopes(Scopes::ALL).has(right));
         }
         assert_eq!(Scopes::of(&[]), None);

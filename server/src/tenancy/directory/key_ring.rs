@@ -120,14 +120,17 @@ impl KeyRing {
 
     pub(super) fn revoke(&mut self, id: u64) -> Result<(), DirectoryError> {
         let key = self.by_id.get_mut(&id);
-        key.ok_or(DirectoryError::Unknown { what: "key", id })?.is_revoked = true;
+        key.ok_or(DirectoryError::Unknown { what: "key", id })?
+            .is_revoked = true;
         Ok(())
     }
 
     pub(super) fn used(&self, last: &[(u64, i64)]) {
         for (id, at_ns) in last {
             // A key of a project that was deleted meanwhile.
-            let Some(key) = self.by_id.get(id) else { continue };
+            let Some(key) = self.by_id.get(id) else {
+                continue;
+            };
             key.note_use(*at_ns);
             key.logged_ns.fetch_max(*at_ns, Ordering::Relaxed);
         }

@@ -66,10 +66,17 @@ impl Orgs {
 
     /// In the order of their ids, from the one after this.
     pub(crate) fn after(&self, id: OrgId) -> impl Iterator<Item = &Org> {
-        self.by_id.range(OrgId(id.0.saturating_add(1))..).map(|(_, org)| org)
+        self.by_id
+            .range(OrgId(id.0.saturating_add(1))..)
+            .map(|(_, org)| org)
     }
 
-    pub(super) fn create(&mut self, id: OrgId, name: &str, slug: &str) -> Result<(), DirectoryError> {
+    pub(super) fn create(
+        &mut self,
+        id: OrgId,
+        name: &str,
+        slug: &str,
+    ) -> Result<(), DirectoryError> {
         if self.by_id.contains_key(&id) || self.by_slug.contains_key(slug) {
             return Err(DirectoryError::Twice {
                 what: "organization",
@@ -89,7 +96,12 @@ impl Orgs {
         Ok(())
     }
 
-    pub(super) fn rename(&mut self, id: OrgId, name: &str, slug: &str) -> Result<(), DirectoryError> {
+    pub(super) fn rename(
+        &mut self,
+        id: OrgId,
+        name: &str,
+        slug: &str,
+    ) -> Result<(), DirectoryError> {
         if self.by_slug.get(slug).is_some_and(|owner| *owner != id) {
             return Err(DirectoryError::Twice {
                 what: "organization",

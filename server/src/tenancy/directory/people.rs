@@ -103,20 +103,32 @@ impl People {
 
     /// Projects at which a person has a role of their own or of a team.
     pub(crate) fn projects_granted(&self, user: UserId) -> BTreeSet<u64> {
-        let teams = self.teams_of.range(all_of(user)).map(|(_, team)| Grantee::Team(*team));
+        let teams = self
+            .teams_of
+            .range(all_of(user))
+            .map(|(_, team)| Grantee::Team(*team));
         teams
             .chain([Grantee::User(user)])
-            .flat_map(|grantee| self.granted.range(all_of(grantee)).map(|(_, project)| *project))
+            .flat_map(|grantee| {
+                self.granted
+                    .range(all_of(grantee))
+                    .map(|(_, project)| *project)
+            })
             .collect()
     }
 
     pub(crate) fn rights_at_org(&self, user: UserId, org: OrgId) -> Rights {
-        self.role(org, user).map(Rights::of_role).unwrap_or_default()
+        self.role(org, user)
+            .map(Rights::of_role)
+            .unwrap_or_default()
     }
 
     /// What a person may do at a project of this organization: by membership, alone, or in a team.
     pub(crate) fn rights_at_project(&self, user: UserId, org: OrgId, project: u64) -> Rights {
-        let teams = self.teams_of.range(all_of(user)).map(|(_, team)| Grantee::Team(*team));
+        let teams = self
+            .teams_of
+            .range(all_of(user))
+            .map(|(_, team)| Grantee::Team(*team));
         teams
             .chain([Grantee::User(user)])
             .filter_map(|grantee| self.grant(project, grantee))
@@ -168,7 +180,12 @@ impl People {
         self.teams_of.remove(&(user, team));
     }
 
-    pub(super) fn create_team(&mut self, id: u64, org: OrgId, name: &str) -> Result<(), DirectoryError> {
+    pub(super) fn create_team(
+        &mut self,
+        id: u64,
+        org: OrgId,
+        name: &str,
+    ) -> Result<(), DirectoryError> {
         let name = name.to_owned();
         if self.teams.insert(id, Team { org, name }).is_some() {
             return Err(DirectoryError::Twice { what: "team", id });
@@ -192,7 +209,10 @@ impl People {
             self.leave(id, user);
         }
         let grantee = Grantee::Team(id);
-        let projects = self.granted.range(all_of(grantee)).map(|(_, project)| *project);
+        let projects = self
+            .granted
+            .range(all_of(grantee))
+            .map(|(_, project)| *project);
         for project in projects.collect::<Vec<u64>>() {
             self.remove_grant(project, grantee);
         }
@@ -250,7 +270,10 @@ impl People {
     }
 
     pub(super) fn close_invitation(&mut self, id: u64) -> Result<NewInvitation, DirectoryError> {
-        let old = self.invitations.remove(&id).ok_or(unknown("invitation", id))?;
+        let old = self
+            .invitations
+            .remove(&id)
+            .ok_or(unknown("invitation", id))?;
         self.by_token.remove(&old.mac);
         self.invited_to.remove(&(old.org, id));
         Ok(old)

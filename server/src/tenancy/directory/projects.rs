@@ -51,7 +51,9 @@ impl Projects {
 
     /// Every project by id, from the one after this.
     pub(crate) fn after(&self, id: u64) -> impl Iterator<Item = &Arc<Project>> {
-        self.by_id.range(id.saturating_add(1)..).map(|(_, project)| project)
+        self.by_id
+            .range(id.saturating_add(1)..)
+            .map(|(_, project)| project)
     }
 
     /// The same of one organization.

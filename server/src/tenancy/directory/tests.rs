@@ -55,9 +55,15 @@ fn a_key_opens_its_project_until_it_is_revoked() {
     let directory = directory();
     recovered(&directory, &events(&directory));
     let a = opened(&directory, "key-of-a").unwrap();
-    assert_eq!((a.key_id, a.project.id, &*a.project.name), (7, ProjectId(1), "a"));
+    assert_eq!(
+        (a.key_id, a.project.id, &*a.project.name),
+        (7, ProjectId(1), "a")
+    );
     assert_eq!((a.project.org, a.scopes), (FIRST_ORG, Scopes::ALL));
-    assert_eq!(opened(&directory, "key-of-b").unwrap().project.id, ProjectId(2));
+    assert_eq!(
+        opened(&directory, "key-of-b").unwrap().project.id,
+        ProjectId(2)
+    );
     assert!(opened(&directory, "key-of-c").is_none());
 
     directory

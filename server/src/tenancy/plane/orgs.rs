@@ -1,10 +1,10 @@
 //! Changes of organizations.
 
 use super::{By, ChangeError, Changed, ControlPlane, check_name, check_room};
+use crate::control::Actor;
 use crate::limits::{ORGS_MAX, SSO_ISSUER_BYTES_MAX};
 use crate::tenancy::directory::{State, is_slug};
 use crate::tenancy::{FIRST_ORG, OrgEvent, OrgId, Role};
-use crate::control::Actor;
 
 fn check_slug(slug: &str) -> Result<(), ChangeError> {
     if is_slug(slug) {
@@ -57,10 +57,17 @@ impl ControlPlane {
         name.map(check_name).transpose()?;
         slug.map(check_slug).transpose()?;
         self.change(|state| {
-            let old = state.orgs.get(org).ok_or(ChangeError::Unknown("organization"))?;
+            let old = state
+                .orgs
+                .get(org)
+                .ok_or(ChangeError::Unknown("organization"))?;
             let name = name.unwrap_or(&old.name).to_owned();
             let slug = slug.unwrap_or(&old.slug).to_owned();
-            if state.orgs.with_slug(&slug).is_some_and(|other| other.id != org) {
+            if state
+                .orgs
+                .with_slug(&slug)
+                .is_some_and(|other| other.id != org)
+            {
                 return Err(ChangeError::Exists("organization"));
             }
             let same = name == old.name && slug == old.slug;
@@ -79,7 +86,10 @@ impl ControlPlane {
         archived: bool,
     ) -> Result<Changed<()>, ChangeError> {
         self.change(|state| {
-            let old = state.orgs.get(org).ok_or(ChangeError::Unknown("organization"))?;
+            let old = state
+                .orgs
+                .get(org)
+                .ok_or(ChangeError::Unknown("organization"))?;
             let event = OrgEvent::OrgArchived { org, archived };
             let event = (old.is_archived != archived).then(|| self.org_event(by, event));
             Ok((event.into_iter().collect(), ()))
@@ -120,7 +130,10 @@ impl ControlPlane {
             return Err(ChangeError::Invalid("issuer must be an https address"));
         }
         self.change(|state| {
-            let old = state.orgs.get(org).ok_or(ChangeError::Unknown("organization"))?;
+            let old = state
+                .orgs
+                .get(org)
+                .ok_or(ChangeError::Unknown("organization"))?;
             let same = old.sso_issuer.as_deref() == issuer;
             let issuer = issuer.map(str::to_owned);
             let event = OrgEvent::SsoRequired { org, issuer };

@@ -116,8 +116,16 @@ impl ControlPlane {
         check_name(name)?;
         self.change(|state| {
             known_org(state, org)?;
-            check_room("teams", state.people.teams_in(org).count(), TEAMS_PER_ORG_MAX)?;
-            if state.people.teams_in(org).any(|(_, team)| team.name == name) {
+            check_room(
+                "teams",
+                state.people.teams_in(org).count(),
+                TEAMS_PER_ORG_MAX,
+            )?;
+            if state
+                .people
+                .teams_in(org)
+                .any(|(_, team)| team.name == name)
+            {
                 return Err(ChangeError::Exists("team"));
             }
             let (team, name) = (state.people.next_team(), name.to_owned());
@@ -145,7 +153,10 @@ impl ControlPlane {
                 return Err(ChangeError::Exists("team"));
             }
             let name = name.to_owned();
-            Ok((vec![self.org_event(by, OrgEvent::TeamRenamed { team, name })], ()))
+            Ok((
+                vec![self.org_event(by, OrgEvent::TeamRenamed { team, name })],
+                (),
+            ))
         })
         .await
     }
@@ -223,7 +234,10 @@ impl ControlPlane {
                 expires_ns,
             };
             // Void ones make room.
-            let void = state.people.invitations(org).filter(|i| i.expires_ns <= now);
+            let void = state
+                .people
+                .invitations(org)
+                .filter(|i| i.expires_ns <= now);
             let void = void.map(|i| OrgEvent::InvitationRevoked {
                 invitation: i.invitation,
             });

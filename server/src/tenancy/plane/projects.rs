@@ -22,7 +22,10 @@ fn known(state: &State, project: u64) -> Result<&Arc<Project>, ChangeError> {
 /// The organization takes another project of this name.
 pub(super) fn check_new(state: &State, org: OrgId, name: &str) -> Result<(), ChangeError> {
     let owner = state.orgs.get(org);
-    if owner.ok_or(ChangeError::Unknown("organization"))?.is_archived {
+    if owner
+        .ok_or(ChangeError::Unknown("organization"))?
+        .is_archived
+    {
         return Err(ChangeError::Conflict("the organization is archived"));
     }
     if state.projects.named(org, name).is_some() {
@@ -46,7 +49,10 @@ impl ControlPlane {
             let project = state.projects.next_id();
             let name = name.to_owned();
             let event = OrgEvent::ProjectCreated { project, org, name };
-            Ok((vec![self.org_event(by, event)], CreatedProject { id: project }))
+            Ok((
+                vec![self.org_event(by, event)],
+                CreatedProject { id: project },
+            ))
         })
         .await
     }
@@ -61,7 +67,11 @@ impl ControlPlane {
         check_name(name)?;
         self.change(|state| {
             let old = known(state, project)?;
-            if state.projects.named(old.org, name).is_some_and(|other| other.id != old.id) {
+            if state
+                .projects
+                .named(old.org, name)
+                .is_some_and(|other| other.id != old.id)
+            {
                 return Err(ChangeError::Exists("project"));
             }
             let event = OrgEvent::ProjectRenamed {
@@ -143,7 +153,10 @@ impl ControlPlane {
         check_name(name)?;
         self.change(|state| {
             known(state, project)?;
-            let is_there = state.projects.environments(project).any(|other| &**other == name);
+            let is_there = state
+                .projects
+                .environments(project)
+                .any(|other| &**other == name);
             if present && !is_there {
                 let there = state.projects.environments(project).count();
                 check_room("environments", there, ENVIRONMENTS_PER_PROJECT_MAX)?;
