@@ -22,10 +22,11 @@ use crate::http::auth::NoSessions;
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::{KeyString, Macs};
-use crate::limits::{KEY_USE_TIME, NAMED_PROJECTS_TIME};
+use crate::limits::{KEY_USE_TIME, NAMED_PROJECTS_TIME, PURGE_TIME};
 use crate::net::{accept, unix};
 use crate::secret::{self, SecretError};
 use crate::tenancy::plane::RecoverError;
+use crate::tenancy::purge::purge_deleted;
 use crate::tenancy::{ChangeError, ControlPlane};
 use crate::{admin, http};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
@@ -195,7 +196,7 @@ async fn live(config: Config) -> Result<(), ServeError> {
     let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
     tokio::spawn(unix::serve(
         socket,
-        admin::build(Arc::clone(&plane)),
+        admin::build(Arc::clone(&app), Arc::clone(&plane)),
         stopped,
     ));
     app.set_ready(Core::new(
@@ -206,11 +207,13 @@ async fn live(config: Config) -> Result<(), ServeError> {
     ));
     tracing::info!(%address, data = %config.data.display(), "ready");
     first_start::greet(address);
+    let purging = tokio::spawn(purge_always(Arc::clone(&engine), Arc::clone(&plane)));
     let failed = tokio::select! {
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
         () = keep_house(&engine, &plane) => true,
     };
+    purging.abort();
     shut_down(&stop, door, &plane, threads, failed).await;
     remove_socket(&config.data);
     if failed || engine.state() == State::Failed {
@@ -234,6 +237,17 @@ async fn keep_house(engine: &Engine, plane: &ControlPlane) {
             _ = uses.tick() => if let Err(error) = plane.log_key_uses().await {
                 tracing::warn!(%error, "uses of keys not noted yet");
             },
+        }
+    }
+}
+
+/// Empties deleted projects, for ever.
+async fn purge_always(engine: Arc<Engine>, plane: Arc<ControlPlane>) {
+    let mut look = interval(PURGE_TIME);
+    loop {
+        look.tick().await;
+        if let Err(error) = purge_deleted(&engine, &plane).await {
+            tracing::warn!(%error, "deleted projects not purged yet");
         }
     }
 }

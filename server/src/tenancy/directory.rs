@@ -8,6 +8,7 @@ mod named;
 mod orgs;
 mod people;
 mod projects;
+mod whereabouts;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(crate) use people::People;
 pub use people::Team;
 pub use projects::Project;
 pub(crate) use projects::Projects;
+pub(crate) use whereabouts::Whereabouts;
 
 use super::{FIRST_ORG, Grantee, NewKey, OrgEvent, OrgId, Rights, Scopes, UserId};
 use crate::control::{Act, ControlEvent};
@@ -286,7 +288,7 @@ impl State {
                 .projects
                 .change(*project, |p| p.is_archived = *archived),
             OrgEvent::ProjectDeleted { project } => {
-                self.projects.delete(*project)?;
+                self.projects.delete(*project, at_ns)?;
                 self.people.remove_grants(*project);
                 self.keys.forget(*project);
                 Ok(())

@@ -11,6 +11,7 @@ mod projects;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use keys::{CreatedKey, KeyTerms};
@@ -154,8 +155,16 @@ pub struct Projections {
 }
 
 impl Projections {
-    fn apply(&self, event: &ControlEvent) -> Result<(), DirectoryError> {
-        self.directory.apply(event)
+    /// Takes in the next record. Where it happened is looked up before it is applied.
+    fn take(
+        &self,
+        event: &ControlEvent,
+        bytes: Bytes,
+        hash: ChainHash,
+    ) -> Result<Place, DirectoryError> {
+        let at = self.directory.read(|state| state.whereabouts(event));
+        self.directory.apply(event)?;
+        Ok(self.audit.push(bytes, hash, at))
     }
 }
 
@@ -198,8 +207,7 @@ impl ControlPlane {
                 projections.audit.note_break();
             }
             hash = control::chain(&hash, &bytes);
-            projections.apply(&recorded.event)?;
-            projections.audit.push(bytes, hash);
+            projections.take(&recorded.event, bytes, hash)?;
         }
         Ok(Self {
             engine,
@@ -332,8 +340,7 @@ async fn append(
     head.is_lost = matches!(outcome, Err(IngestError::OutcomeUnknown));
     outcome?;
     head.hash = control::chain(&head.hash, &bytes);
-    projections.apply(event)?;
-    Ok(projections.audit.push(bytes, head.hash))
+    projections.take(event, bytes, head.hash).map_err(ChangeError::from)
 }
 
 fn check_name(name: &str) -> Result<(), ChangeError> {

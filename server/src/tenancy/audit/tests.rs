@@ -1,0 +1,1 @@
+//! The chain of hashes, and pages of records.
