@@ -3,20 +3,20 @@
 
 use std::sync::Arc;
 
+use ::http::StatusCode;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use ::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::limits::ADMIN_BODY_BYTES_MAX;
-use crate::tenancy::plane::By;
 use crate::http::auth;
 use crate::http::keys::NewKeyTerms;
 use crate::http::{self, ApiError, App};
+use crate::limits::ADMIN_BODY_BYTES_MAX;
 use crate::tenancy::ControlPlane;
+use crate::tenancy::plane::By;
 
 #[derive(Debug, Deserialize)]
 struct NewKey {

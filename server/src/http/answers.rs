@@ -142,7 +142,11 @@ impl KeyShown {
         Self {
             id: format!("{:x}", key.id),
             name: key.name.clone(),
-            scopes: key.scopes.iter().map(crate::tenancy::Scope::as_str).collect(),
+            scopes: key
+                .scopes
+                .iter()
+                .map(crate::tenancy::Scope::as_str)
+                .collect(),
             slot: format!("{:x}", key.slot),
             created_at: format_micros(key.created_ns),
             expires_at: key.expires_ns.map(format_micros),

@@ -72,7 +72,10 @@ pub(super) fn add(routes: &mut Routes) {
             .asks("project", "the id of a project")
             .asks("since", "a time, inclusive")
             .asks("until", "a time, inclusive")
-            .asks("format", "`jsonl` for one record a line; `obsrv-next` is then a header")
+            .asks(
+                "format",
+                "`jsonl` for one record a line; `obsrv-next` is then a header",
+            )
             .gives::<AuditPage>();
     }
 }
@@ -119,13 +122,24 @@ impl Wanted {
             Some("jsonl") => true,
             Some(_) => return Err(ApiError::parameter("format", "neither json nor jsonl")),
         };
-        let max = if is_lines { AUDIT_LOOK_MAX } else { PAGE_ROWS_MAX };
-        let default = if is_lines { AUDIT_LOOK_MAX } else { PAGE_ROWS_DEFAULT };
+        let max = if is_lines {
+            AUDIT_LOOK_MAX
+        } else {
+            PAGE_ROWS_MAX
+        };
+        let default = if is_lines {
+            AUDIT_LOOK_MAX
+        } else {
+            PAGE_ROWS_DEFAULT
+        };
         let limit = match number("limit")?.map(usize::try_from) {
             None => default,
             Some(Ok(n)) if (1..=max).contains(&n) => n,
             Some(_) => {
-                return Err(ApiError::parameter("limit", format!("not a number from 1 to {max}")));
+                return Err(ApiError::parameter(
+                    "limit",
+                    format!("not a number from 1 to {max}"),
+                ));
             }
         };
         let owned = |name| Ok::<_, ApiError>(params.one(name)?.map(str::to_owned));
@@ -150,8 +164,13 @@ impl Wanted {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         self.action.as_ref().is_none_or(named)
-            && self.actor.as_ref().is_none_or(|actor| *actor == actor_text(said.actor))
-            && self.project.is_none_or(|project| record.project == Some(project))
+            && self
+                .actor
+                .as_ref()
+                .is_none_or(|actor| *actor == actor_text(said.actor))
+            && self
+                .project
+                .is_none_or(|project| record.project == Some(project))
             && self.since.is_none_or(|since| said.at_ns >= since)
             && self.until.is_none_or(|until| said.at_ns <= until)
     }
@@ -198,7 +217,11 @@ async fn list(
             next,
             broken_at: plane.audit().broken_at(),
         };
-        if wanted.is_lines { lines(&page) } else { Ok(Json(page).into_response()) }
+        if wanted.is_lines {
+            lines(&page)
+        } else {
+            Ok(Json(page).into_response())
+        }
     };
     let fault = |_| ApiError::new(ErrorCode::Internal, "audit log does not read");
     tokio::task::spawn_blocking(look).await.map_err(fault)?

@@ -64,7 +64,9 @@ impl<S: Sync> FromRequestParts<S> for InPath {
         let unreadable = |_| ApiError::parameter("path", "does not read");
         let params = RawPathParams::from_request_parts(parts, &()).await;
         let params = params.map_err(unreadable)?;
-        let owned = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let owned = params
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         Ok(Self(owned.collect()))
     }
 }
@@ -135,7 +137,10 @@ impl Page {
         let mut items: Vec<T> = all.take(self.limit + 1).collect();
         let more = items.len() > self.limit;
         items.truncate(self.limit);
-        let next = items.last().filter(|_| more).map(|last| format!("{:x}", id(last)));
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|last| format!("{:x}", id(last)));
         (items, next)
     }
 }

@@ -37,7 +37,8 @@ impl RoleGiven {
 }
 
 fn role_named(name: &str) -> Result<Role, ApiError> {
-    let unknown = || ApiError::parameter("role", "not a role: owner, admin, member, viewer, auditor");
+    let unknown =
+        || ApiError::parameter("role", "not a role: owner, admin, member, viewer, auditor");
     Role::named(name).ok_or_else(unknown)
 }
 
@@ -95,7 +96,11 @@ pub(super) fn add(routes: &mut Routes) {
         .takes::<NewInvite>()
         .gives::<InvitationMade>();
     routes
-        .delete("/v1/orgs/{org}/invitations/{invitation}", MemberEdit, revoke)
+        .delete(
+            "/v1/orgs/{org}/invitations/{invitation}",
+            MemberEdit,
+            revoke,
+        )
         .says("Make an invitation void.")
         .gives::<Receipt>();
     routes
@@ -180,11 +185,14 @@ async fn teams(
     State(app): State<Arc<App>>,
 ) -> Result<List<TeamShown>, ApiError> {
     let items = app.core()?.directory().read(|state| {
-        let shown = state.people.teams_in(access.org()).map(|(id, team)| TeamShown {
-            id,
-            name: team.name.clone(),
-            members: state.people.team_members(id).map(|user| user.0).collect(),
-        });
+        let shown = state
+            .people
+            .teams_in(access.org())
+            .map(|(id, team)| TeamShown {
+                id,
+                name: team.name.clone(),
+                members: state.people.team_members(id).map(|user| user.0).collect(),
+            });
         shown.collect()
     });
     Ok(List { items, next: None })
@@ -196,7 +204,9 @@ async fn create_team(
     Input(new): Input<NewTeam>,
 ) -> Result<Response, ApiError> {
     let plane = app.core()?.plane();
-    let Changed { made, place } = plane.create_team(access.by(), access.org(), &new.name).await?;
+    let Changed { made, place } = plane
+        .create_team(access.by(), access.org(), &new.name)
+        .await?;
     Ok(Made::answer(made, place))
 }
 
@@ -255,7 +265,10 @@ async fn invitations(
 ) -> Result<List<InvitationShown>, ApiError> {
     let now = app.clock.wall_ns();
     let items = app.core()?.directory().read(|state| {
-        let open = state.people.invitations(access.org()).filter(|i| i.expires_ns > now);
+        let open = state
+            .people
+            .invitations(access.org())
+            .filter(|i| i.expires_ns > now);
         let shown = open.map(|i| InvitationShown {
             id: i.invitation,
             email: i.email.clone(),
@@ -274,7 +287,9 @@ async fn invite(
 ) -> Result<Response, ApiError> {
     let role = role_named(&new.role)?;
     let plane = app.core()?.plane();
-    let Changed { made, place } = plane.invite(access.by(), access.org(), &new.email, role).await?;
+    let Changed { made, place } = plane
+        .invite(access.by(), access.org(), &new.email, role)
+        .await?;
     let answer = InvitationMade {
         id: made.id,
         token: made.token,
@@ -290,7 +305,9 @@ async fn revoke(
     path: InPath,
 ) -> Result<Receipt, ApiError> {
     let (id, plane) = (path.number("invitation")?, app.core()?.plane());
-    let revoked = plane.revoke_invitation(access.by(), access.org(), id).await?;
+    let revoked = plane
+        .revoke_invitation(access.by(), access.org(), id)
+        .await?;
     Ok(Receipt::of(revoked.place))
 }
 

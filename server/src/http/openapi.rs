@@ -67,7 +67,9 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "x-obsrv-permission": route.needs.describe(),
         "parameters": parameters(route),
     });
-    let answer = route.gives.map_or_else(|| json!({}), |schema| schema(generator));
+    let answer = route
+        .gives
+        .map_or_else(|| json!({}), |schema| schema(generator));
     operation["responses"] = json!({
         "2XX": { "description": "Done.", "content": { "application/json": { "schema": answer } } },
         "default": {
@@ -92,7 +94,11 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
 fn operation_id(route: &Route) -> String {
     let words = route.path.split(|c: char| !c.is_ascii_alphanumeric());
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    format!("{}_{}", route.method.as_str().to_ascii_lowercase(), words.join("_"))
+    format!(
+        "{}_{}",
+        route.method.as_str().to_ascii_lowercase(),
+        words.join("_")
+    )
 }
 
 fn parameters(route: &Route) -> Vec<Value> {

@@ -63,7 +63,10 @@ pub(super) struct Me {
 }
 
 pub(super) fn add(routes: &mut Routes) {
-    routes.get("/v1/me", Known, me).says("Who asks.").gives::<Me>();
+    routes
+        .get("/v1/me", Known, me)
+        .says("Who asks.")
+        .gives::<Me>();
     routes
         .get("/v1/orgs", Known, list)
         .says("Organizations that one may see.")
@@ -137,22 +140,28 @@ async fn list(
 ) -> Result<List<OrgShown>, ApiError> {
     let page = Page::of(&Params::parse(raw.as_deref().unwrap_or(""))?, &[])?;
     let after = OrgId(page.after);
-    let (items, next) = app.core()?.directory().read(|state| match access.principal() {
-        Principal::Operator => {
-            let all = state.orgs.after(after).map(|org| with_rights(OrgShown::of(org), Rights::all()));
-            page.cut(all, |org| org.id)
-        }
-        Principal::User(session) => {
-            let user = session.user;
-            let own = state.people.orgs_of(user).filter(|id| *id > after);
-            let shown = own.filter_map(|id| state.orgs.get(id)).map(|org| {
-                let rights = state.people.rights_at_org(user, org.id);
-                with_rights(OrgShown::of(org), rights)
-            });
-            page.cut(shown, |org| org.id)
-        }
-        Principal::Key(_) | Principal::Nobody => (Vec::new(), None),
-    });
+    let (items, next) = app
+        .core()?
+        .directory()
+        .read(|state| match access.principal() {
+            Principal::Operator => {
+                let all = state
+                    .orgs
+                    .after(after)
+                    .map(|org| with_rights(OrgShown::of(org), Rights::all()));
+                page.cut(all, |org| org.id)
+            }
+            Principal::User(session) => {
+                let user = session.user;
+                let own = state.people.orgs_of(user).filter(|id| *id > after);
+                let shown = own.filter_map(|id| state.orgs.get(id)).map(|org| {
+                    let rights = state.people.rights_at_org(user, org.id);
+                    with_rights(OrgShown::of(org), rights)
+                });
+                page.cut(shown, |org| org.id)
+            }
+            Principal::Key(_) | Principal::Nobody => (Vec::new(), None),
+        });
     Ok(List { items, next })
 }
 

@@ -106,7 +106,11 @@ pub(super) fn add(routes: &mut Routes) {
 
 fn add_environments(routes: &mut Routes) {
     routes
-        .get("/v1/projects/{project}/environments", ProjectSee, environments)
+        .get(
+            "/v1/projects/{project}/environments",
+            ProjectSee,
+            environments,
+        )
         .says("Environments of a project.")
         .gives::<List<EnvironmentShown>>();
     let one = "/v1/projects/{project}/environments/{name}";
@@ -149,33 +153,42 @@ async fn list(
 ) -> Result<List<ProjectShown>, ApiError> {
     let page = Page::of(&Params::parse(raw.as_deref().unwrap_or(""))?, &[])?;
     let after = page.after;
-    let (items, next) = app.core()?.directory().read(|state| match access.principal() {
-        Principal::Operator => {
-            page.cut(state.projects.after(after).map(|p| ProjectShown::of(p)), |p| p.id)
-        }
-        Principal::Key(opened) => {
-            let own = Some(&opened.project).filter(|own| own.id.0 > after);
-            let rights = Rights::of_scopes(opened.scopes);
-            let shown = own.map(|own| with_rights(ProjectShown::of(own), rights));
-            page.cut(shown.into_iter(), |p| p.id)
-        }
-        Principal::User(session) => {
-            let user = session.user;
-            let mut ids = state.people.projects_granted(user);
-            for org in state.people.orgs_of(user) {
-                ids.extend(state.projects.in_org(org, after).map(|project| project.id.0));
+    let (items, next) = app
+        .core()?
+        .directory()
+        .read(|state| match access.principal() {
+            Principal::Operator => page.cut(
+                state.projects.after(after).map(|p| ProjectShown::of(p)),
+                |p| p.id,
+            ),
+            Principal::Key(opened) => {
+                let own = Some(&opened.project).filter(|own| own.id.0 > after);
+                let rights = Rights::of_scopes(opened.scopes);
+                let shown = own.map(|own| with_rights(ProjectShown::of(own), rights));
+                page.cut(shown.into_iter(), |p| p.id)
             }
-            let seen = ids.range(after.saturating_add(1)..);
-            let shown = seen.filter_map(|id| {
-                let project = state.projects.get(*id)?;
-                let rights = state.people.rights_at_project(user, project.org, *id);
-                let shown = with_rights(ProjectShown::of(project), rights);
-                rights.has(Right::ProjectSee).then_some(shown)
-            });
-            page.cut(shown, |p| p.id)
-        }
-        Principal::Nobody => (Vec::new(), None),
-    });
+            Principal::User(session) => {
+                let user = session.user;
+                let mut ids = state.people.projects_granted(user);
+                for org in state.people.orgs_of(user) {
+                    ids.extend(
+                        state
+                            .projects
+                            .in_org(org, after)
+                            .map(|project| project.id.0),
+                    );
+                }
+                let seen = ids.range(after.saturating_add(1)..);
+                let shown = seen.filter_map(|id| {
+                    let project = state.projects.get(*id)?;
+                    let rights = state.people.rights_at_project(user, project.org, *id);
+                    let shown = with_rights(ProjectShown::of(project), rights);
+                    rights.has(Right::ProjectSee).then_some(shown)
+                });
+                page.cut(shown, |p| p.id)
+            }
+            Principal::Nobody => (Vec::new(), None),
+        });
     Ok(List { items, next })
 }
 
@@ -308,13 +321,16 @@ async fn grants(
 ) -> Result<List<GrantShown>, ApiError> {
     let project = access.tenant().project().0;
     let items = app.core()?.directory().read(|state| {
-        let all = state.people.grants(project).map(|(grantee, role)| GrantShown {
-            grantee: match grantee {
-                Grantee::User(user) => format!("user:{}", user.0),
-                Grantee::Team(team) => format!("team:{team}"),
-            },
-            role: role.as_str(),
-        });
+        let all = state
+            .people
+            .grants(project)
+            .map(|(grantee, role)| GrantShown {
+                grantee: match grantee {
+                    Grantee::User(user) => format!("user:{}", user.0),
+                    Grantee::Team(team) => format!("team:{team}"),
+                },
+                role: role.as_str(),
+            });
         all.collect()
     });
     Ok(List { items, next: None })

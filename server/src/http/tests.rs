@@ -23,7 +23,9 @@ struct HeaderSessions;
 impl SessionSource for HeaderSessions {
     fn principal(&self, headers: &http::HeaderMap, _now_ns: i64) -> Option<SessionUser> {
         let user = headers.get("x-test-user")?.to_str().ok()?.parse().ok()?;
-        let issuer = headers.get("x-test-issuer").map(|v| v.to_str().unwrap().into());
+        let issuer = headers
+            .get("x-test-issuer")
+            .map(|v| v.to_str().unwrap().into());
         let user = UserId(user);
         Some(SessionUser { user, issuer })
     }

@@ -340,7 +340,9 @@ async fn append(
     head.is_lost = matches!(outcome, Err(IngestError::OutcomeUnknown));
     outcome?;
     head.hash = control::chain(&head.hash, &bytes);
-    projections.take(event, bytes, head.hash).map_err(ChangeError::from)
+    projections
+        .take(event, bytes, head.hash)
+        .map_err(ChangeError::from)
 }
 
 fn check_name(name: &str) -> Result<(), ChangeError> {

@@ -31,7 +31,10 @@ pub enum PurgeError {
 
 /// Purges every project that was deleted long enough ago for its last requests to be over. Returns how
 /// many.
-pub async fn purge_deleted(engine: &Arc<Engine>, plane: &ControlPlane) -> Result<usize, PurgeError> {
+pub async fn purge_deleted(
+    engine: &Arc<Engine>,
+    plane: &ControlPlane,
+) -> Result<usize, PurgeError> {
     let now = plane.now_ns();
     let delay = i64::try_from(PURGE_DELAY.as_nanos()).unwrap_or(i64::MAX);
     let due: Vec<u64> = plane.directory().read(|state| {
@@ -105,8 +108,14 @@ fn traces_of(engine: &Engine, project: ProjectId, table: Table) -> Result<Vec<St
         bytes_max: u64::MAX,
         cancelled: &|| false,
     };
-    let page = engine.snapshot().search(project, table, &request, &budget)?;
-    let mut traces: Vec<String> = page.hits.iter().map(|hit| hit.core.trace_id.to_string()).collect();
+    let page = engine
+        .snapshot()
+        .search(project, table, &request, &budget)?;
+    let mut traces: Vec<String> = page
+        .hits
+        .iter()
+        .map(|hit| hit.core.trace_id.to_string())
+        .collect();
     traces.sort();
     traces.dedup();
     Ok(traces)

@@ -44,8 +44,18 @@ async fn players(world: &World) -> Vec<Player> {
             crate::tenancy::OrgId(2 + n / 2)
         };
         let canary = format!("canary{:016x}", (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let project = plane.create_project(by, org, &canary).await.unwrap().made.id;
-        let key = plane.create_key(by, project, KeyTerms::default()).await.unwrap().made.key;
+        let project = plane
+            .create_project(by, org, &canary)
+            .await
+            .unwrap()
+            .made
+            .id;
+        let key = plane
+            .create_key(by, project, KeyTerms::default())
+            .await
+            .unwrap()
+            .made
+            .key;
         let key = key.reveal().to_owned();
         for n in 0..5 {
             let sent = post("/v1/traces", &key, JSON, trace_of(&canary, n));
@@ -71,18 +81,29 @@ fn call(dice: &mut Dice, me: &Player, other: &Player, n: usize) -> Request<Body>
         count => &other.cursors[dice.roll(count)],
     };
     match dice.roll(14) {
-        0 => get("/v1/traces?limit=2&total=true&facets=name,user_id,tags&explain=true", key),
+        0 => get(
+            "/v1/traces?limit=2&total=true&facets=name,user_id,tags&explain=true",
+            key,
+        ),
         1 => get(&format!("/v1/traces?limit=2&cursor={cursor}"), key),
         2 => get(&format!("/v1/traces/{trace}"), key),
         3 => get(&format!("/v1/traces?project_id={project}"), key),
-        4 => get(&format!("/v1/traces?limit=2&cursor={cursor}&order=-duration"), key),
+        4 => get(
+            &format!("/v1/traces?limit=2&cursor={cursor}&order=-duration"),
+            key,
+        ),
         5 => get(&format!("/v1/projects/{project}"), key),
         6 => get(&format!("/v1/projects/{project}/keys"), key),
         7 => get("/api/public/projects", key),
         8 => get("/v1/projects", key),
         9 => get("/v1/me", key),
         10 => post("/v1/traces", key, JSON, trace_of(&me.canary, n % 50)),
-        11 => post(&format!("/v1/traces/{trace}/annotations"), key, JSON, r#"{"score":1}"#),
+        11 => post(
+            &format!("/v1/traces/{trace}/annotations"),
+            key,
+            JSON,
+            r#"{"score":1}"#,
+        ),
         12 => Request::delete(format!("/v1/traces/{trace}"))
             .header("x-api-key", key)
             .header("x-obsrv-project", project)
@@ -118,7 +139,10 @@ async fn no_tenant_ever_sees_the_canary_of_another() {
             let answered = parts.status.is_success() && !asked.ends_with("annotations");
             let deleted = parts.status.is_success() && text.contains("\"deleted\":true");
             let may_echo = named_by_me && (!answered || deleted);
-            assert!(may_echo || !text.contains(&player.canary), "{asked}: {text}");
+            assert!(
+                may_echo || !text.contains(&player.canary),
+                "{asked}: {text}"
+            );
         }
         if let Ok(page) = serde_json::from_slice::<Value>(&body)
             && let Some(cursor) = page["next_cursor"].as_str()
@@ -127,5 +151,8 @@ async fn no_tenant_ever_sees_the_canary_of_another() {
             players[me].cursors.insert(0, cursor.to_owned());
         }
     }
-    assert!(seen > CALLS / 10, "the canaries were hardly seen by their own tenants: {seen}");
+    assert!(
+        seen > CALLS / 10,
+        "the canaries were hardly seen by their own tenants: {seen}"
+    );
 }

@@ -30,7 +30,11 @@ async fn the_document_names_every_route_and_no_other() {
         let path = path.replace(['{', '}'], "");
         let request = Request::builder().method(method).uri(path);
         let said = ask(&world.app, request.body(Body::empty()).unwrap()).await;
-        assert!([200, 401].contains(&said.status.as_u16()), "{name}: {}", said.status);
+        assert!(
+            [200, 401].contains(&said.status.as_u16()),
+            "{name}: {}",
+            said.status
+        );
     }
 }
 

@@ -18,10 +18,18 @@ impl Asked<'_> {
         if let Some(user) = self.user {
             request = request.header("x-test-user", user);
         }
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         let request = request.body(Body::from(body)).unwrap();
         let router = build(Arc::clone(self.app));
-        let router = if self.user.is_none() { auth::as_operator(router) } else { router };
+        let router = if self.user.is_none() {
+            auth::as_operator(router)
+        } else {
+            router
+        };
         let response = router.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 1 << 24).await.unwrap().to_vec();
@@ -43,7 +51,10 @@ impl Asked<'_> {
     /// Asks for something that must be refused; returns status and code.
     async fn refused(&self, method: &str, path: &str, body: Value) -> (u16, String) {
         let said = self.ask(method, path, body).await;
-        let code = said.json()["error"]["code"].as_str().unwrap_or("none").to_owned();
+        let code = said.json()["error"]["code"]
+            .as_str()
+            .unwrap_or("none")
+            .to_owned();
         (said.status.as_u16(), code)
     }
 }
@@ -64,79 +75,233 @@ fn user(world: &World, id: u64) -> Asked<'_> {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one story from the first organization to the last record")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story from the first organization to the last record"
+)]
 #[tokio::test]
 async fn an_organization_lives_and_every_change_is_in_its_audit_log() {
     let world = world().await;
     let root = operator(&world);
-    let org = root.done("POST", "/v1/orgs", json!({"name": "Acme", "slug": "acme"})).await;
-    assert_eq!((&org["id"], &org["receipt"]["changed"]), (&2.into(), &true.into()));
-    let again = root.refused("POST", "/v1/orgs", json!({"name": "B", "slug": "acme"})).await;
+    let org = root
+        .done("POST", "/v1/orgs", json!({"name": "Acme", "slug": "acme"}))
+        .await;
+    assert_eq!(
+        (&org["id"], &org["receipt"]["changed"]),
+        (&2.into(), &true.into())
+    );
+    let again = root
+        .refused("POST", "/v1/orgs", json!({"name": "B", "slug": "acme"}))
+        .await;
     assert_eq!(again, (409, "conflict".into()));
-    root.done("PUT", "/v1/orgs/2/members/7", json!({"role": "owner"})).await;
+    root.done("PUT", "/v1/orgs/2/members/7", json!({"role": "owner"}))
+        .await;
     let seven = user(&world, 7);
     let shown = seven.done("GET", "/v1/orgs", Value::Null).await;
-    assert_eq!((&shown["items"][0]["slug"], shown["items"].as_array().unwrap().len()), (&"acme".into(), 1));
+    assert_eq!(
+        (
+            &shown["items"][0]["slug"],
+            shown["items"].as_array().unwrap().len()
+        ),
+        (&"acme".into(), 1)
+    );
 
-    let project = seven.done("POST", "/v1/orgs/2/projects", json!({"name": "shop"})).await["id"].clone();
+    let project = seven
+        .done("POST", "/v1/orgs/2/projects", json!({"name": "shop"}))
+        .await["id"]
+        .clone();
     assert_eq!(project, 3);
-    let key = seven.done("POST", "/v1/projects/3/keys", json!({"name": "ci", "scopes": ["ingest"]})).await;
-    let (secret, id) = (key["key"].as_str().unwrap(), key["key_id"].as_str().unwrap());
-    assert_eq!(ask(&world.app, post("/v1/traces", secret, JSON, trace("t", "x"))).await.status, 201);
+    let key = seven
+        .done(
+            "POST",
+            "/v1/projects/3/keys",
+            json!({"name": "ci", "scopes": ["ingest"]}),
+        )
+        .await;
+    let (secret, id) = (
+        key["key"].as_str().unwrap(),
+        key["key_id"].as_str().unwrap(),
+    );
+    assert_eq!(
+        ask(
+            &world.app,
+            post("/v1/traces", secret, JSON, trace("t", "x"))
+        )
+        .await
+        .status,
+        201
+    );
     assert_eq!(ask(&world.app, get("/v1/traces", secret)).await.status, 403);
-    let rotated = seven.done("POST", &format!("/v1/projects/3/keys/{id}/rotate"), Value::Null).await;
+    let rotated = seven
+        .done(
+            "POST",
+            &format!("/v1/projects/3/keys/{id}/rotate"),
+            Value::Null,
+        )
+        .await;
     let new = rotated["key"].as_str().unwrap();
-    let third = seven.refused("POST", &format!("/v1/projects/3/keys/{id}/rotate"), Value::Null).await;
+    let third = seven
+        .refused(
+            "POST",
+            &format!("/v1/projects/3/keys/{id}/rotate"),
+            Value::Null,
+        )
+        .await;
     assert_eq!(third, (409, "conflict".into()));
     for key in [secret, new] {
-        assert_eq!(ask(&world.app, post("/v1/traces", key, JSON, trace("t", "x"))).await.status, 201);
+        assert_eq!(
+            ask(&world.app, post("/v1/traces", key, JSON, trace("t", "x")))
+                .await
+                .status,
+            201
+        );
     }
-    seven.done("DELETE", &format!("/v1/projects/3/keys/{id}"), Value::Null).await;
-    assert_eq!(ask(&world.app, post("/v1/traces", secret, JSON, trace("t", "x"))).await.status, 401);
-    assert_eq!(ask(&world.app, post("/v1/traces", new, JSON, trace("t", "x"))).await.status, 201);
+    seven
+        .done("DELETE", &format!("/v1/projects/3/keys/{id}"), Value::Null)
+        .await;
+    assert_eq!(
+        ask(
+            &world.app,
+            post("/v1/traces", secret, JSON, trace("t", "x"))
+        )
+        .await
+        .status,
+        401
+    );
+    assert_eq!(
+        ask(&world.app, post("/v1/traces", new, JSON, trace("t", "x")))
+            .await
+            .status,
+        201
+    );
     let keys = seven.done("GET", "/v1/projects/3/keys", Value::Null).await;
-    let states: Vec<&Value> = keys["items"].as_array().unwrap().iter().map(|k| &k["state"]).collect();
+    let states: Vec<&Value> = keys["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|k| &k["state"])
+        .collect();
     assert!(states.contains(&&"revoked".into()) && states.contains(&&"live".into()));
     assert!(!keys.to_string().contains(secret) && keys["items"][0]["last_used_at"].is_string());
 
-    seven.done("PATCH", "/v1/projects/3", json!({"name": "store", "archived": true})).await;
+    seven
+        .done(
+            "PATCH",
+            "/v1/projects/3",
+            json!({"name": "store", "archived": true}),
+        )
+        .await;
     let refused = ask(&world.app, post("/v1/traces", new, JSON, trace("t", "x"))).await;
     assert_eq!(refused.status, 403);
-    seven.done("PATCH", "/v1/projects/3", json!({"archived": false})).await;
-    seven.done("PUT", "/v1/projects/3/environments/production", Value::Null).await;
-    let team = seven.done("POST", "/v1/orgs/2/teams", json!({"name": "ops"})).await["id"].clone();
-    seven.done("PUT", &format!("/v1/projects/3/roles/team:{team}"), json!({"role": "viewer"})).await;
-    root.done("PUT", "/v1/orgs/2/members/8", json!({"role": "auditor"})).await;
+    seven
+        .done("PATCH", "/v1/projects/3", json!({"archived": false}))
+        .await;
+    seven
+        .done("PUT", "/v1/projects/3/environments/production", Value::Null)
+        .await;
+    let team = seven
+        .done("POST", "/v1/orgs/2/teams", json!({"name": "ops"}))
+        .await["id"]
+        .clone();
+    seven
+        .done(
+            "PUT",
+            &format!("/v1/projects/3/roles/team:{team}"),
+            json!({"role": "viewer"}),
+        )
+        .await;
+    root.done("PUT", "/v1/orgs/2/members/8", json!({"role": "auditor"}))
+        .await;
     let eight = user(&world, 8);
-    assert_eq!(eight.refused("GET", "/v1/traces", Value::Null).await.0, 400, "names no project");
-    seven.done("PUT", &format!("/v1/orgs/2/teams/{team}/members/8"), Value::Null).await;
+    assert_eq!(
+        eight.refused("GET", "/v1/traces", Value::Null).await.0,
+        400,
+        "names no project"
+    );
+    seven
+        .done(
+            "PUT",
+            &format!("/v1/orgs/2/teams/{team}/members/8"),
+            Value::Null,
+        )
+        .await;
     let rights = eight.done("GET", "/v1/projects/3", Value::Null).await["rights"].to_string();
-    assert!(rights.contains("trace.read") && rights.contains("key.read"), "{rights}");
+    assert!(
+        rights.contains("trace.read") && rights.contains("key.read"),
+        "{rights}"
+    );
 
-    assert_eq!(seven.refused("DELETE", "/v1/orgs/2", Value::Null).await.0, 409);
+    assert_eq!(
+        seven.refused("DELETE", "/v1/orgs/2", Value::Null).await.0,
+        409
+    );
     let deleted = seven.done("DELETE", "/v1/projects/3", Value::Null).await;
     assert_eq!(deleted["hash"].as_str().unwrap().len(), 64);
-    assert_eq!(ask(&world.app, post("/v1/traces", new, JSON, trace("t", "x"))).await.status, 401);
-    assert_eq!(seven.refused("GET", "/v1/projects/3", Value::Null).await.0, 404);
+    assert_eq!(
+        ask(&world.app, post("/v1/traces", new, JSON, trace("t", "x")))
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        seven.refused("GET", "/v1/projects/3", Value::Null).await.0,
+        404
+    );
 
-    let log = eight.done("GET", "/v1/orgs/2/audit?limit=100", Value::Null).await;
-    let actions: Vec<&str> = log["items"].as_array().unwrap().iter().rev().map(|r| r["action"].as_str().unwrap()).collect();
+    let log = eight
+        .done("GET", "/v1/orgs/2/audit?limit=100", Value::Null)
+        .await;
+    let actions: Vec<&str> = log["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|r| r["action"].as_str().unwrap())
+        .collect();
     let expected = [
-        "org.created", "member.role_set", "project.created", "key.created", "key.created",
-        "key.revoked", "project.renamed", "project.archived", "project.restored",
-        "environment.created", "team.created", "project.role_set", "member.role_set",
-        "team.joined", "project.deleted",
+        "org.created",
+        "member.role_set",
+        "project.created",
+        "key.created",
+        "key.created",
+        "key.revoked",
+        "project.renamed",
+        "project.archived",
+        "project.restored",
+        "environment.created",
+        "team.created",
+        "project.role_set",
+        "member.role_set",
+        "team.joined",
+        "project.deleted",
     ];
     assert_eq!(actions, expected);
     assert_eq!(log["items"][0]["actor"], "user:7");
     assert_eq!(log["items"][0]["hash"], deleted["hash"]);
-    let some = eight.done("GET", "/v1/orgs/2/audit?action=key&limit=2&actor=user:7", Value::Null).await;
+    let some = eight
+        .done(
+            "GET",
+            "/v1/orgs/2/audit?action=key&limit=2&actor=user:7",
+            Value::Null,
+        )
+        .await;
     assert_eq!(some["items"].as_array().unwrap().len(), 2);
     let before = some["next"].as_u64().unwrap();
-    let rest = eight.done("GET", &format!("/v1/orgs/2/audit?action=key&before={before}"), Value::Null).await;
+    let rest = eight
+        .done(
+            "GET",
+            &format!("/v1/orgs/2/audit?action=key&before={before}"),
+            Value::Null,
+        )
+        .await;
     assert_eq!(rest["items"].as_array().unwrap().len(), 1);
-    let lines = eight.ask("GET", "/v1/orgs/2/audit?format=jsonl", Value::Null).await;
-    assert_eq!(String::from_utf8(lines.body).unwrap().lines().count(), expected.len() + 1);
+    let lines = eight
+        .ask("GET", "/v1/orgs/2/audit?format=jsonl", Value::Null)
+        .await;
+    assert_eq!(
+        String::from_utf8(lines.body).unwrap().lines().count(),
+        expected.len() + 1
+    );
     assert!(!log.to_string().contains(secret) && !log.to_string().contains(new));
     seven.done("DELETE", "/v1/orgs/2", Value::Null).await;
     assert_eq!(seven.refused("GET", "/v1/orgs/2", Value::Null).await.0, 404);
@@ -148,23 +313,58 @@ async fn nobody_gives_or_takes_more_than_they_have() {
     let root = operator(&world);
     for (id, role) in [(1, Role::Owner), (2, Role::Admin), (3, Role::Member)] {
         let path = format!("/v1/members/{id}");
-        root.done("PUT", &path, json!({"role": role.as_str()})).await;
+        root.done("PUT", &path, json!({"role": role.as_str()}))
+            .await;
     }
     let admin = user(&world, 2);
     let owner = json!({"role": "owner"});
     let forbidden = (403, "forbidden".to_owned());
-    assert_eq!(admin.refused("PUT", "/v1/members/3", owner.clone()).await, forbidden);
-    assert_eq!(admin.refused("PUT", "/v1/members/2", owner.clone()).await, forbidden);
-    assert_eq!(admin.refused("DELETE", "/v1/members/1", Value::Null).await, forbidden);
-    assert_eq!(admin.refused("PUT", "/v1/projects/1/roles/user:2", owner).await, forbidden);
+    assert_eq!(
+        admin.refused("PUT", "/v1/members/3", owner.clone()).await,
+        forbidden
+    );
+    assert_eq!(
+        admin.refused("PUT", "/v1/members/2", owner.clone()).await,
+        forbidden
+    );
+    assert_eq!(
+        admin.refused("DELETE", "/v1/members/1", Value::Null).await,
+        forbidden
+    );
+    assert_eq!(
+        admin
+            .refused("PUT", "/v1/projects/1/roles/user:2", owner)
+            .await,
+        forbidden
+    );
     let invite = json!({"email": "a@b.example", "role": "owner"});
-    assert_eq!(admin.refused("POST", "/v1/orgs/1/invitations", invite).await, forbidden);
-    admin.done("PUT", "/v1/members/3", json!({"role": "viewer"})).await;
+    assert_eq!(
+        admin
+            .refused("POST", "/v1/orgs/1/invitations", invite)
+            .await,
+        forbidden
+    );
+    admin
+        .done("PUT", "/v1/members/3", json!({"role": "viewer"}))
+        .await;
     // The last owner stays.
-    assert_eq!(user(&world, 1).refused("DELETE", "/v1/members/1", Value::Null).await.0, 409);
+    assert_eq!(
+        user(&world, 1)
+            .refused("DELETE", "/v1/members/1", Value::Null)
+            .await
+            .0,
+        409
+    );
     // A key makes no key that may do more.
-    let made = root.done("POST", "/v1/projects/1/keys", json!({"scopes": ["admin"]})).await;
-    let more = post("/v1/keys", made["key"].as_str().unwrap(), JSON, r#"{"scopes":["read"]}"#);
+    let made = root
+        .done("POST", "/v1/projects/1/keys", json!({"scopes": ["admin"]}))
+        .await;
+    let more = post(
+        "/v1/keys",
+        made["key"].as_str().unwrap(),
+        JSON,
+        r#"{"scopes":["read"]}"#,
+    );
     assert_eq!(ask(&world.app, more).await.status, 403);
 }
 
@@ -175,11 +375,17 @@ async fn an_invitation_is_taken_up_once() {
     let invite = json!({"email": "a@b.example", "role": "viewer"});
     let made = root.done("POST", "/v1/orgs/1/invitations", invite).await;
     let token = json!({"token": made["token"]});
-    let open = root.done("GET", "/v1/orgs/1/invitations", Value::Null).await;
+    let open = root
+        .done("GET", "/v1/orgs/1/invitations", Value::Null)
+        .await;
     assert!(!open.to_string().contains(made["token"].as_str().unwrap()));
-    let accepted = user(&world, 5).done("POST", "/v1/invitations/accept", token.clone()).await;
+    let accepted = user(&world, 5)
+        .done("POST", "/v1/invitations/accept", token.clone())
+        .await;
     assert_eq!(accepted["id"], FIRST_ORG.0);
-    let again = user(&world, 6).refused("POST", "/v1/invitations/accept", token).await;
+    let again = user(&world, 6)
+        .refused("POST", "/v1/invitations/accept", token)
+        .await;
     assert_eq!(again.0, 404);
     user(&world, 5).done("GET", "/v1/orgs/1", Value::Null).await;
 }
@@ -188,10 +394,18 @@ async fn an_invitation_is_taken_up_once() {
 async fn an_organization_with_an_issuer_is_open_to_its_sessions_alone() {
     let world = world().await;
     let root = operator(&world);
-    root.done("PUT", "/v1/members/5", json!({"role": "owner"})).await;
-    root.done("PUT", "/v1/settings", json!({"sso_issuer": "https://id.example"})).await;
+    root.done("PUT", "/v1/members/5", json!({"role": "owner"}))
+        .await;
+    root.done(
+        "PUT",
+        "/v1/settings",
+        json!({"sso_issuer": "https://id.example"}),
+    )
+    .await;
     let by = |issuer: Option<&str>, path: &str| {
-        let mut request = Request::get(path).header("x-test-user", "5").header("x-obsrv-project", "1");
+        let mut request = Request::get(path)
+            .header("x-test-user", "5")
+            .header("x-obsrv-project", "1");
         if let Some(issuer) = issuer {
             request = request.header("x-test-issuer", issuer);
         }
@@ -209,7 +423,9 @@ async fn an_organization_with_an_issuer_is_open_to_its_sessions_alone() {
 #[tokio::test]
 async fn a_session_changes_nothing_for_another_site() {
     let world = world().await;
-    operator(&world).done("PUT", "/v1/members/5", json!({"role": "owner"})).await;
+    operator(&world)
+        .done("PUT", "/v1/members/5", json!({"role": "owner"}))
+        .await;
     let patch = |site: Option<&str>, own: bool| {
         let mut request = Request::patch("/v1/orgs/1").header("x-test-user", "5");
         if let Some(site) = site {
@@ -247,7 +463,9 @@ async fn bodies_with_unknown_members_are_refused_and_not_repeated() {
         assert_eq!(said.json()["error"]["code"], "invalid_request");
     }
     let secret = "tk-secret-in-a-wrong-place";
-    let said = root.ask("POST", "/v1/projects/1/keys", json!({"scopes": secret})).await;
+    let said = root
+        .ask("POST", "/v1/projects/1/keys", json!({"scopes": secret}))
+        .await;
     assert_eq!(said.status, 400);
     assert!(!String::from_utf8_lossy(&said.body).contains(secret));
     let large = json!({"name": "x".repeat(crate::limits::ADMIN_BODY_BYTES_MAX), "slug": "x"});

@@ -153,7 +153,12 @@ async fn headers(world: &World) -> Vec<Option<(&'static str, String)>> {
     let plane = Arc::clone(world.app.core().unwrap().plane());
     let by = By::operator();
     let other = plane.create_org(by, "other", "other").await.unwrap().made;
-    let far = plane.create_project(by, other, "far").await.unwrap().made.id;
+    let far = plane
+        .create_project(by, other, "far")
+        .await
+        .unwrap()
+        .made
+        .id;
     assert_eq!((other, far), (OrgId(2), 3));
     let make = async |project, scopes, expires_ns| {
         let terms = KeyTerms {
@@ -185,11 +190,19 @@ async fn headers(world: &World) -> Vec<Option<(&'static str, String)>> {
         let grantee = Grantee::User(UserId(place + 5));
         plane.set_grant(by, 1, grantee, role).await.unwrap();
     }
-    plane.set_member(by, other, UserId(20), Role::Owner).await.unwrap();
+    plane
+        .set_member(by, other, UserId(20), Role::Owner)
+        .await
+        .unwrap();
     let nobody = [Some(("x-nothing", String::new()))];
     let keys = keys.into_iter().map(|key| Some(("x-api-key", key)));
     let users = (10..=21).map(|id| Some(("x-test-user", id.to_string())));
-    nobody.into_iter().chain(keys).chain(users).chain([None]).collect()
+    nobody
+        .into_iter()
+        .chain(keys)
+        .chain(users)
+        .chain([None])
+        .collect()
 }
 
 fn fill(path: &str) -> String {
@@ -235,7 +248,9 @@ async fn verdict(router: &Router, request: Request<Body>) -> char {
 }
 
 fn expected(class: &str) -> Vec<char> {
-    let line = EXPECTED.lines().find(|line| line.split(' ').next() == Some(class));
+    let line = EXPECTED
+        .lines()
+        .find(|line| line.split(' ').next() == Some(class));
     let line = line.unwrap_or_else(|| panic!("no line for {class}"));
     let letters = line[class.len()..].chars().filter(|c| *c != ' ');
     letters.collect()

@@ -28,7 +28,11 @@ pub fn describe(event: &ControlEvent) -> Option<Described> {
             name,
             at_ns,
         } => {
-            let said = ("project.created", project.to_string(), vec![("name", name.clone())]);
+            let said = (
+                "project.created",
+                project.to_string(),
+                vec![("name", name.clone())],
+            );
             (Actor::System, *at_ns, said)
         }
         ControlEvent::KeyCreated {
@@ -37,19 +41,29 @@ pub fn describe(event: &ControlEvent) -> Option<Described> {
             at_ns,
             ..
         } => {
-            let said = ("key.created", hex(*key), vec![("project", project.to_string())]);
+            let said = (
+                "key.created",
+                hex(*key),
+                vec![("project", project.to_string())],
+            );
             (Actor::System, *at_ns, said)
         }
-        ControlEvent::KeyRevoked { key, at_ns } => {
-            (Actor::System, *at_ns, ("key.revoked", hex(*key), Vec::new()))
-        }
+        ControlEvent::KeyRevoked { key, at_ns } => (
+            Actor::System,
+            *at_ns,
+            ("key.revoked", hex(*key), Vec::new()),
+        ),
         ControlEvent::ProjectNamed { .. } => return None,
         ControlEvent::Org(act) => {
             let said = of_org(&act.event).or_else(|| of_project(&act.event))?;
             (act.actor, act.at_ns, said)
         }
         ControlEvent::Audit(act) => {
-            let said = (act.event.action.as_str(), act.event.subject.clone(), Vec::new());
+            let said = (
+                act.event.action.as_str(),
+                act.event.subject.clone(),
+                Vec::new(),
+            );
             (act.actor, act.at_ns, said)
         }
         ControlEvent::User(_) | ControlEvent::Governance(_) => return None,
@@ -107,15 +121,17 @@ fn of_org(event: &OrgEvent) -> Option<Said> {
             user.0.to_string(),
             vec![("role", role.as_str().to_owned())],
         ),
-        OrgEvent::MemberRemoved { user, .. } => {
-            ("member.removed", user.0.to_string(), Vec::new())
-        }
-        OrgEvent::TeamCreated { team, name, .. } => {
-            ("team.created", team.to_string(), vec![("name", name.clone())])
-        }
-        OrgEvent::TeamRenamed { team, name } => {
-            ("team.renamed", team.to_string(), vec![("name", name.clone())])
-        }
+        OrgEvent::MemberRemoved { user, .. } => ("member.removed", user.0.to_string(), Vec::new()),
+        OrgEvent::TeamCreated { team, name, .. } => (
+            "team.created",
+            team.to_string(),
+            vec![("name", name.clone())],
+        ),
+        OrgEvent::TeamRenamed { team, name } => (
+            "team.renamed",
+            team.to_string(),
+            vec![("name", name.clone())],
+        ),
         OrgEvent::TeamDeleted { team } => ("team.deleted", team.to_string(), Vec::new()),
         OrgEvent::TeamMemberSet {
             team,
@@ -145,15 +161,21 @@ fn of_org(event: &OrgEvent) -> Option<Said> {
 
 fn of_project(event: &OrgEvent) -> Option<Said> {
     Some(match event {
-        OrgEvent::ProjectCreated { project, name, .. } => {
-            ("project.created", project.to_string(), vec![("name", name.clone())])
-        }
-        OrgEvent::ProjectRenamed { project, name } => {
-            ("project.renamed", project.to_string(), vec![("name", name.clone())])
-        }
-        OrgEvent::ProjectMoved { project, org } => {
-            ("project.moved", project.to_string(), vec![("org", org.0.to_string())])
-        }
+        OrgEvent::ProjectCreated { project, name, .. } => (
+            "project.created",
+            project.to_string(),
+            vec![("name", name.clone())],
+        ),
+        OrgEvent::ProjectRenamed { project, name } => (
+            "project.renamed",
+            project.to_string(),
+            vec![("name", name.clone())],
+        ),
+        OrgEvent::ProjectMoved { project, org } => (
+            "project.moved",
+            project.to_string(),
+            vec![("org", org.0.to_string())],
+        ),
         OrgEvent::ProjectArchived { project, archived } => (
             either(*archived, "project.archived", "project.restored"),
             project.to_string(),
@@ -181,7 +203,11 @@ fn of_project(event: &OrgEvent) -> Option<Said> {
             Vec::new(),
         ),
         OrgEvent::KeyCreated(new) => {
-            let scopes: Vec<&str> = new.scopes.iter().map(crate::tenancy::Scope::as_str).collect();
+            let scopes: Vec<&str> = new
+                .scopes
+                .iter()
+                .map(crate::tenancy::Scope::as_str)
+                .collect();
             (
                 "key.created",
                 hex(new.key),

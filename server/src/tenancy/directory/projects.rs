@@ -152,7 +152,13 @@ impl Projects {
         for name in gone {
             self.environments.remove(&(id, name));
         }
-        self.unpurged.insert(id, Deleted { org: old.org, at_ns });
+        self.unpurged.insert(
+            id,
+            Deleted {
+                org: old.org,
+                at_ns,
+            },
+        );
         Ok(())
     }
 
