@@ -207,13 +207,12 @@ async fn live(config: Config) -> Result<(), ServeError> {
     ));
     tracing::info!(%address, data = %config.data.display(), "ready");
     first_start::greet(address);
-    let purging = tokio::spawn(purge_always(Arc::clone(&engine), Arc::clone(&plane)));
     let failed = tokio::select! {
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
         () = keep_house(&engine, &plane) => true,
+        () = purge_always(&engine, &plane) => true,
     };
-    purging.abort();
     shut_down(&stop, door, &plane, threads, failed).await;
     remove_socket(&config.data);
     if failed || engine.state() == State::Failed {
@@ -242,11 +241,11 @@ async fn keep_house(engine: &Engine, plane: &ControlPlane) {
 }
 
 /// Empties deleted projects, for ever.
-async fn purge_always(engine: Arc<Engine>, plane: Arc<ControlPlane>) {
+async fn purge_always(engine: &Arc<Engine>, plane: &ControlPlane) {
     let mut look = interval(PURGE_TIME);
     loop {
         look.tick().await;
-        if let Err(error) = purge_deleted(&engine, &plane).await {
+        if let Err(error) = purge_deleted(engine, plane).await {
             tracing::warn!(%error, "deleted projects not purged yet");
         }
     }

@@ -42,14 +42,14 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Input<T> {
 fn category(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let named = ["unknown field", "missing field", "duplicate field"];
-    match named.iter().any(|kind| text.starts_with(kind)) {
-        true => text.split(" at line").next().unwrap_or("").to_owned(),
-        false => match error.classify() {
-            serde_json::error::Category::Data => "a member has the wrong type".to_owned(),
-            serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof
-            | serde_json::error::Category::Io => "not json".to_owned(),
-        },
+    if named.iter().any(|kind| text.starts_with(kind)) {
+        return text.split(" at line").next().unwrap_or("").to_owned();
+    }
+    match error.classify() {
+        serde_json::error::Category::Data => "a member has the wrong type".to_owned(),
+        serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof
+        | serde_json::error::Category::Io => "not json".to_owned(),
     }
 }
 

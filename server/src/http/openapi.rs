@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the route table as an OpenAPI 3.1 document.
+//! `GET /openapi.json`: the route table as an `OpenAPI` 3.1 document.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The OpenAPI document and the router name the same routes.
+//! The `OpenAPI` document and the router name the same routes.
 
 use super::*;
 

@@ -471,3 +471,45 @@ async fn bodies_with_unknown_members_are_refused_and_not_repeated() {
     let large = json!({"name": "x".repeat(crate::limits::ADMIN_BODY_BYTES_MAX), "slug": "x"});
     assert_eq!(root.ask("POST", "/v1/orgs", large).await.status, 413);
 }
+
+#[tokio::test]
+async fn a_deleted_project_is_purged_and_no_other() {
+    let world = world().await;
+    for key in ["key-of-a", "key-of-b"] {
+        for n in 0..3 {
+            let sent = post("/v1/traces", key, JSON, trace(&format!("t{n}"), "x"));
+            assert_eq!(ask(&world.app, sent).await.status, 201);
+        }
+        // Of a trace that never came: no run lists it.
+        let path = "/v1/traces/never/annotations";
+        let sent = post(path, key, JSON, r#"{"score":1}"#);
+        assert_eq!(ask(&world.app, sent).await.status, 201);
+    }
+    operator(&world)
+        .done("DELETE", "/v1/projects/1", Value::Null)
+        .await;
+    let core = world.app.core().unwrap();
+    let due = crate::tenancy::purge::purge_deleted(&core.engine, core.plane()).await;
+    assert_eq!(
+        due.unwrap(),
+        0,
+        "requests that were let in before may still be on their way"
+    );
+    let rows = |project| {
+        let snapshot = core.engine.snapshot();
+        let ids = ["t0", "t1", "t2", "never"];
+        let all = ids.iter().map(|id| snapshot.trace(project, id).unwrap());
+        all.map(|rows| rows.spans.len() + rows.scores.len())
+            .sum::<usize>()
+    };
+    let (gone, other) = (
+        obsrv_engine::row::ProjectId(1),
+        obsrv_engine::row::ProjectId(2),
+    );
+    assert_eq!((rows(gone), rows(other)), (4, 4));
+    let deleted = crate::tenancy::purge::purge(&core.engine, gone)
+        .await
+        .unwrap();
+    assert_eq!(deleted, 4);
+    assert_eq!((rows(gone), rows(other)), (0, 4));
+}

@@ -53,7 +53,6 @@ pub fn describe(event: &ControlEvent) -> Option<Described> {
             *at_ns,
             ("key.revoked", hex(*key), Vec::new()),
         ),
-        ControlEvent::ProjectNamed { .. } => return None,
         ControlEvent::Org(act) => {
             let said = of_org(&act.event).or_else(|| of_project(&act.event))?;
             (act.actor, act.at_ns, said)
@@ -66,7 +65,9 @@ pub fn describe(event: &ControlEvent) -> Option<Described> {
             );
             (act.actor, act.at_ns, said)
         }
-        ControlEvent::User(_) | ControlEvent::Governance(_) => return None,
+        ControlEvent::ProjectNamed { .. } | ControlEvent::User(_) | ControlEvent::Governance(_) => {
+            return None;
+        }
     };
     let (action, subject, details) = said;
     Some(Described {
