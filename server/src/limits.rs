@@ -128,6 +128,8 @@ pub const AUDIT_LOOK_MAX: usize = 10_000;
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Bytes of a body on the admin socket.
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
+/// Bytes of all control events, which stay in memory and in the manifest. Over it: no more changes.
+pub const CONTROL_LOG_BYTES_MAX: usize = 128 << 20;
 /// Bytes of one control event.
 pub const CONTROL_EVENT_BYTES_MAX: usize = 4 << 10;
 

@@ -265,7 +265,7 @@ fn refuse_other_sites(parts: &Parts) -> Result<(), ApiError> {
 }
 
 /// What a person or key may do at an organization. A key may do nothing there.
-fn rights_at_org(
+pub(super) fn rights_at_org(
     directory: &Directory,
     principal: &Principal,
     org: &Org,

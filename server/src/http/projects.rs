@@ -14,7 +14,7 @@ use super::access::{
     ProjectSee,
 };
 use super::answers::{List, Made, ProjectShown, Receipt};
-use super::auth::Principal;
+use super::auth::{Principal, rights_at_org};
 use super::error::{ApiError, ErrorCode};
 use super::input::{InPath, Input, Page};
 use super::members::RoleGiven;
@@ -260,13 +260,15 @@ async fn relocate(
     Input(to): Input<Destination>,
 ) -> Result<Receipt, ApiError> {
     let core = app.core()?;
-    let (org, by) = (OrgId(to.org), access.by());
-    let rights = match access.principal() {
-        Principal::Operator => Rights::all(),
-        Principal::User(session) => core.directory().rights_at_org(session.user, org),
-        Principal::Key(_) | Principal::Nobody => Rights::default(),
-    };
-    let there = By { rights, ..by };
+    let (directory, by) = (core.directory(), access.by());
+    let no_such_org = || ApiError::new(ErrorCode::NotFound, "no such organization");
+    let org = directory.org(OrgId(to.org)).ok_or_else(no_such_org)?;
+    let rights = rights_at_org(directory, access.principal(), &org)?;
+    // Whoever may do nothing there learns nothing of it.
+    if rights == Rights::default() {
+        return Err(no_such_org());
+    }
+    let (org, there) = (org.id, By { rights, ..by });
     let project = access.tenant().project().0;
     let moved = core.plane().move_project(by, there, project, org).await?;
     Ok(Receipt::of(moved.place))

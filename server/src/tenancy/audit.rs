@@ -51,6 +51,7 @@ pub struct AuditLog {
 #[derive(Debug, Default)]
 struct Entries {
     all: Vec<Entry>,
+    bytes: usize,
     /// Number of the first record whose chain did not hold at start.
     broken: Option<u64>,
 }
@@ -63,6 +64,7 @@ impl AuditLog {
     /// Takes in the next record.
     pub(crate) fn push(&self, bytes: Bytes, hash: ChainHash, at: Whereabouts) -> Place {
         let mut entries = self.entries.write();
+        entries.bytes += bytes.len();
         entries.all.push(Entry { bytes, hash, at });
         Place {
             number: number(entries.all.len() - 1),
@@ -80,6 +82,11 @@ impl AuditLog {
     /// The first record before which something was changed, as found at start.
     pub fn broken_at(&self) -> Option<u64> {
         self.entries.read().broken
+    }
+
+    /// Bytes of all records.
+    pub fn bytes(&self) -> usize {
+        self.entries.read().bytes
     }
 
     /// How many records there are.

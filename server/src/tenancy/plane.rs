@@ -25,7 +25,9 @@ use crate::control::{
     self, Act, Actor, AuditNote, CHAIN_START, ChainHash, ControlError, ControlEvent,
 };
 use crate::keys::{Macs, MasterSecret};
-use crate::limits::{KEY_USES_PER_EVENT_MAX, PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX};
+use crate::limits::{
+    CONTROL_LOG_BYTES_MAX, KEY_USES_PER_EVENT_MAX, PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX,
+};
 use obsrv_engine::engine::{Engine, IngestError};
 use obsrv_engine::io::{Clock, Rng};
 
@@ -329,6 +331,12 @@ async fn append(
         return Err(ChangeError::OutcomeUnknown);
     }
     let bytes = control::encode(&head.hash, event);
+    if projections.audit.bytes().saturating_add(bytes.len()) > CONTROL_LOG_BYTES_MAX {
+        return Err(ChangeError::TooMany {
+            what: "bytes of control events",
+            max: CONTROL_LOG_BYTES_MAX,
+        });
+    }
     let (sender, outcome) = tokio::sync::oneshot::channel();
     let done = Box::new(move |result| {
         // The receiver waits below; nobody is left to be told if it does not.

@@ -363,3 +363,28 @@ async fn names_slugs_and_addresses_are_checked() {
         assert!(matches!(set, Err(ChangeError::Invalid(_))), "{issuer}");
     }
 }
+
+#[tokio::test]
+async fn the_control_log_takes_its_limit_and_not_a_byte_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = open(&dir);
+    let audit = live.plane.audit();
+    live.plane.create_org(BY(), "0", "a").await.unwrap();
+    let one = audit.bytes();
+    let filled = CONTROL_LOG_BYTES_MAX - 2 * one;
+    audit.push(
+        vec![0; filled].into(),
+        CHAIN_START,
+        super::super::directory::Whereabouts::default(),
+    );
+    live.plane.create_org(BY(), "1", "b").await.unwrap();
+    assert_eq!(audit.bytes(), CONTROL_LOG_BYTES_MAX);
+    let more = live.plane.create_org(BY(), "2", "c").await;
+    assert!(matches!(
+        more,
+        Err(ChangeError::TooMany {
+            max: CONTROL_LOG_BYTES_MAX,
+            ..
+        })
+    ));
+}
