@@ -388,3 +388,25 @@ async fn the_control_log_takes_its_limit_and_not_a_byte_more() {
         })
     ));
 }
+
+/// What cannot be read back at the next start is never written.
+#[tokio::test]
+async fn an_event_that_is_too_large_is_refused_and_the_largest_of_ours_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = open(&dir);
+    let note = |bytes: usize| AuditNote {
+        action: control::AuditAction::Exported,
+        org: None,
+        project: None,
+        subject: "x".repeat(bytes),
+    };
+    let max = crate::limits::CONTROL_EVENT_BYTES_MAX;
+    let large = live.plane.note(Actor::System, note(max)).await;
+    assert!(matches!(large, Err(ChangeError::Invalid(_))));
+    live.plane.note(Actor::System, note(max / 2)).await.unwrap();
+    let last = vec![(u64::MAX, i64::MIN); KEY_USES_PER_EVENT_MAX];
+    let used = org_event(OrgEvent::KeysUsed { last });
+    live.plane.append(vec![used]).await.unwrap();
+    drop(live);
+    assert_eq!(open(&dir).plane.audit().len(), 2);
+}
