@@ -67,6 +67,11 @@ impl Macs {
         Self(secret.derive("obsrv cursor v1"))
     }
 
+    /// For the tokens of invitations.
+    pub fn for_invitations(secret: &MasterSecret) -> Self {
+        Self(secret.derive("obsrv invitation v1"))
+    }
+
     /// The MAC of a message.
     pub fn mac(&self, message: &[u8]) -> [u8; 32] {
         mac_over(&self.0, message)
@@ -80,6 +85,7 @@ impl std::fmt::Debug for Macs {
 }
 
 /// A key string. Never printed by `Debug`, wanted in no log.
+#[derive(Clone)]
 pub struct KeyString(String);
 
 impl KeyString {

@@ -3,9 +3,7 @@
 mod admin;
 pub mod cli;
 pub mod control;
-pub mod control_plane;
 pub mod dialect;
-pub mod directory;
 pub mod http;
 mod interpreter;
 pub mod keys;
@@ -14,4 +12,5 @@ mod net;
 pub mod secret;
 pub mod serve;
 mod telemetry;
+pub mod tenancy;
 mod wire;
