@@ -19,6 +19,7 @@ pub mod row;
 pub mod run;
 pub mod segment;
 pub mod source;
+mod text;
 
 #[cfg(feature = "mutants")]
 pub use mutant::Bug;

@@ -54,6 +54,30 @@ pub struct Matches {
 /// A test of one value. `None` says that it cannot be decided on a fingerprint.
 pub type ValueTest<'a> = &'a dyn Fn(Scalar<'_>) -> Option<bool>;
 
+/// What a source's index of terms is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Probe<'a> {
+    /// Rows with all of these terms in their texts and keys.
+    Words(&'a [u64]),
+    /// Rows with this text at this path.
+    Text {
+        /// The path.
+        path: &'a str,
+        /// The text.
+        text: &'a str,
+        /// Terms of the text.
+        terms: &'a [u64],
+    },
+}
+
+/// The blocks of rows that an index of terms leaves.
+#[derive(Clone, Debug, Default)]
+pub struct Blocks {
+    /// The rows of each; and how many of them have the one term that was asked for, if it was one
+    /// and that is known.
+    pub left: Vec<(RoaringBitmap, Option<u32>)>,
+}
+
 /// Why a source could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -124,11 +148,32 @@ pub trait Source: Send + Sync {
         add: &mut dyn FnMut(Scalar<'_>, u64),
     ) -> Result<(), SourceError>;
 
+    /// The blocks that may have rows such as `probe` asks for, by an index; `None` if there is no
+    /// index that can tell.
+    fn narrow(&self, probe: Probe<'_>) -> Result<Option<Blocks>, SourceError> {
+        let _ = probe;
+        Ok(None)
+    }
+
+    /// The number of the block in which the row's body is; `None` if reading it costs no more than
+    /// the body.
+    fn block_of(&self, row: u32) -> Option<u32> {
+        let _ = row;
+        None
+    }
+
     /// The highest [`Core::lsn_last`] of its rows, or something above it; `None` if unknown. A query
     /// that goes on after an earlier page must read the hot columns of a source that may have newer
     /// rows than that page.
     fn lsn_max(&self) -> Option<Lsn> {
         None
+    }
+
+    /// In how many blocks the bodies of the rows from `first` to `last` are, as far as blocks are
+    /// read whole.
+    fn blocks_between(&self, first: u32, last: u32) -> Result<u64, SourceError> {
+        let _ = (first, last);
+        Ok(0)
     }
 
     /// The hot columns of one row.

@@ -1,23 +1,31 @@
-//! What the admin socket answers. No key is asked for: who can open the socket owns the data.
+//! What the admin socket answers: every route of the public address, with whoever asks as the operator,
+//! and a few of its own. No key is asked for: who can open the socket owns the data.
 
 use std::sync::Arc;
 
+use ::http::StatusCode;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::control_plane::{ChangeError, ControlPlane};
-use crate::governance::{Governance, SetError};
+use crate::governance::Governance;
+use crate::http::auth;
+use crate::http::keys::NewKeyTerms;
+use crate::http::{self, ApiError, App};
 use crate::limits::ADMIN_BODY_BYTES_MAX;
 use crate::quota::Plan;
+use crate::tenancy::plane::By;
+use crate::tenancy::{ControlPlane, OrgId};
 
 #[derive(Debug, Deserialize)]
 struct NewKey {
+    /// By its name, in the first organization.
     project: String,
+    #[serde(flatten)]
+    terms: NewKeyTerms,
 }
 
 #[derive(Debug, Deserialize)]
@@ -26,9 +34,14 @@ struct OldKey {
 }
 
 /// The routes of the admin socket.
-pub(crate) fn build(plane: Arc<ControlPlane>, governance: Arc<Governance>) -> Router {
+pub(crate) fn build(
+    app: Arc<App>,
+    plane: Arc<ControlPlane>,
+    governance: Arc<Governance>,
+) -> Router {
     let plans = Router::new()
         .route("/plans/{organization}", get(show_plan).put(set_plan))
+        .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(governance);
     Router::new()
         .route("/keys", post(create_key).delete(revoke_key))
@@ -36,33 +49,42 @@ pub(crate) fn build(plane: Arc<ControlPlane>, governance: Arc<Governance>) -> Ro
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(plane)
         .merge(plans)
+        .merge(auth::as_operator(http::build(app)))
 }
 
-impl IntoResponse for ChangeError {
+/// An error of the routes that are the socket's own.
+struct Refused(ApiError);
+
+impl<E: Into<ApiError>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = match self {
-            Self::Name(_) | Self::TooMany { .. } => StatusCode::BAD_REQUEST,
-            Self::UnknownKey => StatusCode::NOT_FOUND,
-            Self::Log(_) | Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Directory(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        (
-            status,
-            Json(json!({ "error": { "message": self.to_string() } })),
-        )
-            .into_response()
+        let body = json!({ "error": {
+            "code": self.0.code.as_str(),
+            "message": self.0.message,
+            "field": self.0.field,
+        } });
+        (self.0.code.status(), Json(body)).into_response()
     }
 }
 
 async fn create_key(
     State(plane): State<Arc<ControlPlane>>,
     Json(new): Json<NewKey>,
-) -> Result<Response, ChangeError> {
+) -> Result<Response, Refused> {
     let (id, key) = plane.mint();
-    let created = plane.install(&new.project, id, &key).await?;
+    let terms = new.terms.terms()?;
+    let installed = plane
+        .install(By::operator(), &new.project, id, key, terms)
+        .await?;
+    let created = installed.made;
     tracing::info!(project = created.project.id.0, key_id = id, "key created");
     let body = json!({
-        "key": key.reveal(),
+        "key": created.key.reveal(),
         "key_id": format!("{id:x}"),
         "project": &*created.project.name,
         "project_created": created.is_new_project,
@@ -73,8 +95,8 @@ async fn create_key(
 async fn revoke_key(
     State(plane): State<Arc<ControlPlane>>,
     Json(old): Json<OldKey>,
-) -> Result<Response, ChangeError> {
-    let id = plane.revoke(&old.key).await?;
+) -> Result<Response, Refused> {
+    let id = plane.revoke(By::operator(), &old.key).await?.made;
     tracing::info!(key_id = id, "key revoked");
     Ok(Json(json!({ "key_id": format!("{id:x}"), "revoked": true })).into_response())
 }
@@ -84,7 +106,7 @@ async fn show_plan(
     State(governance): State<Arc<Governance>>,
     Path(organization): Path<u64>,
 ) -> Response {
-    Json(&*governance.plan_of(organization)).into_response()
+    Json(&*governance.plan_of(OrgId(organization))).into_response()
 }
 
 /// Only who owns the data decides what an organization may use.
@@ -92,15 +114,12 @@ async fn set_plan(
     State(governance): State<Arc<Governance>>,
     Path(organization): Path<u64>,
     Json(plan): Json<Plan>,
-) -> Response {
-    match governance.set_plan(organization, &plan).await {
-        Ok(()) => Json(&*governance.plan_of(organization)).into_response(),
-        Err(SetError::Change(error)) => error.into_response(),
-        Err(error) => {
-            let body = json!({ "error": { "message": error.to_string() } });
-            (StatusCode::BAD_REQUEST, Json(body)).into_response()
-        }
-    }
+) -> Result<Response, Refused> {
+    let organization = OrgId(organization);
+    governance
+        .set_plan(By::operator(), organization, &plan)
+        .await?;
+    Ok(Json(&*governance.plan_of(organization)).into_response())
 }
 
 /// The names that requests gave to projects, and how often.

@@ -3,9 +3,7 @@
 mod admin;
 pub mod cli;
 pub mod control;
-pub mod control_plane;
 pub mod dialect;
-pub mod directory;
 pub mod governance;
 pub mod http;
 mod interpreter;
@@ -17,4 +15,5 @@ pub mod redact;
 pub mod secret;
 pub mod serve;
 mod telemetry;
+pub mod tenancy;
 mod wire;

@@ -18,17 +18,18 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 
-use crate::control::{self, ControlError};
-use crate::control_plane::{ChangeError, ControlPlane};
-use crate::directory::{Directory, DirectoryError};
-use crate::governance::{Governance, GovernanceError, Settings};
+use crate::governance::Governance;
+use crate::http::auth::NoSessions;
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::{KeyString, Macs};
-use crate::limits::{NAMED_PROJECTS_TIME, USAGE_STEP_TIME};
+use crate::limits::{KEY_USE_TIME, NAMED_PROJECTS_TIME, PURGE_TIME, USAGE_STEP_TIME};
 use crate::net::{accept, unix};
 use crate::quota::Quota;
 use crate::secret::{self, SecretError};
+use crate::tenancy::plane::RecoverError;
+use crate::tenancy::purge::purge_deleted;
+use crate::tenancy::{ChangeError, ControlPlane};
 use crate::{admin, http};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
 use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
@@ -86,20 +87,9 @@ pub enum ServeError {
     /// The engine does not open.
     #[error("data directory does not open")]
     Open(#[from] OpenError),
-    /// A control event does not read.
-    #[error("control event does not read lsn={lsn}")]
-    Control {
-        /// Which.
-        lsn: u64,
-        /// Why.
-        source: ControlError,
-    },
-    /// Control events contradict each other.
-    #[error("control events do not fit")]
-    Directory(#[from] DirectoryError),
-    /// A project's settings do not read.
-    #[error("settings of a project do not read")]
-    Governance(#[source] GovernanceError),
+    /// The control plane does not come back.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
     /// Counts of what was used do not read.
     #[error("counts of use do not read")]
     Usage(#[source] SourceError),
@@ -125,9 +115,11 @@ struct System {
 
 /// A recovered engine and what belongs to it.
 struct Running {
-    core: Core,
+    engine: Arc<Engine>,
     threads: Threads,
     plane: Arc<ControlPlane>,
+    governance: Arc<Governance>,
+    cursors: Macs,
     is_first_start: bool,
 }
 
@@ -199,28 +191,40 @@ async fn live(config: Config) -> Result<(), ServeError> {
         _ = interrupt.recv() => return Ok(()),
     };
     let Running {
-        core,
+        engine,
         threads,
         plane,
+        governance,
+        cursors,
         is_first_start,
     } = running;
-    let engine = Arc::clone(&core.engine);
     if is_first_start {
         first_start::prepare(&plane, &config, address).await?;
     }
     let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
     tokio::spawn(unix::serve(
         socket,
-        admin::build(Arc::clone(&plane), Arc::clone(&core.governance)),
+        admin::build(
+            Arc::clone(&app),
+            Arc::clone(&plane),
+            Arc::clone(&governance),
+        ),
         stopped,
     ));
-    app.set_ready(core);
+    app.set_ready(Core::new(
+        Arc::clone(&engine),
+        Arc::clone(&plane),
+        governance,
+        cursors,
+        Arc::new(NoSessions),
+    ));
     tracing::info!(%address, data = %config.data.display(), "ready");
     first_start::greet(address);
     let failed = tokio::select! {
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
         () = keep_house(&app, &engine, &plane) => true,
+        () = purge_always(&engine, &plane) => true,
     };
     shut_down(&stop, door, &app, &plane, threads, failed).await;
     remove_socket(&config.data);
@@ -235,6 +239,7 @@ async fn live(config: Config) -> Result<(), ServeError> {
 async fn keep_house(app: &App, engine: &Engine, plane: &ControlPlane) {
     let mut watch = interval(WATCH_TIME);
     let mut names = interval(NAMED_PROJECTS_TIME);
+    let mut uses = interval(KEY_USE_TIME);
     let mut counts = interval(USAGE_STEP_TIME);
     loop {
         tokio::select! {
@@ -243,6 +248,20 @@ async fn keep_house(app: &App, engine: &Engine, plane: &ControlPlane) {
             _ = names.tick() => if let Err(error) = plane.log_named().await {
                 tracing::warn!(%error, "names of projects not counted yet");
             },
+            _ = uses.tick() => if let Err(error) = plane.log_key_uses().await {
+                tracing::warn!(%error, "uses of keys not noted yet");
+            },
+        }
+    }
+}
+
+/// Empties deleted projects, for ever.
+async fn purge_always(engine: &Arc<Engine>, plane: &ControlPlane) {
+    let mut look = interval(PURGE_TIME);
+    loop {
+        look.tick().await;
+        if let Err(error) = purge_deleted(engine, plane).await {
+            tracing::warn!(%error, "deleted projects not purged yet");
         }
     }
 }
@@ -268,6 +287,9 @@ async fn shut_down(
         tracing::warn!(%error, "names of projects not counted");
     }
     http::usage::store(app).await;
+    if let Err(error) = plane.log_key_uses().await {
+        tracing::warn!(%error, "uses of keys not noted");
+    }
     if tokio::task::spawn_blocking(move || threads.stop())
         .await
         .is_err()
@@ -315,34 +337,25 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
         Options::for_memory(memory_bytes),
         &Replay,
     )?;
-    let directory = Arc::new(Directory::new(Macs::for_keys(&master)));
-    let mut events = Vec::new();
-    for (lsn, bytes) in engine.controls() {
-        events.push(control::decode(&bytes).map_err(|source| ServeError::Control { lsn, source })?);
-    }
-    directory.recover(&events)?;
-    let settings = Settings::recover(&events).map_err(ServeError::Governance)?;
-    let threads = engine.start().map_err(io("threads do not start"))?;
-    let plane = Arc::new(ControlPlane::new(
+    let plane = ControlPlane::recover(
         Arc::clone(&engine),
-        directory,
+        &master,
         Arc::clone(&system.clock),
         Arc::clone(&system.rng),
-    ));
-    let macs = Macs::for_redaction(&master);
+    )?;
+    let is_first_start = plane.audit().is_empty();
+    let threads = engine.start().map_err(io("threads do not start"))?;
+    let plane = Arc::new(plane);
     let quota = Quota::load(&engine, system.clock.wall_ns()).map_err(ServeError::Usage)?;
-    let governance = Governance::new(settings, quota, Arc::clone(&plane), macs);
-    let core = Core {
-        engine,
-        directory: Arc::clone(plane.directory()),
-        governance: Arc::new(governance),
-        cursors: Macs::for_cursors(&master),
-    };
+    let macs = Macs::for_redaction(&master);
+    let governance = Governance::new(quota, Arc::clone(&plane), macs);
     Ok(Running {
-        core,
+        engine,
         threads,
         plane,
-        is_first_start: events.is_empty(),
+        governance: Arc::new(governance),
+        cursors: Macs::for_cursors(&master),
+        is_first_start,
     })
 }
 

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use obsrv_server::control::ControlEvent;
+use obsrv_server::control::{Act, Actor, ControlEvent};
 use obsrv_server::governance::{GovernanceEvent, Settings};
 use obsrv_server::quota::{Amounts, Limits, Now, Party, Plan, Quota, Rates, Wish};
 
@@ -28,26 +28,25 @@ fn settings_of(project: u64) -> ControlEvent {
         "limits": { "project": { "spans_per_second": 1000 } },
         "retention": { "traces_days": 30, "logs_days": 7 },
     });
-    ControlEvent::Governance(GovernanceEvent::ProjectSettings {
-        project,
-        revision: 1,
-        key: 1,
+    ControlEvent::Governance(Act {
+        actor: Actor::System,
         at_ns: 1,
-        settings: settings.to_string(),
+        event: GovernanceEvent::ProjectSettings {
+            project,
+            revision: 1,
+            settings: settings.to_string(),
+        },
     })
 }
 
 #[test]
 fn an_idle_project_costs_what_its_settings_cost() {
     // What the reader of settings needs by itself is not a project's.
-    drop(Settings::recover(&[settings_of(0)]).unwrap());
+    Settings::default().apply(&settings_of(0)).unwrap();
     let before = resident();
-    let mut events = Vec::new();
-    let mut all = Settings::default();
+    let all = Settings::default();
     for project in 1..=PROJECTS {
-        events.clear();
-        events.push(settings_of(project));
-        all.extend(Settings::recover(&events).unwrap());
+        all.apply(&settings_of(project)).unwrap();
     }
     let each = (resident().saturating_sub(before)) / PROJECTS;
     assert_eq!(all.len(), 10_000);

@@ -34,8 +34,24 @@ pub enum Test {
     Contains(String),
     /// Begins with the text, case sensitive; strings only.
     Prefix(String),
+    /// Some part of it matches the regular expression; strings only.
+    Regex(String),
     /// There is a value.
     Exists,
+}
+
+/// What is looked for in every string value and key of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextTest {
+    /// The words of this text, one behind the other in one value or key: see `GRAMMAR.md` for what
+    /// a word is. A text without a word is looked for as it is, as by `Contains`.
+    Words(String),
+    /// As `Words`, but the last word need only begin so.
+    Beginning(String),
+    /// The text as a substring, ASCII case folded.
+    Contains(String),
+    /// Something that matches the regular expression.
+    Regex(String),
 }
 
 /// Which rows.
@@ -51,8 +67,8 @@ pub enum Filter {
     Not(Box<Filter>),
     /// Rows of which a value of the column passes.
     Is(Column, Test),
-    /// Rows whose document has the text anywhere in a string value or key, ASCII case folded.
-    Text(String),
+    /// Rows of whose document some string value or key passes.
+    Text(TextTest),
     /// Runs of which some span passes. Only valid over runs.
     AnySpan(Box<Filter>),
 }

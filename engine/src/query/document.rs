@@ -1,7 +1,7 @@
 //! Tests decided on a row's document: for values too long for a column, and for text anywhere.
 
 use super::ast::Test;
-use super::value::{contains_folded, test_leaf};
+use super::value::test_leaf;
 use crate::doc::{DEPTH_MAX, DocError, DocRef};
 use crate::source::{Column, Core};
 
@@ -91,20 +91,27 @@ fn step(path: &str, done: usize, key: &str) -> Option<usize> {
     Some(path.len() - rest.strip_prefix(key)?.len())
 }
 
-/// Whether the text is in some string value or key.
-pub(super) fn has_text(doc: DocRef<'_>, needle: &str) -> Result<bool, DocError> {
-    text_at(doc, needle, 0)
+/// Whether some string value or key passes.
+pub(super) fn any_text(
+    doc: DocRef<'_>,
+    passes: &mut dyn FnMut(&str) -> bool,
+) -> Result<bool, DocError> {
+    text_at(doc, passes, 0)
 }
 
-fn text_at(value: DocRef<'_>, needle: &str, depth: usize) -> Result<bool, DocError> {
+fn text_at(
+    value: DocRef<'_>,
+    passes: &mut dyn FnMut(&str) -> bool,
+    depth: usize,
+) -> Result<bool, DocError> {
     if depth > DEPTH_MAX {
         return Err(DocError::Depth);
     }
     match value {
-        DocRef::Str(text) => return Ok(contains_folded(text, needle)),
+        DocRef::Str(text) => return Ok(passes(text)),
         DocRef::Array(items) => {
             for item in items {
-                if text_at(item?, needle, depth + 1)? {
+                if text_at(item?, passes, depth + 1)? {
                     return Ok(true);
                 }
             }
@@ -112,7 +119,7 @@ fn text_at(value: DocRef<'_>, needle: &str, depth: usize) -> Result<bool, DocErr
         DocRef::Map(entries) => {
             for entry in entries {
                 let (key, child) = entry?;
-                if contains_folded(key, needle) || text_at(child, needle, depth + 1)? {
+                if passes(key) || text_at(child, passes, depth + 1)? {
                     return Ok(true);
                 }
             }

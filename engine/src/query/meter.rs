@@ -1,8 +1,11 @@
 //! What a query may cost, and what it did cost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use roaring::RoaringBitmap;
 
 use super::QueryError;
+use crate::source::Source;
 
 /// What a query may cost. The caller sets it from the memory and time that it has.
 #[derive(Clone, Copy)]
@@ -48,6 +51,16 @@ pub struct Explain {
     pub bodies_read: u64,
     /// Bytes of those.
     pub bytes_read: u64,
+    /// Payload blocks that an index of terms left, once for every part of the filter that asked.
+    pub blocks_by_index: u64,
+    /// Payload blocks that it ruled out.
+    pub blocks_pruned_by_index: u64,
+    /// Payload blocks with rows that no index helped to decide: they would all be read for a total.
+    pub blocks_scanned: u64,
+    /// Payload blocks of which bodies were read to decide or to order rows.
+    pub blocks_verified: u64,
+    /// Rows counted by the index of terms alone.
+    pub rows_counted_by_index: u64,
     /// Bytes of the bodies of the page.
     pub page_bytes: u64,
     /// The page has fewer rows than asked for because it would exceed [`Budget::bytes_max`]; the
@@ -62,6 +75,8 @@ pub struct Explain {
 pub(crate) struct Meter<'a> {
     budget: &'a Budget<'a>,
     pub(super) explain: Explain,
+    /// Blocks that were read, by the address of their source.
+    blocks: BTreeMap<usize, RoaringBitmap>,
 }
 
 /// Bodies between two questions whether the caller gave up.
@@ -72,6 +87,7 @@ impl<'a> Meter<'a> {
         Self {
             budget,
             explain: Explain::default(),
+            blocks: BTreeMap::new(),
         }
     }
 
@@ -111,6 +127,15 @@ impl<'a> Meter<'a> {
             });
         }
         Ok(())
+    }
+
+    /// The body of a row of this source was read.
+    pub(super) fn read_block(&mut self, source: &dyn Source, row: u32) {
+        if let Some(block) = source.block_of(row) {
+            let address = std::ptr::from_ref(source).cast::<()>().addr();
+            let read = self.blocks.entry(address).or_default();
+            self.explain.blocks_verified += u64::from(read.insert(block));
+        }
     }
 
     /// Whether the page has room for another body. The first always has.

@@ -13,6 +13,7 @@ mod parse;
 mod plan;
 mod scan;
 mod search;
+mod text;
 mod top;
 mod value;
 
@@ -23,6 +24,7 @@ pub use order::{Order, Position, SORT_TEXT_BYTES_MAX, SortKey};
 pub use parse::{ParseError, SEARCH_BYTES_MAX, parse};
 pub use plan::{DEPTH_MAX, LIST_MAX, NODES_MAX, TEXT_BYTES_MAX};
 pub use search::{Hit, LIMIT_MAX, Page, Request, TRACES_MAX, count, search};
+pub use text::{REGEX_BYTES_MAX, REGEX_SIZE_MAX, REGEXES_MAX};
 
 use crate::doc::DocError;
 use crate::source::SourceError;
@@ -45,6 +47,12 @@ pub enum QueryError {
     /// A text in the filter has more than [`TEXT_BYTES_MAX`] bytes.
     #[error("text in filter too long max_bytes={TEXT_BYTES_MAX} len={0}")]
     TextTooLong(usize),
+    /// A regular expression that does not read, or is longer or larger than allowed.
+    #[error("regular expression does not read: {0}")]
+    Regex(String),
+    /// The filter has more than [`REGEXES_MAX`] regular expressions.
+    #[error("too many regular expressions max={REGEXES_MAX}")]
+    TooManyRegexes,
     /// More facets than [`FACETS_MAX`].
     #[error("too many facets max={FACETS_MAX} facets={0}")]
     TooManyFacets(usize),

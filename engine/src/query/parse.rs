@@ -5,8 +5,9 @@ mod literal;
 mod scanner;
 
 use super::QueryError;
-use super::ast::{Filter, Literal, Test};
+use super::ast::{Filter, Literal, Test, TextTest};
 use super::plan::{DEPTH_MAX, LIST_MAX, check};
+use super::text::Pattern;
 use crate::model;
 use crate::source::Column;
 use scanner::{Scanner, Word};
@@ -64,7 +65,7 @@ pub fn parse(text: &str, now_ns: i64) -> Result<Filter, ParseError> {
     Ok(filter)
 }
 
-const OPERATORS: [&str; 9] = ["!=", "!~", ">=", "<=", ":", "=", ">", "<", "~"];
+const OPERATORS: [&str; 10] = ["!=", "!~", ">=", "<=", "=~", ":", "=", ">", "<", "~"];
 const TERM: &str = "a word, a quoted text, field:value, ( or {";
 
 struct Parser<'a> {
@@ -170,6 +171,16 @@ impl Parser<'_> {
         {
             return Err(self.error(TERM, "nothing to join; quote the word to search for it"));
         }
+        if self.input.take("~") {
+            let text = self.value_word()?.text;
+            self.input.skip_space();
+            return Ok(Filter::Text(TextTest::Contains(text)));
+        }
+        if self.input.take("=~") {
+            let pattern = self.pattern()?;
+            self.input.skip_space();
+            return Ok(Filter::Text(TextTest::Regex(pattern)));
+        }
         let Some(name) = self.input.word(true)? else {
             return Err(self.error(TERM, "no term here"));
         };
@@ -178,12 +189,11 @@ impl Parser<'_> {
             .find(|operator| self.input.take(operator))
         else {
             self.input.skip_space();
-            let text = if name.star {
-                &name.text[..name.text.len() - 1]
+            return Ok(Filter::Text(if name.star {
+                TextTest::Beginning(name.text[..name.text.len() - 1].to_owned())
             } else {
-                &name.text
-            };
-            return Ok(Filter::Text(text.to_owned()));
+                TextTest::Words(name.text)
+            }));
         };
         if name.text == "has" && operator == ":" && !name.quoted {
             let column = self.input.at;
@@ -204,6 +214,17 @@ impl Parser<'_> {
         }
     }
 
+    /// A regular expression, which must read.
+    fn pattern(&mut self) -> Result<String, ParseError> {
+        let expected = "a regular expression; quote it if it has spaces, brackets or commas";
+        let at = self.input.at;
+        let Some(pattern) = self.input.pattern()? else {
+            return Err(self.error(expected, "no regular expression here"));
+        };
+        Pattern::new(&pattern).map_err(|e| ParseError::new(at, expected, e.to_string()))?;
+        Ok(pattern)
+    }
+
     fn comparison(&mut self, column: Column, operator: &str) -> Result<Filter, ParseError> {
         if self.input.peek() == Some('(') && matches!(operator, ":" | "=" | "!=") {
             let any = self.list(&column)?;
@@ -212,6 +233,9 @@ impl Parser<'_> {
             } else {
                 any
             });
+        }
+        if operator == "=~" {
+            return Ok(Filter::Is(column, Test::Regex(self.pattern()?)));
         }
         let at = self.input.at;
         let word = self.value_word()?;

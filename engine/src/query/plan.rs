@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::QueryError;
-use super::ast::{Filter, Literal, Test};
+use super::ast::{Filter, Literal, Test, TextTest};
 use super::document;
+use super::text::{Pattern, REGEXES_MAX, Text, check_pattern};
 use super::value::cmp_i64_f64;
 use crate::doc::{DocError, DocRef};
 use crate::source::{Column, Core};
@@ -26,7 +27,9 @@ pub(super) enum Node<'f> {
     Or(Vec<Node<'f>>),
     Not(Box<Node<'f>>),
     Is(&'f Column, &'f Test),
-    Text(&'f str),
+    /// Values that match a regular expression.
+    Matches(&'f Column, Pattern),
+    Text(Box<Text<'f>>),
     /// Rows of these traces: an answered span test.
     Traces(HashSet<Box<str>>),
 }
@@ -37,7 +40,11 @@ pub(super) type AnySpan<'a, 'f> =
 
 /// Refuses a filter that is too large to run.
 pub(super) fn check(filter: &Filter) -> Result<(), QueryError> {
-    fn walk(filter: &Filter, depth: usize, nodes: &mut usize) -> Result<(), QueryError> {
+    fn walk(
+        filter: &Filter,
+        depth: usize,
+        (nodes, regexes): (&mut usize, &mut usize),
+    ) -> Result<(), QueryError> {
         if depth > DEPTH_MAX {
             return Err(QueryError::TooDeep);
         }
@@ -45,22 +52,30 @@ pub(super) fn check(filter: &Filter) -> Result<(), QueryError> {
         if *nodes > NODES_MAX {
             return Err(QueryError::TooManyNodes);
         }
+        if let Filter::Is(_, Test::Regex(pattern)) | Filter::Text(TextTest::Regex(pattern)) = filter
+        {
+            check_pattern(pattern)?;
+            *regexes += 1;
+            if *regexes > REGEXES_MAX {
+                return Err(QueryError::TooManyRegexes);
+            }
+        }
         match filter {
             Filter::All => Ok(()),
             Filter::And(parts) | Filter::Or(parts) => parts
                 .iter()
-                .try_for_each(|part| walk(part, depth + 1, nodes)),
-            Filter::Not(part) | Filter::AnySpan(part) => walk(part, depth + 1, nodes),
+                .try_for_each(|part| walk(part, depth + 1, (nodes, regexes))),
+            Filter::Not(part) | Filter::AnySpan(part) => walk(part, depth + 1, (nodes, regexes)),
             Filter::Is(column, test) => {
                 if let Column::Path(path) = column {
                     check_text(path)?;
                 }
                 check_test(test)
             }
-            Filter::Text(text) => check_text(text),
+            Filter::Text(test) => check_text(test.text()),
         }
     }
-    walk(filter, 1, &mut 0)
+    walk(filter, 1, (&mut 0, &mut 0))
 }
 
 fn check_test(test: &Test) -> Result<(), QueryError> {
@@ -69,7 +84,8 @@ fn check_test(test: &Test) -> Result<(), QueryError> {
         Test::In(list) if list.len() > LIST_MAX => Err(QueryError::ListTooLong(list.len())),
         Test::In(list) => list.iter().try_for_each(check_literal),
         Test::Contains(text) | Test::Prefix(text) => check_text(text),
-        Test::Exists => Ok(()),
+        // Checked with the filter that holds it.
+        Test::Regex(_) | Test::Exists => Ok(()),
     }
 }
 
@@ -107,15 +123,17 @@ pub(super) fn plan<'f>(
         Filter::And(parts) => Node::And(all(parts)?),
         Filter::Or(parts) => Node::Or(all(parts)?),
         Filter::Not(part) => Node::Not(Box::new(plan(part, any_span)?)),
+        Filter::Is(column, Test::Regex(pattern)) => Node::Matches(column, Pattern::new(pattern)?),
         Filter::Is(column, test) => Node::Is(column, test),
-        Filter::Text(text) => Node::Text(text),
+        Filter::Text(test) => Node::Text(Box::new(Text::new(test)?)),
         Filter::AnySpan(part) => Node::Traces(any_span(part)?),
     })
 }
 
 impl Node<'_> {
-    /// Which of two parts to look at first. A text test costs nothing on columns, since it leaves
-    /// every row in doubt: last, it has the fewest.
+    /// Which of two parts to look at first. An index of terms costs least and leaves few rows; a
+    /// text that no index knows costs nothing on columns, since it leaves every row in doubt:
+    /// last, it has the fewest.
     fn cost(&self) -> u32 {
         match self {
             Self::All => 0,
@@ -136,7 +154,27 @@ impl Node<'_> {
             Self::Not(part) => part.cost(),
             Self::And(parts) => parts.first().map_or(0, Self::cost),
             Self::Or(parts) => 1 + parts.iter().map(Self::cost).max().unwrap_or(0),
+            Self::Matches(..) => 6,
+            Self::Text(text) if text.has_terms() => 0,
             Self::Text(_) => 100,
+        }
+    }
+
+    /// Its one part that is a single term, and the others, if that is what it is made of.
+    pub(super) fn one_term(&self) -> Option<(&Text<'_>, Vec<&Self>)> {
+        match self {
+            Self::Text(text) if text.is_one_term() => Some((text, Vec::new())),
+            Self::And(parts) => {
+                let at = parts
+                    .iter()
+                    .position(|part| matches!(part, Self::Text(text) if text.is_one_term()))?;
+                let Some(Self::Text(text)) = parts.get(at) else {
+                    return None;
+                };
+                let others = parts.iter().enumerate().filter(|(n, _)| *n != at);
+                Some((text, others.map(|(_, part)| part).collect()))
+            }
+            _ => None,
         }
     }
 
@@ -162,7 +200,15 @@ impl Node<'_> {
             }
             Self::Not(part) => !part.passes(core, doc)?,
             Self::Is(column, test) => document::passes(column, test, core, doc)?,
-            Self::Text(text) => document::has_text(doc, text)?,
+            Self::Matches(column, pattern) => {
+                let mut passed = false;
+                document::leaves(column, core, doc, &mut |leaf| {
+                    passed = leaf.as_str().is_some_and(|text| pattern.is_match(text));
+                    passed
+                })?;
+                passed
+            }
+            Self::Text(text) => document::any_text(doc, &mut |value| text.passes(value))?,
             Self::Traces(traces) => traces.contains(&core.trace_id),
         })
     }
@@ -236,7 +282,7 @@ impl Starts {
             Test::In(list) => list.iter().fold(Self::NONE, |s, l| s.or(equal(l))),
             Test::Lt(l) | Test::Le(l) => at_most(l),
             Test::Gt(l) | Test::Ge(l) => at_least(l),
-            Test::Contains(_) | Test::Prefix(_) => Self::NONE,
+            Test::Contains(_) | Test::Prefix(_) | Test::Regex(_) => Self::NONE,
             Test::Exists => Self::ALL,
         }
     }
@@ -268,6 +314,7 @@ pub(super) fn describe(column: &Column, test: &Test) -> String {
         Test::Ge(_) => ">=",
         Test::Contains(_) => "~",
         Test::Prefix(_) => "prefix",
+        Test::Regex(_) => "=~",
         Test::Exists => "exists",
     };
     format!("{} {operator}", name_of(column))

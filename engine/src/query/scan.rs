@@ -5,12 +5,15 @@ use std::collections::HashSet;
 use roaring::RoaringBitmap;
 
 use super::QueryError;
+use super::ast::{Literal, Test};
 use super::meter::{Meter, len_u64};
-use super::plan::{Node, describe};
+use super::plan::{Node, describe, name_of};
+use super::text::{Pattern, Text};
 use super::value::test_scalar;
 use crate::body;
 use crate::doc::{Scalar, fingerprint};
-use crate::source::{Column, Core, Source, Visible};
+use crate::source::{Blocks, Column, Core, Probe, Source, SourceError, Visible};
+use crate::text::Phrase;
 
 /// Rows in a row group, as a power of two.
 const GROUP_BITS: u32 = 16;
@@ -86,26 +89,184 @@ pub(super) fn evaluate(
                 possible: within - one.sure,
             }
         }
-        Node::Is(column, test) => {
-            let found = source.matching(column, &|value| test_scalar(test, value), within)?;
-            let possible = &found.sure | &found.verify;
-            if found.sure.len() < possible.len() {
-                meter.explain.verified.insert(describe(column, test));
-            }
-            Verdict {
-                sure: found.sure,
-                possible,
-            }
-        }
-        Node::Text(_) => {
-            meter.explain.verified.insert("text".to_owned());
-            Verdict {
-                sure: RoaringBitmap::new(),
-                possible: within.clone(),
-            }
-        }
+        Node::Is(column, test) => is(column, test, source, within, meter)?,
+        Node::Matches(column, pattern) => matches(column, pattern, source, within, meter)?,
+        Node::Text(text) => text_anywhere(text, source, within, meter)?,
         Node::Traces(traces) => Verdict::certain(of_traces(source, traces, within)?),
     })
+}
+
+fn matches(
+    column: &Column,
+    pattern: &Pattern,
+    source: &dyn Source,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<Verdict, QueryError> {
+    let test = |value: Scalar<'_>| match value {
+        Scalar::Str(text) => Some(pattern.is_match(text)),
+        Scalar::Long(_) => None,
+        _ => Some(false),
+    };
+    let found = source.matching(column, &test, within)?;
+    let possible = &found.sure | &found.verify;
+    if found.sure.len() < possible.len() {
+        let name = format!("{} =~", name_of(column));
+        meter.explain.verified.insert(name);
+        scans(source, &found.verify, meter)?;
+    }
+    Ok(Verdict {
+        sure: found.sure,
+        possible,
+    })
+}
+
+fn text_anywhere(
+    text: &Text<'_>,
+    source: &dyn Source,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<Verdict, QueryError> {
+    let narrowed = text.narrow(source)?;
+    let possible = if let Some(blocks) = &*narrowed {
+        by_index(blocks, source, within, meter)?
+    } else {
+        scans(source, within, meter)?;
+        within.clone()
+    };
+    if !possible.is_empty() {
+        meter.explain.verified.insert(text.name().to_owned());
+    }
+    Ok(Verdict {
+        sure: RoaringBitmap::new(),
+        possible,
+    })
+}
+
+fn is(
+    column: &Column,
+    test: &Test,
+    source: &dyn Source,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<Verdict, QueryError> {
+    let mut left = None;
+    if let (Column::Path(path), Test::Eq(Literal::Str(text))) = (column, test)
+        && let Some(blocks) = narrow_value(source, path, text)?
+    {
+        left = Some(by_index(&blocks, source, within, meter)?);
+    }
+    let test_one = |value: Scalar<'_>| test_scalar(test, value);
+    let found = source.matching(column, &test_one, left.as_ref().unwrap_or(within))?;
+    let possible = &found.sure | &found.verify;
+    if found.sure.len() < possible.len() {
+        meter.explain.verified.insert(describe(column, test));
+        if left.is_none() {
+            scans(source, &found.verify, meter)?;
+        }
+    }
+    Ok(Verdict {
+        sure: found.sure,
+        possible,
+    })
+}
+
+/// The blocks that may have the text at the path: those that have its words anywhere.
+fn narrow_value(
+    source: &dyn Source,
+    path: &str,
+    text: &str,
+) -> Result<Option<Blocks>, SourceError> {
+    let phrase = Phrase::new(text, false);
+    let terms = phrase.as_ref().map_or(&[][..], Phrase::terms);
+    source.narrow(Probe::Text { path, text, terms })
+}
+
+/// The rows among `within` that stand in these blocks.
+fn by_index(
+    blocks: &Blocks,
+    source: &dyn Source,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<RoaringBitmap, SourceError> {
+    let mut rows = RoaringBitmap::new();
+    let (Some(first), Some(last)) = (within.min(), within.max()) else {
+        return Ok(rows);
+    };
+    let mut n = 0;
+    for (block, _) in &blocks.left {
+        if block.is_disjoint(within) {
+            continue;
+        }
+        rows |= block;
+        n += 1;
+    }
+    meter.explain.blocks_by_index += n;
+    let all = source.blocks_between(first, last)?;
+    meter.explain.blocks_pruned_by_index += all.saturating_sub(n);
+    Ok(rows & within)
+}
+
+/// Notes that no index helped to find which of these rows pass.
+fn scans(
+    source: &dyn Source,
+    rows: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<(), SourceError> {
+    if let (Some(first), Some(last)) = (rows.min(), rows.max()) {
+        meter.explain.blocks_scanned += source.blocks_between(first, last)?;
+    }
+    Ok(())
+}
+
+/// How many rows of `within` pass a plan of which one part is a single term and the others are
+/// decided by columns, and among which rows those that pass are: whole blocks are counted by the
+/// index, the rows of the others are decided. `None` if the plan is not of that form.
+pub(super) fn count_term(
+    node: &Node<'_>,
+    visible: &Visible<'_>,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<Option<(u64, Verdict)>, QueryError> {
+    let Some((text, others)) = node.one_term() else {
+        return Ok(None);
+    };
+    let source = visible.source;
+    let narrowed = text.narrow(source)?;
+    let Some(blocks) = &*narrowed else {
+        return Ok(None);
+    };
+    let mut passing = by_index(blocks, source, within, meter)?;
+    for part in others {
+        let one = evaluate(part, source, &passing, meter)?;
+        if one.sure.len() < one.possible.len() {
+            return Ok(None);
+        }
+        passing &= one.sure;
+    }
+    let (mut total, mut sure, mut possible) = (0, RoaringBitmap::new(), RoaringBitmap::new());
+    for (rows, known) in &blocks.left {
+        match known {
+            Some(n) if rows.is_subset(&passing) => {
+                total += u64::from(*n);
+                meter.explain.rows_counted_by_index += u64::from(*n);
+                possible |= rows;
+            }
+            _ => {
+                for row in &passing & rows {
+                    meter.explain.rows_in_doubt += 1;
+                    meter.explain.verified.insert(text.name().to_owned());
+                    let core = source.core(row)?;
+                    if decide(node, visible, row, &core, meter)? {
+                        sure.insert(row);
+                    }
+                }
+            }
+        }
+    }
+    total += sure.len();
+    possible |= &sure;
+    Ok(Some((total, Verdict { sure, possible })))
 }
 
 /// The rows among `within` that belong to one of the traces. Few traces are looked up one by one,
@@ -160,6 +321,7 @@ pub(super) fn with_document<T>(
 ) -> Result<T, QueryError> {
     let bytes = visible.source.body(row)?;
     meter.read_body(bytes.len())?;
+    meter.read_block(visible.source, row);
     body::view(&bytes)
         .and_then(look)
         .map_err(|source| QueryError::Row {

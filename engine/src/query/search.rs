@@ -10,7 +10,7 @@ use super::facet::{Counter, FACET_VALUES_MAX, FACETS_MAX, Facet};
 use super::meter::{Budget, Explain, Meter, len_u64};
 use super::order::{Order, Position, SortKey};
 use super::plan::{Node, Starts, check, plan};
-use super::scan::{Verdict, evaluate, group_count, live_rows, settle};
+use super::scan::{Verdict, count_term, evaluate, group_count, live_rows, settle};
 use super::top::{Ranked, Top};
 use crate::doc::Scalar;
 use crate::row::Lsn;
@@ -328,6 +328,15 @@ impl Scan<'_> {
         }
         self.meter.visit_group(live.len())?;
         let source = unit.visible.source;
+        let mut counted = None;
+        if self.request.total && self.facets.is_empty() && !unit.fresh {
+            counted = count_term(&self.node, unit.visible, &live, &mut self.meter)?;
+        }
+        if let Some((total, verdict)) = counted {
+            self.total += total;
+            self.offer(unit, &verdict)?;
+            return Ok(true);
+        }
         let mut verdict = evaluate(&self.node, source, &live, &mut self.meter)?;
         if let (Some(after), true) = (&self.request.after, unit.fresh) {
             self.leave_out_later(source, &mut verdict, after.lsn)?;
@@ -343,13 +352,13 @@ impl Scan<'_> {
                 possible: passed,
             };
         }
-        self.top.offer(
-            &self.node,
-            (unit.at, unit.visible),
-            &verdict,
-            &mut self.meter,
-        )?;
+        self.offer(unit, &verdict)?;
         Ok(true)
+    }
+
+    fn offer(&mut self, unit: &Unit<'_>, verdict: &Verdict) -> Result<(), QueryError> {
+        let rows = (unit.at, unit.visible);
+        self.top.offer(&self.node, rows, verdict, &mut self.meter)
     }
 
     /// Leaves out the rows that were first made after the first page.

@@ -1,10 +1,11 @@
 //! Answers against a row-by-row oracle that shares no code with the query.
 
+mod index;
 mod oracle;
 mod property;
 mod rows;
 
-use super::ast::{Filter, Literal, Test};
+use super::ast::{Filter, Literal, Test, TextTest};
 use super::plan::Starts;
 use super::value::{cmp_i64_f64, contains_folded};
 use super::*;
@@ -49,8 +50,8 @@ fn limits_hold_at_and_above() {
         ask(list(LIST_MAX + 1)),
         Err(QueryError::ListTooLong(_))
     ));
-    assert!(ask(Filter::Text("x".repeat(TEXT_BYTES_MAX))).is_ok());
-    let long = Filter::Text("x".repeat(TEXT_BYTES_MAX + 1));
+    assert!(ask(Filter::Text(TextTest::Words("x".repeat(TEXT_BYTES_MAX)))).is_ok());
+    let long = Filter::Text(TextTest::Words("x".repeat(TEXT_BYTES_MAX + 1)));
     assert!(matches!(ask(long), Err(QueryError::TextTooLong(_))));
     let inner = Filter::AnySpan(Box::new(Filter::AnySpan(Box::new(Filter::All))));
     // Only looked at when there are spans or not: refused either way.
@@ -98,7 +99,7 @@ fn budget_and_cancel_end_the_query() {
         ask(&rows_max(9), Filter::All),
         Err(QueryError::BudgetExceeded { what: "rows", .. })
     ));
-    let text = Filter::Text("nowhere".into());
+    let text = Filter::Text(TextTest::Words("nowhere".into()));
     let one_byte = Budget {
         bytes_max: 1,
         ..BUDGET

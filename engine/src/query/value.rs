@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::ast::{Literal, Test};
 use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocRef, Scalar, fingerprint, scalar_of};
+use crate::text::find::find_folded;
 
 /// Compares a whole number with a float by value, without rounding either; `None` for NaN.
 #[expect(
@@ -94,6 +95,8 @@ fn test_short(test: &Test, value: Scalar<'_>) -> bool {
         Test::Prefix(prefix) => {
             matches!(value, Scalar::Str(text) if text.starts_with(prefix.as_str()))
         }
+        // A part of a plan of its own: see `Node::Matches`.
+        Test::Regex(_) => false,
         Test::Exists => true,
     }
 }
@@ -112,6 +115,7 @@ fn test_long(test: &Test, hash: u64) -> Option<bool> {
         Test::In(list) => list.iter().any(equal),
         Test::Lt(l) | Test::Le(l) | Test::Gt(l) | Test::Ge(l) => matches!(l, Literal::Str(_)),
         Test::Contains(_) | Test::Prefix(_) => true,
+        Test::Regex(_) => false,
         Test::Exists => return Some(true),
     };
     if possible { None } else { Some(false) }
@@ -119,21 +123,5 @@ fn test_long(test: &Test, hash: u64) -> Option<bool> {
 
 /// Whether `text` has `needle` in it, ASCII letters compared without case.
 pub(super) fn contains_folded(text: &str, needle: &str) -> bool {
-    let (text, needle) = (text.as_bytes(), needle.as_bytes());
-    let Some(&first) = needle.first() else {
-        return true;
-    };
-    let Some(last_start) = text.len().checked_sub(needle.len()) else {
-        return false;
-    };
-    let starts = text.get(..=last_start).unwrap_or_default();
-    memchr::memchr2_iter(
-        first.to_ascii_lowercase(),
-        first.to_ascii_uppercase(),
-        starts,
-    )
-    .any(|at| {
-        text.get(at..at + needle.len())
-            .is_some_and(|part| part.eq_ignore_ascii_case(needle))
-    })
+    needle.is_empty() || find_folded(text.as_bytes(), needle.as_bytes()).is_some()
 }

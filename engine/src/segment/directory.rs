@@ -5,6 +5,7 @@
 use super::block::BlockRef;
 use super::chunk::group_count;
 use super::footer::Form;
+use super::terms::Root;
 use super::wire::{Bad, Cursor, count_u32, narrow, put_len, put_sized, put_varint};
 use super::{ID_PAGE_ROWS, Page};
 use crate::columns::value::Kind;
@@ -154,6 +155,8 @@ pub(super) struct Directory {
     /// Sorted by path, then type.
     pub(super) columns: Vec<ColumnEntry>,
     pub(super) payload: Payload,
+    /// See [`super::terms`].
+    pub(super) terms: Option<Root>,
 }
 
 const HAS_DICT: u8 = 1;
@@ -325,6 +328,7 @@ impl Directory {
             c.put(out);
         }
         self.payload.put(out);
+        Root::put(self.terms.as_ref(), out);
     }
 
     /// The section block; in compact sections with the pieces.
@@ -369,6 +373,7 @@ impl Directory {
             return Err(Bad("order of columns"));
         }
         let payload = Payload::read(cursor, rows)?;
+        let terms = Root::read(cursor, payload.blocks.len())?;
         Ok(Self {
             rows,
             blocks,
@@ -378,6 +383,7 @@ impl Directory {
             trace_runs,
             columns,
             payload,
+            terms,
         })
     }
 
@@ -414,5 +420,6 @@ impl Directory {
             + self.blocks.len() * size_of::<BlockRef>()
             + self.ids.len() * size_of::<Piece>()
             + self.payload.blocks.len() * (size_of::<BlockRef>() + size_of::<u32>())
+            + self.terms.as_ref().map_or(0, Root::weight)
     }
 }

@@ -1,6 +1,9 @@
 //! The index of a section: its directory, built from rows or read back from a block.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
+use roaring::RoaringBitmap;
 
 use super::directory::{CoreColumns, Directory, Payload, Piece};
 use super::encode::{self, Pieces, Role};
@@ -8,6 +11,9 @@ use super::wire::count_u32;
 use super::{FULL_ROWS_MIN, ID_PAGE_ROWS, RowInput, WriteError, packed, table};
 use crate::columns::value::{Kind, from_i64};
 use crate::columns::{Column, Columns, Finished};
+
+/// What a row takes in the bitmap of its payload block, at most.
+const ROW_IN_BLOCK_BYTES: usize = 4;
 
 /// A section's directory and what came with it in one frame.
 #[derive(Debug)]
@@ -17,6 +23,8 @@ pub(super) struct Index {
     pub(super) frame: Option<Bytes>,
     /// The bodies, unless they are in payload blocks.
     pub(super) bodies: Option<Vec<Bytes>>,
+    /// See [`super::view::View::rows_by_block`]; made when it is first asked for.
+    pub(super) rows_by_block: OnceLock<Vec<RoaringBitmap>>,
     /// What it costs to hold.
     pub(super) weight: usize,
 }
@@ -43,11 +51,7 @@ pub(super) fn gather(rows: &[&RowInput]) -> Result<Columns, WriteError> {
         row.content
             .view()
             .and_then(|view| columns.add(at, &view))
-            .map_err(|source| WriteError::Body {
-                trace_id: row.key.trace_id.clone(),
-                id: row.key.id.clone(),
-                source,
-            })?;
+            .map_err(|source| WriteError::body(row, source))?;
     }
     Ok(columns)
 }
@@ -91,6 +95,7 @@ pub(super) fn build(
         trace_runs,
         columns,
         payload,
+        terms: None,
     };
     Ok((directory, frame))
 }
@@ -185,11 +190,14 @@ impl Index {
                 .flatten()
                 .map(|b| b.len() + size_of::<Bytes>())
                 .sum::<usize>();
-        let weight = held + directory.weight() + size_of::<Self>();
+        let of_blocks = directory.payload.blocks.len() * size_of::<RoaringBitmap>()
+            + usize::try_from(directory.rows).unwrap_or(usize::MAX) * ROW_IN_BLOCK_BYTES;
+        let weight = held + directory.weight() + of_blocks + size_of::<Self>();
         Self {
             directory,
             frame,
             bodies,
+            rows_by_block: OnceLock::new(),
             weight,
         }
     }

@@ -26,6 +26,7 @@ mod read;
 mod rows;
 mod section;
 mod table;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -62,6 +63,19 @@ pub const PAYLOAD_BLOCK_BYTES: usize = 256 << 10;
 pub const BLOCK_RAW_BYTES_MAX: u32 = 1 << 30;
 /// Rows are sorted by windows of this length first.
 pub const WINDOW_NS: i64 = 600_000_000_000;
+
+/// Terms and postings of a page of a term index: for fuzzing.
+#[doc(hidden)]
+pub fn count_terms(page: &[u8]) -> Result<(usize, usize), &'static str> {
+    terms::count_terms(page)
+}
+
+/// Makes the term index of documents, block by block, and gives its terms and postings: for
+/// measuring.
+#[doc(hidden)]
+pub fn gather_terms(blocks: &[&[bytes::Bytes]]) -> Result<(usize, usize), crate::doc::DocError> {
+    terms::gather(blocks)
+}
 
 /// Column data is gathered into blocks of this size before compression.
 const COLUMN_BLOCK_BYTES: usize = 64 << 10;

@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
-use super::GROUP_ROWS;
 use super::chunk::group_count;
 use super::directory::{ColumnEntry, Dict};
 use super::lookup::{CoreReader, Dictionary, Ids};
 use super::section::SectionReader;
+use super::terms::{self, Posting, Root};
 use super::view::{View, required};
 use super::wire::{Bad, narrow};
-use crate::columns::value::to_i64;
-use crate::doc::{DocRef, Scalar, scalar_of};
+use super::{FULL_ROWS_MIN, GROUP_ROWS};
+use crate::columns::value::{Kind, to_i64};
+use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
-use crate::source::{Column, Core, Matches, Source, SourceError, ValueTest};
+use crate::source::{Blocks, Column, Core, Matches, Probe, Source, SourceError, ValueTest};
+use crate::text::RULE;
 
 /// Where the values of a column come from.
 enum Values<'a> {
@@ -325,6 +327,48 @@ fn present_typed(
     Ok(found & within)
 }
 
+impl View<'_> {
+    /// The blocks that may have all of the terms.
+    fn blocks_with(&self, root: &Root, terms: &[u64]) -> Result<Blocks, SourceError> {
+        let mut found: Option<Vec<Posting>> = None;
+        for term in terms {
+            let with = terms::lookup(self, root, *term)?;
+            let both = match found {
+                None => with,
+                Some(mut before) => {
+                    before.retain(|(block, _)| with.binary_search_by_key(block, |p| p.0).is_ok());
+                    before
+                }
+            };
+            let none = both.is_empty();
+            found = Some(both);
+            if none {
+                break;
+            }
+        }
+        let counted = terms.len() == 1;
+        let mut left: Vec<(u32, Option<u32>)> = found
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(block, rows)| (block, counted.then_some(rows)))
+            .collect();
+        left.retain(|(block, _)| root.open.binary_search(block).is_err());
+        left.extend(root.open.iter().map(|block| (*block, None)));
+        left.sort_unstable();
+        let left = left.into_iter().map(|(block, rows)| {
+            let of_block = self.rows_by_block()?.get(narrow(u64::from(block)));
+            let of_block = of_block.ok_or_else(|| self.no_row())?;
+            if rows.is_some_and(|n| u64::from(n) > of_block.len()) {
+                return Err(self.no_row());
+            }
+            Ok((of_block.clone(), rows))
+        });
+        Ok(Blocks {
+            left: left.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
 impl Source for SectionReader {
     fn row_count(&self) -> u32 {
         self.summary().rows
@@ -416,6 +460,46 @@ impl Source for SectionReader {
                 .try_for_each(|column| count_typed(&view, column, rows, add)),
             values => each_value(&view, &values, rows, &mut |_, value| add(value, 1)),
         }
+    }
+
+    fn narrow(&self, probe: Probe<'_>) -> Result<Option<Blocks>, SourceError> {
+        let view = self.view()?;
+        let directory = &view.index.directory;
+        let Some(root) = directory.terms.as_ref().filter(|root| root.rule == RULE) else {
+            return Ok(None);
+        };
+        match probe {
+            Probe::Words([]) => Ok(None),
+            Probe::Words(terms) => view.blocks_with(root, terms).map(Some),
+            Probe::Text { path, text, terms } => {
+                let long = text.len() > COLUMN_VALUE_BYTES_MAX;
+                let kind = if long { Kind::Long } else { Kind::Str };
+                let Some(column) = directory.at(path).iter().find(|c| c.kind == kind) else {
+                    return Ok(Some(Blocks::default()));
+                };
+                // Where codes are few they are read as fast.
+                let direct = !column.bitmaps.is_empty() || !long && directory.rows < FULL_ROWS_MIN;
+                if direct || terms.is_empty() {
+                    return Ok(None);
+                }
+                view.blocks_with(root, terms).map(Some)
+            }
+        }
+    }
+
+    fn block_of(&self, row: u32) -> Option<u32> {
+        let view = self.view().ok()?;
+        if view.index.bodies.is_some() {
+            return None;
+        }
+        u32::try_from(view.place(row).ok()?.0).ok()
+    }
+
+    fn blocks_between(&self, first: u32, last: u32) -> Result<u64, SourceError> {
+        let view = self.view()?;
+        let blocks = view.rows_by_block()?.iter();
+        let among = blocks.filter(|rows| rows.range_cardinality(first..=last) > 0);
+        Ok(among.map(|_| 1).sum())
     }
 
     fn core(&self, row: u32) -> Result<Core, SourceError> {

@@ -16,7 +16,7 @@ use super::lookup::{CoreReader, Ids};
 use super::read::SegmentFile;
 use super::view::View;
 use super::wire::{Bad, Cursor, narrow};
-use super::{GROUP_ROWS, RowInput, SectionSummary, rows};
+use super::{GROUP_ROWS, RowInput, SectionSummary, rows, terms};
 use crate::body::Content;
 use crate::row::RowKey;
 use crate::source::{Core, SourceError};
@@ -182,6 +182,10 @@ impl SectionReader {
         let mut blocks = vec![self.entry.block];
         blocks.extend(&index.directory.blocks);
         blocks.extend(&index.directory.payload.blocks);
+        if let Some(root) = &index.directory.terms {
+            let bad = |at, bad| self.bad(at, bad);
+            blocks.extend(terms::blocks_of(root, &|b| self.file.read(b), &bad)?);
+        }
         for block in blocks.iter().skip(1) {
             self.file.read(block)?;
         }
@@ -221,6 +225,19 @@ impl SectionReader {
             directory.payload.blocks.len(),
             stored(&mut directory.payload.blocks.iter()),
         )?;
+        if let Some(root) = &directory.terms {
+            let bad = |at, bad| self.bad(at, bad);
+            match terms::blocks_of(root, &|b| self.file.read(b), &bad) {
+                Ok(blocks) => writeln!(
+                    f,
+                    "  terms blocks={} bytes={} open={}",
+                    blocks.len(),
+                    stored(&mut blocks.iter()),
+                    root.open.len(),
+                )?,
+                Err(e) => writeln!(f, "  terms unreadable: {e}")?,
+            }
+        }
         for column in &directory.columns {
             let chunks = column
                 .chunks

@@ -2,10 +2,10 @@
 
 mod damage;
 mod decode;
-mod disk;
+pub(super) mod disk;
 mod golden;
 mod merge;
-mod oracle;
+pub(super) mod oracle;
 
 use std::sync::Arc;
 

@@ -54,6 +54,11 @@ impl View<'_> {
         Ok(bytes)
     }
 
+    /// A block of the term index.
+    pub(super) fn index_block(&self, block: &BlockRef) -> Result<Bytes, SourceError> {
+        self.block(&cache::COLUMNS, block)
+    }
+
     pub(super) fn piece(&self, piece: Piece) -> Result<Bytes, SourceError> {
         let block = if let Some(frame) = &self.index.frame {
             frame.clone()
@@ -216,7 +221,7 @@ impl View<'_> {
     }
 
     /// The payload block of a row's body, and its place in it.
-    fn place(&self, row: u32) -> Result<(usize, usize), SourceError> {
+    pub(super) fn place(&self, row: u32) -> Result<(usize, usize), SourceError> {
         match &self.index.directory.payload.placement {
             Placement::InOrder(firsts) => {
                 let at = firsts.partition_point(|first| *first <= row);
@@ -263,30 +268,20 @@ impl View<'_> {
         }
     }
 
-    /// The rows whose bodies are in these payload blocks.
-    #[expect(dead_code, reason = "the term index is to ask")]
-    pub(super) fn rows_of_blocks(
-        &self,
-        wanted: &RoaringBitmap,
-    ) -> Result<RoaringBitmap, SourceError> {
-        let mut rows = RoaringBitmap::new();
-        match &self.index.directory.payload.placement {
-            Placement::InOrder(firsts) => {
-                for block in wanted {
-                    let at = narrow(u64::from(block));
-                    let Some(first) = firsts.get(at) else { break };
-                    let next = firsts.get(at + 1).copied().unwrap_or(self.rows());
-                    rows.insert_range(*first..next);
-                }
-            }
-            Placement::ByRow(columns) => {
-                let found = self.numbers(&columns[0])?.into_iter().filter(|(_, block)| {
-                    u32::try_from(*block).is_ok_and(|block| wanted.contains(block))
-                });
-                rows.extend(found.map(|(row, _)| row));
+    /// Per payload block, the rows whose bodies are in it.
+    pub(super) fn rows_by_block(&self) -> Result<&[RoaringBitmap], SourceError> {
+        if let Some(known) = self.index.rows_by_block.get() {
+            return Ok(known);
+        }
+        let blocks = self.index.directory.payload.blocks.len();
+        let mut rows = vec![RoaringBitmap::new(); blocks];
+        if blocks > 0 {
+            for (row, (block, _)) in (0..).zip(self.places()?) {
+                let of_block = rows.get_mut(narrow(u64::from(block)));
+                of_block.ok_or_else(|| self.no_row())?.insert(row);
             }
         }
-        Ok(rows)
+        Ok(self.index.rows_by_block.get_or_init(|| rows))
     }
 
     /// Every number of a column with its row, rows in order.

@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use super::block::{BlockRef, BlockWriter, Place};
+use super::block::{BlockWriter, Place};
 use super::directory::{Payload, Placement};
 use super::encode::Pieces;
 use super::footer::{self, Form, SectionEntry};
 use super::index::Gathered;
 use super::merge::MergeSection;
 use super::read::{Segment, SegmentError};
+use super::terms::Builder;
 use super::wire::{count_u32, narrow, wide};
 use super::{
     BLOCK_RAW_BYTES_MAX, COMPACT_BODY_BYTES_MAX, FULL_ROWS_MIN, INLINE_BODY_BYTES_MAX,
@@ -63,6 +64,16 @@ pub enum WriteError {
     /// A segment that is merged into this one does not read.
     #[error("input of a merge does not read")]
     Input(#[from] SourceError),
+}
+
+impl WriteError {
+    pub(super) fn body(row: &RowInput, source: DocError) -> Self {
+        Self::Body {
+            trace_id: row.key.trace_id.clone(),
+            id: row.key.id.clone(),
+            source,
+        }
+    }
 }
 
 impl Place {
@@ -246,8 +257,11 @@ fn put_section(
             frame
         }
         Form::Compact | Form::Full => {
-            let payload = put_payload(out, rows)?;
-            let (directory, pieces) = index::build(rows, gathered, payload, Pieces::of(form, out))?;
+            let mut terms = Builder::default();
+            let payload = put_payload(out, rows, &mut terms)?;
+            let (mut directory, pieces) =
+                index::build(rows, gathered, payload, Pieces::of(form, out))?;
+            directory.terms = terms.finish(out).map_err(|e| out.place().failed(e))?;
             directory.frame(form, &pieces)
         }
     };
@@ -287,8 +301,8 @@ impl Held<'_> {
     fn cut(
         &mut self,
         out: &mut BlockWriter,
-        blocks: &mut Vec<BlockRef>,
-        firsts: &mut Vec<u32>,
+        payload: &mut Payload,
+        terms: &mut Builder,
     ) -> Result<(), WriteError> {
         if self.rows.is_empty() {
             return Ok(());
@@ -298,8 +312,17 @@ impl Held<'_> {
         table::put_lens(&mut raw, &lens);
         self.rows.iter().for_each(|r| r.content.put_body(&mut raw));
         check_size(raw.len())?;
-        blocks.push(out.cold_block(&raw).map_err(|e| out.place().failed(e))?);
-        firsts.push(self.first);
+        for row in &self.rows {
+            let view = row.content.view();
+            let added = view.and_then(|view| terms.add_row(&view));
+            added.map_err(|e| WriteError::body(row, e))?;
+        }
+        terms.end_block(count_u32(payload.blocks.len()));
+        let block = out.cold_block(&raw).map_err(|e| out.place().failed(e))?;
+        payload.blocks.push(block);
+        if let Placement::InOrder(firsts) = &mut payload.placement {
+            firsts.push(self.first);
+        }
         self.first += count_u32(self.rows.len());
         self.rows.clear();
         self.bytes = 0;
@@ -308,29 +331,30 @@ impl Held<'_> {
 }
 
 /// Bodies in blocks; a trace that fits into one block is not cut.
-fn put_payload(out: &mut BlockWriter, rows: &[&RowInput]) -> Result<Payload, WriteError> {
-    let (mut blocks, mut firsts) = (Vec::new(), Vec::new());
+fn put_payload(
+    out: &mut BlockWriter,
+    rows: &[&RowInput],
+    terms: &mut Builder,
+) -> Result<Payload, WriteError> {
+    let mut payload = Payload::none();
     let mut held = Held::default();
     for run in rows.chunk_by(|a, b| a.key.trace_id == b.key.trace_id) {
         let run_bytes: usize = run.iter().map(|row| row.content.body_len()).sum();
         if run_bytes <= PAYLOAD_BLOCK_BYTES && held.bytes + run_bytes > PAYLOAD_BLOCK_BYTES {
-            held.cut(out, &mut blocks, &mut firsts)?;
+            held.cut(out, &mut payload, terms)?;
         }
         for row in run {
             let bytes = row.content.body_len();
             check_size(bytes)?;
             if held.bytes + bytes > PAYLOAD_BLOCK_BYTES {
-                held.cut(out, &mut blocks, &mut firsts)?;
+                held.cut(out, &mut payload, terms)?;
             }
             held.rows.push(row);
             held.bytes += bytes;
         }
     }
-    held.cut(out, &mut blocks, &mut firsts)?;
-    Ok(Payload {
-        blocks,
-        placement: Placement::InOrder(firsts),
-    })
+    held.cut(out, &mut payload, terms)?;
+    Ok(payload)
 }
 
 /// Whether a block can hold so many bytes.

@@ -1,4 +1,4 @@
-//! Facts of governance as the log holds them. Variants are appended, never reordered or changed.
+//! Facts of governance as the log holds them. Persisted: variants and fields are appended, never changed.
 
 use bincode::{Decode, Encode};
 
@@ -11,10 +11,6 @@ pub enum GovernanceEvent {
         project: u64,
         /// One more than before; the first is 1.
         revision: u64,
-        /// The key that changed them.
-        key: u64,
-        /// When, nanoseconds since the epoch.
-        at_ns: i64,
         /// The settings as JSON: fields that an older obsrv does not know stop it from starting,
         /// fields that an older one did not write have their defaults.
         settings: String,
@@ -23,8 +19,6 @@ pub enum GovernanceEvent {
     Plan {
         /// The organization.
         organization: u64,
-        /// When, nanoseconds since the epoch.
-        at_ns: i64,
         /// The plan as JSON; the same holds as for settings.
         plan: String,
     },

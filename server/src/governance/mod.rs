@@ -1,8 +1,8 @@
 //! Settings of projects: a projection of the log's governance events, and what follows from it.
 //!
-//! Readers take an `Arc` of one project's state and never wait for a writer's sync. One change at
-//! a time: it is checked, appended, and applied when it is durable. A project without settings
-//! takes no memory here.
+//! Owns what the control plane applies, and compiled rules. Readers take an `Arc` of one project's
+//! state and never wait for a writer's sync. Changes go through the control plane, so the audit log
+//! has them. A project without settings takes no memory here.
 
 mod event;
 mod settings;
@@ -13,12 +13,14 @@ use std::sync::Arc;
 use obsrv_engine::row::{ProjectId, Table};
 use parking_lot::{Mutex, RwLock};
 
-use crate::control::ControlEvent;
-use crate::control_plane::{ChangeError, ControlPlane};
+use crate::control::{Act, ControlEvent};
 use crate::keys::Macs;
 use crate::limits::REDACTORS_MAX;
 use crate::quota::{Plan, Quota};
 use crate::redact::{Redactor, Rules, RulesError};
+use crate::tenancy::audit::Place;
+use crate::tenancy::plane::By;
+use crate::tenancy::{ChangeError, ControlPlane, OrgEvent, OrgId};
 
 pub use event::GovernanceEvent;
 pub use settings::{ProjectSettings, Retention, SettingsError};
@@ -71,49 +73,68 @@ pub enum SetError {
     Change(#[from] ChangeError),
 }
 
-/// Settings of every project that has any, plans of every organization that has one.
+/// Settings of every project that has any, plans of every organization that has one: what the log's
+/// events say. One writer at a time applies them, in order.
 #[derive(Debug, Default)]
 pub struct Settings {
+    now: RwLock<Now>,
+}
+
+#[derive(Debug, Default)]
+struct Now {
     projects: HashMap<u64, Arc<Revised>>,
     plans: HashMap<u64, Arc<Plan>>,
 }
 
 impl Settings {
-    /// What the events of a whole log say, in order.
-    pub fn recover(events: &[ControlEvent]) -> Result<Self, GovernanceError> {
-        let mut all = Self::default();
-        for event in events {
-            if let ControlEvent::Governance(event) = event {
-                all.apply(event)?;
-            }
-        }
-        Ok(all)
+    /// A project's settings.
+    pub fn of(&self, project: u64) -> Arc<Revised> {
+        let now = self.now.read();
+        now.projects.get(&project).cloned().unwrap_or_default()
     }
 
-    /// Adds what others say, over what is there.
-    pub fn extend(&mut self, later: Self) {
-        self.projects.extend(later.projects);
-        self.plans.extend(later.plans);
+    /// An organization's plan.
+    pub fn plan_of(&self, organization: u64) -> Arc<Plan> {
+        let now = self.now.read();
+        now.plans.get(&organization).cloned().unwrap_or_default()
     }
 
     /// How many projects have settings.
     pub fn len(&self) -> usize {
-        self.projects.len()
+        self.now.read().projects.len()
     }
 
     /// Whether no project has settings.
     pub fn is_empty(&self) -> bool {
-        self.projects.is_empty()
+        self.len() == 0
     }
 
-    fn apply(&mut self, event: &GovernanceEvent) -> Result<(), GovernanceError> {
+    /// Applies one durable event. What is deleted has no settings any more.
+    pub fn apply(&self, event: &ControlEvent) -> Result<(), GovernanceError> {
         match event {
+            ControlEvent::Governance(act) => self.now.write().apply(act)?,
+            ControlEvent::Org(act) => match act.event {
+                OrgEvent::ProjectDeleted { project } => {
+                    self.now.write().projects.remove(&project);
+                }
+                OrgEvent::OrgDeleted { org } => {
+                    self.now.write().plans.remove(&org.0);
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Now {
+    fn apply(&mut self, act: &Act<GovernanceEvent>) -> Result<(), GovernanceError> {
+        match &act.event {
             GovernanceEvent::ProjectSettings {
                 project,
                 revision,
-                at_ns,
                 settings,
-                ..
             } => {
                 let (project, revision) = (*project, *revision);
                 let settings =
@@ -124,14 +145,12 @@ impl Settings {
                     })?;
                 let revised = Revised {
                     revision,
-                    at_ns: *at_ns,
+                    at_ns: act.at_ns,
                     settings,
                 };
                 self.projects.insert(project, Arc::new(revised));
             }
-            GovernanceEvent::Plan {
-                organization, plan, ..
-            } => {
+            GovernanceEvent::Plan { organization, plan } => {
                 let organization = *organization;
                 let plan = serde_json::from_str(plan).map_err(|source| GovernanceError::Plan {
                     organization,
@@ -161,41 +180,26 @@ struct Kept {
 /// Settings and what was made ready of them.
 #[derive(Debug)]
 pub struct Governance {
-    settings: RwLock<Settings>,
     redactors: Mutex<Redactors>,
     macs: Macs,
     plane: Arc<ControlPlane>,
     quota: Quota,
-    /// Held by who changes settings, from check to apply.
-    changes: tokio::sync::Mutex<()>,
 }
 
 impl Governance {
-    /// These settings and counts; changes go to this plane.
-    pub(crate) fn new(
-        settings: Settings,
-        quota: Quota,
-        plane: Arc<ControlPlane>,
-        macs: Macs,
-    ) -> Self {
+    /// These counts; settings are those of this plane, and changes go to it.
+    pub(crate) fn new(quota: Quota, plane: Arc<ControlPlane>, macs: Macs) -> Self {
         Self {
-            settings: RwLock::new(settings),
             redactors: Mutex::default(),
             macs,
             plane,
             quota,
-            changes: tokio::sync::Mutex::default(),
         }
     }
 
     /// A project's settings.
     pub fn of(&self, project: ProjectId) -> Arc<Revised> {
-        self.settings
-            .read()
-            .projects
-            .get(&project.0)
-            .cloned()
-            .unwrap_or_default()
+        self.plane.settings().of(project.0)
     }
 
     /// What was used and refused.
@@ -203,42 +207,37 @@ impl Governance {
         &self.quota
     }
 
-    /// The organization that a project is in: before there are organizations, one for all.
-    pub const fn organization_of(&self, _project: ProjectId) -> u64 {
-        0
-    }
-
     /// An organization's plan.
-    pub fn plan_of(&self, organization: u64) -> Arc<Plan> {
-        let settings = self.settings.read();
-        settings
-            .plans
-            .get(&organization)
-            .cloned()
-            .unwrap_or_default()
+    pub fn plan_of(&self, organization: OrgId) -> Arc<Plan> {
+        self.plane.settings().plan_of(organization.0)
     }
 
     /// Changes an organization's plan. Done when it is durable.
-    pub(crate) async fn set_plan(&self, organization: u64, plan: &Plan) -> Result<(), SetError> {
+    pub(crate) async fn set_plan(
+        &self,
+        by: By,
+        organization: OrgId,
+        plan: &Plan,
+    ) -> Result<Option<Place>, SetError> {
         settings::check_plan(plan)?;
-        let at_ns = self.plane.now_ns();
-        let _changing = self.changes.lock().await;
-        let event = GovernanceEvent::Plan {
-            organization,
-            at_ns,
-            plan: serde_json::to_string(plan)
-                .expect("BUG: a plan has no map with other keys than text"),
-        };
-        self.apply_durably(event).await
+        let plan =
+            serde_json::to_string(plan).expect("BUG: a plan has no map with other keys than text");
+        let changed = self.plane.change(|state| {
+            let known = state.orgs.get(organization).map(drop);
+            known.ok_or(ChangeError::Unknown("organization"))?;
+            let organization = organization.0;
+            let event = GovernanceEvent::Plan { organization, plan };
+            Ok((vec![ControlEvent::Governance(self.act(by, event))], ()))
+        });
+        Ok(changed.await?.place)
     }
 
-    async fn apply_durably(&self, event: GovernanceEvent) -> Result<(), SetError> {
-        self.plane.govern(event.clone()).await?;
-        self.settings
-            .write()
-            .apply(&event)
-            .expect("BUG: what was written does not read");
-        Ok(())
+    fn act(&self, by: By, event: GovernanceEvent) -> Act<GovernanceEvent> {
+        Act {
+            actor: by.actor,
+            at_ns: self.plane.now_ns(),
+            event,
+        }
     }
 
     /// How long rows are to be kept, in days; `None`: for ever.
@@ -250,28 +249,38 @@ impl Governance {
     /// rules in them were compiled by the caller, off the network thread.
     pub(crate) async fn set(
         &self,
+        by: By,
         project: ProjectId,
         revision: u64,
-        key: u64,
-        at_ns: i64,
         settings: ProjectSettings,
-    ) -> Result<Arc<Revised>, SetError> {
+    ) -> Result<(Arc<Revised>, Option<Place>), SetError> {
         settings.check()?;
-        let _changing = self.changes.lock().await;
-        let now = self.of(project).revision;
-        if now != revision {
-            return Err(SetError::Revision(now));
-        }
-        let event = GovernanceEvent::ProjectSettings {
-            project: project.0,
-            revision: now + 1,
-            key,
-            at_ns,
-            settings: serde_json::to_string(&settings)
-                .expect("BUG: settings have no map with other keys than text"),
-        };
-        self.apply_durably(event).await?;
-        Ok(self.of(project))
+        let text = serde_json::to_string(&settings)
+            .expect("BUG: settings have no map with other keys than text");
+        let changed = self.plane.change(|state| {
+            let known = state.projects.get(project.0).map(drop);
+            known.ok_or(ChangeError::Unknown("project"))?;
+            // No other change comes between this look and the event.
+            let now = self.of(project).revision;
+            if now != revision {
+                return Ok((Vec::new(), Err(SetError::Revision(now))));
+            }
+            let event = GovernanceEvent::ProjectSettings {
+                project: project.0,
+                revision: now + 1,
+                settings: text,
+            };
+            let act = self.act(by, event);
+            let revised = Revised {
+                revision: now + 1,
+                at_ns: act.at_ns,
+                settings,
+            };
+            let events = vec![ControlEvent::Governance(act)];
+            Ok((events, Ok(Arc::new(revised))))
+        });
+        let changed = changed.await?;
+        Ok((changed.made?, changed.place))
     }
 
     /// The same as [`Governance::redactor`] if that takes no time; `None` if rules are still to be
@@ -343,6 +352,7 @@ impl Redactors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Actor;
     use crate::keys::MasterSecret;
 
     #[test]
@@ -373,24 +383,60 @@ mod tests {
         );
     }
 
-    #[test]
-    fn settings_of_a_newer_obsrv_are_not_ignored() {
-        let event = |settings: &str| GovernanceEvent::ProjectSettings {
+    fn event(event: GovernanceEvent) -> ControlEvent {
+        ControlEvent::Governance(Act {
+            actor: Actor::Operator,
+            at_ns: 3,
+            event,
+        })
+    }
+
+    fn settings(text: &str) -> ControlEvent {
+        event(GovernanceEvent::ProjectSettings {
             project: 4,
             revision: 2,
-            key: 1,
-            at_ns: 3,
-            settings: settings.to_owned(),
-        };
-        let control = |settings: &str| [ControlEvent::Governance(event(settings))];
-        let all = Settings::recover(&control(r#"{"retention":{"logs_days":3}}"#)).unwrap();
+            settings: text.to_owned(),
+        })
+    }
+
+    #[test]
+    fn settings_of_a_newer_obsrv_are_not_ignored() {
+        let all = Settings::default();
+        let known = settings(r#"{"retention":{"logs_days":3}}"#);
+        all.apply(&known).unwrap();
+        let shown = all.of(4);
         assert_eq!(
-            (
-                all.projects[&4].revision,
-                all.projects[&4].settings.retention.logs_days
-            ),
+            (shown.revision, shown.settings.retention.logs_days),
             (2, Some(3))
         );
-        assert!(Settings::recover(&control(r#"{"redactions":{}}"#)).is_err());
+        assert!(all.apply(&settings(r#"{"redactions":{}}"#)).is_err());
+    }
+
+    #[test]
+    fn what_is_deleted_has_no_settings_and_no_plan() {
+        let all = Settings::default();
+        let plan = serde_json::to_string(&Plan {
+            name: "free".into(),
+            ..Plan::default()
+        });
+        let plan = GovernanceEvent::Plan {
+            organization: 2,
+            plan: plan.unwrap(),
+        };
+        all.apply(&settings("{}")).unwrap();
+        all.apply(&event(plan)).unwrap();
+        assert_eq!((all.len(), all.plan_of(2).name.as_str()), (1, "free"));
+        let org = |event| {
+            ControlEvent::Org(Act {
+                actor: Actor::Operator,
+                at_ns: 4,
+                event,
+            })
+        };
+        all.apply(&org(OrgEvent::ProjectDeleted { project: 4 }))
+            .unwrap();
+        all.apply(&org(OrgEvent::OrgDeleted { org: OrgId(2) }))
+            .unwrap();
+        assert!(all.is_empty() && all.plan_of(2).name == "unlimited");
     }
 }

@@ -1,6 +1,7 @@
 //! Settings of a project as its owners write them.
 
 use obsrv_engine::row::Table;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{PLAN_NAME_BYTES_MAX, RETENTION_DAYS_MAX};
@@ -8,7 +9,7 @@ use crate::quota::{Limits, Plan, Rates};
 use crate::redact::{Rules, RulesError};
 
 /// What a project may set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectSettings {
     /// What is taken out of rows before they are stored; `None`: nothing, and bodies are logged as
@@ -24,7 +25,7 @@ pub struct ProjectSettings {
 }
 
 /// Days from the later of event and receive time; `None`: for ever.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
     /// Runs, their spans and scores.

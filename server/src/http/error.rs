@@ -9,6 +9,7 @@ use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use super::protobuf;
+use crate::tenancy::ChangeError;
 use obsrv_engine::engine::IngestError;
 use obsrv_engine::query::QueryError;
 
@@ -22,6 +23,10 @@ const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 pub enum ErrorCode {
     /// No key, or one that opens nothing.
     Unauthorized,
+    /// Whoever asks is known and may not.
+    Forbidden,
+    /// It is in the way of something that is there.
+    Conflict,
     /// No such route or row.
     NotFound,
     /// The route has other methods.
@@ -32,8 +37,6 @@ pub enum ErrorCode {
     InvalidQuery,
     /// Not a cursor of this list.
     InvalidCursor,
-    /// Changed by somebody else meanwhile.
-    Conflict,
     /// More than a project or key may send in this time.
     RateLimited,
     /// A plan's limit for the day or month is reached.
@@ -66,14 +69,15 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Unauthorized,
+        Self::Forbidden,
+        Self::Conflict,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::InvalidRequest,
         Self::InvalidQuery,
         Self::InvalidCursor,
-        Self::Conflict,
         Self::RateLimited,
         Self::QuotaExceeded,
         Self::TooLarge,
@@ -94,12 +98,13 @@ impl ErrorCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Conflict => "conflict",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::InvalidRequest => "invalid_request",
             Self::InvalidQuery => "invalid_query",
             Self::InvalidCursor => "invalid_cursor",
-            Self::Conflict => "conflict",
             Self::RateLimited => "rate_limited",
             Self::QuotaExceeded => "quota_exceeded",
             Self::TooLarge => "too_large",
@@ -121,12 +126,13 @@ impl ErrorCode {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Conflict => StatusCode::CONFLICT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::InvalidRequest | Self::InvalidQuery | Self::InvalidCursor => {
                 StatusCode::BAD_REQUEST
             }
-            Self::Conflict => StatusCode::CONFLICT,
             Self::RateLimited | Self::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -163,12 +169,13 @@ impl ErrorCode {
             | Self::Closed => Some("not-stored"),
             Self::OutcomeUnknown => Some("unknown"),
             Self::Unauthorized
+            | Self::Forbidden
+            | Self::Conflict
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::InvalidRequest
             | Self::InvalidQuery
             | Self::InvalidCursor
-            | Self::Conflict
             | Self::TooLarge
             | Self::UnsupportedMedia
             | Self::QueryTooExpensive
@@ -186,8 +193,9 @@ impl ErrorCode {
             | Self::TooLarge
             | Self::UnsupportedMedia => 3,
             Self::NotFound => 5,
+            Self::Conflict => 6,
+            Self::Forbidden => 7,
             Self::QueryTooExpensive | Self::RateLimited | Self::QuotaExceeded => 8,
-            Self::Conflict => 10,
             Self::MethodNotAllowed => 12,
             Self::Internal => 13,
             Self::Starting
@@ -280,6 +288,26 @@ impl From<IngestError> for ApiError {
     }
 }
 
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        let said = error.to_string();
+        let code = match error {
+            ChangeError::Name(_) | ChangeError::Slug(_) | ChangeError::Invalid(_) => {
+                ErrorCode::InvalidRequest
+            }
+            ChangeError::Unknown(_) | ChangeError::UnknownKey => ErrorCode::NotFound,
+            ChangeError::TooMany { .. } | ChangeError::Exists(_) | ChangeError::Conflict(_) => {
+                ErrorCode::Conflict
+            }
+            ChangeError::Forbidden => ErrorCode::Forbidden,
+            ChangeError::Log(cause) => return cause.into(),
+            ChangeError::OutcomeUnknown => ErrorCode::OutcomeUnknown,
+            ChangeError::Misfit(_) => ErrorCode::Internal,
+        };
+        Self::new(code, said)
+    }
+}
+
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         let code = match &error {
@@ -288,6 +316,8 @@ impl From<QueryError> for ApiError {
             QueryError::LimitTooLarge(_)
             | QueryError::TooDeep
             | QueryError::TooManyNodes
+            | QueryError::Regex(_)
+            | QueryError::TooManyRegexes
             | QueryError::ListTooLong(_)
             | QueryError::TextTooLong(_)
             | QueryError::TooManyFacets(_)

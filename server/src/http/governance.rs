@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::Json;
+use axum::extract::{Request, State};
 use bytes::Bytes;
-use http::HeaderMap;
 use obsrv_engine::doc::{DocRef, DocWriter};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::auth::{Tenant, authenticate};
+use super::access::{Access, ProjectEdit, SettingsRead};
+use super::answers::Receipt;
+use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
+use super::input::parse;
+use super::routes::Routes;
 use super::{App, admission};
 use crate::dialect::{JSON_DEPTH_MAX, doc_json, format_micros, read_json};
 use crate::governance::{Governance, ProjectSettings, Revised, SetError};
@@ -23,20 +25,26 @@ use crate::limits::{
 };
 use crate::redact::{Redactor, Rules};
 
-/// The routes.
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/v1/projects/{project}/settings", get(show).put(change))
-        .route("/v1/projects/{project}/redaction/preview", post(preview))
-}
-
-/// The tenant, if the path names its project; another project is as good as none.
-pub(super) fn tenant_of(app: &App, project: &str, headers: &HeaderMap) -> Result<Tenant, ApiError> {
-    let tenant = authenticate(&app.core()?.directory, headers)?;
-    if project.is_empty() || !tenant.is_called(project) {
-        return Err(ApiError::new(ErrorCode::NotFound, "no such project"));
-    }
-    Ok(tenant)
+pub(super) fn add(routes: &mut Routes) {
+    let settings = "/v1/projects/{project}/settings";
+    routes
+        .get(settings, SettingsRead, show)
+        .says("Settings of a project: redaction, rates, retention.")
+        .gives::<Shown>();
+    routes
+        .put(settings, ProjectEdit, change)
+        .says("Change the settings of a project.")
+        .takes::<Change>()
+        .gives::<Changed>();
+    routes
+        .post(
+            "/v1/projects/{project}/redaction/preview",
+            ProjectEdit,
+            preview,
+        )
+        .says("Say what redaction rules would do to a text or a document.")
+        .takes::<PreviewAsked>()
+        .gives::<Previewed>();
 }
 
 /// A body of at most `max` bytes.
@@ -61,74 +69,78 @@ pub(super) async fn small_body(app: &App, request: Request, max: usize) -> Resul
     Ok(received.bytes)
 }
 
-/// Reads JSON.
-pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, error.to_string()))
-}
-
-#[derive(Serialize)]
-struct Shown<'a> {
+/// Settings of a project.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Shown {
+    /// How often they were changed.
     revision: u64,
+    /// When they were changed last.
     changed_at: Option<String>,
-    settings: &'a ProjectSettings,
+    /// What they are.
+    settings: ProjectSettings,
 }
 
-fn shown(revised: &Revised) -> Response {
-    let changed_at = (revised.revision > 0).then(|| format_micros(revised.at_ns));
-    let body = Shown {
-        revision: revised.revision,
-        changed_at,
-        settings: &revised.settings,
-    };
-    axum::Json(body).into_response()
+impl Shown {
+    fn of(revised: &Revised) -> Self {
+        Self {
+            revision: revised.revision,
+            changed_at: (revised.revision > 0).then(|| format_micros(revised.at_ns)),
+            settings: revised.settings.clone(),
+        }
+    }
 }
 
-async fn show(
-    State(app): State<Arc<App>>,
-    Path(project): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let tenant = tenant_of(&app, &project, &headers)?;
-    Ok(shown(&app.core()?.governance.of(tenant.project())))
-}
-
-#[derive(Deserialize)]
+/// Other settings of a project.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Change {
     /// Of the settings that the change was made from.
     revision: u64,
+    /// What they are to be.
     settings: ProjectSettings,
 }
 
-async fn change(
+/// Settings after a change.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Changed {
+    #[serde(flatten)]
+    shown: Shown,
+    /// Proof of the change.
+    receipt: Receipt,
+}
+
+async fn show(
+    access: Access<SettingsRead>,
     State(app): State<Arc<App>>,
-    Path(project): Path<String>,
+) -> Result<Json<Shown>, ApiError> {
+    let project = access.tenant().project();
+    Ok(Json(Shown::of(&app.core()?.governance().of(project))))
+}
+
+async fn change(
+    access: Access<ProjectEdit>,
+    State(app): State<Arc<App>>,
     request: Request,
-) -> Result<Response, ApiError> {
-    let tenant = tenant_of(&app, &project, request.headers())?;
+) -> Result<Json<Changed>, ApiError> {
+    let (governance, tenant) = (app.core()?.governance(), access.tenant());
     let body = small_body(&app, request, SETTINGS_BYTES_MAX).await?;
     let change: Change = parse(&body)?;
-    let core = app.core()?;
     if let Some(rules) = change.settings.redaction.clone() {
-        check_rules(&core.governance, &tenant, rules).await?;
+        check_rules(governance, tenant, rules).await?;
     }
-    let at_ns = app.clock.wall_ns();
-    let set = core.governance.set(
-        tenant.project(),
-        change.revision,
-        tenant.key_id(),
-        at_ns,
-        change.settings,
-    );
-    let revised = set.await?;
+    let (project, revision) = (tenant.project(), change.revision);
+    let (revised, place) = governance
+        .set(access.by(), project, revision, change.settings)
+        .await?;
     tracing::info!(
-        project = tenant.project().0,
-        key_id = tenant.key_id(),
+        project = project.0,
         revision = revised.revision,
         "settings changed"
     );
-    Ok(shown(&revised))
+    Ok(Json(Changed {
+        shown: Shown::of(&revised),
+        receipt: Receipt::of(place),
+    }))
 }
 
 /// Compiles rules off the network thread, to see whether they can be.
@@ -153,7 +165,7 @@ impl From<SetError> for ApiError {
             SetError::Invalid(error) => {
                 Self::new(ErrorCode::InvalidRequest, text).at(format!("settings.{}", error.field()))
             }
-            SetError::Change(_) => Self::new(ErrorCode::OutcomeUnknown, text),
+            SetError::Change(error) => error.into(),
         }
     }
 }
@@ -161,34 +173,58 @@ impl From<SetError> for ApiError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Preview<'a> {
-    /// The project's own when it is not given.
     rules: Option<Rules>,
     text: Option<String>,
     #[serde(borrow)]
     document: Option<&'a RawValue>,
 }
 
-/// Says what rules would do to a text or a document. Nothing is stored or logged.
-async fn preview(
-    State(app): State<Arc<App>>,
-    Path(project): Path<String>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let tenant = tenant_of(&app, &project, request.headers())?;
-    let body = small_body(&app, request, PREVIEW_BYTES_MAX).await?;
-    let tried = tokio::task::spawn_blocking(move || try_out(&app, &tenant, &body)).await;
-    let answer = tried.unwrap_or_else(|_| {
-        Err(ApiError::new(
-            ErrorCode::Internal,
-            "the preview was cut off",
-        ))
-    })?;
-    Ok(axum::Json(answer).into_response())
+/// The same for documents.
+#[derive(JsonSchema)]
+#[schemars(rename = "Preview")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct PreviewAsked {
+    /// The project's own when it is not given.
+    rules: Option<Rules>,
+    /// Either a text or a document.
+    text: Option<String>,
+    /// An object.
+    document: Option<Map<String, Value>>,
 }
 
-fn try_out(app: &App, tenant: &Tenant, body: &[u8]) -> Result<Value, ApiError> {
+/// What rules do to a text or a document.
+#[derive(Serialize, JsonSchema)]
+struct Previewed {
+    /// How often each detector, pattern or list of keys found something.
+    found: Value,
+    /// Whether the row would be refused.
+    refused: bool,
+    /// As it was given.
+    before: Value,
+    /// As it would be stored; null if it would be refused.
+    after: Option<Value>,
+    /// Time to compile the rules.
+    compile_micros: u64,
+    /// Time to apply them.
+    micros: u64,
+}
+
+/// Says what rules would do to a text or a document. Nothing is stored or logged.
+async fn preview(
+    access: Access<ProjectEdit>,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<Previewed>, ApiError> {
+    let tenant = access.tenant().clone();
+    let body = small_body(&app, request, PREVIEW_BYTES_MAX).await?;
+    let tried = tokio::task::spawn_blocking(move || try_out(&app, &tenant, &body)).await;
+    let cut_off = |_| ApiError::new(ErrorCode::Internal, "the preview was cut off");
+    tried.map_err(cut_off)?.map(Json)
+}
+
+fn try_out(app: &App, tenant: &Tenant, body: &[u8]) -> Result<Previewed, ApiError> {
     let preview: Preview<'_> = parse(body)?;
-    let governance = &app.core()?.governance;
+    let governance = app.core()?.governance();
     let settings = governance.of(tenant.project());
     let rules = preview
         .rules
@@ -208,14 +244,14 @@ fn try_out(app: &App, tenant: &Tenant, body: &[u8]) -> Result<Value, ApiError> {
         .try_on(&doc, &give_up(app))
         .map_err(|error| ApiError::new(ErrorCode::TooLarge, error.to_string()))?;
     let ended = app.clock.mono_ns();
-    Ok(json!({
-        "found": found,
-        "refused": after.is_none(),
-        "before": plain(&doc, &preview)?,
-        "after": after.as_ref().map(|doc| plain(doc, &preview)).transpose()?,
-        "compile_micros": compiled.saturating_sub(began) / 1000,
-        "micros": ended.saturating_sub(compiled) / 1000,
-    }))
+    Ok(Previewed {
+        found: json!(found),
+        refused: after.is_none(),
+        before: plain(&doc, &preview)?,
+        after: after.as_ref().map(|doc| plain(doc, &preview)).transpose()?,
+        compile_micros: compiled.saturating_sub(began) / 1000,
+        micros: ended.saturating_sub(compiled) / 1000,
+    })
 }
 
 const TEXT: &str = "text";
@@ -270,7 +306,7 @@ pub(super) async fn redactor_of(
     tenant: &Tenant,
 ) -> Result<Option<Arc<Redactor>>, ApiError> {
     let project = tenant.project();
-    let governance = Arc::clone(&app.core()?.governance);
+    let governance = Arc::clone(app.core()?.governance());
     if let Some(redactor) = governance.redactor_at_hand(project) {
         return Ok(redactor);
     }

@@ -1,4 +1,4 @@
-//! The way of a body into the log: authenticate, admit, read, decompress, decode, submit, wait.
+//! The way of a body into the log, once its sender is let in: admit, read, decompress, decode, submit, wait.
 //!
 //! The room that the body holds goes with it into the engine's callback, so a client that hangs up
 //! frees nothing early. Small bodies are decoded on the network thread, larger ones on a blocking
@@ -8,20 +8,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::body::Body;
 use axum::extract::Request;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::request::Parts;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::access::{Access, TraceWrite};
 use super::admission::{self, Charge, Received};
-use super::auth::{Tenant, authenticate};
+use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
-use super::governance;
-use super::{App, Core, usage};
+use super::store::Store;
+use super::{App, governance, usage};
 use crate::dialect::encoding::EncodingError;
 use crate::dialect::{DecodeError, Decoded, Dialect, Item, Route, SniffError};
 use crate::governance::Governance;
@@ -32,7 +31,7 @@ use crate::limits::{
 };
 use crate::quota::Amounts;
 use crate::redact::{Redactor, rows};
-use obsrv_engine::engine::{Done, Engine, Envelope, IngestError, Receipt, Submission};
+use obsrv_engine::engine::{Done, Envelope, IngestError, Receipt};
 
 const NAMED_PROJECT: &str = "x-theta-project";
 /// A compressed body is taken to be this many times larger until it is known.
@@ -67,7 +66,7 @@ pub(crate) type Outcome = oneshot::Receiver<Result<Receipt, IngestError>>;
 /// Everything about a request but its body's bytes.
 struct Job {
     app: Arc<App>,
-    engine: Arc<Engine>,
+    store: Store,
     governance: Arc<Governance>,
     tenant: Tenant,
     route: Route,
@@ -79,23 +78,16 @@ struct Job {
     redactor: Option<Arc<Redactor>>,
 }
 
-/// Stores a request; answers when it is durable.
+/// Stores a request; answers when it is durable. Counts what became of it.
 pub(crate) async fn accept(
     app: &Arc<App>,
+    access: &Access<TraceWrite>,
     request: Request,
     route: Route,
     subject: String,
 ) -> Result<Stored, ApiError> {
-    let (parts, mut body) = request.into_parts();
-    let core = app.core()?;
-    let tenant = match authenticate(&core.directory, &parts.headers) {
-        Ok(tenant) => tenant,
-        Err(error) => {
-            admission::discard(&parts.headers, &mut body, UNKNOWN_BODY_BYTES_MAX).await;
-            return Err(error);
-        }
-    };
-    let stored = accept_of(app, core, &tenant, (parts, body), route, subject).await;
+    let tenant = access.tenant();
+    let stored = accept_uncounted(app, tenant, request, route, subject).await;
     match &stored {
         Ok(stored) => {
             let accepted = stored.items.len().saturating_sub(stored.refused());
@@ -106,22 +98,22 @@ pub(crate) async fn accept(
             app.metrics
                 .items_rejected
                 .fetch_add(stored.rejected(), Ordering::Relaxed);
-            usage::count_refused_items(app, &tenant, stored.rejected());
+            usage::count_refused_items(app, tenant, stored.rejected());
         }
-        Err(error) => usage::count_refused(app, &tenant, error),
+        Err(error) => usage::count_refused(app, tenant, error),
     }
     stored
 }
 
-/// The same once it is known who sends.
-async fn accept_of(
+async fn accept_uncounted(
     app: &Arc<App>,
-    core: &Core,
     tenant: &Tenant,
-    (parts, mut body): (Parts, Body),
+    request: Request,
     route: Route,
     subject: String,
 ) -> Result<Stored, ApiError> {
+    let (parts, mut body) = request.into_parts();
+    let core = app.core()?;
     let text_of = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
     let announced = text_of("content-length").and_then(|v| v.parse().ok());
     if let Err(error) = usage::admit_send(app, tenant, announced.unwrap_or(0)) {
@@ -154,8 +146,8 @@ async fn accept_of(
     let job = Job {
         redactor,
         app: Arc::clone(app),
-        engine: Arc::clone(&core.engine),
-        governance: Arc::clone(&core.governance),
+        store: core.store(tenant),
+        governance: Arc::clone(core.governance()),
         tenant: tenant.clone(),
         route,
         content_type: text_of(CONTENT_TYPE.as_str()).unwrap_or("").to_owned(),
@@ -242,6 +234,7 @@ impl Job {
             };
             return Ok((stored, None));
         }
+        self.check_project()?;
         let mut envelope = self.envelope(dialect, received_ns, &decoded);
         let Decoded { events, items, .. } = decoded;
         let body = if self.redactor.is_some() {
@@ -267,14 +260,7 @@ impl Job {
             }
             done(result);
         });
-        self.engine.submit(
-            Submission {
-                envelope,
-                body,
-                events,
-            },
-            done,
-        );
+        self.store.submit(envelope, body, events, done);
         Ok((
             Stored {
                 dialect,
@@ -355,6 +341,13 @@ impl Job {
         Err(ApiError::new(ErrorCode::TooLarge, message))
     }
 
+    /// A project that was deleted while the body came takes nothing more: its purge may be near.
+    fn check_project(&self) -> Result<(), ApiError> {
+        let core = self.app.core()?;
+        let there = core.directory().project(self.tenant.project()).map(drop);
+        there.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such project"))
+    }
+
     fn envelope(&self, dialect: Dialect, received_ns: i64, decoded: &Decoded) -> Envelope {
         let named = decoded
             .named_project
@@ -367,7 +360,7 @@ impl Job {
         });
         let named = named.as_deref();
         if let (Some(name), Ok(core)) = (named, self.app.core()) {
-            core.directory.count_named(self.tenant.project(), name);
+            core.directory().count_named(self.tenant.project(), name);
         }
         let refused = decoded.items.iter().filter(|item| item.error.is_some());
         Envelope {

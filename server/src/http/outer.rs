@@ -108,12 +108,13 @@ fn report(request_id: &str, route: Option<&str>, error: Option<&ApiError>, micro
         | ErrorCode::OutcomeUnknown
         | ErrorCode::Closed => tracing::warn!(request_id, route, code, micros, "put off"),
         ErrorCode::Unauthorized
+        | ErrorCode::Forbidden
+        | ErrorCode::Conflict
         | ErrorCode::NotFound
         | ErrorCode::MethodNotAllowed
         | ErrorCode::InvalidRequest
         | ErrorCode::InvalidQuery
         | ErrorCode::InvalidCursor
-        | ErrorCode::Conflict
         | ErrorCode::RateLimited
         | ErrorCode::QuotaExceeded
         | ErrorCode::TooLarge

@@ -7,13 +7,33 @@ use obsrv_engine::io::{OsRng, RealDisk, SystemClock};
 use serde_json::Value;
 use tower::ServiceExt;
 
+use super::auth::{SessionSource, SessionUser};
 use super::*;
-use crate::control_plane::ControlPlane;
-use crate::directory::tests::sample;
-use crate::governance::Settings;
+use crate::tenancy::UserId;
+
+mod canary;
+mod documents;
+mod governed;
+mod matrix;
+
+/// Who is signed in stands in a header.
+#[derive(Debug)]
+struct HeaderSessions;
+
+impl SessionSource for HeaderSessions {
+    fn principal(&self, headers: &http::HeaderMap, _now_ns: i64) -> Option<SessionUser> {
+        let user = headers.get("x-test-user")?.to_str().ok()?.parse().ok()?;
+        let issuer = headers
+            .get("x-test-issuer")
+            .map(|v| v.to_str().unwrap().into());
+        let user = UserId(user);
+        Some(SessionUser { user, issuer })
+    }
+}
 use crate::interpreter::Replay;
-use crate::keys::MasterSecret;
+use crate::keys::{KeyString, MasterSecret};
 use crate::quota::Quota;
+use crate::tenancy::plane::{By, KeyTerms};
 
 pub(super) struct World {
     pub(super) app: Arc<App>,
@@ -46,30 +66,26 @@ fn starting() -> Arc<App> {
 }
 
 /// Two projects, `a` and `b`, with the keys `key-of-a` and `key-of-b`.
-pub(super) fn world() -> World {
+pub(super) async fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn obsrv_engine::io::Disk> = Arc::new(RealDisk::open(dir.path()).unwrap());
     let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
     let threads = engine.start().unwrap();
     let master = MasterSecret::from_bytes([1; 32]);
-    let projects = [(1, "a", 1, "key-of-a"), (2, "b", 2, "key-of-b")];
-    let directory = sample::directory(&master, &projects);
+    let clock = Arc::new(SystemClock::new());
+    let plane = ControlPlane::recover(Arc::clone(&engine), &master, clock, Arc::new(OsRng));
+    let plane = Arc::new(plane.unwrap());
+    for (name, id, key) in [("a", 1, "key-of-a"), ("b", 2, "key-of-b")] {
+        let key = KeyString::parse(key).unwrap();
+        let made = plane.install(By::system(), name, id, key, KeyTerms::default());
+        assert_eq!(made.await.unwrap().made.project.id.0, id);
+    }
     let app = starting();
-    let directory = Arc::new(directory);
-    let plane = ControlPlane::new(
-        Arc::clone(&engine),
-        Arc::clone(&directory),
-        Arc::clone(&app.clock),
-        Arc::new(OsRng),
-    );
+    let cursors = Macs::for_cursors(&master);
     let macs = Macs::for_redaction(&master);
-    let governance = Governance::new(Settings::default(), Quota::default(), Arc::new(plane), macs);
-    app.set_ready(Core {
-        engine,
-        directory,
-        governance: Arc::new(governance),
-        cursors: Macs::for_cursors(&master),
-    });
+    let governance = Arc::new(Governance::new(Quota::default(), Arc::clone(&plane), macs));
+    let sessions = Arc::new(HeaderSessions);
+    app.set_ready(Core::new(engine, plane, governance, cursors, sessions));
     World {
         app,
         threads: Some(threads),
@@ -143,7 +159,7 @@ async fn while_it_starts_everything_is_put_off_but_live() {
 
 #[tokio::test]
 async fn every_data_route_wants_a_key_in_the_clients_language() {
-    let world = world();
+    let world = world().await;
     let posts = [
         "/v1/traces",
         "/otlp/v1/traces",
@@ -177,7 +193,7 @@ async fn every_data_route_wants_a_key_in_the_clients_language() {
 
 #[tokio::test]
 async fn unknown_routes_and_methods() {
-    let world = world();
+    let world = world().await;
     let said = ask(&world.app, get("/v1/nothing", "key-of-a")).await;
     assert_eq!(
         (said.status.as_u16(), &said.json()["error"]["code"]),
@@ -194,7 +210,7 @@ async fn unknown_routes_and_methods() {
 )]
 #[tokio::test]
 async fn what_is_written_is_read_by_its_project_alone() {
-    let world = world();
+    let world = world().await;
     for (id, tier) in [("t1", "gold"), ("t22", "free"), ("t333", "gold")] {
         let said = ask(
             &world.app,
@@ -273,7 +289,7 @@ async fn what_is_written_is_read_by_its_project_alone() {
 
 #[tokio::test]
 async fn otlp_is_answered_in_its_own_form() {
-    let world = world();
+    let world = world().await;
     let said = ask(&world.app, post("/v1/traces", "key-of-a", PROTOBUF, "")).await;
     assert_eq!((said.status.as_u16(), said.body.len()), (200, 0));
     assert_eq!(said.headers[header::CONTENT_TYPE], PROTOBUF);
@@ -296,7 +312,7 @@ async fn otlp_is_answered_in_its_own_form() {
 
 #[tokio::test]
 async fn spans_arrive_at_every_address_that_sdks_know() {
-    let world = world();
+    let world = world().await;
     let paths = [
         "/v1/traces",
         "/otlp/v1/traces",
@@ -326,7 +342,7 @@ async fn spans_arrive_at_every_address_that_sdks_know() {
 
 #[tokio::test]
 async fn imports_name_each_item() {
-    let world = world();
+    let world = world().await;
     let lines = format!(
         "{}\n{{\"trace_id\":7}}",
         trace("t1", "x").replace('\n', " ")
@@ -354,7 +370,7 @@ async fn imports_name_each_item() {
 /// 40,000 empty steps are 160 kB of text and more than 16 MiB, all the room of this world, as rows.
 #[tokio::test]
 async fn a_body_is_charged_for_what_it_decodes_to() {
-    let world = world();
+    let world = world().await;
     let steps = vec!["{}"; 40_000].join(",");
     let body = format!(r#"{{"trace_id":"{}","steps":[{steps}]}}"#, "t".repeat(256));
     let send = || post("/v1/traces", "key-of-a", JSON, body.clone());
@@ -369,7 +385,7 @@ async fn a_body_is_charged_for_what_it_decodes_to() {
 
 #[tokio::test]
 async fn a_trace_over_the_budget_is_refused_by_name() {
-    let world = world();
+    let world = world().await;
     // A quarter of the memory budget of this world is 16 MiB.
     let big = |id: &str, kib: usize| {
         let text = "x".repeat(kib << 10);
@@ -395,7 +411,7 @@ async fn a_trace_over_the_budget_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_bomb_is_413_and_an_unknown_encoding_415() {
-    let world = world();
+    let world = world().await;
     let packed = |bytes: usize| {
         let mut request = post(
             "/v1/traces",

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::HeaderMap;
 use serde_json::json;
 
 use super::App;
-use super::auth::{Tenant, authenticate};
+use super::access::{Access, TraceDelete, TraceRead};
+use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
 use super::{governance, ingest, query, usage};
+use crate::control::{AuditAction, AuditNote};
 use crate::limits::TRACE_ID_BYTES_MAX;
 use crate::wire;
 use obsrv_engine::query::QueryError;
@@ -33,20 +34,17 @@ async fn stored_id(app: &Arc<App>, tenant: &Tenant, trace_id: String) -> Result<
 
 /// The whole trace.
 pub(crate) async fn show(
+    access: Access<TraceRead>,
     State(app): State<Arc<App>>,
     Path(trace_id): Path<String>,
-    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let core = app.core()?;
-    let tenant = authenticate(&core.directory, &headers)?;
-    usage::admit_query(&app, &tenant)?;
+    usage::admit_query(&app, access.tenant())?;
     check_id(&trace_id)?;
-    let trace_id = stored_id(&app, &tenant, trace_id).await?;
-    let engine = Arc::clone(&core.engine);
+    let trace_id = stored_id(&app, access.tenant(), trace_id).await?;
+    let store = app.core()?.store(access.tenant());
     let body = query::run(&app, move |budget| {
-        let rows = engine
-            .snapshot()
-            .trace_within(tenant.project(), &trace_id, budget)
+        let rows = store
+            .trace_within(&trace_id, budget)
             .map_err(|error| match error {
                 QueryError::BudgetExceeded { max, .. } => ApiError::new(
                     ErrorCode::QueryTooExpensive,
@@ -54,7 +52,7 @@ pub(crate) async fn show(
                 ),
                 other => other.into(),
             })?;
-        wire::trace(tenant.project_name(), &rows)?
+        wire::trace(access.tenant().project_name(), &rows)?
             .ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such trace"))
     })
     .await?;
@@ -63,16 +61,24 @@ pub(crate) async fn show(
 
 /// Deletes every row of a trace. 200 also when there was none: the wish is fulfilled.
 pub(crate) async fn delete(
+    access: Access<TraceDelete>,
     State(app): State<Arc<App>>,
     Path(trace_id): Path<String>,
-    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let core = app.core()?;
-    let tenant = authenticate(&core.directory, &headers)?;
     check_id(&trace_id)?;
-    let trace_id = stored_id(&app, &tenant, trace_id).await?;
+    // The audit log, too, has only what the rules leave of it.
+    let trace_id = stored_id(&app, access.tenant(), trace_id).await?;
+    let note = AuditNote {
+        action: AuditAction::TraceDeleted,
+        org: Some(access.tenant().org()),
+        project: Some(access.tenant().project().0),
+        subject: trace_id.clone(),
+    };
+    // Before it is done: no delete is without its record.
+    core.plane().note(access.by().actor, note).await?;
     let (done, outcome) = ingest::outcome();
-    core.engine.delete_trace(tenant.project(), &trace_id, done);
+    core.store(access.tenant()).delete_trace(&trace_id, done);
     ingest::wait(outcome).await?;
     Ok(Json(json!({ "trace_id": trace_id, "deleted": true })).into_response())
 }

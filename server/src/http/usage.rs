@@ -5,32 +5,49 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use http::HeaderMap;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::Json;
+use axum::extract::{Request, State};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Tenant, authenticate};
+use super::access::{Access, OrgSee, ProjectSee, SettingsRead, TraceWrite};
+use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode, Limit};
-use super::governance::{parse, small_body, tenant_of};
+use super::governance::small_body;
+use super::input::parse;
+use super::routes::Routes;
 use crate::dialect::format_micros;
 use crate::governance::Governance;
 use crate::limits::USAGE_BODY_BYTES_MAX;
-use crate::quota::{Amounts, Now, Party, Plan, Quota, Refusal, Used, Wish};
+use crate::quota::{Amounts, Limits, Now, Party, Plan, Quota, Refusal, Used, Wish};
+use crate::tenancy::OrgId;
 
 /// What clients are told that want a number where there is no limit.
 const NO_LIMIT: u64 = (1 << 53) - 1;
 
-/// The routes.
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/v1/usage", get(aiobs).post(aiobs_report))
-        .route("/v1/projects/{project}/usage", get(show))
-        .route("/v1/projects/{project}/refusals", get(refusals))
+pub(super) fn add(routes: &mut Routes) {
+    routes
+        .get("/v1/usage", ProjectSee, aiobs)
+        .says("Usage of the organization, in aiobs' words.")
+        .gives::<Aiobs>();
+    routes
+        .post("/v1/usage", TraceWrite, aiobs_report)
+        .says("Take what an aiobs client reports of itself.")
+        .takes::<Report>()
+        .gives::<Aiobs>();
+    routes
+        .get("/v1/projects/{project}/usage", SettingsRead, show)
+        .says("What a project has used, and its limits.")
+        .gives::<ProjectUsage>();
+    routes
+        .get("/v1/projects/{project}/refusals", SettingsRead, refusals)
+        .says("What was refused, by key and reason.")
+        .gives::<Refusals>();
+    routes
+        .get("/v1/orgs/{org}/usage", OrgSee, show_org)
+        .says("What an organization has used, and its plan.")
+        .gives::<OrgUsage>();
 }
 
 pub(crate) fn now(app: &App) -> Now {
@@ -43,12 +60,11 @@ pub(crate) fn now(app: &App) -> Now {
 /// Calls back with the limits that hold for a tenant.
 fn with_party<T>(governance: &Governance, tenant: &Tenant, f: impl FnOnce(Party<'_>) -> T) -> T {
     let settings = governance.of(tenant.project());
-    let organization = governance.organization_of(tenant.project());
-    let plan = governance.plan_of(organization);
+    let plan = governance.plan_of(tenant.org());
     f(Party {
         project: tenant.project().0,
         key: tenant.key_id(),
-        organization,
+        organization: tenant.org().0,
         limits: &settings.settings.limits,
         plan: &plan,
     })
@@ -65,7 +81,7 @@ pub(crate) fn admit_query(app: &App, tenant: &Tenant) -> Result<(), ApiError> {
 }
 
 fn admit(app: &App, tenant: &Tenant, wish: Wish) -> Result<(), ApiError> {
-    let governance = &app.core()?.governance;
+    let governance = app.core()?.governance();
     let quota = governance.quota();
     let now = now(app);
     let admitted = with_party(governance, tenant, |party| quota.admit(party, wish, now));
@@ -80,7 +96,7 @@ fn admit(app: &App, tenant: &Tenant, wish: Wish) -> Result<(), ApiError> {
 
 /// Counts what a body brings before it goes to the log.
 pub(crate) fn take(app: &App, tenant: &Tenant, amounts: Amounts) -> Result<(), ApiError> {
-    let governance = &app.core()?.governance;
+    let governance = app.core()?.governance();
     let now = now(app);
     let take = |party: Party<'_>| governance.quota().take(party, amounts, now);
     with_party(governance, tenant, take).map_err(|refusal| error_of(&refusal))
@@ -98,7 +114,7 @@ pub(crate) fn count_refused(app: &App, tenant: &Tenant, error: &ApiError) {
     let Ok(core) = app.core() else { return };
     let reason = error.limit.as_ref().map_or(error.code.as_str(), |l| l.name);
     let (project, key) = (tenant.project().0, tenant.key_id());
-    core.governance
+    core.governance()
         .quota()
         .refused(project, key, reason, 1, now(app));
 }
@@ -107,7 +123,7 @@ pub(crate) fn count_refused(app: &App, tenant: &Tenant, error: &ApiError) {
 pub(crate) fn count_refused_items(app: &App, tenant: &Tenant, n: u64) {
     if let (Ok(core), 1..) = (app.core(), n) {
         let (project, key) = (tenant.project().0, tenant.key_id());
-        core.governance
+        core.governance()
             .quota()
             .refused(project, key, "invalid_item", n, now(app));
     }
@@ -143,104 +159,238 @@ fn error_of(refusal: &Refusal) -> ApiError {
 /// Stores counts that changed.
 pub(crate) async fn store(app: &App) {
     let Ok(core) = app.core() else { return };
-    while core.governance.quota().store(&core.engine, now(app)).await {}
+    while core
+        .governance()
+        .quota()
+        .store(&core.engine, now(app))
+        .await
+    {}
 }
 
-fn counts(used: &Used) -> Value {
-    json!({ "day": used.day, "month": used.month, "reported_traces": used.reported })
+/// What was used.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Counts {
+    /// Today.
+    day: Amounts,
+    /// This month.
+    month: Amounts,
+    /// Traces that clients reported of themselves this month.
+    reported_traces: u64,
+}
+
+impl Counts {
+    const fn of(used: &Used) -> Self {
+        Self {
+            day: used.day,
+            month: used.month,
+            reported_traces: used.reported,
+        }
+    }
+}
+
+/// The day and month, UTC, that counts are of.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Period {
+    /// As `2026-11`.
+    month: String,
+    /// When the day ends.
+    day_resets_at: String,
+    /// When the month ends.
+    month_resets_at: String,
+}
+
+impl Period {
+    fn of(now: Now) -> Self {
+        let (month, day_ends, month_ends) = Quota::period(now);
+        Self {
+            month,
+            day_resets_at: format_micros(day_ends),
+            month_resets_at: format_micros(month_ends),
+        }
+    }
+}
+
+/// What an organization has used of its plan.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OfPlan {
+    /// What was used.
+    used: Counts,
+    /// What may be.
+    plan: Plan,
+}
+
+impl OfPlan {
+    fn of(governance: &Governance, org: OrgId, now: Now) -> Self {
+        let used = governance.quota().used_by_organization(org.0, now);
+        Self {
+            used: Counts::of(&used),
+            plan: (*governance.plan_of(org)).clone(),
+        }
+    }
+}
+
+/// What a project has used.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ProjectUsage {
+    /// The name of the project.
+    project: String,
+    #[serde(flatten)]
+    period: Period,
+    /// By this project.
+    used: Counts,
+    /// By all projects of the organization.
+    organization: OfPlan,
+    /// What the project may send and ask per second.
+    limits: Limits,
 }
 
 async fn show(
+    access: Access<SettingsRead>,
     State(app): State<Arc<App>>,
-    Path(project): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let tenant = tenant_of(&app, &project, &headers)?;
-    let governance = &app.core()?.governance;
+) -> Result<Json<ProjectUsage>, ApiError> {
+    let (governance, tenant) = (app.core()?.governance(), access.tenant());
     let now = now(&app);
-    let (month, day_ends, month_ends) = Quota::period(now);
-    let organization = governance.organization_of(tenant.project());
-    let plan = governance.plan_of(organization);
     let used = governance.quota().used_by_project(tenant.project().0, now);
-    let all = governance.quota().used_by_organization(organization, now);
-    Ok(Json(json!({
-        "project": tenant.project_name(),
-        "month": month,
-        "day_resets_at": format_micros(day_ends),
-        "month_resets_at": format_micros(month_ends),
-        "used": counts(&used),
-        "organization": { "used": counts(&all), "plan": *plan },
-        "limits": governance.of(tenant.project()).settings.limits,
+    Ok(Json(ProjectUsage {
+        project: tenant.project_name().to_owned(),
+        period: Period::of(now),
+        used: Counts::of(&used),
+        organization: OfPlan::of(governance, tenant.org(), now),
+        limits: governance.of(tenant.project()).settings.limits,
     }))
-    .into_response())
+}
+
+/// What an organization has used.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OrgUsage {
+    /// The id of the organization.
+    org: u64,
+    #[serde(flatten)]
+    period: Period,
+    #[serde(flatten)]
+    of_plan: OfPlan,
+}
+
+async fn show_org(
+    access: Access<OrgSee>,
+    State(app): State<Arc<App>>,
+) -> Result<Json<OrgUsage>, ApiError> {
+    let now = now(&app);
+    Ok(Json(OrgUsage {
+        org: access.org().0,
+        period: Period::of(now),
+        of_plan: OfPlan::of(app.core()?.governance(), access.org(), now),
+    }))
+}
+
+/// What was refused.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Refusals {
+    /// Since when it is counted.
+    since: &'static str,
+    /// Of each key and reason.
+    refusals: Vec<RefusalShown>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct RefusalShown {
+    /// In hex; null for whoever had no key.
+    key_id: Option<String>,
+    /// The limit that was reached, or the code of the error.
+    reason: &'static str,
+    /// How often.
+    count: u64,
+    /// When last.
+    last_at: String,
 }
 
 async fn refusals(
+    access: Access<SettingsRead>,
     State(app): State<Arc<App>>,
-    Path(project): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let tenant = tenant_of(&app, &project, &headers)?;
-    let quota = app.core()?.governance.quota();
-    let refusal = |(key, reason, count): (u64, &str, crate::quota::Count)| {
-        json!({
-            "key_id": if key == 0 { Value::Null } else { format!("{key:x}").into() },
-            "reason": reason,
-            "count": count.count,
-            "last_at": format_micros(count.last_ns),
-        })
-    };
-    let all: Vec<Value> = quota
-        .refusals_of(tenant.project().0)
-        .into_iter()
-        .map(refusal)
-        .collect();
-    Ok(Json(json!({ "since": "start of the process", "refusals": all })).into_response())
-}
-
-/// What aiobs wants to know before it starts, and after it has sent. `traces_used` is what obsrv
-/// counted itself: what the client reports is kept beside it.
-async fn aiobs(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let tenant = authenticate(&app.core()?.directory, &headers)?;
-    let governance = &app.core()?.governance;
-    let organization = governance.organization_of(tenant.project());
-    let plan = governance.plan_of(organization);
-    let used = governance
+) -> Result<Json<Refusals>, ApiError> {
+    let all = app
+        .core()?
+        .governance()
         .quota()
-        .used_by_organization(organization, now(&app));
-    Ok(Json(aiobs_answer(&plan, &used)).into_response())
+        .refusals_of(access.tenant().project().0);
+    let shown = all.into_iter().map(|(key, reason, count)| RefusalShown {
+        key_id: (key != 0).then(|| format!("{key:x}")),
+        reason,
+        count: count.count,
+        last_at: format_micros(count.last_ns),
+    });
+    Ok(Json(Refusals {
+        since: "start of the process",
+        refusals: shown.collect(),
+    }))
 }
 
-fn aiobs_answer(plan: &Plan, used: &Used) -> Value {
-    let traces = used.month.traces;
-    let limit = plan.month.traces.unwrap_or(NO_LIMIT);
-    json!({ "success": true, "usage": {
-        "tier": plan.name,
-        "traces_used": traces,
-        "traces_limit": limit,
-        "traces_remaining": limit.saturating_sub(traces),
-        "is_rate_limited": traces >= limit,
-    } })
+/// What aiobs wants to know before it starts, and after it has sent.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Aiobs {
+    success: bool,
+    usage: AiobsUsage,
 }
 
-#[derive(Deserialize)]
+/// `traces_used` is what obsrv counted itself: what the client reports is kept beside it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AiobsUsage {
+    tier: String,
+    traces_used: u64,
+    traces_limit: u64,
+    traces_remaining: u64,
+    is_rate_limited: bool,
+}
+
+impl Aiobs {
+    fn of(app: &App, org: OrgId) -> Result<Json<Self>, ApiError> {
+        let governance = app.core()?.governance();
+        let plan = governance.plan_of(org);
+        let used = governance.quota().used_by_organization(org.0, now(app));
+        let traces = used.month.traces;
+        let limit = plan.month.traces.unwrap_or(NO_LIMIT);
+        Ok(Json(Self {
+            success: true,
+            usage: AiobsUsage {
+                tier: plan.name.clone(),
+                traces_used: traces,
+                traces_limit: limit,
+                traces_remaining: limit.saturating_sub(traces),
+                is_rate_limited: traces >= limit,
+            },
+        }))
+    }
+}
+
+async fn aiobs(
+    access: Access<ProjectSee>,
+    State(app): State<Arc<App>>,
+) -> Result<Json<Aiobs>, ApiError> {
+    Aiobs::of(&app, access.tenant().org())
+}
+
+/// What a client says of its own use.
+#[derive(Debug, Deserialize, JsonSchema)]
 struct Report {
+    /// Traces that it sent.
     trace_count: u64,
 }
 
 /// Never a 429: what is reported was taken already, and a refusal would make the client send it
 /// again.
-async fn aiobs_report(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let headers = request.headers().clone();
-    let tenant = authenticate(&app.core()?.directory, &headers)?;
+async fn aiobs_report(
+    access: Access<TraceWrite>,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<Aiobs>, ApiError> {
     let body = small_body(&app, request, USAGE_BODY_BYTES_MAX).await?;
     let report: Report = parse(&body)?;
-    let governance = &app.core()?.governance;
+    let governance = app.core()?.governance();
     let now = now(&app);
-    with_party(governance, &tenant, |party| {
+    with_party(governance, access.tenant(), |party| {
         governance.quota().report(party, report.trace_count, now);
     });
-    aiobs(State(app), headers).await
+    Aiobs::of(&app, access.tenant().org())
 }
 
 #[cfg(test)]

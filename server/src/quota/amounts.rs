@@ -3,10 +3,11 @@
 use obsrv_engine::doc::DocRef;
 use obsrv_engine::model;
 use obsrv_engine::row::{Event, Table};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What was sent or asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Amounts {
     /// Traces of which a request brought the beginning: a run, or its root span. One that is sent
     /// again counts again.
@@ -84,7 +85,7 @@ fn begins_trace(event: &Event) -> bool {
 }
 
 /// Limits of a day or a month; `None`: no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ceiling {
     /// Traces.
@@ -120,7 +121,7 @@ impl Ceiling {
 }
 
 /// What an organization may use.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Its name, shown to who asks.
@@ -144,7 +145,7 @@ impl Default for Plan {
 }
 
 /// Most of each per second; `None`: no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
     /// Requests that bring rows.
@@ -182,7 +183,7 @@ impl Rates {
 }
 
 /// Rates of a project and of each of its keys.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// All keys together.

@@ -7,12 +7,15 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::digits;
 
 /// A built-in detector. The text form is part of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Detector {
     /// Keys of AI, cloud, payment, chat and code hosting services, by their prefixes; obsrv's own.

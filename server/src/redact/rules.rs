@@ -1,6 +1,7 @@
 //! Rules as a project's settings say them, and what makes them valid.
 
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::detector::Detector;
@@ -11,7 +12,7 @@ use crate::limits::{
 };
 
 /// What a project takes out of its rows before they are stored.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
     /// Built-in detectors; without this field the defaults.
@@ -44,7 +45,7 @@ impl Default for Rules {
 }
 
 /// A pattern of a project's own.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pattern {
     /// Lowercase letters, digits and `_`; not that of a detector.
@@ -60,7 +61,7 @@ pub struct Pattern {
 }
 
 /// Lists of dotted paths with globs. The strongest: `exempt`, then `allow`, then `deny`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
     /// Values that are replaced, whatever they are.
@@ -75,7 +76,7 @@ pub struct Keys {
 }
 
 /// What happens to bytes and `data:` URLs, in which nothing can be looked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Media {
     /// The row is refused.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use obsrv_engine::query::Order;
 use obsrv_engine::query::Request;
-use obsrv_engine::query::ast::{Filter, Literal, Test};
+use obsrv_engine::query::ast::{Filter, Literal, Test, TextTest};
 use obsrv_engine::row::Lsn;
 use obsrv_engine::source::Column;
 
 use super::state::{Row, Rows};
+use super::text;
 use super::value::Val;
 
 /// Longest text that a column holds and that orders rows.
@@ -158,18 +159,14 @@ fn collect(value: &Val, here: &str, path: &str, found: &mut Vec<Leaf>) {
     }
 }
 
-fn has_folded(text: &str, needle: &str) -> bool {
-    let (text, needle) = (text.to_ascii_lowercase(), needle.to_ascii_lowercase());
-    text.contains(&needle)
-}
-
-fn has_text(value: &Val, needle: &str) -> bool {
+/// Whether some key or text passes.
+fn has_text(value: &Val, test: &TextTest) -> bool {
     match value {
-        Val::Str(text) => has_folded(text, needle),
-        Val::Array(items) => items.iter().any(|v| has_text(v, needle)),
+        Val::Str(text) => text::passes(test, text),
+        Val::Array(items) => items.iter().any(|v| has_text(v, test)),
         Val::Map(entries) => entries
             .iter()
-            .any(|(k, v)| has_folded(k, needle) || has_text(v, needle)),
+            .any(|(k, v)| text::passes(test, k) || has_text(v, test)),
         _ => false,
     }
 }
@@ -187,8 +184,9 @@ fn value_passes(leaf: &Leaf, test: &Test) -> bool {
         Test::Le(l) => is(l, &[Ordering::Less, Ordering::Equal]),
         Test::Gt(l) => is(l, &[Ordering::Greater]),
         Test::Ge(l) => is(l, &[Ordering::Greater, Ordering::Equal]),
-        Test::Contains(needle) => text(&|t| has_folded(t, needle)),
+        Test::Contains(needle) => text(&|t| text::has_folded(t, needle)),
         Test::Prefix(prefix) => text(&|t| t.starts_with(prefix.as_str())),
+        Test::Regex(pattern) => text(&|t| text::matches(pattern, t)),
         Test::Exists => true,
     }
 }
@@ -203,7 +201,7 @@ fn passes(filter: &Filter, row: &Row, spans: &SpansOf) -> bool {
         Filter::Or(parts) => parts.iter().any(|part| passes(part, row, spans)),
         Filter::Not(part) => !passes(part, row, spans),
         Filter::Is(column, test) => leaves(row, column).iter().any(|v| value_passes(v, test)),
-        Filter::Text(text) => has_text(&row.doc, text),
+        Filter::Text(test) => has_text(&row.doc, test),
         Filter::AnySpan(part) => {
             let of_run = spans.get(&row.trace).map(Vec::as_slice);
             let mut of_run = of_run.unwrap_or_default().iter();

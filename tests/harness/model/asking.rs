@@ -151,6 +151,19 @@ fn note_answer(got: &Page, (passed, of): (usize, usize), coverage: &mut Coverage
     coverage.note_many("values too long for columns", usize::from(in_doubt));
     let facets = got.facets.iter().any(|facet| facet.values.len() > 1);
     coverage.note_many("facets of several values", usize::from(facets));
+    for (what, many) in [
+        ("blocks found by an index", got.explain.blocks_by_index),
+        (
+            "blocks ruled out by an index",
+            got.explain.blocks_pruned_by_index,
+        ),
+        (
+            "rows counted by an index",
+            got.explain.rows_counted_by_index,
+        ),
+    ] {
+        coverage.note_many(what, usize::from(many > 0));
+    }
 }
 
 /// The rows of a trace.

@@ -4,7 +4,7 @@ use obsrv_engine::row::Table;
 use obsrv_wal::sim::SimRng;
 
 use super::value::{Fact, Val};
-use super::vocabulary::{below, metadata as attached, pick, scalar};
+use super::vocabulary::{below, metadata as attached, pick, scalar, text};
 
 /// Spans of one trace.
 const TRACE_SPANS: u64 = 40;
@@ -82,6 +82,10 @@ fn doc(n: u64, rng: &SimRng) -> Val {
     }
     if rng.chance(8) {
         fields.push(("odd", scalar(rng)));
+    }
+    if rng.chance(2) {
+        let filler = "of words that all have ".repeat(4);
+        fields.push(("note", Val::Str(format!("word{n} {filler}{}", text(rng)))));
     }
     Val::map(fields)
 }

@@ -24,6 +24,7 @@ mod questions;
 mod rollup;
 mod shrink;
 mod state;
+mod text;
 mod value;
 mod vocabulary;
 

@@ -1,11 +1,12 @@
 //! Random questions, most of them about what is there.
 
-use obsrv_engine::query::ast::{Filter, Literal, Test};
+use obsrv_engine::query::ast::{Filter, Literal, Test, TextTest};
 use obsrv_engine::query::{Order, Request};
 use obsrv_engine::row::Table;
 use obsrv_engine::source::Column;
 use obsrv_wal::sim::SimRng;
 
+use super::text::PATTERNS;
 use super::value::{Fact, Val};
 use super::vocabulary::{known_path, number, path, pick, text};
 
@@ -105,7 +106,7 @@ impl Asker<'_> {
                 };
                 Filter::AnySpan(Box::new(spans.filter(depth.saturating_sub(1), false)))
             }
-            7 if rng.chance(2) => Filter::Text(self.needle()),
+            7 => Filter::Text(self.text_test()),
             _ => self.is(),
         }
     }
@@ -163,7 +164,19 @@ impl Asker<'_> {
             6 => Test::In(Vec::new()),
             7 => Test::Contains(part_of(rng, &literal)),
             8 => Test::Prefix(prefix_of(rng, &literal)),
+            9 if rng.chance(3) => Test::Regex(pick(rng, &PATTERNS).0.to_owned()),
             _ => Test::Eq(literal),
+        }
+    }
+
+    fn text_test(&self) -> TextTest {
+        let rng = self.rng;
+        match rng.below(9) {
+            0 => TextTest::Regex(pick(rng, &PATTERNS).0.to_owned()),
+            1 | 2 => TextTest::Contains(self.needle()),
+            3 => TextTest::Beginning(self.needle()),
+            4 | 5 => TextTest::Words(text(rng)),
+            _ => TextTest::Words(self.needle()),
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) fn below(rng: &SimRng, bound: i64) -> i64 {
 
 const KEYS: [&str; 7] = ["a", "b", "a.b", "", "ключ", "k", "A"];
 
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 30] = [
     "",
     "a",
     "A",
@@ -37,6 +37,20 @@ const WORDS: [&str; 16] = [
     "o'\"k",
     "a b",
     "claude",
+    "rate limit",
+    "Rate-Limit exceeded",
+    "limit the rate, limit",
+    "timeout_error 504",
+    "Café au lait",
+    "CAFE\u{301}",
+    "naïve cafe",
+    "مُحَمَّد كـتاب",
+    "محمد",
+    "北京大学",
+    "東京 a 京都",
+    "京 大",
+    "한국어 검색",
+    "검색",
 ];
 
 /// Texts around the column limit of 96 bytes, some equal but for one end.

@@ -23,7 +23,7 @@
 use obsrv_tests::model::{Case, Coverage, run, shrink};
 
 /// What no campaign may miss.
-const COVERED: [&str; 21] = [
+const COVERED: [&str; 23] = [
     "facts",
     "deletes",
     "flushes",
@@ -45,6 +45,8 @@ const COVERED: [&str; 21] = [
     "rows in several places",
     "values too long for columns",
     "facets of several values",
+    "blocks found by an index",
+    "blocks ruled out by an index",
 ];
 
 fn setting(name: &str, default: u64) -> u64 {

@@ -100,6 +100,39 @@ impl<'a> Scanner<'a> {
         }))
     }
 
+    /// A regular expression: in quotes only `\"` is taken apart, else nothing is.
+    pub(super) fn pattern(&mut self) -> Result<Option<String>, ParseError> {
+        let start = self.at;
+        let quoted = self.take("\"");
+        let mut pattern = String::new();
+        while let Some(c) = self.peek() {
+            if quoted && c == '"' {
+                self.skip_char();
+                return Ok(Some(pattern));
+            }
+            if !quoted && (c.is_whitespace() || matches!(c, '(' | ')' | '{' | '}' | ',' | '"')) {
+                break;
+            }
+            self.skip_char();
+            let escaped = self.peek().filter(|_| c == '\\');
+            if !(quoted && escaped == Some('"')) {
+                pattern.push(c);
+            }
+            if let Some(escaped) = escaped {
+                self.skip_char();
+                pattern.push(escaped);
+            }
+        }
+        if quoted {
+            return Err(ParseError::new(
+                start,
+                "a closing quote",
+                "quote not closed",
+            ));
+        }
+        Ok((self.at > start).then_some(pattern))
+    }
+
     fn sees_not_operator(&self) -> bool {
         self.rest().starts_with("!=") || self.rest().starts_with("!~")
     }

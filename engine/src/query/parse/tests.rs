@@ -23,12 +23,15 @@ fn show(filter: &Filter) -> String {
         Filter::Or(parts) => join(parts, " | "),
         Filter::Not(part) => format!("!{}", show(part)),
         Filter::AnySpan(part) => format!("span {}", show(part)),
-        Filter::Text(text) => format!("text {text:?}"),
+        Filter::Text(TextTest::Words(text)) => format!("text {text:?}"),
+        Filter::Text(TextTest::Beginning(text)) => format!("text prefix {text:?}"),
+        Filter::Text(TextTest::Contains(text)) => format!("text ~ {text:?}"),
+        Filter::Text(TextTest::Regex(text)) => format!("text =~ {text:?}"),
         Filter::Is(column, test) => {
             let what = crate::query::plan::describe(column, test);
             match test {
                 Test::Exists => what,
-                Test::Contains(s) | Test::Prefix(s) => format!("{what} {s:?}"),
+                Test::Contains(s) | Test::Prefix(s) | Test::Regex(s) => format!("{what} {s:?}"),
                 Test::In(list) => {
                     let list: Vec<_> = list.iter().map(show_literal).collect();
                     format!("{what} [{}]", list.join(", "))

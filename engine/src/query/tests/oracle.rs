@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::rows::{TestRow, V};
 use crate::query::Order;
-use crate::query::ast::{Filter, Literal, Test};
+use crate::query::ast::{Filter, Literal, Test, TextTest};
 use crate::source::Column;
 
 fn values(row: &TestRow, column: &Column) -> Vec<V> {
@@ -76,7 +76,40 @@ fn one(test: &Test, v: &V) -> bool {
             text.is_some_and(|t| t.to_ascii_lowercase().contains(&s.to_ascii_lowercase()))
         }
         Test::Prefix(s) => text.is_some_and(|t| t.starts_with(s)),
+        Test::Regex(pattern) => text.is_some_and(|t| has(&TextTest::Regex(pattern.clone()), t)),
         Test::Exists => true,
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    let parts = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let words = parts.filter(|w| !w.is_empty());
+    words.map(str::to_ascii_lowercase).collect()
+}
+
+/// The texts of the tests are ASCII, and their only regular expression is two letters apart.
+fn has(test: &TextTest, text: &str) -> bool {
+    let contains = |s: &str| text.to_ascii_lowercase().contains(&s.to_ascii_lowercase());
+    let (have, open) = (words(text), matches!(test, TextTest::Beginning(_)));
+    match test {
+        TextTest::Words(wanted) | TextTest::Beginning(wanted) => {
+            let want = words(wanted);
+            let Some((last, head)) = want.split_last() else {
+                return contains(wanted);
+            };
+            have.windows(want.len()).any(|window| {
+                let (end, start) = window.split_last().unwrap();
+                start == head && (end == last || open && end.starts_with(last))
+            })
+        }
+        TextTest::Contains(s) => contains(s),
+        TextTest::Regex(pattern) => {
+            let (a, b) = pattern.split_once('.').unwrap();
+            let bytes: Vec<char> = text.chars().collect();
+            bytes
+                .windows(3)
+                .any(|w| a.starts_with(w[0]) && b.starts_with(w[2]))
+        }
     }
 }
 
@@ -87,9 +120,8 @@ pub(super) fn passes(filter: &Filter, row: &TestRow, spans: &[TestRow]) -> bool 
         Filter::Or(parts) => parts.iter().any(|part| passes(part, row, spans)),
         Filter::Not(part) => !passes(part, row, spans),
         Filter::Is(column, test) => values(row, column).iter().any(|v| one(test, v)),
-        Filter::Text(text) => row.fields.iter().any(|(path, v)| {
-            let has = |s: &str| s.to_ascii_lowercase().contains(&text.to_ascii_lowercase());
-            path.split('.').any(has) || matches!(v, V::Str(s) if has(s))
+        Filter::Text(test) => row.fields.iter().any(|(path, v)| {
+            path.split('.').any(|key| has(test, key)) || matches!(v, V::Str(s) if has(test, s))
         }),
         Filter::AnySpan(part) => spans
             .iter()

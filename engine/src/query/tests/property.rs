@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::rows::{Rows, TestRow, V, row};
 use super::{BUDGET, oracle};
-use crate::query::ast::{Filter, Literal, Test};
+use crate::query::ast::{Filter, Literal, Test, TextTest};
 use crate::query::{FACET_VALUES_MAX, Order, Request, count, search};
 use crate::source::Column;
 
@@ -26,6 +26,7 @@ fn number() -> impl Strategy<Value = V> {
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[abAB]{0,3}",
+        "[abAB -]{0,8}",
         // At the column limit, one above, and far above with the difference at either end.
         (
             prop::sample::select(vec![95usize, 96, 97, 150]),
@@ -104,14 +105,25 @@ fn value_test() -> impl Strategy<Value = Test> {
         "[abxABX]{0,2}".prop_map(Test::Contains),
         text().prop_map(Test::Contains),
         text().prop_map(Test::Prefix),
+        "[abx]\\.[abx]".prop_map(Test::Regex),
         Just(Test::Exists),
+    ]
+}
+
+fn text_test() -> impl Strategy<Value = TextTest> {
+    prop_oneof![
+        "[abxtgmAB -]{1,3}".prop_map(TextTest::Words),
+        text().prop_map(TextTest::Words),
+        "[abxtgmAB -]{1,3}".prop_map(TextTest::Beginning),
+        "[abxtgm]{1,2}".prop_map(TextTest::Contains),
+        "[abx]\\.[abx]".prop_map(TextTest::Regex),
     ]
 }
 
 fn filter(any_span: bool) -> BoxedStrategy<Filter> {
     let leaf = prop_oneof![
         8 => (column(), value_test()).prop_map(|(column, test)| Filter::Is(column, test)),
-        2 => "[abxtgm]{1,2}".prop_map(Filter::Text),
+        2 => text_test().prop_map(Filter::Text),
         2 => (0i64..12, any::<bool>()).prop_map(|(at, from)| {
             let at = Literal::I64(at);
             Filter::Is(Column::Start, if from { Test::Ge(at) } else { Test::Lt(at) })

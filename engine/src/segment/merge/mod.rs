@@ -89,7 +89,7 @@ pub(super) fn put_section(
         .map(|view| Texts::read(view, &view.index.directory.core.trace));
     let traces = traces.collect::<Result<Vec<_>, _>>()?;
     let order = Order::new(&views, &traces, &dead)?;
-    let Placed { blocks, places } = payload::put(out, &views, &order)?;
+    let (Placed { blocks, places }, terms) = payload::put(out, &views, &order)?;
     let form = section.form()?.max(Form::Compact);
     let mut pieces = Pieces::of(form, out);
     let rows = count_u32(order.rows.len());
@@ -110,6 +110,7 @@ pub(super) fn put_section(
     })?;
     let placement = placement(&places, &mut pieces)?;
     let (column_blocks, pieces) = pieces.finish()?;
+    let terms = terms.finish(out).map_err(|e| e.at(out.place()))?;
     let directory = Directory {
         rows,
         blocks: column_blocks,
@@ -119,6 +120,7 @@ pub(super) fn put_section(
         trace_runs,
         columns: merged,
         payload: Payload { blocks, placement },
+        terms,
     };
     let frame = directory.frame(form, &pieces);
     check_size(frame.len())?;

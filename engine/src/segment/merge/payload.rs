@@ -1,11 +1,15 @@
 //! Bodies of several sections in one: whole blocks as they stand, the rest written anew.
 
+use std::ops::Range;
+
 use super::order::Order;
+use crate::body;
 use crate::columns::LEFT_OUT;
 use crate::segment::block::{BlockRef, BlockWriter};
 use crate::segment::table::{self, Table};
+use crate::segment::terms::TermsMerge;
 use crate::segment::view::View;
-use crate::segment::wire::{Cursor, count_u32, narrow};
+use crate::segment::wire::{Bad, Cursor, count_u32, narrow};
 use crate::segment::write::check_size;
 use crate::segment::{PAYLOAD_BLOCK_BYTES, WriteError};
 use crate::source::SourceError;
@@ -21,8 +25,23 @@ const NOWHERE: (u32, u32) = (u32::MAX, u32::MAX);
 /// Bodies on their way into new blocks.
 struct Loose {
     bytes: Vec<u8>,
-    /// Row in the file, and its range of `bytes`.
-    rows: Vec<(u32, std::ops::Range<usize>)>,
+    rows: Vec<LooseRow>,
+}
+
+struct LooseRow {
+    /// Row in the file.
+    place: u32,
+    /// Its body, in the bytes.
+    range: Range<usize>,
+    input: usize,
+}
+
+/// What is written to.
+struct Out<'o, 'a> {
+    blocks: &'o mut BlockWriter,
+    views: &'a [View<'a>],
+    terms: TermsMerge<'a>,
+    placed: Placed,
 }
 
 /// The blocks that were written, and for each row of the file its block and its place there.
@@ -31,68 +50,79 @@ pub(super) struct Placed {
     pub(super) places: Vec<(u32, u32)>,
 }
 
-/// Writes the payload.
-pub(super) fn put(
+/// Writes the payload, and gives what its term index is made of.
+pub(super) fn put<'a>(
     out: &mut BlockWriter,
-    views: &[View<'_>],
+    views: &'a [View<'a>],
     order: &Order<'_>,
-) -> Result<Placed, WriteError> {
-    let mut placed = Placed {
+) -> Result<(Placed, TermsMerge<'a>), WriteError> {
+    let placed = Placed {
         blocks: Vec::new(),
         places: vec![NOWHERE; order.rows.len()],
+    };
+    let mut out = Out {
+        blocks: out,
+        views,
+        terms: TermsMerge::new(),
+        placed,
     };
     let mut loose = Loose {
         bytes: Vec::new(),
         rows: Vec::new(),
     };
-    for (view, places) in views.iter().zip(&order.places) {
-        match &view.index.bodies {
-            Some(bodies) => {
-                for (body, place) in bodies.iter().zip(places) {
-                    loose.add(out, &mut placed, *place, body)?;
-                }
+    for (input, (view, places)) in views.iter().zip(&order.places).enumerate() {
+        if let Some(bodies) = &view.index.bodies {
+            for (body, place) in bodies.iter().zip(places) {
+                loose.add(&mut out, (input, *place), body)?;
             }
-            None => put_blocks(out, view, places, &mut placed, &mut loose)?,
+        } else {
+            put_blocks(&mut out, (input, view), places, &mut loose)?;
         }
     }
-    loose.write(out, &mut placed)?;
+    loose.write(&mut out)?;
     match views.first() {
-        Some(view) if placed.places.contains(&NOWHERE) => Err(view.no_row().into()),
-        _ => Ok(placed),
+        Some(view) if out.placed.places.contains(&NOWHERE) => Err(view.no_row().into()),
+        _ => Ok((out.placed, out.terms)),
     }
 }
 
-fn put_blocks(
-    out: &mut BlockWriter,
-    view: &View<'_>,
+fn put_blocks<'a>(
+    out: &mut Out<'_, 'a>,
+    (input, view): (usize, &'a View<'a>),
     places: &[u32],
-    placed: &mut Placed,
     loose: &mut Loose,
 ) -> Result<(), WriteError> {
     let blocks = &view.index.directory.payload.blocks;
+    let mut copied = Vec::with_capacity(blocks.len());
     for (block, slots) in blocks.iter().zip(slots(view, places)?) {
         let lives = slots.iter().all(|place| *place != LEFT_OUT);
         if lives && block.raw >= COPIED_BLOCK_BYTES_MIN {
-            let number = count_u32(placed.blocks.len());
+            let number = count_u32(out.placed.blocks.len());
             for (slot, place) in (0..).zip(slots) {
-                *placed.at(view, place)? = (number, slot);
+                *out.placed.at(view, place)? = (number, slot);
             }
             let stored = view.section.file.read_stored(block)?;
-            let copied = out.copy(block, &stored);
-            placed
+            let block = out.blocks.copy(block, &stored);
+            out.placed
                 .blocks
-                .push(copied.map_err(|e| out.place().failed(e))?);
-        } else if slots.iter().any(|place| *place != LEFT_OUT) {
-            let bad = |bad| view.section.bad(block.offset, bad);
-            let bytes = view.section.file.read(block)?;
-            let table = Table::read(&mut Cursor(bytes)).map_err(bad)?;
-            for (slot, place) in slots.into_iter().enumerate() {
-                if place != LEFT_OUT {
-                    loose.add(out, placed, place, table.get(slot).map_err(bad)?)?;
-                }
+                .push(block.map_err(|e| out.blocks.place().failed(e))?);
+            copied.push(Some(number));
+            continue;
+        }
+        copied.push(None);
+        if slots.iter().all(|place| *place == LEFT_OUT) {
+            continue;
+        }
+        let bad = |bad| view.section.bad(block.offset, bad);
+        let bytes = view.section.file.read(block)?;
+        let table = Table::read(&mut Cursor(bytes)).map_err(bad)?;
+        for (slot, place) in slots.into_iter().enumerate() {
+            if place != LEFT_OUT {
+                loose.add(out, (input, place), table.get(slot).map_err(bad)?)?;
             }
         }
     }
+    out.terms.copied(view, copied);
     Ok(())
 }
 
@@ -130,31 +160,34 @@ impl Placed {
 impl Loose {
     fn add(
         &mut self,
-        out: &mut BlockWriter,
-        placed: &mut Placed,
-        place: u32,
+        out: &mut Out<'_, '_>,
+        (input, place): (usize, u32),
         body: &[u8],
     ) -> Result<(), WriteError> {
         if place == LEFT_OUT {
             return Ok(());
         }
         if !self.rows.is_empty() && self.bytes.len() + body.len() > LOOSE_BYTES_MAX {
-            self.write(out, placed)?;
+            self.write(out)?;
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(body);
-        self.rows.push((place, start..self.bytes.len()));
+        self.rows.push(LooseRow {
+            place,
+            range: start..self.bytes.len(),
+            input,
+        });
         Ok(())
     }
 
     /// Writes what waits, in the order of the file.
-    fn write(&mut self, out: &mut BlockWriter, placed: &mut Placed) -> Result<(), WriteError> {
-        self.rows.sort_unstable_by_key(|(place, _)| *place);
+    fn write(&mut self, out: &mut Out<'_, '_>) -> Result<(), WriteError> {
+        self.rows.sort_unstable_by_key(|row| row.place);
         let (mut from, mut held) = (0, 0);
         for at in 0..=self.rows.len() {
-            let next = self.rows.get(at).map(|(_, range)| range.len());
+            let next = self.rows.get(at).map(|row| row.range.len());
             if at > from && next.is_none_or(|next| held + next > PAYLOAD_BLOCK_BYTES) {
-                self.cut(from..at, out, placed)?;
+                self.cut(from..at, out)?;
                 (from, held) = (at, 0);
             }
             held += next.unwrap_or(0);
@@ -164,26 +197,28 @@ impl Loose {
         Ok(())
     }
 
-    fn cut(
-        &self,
-        rows: std::ops::Range<usize>,
-        out: &mut BlockWriter,
-        placed: &mut Placed,
-    ) -> Result<(), WriteError> {
+    fn cut(&self, rows: Range<usize>, out: &mut Out<'_, '_>) -> Result<(), WriteError> {
         let rows = self.rows.get(rows).unwrap_or_default();
+        let body = |row: &LooseRow| &self.bytes[row.range.clone()];
         let mut raw = Vec::new();
-        let bodies = rows.iter().map(|(_, range)| &self.bytes[range.clone()]);
-        table::put(&mut raw, bodies);
+        table::put(&mut raw, rows.iter().map(body));
         check_size(raw.len())?;
-        let number = count_u32(placed.blocks.len());
-        for (slot, (place, _)) in (0..).zip(rows) {
-            if let Some(at) = placed.places.get_mut(narrow(u64::from(*place))) {
-                *at = (number, slot);
-            }
+        let number = count_u32(out.placed.blocks.len());
+        for (slot, row) in (0..).zip(rows) {
+            let view = &out.views[row.input];
+            let added = body::view_bytes(body(row));
+            let added = added.and_then(|document| out.terms.fresh().add_row(document));
+            added.map_err(|_| {
+                view.section
+                    .bad(view.section.entry.block.offset, Bad("body"))
+            })?;
+            *out.placed.at(view, row.place)? = (number, slot);
         }
-        placed
+        out.terms.fresh().end_block(number);
+        let block = out.blocks.cold_block(&raw);
+        out.placed
             .blocks
-            .push(out.cold_block(&raw).map_err(|e| out.place().failed(e))?);
+            .push(block.map_err(|e| out.blocks.place().failed(e))?);
         Ok(())
     }
 }

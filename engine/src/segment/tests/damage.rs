@@ -11,7 +11,8 @@ use crate::boundary::LocalStore;
 use crate::io::{Disk, FileId, FileKind};
 use crate::row::{ProjectId, Table};
 use crate::segment::{RowInput, SectionInput, Segment, SegmentError, SegmentOptions, write};
-use crate::source::{Column, Source, SourceError};
+use crate::source::{Column, Probe, Source, SourceError};
+use crate::text::term;
 
 const FILE: FileId = FileId::new(FileKind::Segment, 3);
 
@@ -19,6 +20,8 @@ fn sections() -> Vec<SectionInput> {
     vec![
         section(1, Table::Spans, rows_of(5, 6, 1)),
         section(1, Table::Runs, rows_of(6, 30, 160)),
+        // Large bodies of few bytes: payload blocks enough for an index of terms.
+        section(2, Table::Spans, rows_of(8, 2, 17_000)),
         section(70_000, Table::Scores, rows_of(7, 1, 0)),
     ]
 }
@@ -61,6 +64,16 @@ fn rows(segment: &Segment) -> Vec<Result<Vec<RowInput>, SourceError>> {
             for column in [Column::TraceId, Column::End, Column::Path("status".into())] {
                 let count = reader.matching(&column, &|_| Some(true), &all)?.sure.len();
                 assert!(count <= u64::from(reader.row_count()));
+            }
+            let terms = ["error", "absent"].map(|w| term::word(w.as_bytes()));
+            for term in terms {
+                let with = reader.narrow(Probe::Words(&[term]))?;
+                assert_eq!(with.is_some(), summary.project == ProjectId(2));
+                for (rows, n) in with.unwrap_or_default().left {
+                    assert!(rows.max() < Some(reader.row_count()));
+                    assert!(n.map(u64::from) <= Some(rows.len()));
+                    assert_eq!(n, Some(1), "a word that no row has, or not so many");
+                }
             }
             for (at, row) in (0..).zip(&rows) {
                 assert_eq!(&reader.row(at)?, row);

@@ -9,6 +9,8 @@ use crate::http::OUTCOME;
 use crate::http::tests::{JSON, World, ask, get, post, world};
 use crate::limits::{RATE_BURST_TIME, USAGE_BODY_BYTES_MAX};
 use crate::quota::{Ceiling, Plan};
+use crate::tenancy::FIRST_ORG;
+use crate::tenancy::plane::By;
 
 fn trace(id: usize) -> String {
     json!({ "trace_id": format!("t{id}"), "started_at": "2026-01-01T00:00:00Z", "steps": [{}, {}] })
@@ -17,10 +19,10 @@ fn trace(id: usize) -> String {
 
 async fn limit(world: &World, limits: Value) {
     let settings: ProjectSettings = serde_json::from_value(json!({ "limits": limits })).unwrap();
-    let governance = &world.app.core().unwrap().governance;
+    let governance = world.app.core().unwrap().governance();
     let revision = governance.of(ProjectId(1)).revision;
     governance
-        .set(ProjectId(1), revision, 1, 0, settings)
+        .set(By::operator(), ProjectId(1), revision, settings)
         .await
         .unwrap();
 }
@@ -35,15 +37,15 @@ async fn plan(world: &World, month: Ceiling) {
         .app
         .core()
         .unwrap()
-        .governance
-        .set_plan(0, &plan)
+        .governance()
+        .set_plan(By::operator(), FIRST_ORG, &plan)
         .await
         .unwrap();
 }
 
 #[tokio::test]
 async fn a_rate_answers_429_with_its_name_and_counts_what_it_refused() {
-    let world = world();
+    let world = world().await;
     limit(&world, json!({ "project": { "requests_per_second": 1 } })).await;
     let mut taken = 0;
     let refused = loop {
@@ -94,7 +96,7 @@ async fn a_rate_answers_429_with_its_name_and_counts_what_it_refused() {
     );
     let said = ask(&world.app, post("/v1/traces", "key-of-b", JSON, trace(0))).await;
     assert_eq!(said.status, 201);
-    let refusals = ask(&world.app, get("/v1/projects/a/refusals", "key-of-a"))
+    let refusals = ask(&world.app, get("/v1/projects/1/refusals", "key-of-a"))
         .await
         .json();
     let first = &refusals["refusals"][0];
@@ -103,7 +105,7 @@ async fn a_rate_answers_429_with_its_name_and_counts_what_it_refused() {
         (&"requests_per_second".into(), &2.into())
     );
     assert_eq!(first["key_id"], "1");
-    let of_b = ask(&world.app, get("/v1/projects/b/refusals", "key-of-b"))
+    let of_b = ask(&world.app, get("/v1/projects/2/refusals", "key-of-b"))
         .await
         .json();
     assert_eq!(of_b["refusals"], json!([]));
@@ -111,7 +113,7 @@ async fn a_rate_answers_429_with_its_name_and_counts_what_it_refused() {
 
 #[tokio::test]
 async fn queries_have_a_rate_of_their_own() {
-    let world = world();
+    let world = world().await;
     limit(&world, json!({ "key": { "queries_per_second": 1 } })).await;
     let paths = ["/v1/traces", "/v1/traces/t"];
     let mut asked = 0;
@@ -130,7 +132,7 @@ async fn queries_have_a_rate_of_their_own() {
 
 #[tokio::test]
 async fn a_plan_is_exact_and_what_is_refused_is_not_stored() {
-    let world = world();
+    let world = world().await;
     // A trace of two steps is three rows.
     plan(
         &world,
@@ -161,7 +163,7 @@ async fn a_plan_is_exact_and_what_is_refused_is_not_stored() {
             .status,
         404
     );
-    let used = ask(&world.app, get("/v1/projects/a/usage", "key-of-a"))
+    let used = ask(&world.app, get("/v1/projects/1/usage", "key-of-a"))
         .await
         .json();
     let month = &used["used"]["month"];
@@ -176,7 +178,7 @@ async fn a_plan_is_exact_and_what_is_refused_is_not_stored() {
 /// What is over the room of the machine is 503, and costs the tenant nothing.
 #[tokio::test]
 async fn overload_is_503_and_is_not_counted() {
-    let world = world();
+    let world = world().await;
     plan(
         &world,
         Ceiling {
@@ -189,11 +191,11 @@ async fn overload_is_503_and_is_not_counted() {
     let said = ask(&world.app, post("/v1/traces", "key-of-a", JSON, trace(0))).await;
     assert_eq!(said.status, 503);
     drop(room);
-    let used = ask(&world.app, get("/v1/projects/a/usage", "key-of-a"))
+    let used = ask(&world.app, get("/v1/projects/1/usage", "key-of-a"))
         .await
         .json();
     assert_eq!(used["used"]["month"]["spans"], 0);
-    let refusals = ask(&world.app, get("/v1/projects/a/refusals", "key-of-a"))
+    let refusals = ask(&world.app, get("/v1/projects/1/refusals", "key-of-a"))
         .await
         .json();
     assert_eq!(refusals["refusals"][0]["reason"], "overloaded");
@@ -201,7 +203,7 @@ async fn overload_is_503_and_is_not_counted() {
 
 #[tokio::test]
 async fn aiobs_reads_its_usage_and_is_never_refused_a_report() {
-    let world = world();
+    let world = world().await;
     let said = ask(&world.app, get("/v1/usage", "key-of-a")).await;
     let unlimited = json!({ "success": true, "usage": { "tier": "unlimited", "traces_used": 0,
         "traces_limit": 9_007_199_254_740_991_u64, "traces_remaining": 9_007_199_254_740_991_u64,
@@ -225,7 +227,7 @@ async fn aiobs_reads_its_usage_and_is_never_refused_a_report() {
     let limited = json!({ "success": true, "usage": { "tier": "free", "traces_used": 1,
         "traces_limit": 1, "traces_remaining": 0, "is_rate_limited": true } });
     assert_eq!((said.status.as_u16(), said.json()), (200, limited));
-    let used = ask(&world.app, get("/v1/projects/a/usage", "key-of-a"))
+    let used = ask(&world.app, get("/v1/projects/1/usage", "key-of-a"))
         .await
         .json();
     assert_eq!(used["used"]["reported_traces"], 5);
@@ -238,10 +240,10 @@ async fn aiobs_reads_its_usage_and_is_never_refused_a_report() {
 
 #[tokio::test]
 async fn a_rate_of_nothing_is_no_setting() {
-    let world = world();
+    let world = world().await;
     let body =
         json!({ "revision": 0, "settings": { "limits": { "key": { "bytes_per_second": 0 } } } });
-    let request = Request::put("/v1/projects/a/settings").header("x-api-key", "key-of-a");
+    let request = Request::put("/v1/projects/1/settings").header("x-api-key", "key-of-a");
     let said = ask(&world.app, request.body(body.to_string().into()).unwrap()).await;
     assert_eq!(
         (said.status.as_u16(), &said.json()["error"]["field"]),

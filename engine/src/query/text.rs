@@ -1,0 +1,150 @@
+//! Text anywhere in a row: words by the index of terms, the rest by looking at every text.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use regex::{Regex, RegexBuilder};
+
+use super::QueryError;
+use super::ast::TextTest;
+use super::value::contains_folded;
+use crate::source::{Blocks, Probe, Source, SourceError};
+use crate::text::Phrase;
+use crate::text::find::terms_within;
+
+/// Longest regular expression, in bytes.
+pub const REGEX_BYTES_MAX: usize = 1_024;
+/// Largest compiled form of a regular expression, in bytes.
+pub const REGEX_SIZE_MAX: usize = 1 << 20;
+/// Most regular expressions of one filter.
+pub const REGEXES_MAX: usize = 8;
+
+/// A compiled regular expression.
+#[derive(Debug)]
+pub(super) struct Pattern(Regex);
+
+impl Pattern {
+    pub(super) fn new(pattern: &str) -> Result<Self, QueryError> {
+        check_pattern(pattern)?;
+        RegexBuilder::new(pattern)
+            .size_limit(REGEX_SIZE_MAX)
+            .dfa_size_limit(REGEX_SIZE_MAX)
+            .build()
+            .map(Self)
+            .map_err(|e| {
+                // The last line says what; those before it draw where.
+                let told = e.to_string();
+                let what = told.lines().last().unwrap_or_default().trim();
+                QueryError::Regex(what.trim_start_matches("error: ").to_owned())
+            })
+    }
+
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+pub(super) fn check_pattern(pattern: &str) -> Result<(), QueryError> {
+    if pattern.len() > REGEX_BYTES_MAX {
+        return Err(QueryError::Regex(format!(
+            "too long max_bytes={REGEX_BYTES_MAX} len={}",
+            pattern.len()
+        )));
+    }
+    Ok(())
+}
+
+impl TextTest {
+    /// What it looks for, as it was written.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Words(t) | Self::Beginning(t) | Self::Contains(t) | Self::Regex(t) => t,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Look<'f> {
+    Phrase(Phrase),
+    Contains(&'f str),
+    Regex(Pattern),
+}
+
+/// A source, by its address while the query runs, and what its index left.
+type Known = (usize, Arc<Option<Blocks>>);
+
+/// A text test that is ready to run.
+#[derive(Debug)]
+pub(super) struct Text<'f> {
+    look: Look<'f>,
+    /// Terms that every row which passes has.
+    terms: Vec<u64>,
+    /// The last answer: the row groups of one source often follow each other.
+    last: Mutex<Option<Known>>,
+}
+
+impl<'f> Text<'f> {
+    pub(super) fn new(test: &'f TextTest) -> Result<Self, QueryError> {
+        let look = match test {
+            TextTest::Words(text) => {
+                Phrase::new(text, false).map_or(Look::Contains(text), Look::Phrase)
+            }
+            TextTest::Beginning(text) => {
+                Phrase::new(text, true).map_or(Look::Contains(text), Look::Phrase)
+            }
+            TextTest::Contains(text) => Look::Contains(text),
+            TextTest::Regex(pattern) => Look::Regex(Pattern::new(pattern)?),
+        };
+        let terms = match &look {
+            Look::Phrase(phrase) => phrase.terms().to_vec(),
+            Look::Contains(text) => terms_within(text),
+            Look::Regex(_) => Vec::new(),
+        };
+        Ok(Self {
+            look,
+            terms,
+            last: Mutex::new(None),
+        })
+    }
+
+    /// Whether an index of terms can help.
+    pub(super) fn has_terms(&self) -> bool {
+        !self.terms.is_empty()
+    }
+
+    /// Whether a row passes exactly if it has the one term.
+    pub(super) fn is_one_term(&self) -> bool {
+        matches!(&self.look, Look::Phrase(phrase) if phrase.is_one_term())
+    }
+
+    /// How it is called in `explain`.
+    pub(super) const fn name(&self) -> &'static str {
+        match self.look {
+            Look::Phrase(_) => "text",
+            Look::Contains(_) => "text ~",
+            Look::Regex(_) => "text =~",
+        }
+    }
+
+    pub(super) fn passes(&self, text: &str) -> bool {
+        match &self.look {
+            Look::Phrase(phrase) => phrase.is_in(text),
+            Look::Contains(needle) => contains_folded(text, needle),
+            Look::Regex(pattern) => pattern.is_match(text),
+        }
+    }
+
+    /// The blocks of the source that its index leaves.
+    pub(super) fn narrow(&self, source: &dyn Source) -> Result<Arc<Option<Blocks>>, SourceError> {
+        let address = std::ptr::from_ref(source).cast::<()>().addr();
+        let mut last = self.last.lock();
+        if let Some((known, blocks)) = &*last
+            && *known == address
+        {
+            return Ok(Arc::clone(blocks));
+        }
+        let blocks = Arc::new(source.narrow(Probe::Words(&self.terms))?);
+        *last = Some((address, Arc::clone(&blocks)));
+        Ok(blocks)
+    }
+}

@@ -1,0 +1,236 @@
+//! Words of a search, and whether a text has them one behind the other.
+
+use super::fold::each_word;
+use super::term;
+
+/// Words that must follow each other in one text.
+#[derive(Debug)]
+pub(crate) struct Phrase {
+    words: Vec<Box<str>>,
+    /// The last word need only begin so.
+    open: bool,
+    /// How many words of the phrase still match when the word after so many does not.
+    back: Vec<usize>,
+    terms: Vec<u64>,
+    /// The index of the longest word if it is ASCII.
+    longest: Option<usize>,
+}
+
+/// Most terms of one phrase that an index is asked for.
+pub(crate) const TERMS_MAX: usize = 16;
+
+impl Phrase {
+    /// The words of a text; `None` if it has none. With `open` the last one is a beginning.
+    pub(crate) fn new(text: &str, open: bool) -> Option<Self> {
+        let mut words: Vec<(Box<str>, bool)> = Vec::new();
+        each_word(text, &mut String::new(), &mut |word, sign| {
+            words.push((word.into(), sign));
+        });
+        let last = words.last()?;
+        // A sign is whole as it is.
+        let open = open && !last.1;
+        let terms = terms_of(&words, open);
+        let words: Vec<Box<str>> = words.into_iter().map(|(word, _)| word).collect();
+        let mut ascii: Vec<usize> = (0..words.len()).collect();
+        ascii.retain(|at| words[*at].is_ascii());
+        Some(Self {
+            back: back(&words),
+            longest: ascii.into_iter().max_by_key(|at| words[*at].len()),
+            open,
+            terms,
+            words,
+        })
+    }
+
+    /// Terms that every text with this phrase has.
+    pub(crate) fn terms(&self) -> &[u64] {
+        &self.terms
+    }
+
+    /// Whether a text has the phrase exactly if it has its one term.
+    pub(crate) fn is_one_term(&self) -> bool {
+        self.terms.len() == 1 && !self.open && self.is_term()
+    }
+
+    fn is_term(&self) -> bool {
+        match &*self.words {
+            [_] => true,
+            [a, b] => [a, b].into_iter().all(|w| is_sign(w)),
+            _ => false,
+        }
+    }
+
+    /// Whether the text has the words one behind the other.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        if let Some(at) = self.longest {
+            match self.look(at, text) {
+                Look::Found if self.words.len() == 1 => return true,
+                Look::Absent => return false,
+                Look::Found | Look::Unknown => {}
+            }
+        } else if text.is_ascii() {
+            return false;
+        }
+        self.walk(text)
+    }
+
+    /// Looks for one ASCII word as it would stand in ASCII text.
+    fn look(&self, at: usize, text: &str) -> Look {
+        let open = self.open && at + 1 == self.words.len();
+        let (word, bytes) = (self.words[at].as_bytes(), text.as_bytes());
+        let mut from = 0;
+        while let Some(found) = find_folded(bytes.get(from..).unwrap_or_default(), word) {
+            let start = from + found;
+            let before = start.checked_sub(1).and_then(|at| bytes.get(at));
+            let after = bytes.get(start + word.len());
+            if ends(before) && (open || ends(after)) {
+                return Look::Found;
+            }
+            from = start + 1;
+        }
+        if text.is_ascii() {
+            Look::Absent
+        } else {
+            Look::Unknown
+        }
+    }
+
+    /// Word by word, never going back in the text.
+    fn walk(&self, text: &str) -> bool {
+        let (mut matched, mut found) = (0, false);
+        each_word(text, &mut String::new(), &mut |word, _| {
+            if found {
+                return;
+            }
+            while matched > 0 && !self.fits(matched, word) {
+                matched = self.back[matched - 1];
+            }
+            matched += usize::from(self.fits(matched, word));
+            found = matched == self.words.len();
+        });
+        found
+    }
+
+    fn fits(&self, at: usize, word: &str) -> bool {
+        let wanted = &*self.words[at];
+        if self.open && at + 1 == self.words.len() {
+            word.starts_with(wanted)
+        } else {
+            word == wanted
+        }
+    }
+}
+
+enum Look {
+    Found,
+    Absent,
+    /// Folding may still make it of characters over ASCII.
+    Unknown,
+}
+
+fn ends(neighbour: Option<&u8>) -> bool {
+    neighbour.is_none_or(|b| b.is_ascii() && !b.is_ascii_alphanumeric())
+}
+
+/// Terms that any text has in which `text` stands, be it within longer words: those of its words
+/// that ASCII separators on both sides set apart.
+pub(crate) fn terms_within(text: &str) -> Vec<u64> {
+    let separates = |c: char| c.is_ascii() && !c.is_ascii_alphanumeric();
+    let (Some(first), Some(last)) = (text.find(separates), text.rfind(separates)) else {
+        return Vec::new();
+    };
+    let mut words = Vec::new();
+    let inner = text.get(first..=last).unwrap_or_default();
+    each_word(inner, &mut String::new(), &mut |word, sign| {
+        words.push((word.into(), sign));
+    });
+    terms_of(&words, false)
+}
+
+fn is_sign(word: &str) -> bool {
+    let mut sign = false;
+    each_word(word, &mut String::new(), &mut |_, is| sign = is);
+    sign
+}
+
+fn terms_of(words: &[(Box<str>, bool)], open: bool) -> Vec<u64> {
+    let mut terms = Vec::new();
+    let char_of = |word: &str| word.chars().next();
+    for (at, (word, sign)) in words.iter().enumerate() {
+        if open && at + 1 == words.len() {
+            break;
+        }
+        let next = words.get(at + 1).filter(|next| *sign && next.1);
+        let before = at.checked_sub(1).and_then(|at| words.get(at));
+        let paired = *sign && before.is_some_and(|b| b.1);
+        let term = match next.and_then(|next| Some((char_of(word)?, char_of(&next.0)?))) {
+            Some((a, b)) => Some(term::pair(a, b)),
+            None if paired => None,
+            None => Some(term::word(word.as_bytes())),
+        };
+        terms.extend(term.filter(|t| !terms.contains(t)));
+        if terms.len() >= TERMS_MAX {
+            break;
+        }
+    }
+    terms
+}
+
+/// Per prefix of the words the length of its longest proper prefix that ends it, too.
+fn back(words: &[Box<str>]) -> Vec<usize> {
+    let mut back = vec![0; words.len()];
+    let mut matched = 0;
+    for at in 1..words.len() {
+        while matched > 0 && words[at] != words[matched] {
+            matched = back[matched - 1];
+        }
+        matched += usize::from(words[at] == words[matched]);
+        back[at] = matched;
+    }
+    back
+}
+
+/// Where `text` first has `needle`, ASCII letters compared without case. Looks for the byte of the
+/// needle that is rarest in English text.
+pub(crate) fn find_folded(text: &[u8], needle: &[u8]) -> Option<usize> {
+    let rarest = (0..needle.len()).min_by_key(|at| commonness(needle[*at]))?;
+    let byte = needle[rarest];
+    let last = text.len().checked_sub(needle.len())?;
+    let starts = text.get(rarest..=last + rarest)?;
+    memchr::memchr2_iter(byte.to_ascii_lowercase(), byte.to_ascii_uppercase(), starts).find(|at| {
+        text.get(*at..at + needle.len())
+            .is_some_and(|part| part.eq_ignore_ascii_case(needle))
+    })
+}
+
+/// How common a byte is, about.
+const fn commonness(byte: u8) -> u8 {
+    match byte.to_ascii_lowercase() {
+        b' ' => 30,
+        b'e' => 29,
+        b't' => 28,
+        b'a' => 27,
+        b'o' => 26,
+        b'i' => 25,
+        b'n' => 24,
+        b's' => 23,
+        b'r' => 22,
+        b'l' => 20,
+        b'd' => 19,
+        b'h' => 18,
+        b'c' => 17,
+        b'u' => 16,
+        b'm' => 15,
+        b'p' => 14,
+        b'f' => 13,
+        b'y' => 11,
+        b'w' => 10,
+        b'b' => 9,
+        b'g' | b'_' | b'-' | b'.' | b',' | b'"' | b'0'..=b'9' => 12,
+        b'v' => 7,
+        b'k' => 6,
+        b'x' => 3,
+        b'j' | b'q' | b'z' => 2,
+        _ => 5,
+    }
+}
