@@ -1,7 +1,14 @@
 //! What a query sees of one table of one project, be it in a memtable or in a segment.
 
+mod lanes;
+
 use bytes::Bytes;
 use roaring::RoaringBitmap;
+
+pub(crate) use lanes::{by_values, push_pairs};
+pub use lanes::{
+    ColumnReader, Lane, LaneKind, LaneValues, Selection, number_to_f64, number_to_i64,
+};
 
 use crate::doc::Scalar;
 use crate::row::Lsn;
@@ -123,6 +130,20 @@ pub trait Source: Send + Sync {
         rows: &RoaringBitmap,
         add: &mut dyn FnMut(Scalar<'_>, u64),
     ) -> Result<(), SourceError>;
+
+    /// Opens a column to be read row group by row group.
+    fn reader<'a>(&'a self, column: &Column) -> Result<Box<dyn ColumnReader + 'a>, SourceError> {
+        Ok(by_values(self, column))
+    }
+
+    /// Calls `visit(path, type, rows)` for every path that has values, by path, then type; `rows`
+    /// are those that have one, dead ones included.
+    fn paths(&self, visit: &mut dyn FnMut(&str, LaneKind, u64)) -> Result<(), SourceError>;
+
+    /// What it is, if it never changes: no other source of the process has the same number.
+    fn sealed(&self) -> Option<(u64, u64)> {
+        None
+    }
 
     /// The highest [`Core::lsn_last`] of its rows, or something above it; `None` if unknown. A query
     /// that goes on after an earlier page must read the hot columns of a source that may have newer

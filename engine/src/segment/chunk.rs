@@ -20,6 +20,10 @@ use roaring::RoaringBitmap;
 
 use super::packed::{self, Packed};
 use super::wire::{Bad, Cursor, count_u32, narrow, wide};
+use crate::source::Selection;
+
+/// From this share of the rows on all values are decoded: one in so many.
+const UNPACK_SHARE: usize = 8;
 
 /// Appends a chunk of a group of `rows` rows: `pairs` are (row, value), ascending, no pair twice.
 pub(super) fn put(out: &mut Vec<u8>, rows: u32, pairs: &[(u32, u64)]) {
@@ -210,6 +214,85 @@ impl Chunk {
                 }
                 Ok(hint.value)
             }
+        }
+    }
+
+    /// The values of `range`, each as `map` makes it.
+    fn unpack<T: Copy>(
+        &self,
+        range: Range<usize>,
+        out: &mut Vec<T>,
+        map: impl Fn(u64) -> T,
+    ) -> Result<(), Bad> {
+        let (ends, values) = match &self.values {
+            Values::Packed(values) => return values.unpack(range, out, map),
+            Values::Runs { ends, values } => (ends, values),
+        };
+        let mut at = range.start;
+        let mut run = ends.count_le(wide(at))?;
+        while at < range.end {
+            let end = narrow(ends.get(run)?).min(range.end);
+            let value = map(values.get(run)?);
+            out.extend(std::iter::repeat_n(value, end.saturating_sub(at)));
+            at = at.max(end);
+            run += 1;
+        }
+        Ok(())
+    }
+
+    /// The values of the selected rows of the section, whose group begins at `first`: appends them
+    /// to `out` and answers the place in the selection of each, or `None` if every place has one.
+    pub(super) fn select<T: Copy>(
+        &self,
+        first: u32,
+        selection: &Selection,
+        out: &mut Vec<T>,
+        map: impl Fn(u64) -> T,
+    ) -> Result<Option<Vec<u32>>, Bad> {
+        let count = selection.len();
+        if let (Presence::All, None, Selection::Range { first: from, len }) =
+            (&self.presence, &self.ends, selection)
+        {
+            let from = narrow(u64::from(from - first));
+            self.unpack(from..from + narrow(u64::from(*len)), out, map)?;
+            return Ok(None);
+        }
+        let all = self.value_count()?;
+        // Few rows are looked up one by one, many by decoding all.
+        let mut decoded = Vec::new();
+        if count * UNPACK_SHARE >= narrow(u64::from(self.rows)) {
+            decoded.reserve_exact(all);
+            self.unpack(0..all, &mut decoded, &map)?;
+        }
+        let mut places = Vec::with_capacity(count);
+        let mut hint = Hint::default();
+        let mut failed = None;
+        selection.each(&mut |place, row| {
+            let mut one = || -> Result<(), Bad> {
+                for at in self.range(row.wrapping_sub(first))? {
+                    out.push(match decoded.get(at) {
+                        Some(value) => *value,
+                        None => map(self.value(at, &mut hint)?),
+                    });
+                    places.push(place);
+                }
+                Ok(())
+            };
+            if failed.is_none() {
+                failed = one().err();
+            }
+        });
+        if let Some(bad) = failed {
+            return Err(bad);
+        }
+        let full = places.len() == count && self.ends.is_none();
+        Ok((!full).then_some(places))
+    }
+
+    fn value_count(&self) -> Result<usize, Bad> {
+        match &self.values {
+            Values::Packed(values) => Ok(values.len()),
+            Values::Runs { ends, .. } => Ok(narrow(ends.get(ends.len().wrapping_sub(1))?)),
         }
     }
 

@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 use super::GROUP_ROWS;
 use super::chunk::group_count;
 use super::directory::{ColumnEntry, Dict};
+use super::lanes::Lanes;
 use super::lookup::{CoreReader, Dictionary, Ids};
 use super::section::SectionReader;
 use super::view::{View, required};
@@ -15,7 +16,9 @@ use super::wire::{Bad, narrow};
 use crate::columns::value::to_i64;
 use crate::doc::{DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
-use crate::source::{Column, Core, Matches, Source, SourceError, ValueTest};
+use crate::source::{
+    Column, ColumnReader, Core, LaneKind, Matches, Source, SourceError, ValueTest,
+};
 
 /// Where the values of a column come from.
 enum Values<'a> {
@@ -416,6 +419,23 @@ impl Source for SectionReader {
                 .try_for_each(|column| count_typed(&view, column, rows, add)),
             values => each_value(&view, &values, rows, &mut |_, value| add(value, 1)),
         }
+    }
+
+    fn reader<'a>(&'a self, column: &Column) -> Result<Box<dyn ColumnReader + 'a>, SourceError> {
+        Ok(Box::new(Lanes::open(self, column)?))
+    }
+
+    fn paths(&self, visit: &mut dyn FnMut(&str, LaneKind, u64)) -> Result<(), SourceError> {
+        let view = self.view()?;
+        for column in &view.index.directory.columns {
+            let kind = LaneKind::of(column.kind);
+            visit(&column.path, kind, u64::from(column.rows));
+        }
+        Ok(())
+    }
+
+    fn sealed(&self) -> Option<(u64, u64)> {
+        Some((self.file.instance, self.entry.block.offset))
     }
 
     fn core(&self, row: u32) -> Result<Core, SourceError> {

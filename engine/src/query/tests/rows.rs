@@ -5,7 +5,7 @@ use roaring::RoaringBitmap;
 
 use crate::doc::{DocRef, DocWriter, Scalar, flatten};
 use crate::row::{Lsn, Stamp};
-use crate::source::{Column, Core, Matches, Source, SourceError, ValueTest, Visible};
+use crate::source::{Column, Core, LaneKind, Matches, Source, SourceError, ValueTest, Visible};
 
 /// A leaf of a test row.
 #[derive(Clone, Debug, PartialEq)]
@@ -206,6 +206,28 @@ impl Source for Rows {
                     add(value, 1);
                 }
             });
+        }
+        Ok(())
+    }
+
+    fn paths(&self, visit: &mut dyn FnMut(&str, LaneKind, u64)) -> Result<(), SourceError> {
+        let mut seen = std::collections::BTreeMap::new();
+        for (row, doc) in (0u32..).zip(&self.docs) {
+            flatten(DocRef::parse(doc).unwrap(), &mut |path, value| {
+                let kind = match value {
+                    Scalar::Bool(_) => LaneKind::Bool,
+                    Scalar::I64(_) => LaneKind::I64,
+                    Scalar::F64(_) => LaneKind::F64,
+                    Scalar::Str(_) => LaneKind::Str,
+                    Scalar::Long(_) => LaneKind::Long,
+                };
+                let rows: &mut RoaringBitmap = seen.entry((path.to_owned(), kind)).or_default();
+                rows.insert(row);
+            })
+            .unwrap();
+        }
+        for ((path, kind), rows) in seen {
+            visit(&path, kind, rows.len());
         }
         Ok(())
     }
