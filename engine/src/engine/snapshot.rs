@@ -6,10 +6,16 @@ use bytes::Bytes;
 
 use super::version::Version;
 use crate::memtable::TableView;
+use crate::query::aggregate::{AggregateAnswer, AggregateRequest, PartialCache, aggregate};
 use crate::query::{Budget, Meter, Page, QueryError, Request, search};
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
 use crate::source::{Core, SourceError, Visible};
+
+/// What all snapshots of the process keep of segments' shares of aggregates.
+const PARTIAL_CACHE_BYTES: usize = 32 << 20;
+
+static PARTIALS: PartialCache = PartialCache::new(PARTIAL_CACHE_BYTES);
 
 /// All records up to one LSN. Cheap to make; holds its files until dropped.
 #[derive(Debug)]
@@ -92,6 +98,26 @@ impl Snapshot {
             &self.visible(project, Table::Spans, &spans),
             self.lsn(),
             budget,
+            request,
+        )
+    }
+
+    /// What the rows of `table` that pass the request's filter come to.
+    pub fn aggregate(
+        &self,
+        project: ProjectId,
+        table: Table,
+        request: &AggregateRequest,
+        budget: &Budget<'_>,
+    ) -> Result<AggregateAnswer, QueryError> {
+        self.check()?;
+        let rows = self.held(project, table);
+        let spans = self.held(project, Table::Spans);
+        aggregate(
+            &self.visible(project, table, &rows),
+            &self.visible(project, Table::Spans, &spans),
+            budget,
+            Some(&PARTIALS),
             request,
         )
     }

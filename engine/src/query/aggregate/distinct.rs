@@ -6,7 +6,6 @@
 //! set of the values alone, so any order and any split gives the same count.
 
 use hashbrown::HashSet;
-use hashbrown::hash_map::DefaultHashBuilder;
 
 /// Values up to which an approximate count is exact.
 pub(super) const EXACT_MAX: usize = 512;
@@ -18,7 +17,7 @@ const RANK_MAX: usize = 64 - REGISTER_BITS as usize + 1;
 /// A set of values.
 #[derive(Clone, Debug)]
 pub(super) enum Distinct {
-    Exact(HashSet<u128, DefaultHashBuilder>),
+    Exact(HashSet<u128>),
     Registers(Box<[u8; REGISTERS]>),
 }
 

@@ -30,6 +30,15 @@ impl Assigned {
         matches!(self, Self::Many { .. })
     }
 
+    /// Whether the groups together are not all rows, each once.
+    pub(super) fn leaves_out_or_repeats(&self) -> bool {
+        match self {
+            Self::One(_) => false,
+            Self::Each(ids) => ids.contains(&NONE),
+            Self::Many { .. } => true,
+        }
+    }
+
     /// Calls `visit` with each group of a place.
     #[inline]
     pub(super) fn of(&self, place: usize, mut visit: impl FnMut(u32)) {
