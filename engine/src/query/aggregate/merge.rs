@@ -26,7 +26,9 @@ type GroupKey = [u32; KEYS_MAX];
 /// What all sources so far come to.
 pub(super) struct Merged<'q> {
     request: &'q AggregateRequest,
-    needs: &'q [Need<'q>],
+    needs: Vec<Need<'q>>,
+    /// Which of the needs each measure is made of; `None`: the count of rows.
+    which: Vec<Option<usize>>,
     keys: Vec<Interner>,
     cells: Cells<(GroupKey, u64)>,
     total_rows: u64,
@@ -82,14 +84,16 @@ impl<K: Copy + Eq + std::hash::Hash> Cells<K> {
 }
 
 impl<'q> Merged<'q> {
-    pub(super) fn new(request: &'q AggregateRequest, needs: &'q [Need<'q>]) -> Self {
+    pub(super) fn new(request: &'q AggregateRequest) -> Self {
+        let (needs, which) = Need::of_all(&request.measures);
         let mut total: Vec<State> = needs.iter().map(Need::state).collect();
         total.iter_mut().for_each(|state| state.resize(1));
         Self {
             request,
-            needs,
             keys: request.keys.iter().map(|_| Interner::default()).collect(),
-            cells: Cells::new(needs),
+            cells: Cells::new(&needs),
+            needs,
+            which,
             total_rows: 0,
             total,
         }
@@ -171,8 +175,8 @@ impl<'q> Merged<'q> {
 
     /// Ranks the groups and lists the first of them.
     pub(super) fn finish(mut self, mut meter: Meter<'_>) -> Result<AggregateAnswer, QueryError> {
-        let cells = std::mem::replace(&mut self.cells, Cells::new(self.needs));
-        let mut groups: Cells<GroupKey> = Cells::new(self.needs);
+        let cells = std::mem::replace(&mut self.cells, Cells::new(&self.needs));
+        let mut groups: Cells<GroupKey> = Cells::new(&self.needs);
         let mut points: Vec<Vec<(u64, usize)>> = Vec::new();
         let timed = self.request.time.is_some();
         for (cell, (key, bucket)) in cells.list.iter().enumerate() {
@@ -220,23 +224,20 @@ impl<'q> Merged<'q> {
 
     fn figures(&self, rows: &[u64], states: &[State], cell: usize) -> Figures {
         let rows = rows.get(cell).copied().unwrap_or(0);
-        let one = |measure: &Measure| {
+        let one = |(measure, which): (&Measure, &Option<usize>)| {
             let counted = || Measured {
                 value: Value::Count(rows),
                 count: rows,
                 not_numbers: 0,
             };
-            let state = Need::of(measure).and_then(|need| {
-                let at = self.needs.iter().position(|other| *other == need)?;
-                states.get(at)
-            });
+            let state = which.and_then(|at| states.get(at));
             state
                 .and_then(|state| state.measured(cell, measure))
                 .unwrap_or_else(counted)
         };
         Figures {
             rows,
-            measures: self.request.measures.iter().map(one).collect(),
+            measures: self.request.measures.iter().zip(&self.which).map(one).collect(),
         }
     }
 
@@ -249,11 +250,8 @@ impl<'q> Merged<'q> {
             Rank::Measure(at, part) => {
                 let measure = self.request.measures.get(at)?;
                 let rows = groups.rows.get(group).copied().unwrap_or(0);
-                let state = Need::of(measure).and_then(|need| {
-                    let at = self.needs.iter().position(|other| *other == need)?;
-                    groups.states.get(at)
-                });
-                let Some(state) = state else {
+                let which = self.which.get(at).copied().flatten();
+                let Some(state) = which.and_then(|at| groups.states.get(at)) else {
                     return Some(Place::whole(rows.into()));
                 };
                 Place::of(&state.measured(group, measure)?.value, part)

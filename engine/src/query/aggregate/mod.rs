@@ -59,8 +59,7 @@ pub fn aggregate(
     let task = task(request, spans, &mut meter)?;
     meter.explain.estimate = estimate(rows, &task);
     let known = known.filter(|_| !asks_spans(request));
-    let needs = task.needs.clone();
-    let mut merged = Merged::new(request, &needs);
+    let mut merged = Merged::new(request);
     let mut used = 0;
     for visible in rows {
         let share = match known {
@@ -81,12 +80,7 @@ fn task<'q>(
     spans: &[Visible<'_>],
     meter: &mut Meter<'_>,
 ) -> Result<Task<'q>, QueryError> {
-    let mut needs: Vec<Need<'q>> = Vec::new();
-    for need in request.measures.iter().filter_map(Need::of) {
-        if !needs.contains(&need) {
-            needs.push(need);
-        }
-    }
+    let (needs, _) = Need::of_all(&request.measures);
     let mut planned = |filter: &'q Filter| {
         plan(filter, &mut |part| traces_of(part, spans, &mut *meter))
     };
@@ -171,6 +165,3 @@ fn shape(task: &Task<'_>, visible: &Visible<'_>) -> u128 {
     });
     cache::shape_of(&(&task.node, task.keys, &task.needs, time))
 }
-
-#[cfg(test)]
-mod tests;

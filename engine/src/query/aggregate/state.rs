@@ -18,8 +18,24 @@ pub(super) enum Need<'q> {
 }
 
 impl<'q> Need<'q> {
+    /// What the measures need, and which of that each does.
+    pub(super) fn of_all(measures: &'q [Measure]) -> (Vec<Self>, Vec<Option<usize>>) {
+        let mut needs: Vec<Self> = Vec::new();
+        let mut which = Vec::with_capacity(measures.len());
+        for measure in measures {
+            which.push(Self::of(measure).map(|need| {
+                let known = needs.iter().position(|other| *other == need);
+                known.unwrap_or_else(|| {
+                    needs.push(need);
+                    needs.len() - 1
+                })
+            }));
+        }
+        (needs, which)
+    }
+
     /// What a measure needs beside the count of rows.
-    pub(super) const fn of(measure: &'q Measure) -> Option<Self> {
+    const fn of(measure: &'q Measure) -> Option<Self> {
         Some(match measure {
             Measure::Count => return None,
             Measure::CountIf(filter) => Self::Rows(filter),

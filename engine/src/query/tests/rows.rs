@@ -1,5 +1,7 @@
 //! Rows in a vector as a source: every answer by looking at every row.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
@@ -79,10 +81,12 @@ pub(super) struct Rows {
     cores: Vec<Core>,
     docs: Vec<Vec<u8>>,
     live: RoaringBitmap,
+    number: u64,
 }
 
 impl Rows {
     pub(super) fn new(rows: Vec<TestRow>) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
         let live = (0u32..)
             .zip(&rows)
             .filter(|(_, row)| !row.dead)
@@ -93,6 +97,7 @@ impl Rows {
             cores: rows.into_iter().map(|row| row.core).collect(),
             docs,
             live,
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -230,6 +235,10 @@ impl Source for Rows {
             visit(&path, kind, rows.len());
         }
         Ok(())
+    }
+
+    fn sealed(&self) -> Option<(u64, u64)> {
+        Some((self.number, u64::MAX))
     }
 
     fn lsn_max(&self) -> Option<Lsn> {
