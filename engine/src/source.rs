@@ -5,6 +5,8 @@ mod lanes;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
+#[cfg(test)]
+pub(crate) use lanes::tests::check_lanes;
 pub(crate) use lanes::{by_values, push_pairs};
 pub use lanes::{
     ColumnReader, Lane, LaneKind, LaneValues, Selection, number_to_f64, number_to_i64,

@@ -6,8 +6,11 @@ use bytes::Bytes;
 
 use super::version::Version;
 use crate::memtable::TableView;
-use crate::query::aggregate::{AggregateAnswer, AggregateRequest, PartialCache, aggregate};
-use crate::query::{Budget, Meter, Page, QueryError, Request, search};
+use crate::query::aggregate::{
+    AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest, PartialCache, aggregate,
+    observed_keys, observed_values,
+};
+use crate::query::{Budget, Explain, Facet, Meter, Page, QueryError, Request, search};
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
 use crate::source::{Core, SourceError, Visible};
@@ -110,6 +113,18 @@ impl Snapshot {
         request: &AggregateRequest,
         budget: &Budget<'_>,
     ) -> Result<AggregateAnswer, QueryError> {
+        self.aggregate_with(project, table, request, budget, Some(&PARTIALS))
+    }
+
+    /// The same with a cache of the caller's, or without any: the answer is the same.
+    pub fn aggregate_with(
+        &self,
+        project: ProjectId,
+        table: Table,
+        request: &AggregateRequest,
+        budget: &Budget<'_>,
+        known: Option<&PartialCache>,
+    ) -> Result<AggregateAnswer, QueryError> {
         self.check()?;
         let rows = self.held(project, table);
         let spans = self.held(project, Table::Spans);
@@ -117,7 +132,39 @@ impl Snapshot {
             &self.visible(project, table, &rows),
             &self.visible(project, Table::Spans, &spans),
             budget,
-            Some(&PARTIALS),
+            known,
+            request,
+        )
+    }
+
+    /// The keys of `table` that begin with `prefix`, with their types.
+    pub fn observed_keys(
+        &self,
+        project: ProjectId,
+        table: Table,
+        (prefix, limit): (&str, usize),
+        budget: &Budget<'_>,
+    ) -> Result<ObservedKeys, QueryError> {
+        self.check()?;
+        let rows = self.held(project, table);
+        observed_keys(&self.visible(project, table, &rows), budget, prefix, limit)
+    }
+
+    /// The most frequent values of a column.
+    pub fn observed_values(
+        &self,
+        project: ProjectId,
+        table: Table,
+        request: &ObservedRequest,
+        budget: &Budget<'_>,
+    ) -> Result<(Facet, Explain), QueryError> {
+        self.check()?;
+        let rows = self.held(project, table);
+        let spans = self.held(project, Table::Spans);
+        observed_values(
+            &self.visible(project, table, &rows),
+            &self.visible(project, Table::Spans, &spans),
+            budget,
             request,
         )
     }

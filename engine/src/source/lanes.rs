@@ -138,6 +138,21 @@ pub struct Lane {
     pub values: LaneValues,
 }
 
+impl Lane {
+    /// How many values.
+    pub fn len(&self) -> usize {
+        match &self.values {
+            LaneValues::Numbers(numbers) => numbers.len(),
+            LaneValues::Codes(codes) => codes.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// Values of a lane.
 #[derive(Clone, Debug)]
 pub enum LaneValues {
@@ -268,3 +283,6 @@ pub(crate) fn push_pairs(
         values,
     });
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

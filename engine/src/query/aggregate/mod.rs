@@ -13,6 +13,7 @@ mod gather;
 mod key;
 mod merge;
 mod numbers;
+mod observe;
 mod partial;
 mod request;
 mod sketch;
@@ -26,6 +27,9 @@ use std::sync::Arc;
 pub use answer::{AggregateAnswer, Figures, Group, Measured, Number, Point, Value};
 pub use cache::PartialCache;
 pub use key::GroupValue;
+pub use observe::{
+    KEYS_LISTED_MAX, ObservedKey, ObservedKeys, ObservedRequest, observed_keys, observed_values,
+};
 pub use request::{
     AggregateRequest, BUCKET_WIDTH_MIN_NS, BUCKETS_MAX, CELLS_MAX, DISTINCT_EXACT_MAX,
     DistinctMode, GROUPS_LISTED_MAX, KEYS_MAX, Key, MEASURES_MAX, Measure, POINTS_MAX,
