@@ -1,5 +1,5 @@
 //! Aggregates and facets over the spans of one project, without HTTP.
-//! `/usr/bin/env cargo run --release -p obsrv-benches --example aggregate -- 1000000`
+//! `cargo run --release -p obsrv-benches --example aggregate -- 1000000`
 //! Each line: median and 95th percentile of 21 runs, without what was kept of sealed segments and
 //! with it.
 #![expect(clippy::print_stdout, reason = "the figures are the product")]

@@ -7,10 +7,10 @@ use roaring::RoaringBitmap;
 
 #[cfg(test)]
 pub(crate) use lanes::tests::check_lanes;
-pub(crate) use lanes::{by_values, push_pairs};
 pub use lanes::{
     ColumnReader, Lane, LaneKind, LaneValues, Selection, number_to_f64, number_to_i64,
 };
+pub(crate) use lanes::{by_values, push_pairs};
 
 use crate::doc::Scalar;
 use crate::row::Lsn;

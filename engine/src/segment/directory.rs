@@ -324,7 +324,9 @@ impl Directory {
     /// Which of the columns those are.
     pub(super) fn range_at(&self, path: &str) -> Range<usize> {
         let start = self.columns.partition_point(|c| &*c.path < path);
-        let same = self.columns[start..].iter().take_while(|c| &*c.path == path);
+        let same = self.columns[start..]
+            .iter()
+            .take_while(|c| &*c.path == path);
         start..start + same.count()
     }
 }

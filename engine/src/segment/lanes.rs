@@ -10,9 +10,7 @@ use super::section::SectionReader;
 use super::view::View;
 use super::wire::{Bad, narrow};
 use crate::columns::value::{Kind, from_i64, to_i64};
-use crate::source::{
-    Column, ColumnReader, Lane, LaneKind, LaneValues, Selection, SourceError,
-};
+use crate::source::{Column, ColumnReader, Lane, LaneKind, LaneValues, Selection, SourceError};
 
 /// Starts and durations within these bounds add up to an end without overflow.
 const SAFE_NS: Range<i64> = -(1 << 62)..1 << 62;
@@ -208,7 +206,6 @@ impl<'a> Lanes<'a> {
         }
         Ok(())
     }
-
 }
 
 impl ColumnReader for Lanes<'_> {

@@ -17,7 +17,7 @@ use crate::columns::value::to_i64;
 use crate::doc::{DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
 use crate::source::{
-    Column, ColumnReader, Core, LaneKind, Matches, Source, SourceError, ValueTest,
+    Column, ColumnReader, Core, LaneKind, Matches, Selection, Source, SourceError, ValueTest,
 };
 
 /// Where the values of a column come from.
@@ -280,31 +280,77 @@ fn count_typed(
     add: &mut dyn FnMut(Scalar<'_>, u64),
 ) -> Result<(), SourceError> {
     let mut dictionary = Dictionary::new(view, column);
-    if !column.bitmaps.is_empty() {
-        for bitmap in view.bitmaps(column) {
-            let (code, bitmap) = bitmap?;
-            let count = view.bitmap(&bitmap)?.intersection_len(rows);
-            if count > 0 {
-                add(dictionary.scalar(code)?, count);
-            }
+    let Some(dict) = column.dict.as_ref().filter(|dict| {
+        let len = u64::from(dict.len());
+        len <= rows.len() || !column.bitmaps.is_empty()
+    }) else {
+        let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
+        each_number(view, column, rows, &mut |_, number| {
+            *counts.entry(number).or_default() += 1;
+            Ok(())
+        })?;
+        for (number, count) in counts {
+            add(dictionary.scalar(number)?, count);
         }
         return Ok(());
-    }
-    let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut dense = match &column.dict {
-        Some(dict) if u64::from(dict.len()) <= rows.len() => {
-            vec![0u64; narrow(u64::from(dict.len()))]
-        }
-        _ => Vec::new(),
     };
-    each_number(view, column, rows, &mut |_, number| {
-        let slot = usize::try_from(number).ok().and_then(|n| dense.get_mut(n));
-        *slot.unwrap_or_else(|| counts.entry(number).or_default()) += 1;
-        Ok(())
-    })?;
-    let dense = (0..).zip(dense).filter(|(_, count)| *count > 0);
-    for (number, count) in dense.chain(counts) {
-        add(dictionary.scalar(number)?, count);
+    let mut counts = vec![0u64; narrow(u64::from(dict.len()))];
+    let mut rest = RoaringBitmap::new();
+    rest.insert_range(0..view.rows());
+    let wanted = &rest & rows;
+    rest -= rows;
+    if rest.len() < wanted.len() && !column.bitmaps.is_empty() {
+        // Most rows: all of them, as the bitmaps say, without the others.
+        for bitmap in view.bitmaps(column) {
+            let (code, bitmap) = bitmap?;
+            if let Some(count) = counts.get_mut(narrow(code)) {
+                *count = view.bitmap_len(&bitmap)?;
+            }
+        }
+        count_codes(
+            view,
+            column,
+            &rest,
+            &mut |count| {
+                *count = count.saturating_sub(1);
+            },
+            &mut counts,
+        )?;
+    } else {
+        count_codes(view, column, &wanted, &mut |count| *count += 1, &mut counts)?;
+    }
+    for (code, count) in (0..).zip(counts).filter(|(_, count)| *count > 0) {
+        add(dictionary.scalar(code)?, count);
+    }
+    Ok(())
+}
+
+/// Changes the count of the value of every code among the rows.
+fn count_codes(
+    view: &View<'_>,
+    column: &ColumnEntry,
+    rows: &RoaringBitmap,
+    change: &mut dyn FnMut(&mut u64),
+    counts: &mut [u64],
+) -> Result<(), SourceError> {
+    for group in groups(view, rows) {
+        let Some(chunked) = view.chunk(column, group)? else {
+            continue;
+        };
+        let here: RoaringBitmap = of_group(view, rows, group).collect();
+        if here.is_empty() {
+            continue;
+        }
+        let mut codes = Vec::new();
+        let code = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        let selected = chunked
+            .chunk
+            .select(chunked.first, &Selection::of(&here), &mut codes, code);
+        selected.map_err(|bad| view.bad(chunked.piece, bad))?;
+        for code in codes {
+            let count = counts.get_mut(narrow(u64::from(code)));
+            change(count.ok_or_else(|| view.bad(chunked.piece, Bad("code past its dictionary")))?);
+        }
     }
     Ok(())
 }

@@ -213,10 +213,7 @@ impl<S: Source + ?Sized> ColumnReader for ByValues<'_, S> {
         let (texts, codes) = (&mut self.texts, &mut self.codes);
         let mut place = 0;
         let visit = &mut |row: u32, value: Scalar<'_>| {
-            while selection
-                .row(place)
-                .is_some_and(|selected| selected < row)
-            {
+            while selection.row(place).is_some_and(|selected| selected < row) {
                 place += 1;
             }
             let number = to_number(value).unwrap_or_else(|| {

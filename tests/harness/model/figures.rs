@@ -297,7 +297,9 @@ fn float(leaf: &Leaf) -> f64 {
 fn same(leaf: Option<&&Leaf>, got: Number) -> bool {
     match (leaf, got) {
         (Some(Leaf::I64(n)), Number::Whole(got)) => i128::from(*n) == got,
-        (Some(leaf), Number::Whole(got)) => got == i128::from(i64::MAX) || float(leaf) == got as f64,
+        (Some(leaf), Number::Whole(got)) => {
+            got == i128::from(i64::MAX) || float(leaf) == got as f64
+        }
         (Some(leaf), Number::Float(got)) => float(leaf) == got,
         (None, _) => false,
     }
@@ -334,7 +336,13 @@ fn histogram(numbers: &[&Leaf], got: &[(f64, f64, u64)]) -> bool {
 fn sum(numbers: &[&Leaf], got: Number) -> bool {
     let whole: i128 = numbers
         .iter()
-        .map(|n| if let Leaf::I64(n) = n { i128::from(*n) } else { 0 })
+        .map(|n| {
+            if let Leaf::I64(n) = n {
+                i128::from(*n)
+            } else {
+                0
+            }
+        })
         .sum();
     let floats: Vec<f64> = numbers
         .iter()
@@ -358,7 +366,11 @@ fn exact(floats: &[f64], whole: i128) -> f64 {
     let mut add = |mut x: f64| {
         let mut kept = Vec::new();
         for part in &parts {
-            let (big, small) = if x.abs() < part.abs() { (*part, x) } else { (x, *part) };
+            let (big, small) = if x.abs() < part.abs() {
+                (*part, x)
+            } else {
+                (x, *part)
+            };
             let sum = big + small;
             let rest = small - (sum - big);
             if rest != 0.0 {
@@ -414,7 +426,11 @@ fn check_keys(rows: &Rows, got: &ObservedKeys) -> Result<(), String> {
     }
     if found != right {
         let wrong = found.iter().find(|(key, n)| right.get(key) != Some(n));
-        return Err(format!("keys: {wrong:?} of {} not {}", found.len(), right.len()));
+        return Err(format!(
+            "keys: {wrong:?} of {} not {}",
+            found.len(),
+            right.len()
+        ));
     }
     Ok(())
 }

@@ -38,9 +38,9 @@ fn each(assigned: &Assigned, lane: &Lane, len: usize, mut visit: impl FnMut(usiz
         }
         (many, places) => {
             for i in 0..len {
-                let place = places.as_ref().map_or(i, |p| {
-                    p.get(i).map_or(usize::MAX, |place| *place as usize)
-                });
+                let place = places
+                    .as_ref()
+                    .map_or(i, |p| p.get(i).map_or(usize::MAX, |place| *place as usize));
                 many.of(place, |cell| visit(cell as usize, i));
             }
         }
@@ -185,7 +185,8 @@ impl Seen {
                 *word |= 1 << (bit % 64);
             }
         } else {
-            self.pairs.insert((u32::try_from(cell).unwrap_or(NONE), code));
+            self.pairs
+                .insert((u32::try_from(cell).unwrap_or(NONE), code));
         }
     }
 

@@ -219,7 +219,8 @@ impl<'q> Merged<'q> {
     fn values(&self, key: Option<&GroupKey>) -> Vec<Option<GroupValue>> {
         let numbers = key.copied().unwrap_or_default();
         let keys = self.keys.iter().zip(numbers);
-        keys.map(|(interner, id)| interner.get(id).cloned()).collect()
+        keys.map(|(interner, id)| interner.get(id).cloned())
+            .collect()
     }
 
     fn figures(&self, rows: &[u64], states: &[State], cell: usize) -> Figures {
@@ -237,7 +238,13 @@ impl<'q> Merged<'q> {
         };
         Figures {
             rows,
-            measures: self.request.measures.iter().zip(&self.which).map(one).collect(),
+            measures: self
+                .request
+                .measures
+                .iter()
+                .zip(&self.which)
+                .map(one)
+                .collect(),
         }
     }
 
@@ -246,7 +253,10 @@ impl<'q> Merged<'q> {
         let top = &self.request.top;
         let place = |group: usize| match top.by {
             Rank::Keys => None,
-            Rank::Rows => groups.rows.get(group).map(|rows| Place::whole((*rows).into())),
+            Rank::Rows => groups
+                .rows
+                .get(group)
+                .map(|rows| Place::whole((*rows).into())),
             Rank::Measure(at, part) => {
                 let measure = self.request.measures.get(at)?;
                 let rows = groups.rows.get(group).copied().unwrap_or(0);

@@ -85,9 +85,8 @@ fn task<'q>(
     meter: &mut Meter<'_>,
 ) -> Result<Task<'q>, QueryError> {
     let (needs, _) = Need::of_all(&request.measures);
-    let mut planned = |filter: &'q Filter| {
-        plan(filter, &mut |part| traces_of(part, spans, &mut *meter))
-    };
+    let mut planned =
+        |filter: &'q Filter| plan(filter, &mut |part| traces_of(part, spans, &mut *meter));
     let filters = needs.iter().map(|need| match need {
         Need::Rows(filter) => planned(filter).map(Some),
         _ => Ok(None),

@@ -122,7 +122,10 @@ fn take_dead(
         for group in 0..group_count(visible.source) {
             meter.check()?;
             let first = group << 16;
-            let end = visible.source.row_count().min(first.saturating_add(1 << 16));
+            let end = visible
+                .source
+                .row_count()
+                .min(first.saturating_add(1 << 16));
             let dead: Vec<u32> = (first..end)
                 .filter(|row| !visible.live.contains(*row))
                 .collect();

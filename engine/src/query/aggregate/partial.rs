@@ -299,7 +299,10 @@ impl<'a, 'q> Scan<'a, 'q> {
                     }
                 }
                 let column = need.column();
-                let input = self.inputs.iter().find(|input| Some(input.column) == column);
+                let input = self
+                    .inputs
+                    .iter()
+                    .find(|input| Some(input.column) == column);
                 if let Some(input) = input {
                     for lane in &input.lanes {
                         add(state, seen, assigned, lane, &*input.reader);
@@ -326,7 +329,10 @@ impl<'a, 'q> Scan<'a, 'q> {
 
     fn finish(mut self) -> Result<Partial, QueryError> {
         let needs = &self.task.needs;
-        self.sums.states.iter_mut().for_each(|s| s.resize(self.cells));
+        self.sums
+            .states
+            .iter_mut()
+            .for_each(|s| s.resize(self.cells));
         settle_seen(&mut self.sums, needs, &mut self.inputs)?;
         let total = if let Some(mut total) = self.total.take() {
             settle_seen(&mut total, needs, &mut self.inputs)?;

@@ -16,7 +16,12 @@ const LIST_MAX: usize = 64;
 /// Which bucket a number is in; NaN has none that means anything.
 pub(super) fn bucket_of(x: f64) -> u32 {
     // Adding 0 turns -0 into 0.
-    u32::try_from(from_f64(x + 0.0) >> DROPPED_BITS).unwrap_or(u32::MAX)
+    bucket_of_number(from_f64(x + 0.0))
+}
+
+#[inline]
+fn bucket_of_number(number: u64) -> u32 {
+    u32::try_from(number >> DROPPED_BITS).unwrap_or(u32::MAX)
 }
 
 /// The bucket's ends: every number in it is at least the first and at most the second.
@@ -41,7 +46,7 @@ fn middle(bucket: u32) -> f64 {
 }
 
 /// Counts per bucket.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Sketch {
     /// The buckets of the first few values.
     list: Vec<u32>,
@@ -49,8 +54,21 @@ pub(super) struct Sketch {
     counts: Vec<u64>,
     base: u32,
     count: u64,
-    /// Smallest and largest value, as [`from_f64`] numbers them.
-    range: Option<(u64, u64)>,
+    /// Smallest and largest value, as [`from_f64`] numbers them; the wrong way round if there are
+    /// none.
+    range: (u64, u64),
+}
+
+impl Default for Sketch {
+    fn default() -> Self {
+        Self {
+            list: Vec::new(),
+            counts: Vec::new(),
+            base: 0,
+            count: 0,
+            range: (u64::MAX, 0),
+        }
+    }
 }
 
 impl Sketch {
@@ -68,12 +86,14 @@ impl Sketch {
     #[inline]
     pub(super) fn add(&mut self, x: f64) {
         let number = from_f64(x + 0.0);
-        self.range = Some(match self.range {
-            Some((low, high)) => (low.min(number), high.max(number)),
-            None => (number, number),
-        });
+        self.note_range((number, number));
         self.count += 1;
-        self.add_bucket(bucket_of(x), 1);
+        self.add_bucket(bucket_of_number(number), 1);
+    }
+
+    #[inline]
+    fn note_range(&mut self, (low, high): (u64, u64)) {
+        self.range = (self.range.0.min(low), self.range.1.max(high));
     }
 
     #[inline]
@@ -127,10 +147,7 @@ impl Sketch {
             return;
         };
         let count: u64 = counts.iter().sum();
-        self.range = Some(match self.range {
-            Some((low, high)) => (low.min(range.0), high.max(range.1)),
-            None => range,
-        });
+        self.note_range(range);
         self.count += count;
         if count > LIST_MAX as u64 || !self.counts.is_empty() {
             let list = std::mem::take(&mut self.list);
@@ -145,15 +162,12 @@ impl Sketch {
 
     /// Adds another sketch.
     pub(super) fn merge(&mut self, other: &Self) {
-        let Some(range) = other.range else { return };
+        let range = other.range;
         if !other.counts.is_empty() {
             self.add_counts(other.base, &other.counts, range);
             return;
         }
-        self.range = Some(match self.range {
-            Some((low, high)) => (low.min(range.0), high.max(range.1)),
-            None => range,
-        });
+        self.note_range(range);
         self.count += other.count;
         other.list.iter().for_each(|b| self.add_bucket(*b, 1));
     }
@@ -173,9 +187,10 @@ impl Sketch {
 
     /// For each `p` from 0 to 1 the value of rank `ceil(p * count)`, at least 1, within the error.
     pub(super) fn quantiles(&self, at: &[f64]) -> Vec<Option<f64>> {
-        let Some((low, high)) = self.range else {
+        let (low, high) = self.range;
+        if self.count == 0 {
             return vec![None; at.len()];
-        };
+        }
         let buckets = self.buckets();
         let one = |p: &f64| {
             let rank = rank_of(*p, self.count);

@@ -203,10 +203,7 @@ fn spread(
 }
 
 /// The groups that `add` gives each place.
-fn build(
-    places: usize,
-    mut add: impl FnMut(usize, &mut Vec<u32>),
-) -> Result<Assigned, QueryError> {
+fn build(places: usize, mut add: impl FnMut(usize, &mut Vec<u32>)) -> Result<Assigned, QueryError> {
     let mut ends = Vec::with_capacity(places);
     let mut ids = Vec::with_capacity(places);
     for place in 0..places {
@@ -260,7 +257,9 @@ impl Pairs {
 
     #[inline]
     fn id(&mut self, a: u32, b: u32) -> u32 {
-        let at = (a as usize).wrapping_mul(self.width).wrapping_add(b as usize);
+        let at = (a as usize)
+            .wrapping_mul(self.width)
+            .wrapping_add(b as usize);
         match self.table.get(at) {
             Some(&id) if id != NONE => id,
             _ => self.look_up(a, b),
@@ -273,7 +272,9 @@ impl Pairs {
         if id == next {
             self.list.push((a, b));
         }
-        let at = (a as usize).wrapping_mul(self.width).wrapping_add(b as usize);
+        let at = (a as usize)
+            .wrapping_mul(self.width)
+            .wrapping_add(b as usize);
         if let Some(slot) = self.table.get_mut(at) {
             *slot = id;
         }

@@ -59,17 +59,27 @@ fn request() -> impl Strategy<Value = AggregateRequest> {
     )
         .prop_map(|(filter, keys, time, measures, top)| {
             let (by, at, descending, limit) = top;
-            let ranks = measures.get(at).is_some_and(|m| {
-                !matches!(m, Measure::Quantiles { .. } | Measure::Histogram(_))
-            });
+            let ranks = measures
+                .get(at)
+                .is_some_and(|m| !matches!(m, Measure::Quantiles { .. } | Measure::Histogram(_)));
             let by = match by {
                 0 => Rank::Keys,
                 1 if ranks => Rank::Measure(at, 0),
                 _ => Rank::Rows,
             };
             let limit = if limit == 5 { 10_000 } else { limit };
-            let top = Top { by, descending, limit };
-            AggregateRequest { filter, keys, time, measures, top }
+            let top = Top {
+                by,
+                descending,
+                limit,
+            };
+            AggregateRequest {
+                filter,
+                keys,
+                time,
+                measures,
+                top,
+            }
         })
 }
 

@@ -53,11 +53,16 @@ pub(crate) fn check_lanes(source: &dyn Source, column: &Column) {
         let first = group << 16;
         let end = source.row_count().min(first + (1 << 16));
         let len = end - first;
-        let rows = |step: u32, from: u32| Selection::Rows((first + from..end).step_by(step as usize).collect());
+        let rows = |step: u32, from: u32| {
+            Selection::Rows((first + from..end).step_by(step as usize).collect())
+        };
         let whole: RoaringBitmap = (first..end).collect();
         let selections = [
             Selection::of(&whole),
-            Selection::Range { first: first + len / 3, len: len - len / 3 },
+            Selection::Range {
+                first: first + len / 3,
+                len: len - len / 3,
+            },
             rows(2, 0),
             rows(3, 1.min(len)),
             rows(701, len / 2),

@@ -10,7 +10,11 @@ use crate::query::{Budget, DEPTH_MAX, QueryError};
 use crate::source::Column;
 
 fn rows(count: i64) -> Rows {
-    Rows::new((0..count).map(|n| row("t", &n.to_string(), n * 1_000)).collect())
+    Rows::new(
+        (0..count)
+            .map(|n| row("t", &n.to_string(), n * 1_000))
+            .collect(),
+    )
 }
 
 fn ask(rows: &Rows, request: &AggregateRequest) -> Result<AggregateAnswer, QueryError> {
@@ -47,21 +51,40 @@ fn counts_hold_at_and_above() {
     assert!(ask(&rows, &quantiles(QUANTILES_MAX, 1.0)).is_ok());
     many("quantiles", ask(&rows, &quantiles(QUANTILES_MAX + 1, 1.0)));
     let listed = |limit| AggregateRequest {
-        top: Top { limit, ..Top::default() },
+        top: Top {
+            limit,
+            ..Top::default()
+        },
         ..by_id()
     };
     assert!(ask(&rows, &listed(GROUPS_LISTED_MAX)).is_ok());
     many("groups", ask(&rows, &listed(GROUPS_LISTED_MAX + 1)));
-    for bad in [quantiles(1, 1.5), quantiles(1, -0.1), quantiles(1, f64::NAN)] {
-        assert!(matches!(ask(&rows, &bad), Err(QueryError::Meaningless("quantile"))));
+    for bad in [
+        quantiles(1, 1.5),
+        quantiles(1, -0.1),
+        quantiles(1, f64::NAN),
+    ] {
+        assert!(matches!(
+            ask(&rows, &bad),
+            Err(QueryError::Meaningless("quantile"))
+        ));
     }
     let deep = Measure::CountIf(nested(DEPTH_MAX + 1));
     let deep = ask(&rows, &AggregateRequest::new(Filter::All, vec![deep]));
     assert!(matches!(deep, Err(QueryError::TooDeep)));
     for by in [Rank::Measure(0, 0), Rank::Measure(1, 0)] {
-        let top = Top { by, ..Top::default() };
-        let request = AggregateRequest { top, ..quantiles(0, 1.0) };
-        assert!(matches!(ask(&rows, &request), Err(QueryError::Meaningless(_))));
+        let top = Top {
+            by,
+            ..Top::default()
+        };
+        let request = AggregateRequest {
+            top,
+            ..quantiles(0, 1.0)
+        };
+        assert!(matches!(
+            ask(&rows, &request),
+            Err(QueryError::Meaningless(_))
+        ));
     }
 }
 
@@ -69,7 +92,12 @@ fn counts_hold_at_and_above() {
 fn time_buckets_hold_at_and_above() {
     let rows = rows(2);
     let time = |width_ns, range, fill| AggregateRequest {
-        time: Some(TimeBuckets { width_ns, origin_ns: 0, range, fill }),
+        time: Some(TimeBuckets {
+            width_ns,
+            origin_ns: 0,
+            range,
+            fill,
+        }),
         ..AggregateRequest::new(Filter::All, vec![])
     };
     assert!(ask(&rows, &time(BUCKET_WIDTH_MIN_NS, None, true)).is_ok());
@@ -79,10 +107,16 @@ fn time_buckets_hold_at_and_above() {
     assert!(matches!(empty, Err(QueryError::Meaningless(_))));
     let buckets = |n: usize| i64::try_from(n).unwrap() * 1_000;
     let most = time(1_000, Some((0, buckets(BUCKETS_MAX))), true);
-    assert_eq!(ask(&rows, &most).unwrap().groups[0].points.len(), BUCKETS_MAX);
+    assert_eq!(
+        ask(&rows, &most).unwrap().groups[0].points.len(),
+        BUCKETS_MAX
+    );
     let over = time(1_000, Some((0, buckets(BUCKETS_MAX) + 1)), true);
     match ask(&rows, &over) {
-        Err(QueryError::BudgetExceeded { what: "time buckets", .. }) => {}
+        Err(QueryError::BudgetExceeded {
+            what: "time buckets",
+            ..
+        }) => {}
         other => panic!("{other:?}"),
     }
     // All of time is no trouble unless empty buckets are asked for.
@@ -93,7 +127,10 @@ fn time_buckets_hold_at_and_above() {
     let many = self::rows(i64::try_from(POINTS_MAX / BUCKETS_MAX).unwrap() + 1);
     let request = |limit| AggregateRequest {
         keys: by_id().keys,
-        top: Top { limit, ..Top::default() },
+        top: Top {
+            limit,
+            ..Top::default()
+        },
         ..time(1_000, Some((0, buckets(BUCKETS_MAX))), true)
     };
     assert!(ask(&many, &request(POINTS_MAX / BUCKETS_MAX)).is_ok());
@@ -107,7 +144,10 @@ fn time_buckets_hold_at_and_above() {
 fn memory_is_bounded() {
     let rows = rows(2_000);
     let with = |bytes_max| {
-        let budget = Budget { bytes_max, ..BUDGET };
+        let budget = Budget {
+            bytes_max,
+            ..BUDGET
+        };
         aggregate(&[rows.visible("x")], &[], &budget, None, &by_id())
     };
     let held = ask(&rows, &by_id()).unwrap().explain.state_bytes;
@@ -127,16 +167,25 @@ fn every_question_may_end_it() {
     let visible: Vec<_> = sources.iter().map(|s| s.visible("x")).collect();
     let measures = vec![
         Measure::Sum(Column::Start),
-        Measure::Quantiles { column: Column::Duration, at: vec![0.5] },
+        Measure::Quantiles {
+            column: Column::Duration,
+            at: vec![0.5],
+        },
     ];
-    let request = AggregateRequest { measures, ..by_id() };
+    let request = AggregateRequest {
+        measures,
+        ..by_id()
+    };
     let asked = Cell::new(0);
     let end_at = Cell::new(u32::MAX);
     let cancelled = || {
         asked.set(asked.get() + 1);
         asked.get() >= end_at.get()
     };
-    let budget = Budget { cancelled: &cancelled, ..BUDGET };
+    let budget = Budget {
+        cancelled: &cancelled,
+        ..BUDGET
+    };
     let run = || aggregate(&visible, &[], &budget, None, &request);
     let answer = run().unwrap();
     let questions = asked.get();

@@ -212,7 +212,9 @@ fn groups_of(row: &TestRow, request: &AggregateRequest) -> BTreeSet<Vec<Named>> 
         }
         let longer = |group: &Vec<Named>| {
             let group = group.clone();
-            let longer = here.iter().map(move |v| [&group[..], &[v.clone()]].concat());
+            let longer = here
+                .iter()
+                .map(move |v| [&group[..], &[v.clone()]].concat());
             longer.collect::<Vec<_>>()
         };
         groups = groups.iter().flat_map(longer).collect();
@@ -320,11 +322,12 @@ fn check_order(
         }),
         // The figures of listed groups were checked: they are in order.
         Rank::Measure(at, _) => {
-            let place = |group: &crate::query::aggregate::Group| match &group.figures.measures[at].value {
-                Value::Count(n) | Value::Distinct { count: n, .. } => Some(*n as f64),
-                Value::Number(n) => n.map(as_float).filter(|x| !x.is_nan()),
-                _ => None,
-            };
+            let place =
+                |group: &crate::query::aggregate::Group| match &group.figures.measures[at].value {
+                    Value::Count(n) | Value::Distinct { count: n, .. } => Some(*n as f64),
+                    Value::Number(n) => n.map(as_float).filter(|x| !x.is_nan()),
+                    _ => None,
+                };
             let sorted = got.groups.is_sorted_by(|a, b| match (place(a), place(b)) {
                 (Some(x), Some(y)) if x != y => (x < y) != request.top.descending,
                 (Some(x), Some(y)) if x == y && x.abs() < 1e15 => key(a) < key(b),
