@@ -228,7 +228,10 @@ fn groups_of(row: &Row, request: &AggregateRequest) -> BTreeSet<Vec<Name>> {
         }
         let mut longer = BTreeSet::new();
         for group in &groups {
-            longer.extend(here.iter().map(|v| [&group[..], &[v.clone()]].concat()));
+            longer.extend(
+                here.iter()
+                    .map(|v| [&group[..], std::slice::from_ref(v)].concat()),
+            );
         }
         groups = longer;
     }

@@ -165,6 +165,7 @@ fn tau(mut x: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "small counts")]
 mod tests {
     use proptest::prelude::*;
 

@@ -4,6 +4,7 @@ use hashbrown::HashSet;
 
 use super::super::QueryError;
 use super::key::GroupValue;
+use super::numbers::Numbers;
 use super::request::DistinctMode;
 use super::slots::{Assigned, NONE};
 use super::state::State;
@@ -61,6 +62,30 @@ pub(super) fn count(assigned: &Assigned, places: usize, rows: &mut [u64]) {
     }
 }
 
+fn add_numbers(all: &mut [Numbers], assigned: &Assigned, lane: &Lane) {
+    match (&lane.values, lane.kind) {
+        (LaneValues::Numbers(numbers), LaneKind::I64) => {
+            each(assigned, lane, numbers.len(), |cell, i| {
+                if let (Some(to), Some(number)) = (all.get_mut(cell), numbers.get(i)) {
+                    to.add_whole(*number);
+                }
+            });
+        }
+        (LaneValues::Numbers(numbers), LaneKind::F64) => {
+            each(assigned, lane, numbers.len(), |cell, i| {
+                if let (Some(to), Some(number)) = (all.get_mut(cell), numbers.get(i)) {
+                    to.add_float(to_f64(*number));
+                }
+            });
+        }
+        _ => each(assigned, lane, lane.len(), |cell, _| {
+            if let Some(to) = all.get_mut(cell) {
+                to.no_number();
+            }
+        }),
+    }
+}
+
 /// Adds a lane to a state. Which texts are different is found by `seen`.
 pub(super) fn add(
     state: &mut State,
@@ -71,30 +96,7 @@ pub(super) fn add(
 ) {
     match (state, &lane.values) {
         (State::Rows(_), _) => {}
-        (State::Numbers(all), LaneValues::Numbers(numbers)) => match lane.kind {
-            LaneKind::I64 => each(assigned, lane, numbers.len(), |cell, i| {
-                if let (Some(to), Some(number)) = (all.get_mut(cell), numbers.get(i)) {
-                    to.add_whole(*number);
-                }
-            }),
-            LaneKind::F64 => each(assigned, lane, numbers.len(), |cell, i| {
-                if let (Some(to), Some(number)) = (all.get_mut(cell), numbers.get(i)) {
-                    to.add_float(to_f64(*number));
-                }
-            }),
-            _ => each(assigned, lane, numbers.len(), |cell, _| {
-                if let Some(to) = all.get_mut(cell) {
-                    to.not_numbers += 1;
-                }
-            }),
-        },
-        (State::Numbers(all), LaneValues::Codes(codes)) => {
-            each(assigned, lane, codes.len(), |cell, _| {
-                if let Some(to) = all.get_mut(cell) {
-                    to.not_numbers += 1;
-                }
-            });
-        }
+        (State::Numbers(all), _) => add_numbers(all, assigned, lane),
         (State::Sketches(all), LaneValues::Numbers(numbers))
             if matches!(lane.kind, LaneKind::I64 | LaneKind::F64) =>
         {

@@ -13,7 +13,7 @@ pub(super) struct Numbers {
     /// As columns number them.
     whole_range: (u64, u64),
     floats: Option<Box<Floats>>,
-    pub(super) not_numbers: u64,
+    others: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Default for Numbers {
             wholes: 0,
             whole_range: EMPTY,
             floats: None,
-            not_numbers: 0,
+            others: 0,
         }
     }
 }
@@ -68,7 +68,7 @@ impl Numbers {
     #[inline]
     pub(super) fn add_float(&mut self, x: f64) {
         if x.is_nan() {
-            self.not_numbers += 1;
+            self.others += 1;
             return;
         }
         let floats = self.floats.get_or_insert_default();
@@ -87,7 +87,7 @@ impl Numbers {
         self.whole += other.whole;
         self.wholes += other.wholes;
         self.whole_range = join(self.whole_range, other.whole_range);
-        self.not_numbers += other.not_numbers;
+        self.others += other.others;
         if let Some(theirs) = &other.floats {
             let floats = self.floats.get_or_insert_default();
             floats.sum.merge(&theirs.sum);
@@ -103,6 +103,16 @@ impl Numbers {
     pub(super) fn heap_bytes(&self) -> usize {
         let floats = self.floats.as_ref();
         floats.map_or(0, |floats| size_of::<Floats>() + floats.sum.heap_bytes())
+    }
+
+    /// A value that is no number.
+    pub(super) fn no_number(&mut self) {
+        self.others += 1;
+    }
+
+    /// Values that are no numbers.
+    pub(super) const fn others(&self) -> u64 {
+        self.others
     }
 
     pub(super) fn count(&self) -> u64 {

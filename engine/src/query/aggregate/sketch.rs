@@ -235,6 +235,13 @@ fn rank_of(p: f64, count: u64) -> u64 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "ranks of few numbers, and extremes to the bit"
+)]
 mod tests {
     use proptest::prelude::*;
 

@@ -163,7 +163,7 @@ impl State {
                 Measured {
                     value: Value::Number(number),
                     count: numbers.count(),
-                    not_numbers: numbers.not_numbers,
+                    not_numbers: numbers.others(),
                 }
             }
             Self::Sketches(all) => {

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::BUDGET;
 use super::property::{column, filter, split, table};
 use super::rows::TestRow;
+use crate::query::Explain;
 use crate::query::aggregate::{
     AggregateRequest, DistinctMode, Key, Measure, PartialCache, Rank, TimeBuckets, Top, aggregate,
 };
@@ -110,22 +111,22 @@ proptest! {
         let ask = |visible: &[_], known| aggregate(visible, &spans_visible, &BUDGET, known, &request);
         let mut plain = ask(&visible, None).unwrap();
         oracle::check(&rows.0, &spans.0, &request, &plain)?;
-        plain.explain = Default::default();
+        plain.explain = Explain::default();
         for again in [false, true] {
             let mut cached = ask(&visible, Some(&cache)).unwrap();
             let all_known = cached.explain.partials_known == 4;
             prop_assert!(!again || all_known || oracle::asks_spans(&request));
-            cached.explain = Default::default();
+            cached.explain = Explain::default();
             prop_assert_eq!(format!("{:?}", cached), format!("{:?}", plain));
         }
         // In another order of sources, and in one.
         visible.reverse();
         let mut turned = ask(&visible, None).unwrap();
-        turned.explain = Default::default();
+        turned.explain = Explain::default();
         prop_assert_eq!(format!("{:?}", turned), format!("{:?}", plain));
         let one = super::rows::Rows::new(rows.0.clone());
         let mut whole = ask(&[one.visible("one")], None).unwrap();
-        whole.explain = Default::default();
+        whole.explain = Explain::default();
         prop_assert_eq!(format!("{:?}", whole), format!("{:?}", plain));
         // What was kept is not used for other live rows.
         let mut left = rows.0.clone();

@@ -1,4 +1,13 @@
 //! What the figures must be, row by row.
+#![expect(
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::too_many_lines,
+    reason = "small counts, floats to the bit, and one match over the measures"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -214,7 +223,7 @@ fn groups_of(row: &TestRow, request: &AggregateRequest) -> BTreeSet<Vec<Named>> 
             let group = group.clone();
             let longer = here
                 .iter()
-                .map(move |v| [&group[..], &[v.clone()]].concat());
+                .map(move |v| [&group[..], std::slice::from_ref(v)].concat());
             longer.collect::<Vec<_>>()
         };
         groups = groups.iter().flat_map(longer).collect();
