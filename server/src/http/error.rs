@@ -288,6 +288,8 @@ impl From<QueryError> for ApiError {
             | QueryError::TextTooLong(_)
             | QueryError::TooManyFacets(_)
             | QueryError::TooManyFacetValues(_)
+            | QueryError::TooMany { .. }
+            | QueryError::Meaningless(_)
             | QueryError::NestedAnySpan => ErrorCode::InvalidQuery,
             QueryError::Source(_) | QueryError::Row { .. } => ErrorCode::Damaged,
         };
