@@ -3,7 +3,10 @@
 use obsrv_engine::query::ast::TextTest;
 
 /// Regular expressions, and what each asks for.
-pub(super) const PATTERNS: [(&str, fn(&str) -> bool); 6] = [
+/// A pattern, and what it matches by other means.
+type Known = (&'static str, fn(&str) -> bool);
+
+pub(super) const PATTERNS: [Known; 6] = [
     ("^a", |t| t.starts_with('a')),
     ("京.?$", |t| {
         let end: Vec<char> = t.chars().rev().take(2).collect();
