@@ -11,6 +11,7 @@ use bincode::{Decode, Encode};
 use bytes::Bytes;
 
 use crate::limits::CONTROL_EVENT_BYTES_MAX;
+use crate::signin::event::UserEvent;
 
 const VERSION: u8 = 1;
 
@@ -53,6 +54,8 @@ pub enum ControlEvent {
         /// How many more since the last event of this name.
         count: u64,
     },
+    /// Users, sessions or links changed.
+    User(UserEvent),
 }
 
 /// Why bytes are not a control event.

@@ -209,7 +209,7 @@ impl State {
                 }
                 Ok(())
             }
-            ControlEvent::ProjectNamed { .. } => Ok(()),
+            ControlEvent::ProjectNamed { .. } | ControlEvent::User(_) => Ok(()),
         }
     }
 

@@ -67,6 +67,16 @@ impl Macs {
         Self(secret.derive("obsrv cursor v1"))
     }
 
+    /// For session ids.
+    pub fn for_sessions(secret: &MasterSecret) -> Self {
+        Self(secret.derive("obsrv session v1"))
+    }
+
+    /// For the tokens of links.
+    pub fn for_links(secret: &MasterSecret) -> Self {
+        Self(secret.derive("obsrv link v1"))
+    }
+
     /// The MAC of a message.
     pub fn mac(&self, message: &[u8]) -> [u8; 32] {
         mac_over(&self.0, message)
@@ -226,6 +236,8 @@ mod tests {
             Macs::for_keys(&one).mac(b"k"),
             Macs::for_keys(&one).mac(b"l"),
             Macs::for_cursors(&one).mac(b"k"),
+            Macs::for_sessions(&one).mac(b"k"),
+            Macs::for_links(&one).mac(b"k"),
             Macs::for_keys(&two).mac(b"k"),
         ];
         for (i, a) in macs.iter().enumerate() {

@@ -13,5 +13,6 @@ pub mod limits;
 mod net;
 pub mod secret;
 pub mod serve;
+pub mod signin;
 mod telemetry;
 mod wire;

@@ -96,6 +96,58 @@ pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
 /// Bytes of one control event.
 pub const CONTROL_EVENT_BYTES_MAX: usize = 4 << 10;
 
+/// Users of a data directory, disabled ones included.
+pub const USERS_MAX: usize = 100_000;
+/// Bytes of an e-mail address.
+pub const EMAIL_BYTES_MAX: usize = 254;
+/// Bytes of a user's name.
+pub const USER_NAME_BYTES_MAX: usize = 128;
+/// Shortest password, in characters.
+pub const PASSWORD_CHARS_MIN: usize = 12;
+/// Longest password, in characters.
+pub const PASSWORD_CHARS_MAX: usize = 256;
+/// Longest password, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Password hashes that are made at once; each takes 19 MiB.
+pub const HASHES_MAX: usize = 2;
+/// Password hashes that are made or wait for their turn. Over it: 503.
+pub const HASHES_WAITING_MAX: usize = 256;
+/// Attempts to sign in to one account at a time. Over it: 429.
+pub const ATTEMPTS_PER_ACCOUNT: u32 = 10;
+/// How long it takes until an account takes another attempt.
+pub const ATTEMPTS_PER_ACCOUNT_TIME: Duration = Duration::from_mins(1);
+/// Attempts to sign in, or to use a link, from one address (of IPv6: one /64) at a time. Over it: 429.
+pub const ATTEMPTS_PER_ADDRESS: u32 = 50;
+/// How long it takes until an address may attempt again.
+pub const ATTEMPTS_PER_ADDRESS_TIME: Duration = Duration::from_secs(5);
+/// Counters of attempts, of accounts and of addresses each; more accounts than these share them.
+pub const ATTEMPT_BUCKETS: usize = 1 << 14;
+/// Sessions of one user; another one ends the oldest.
+pub const SESSIONS_PER_USER_MAX: usize = 32;
+/// How long a session lasts at most.
+pub const SESSION_TIME_MAX: Duration = Duration::from_hours(7 * 24);
+/// How long a session lasts without a request.
+pub const SESSION_IDLE_TIME_MAX: Duration = Duration::from_hours(12);
+/// How much later a session may have been used than the log says; it ends that much earlier after a
+/// restart.
+pub const SESSION_SEEN_TIME: Duration = Duration::from_hours(1);
+/// Sessions of one control event that says when they were used.
+pub const SESSIONS_SEEN_PER_EVENT: usize = 64;
+/// Links that live at once.
+pub const LINKS_MAX: usize = 10_000;
+/// Links for one purpose that one address may have at once; another one ends the oldest.
+pub const LINKS_PER_ADDRESS_MAX: usize = 3;
+/// How long a link lives that shows that mail arrives.
+pub const LINK_VERIFY_TIME: Duration = Duration::from_hours(3 * 24);
+/// How long a link to a new password lives.
+pub const LINK_RESET_TIME: Duration = Duration::from_hours(1);
+/// How long the set-up link lives; a restart makes another.
+pub const LINK_SETUP_TIME: Duration = Duration::from_hours(24);
+/// How long an invitation lives.
+pub const LINK_INVITE_TIME: Duration = Duration::from_hours(7 * 24);
+/// Bytes of a body of the routes under `/v1/auth`.
+pub const SIGN_IN_BODY_BYTES_MAX: usize = 16 << 10;
+
 /// Bytes of one line, or of a whole file that is not lines, of `obsrv import`.
 pub const IMPORT_ITEM_BYTES_MAX: usize = 60 << 20;
 /// Bytes of one answer that the command line reads.
