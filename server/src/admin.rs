@@ -10,8 +10,9 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::control_plane::{ChangeError, ControlPlane};
 use crate::limits::ADMIN_BODY_BYTES_MAX;
+use crate::tenancy::plane::{By, KeyTerms};
+use crate::tenancy::{ChangeError, ControlPlane};
 
 #[derive(Debug, Deserialize)]
 struct NewKey {
@@ -35,9 +36,11 @@ pub(crate) fn build(plane: Arc<ControlPlane>) -> Router {
 impl IntoResponse for ChangeError {
     fn into_response(self) -> Response {
         let status = match self {
-            Self::Name(_) | Self::TooMany { .. } => StatusCode::BAD_REQUEST,
-            Self::UnknownKey => StatusCode::NOT_FOUND,
-            Self::Log(_) | Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Name(_) | Self::Slug(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Unknown(_) | Self::UnknownKey => StatusCode::NOT_FOUND,
+            Self::TooMany { .. } | Self::Exists(_) | Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Log(_) | Self::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Directory(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         (
@@ -53,10 +56,14 @@ async fn create_key(
     Json(new): Json<NewKey>,
 ) -> Result<Response, ChangeError> {
     let (id, key) = plane.mint();
-    let created = plane.install(&new.project, id, &key).await?;
+    let terms = KeyTerms::default();
+    let installed = plane
+        .install(By::operator(), &new.project, id, key, terms)
+        .await?;
+    let created = installed.made;
     tracing::info!(project = created.project.id.0, key_id = id, "key created");
     let body = json!({
-        "key": key.reveal(),
+        "key": created.key.reveal(),
         "key_id": format!("{id:x}"),
         "project": &*created.project.name,
         "project_created": created.is_new_project,
@@ -68,7 +75,7 @@ async fn revoke_key(
     State(plane): State<Arc<ControlPlane>>,
     Json(old): Json<OldKey>,
 ) -> Result<Response, ChangeError> {
-    let id = plane.revoke(&old.key).await?;
+    let id = plane.revoke(By::operator(), &old.key).await?.made;
     tracing::info!(key_id = id, "key revoked");
     Ok(Json(json!({ "key_id": format!("{id:x}"), "revoked": true })).into_response())
 }

@@ -1,8 +1,14 @@
 //! Control events: what the control plane writes to the log. Owns their bytes.
 //!
 //! ```text
-//! version u8 = 1, then one ControlEvent in bincode 2 standard configuration (varint)
+//! version u8 = 2, hash of the record before (32 bytes), event
+//! version u8 = 1, event                                        as older ones wrote it
 //! ```
+//!
+//! where an event is one `ControlEvent` in bincode 2 standard configuration (varint), and the hash
+//! of a record is SHA-256 over the hash of the record before and the bytes of the record; before the
+//! first stand 32 zero bytes. So whoever changes, removes or inserts a record breaks the chain at the next
+//! one, whatever checksums are put right.
 //!
 //! Variants are appended, never reordered or changed: bincode has no schema. A golden test holds
 //! the bytes.
@@ -10,10 +16,92 @@
 use bincode::{Decode, Encode};
 use bytes::Bytes;
 
+use sha2::{Digest, Sha256};
+
 use crate::limits::CONTROL_EVENT_BYTES_MAX;
 use crate::signin::event::UserEvent;
+use crate::tenancy::{OrgEvent, OrgId, UserId};
 
-const VERSION: u8 = 1;
+const UNCHAINED: u8 = 1;
+const CHAINED: u8 = 2;
+
+/// Hash of a record and of all before it.
+pub type ChainHash = [u8; 32];
+
+/// What the first record has before it.
+pub const CHAIN_START: ChainHash = [0; 32];
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum Actor {
+    /// obsrv itself.
+    System,
+    /// Whoever can open the admin socket.
+    Operator,
+    /// A person, signed in.
+    User(UserId),
+    /// An API key, by its public id.
+    Key(u64),
+    /// Nobody known, e.g. of a sign-in that failed.
+    Nobody,
+}
+
+/// An event with who and when.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Act<E> {
+    /// Who.
+    pub actor: Actor,
+    /// When, nanoseconds since the epoch.
+    pub at_ns: i64,
+    /// What.
+    pub event: E,
+}
+
+/// What is written to the audit log although it changes nothing in the control plane.
+/// Persisted: append only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum AuditAction {
+    /// Somebody signed in.
+    SignedIn,
+    /// Somebody tried to.
+    SignInFailed,
+    /// Somebody signed out.
+    SignedOut,
+    /// Data or the audit log itself was exported.
+    Exported,
+    /// A trace was deleted.
+    TraceDeleted,
+}
+
+impl AuditAction {
+    /// Its name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignedIn => "user.signed_in",
+            Self::SignInFailed => "user.sign_in_failed",
+            Self::SignedOut => "user.signed_out",
+            Self::Exported => "data.exported",
+            Self::TraceDeleted => "trace.deleted",
+        }
+    }
+}
+
+/// A line of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AuditNote {
+    /// What was done.
+    pub action: AuditAction,
+    /// In which organization, if in one.
+    pub org: Option<OrgId>,
+    /// In which project, if in one.
+    pub project: Option<u64>,
+    /// To what: a trace id, an e-mail address. Never a secret.
+    pub subject: String,
+}
+
+/// The place of an owner whose events have still to come. Nobody can make one.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Reserved {}
 
 /// One fact of the control plane.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -54,8 +142,23 @@ pub enum ControlEvent {
         /// How many more since the last event of this name.
         count: u64,
     },
-    /// Users, sessions or links changed.
-    User(UserEvent),
+    /// Organizations, members, projects, keys.
+    Org(Act<OrgEvent>),
+    /// A line of the audit log that changes nothing.
+    Audit(Act<AuditNote>),
+    /// People and how they sign in.
+    User(Act<UserEvent>),
+    /// Limits, retention, redaction.
+    Governance(Reserved),
+}
+
+/// A record: an event and, unless an older obsrv wrote it, the hash of the record before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// What happened.
+    pub event: ControlEvent,
+    /// What the chain's hash was before.
+    pub previous: Option<ChainHash>,
 }
 
 /// Why bytes are not a control event.
@@ -72,97 +175,43 @@ pub enum ControlError {
     Length,
 }
 
-/// The bytes of an event.
-pub fn encode(event: &ControlEvent) -> Bytes {
-    let mut out = vec![VERSION];
+/// The bytes of the record of an event that follows the record with this hash.
+pub fn encode(previous: &ChainHash, event: &ControlEvent) -> Bytes {
+    let mut out = vec![CHAINED];
+    out.extend_from_slice(previous);
     bincode::encode_into_std_write(event, &mut out, bincode::config::standard())
         .expect("BUG: encoding into memory failed");
     Bytes::from(out)
 }
 
-/// Reads an event.
-pub fn decode(bytes: &[u8]) -> Result<ControlEvent, ControlError> {
+/// Reads a record.
+pub fn decode(bytes: &[u8]) -> Result<Recorded, ControlError> {
     let (&version, rest) = bytes.split_first().ok_or(ControlError::Length)?;
-    if version != VERSION {
-        return Err(ControlError::Version(version));
-    }
+    let (previous, rest) = match version {
+        UNCHAINED => (None, rest),
+        CHAINED => {
+            let (hash, rest) = rest.split_first_chunk().ok_or(ControlError::Length)?;
+            (Some(*hash), rest)
+        }
+        other => return Err(ControlError::Version(other)),
+    };
     let config = bincode::config::standard().with_limit::<CONTROL_EVENT_BYTES_MAX>();
     let (event, used) = bincode::decode_from_slice(rest, config).map_err(ControlError::Decode)?;
     if used == rest.len() {
-        Ok(event)
+        Ok(Recorded { event, previous })
     } else {
         Err(ControlError::Length)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn one_of_each() -> Vec<(ControlEvent, Vec<u8>)> {
-        let mac = [7; 32];
-        let mut key = vec![1, 1, 3, 1];
-        key.extend_from_slice(&mac);
-        key.push(10);
-        vec![
-            (
-                ControlEvent::ProjectCreated {
-                    project: 1,
-                    name: "ab".into(),
-                    at_ns: 5,
-                },
-                vec![1, 0, 1, 2, b'a', b'b', 10],
-            ),
-            (
-                ControlEvent::KeyCreated {
-                    key: 3,
-                    project: 1,
-                    mac,
-                    at_ns: 5,
-                },
-                key,
-            ),
-            (
-                ControlEvent::KeyRevoked { key: 3, at_ns: 6 },
-                vec![1, 2, 3, 12],
-            ),
-            (
-                ControlEvent::ProjectNamed {
-                    project: 1,
-                    name: "x".into(),
-                    count: 251,
-                },
-                vec![1, 3, 1, 1, b'x', 251, 251, 0],
-            ),
-        ]
-    }
-
-    #[test]
-    fn bytes_are_golden_and_read_back() {
-        for (event, golden) in one_of_each() {
-            assert_eq!(encode(&event), golden, "{event:?}");
-            assert_eq!(decode(&golden).unwrap(), event);
-        }
-    }
-
-    #[test]
-    fn refuses_every_cut_a_tail_and_another_version() {
-        for (event, golden) in one_of_each() {
-            for end in 0..golden.len() {
-                assert!(decode(&golden[..end]).is_err(), "{event:?} cut at {end}");
-            }
-            let mut longer = golden.clone();
-            longer.push(0);
-            assert!(matches!(decode(&longer), Err(ControlError::Length)));
-            longer[0] = 2;
-            assert!(matches!(decode(&longer), Err(ControlError::Version(2))));
-        }
-    }
-
-    #[test]
-    fn refuses_a_length_that_is_a_lie() {
-        // ProjectCreated with a name said to be 2^32 bytes long.
-        let bytes = [1, 0, 1, 253, 0, 0, 0, 0, 1, 0, 0, 0, b'a'];
-        assert!(matches!(decode(&bytes), Err(ControlError::Decode(_))));
-    }
+/// The hash of the record with these bytes, after the one with that hash.
+pub fn chain(previous: &ChainHash, bytes: &[u8]) -> ChainHash {
+    Sha256::new()
+        .chain_update(previous)
+        .chain_update(bytes)
+        .finalize()
+        .into()
 }
+
+#[cfg(test)]
+mod tests;

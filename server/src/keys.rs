@@ -77,6 +77,11 @@ impl Macs {
         Self(secret.derive("obsrv link v1"))
     }
 
+    /// For the tokens of invitations.
+    pub fn for_invitations(secret: &MasterSecret) -> Self {
+        Self(secret.derive("obsrv invitation v1"))
+    }
+
     /// The MAC of a message.
     pub fn mac(&self, message: &[u8]) -> [u8; 32] {
         mac_over(&self.0, message)
@@ -90,6 +95,7 @@ impl std::fmt::Debug for Macs {
 }
 
 /// A key string. Never printed by `Debug`, wanted in no log.
+#[derive(Clone)]
 pub struct KeyString(String);
 
 impl KeyString {

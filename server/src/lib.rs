@@ -3,9 +3,7 @@
 mod admin;
 pub mod cli;
 pub mod control;
-pub mod control_plane;
 pub mod dialect;
-pub mod directory;
 pub mod http;
 mod interpreter;
 pub mod keys;
@@ -15,4 +13,5 @@ pub mod secret;
 pub mod serve;
 pub mod signin;
 mod telemetry;
+pub mod tenancy;
 mod wire;

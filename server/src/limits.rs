@@ -74,11 +74,33 @@ pub const CURSOR_BYTES_MAX: usize = 2 << 10;
 /// Bytes of a trace id in a URL.
 pub const TRACE_ID_BYTES_MAX: usize = 512;
 
-/// Projects of a data directory.
-pub const PROJECTS_MAX: usize = 10_000;
+/// Organizations of a data directory.
+pub const ORGS_MAX: usize = 10_000;
+/// Members of an organization.
+pub const MEMBERS_PER_ORG_MAX: usize = 10_000;
+/// Teams of an organization.
+pub const TEAMS_PER_ORG_MAX: usize = 1000;
+/// Invitations of an organization that are open.
+pub const INVITATIONS_PER_ORG_MAX: usize = 1000;
+/// How long an invitation may be taken up.
+pub const INVITATION_TIME: Duration = Duration::from_hours(168);
+/// Bytes of an e-mail address.
+pub const EMAIL_BYTES_MAX: usize = 254;
+/// Bytes of an organization's name in addresses.
+pub const SLUG_BYTES_MAX: usize = 64;
+/// Bytes of the address of an issuer.
+pub const SSO_ISSUER_BYTES_MAX: usize = 512;
+/// Projects of a data directory, deleted ones not included.
+pub const PROJECTS_MAX: usize = 20_000;
+/// Roles that people and teams have at one project.
+pub const GRANTS_PER_PROJECT_MAX: usize = 1000;
+/// Environments of a project.
+pub const ENVIRONMENTS_PER_PROJECT_MAX: usize = 100;
+/// Keys of a project that are neither revoked nor expired.
+pub const KEYS_PER_PROJECT_MAX: usize = 1000;
 /// Keys of a data directory, revoked ones included.
 pub const KEYS_MAX: usize = 100_000;
-/// Bytes of a project's name.
+/// Bytes of the name of a project, organization, team, environment or key.
 pub const PROJECT_NAME_BYTES_MAX: usize = 128;
 /// Shortest key that `OBSRV_BOOTSTRAP_KEY` may hold, in bytes.
 pub const KEY_BYTES_MIN: usize = 8;
@@ -89,6 +111,12 @@ pub const KEY_BYTES_MAX: usize = 256;
 pub const NAMED_PROJECTS_MAX: usize = 1000;
 /// How often names that requests give to projects are counted in the log.
 pub const NAMED_PROJECTS_TIME: Duration = Duration::from_mins(1);
+/// How often it is noted in the log which keys were used when.
+pub const KEY_USE_TIME: Duration = Duration::from_hours(1);
+/// Keys of which one event says when they were used.
+pub const KEY_USES_PER_EVENT_MAX: usize = 128;
+/// Records of the audit log that one request looks at. Past it: an earlier end of the page.
+pub const AUDIT_LOOK_MAX: usize = 10_000;
 /// Connections of the admin socket at once.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Bytes of a body on the admin socket.
@@ -98,8 +126,6 @@ pub const CONTROL_EVENT_BYTES_MAX: usize = 4 << 10;
 
 /// Users of a data directory, disabled ones included.
 pub const USERS_MAX: usize = 100_000;
-/// Bytes of an e-mail address.
-pub const EMAIL_BYTES_MAX: usize = 254;
 /// Bytes of a user's name.
 pub const USER_NAME_BYTES_MAX: usize = 128;
 /// Shortest password, in characters.
@@ -143,8 +169,6 @@ pub const LINK_VERIFY_TIME: Duration = Duration::from_hours(3 * 24);
 pub const LINK_RESET_TIME: Duration = Duration::from_hours(1);
 /// How long the set-up link lives; a restart makes another.
 pub const LINK_SETUP_TIME: Duration = Duration::from_hours(24);
-/// How long an invitation lives.
-pub const LINK_INVITE_TIME: Duration = Duration::from_hours(7 * 24);
 /// Bytes of a body of the routes under `/v1/auth`.
 pub const SIGN_IN_BODY_BYTES_MAX: usize = 16 << 10;
 

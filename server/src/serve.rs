@@ -18,15 +18,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 
-use crate::control::{self, ControlError};
-use crate::control_plane::{ChangeError, ControlPlane};
-use crate::directory::{Directory, DirectoryError};
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::{KeyString, Macs};
-use crate::limits::NAMED_PROJECTS_TIME;
+use crate::limits::{KEY_USE_TIME, NAMED_PROJECTS_TIME};
 use crate::net::{accept, unix};
 use crate::secret::{self, SecretError};
+use crate::tenancy::plane::RecoverError;
+use crate::tenancy::{ChangeError, ControlPlane};
 use crate::{admin, http};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
 use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
@@ -83,17 +82,9 @@ pub enum ServeError {
     /// The engine does not open.
     #[error("data directory does not open")]
     Open(#[from] OpenError),
-    /// A control event does not read.
-    #[error("control event does not read lsn={lsn}")]
-    Control {
-        /// Which.
-        lsn: u64,
-        /// Why.
-        source: ControlError,
-    },
-    /// Control events contradict each other.
-    #[error("control events do not fit")]
-    Directory(#[from] DirectoryError),
+    /// The control plane does not come back.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
     /// The first project or key could not be made.
     #[error("first project could not be made")]
     FirstStart(#[from] ChangeError),
@@ -232,11 +223,15 @@ async fn live(config: Config) -> Result<(), ServeError> {
 async fn keep_house(engine: &Engine, plane: &ControlPlane) {
     let mut watch = interval(WATCH_TIME);
     let mut names = interval(NAMED_PROJECTS_TIME);
+    let mut uses = interval(KEY_USE_TIME);
     loop {
         tokio::select! {
             _ = watch.tick() => if engine.state() == State::Failed { return },
             _ = names.tick() => if let Err(error) = plane.log_named().await {
                 tracing::warn!(%error, "names of projects not counted yet");
+            },
+            _ = uses.tick() => if let Err(error) = plane.log_key_uses().await {
+                tracing::warn!(%error, "uses of keys not noted yet");
             },
         }
     }
@@ -260,6 +255,9 @@ async fn shut_down(
     }
     if let Err(error) = plane.log_named().await {
         tracing::warn!(%error, "names of projects not counted");
+    }
+    if let Err(error) = plane.log_key_uses().await {
+        tracing::warn!(%error, "uses of keys not noted");
     }
     if tokio::task::spawn_blocking(move || threads.stop())
         .await
@@ -308,25 +306,20 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
         Options::for_memory(memory_bytes),
         &Replay,
     )?;
-    let directory = Arc::new(Directory::new(Macs::for_keys(&master)));
-    let mut events = Vec::new();
-    for (lsn, bytes) in engine.controls() {
-        events.push(control::decode(&bytes).map_err(|source| ServeError::Control { lsn, source })?);
-    }
-    directory.recover(&events)?;
-    let threads = engine.start().map_err(io("threads do not start"))?;
-    let plane = ControlPlane::new(
+    let plane = ControlPlane::recover(
         Arc::clone(&engine),
-        directory,
+        &master,
         Arc::clone(&system.clock),
         Arc::clone(&system.rng),
-    );
+    )?;
+    let is_first_start = plane.audit().is_empty();
+    let threads = engine.start().map_err(io("threads do not start"))?;
     Ok(Running {
         engine,
         threads,
         plane: Arc::new(plane),
         cursors: Macs::for_cursors(&master),
-        is_first_start: events.is_empty(),
+        is_first_start,
     })
 }
 

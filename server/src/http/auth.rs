@@ -10,9 +10,9 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::error::{ApiError, ErrorCode};
-use crate::directory::{Directory, Project};
 use crate::keys::KeyString;
 use crate::limits::KEY_BYTES_MAX;
+use crate::tenancy::directory::{Directory, KeyRefusal, Project};
 use obsrv_engine::row::ProjectId;
 
 const API_KEY: &str = "x-api-key";
@@ -51,13 +51,23 @@ impl Tenant {
 /// The tenant of a request: `x-api-key: K`, `Authorization: Bearer K`, or `Authorization: Basic` with
 /// K as the password. The user name, a public key in Langfuse's words, opens nothing; only without
 /// a password it is K itself.
-pub fn authenticate(directory: &Directory, headers: &HeaderMap) -> Result<Tenant, ApiError> {
+pub fn authenticate(
+    directory: &Directory,
+    headers: &HeaderMap,
+    now_ns: i64,
+) -> Result<Tenant, ApiError> {
     let text = presented(headers).ok_or_else(|| refused("no api key; send it as x-api-key"))?;
     let key = KeyString::parse(&text).map_err(|_| refused("not an api key"))?;
-    let (key_id, project) = directory
-        .authenticate(&key)
-        .ok_or_else(|| refused("unknown or revoked api key"))?;
-    Ok(Tenant { project, key_id })
+    let opened = directory
+        .authenticate(&key, now_ns)
+        .map_err(|why| match why {
+            KeyRefusal::Unknown => refused("unknown or revoked api key"),
+            KeyRefusal::Expired => refused("expired api key"),
+        })?;
+    Ok(Tenant {
+        project: opened.project,
+        key_id: opened.key_id,
+    })
 }
 
 fn refused(message: &str) -> ApiError {
@@ -85,15 +95,15 @@ fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::tests::sample;
     use crate::keys::MasterSecret;
+    use crate::tenancy::directory::tests::sample;
 
     fn ask(name: &str, value: &str) -> Result<Tenant, ApiError> {
         let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
         let secret = MasterSecret::from_bytes([1; 32]);
         let directory = sample::directory(&secret, &[(4, "p", 9, "tk_live_key")]);
         let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
-        authenticate(&directory, &headers)
+        authenticate(&directory, &headers, 0)
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(crate) async fn accept(
 ) -> Result<Stored, ApiError> {
     let (parts, mut body) = request.into_parts();
     let core = app.core()?;
-    let tenant = match authenticate(&core.directory, &parts.headers) {
+    let tenant = match authenticate(&core.directory, &parts.headers, app.clock.wall_ns()) {
         Ok(tenant) => tenant,
         Err(error) => {
             admission::discard(&parts.headers, &mut body, UNKNOWN_BODY_BYTES_MAX).await;

@@ -70,7 +70,7 @@ pub(crate) async fn projects(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let tenant = authenticate(&app.core()?.directory, &headers)?;
+    let tenant = authenticate(&app.core()?.directory, &headers, app.clock.wall_ns())?;
     let id = tenant.project().0.to_string();
     let project = json!({
         "id": id,

@@ -30,9 +30,9 @@ use tokio::sync::Semaphore;
 
 pub use error::{ApiError, ErrorCode, OUTCOME};
 
-use crate::directory::Directory;
 use crate::keys::Macs;
 use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
+use crate::tenancy::Directory;
 use admission::Admission;
 use metrics::Metrics;
 use obsrv_engine::engine::{Engine, State};

@@ -8,9 +8,9 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::directory::tests::sample;
 use crate::interpreter::Replay;
 use crate::keys::MasterSecret;
+use crate::tenancy::directory::tests::sample;
 
 struct World {
     app: Arc<App>,

@@ -32,7 +32,7 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let core = app.core()?;
-    let tenant = authenticate(&core.directory, &headers)?;
+    let tenant = authenticate(&core.directory, &headers, app.clock.wall_ns())?;
     check_id(&trace_id)?;
     let engine = Arc::clone(&core.engine);
     let body = query::run(&app, move |budget| {
@@ -60,7 +60,7 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let core = app.core()?;
-    let tenant = authenticate(&core.directory, &headers)?;
+    let tenant = authenticate(&core.directory, &headers, app.clock.wall_ns())?;
     check_id(&trace_id)?;
     let (done, outcome) = ingest::outcome();
     core.engine.delete_trace(tenant.project(), &trace_id, done);

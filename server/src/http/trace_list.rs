@@ -66,7 +66,7 @@ pub(crate) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let core = app.core()?;
-    let tenant = authenticate(&core.directory, &headers)?;
+    let tenant = authenticate(&core.directory, &headers, app.clock.wall_ns())?;
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
     let scope_text = params.canonical(&NOT_SCOPE);
     let scope = Scope {

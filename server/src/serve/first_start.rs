@@ -6,8 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::{Config, ServeError};
-use crate::control_plane::ControlPlane;
 use crate::keys::KeyString;
+use crate::tenancy::ControlPlane;
+use crate::tenancy::plane::{By, KeyTerms};
 
 const PROJECT: &str = "default";
 /// Where the key is when no terminal was there to show it.
@@ -25,7 +26,11 @@ pub(super) async fn prepare(
 ) -> Result<(), ServeError> {
     let (id, minted) = plane.mint();
     if let Some(given) = &config.bootstrap_key {
-        plane.install(PROJECT, id, given).await?;
+        let given = given.clone();
+        let terms = KeyTerms::default();
+        plane
+            .install(By::system(), PROJECT, id, given, terms)
+            .await?;
         return Ok(());
     }
     let is_watched = io::stdout().is_terminal();
@@ -34,12 +39,16 @@ pub(super) async fn prepare(
         write_key(&path, &minted).map_err(super::io("first key cannot be written"))?;
         tracing::info!(path = %path.display(), "first key written");
     }
-    plane.install(PROJECT, id, &minted).await?;
+    let terms = KeyTerms::default();
+    let made = plane
+        .install(By::system(), PROJECT, id, minted, terms)
+        .await?
+        .made;
     if is_watched {
         let shown = writeln!(
             io::stdout(),
             "Project \"{PROJECT}\" at http://{address}. Its key, shown this once:\n\n    {}\n",
-            minted.reveal()
+            made.key.reveal()
         );
         shown.map_err(super::io("first key cannot be shown"))?;
     }

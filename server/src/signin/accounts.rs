@@ -15,18 +15,16 @@ use super::event::{Fact, Method, Purpose, TokenMac, UserEvent};
 use super::password::{Busy, HashCounts, Hasher, Password, PasswordError, Verdict};
 use super::session::{NewSession, Sessions};
 use super::token::Token;
-use super::users::{Link, SessionId, User, UserId, Users, UsersError};
-use crate::control::{self, ControlEvent};
+use super::users::{Link, SessionId, User, UserId, Users};
+use crate::control::{Act, Actor, AuditAction, AuditNote, ControlEvent};
 use crate::keys::{Macs, MasterSecret};
 use crate::limits::{
-    SESSIONS_PER_USER_MAX, SESSIONS_SEEN_PER_EVENT, SESSION_SEEN_TIME, USER_NAME_BYTES_MAX,
+    SESSION_SEEN_TIME, SESSIONS_PER_USER_MAX, SESSIONS_SEEN_PER_EVENT, USER_NAME_BYTES_MAX,
     USERS_MAX,
 };
-use obsrv_engine::engine::{Engine, IngestError};
+use crate::tenancy::plane::By;
+use crate::tenancy::{ChangeError, ControlPlane, FIRST_ORG, Role};
 use obsrv_engine::io::{Clock, Rng};
-
-/// Which issuer a user must sign in by, if their organization says so.
-pub type RequiredIssuer = Box<dyn Fn(UserId) -> Option<Arc<str>> + Send + Sync>;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +36,7 @@ pub enum SignInError {
     #[error("your organization requires single sign-on issuer={issuer}")]
     SsoRequired {
         /// Which.
-        issuer: Arc<str>,
+        issuer: String,
     },
     /// Too many attempts.
     #[error(transparent)]
@@ -75,15 +73,9 @@ pub enum SignInError {
         /// The limit.
         max: usize,
     },
-    /// The log did not take it.
-    #[error("not stored")]
-    Log(#[from] IngestError),
-    /// The engine went away before it answered.
-    #[error("outcome unknown")]
-    Unknown,
-    /// A fault of obsrv: what was appended does not fit.
-    #[error("does not fit the users")]
-    Users(#[from] UsersError),
+    /// The control plane did not take it.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
 }
 
 /// Users, and everything that changes them.
@@ -91,12 +83,11 @@ pub struct Accounts {
     pub(super) users: Arc<Users>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rng: Arc<dyn Rng>,
-    engine: Arc<Engine>,
+    plane: Arc<ControlPlane>,
     sessions: Sessions,
     links: Macs,
     hasher: Hasher,
     attempts: Attempts,
-    required_issuer: RequiredIssuer,
     writer: Arc<Mutex<()>>,
 }
 
@@ -109,24 +100,23 @@ impl std::fmt::Debug for Accounts {
 }
 
 impl Accounts {
-    /// Writes to this engine, keeps these users.
+    /// Writes to this control plane, keeps its users.
     pub fn new(
-        engine: Arc<Engine>,
-        users: Arc<Users>,
+        plane: Arc<ControlPlane>,
         master: &MasterSecret,
-        (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>),
-        required_issuer: RequiredIssuer,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
     ) -> Self {
+        let users = Arc::clone(plane.users());
         Self {
             sessions: Sessions::new(Arc::clone(&users), Macs::for_sessions(master)),
             users,
-            engine,
+            plane,
             links: Macs::for_links(master),
             hasher: Hasher::new(Arc::clone(&rng)),
             attempts: Attempts::default(),
             clock,
             rng,
-            required_issuer,
             writer: Arc::default(),
         }
     }
@@ -156,21 +146,23 @@ impl Accounts {
         // What is no address is counted and hashed like one, too.
         let email = Email::parse(email).map_or_else(String::new, |e| e.as_str().to_owned());
         let password = Password::typed(password).ok_or(SignInError::Refused)?;
-        self.attempts
-            .begin(&email, address, self.clock.mono_ns())?;
+        self.attempts.begin(&email, address, self.clock.mono_ns())?;
         let user = self.users.by_email(&email);
         let phc = user.as_ref().and_then(|user| user.phc.clone());
         let verdict = self.hasher.verify(password.clone(), phc.as_deref()).await?;
         let user = match (verdict, user) {
             (Verdict::Right | Verdict::RightButCheap, Some(user)) if !user.is_disabled => user,
-            _ => return Err(SignInError::Refused),
+            (_, known) => {
+                self.note_failure(known);
+                return Err(SignInError::Refused);
+            }
         };
         self.attempts.succeeded(&email, address);
         let fresh = match verdict {
             Verdict::RightButCheap => Some(self.hasher.hash(password).await?),
             Verdict::Right | Verdict::Wrong => None,
         };
-        self.write(|users, now_ns| {
+        self.write(Actor::User(user.id), |users, now_ns| {
             // The password may have been changed while it was compared.
             let is_current = users.get(user.id).is_some_and(|u| u.phc == phc);
             if !is_current {
@@ -209,14 +201,12 @@ impl Accounts {
         if !is_new && known.is_none_or(|user| user.is_disabled) {
             return Err(SignInError::Refused);
         }
-        if let Some(required) = (self.required_issuer)(user) {
-            let by = match &method {
-                Method::Oidc { issuer } => issuer,
-                Method::Password | Method::Reset | Method::Invite | Method::SetUp => "",
-            };
-            if *by != *required {
-                return Err(SignInError::SsoRequired { issuer: required });
-            }
+        let by = match &method {
+            Method::Oidc { issuer } => issuer,
+            Method::Password | Method::Reset | Method::Invite | Method::SetUp => "",
+        };
+        if let Some(issuer) = self.required_issuer(user).filter(|issuer| issuer != by) {
+            return Err(SignInError::SsoRequired { issuer });
         }
         let token = Token::mint(&*self.rng);
         let mac = self.sessions.mac(&token);
@@ -235,19 +225,45 @@ impl Accounts {
         Ok((facts, NewSession { id, user, token }))
     }
 
+    /// The issuer that a user must sign in by, if one of their organizations says so.
+    pub fn required_issuer(&self, user: UserId) -> Option<String> {
+        let directory = self.plane.directory();
+        let orgs = directory.orgs_of(user);
+        orgs.into_iter().find_map(|org| directory.sso_issuer(org))
+    }
+
+    /// A line in the audit log, for a user that exists: names that nobody has are counted, not
+    /// logged. Nobody waits for it, so that an answer takes as long for either.
+    fn note_failure(&self, user: Option<User>) {
+        let Some(user) = user else { return };
+        let plane = Arc::clone(&self.plane);
+        tokio::spawn(async move {
+            let note = AuditNote {
+                action: AuditAction::SignInFailed,
+                org: None,
+                project: None,
+                subject: user.email.to_string(),
+            };
+            if let Err(error) = plane.note(Actor::Nobody, note).await {
+                tracing::warn!(%error, "failed sign-in not in the audit log");
+            }
+        });
+    }
+
     /// Ends one session.
-    pub async fn sign_out(&self, session: SessionId) -> Result<(), SignInError> {
-        self.write(|_, _| Ok((vec![Fact::SessionEnded { session: session.0 }], ())))
+    pub async fn sign_out(&self, user: UserId, session: SessionId) -> Result<(), SignInError> {
+        let fact = Fact::SessionEnded { session: session.0 };
+        self.write(Actor::User(user), |_, _| Ok((vec![fact], ())))
             .await
     }
 
     /// Ends every session of a user. Also what a change of their roles asks for.
-    pub async fn sign_out_everywhere(&self, user: UserId) -> Result<(), SignInError> {
+    pub async fn sign_out_everywhere(&self, actor: Actor, user: UserId) -> Result<(), SignInError> {
         let fact = Fact::SessionsEnded {
             user: user.0,
             except: None,
         };
-        self.write(|_, _| Ok((vec![fact], ()))).await
+        self.write(actor, |_, _| Ok((vec![fact], ()))).await
     }
 
     /// A new password for someone who has a session and knows the old one. Every session ends; the
@@ -270,7 +286,7 @@ impl Accounts {
         }
         self.attempts.succeeded(&known.email, address);
         let phc = self.hasher.hash(new).await?;
-        self.write(|users, now_ns| {
+        self.write(Actor::User(user), |users, now_ns| {
             if users.get(user).is_none_or(|u| u.phc != known.phc) {
                 return Err(SignInError::Refused);
             }
@@ -313,7 +329,7 @@ impl Accounts {
         let user = link.user.ok_or(SignInError::Link)?;
         let known = self.users.get(user).ok_or(SignInError::Link)?;
         let phc = self.hasher.hash(choose(new, &known)?).await?;
-        self.write(|users, now_ns| {
+        self.write(Actor::User(user), |users, now_ns| {
             let link = users.link(&mac, now_ns).ok_or(SignInError::Link)?;
             let (mut facts, session) = self.with_new_password(user, phc, Method::Reset, now_ns)?;
             facts.extend(self.used(&mac, &link, now_ns));
@@ -325,8 +341,9 @@ impl Accounts {
 
     /// Mail arrives at the address that the link was sent to.
     pub async fn verify(&self, token: &str, address: IpAddr) -> Result<UserId, SignInError> {
-        let (mac, _) = self.presented(token, Purpose::Verify, address)?;
-        self.write(|users, now_ns| {
+        let (mac, link) = self.presented(token, Purpose::Verify, address)?;
+        let actor = link.user.map_or(Actor::Nobody, Actor::User);
+        self.write(actor, |users, now_ns| {
             let link = users.link(&mac, now_ns).ok_or(SignInError::Link)?;
             let user = link.user.ok_or(SignInError::Link)?;
             let mut facts = self.used(&mac, &link, now_ns);
@@ -336,51 +353,104 @@ impl Accounts {
         .await
     }
 
-    /// Makes the first user by the set-up link, or a user by an invitation: whoever has the link
-    /// says who they are and chooses a password.
-    pub async fn join(
+    /// Makes the first user, the owner of the first organization, by the set-up link.
+    pub async fn set_up(
         &self,
         token: &str,
-        purpose: Purpose,
         newcomer: Newcomer,
         address: IpAddr,
     ) -> Result<NewSession, SignInError> {
-        let method = match purpose {
-            Purpose::SetUp => Method::SetUp,
-            Purpose::Invite => Method::Invite,
-            Purpose::Verify | Purpose::Reset => return Err(SignInError::Link),
+        let (mac, _) = self.presented(token, Purpose::SetUp, address)?;
+        let email = Email::parse(&newcomer.email).ok_or(SignInError::Email)?;
+        let (name, phc) = self.accept(newcomer, &email).await?;
+        let session = self
+            .write(Actor::Operator, |users, now_ns| {
+                let link = users.link(&mac, now_ns).ok_or(SignInError::Link)?;
+                let mut facts = self.used(&mac, &link, now_ns);
+                let user = create(users, &email, &name, &mut facts)?;
+                facts.push(Fact::PasswordSet { user: user.0, phc });
+                facts.push(Fact::SetUp { user: user.0 });
+                let (started, session) =
+                    self.start_session_of(user, Method::SetUp, now_ns, true)?;
+                facts.extend(started);
+                Ok((facts, session))
+            })
+            .await?;
+        self.own().await?;
+        Ok(session)
+    }
+
+    /// Makes the user who set this data directory up the owner of the first organization, unless
+    /// they are. Also at each start: the process may have ended between the two events.
+    pub async fn own(&self) -> Result<(), SignInError> {
+        let directory = self.plane.directory();
+        let owner = self.users.first_owner();
+        let owner = owner.filter(|owner| !directory.orgs_of(*owner).contains(&FIRST_ORG));
+        let Some(owner) = owner else { return Ok(()) };
+        self.plane
+            .set_member(By::system(), FIRST_ORG, owner, Role::Owner)
+            .await?;
+        Ok(())
+    }
+
+    /// Makes a user by an invitation to an organization, and takes it up: whoever has its token
+    /// says what to call them and chooses a password. It came to their address.
+    pub async fn join(
+        &self,
+        token: &str,
+        newcomer: Newcomer,
+        address: IpAddr,
+    ) -> Result<NewSession, SignInError> {
+        self.begin_from(address)?;
+        let invited = || self.plane.invited(token).ok_or(SignInError::Link);
+        let email = Email::parse(&invited()?).ok_or(SignInError::Email)?;
+        let (name, phc) = self.accept(newcomer, &email).await?;
+        let session = self
+            .write(Actor::Nobody, |users, now_ns| {
+                invited()?;
+                let mut facts = Vec::new();
+                let user = create(users, &email, &name, &mut facts)?;
+                facts.push(Fact::PasswordSet { user: user.0, phc });
+                facts.push(Fact::EmailVerified { user: user.0 });
+                let (started, session) =
+                    self.start_session_of(user, Method::Invite, now_ns, true)?;
+                facts.extend(started);
+                Ok((facts, session))
+            })
+            .await?;
+        let by = By {
+            actor: Actor::User(session.user),
+            ..By::system()
         };
-        let (mac, link) = self.presented(token, purpose, address)?;
-        // An invitation is for one address.
-        let said = match purpose {
-            Purpose::Invite => &*link.email,
-            Purpose::SetUp | Purpose::Verify | Purpose::Reset => newcomer.email.as_str(),
-        };
-        let email = Email::parse(said).ok_or(SignInError::Email)?;
-        let name = is_name(&newcomer.name)
-            .then_some(newcomer.name)
-            .ok_or(SignInError::Name)?;
-        let password = Password::choose(newcomer.password, &email, &name)?;
+        self.plane
+            .accept_invitation(by, session.user, token)
+            .await?;
+        Ok(session)
+    }
+
+    /// The name and the hash of the password that a newcomer chose.
+    async fn accept(
+        &self,
+        newcomer: Newcomer,
+        email: &Email,
+    ) -> Result<(String, String), SignInError> {
+        let Newcomer { name, password, .. } = newcomer;
+        if !is_name(&name) {
+            return Err(SignInError::Name);
+        }
+        let password = Password::choose(password, email, &name)?;
         let phc = self.hasher.hash(password).await?;
-        self.write(|users, now_ns| {
-            let link = users.link(&mac, now_ns).ok_or(SignInError::Link)?;
-            let mut facts = self.used(&mac, &link, now_ns);
-            let user = create(users, &email, &name, &mut facts)?;
-            facts.push(Fact::PasswordSet { user: user.0, phc });
-            match purpose {
-                Purpose::SetUp => facts.push(Fact::SetUp { user: user.0 }),
-                _ => facts.push(Fact::EmailVerified { user: user.0 }),
-            }
-            let (started, session) = self.start_session_of(user, method, now_ns, true)?;
-            facts.extend(started);
-            Ok((facts, session))
-        })
-        .await
+        Ok((name, phc))
     }
 
     /// Lets a user sign in, or ends that and all their sessions.
-    pub async fn set_disabled(&self, user: UserId, is_disabled: bool) -> Result<(), SignInError> {
-        self.write(|users, _| {
+    pub async fn set_disabled(
+        &self,
+        actor: Actor,
+        user: UserId,
+        is_disabled: bool,
+    ) -> Result<(), SignInError> {
+        self.write(actor, |users, _| {
             users.get(user).ok_or(SignInError::UnknownUser)?;
             let fact = if is_disabled {
                 Fact::Disabled { user: user.0 }
@@ -401,7 +471,7 @@ impl Accounts {
             if seen.is_empty() {
                 return Ok(());
             }
-            self.write(|_, _| Ok((seen, ()))).await?;
+            self.write(Actor::System, |_, _| Ok((seen, ()))).await?;
         }
     }
 
@@ -443,10 +513,11 @@ impl Accounts {
         macs.into_iter().map(|mac| Fact::LinkUsed { mac }).collect()
     }
 
-    /// Decides and makes one change. Nothing stands between the decision and its place in the log;
-    /// once it is appended it is applied, whether or not anyone still waits for it.
+    /// Decides and makes one change. Nothing comes between the decision and its place among the
+    /// events of users; it is carried out whether or not anyone still waits for it.
     pub(super) async fn write<T>(
         &self,
+        actor: Actor,
         decide: impl FnOnce(&Users, i64) -> Result<(Vec<Fact>, T), SignInError>,
     ) -> Result<T, SignInError> {
         let guard = Arc::clone(&self.writer).lock_owned().await;
@@ -455,22 +526,18 @@ impl Accounts {
         if facts.is_empty() {
             return Ok(out);
         }
-        let event = UserEvent { at_ns, facts };
-        let users = Arc::clone(&self.users);
-        let (sender, outcome) = tokio::sync::oneshot::channel();
-        let done = Box::new(move |result| {
-            // The task below waits unless the process stops.
-            let _ = sender.send(result);
+        let event = ControlEvent::User(Act {
+            actor,
+            at_ns,
+            event: UserEvent { facts },
         });
-        self.engine
-            .control(control::encode(&ControlEvent::User(event.clone())), done);
-        let applied = tokio::spawn(async move {
-            outcome.await.map_err(|_| SignInError::Unknown)??;
-            users.apply(&event)?;
+        let plane = Arc::clone(&self.plane);
+        let change = tokio::spawn(async move {
+            let outcome = plane.append(vec![event]).await;
             drop(guard);
-            Ok(())
+            outcome
         });
-        applied.await.unwrap_or(Err(SignInError::Unknown))?;
+        change.await.unwrap_or(Err(ChangeError::OutcomeUnknown))?;
         Ok(out)
     }
 }

@@ -69,9 +69,29 @@ mod tests {
     #[test]
     fn nothing_that_could_end_a_header_or_a_command() {
         for bad in [
-            "", "@", "a@", "@b", "a", "a@b@c", "a b@c", "a@b c", "a\r\n@b", "a@b\r\nRCPT TO:<x@y>",
-            "a..b@c", ".a@b", "a.@b", "a@b..c", "a@-b", "a@b-", "<a@b>", "\"a\"@b", "a@[1.2.3.4]",
-            "ä@b", "a@bü", "a@b,c@d", "a\0@b",
+            "",
+            "@",
+            "a@",
+            "@b",
+            "a",
+            "a@b@c",
+            "a b@c",
+            "a@b c",
+            "a\r\n@b",
+            "a@b\r\nRCPT TO:<x@y>",
+            "a..b@c",
+            ".a@b",
+            "a.@b",
+            "a@b..c",
+            "a@-b",
+            "a@b-",
+            "<a@b>",
+            "\"a\"@b",
+            "a@[1.2.3.4]",
+            "ä@b",
+            "a@bü",
+            "a@b,c@d",
+            "a\0@b",
         ] {
             assert!(Email::parse(bad).is_none(), "{bad:?}");
         }

@@ -13,8 +13,6 @@ pub type TokenMac = [u8; 32];
 /// What changed at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct UserEvent {
-    /// When, nanoseconds since the epoch.
-    pub at_ns: i64,
     /// In this order, together.
     pub facts: Vec<Fact>,
 }
@@ -115,6 +113,27 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// Its name in the audit log.
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::Created { .. } => "user.created",
+            Self::EmailVerified { .. } => "user.email_verified",
+            Self::PasswordSet { .. } => "user.password_set",
+            Self::IdentityLinked { .. } => "user.identity_linked",
+            Self::Disabled { .. } => "user.disabled",
+            Self::Enabled { .. } => "user.enabled",
+            Self::SetUp { .. } => "user.set_up",
+            Self::SessionStarted { .. } => "session.started",
+            Self::SessionSeen { .. } => "session.seen",
+            Self::SessionEnded { .. } => "session.ended",
+            Self::SessionsEnded { .. } => "session.all_ended",
+            Self::LinkIssued { .. } => "link.issued",
+            Self::LinkUsed { .. } => "link.ended",
+        }
+    }
+}
+
 /// How a user proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Method {
@@ -155,13 +174,11 @@ pub enum Purpose {
     Reset,
     /// To make the first user of a data directory.
     SetUp,
-    /// To become a user.
-    Invite,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 4] = [Self::Verify, Self::Reset, Self::SetUp, Self::Invite];
+    pub const ALL: [Self; 3] = [Self::Verify, Self::Reset, Self::SetUp];
 
     /// Its name: on the wire, on the command line, and the page that the link opens.
     pub const fn as_str(self) -> &'static str {
@@ -169,7 +186,6 @@ impl Purpose {
             Self::Verify => "verify",
             Self::Reset => "reset",
             Self::SetUp => "setup",
-            Self::Invite => "invite",
         }
     }
 }

@@ -6,9 +6,9 @@ use super::accounts::{Accounts, SignInError};
 use super::email::Email;
 use super::event::{Fact, Purpose};
 use super::token::Token;
+use crate::control::Actor;
 use crate::limits::{
-    LINKS_MAX, LINKS_PER_ADDRESS_MAX, LINK_INVITE_TIME, LINK_RESET_TIME, LINK_SETUP_TIME,
-    LINK_VERIFY_TIME,
+    LINK_RESET_TIME, LINK_SETUP_TIME, LINK_VERIFY_TIME, LINKS_MAX, LINKS_PER_ADDRESS_MAX,
 };
 
 impl Purpose {
@@ -17,7 +17,6 @@ impl Purpose {
             Self::Verify => LINK_VERIFY_TIME,
             Self::Reset => LINK_RESET_TIME,
             Self::SetUp => LINK_SETUP_TIME,
-            Self::Invite => LINK_INVITE_TIME,
         }
     }
 
@@ -34,38 +33,42 @@ impl Accounts {
         if self.users.count() > 0 {
             return Ok(None);
         }
-        self.issue(Purpose::SetUp, None, "", 1).await.map(Some)
+        let to = (None, "");
+        self.issue(Actor::System, Purpose::SetUp, to, 1)
+            .await
+            .map(Some)
     }
 
-    /// A link for a user, or an invitation for someone who is none. For administrators and for the
-    /// mail; whoever gets the answer can become the user.
-    pub async fn link(&self, email: &Email, purpose: Purpose) -> Result<Token, SignInError> {
+    /// A link for a user. For administrators and for the mail; whoever gets the answer can become
+    /// the user.
+    pub async fn link(
+        &self,
+        actor: Actor,
+        email: &Email,
+        purpose: Purpose,
+    ) -> Result<Token, SignInError> {
+        if purpose == Purpose::SetUp {
+            return Err(SignInError::Link);
+        }
         let user = self.users.by_email(email.as_str());
-        let user = match purpose {
-            Purpose::Verify | Purpose::Reset => {
-                let user = user.filter(|user| !user.is_disabled);
-                Some(user.ok_or(SignInError::UnknownUser)?.id)
-            }
-            Purpose::Invite if user.is_some() => return Err(SignInError::EmailTaken),
-            Purpose::Invite => None,
-            Purpose::SetUp => return Err(SignInError::Link),
-        };
-        let user = user.map(|user| user.0);
-        self.issue(purpose, user, email.as_str(), LINKS_PER_ADDRESS_MAX)
-            .await
+        let user = user
+            .filter(|user| !user.is_disabled)
+            .ok_or(SignInError::UnknownUser)?;
+        let to = (Some(user.id.0), email.as_str());
+        self.issue(actor, purpose, to, LINKS_PER_ADDRESS_MAX).await
     }
 
     /// Issues a link; of those for the same purpose and address the latest `keep` live on.
     async fn issue(
         &self,
+        actor: Actor,
         purpose: Purpose,
-        user: Option<u64>,
-        email: &str,
+        (user, email): (Option<u64>, &str),
         keep: usize,
     ) -> Result<Token, SignInError> {
         let token = Token::mint(&*self.rng);
         let mac = self.link_mac(&token);
-        self.write(|users, now_ns| {
+        self.write(actor, |users, now_ns| {
             if users.link_count() >= LINKS_MAX {
                 users.sweep(now_ns);
             }

@@ -42,9 +42,7 @@ impl Cost {
     };
 
     fn is_below(self, other: Self) -> bool {
-        self.memory_kib < other.memory_kib
-            || self.passes < other.passes
-            || self.lanes < other.lanes
+        self.memory_kib < other.memory_kib || self.passes < other.passes || self.lanes < other.lanes
     }
 }
 
@@ -64,17 +62,17 @@ pub enum PasswordError {
 
 /// A password as someone typed it. Never printed by `Debug`.
 #[derive(Clone)]
-pub struct Password(String);
+pub(super) struct Password(String);
 
 impl Password {
     /// What someone typed to sign in; none if no password can be like that.
-    pub fn typed(text: String) -> Option<Self> {
+    pub(super) fn typed(text: String) -> Option<Self> {
         let fits = !text.is_empty() && text.len() <= PASSWORD_BYTES_MAX;
         fits.then_some(Self(text))
     }
 
     /// What someone chose as a new password.
-    pub fn choose(text: String, email: &Email, name: &str) -> Result<Self, PasswordError> {
+    pub(super) fn choose(text: String, email: &Email, name: &str) -> Result<Self, PasswordError> {
         let chars = text.chars().count();
         if !(PASSWORD_CHARS_MIN..=PASSWORD_CHARS_MAX).contains(&chars)
             || text.len() > PASSWORD_BYTES_MAX
@@ -288,7 +286,10 @@ mod tests {
 
     #[test]
     fn rules() {
-        for good in ["a".repeat(PASSWORD_CHARS_MIN), "ä".repeat(PASSWORD_CHARS_MAX)] {
+        for good in [
+            "a".repeat(PASSWORD_CHARS_MIN),
+            "ä".repeat(PASSWORD_CHARS_MAX),
+        ] {
             assert!(choose(&good).is_ok(), "{good}");
         }
         for bad in [
@@ -299,7 +300,11 @@ mod tests {
         ] {
             assert_eq!(choose(&bad).unwrap_err(), PasswordError::Length, "{bad}");
         }
-        for bad in ["Ada.Lovelace@example.org", "ada.lovelace", " ada of LOVELACE "] {
+        for bad in [
+            "Ada.Lovelace@example.org",
+            "ada.lovelace",
+            " ada of LOVELACE ",
+        ] {
             assert_eq!(choose(bad).unwrap_err(), PasswordError::Obvious, "{bad}");
         }
         assert!(Password::typed("x".repeat(PASSWORD_BYTES_MAX)).is_some());
@@ -337,7 +342,11 @@ mod tests {
     #[tokio::test]
     async fn nobody_costs_what_somebody_costs_and_is_wrong() {
         let hasher = hasher();
-        for phc in [None, Some("no hash"), Some("$argon2id$v=19$m=4294967295,t=9,p=1$$")] {
+        for phc in [
+            None,
+            Some("no hash"),
+            Some("$argon2id$v=19$m=4294967295,t=9,p=1$$"),
+        ] {
             let before = hasher.counts().made();
             let verdict = hasher.verify(typed("whatever it is"), phc).await;
             assert_eq!(verdict, Ok(Verdict::Wrong), "{phc:?}");

@@ -42,9 +42,8 @@ pub fn no_cookie() -> HeaderValue {
 }
 
 fn cookie(value: &str, seconds: u64) -> HeaderValue {
-    let text = format!(
-        "{COOKIE_NAME}={value}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax"
-    );
+    let text =
+        format!("{COOKIE_NAME}={value}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax");
     HeaderValue::try_from(text).expect("BUG: cookie is not a header value")
 }
 
@@ -103,7 +102,9 @@ pub struct Origins {
 
 /// A page of someone else may have sent the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("request does not come from a page of this server; send x-obsrv-request from its own origin")]
+#[error(
+    "request does not come from a page of this server; send x-obsrv-request from its own origin"
+)]
 pub struct Forged;
 
 impl Origins {
@@ -191,18 +192,29 @@ mod tests {
         let attributes: Vec<_> = attributes.split("; ").collect();
         assert_eq!(
             attributes,
-            ["Path=/", "Max-Age=604800", "Secure", "HttpOnly", "SameSite=Lax"]
+            [
+                "Path=/",
+                "Max-Age=604800",
+                "Secure",
+                "HttpOnly",
+                "SameSite=Lax"
+            ]
         );
         assert!(no_cookie().to_str().unwrap().contains("Max-Age=0"));
     }
 
     #[test]
     fn a_cookie_is_found_among_others_and_never_twice() {
-        let find = |pairs: &[(&str, &str)]| {
-            cookie_of(&headers(pairs), COOKIE_NAME).map(str::to_owned)
-        };
-        assert_eq!(find(&[("cookie", "a=b; __Host-obsrv=x; c=d")]), Some("x".into()));
-        assert_eq!(find(&[("cookie", "a=b"), ("cookie", "__Host-obsrv=x")]), Some("x".into()));
+        let find =
+            |pairs: &[(&str, &str)]| cookie_of(&headers(pairs), COOKIE_NAME).map(str::to_owned);
+        assert_eq!(
+            find(&[("cookie", "a=b; __Host-obsrv=x; c=d")]),
+            Some("x".into())
+        );
+        assert_eq!(
+            find(&[("cookie", "a=b"), ("cookie", "__Host-obsrv=x")]),
+            Some("x".into())
+        );
         assert_eq!(find(&[("cookie", "__Host-obsrv=x; __Host-obsrv=y")]), None);
         assert_eq!(find(&[("cookie", "x__Host-obsrv=x")]), None);
         assert_eq!(find(&[("cookie", "__host-obsrv=x")]), None);
@@ -217,7 +229,11 @@ mod tests {
         const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
         let anywhere = Origins::default();
         let public = Origins::new(Some("https://obsrv.test".into()));
-        let good: [&[(&str, &str)]; 3] = [&[HOST, ASKED, OURS, SAME], &[HOST, ASKED, OURS], &[HOST, ASKED, SAME]];
+        let good: [&[(&str, &str)]; 3] = [
+            &[HOST, ASKED, OURS, SAME],
+            &[HOST, ASKED, OURS],
+            &[HOST, ASKED, SAME],
+        ];
         for pairs in good {
             for origins in [&anywhere, &public] {
                 let asked = origins.refuse_forged(&HttpMethod::POST, &headers(pairs));
@@ -238,18 +254,33 @@ mod tests {
             &[HOST, ASKED, OURS, ("sec-fetch-site", "none")],
         ];
         for pairs in bad {
-            for method in [HttpMethod::POST, HttpMethod::PUT, HttpMethod::PATCH, HttpMethod::DELETE] {
+            for method in [
+                HttpMethod::POST,
+                HttpMethod::PUT,
+                HttpMethod::PATCH,
+                HttpMethod::DELETE,
+            ] {
                 for origins in [&anywhere, &public] {
                     let asked = origins.refuse_forged(&method, &headers(pairs));
                     assert_eq!(asked, Err(Forged), "{method} {pairs:?}");
                 }
             }
             // What only reads needs none of it; the answer is not readable elsewhere without CORS.
-            assert_eq!(anywhere.refuse_forged(&HttpMethod::GET, &headers(pairs)), Ok(()));
+            assert_eq!(
+                anywhere.refuse_forged(&HttpMethod::GET, &headers(pairs)),
+                Ok(())
+            );
         }
         // A page of another host that names itself in both headers is not the public origin.
-        let rebound = headers(&[("host", "evil.test"), ASKED, ("origin", "https://evil.test")]);
-        assert_eq!(public.refuse_forged(&HttpMethod::POST, &rebound), Err(Forged));
+        let rebound = headers(&[
+            ("host", "evil.test"),
+            ASKED,
+            ("origin", "https://evil.test"),
+        ]);
+        assert_eq!(
+            public.refuse_forged(&HttpMethod::POST, &rebound),
+            Err(Forged)
+        );
     }
 
     #[test]

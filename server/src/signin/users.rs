@@ -1,7 +1,7 @@
 //! Users, sessions and links in memory: a projection of the log's [`UserEvent`]s.
 //!
-//! Readers take the lock for one lookup. One writer at a time, `Accounts`: it appends the event,
-//! waits until it is durable, then applies it here. What has expired stays in the maps until
+//! Readers take the lock for one lookup. One writer at a time, `Accounts`: its
+//! events are applied here once they are durable. What has expired stays in the maps until
 //! [`Users::sweep`] and is treated as absent by every reader.
 
 use std::collections::{HashMap, VecDeque};
@@ -10,11 +10,9 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use super::event::{Fact, Method, Purpose, TokenMac, UserEvent};
+use crate::control::Act;
 use crate::limits::{SESSION_IDLE_TIME_MAX, SESSION_TIME_MAX};
-
-/// A user's id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(pub u64);
+pub use crate::tenancy::UserId;
 
 /// A session's public id: may be shown and logged, opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,10 +129,10 @@ pub struct Users {
 
 impl Users {
     /// Applies one durable event.
-    pub fn apply(&self, event: &UserEvent) -> Result<(), UsersError> {
+    pub fn apply(&self, act: &Act<UserEvent>) -> Result<(), UsersError> {
         let mut state = self.state.write();
-        for fact in &event.facts {
-            state.apply(event.at_ns, fact)?;
+        for fact in &act.event.facts {
+            state.apply(act.at_ns, fact)?;
         }
         Ok(())
     }

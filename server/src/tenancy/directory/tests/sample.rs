@@ -1,8 +1,8 @@
 //! Directories for tests.
 
 use crate::control::ControlEvent;
-use crate::directory::Directory;
 use crate::keys::{KeyString, Macs, MasterSecret};
+use crate::tenancy::Directory;
 
 /// A directory with these projects, each with one key: (project id, name, key id, key).
 pub(crate) fn directory(secret: &MasterSecret, projects: &[(u64, &str, u64, &str)]) -> Directory {
@@ -21,7 +21,9 @@ pub(crate) fn directory(secret: &MasterSecret, projects: &[(u64, &str, u64, &str
             mac,
             at_ns: 0,
         };
-        directory.recover(&[project, key]).unwrap();
+        for event in [project, key] {
+            directory.apply(&event).unwrap();
+        }
     }
     directory
 }

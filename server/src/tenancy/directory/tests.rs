@@ -1,7 +1,9 @@
 pub(crate) mod sample;
 
+use super::named::OTHER_NAMES;
 use super::*;
 use crate::keys::MasterSecret;
+use crate::limits::NAMED_PROJECTS_MAX;
 
 fn directory() -> Directory {
     Directory::new(Macs::for_keys(&MasterSecret::from_bytes([9; 32])))
@@ -38,29 +40,37 @@ fn events(directory: &Directory) -> Vec<ControlEvent> {
     ]
 }
 
+fn recovered(directory: &Directory, events: &[ControlEvent]) {
+    for event in events {
+        directory.apply(event).unwrap();
+    }
+}
+
+fn opened(directory: &Directory, text: &str) -> Option<Opened> {
+    directory.authenticate(&key(text), 0).ok()
+}
+
 #[test]
 fn a_key_opens_its_project_until_it_is_revoked() {
     let directory = directory();
-    directory.recover(&events(&directory)).unwrap();
-    let (id, project) = directory.authenticate(&key("key-of-a")).unwrap();
-    assert_eq!((id, project.id, &*project.name), (7, ProjectId(1), "a"));
+    recovered(&directory, &events(&directory));
+    let a = opened(&directory, "key-of-a").unwrap();
     assert_eq!(
-        directory.authenticate(&key("key-of-b")).unwrap().1.id,
+        (a.key_id, a.project.id, &*a.project.name),
+        (7, ProjectId(1), "a")
+    );
+    assert_eq!((a.project.org, a.scopes), (FIRST_ORG, Scopes::ALL));
+    assert_eq!(
+        opened(&directory, "key-of-b").unwrap().project.id,
         ProjectId(2)
     );
-    assert!(directory.authenticate(&key("key-of-c")).is_none());
-    assert_eq!(directory.next_project(), ProjectId(3));
+    assert!(opened(&directory, "key-of-c").is_none());
 
     directory
         .apply(&ControlEvent::KeyRevoked { key: 7, at_ns: 1 })
         .unwrap();
-    assert!(directory.authenticate(&key("key-of-a")).is_none());
-    assert!(directory.authenticate(&key("key-of-b")).is_some());
-    assert_eq!(
-        (directory.key_state(7), directory.key_state(8)),
-        (Some(false), Some(true))
-    );
-    assert_eq!(directory.key_state(9), None);
+    assert!(opened(&directory, "key-of-a").is_none());
+    assert!(opened(&directory, "key-of-b").is_some());
 }
 
 #[test]
@@ -68,49 +78,39 @@ fn a_mac_that_shares_only_the_finder_opens_nothing() {
     let directory = directory();
     let mut mac = directory.mac_of(&key("key-of-a"));
     mac[31] ^= 1;
-    directory
-        .recover(&[
-            ControlEvent::ProjectCreated {
-                project: 1,
-                name: "a".into(),
-                at_ns: 0,
-            },
-            ControlEvent::KeyCreated {
-                key: 7,
-                project: 1,
-                mac,
-                at_ns: 0,
-            },
-        ])
-        .unwrap();
-    assert!(directory.authenticate(&key("key-of-a")).is_none());
+    let project = ControlEvent::ProjectCreated {
+        project: 1,
+        name: "a".into(),
+        at_ns: 0,
+    };
+    let made = ControlEvent::KeyCreated {
+        key: 7,
+        project: 1,
+        mac,
+        at_ns: 0,
+    };
+    recovered(&directory, &[project, made]);
+    assert!(opened(&directory, "key-of-a").is_none());
 }
 
 #[test]
 fn refuses_what_does_not_fit() {
     let directory = directory();
     let all = events(&directory);
-    directory.recover(&all).unwrap();
-    assert_eq!(
-        directory.apply(&all[0]),
-        Err(DirectoryError::ProjectTwice(1))
-    );
-    assert_eq!(directory.apply(&all[2]), Err(DirectoryError::KeyTwice(7)));
+    recovered(&directory, &all);
+    let twice = |what, id| Err(DirectoryError::Twice { what, id });
+    let unknown = |what, id| Err(DirectoryError::Unknown { what, id });
+    assert_eq!(directory.apply(&all[0]), twice("project", 1));
+    assert_eq!(directory.apply(&all[2]), twice("key", 7));
     let orphan = ControlEvent::KeyCreated {
         key: 9,
         project: 5,
         mac: [0; 32],
         at_ns: 0,
     };
-    assert_eq!(
-        directory.apply(&orphan),
-        Err(DirectoryError::UnknownProject { key: 9, project: 5 })
-    );
-    let unknown = ControlEvent::KeyRevoked { key: 9, at_ns: 0 };
-    assert_eq!(
-        directory.apply(&unknown),
-        Err(DirectoryError::UnknownKey(9))
-    );
+    assert_eq!(directory.apply(&orphan), unknown("project", 5));
+    let revoked = ControlEvent::KeyRevoked { key: 9, at_ns: 0 };
+    assert_eq!(directory.apply(&revoked), unknown("key", 9));
 }
 
 #[test]
@@ -148,9 +148,9 @@ fn named_projects_are_counted_within_a_bound_and_logged_once() {
 #[test]
 fn project_names() {
     for good in ["default", "Größe 7", &"n".repeat(PROJECT_NAME_BYTES_MAX)] {
-        assert!(is_project_name(good), "{good}");
+        assert!(is_name(good), "{good}");
     }
     for bad in ["", "  ", "a\nb", &"n".repeat(PROJECT_NAME_BYTES_MAX + 1)] {
-        assert!(!is_project_name(bad), "{bad}");
+        assert!(!is_name(bad), "{bad}");
     }
 }

@@ -1,0 +1,378 @@
+//! Changes of the control plane: decide, append, wait until durable, apply. One at a time.
+//!
+//! Owns the writer's lock and the head of the chain of hashes. What was decided is carried out by a
+//! task of its own: a client that hangs up meanwhile leaves no event that is in the log and not in
+//! memory.
+
+mod keys;
+mod orgs;
+mod people;
+mod projects;
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+pub use keys::{CreatedKey, KeyTerms};
+pub use people::MintedInvitation;
+pub use projects::CreatedProject;
+
+use super::audit::{AuditLog, Place};
+use super::directory::{Directory, DirectoryError, State};
+use super::{OrgEvent, Right, Rights, Role};
+use crate::control::{
+    self, Act, Actor, AuditNote, CHAIN_START, ChainHash, ControlError, ControlEvent,
+};
+use crate::keys::{Macs, MasterSecret};
+use crate::limits::{KEY_USES_PER_EVENT_MAX, PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX};
+use crate::signin::Users;
+use obsrv_engine::engine::{Engine, IngestError};
+use obsrv_engine::io::{Clock, Rng};
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// Not a name.
+    #[error("name must be 1 to {PROJECT_NAME_BYTES_MAX} bytes of printable text name={0:?}")]
+    Name(String),
+    /// Not a name for addresses.
+    #[error(
+        "slug must be 1 to {SLUG_BYTES_MAX} lower-case letters, digits and inner hyphens slug={0:?}"
+    )]
+    Slug(String),
+    /// Something else that can never be accepted.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// No room.
+    #[error("too many {what} max={max}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        max: usize,
+    },
+    /// No such thing.
+    #[error("unknown {0}")]
+    Unknown(&'static str),
+    /// No such key.
+    #[error("unknown key; give the key or its id, the part between its first two underscores")]
+    UnknownKey,
+    /// The name is taken.
+    #[error("{0} of this name exists")]
+    Exists(&'static str),
+    /// It is in the way of the change as things stand.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// Whoever asks may not give or take what they do not have.
+    #[error("this takes a role that you do not have")]
+    Forbidden,
+    /// The log did not take it.
+    #[error("not stored")]
+    Log(#[from] IngestError),
+    /// The engine went away before it answered.
+    #[error("outcome unknown")]
+    OutcomeUnknown,
+    /// A fault of obsrv: what was appended does not fit.
+    #[error("does not fit the directory")]
+    Directory(#[from] DirectoryError),
+}
+
+/// Why the control events of a log were not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// One does not read.
+    #[error("control event does not read lsn={lsn}")]
+    Control {
+        /// Which.
+        lsn: u64,
+        /// Why.
+        source: ControlError,
+    },
+    /// They contradict each other.
+    #[error("control events do not fit")]
+    Directory(#[from] DirectoryError),
+}
+
+/// Who asks for a change, and what they may do where it happens.
+#[derive(Clone, Copy, Debug)]
+pub struct By {
+    /// Who.
+    pub actor: Actor,
+    /// What they may do.
+    pub rights: Rights,
+}
+
+impl By {
+    /// Whoever can open the admin socket.
+    pub fn operator() -> Self {
+        Self {
+            actor: Actor::Operator,
+            rights: Rights::all(),
+        }
+    }
+
+    /// obsrv itself.
+    pub fn system() -> Self {
+        Self {
+            actor: Actor::System,
+            rights: Rights::all(),
+        }
+    }
+
+    /// Nobody gives or takes a role that is more than their own.
+    fn must_cover(self, role: Role) -> Result<(), ChangeError> {
+        if self.rights.cover(Rights::of_role(role)) {
+            Ok(())
+        } else {
+            Err(ChangeError::Forbidden)
+        }
+    }
+
+    fn may(self, right: Right) -> bool {
+        self.rights.has(right)
+    }
+}
+
+/// A change that is durable: what it made, and where it stands in the audit log.
+#[derive(Clone, Debug)]
+pub struct Changed<T> {
+    /// What it made.
+    pub made: T,
+    /// The record of its last event. `None` if nothing had to change.
+    pub place: Option<Place>,
+}
+
+/// What was decided: events, and what they will have made.
+type Decision<T> = Result<(Vec<ControlEvent>, T), ChangeError>;
+
+/// What follows from the events, in memory. Whoever owns events adds what is made of them.
+#[derive(Debug)]
+pub struct Projections {
+    /// Organizations, people in them, projects, keys.
+    pub directory: Arc<Directory>,
+    /// People, their sessions and their links.
+    pub users: Arc<Users>,
+    /// Every event, in order.
+    pub audit: Arc<AuditLog>,
+}
+
+impl Projections {
+    fn apply(&self, event: &ControlEvent) -> Result<(), DirectoryError> {
+        if let ControlEvent::User(act) = event {
+            self.users.apply(act)?;
+        }
+        self.directory.apply(event)
+    }
+}
+
+#[derive(Debug)]
+struct Head {
+    hash: ChainHash,
+    /// Nobody knows whether the last record is in the log: no other can follow it.
+    is_lost: bool,
+}
+
+/// The one writer of control events.
+#[derive(Debug)]
+pub struct ControlPlane {
+    engine: Arc<Engine>,
+    projections: Arc<Projections>,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    tokens: Macs,
+    writer: Arc<Mutex<Head>>,
+}
+
+impl ControlPlane {
+    /// Reads the control events of an engine; from here on this is their only writer.
+    pub fn recover(
+        engine: Arc<Engine>,
+        master: &MasterSecret,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Result<Self, RecoverError> {
+        let projections = Projections {
+            directory: Arc::new(Directory::new(Macs::for_keys(master))),
+            users: Arc::default(),
+            audit: Arc::new(AuditLog::default()),
+        };
+        let mut hash = CHAIN_START;
+        for (lsn, bytes) in engine.controls() {
+            let recorded =
+                control::decode(&bytes).map_err(|source| RecoverError::Control { lsn, source })?;
+            if recorded.previous.is_some_and(|previous| previous != hash) {
+                tracing::error!(lsn, "audit log was changed before this record");
+                projections.audit.note_break();
+            }
+            hash = control::chain(&hash, &bytes);
+            projections.apply(&recorded.event)?;
+            projections.audit.push(bytes, hash);
+        }
+        Ok(Self {
+            engine,
+            projections: Arc::new(projections),
+            clock,
+            rng,
+            tokens: Macs::for_invitations(master),
+            writer: Arc::new(Mutex::new(Head {
+                hash,
+                is_lost: false,
+            })),
+        })
+    }
+
+    /// Organizations, people, projects and keys.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.projections.directory
+    }
+
+    /// People, their sessions and their links.
+    pub fn users(&self) -> &Arc<Users> {
+        &self.projections.users
+    }
+
+    /// The address that the open invitation with this token is for.
+    pub fn invited(&self, token: &str) -> Option<String> {
+        let mac = self.tokens.mac(token.as_bytes());
+        let now = self.now_ns();
+        self.directory().read(|state| {
+            let open = state.people.invitation_with(&mac)?;
+            (open.expires_ns > now).then(|| open.email.clone())
+        })
+    }
+
+    /// Who did what.
+    pub fn audit(&self) -> &Arc<AuditLog> {
+        &self.projections.audit
+    }
+
+    /// What the wall clock says.
+    pub fn now_ns(&self) -> i64 {
+        self.clock.wall_ns()
+    }
+
+    /// An event of an organization by somebody, now.
+    fn org_event(&self, by: By, event: OrgEvent) -> ControlEvent {
+        ControlEvent::Org(Act {
+            actor: by.actor,
+            at_ns: self.clock.wall_ns(),
+            event,
+        })
+    }
+
+    /// Makes events of what is there and appends them, with no other change in between. `decide`
+    /// looks under the directory's lock and must be short.
+    pub(crate) async fn change<T>(
+        &self,
+        decide: impl FnOnce(&State) -> Decision<T>,
+    ) -> Result<Changed<T>, ChangeError> {
+        let head = Arc::clone(&self.writer).lock_owned().await;
+        let (events, made) = self.directory().read(decide)?;
+        let place = self.append_all(head, events).await?;
+        Ok(Changed { made, place })
+    }
+
+    /// The same for what needs no look at the directory. Returns the record of the last event.
+    pub async fn append(&self, events: Vec<ControlEvent>) -> Result<Option<Place>, ChangeError> {
+        let head = Arc::clone(&self.writer).lock_owned().await;
+        self.append_all(head, events).await
+    }
+
+    /// Writes a line to the audit log.
+    pub async fn note(&self, actor: Actor, event: AuditNote) -> Result<(), ChangeError> {
+        let at_ns = self.clock.wall_ns();
+        let note = ControlEvent::Audit(Act {
+            actor,
+            at_ns,
+            event,
+        });
+        self.append(vec![note]).await.map(drop)
+    }
+
+    /// Appends what was counted of named projects since the last time.
+    pub async fn log_named(&self) -> Result<(), ChangeError> {
+        let head = Arc::clone(&self.writer).lock_owned().await;
+        let events = self.directory().take_named();
+        self.append_all(head, events).await.map(drop)
+    }
+
+    /// Appends which keys were used since the last time.
+    pub async fn log_key_uses(&self) -> Result<(), ChangeError> {
+        loop {
+            let uses = |state: &State| state.keys.unlogged(KEY_USES_PER_EVENT_MAX);
+            let decide = |state: &State| {
+                let last = uses(state);
+                let is_last = last.len() < KEY_USES_PER_EVENT_MAX;
+                let used = OrgEvent::KeysUsed { last: last.clone() };
+                let event = (!last.is_empty()).then(|| self.org_event(By::system(), used));
+                Ok((event.into_iter().collect(), is_last))
+            };
+            if self.change(decide).await?.made {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn append_all(
+        &self,
+        mut head: OwnedMutexGuard<Head>,
+        events: Vec<ControlEvent>,
+    ) -> Result<Option<Place>, ChangeError> {
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let (engine, projections) = (Arc::clone(&self.engine), Arc::clone(&self.projections));
+        let task = tokio::spawn(async move {
+            let mut place = None;
+            for event in events {
+                place = Some(append(&engine, &projections, &mut head, &event).await?);
+            }
+            Ok(place)
+        });
+        task.await.unwrap_or(Err(ChangeError::OutcomeUnknown))
+    }
+}
+
+async fn append(
+    engine: &Engine,
+    projections: &Projections,
+    head: &mut Head,
+    event: &ControlEvent,
+) -> Result<Place, ChangeError> {
+    if head.is_lost {
+        return Err(ChangeError::OutcomeUnknown);
+    }
+    let bytes = control::encode(&head.hash, event);
+    let (sender, outcome) = tokio::sync::oneshot::channel();
+    let done = Box::new(move |result| {
+        // The receiver waits below; nobody is left to be told if it does not.
+        let _ = sender.send(result);
+    });
+    head.is_lost = true;
+    engine.control(bytes.clone(), done);
+    let outcome = outcome.await.map_err(|_| ChangeError::OutcomeUnknown)?;
+    head.is_lost = matches!(outcome, Err(IngestError::OutcomeUnknown));
+    outcome?;
+    head.hash = control::chain(&head.hash, &bytes);
+    projections.apply(event)?;
+    Ok(projections.audit.push(bytes, head.hash))
+}
+
+fn check_name(name: &str) -> Result<(), ChangeError> {
+    if super::directory::is_name(name) {
+        Ok(())
+    } else {
+        Err(ChangeError::Name(name.chars().take(64).collect()))
+    }
+}
+
+const fn check_room(what: &'static str, there: usize, max: usize) -> Result<(), ChangeError> {
+    if there < max {
+        Ok(())
+    } else {
+        Err(ChangeError::TooMany { what, max })
+    }
+}
+
+#[cfg(test)]
+mod tests;

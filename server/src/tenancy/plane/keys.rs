@@ -1,0 +1,259 @@
+//! Changes of API keys.
+
+use std::sync::Arc;
+
+use super::projects::check_new;
+use super::{By, ChangeError, Changed, ControlPlane, check_room};
+use crate::keys::KeyString;
+use crate::limits::{KEYS_MAX, KEYS_PER_PROJECT_MAX, PROJECT_NAME_BYTES_MAX, PROJECTS_MAX};
+use crate::tenancy::directory::{Key, Project, State, is_name};
+use crate::tenancy::{FIRST_ORG, NewKey, OrgEvent, Rights, Scopes};
+use obsrv_engine::row::ProjectId;
+
+/// Keys of one rotation that open their project at the same time.
+const LIVE_PER_SLOT_MAX: usize = 2;
+
+/// What a new key is to be.
+#[derive(Clone, Debug)]
+pub struct KeyTerms {
+    /// For people; may be empty.
+    pub name: String,
+    /// What it is for.
+    pub scopes: Scopes,
+    /// From when on it opens nothing.
+    pub expires_ns: Option<i64>,
+}
+
+impl Default for KeyTerms {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            scopes: Scopes::ALL,
+            expires_ns: None,
+        }
+    }
+}
+
+/// A key that was just made, and its string, to be shown once.
+#[derive(Debug)]
+pub struct CreatedKey {
+    /// Its public id.
+    pub id: u64,
+    /// The string.
+    pub key: KeyString,
+    /// The project that it opens.
+    pub project: Arc<Project>,
+    /// Whether the project is new, too.
+    pub is_new_project: bool,
+}
+
+impl ControlPlane {
+    /// A fresh key string, not installed yet, and its id.
+    pub fn mint(&self) -> (u64, KeyString) {
+        let mut bytes = [0; 8];
+        self.rng.fill(&mut bytes);
+        // Never 0, and short of the sign bit for readers with signed numbers.
+        let id = (u64::from_le_bytes(bytes) >> 1).max(1);
+        (id, KeyString::mint(id, &*self.rng))
+    }
+
+    /// Makes `key` open the project of this name in the first organization, which is made if there
+    /// is none.
+    pub async fn install(
+        &self,
+        by: By,
+        name: &str,
+        id: u64,
+        key: KeyString,
+        terms: KeyTerms,
+    ) -> Result<Changed<CreatedKey>, ChangeError> {
+        super::check_name(name)?;
+        self.check_terms(by, &terms)?;
+        let mac = self.directory().mac_of(&key);
+        self.change(|state| {
+            let known = state.projects.named(FIRST_ORG, name).cloned();
+            let is_new_project = known.is_none();
+            let mut events = Vec::new();
+            let project = match known {
+                Some(known) => known,
+                None => {
+                    check_new(state, FIRST_ORG, name)?;
+                    check_room("projects", state.projects.len(), PROJECTS_MAX)?;
+                    let id = state.projects.next_id();
+                    events.push(self.org_event(
+                        by,
+                        OrgEvent::ProjectCreated {
+                            project: id,
+                            org: FIRST_ORG,
+                            name: name.to_owned(),
+                        },
+                    ));
+                    Arc::new(Project {
+                        id: ProjectId(id),
+                        name: name.into(),
+                        org: FIRST_ORG,
+                        is_archived: false,
+                    })
+                }
+            };
+            let new = new_key(id, &project, id, mac, &terms);
+            check_key_room(state, &new, self.now_ns())?;
+            events.push(self.org_event(by, OrgEvent::KeyCreated(new)));
+            let created = CreatedKey {
+                id,
+                key,
+                project,
+                is_new_project,
+            };
+            Ok((events, created))
+        })
+        .await
+    }
+
+    /// Makes a key for a project.
+    pub async fn create_key(
+        &self,
+        by: By,
+        project: u64,
+        terms: KeyTerms,
+    ) -> Result<Changed<CreatedKey>, ChangeError> {
+        self.check_terms(by, &terms)?;
+        let (id, key) = self.mint();
+        let mac = self.directory().mac_of(&key);
+        self.change(|state| {
+            let project = state.projects.get(project).cloned();
+            let project = project.ok_or(ChangeError::Unknown("project"))?;
+            let new = new_key(id, &project, id, mac, &terms);
+            check_key_room(state, &new, self.now_ns())?;
+            let event = self.org_event(by, OrgEvent::KeyCreated(new));
+            let created = CreatedKey {
+                id,
+                key,
+                project,
+                is_new_project: false,
+            };
+            Ok((vec![event], created))
+        })
+        .await
+    }
+
+    /// Makes a successor of a key with the same name and scopes. The old one goes on until it is
+    /// revoked or its time is over; no third one is made before.
+    pub async fn rotate_key(
+        &self,
+        by: By,
+        project: u64,
+        old: u64,
+        expires_ns: Option<i64>,
+    ) -> Result<Changed<CreatedKey>, ChangeError> {
+        let (id, key) = self.mint();
+        let mac = self.directory().mac_of(&key);
+        let now = self.now_ns();
+        self.change(|state| {
+            let old = owned(state, project, old)?;
+            if !old.is_live(now) {
+                return Err(ChangeError::Conflict("the key opens nothing any more"));
+            }
+            let terms = KeyTerms {
+                name: old.name.clone(),
+                scopes: old.scopes,
+                expires_ns,
+            };
+            self.check_terms(by, &terms)?;
+            let live = state.keys.of_project(project, 0);
+            let live = live.filter(|key| key.slot == old.slot && key.is_live(now));
+            if live.count() >= LIVE_PER_SLOT_MAX {
+                return Err(ChangeError::Conflict(
+                    "the key is being rotated; revoke one of the two first",
+                ));
+            }
+            let owner = state.projects.get(project).cloned();
+            let owner = owner.ok_or(ChangeError::Unknown("project"))?;
+            let new = new_key(id, &owner, old.slot, mac, &terms);
+            check_key_room(state, &new, now)?;
+            let event = self.org_event(by, OrgEvent::KeyCreated(new));
+            let created = CreatedKey {
+                id,
+                key,
+                project: owner,
+                is_new_project: false,
+            };
+            Ok((vec![event], created))
+        })
+        .await
+    }
+
+    /// Makes a key of a project open nothing, for good. Revoking twice is revoking once.
+    pub async fn revoke_key(
+        &self,
+        by: By,
+        project: u64,
+        key: u64,
+    ) -> Result<Changed<()>, ChangeError> {
+        self.change(|state| {
+            let old = owned(state, project, key)?;
+            let event = (!old.is_revoked).then(|| self.org_event(by, OrgEvent::KeyRevoked { key }));
+            Ok((event.into_iter().collect(), ()))
+        })
+        .await
+    }
+
+    /// The same for a key of any project, named by its id or by itself. Returns its id.
+    pub async fn revoke(&self, by: By, name: &str) -> Result<Changed<u64>, ChangeError> {
+        let id = u64::from_str_radix(name, 16).ok();
+        let mac = KeyString::parse(name).ok();
+        let mac = mac.map(|key| self.directory().mac_of(&key));
+        self.change(|state| {
+            let by_id = id.and_then(|id| state.keys.get(id));
+            let by_key = || state.keys.proved(mac.as_ref()?);
+            let found = by_id.or_else(by_key).ok_or(ChangeError::UnknownKey)?;
+            let key = found.id;
+            let event = OrgEvent::KeyRevoked { key };
+            let event = (!found.is_revoked).then(|| self.org_event(by, event));
+            Ok((event.into_iter().collect(), key))
+        })
+        .await
+    }
+
+    /// Nobody makes a key that may do more than they.
+    fn check_terms(&self, by: By, terms: &KeyTerms) -> Result<(), ChangeError> {
+        if !terms.name.is_empty() && !is_name(&terms.name) {
+            return Err(ChangeError::Name(terms.name.chars().take(64).collect()));
+        }
+        if terms.expires_ns.is_some_and(|end| end <= self.now_ns()) {
+            return Err(ChangeError::Invalid("the key would be expired"));
+        }
+        if !by.rights.cover(Rights::of_scopes(terms.scopes)) {
+            return Err(ChangeError::Forbidden);
+        }
+        Ok(())
+    }
+}
+
+fn owned(state: &State, project: u64, key: u64) -> Result<&Key, ChangeError> {
+    let found = state.keys.get(key).filter(|key| key.project == project);
+    found.ok_or(ChangeError::Unknown("key"))
+}
+
+fn new_key(id: u64, project: &Project, slot: u64, mac: [u8; 32], terms: &KeyTerms) -> NewKey {
+    debug_assert!(terms.name.len() <= PROJECT_NAME_BYTES_MAX, "checked before");
+    NewKey {
+        key: id,
+        project: project.id.0,
+        slot,
+        mac,
+        name: terms.name.clone(),
+        scopes: terms.scopes,
+        expires_ns: terms.expires_ns,
+    }
+}
+
+fn check_key_room(state: &State, new: &NewKey, now_ns: i64) -> Result<(), ChangeError> {
+    if state.keys.get(new.key).is_some() || state.keys.proved(&new.mac).is_some() {
+        return Err(ChangeError::Exists("key"));
+    }
+    check_room("keys", state.keys.len(), KEYS_MAX)?;
+    let live = state.keys.of_project(new.project, 0);
+    let live = live.filter(|key| key.is_live(now_ns)).count();
+    check_room("live keys of the project", live, KEYS_PER_PROJECT_MAX)
+}

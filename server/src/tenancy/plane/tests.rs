@@ -1,0 +1,1 @@
+//! Changes over a real engine in a directory of its own.
