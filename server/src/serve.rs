@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 
+use crate::http::auth::NoSessions;
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::{KeyString, Macs};
@@ -197,12 +198,12 @@ async fn live(config: Config) -> Result<(), ServeError> {
         admin::build(Arc::clone(&plane)),
         stopped,
     ));
-    let directory = Arc::clone(plane.directory());
-    app.set_ready(Core {
-        engine: Arc::clone(&engine),
-        directory,
+    app.set_ready(Core::new(
+        Arc::clone(&engine),
+        Arc::clone(&plane),
         cursors,
-    });
+        Arc::new(NoSessions),
+    ));
     tracing::info!(%address, data = %config.data.display(), "ready");
     first_start::greet(address);
     let failed = tokio::select! {

@@ -1,25 +1,93 @@
-//! Who is asking. The only place that makes a [`Tenant`], so that nothing reads or writes a
-//! project's rows without a key of that project.
+//! Who is asking, and what they may do. The only place that makes a [`Tenant`] or an
+//! [`Access`](super::access::Access), so that nothing reads or writes a project's rows without a key of
+//! that project or a role at it.
+//!
+//! A guard stands before each route: it finds out who asks, which project or organization is meant and
+//! whether the route's right is there, all before a byte of the body is read.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, Method};
 
+use super::access::{Granted, Needs, Place};
 use super::error::{ApiError, ErrorCode};
+use super::{App, Core, admission};
+use crate::control::Actor;
 use crate::keys::KeyString;
-use crate::limits::KEY_BYTES_MAX;
-use crate::tenancy::directory::{Directory, KeyRefusal, Project};
+use crate::limits::{KEY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX};
+use crate::tenancy::directory::{Directory, KeyRefusal, Opened, Org, Project};
+use crate::tenancy::{FIRST_ORG, OrgId, Right, Rights, UserId};
 use obsrv_engine::row::ProjectId;
 
 const API_KEY: &str = "x-api-key";
+/// Names the project that a signed-in person means.
+const PROJECT: &str = "x-obsrv-project";
+/// The same for the organization.
+const ORG: &str = "x-obsrv-org";
+/// A page of another site cannot send it: wanted of every change that a session asks for.
+const FROM_OUR_PAGES: &str = "x-obsrv-request";
 /// Longest user name and password that are decoded, as base64.
 const BASIC_BYTES_MAX: usize = 4 * KEY_BYTES_MAX;
 
-/// A request's project, proved by a key.
+/// A person who is signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionUser {
+    /// Who.
+    pub user: UserId,
+    /// The issuer that vouched for them; `None` by password.
+    pub issuer: Option<Arc<str>>,
+}
+
+/// Finds the session of a request.
+pub trait SessionSource: std::fmt::Debug + Send + Sync {
+    /// Whose session the headers carry, if it is good now.
+    fn principal(&self, headers: &HeaderMap, now_ns: i64) -> Option<SessionUser>;
+}
+
+/// A server at which nobody can sign in.
+#[derive(Clone, Copy, Debug)]
+pub struct NoSessions;
+
+impl SessionSource for NoSessions {
+    fn principal(&self, _headers: &HeaderMap, _now_ns: i64) -> Option<SessionUser> {
+        None
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub enum Principal {
+    /// Not known, and not asked for.
+    Nobody,
+    /// Whoever can open the admin socket.
+    Operator,
+    /// A program with a key.
+    Key(Opened),
+    /// A person.
+    User(SessionUser),
+}
+
+impl Principal {
+    /// The same for the audit log.
+    pub const fn actor(&self) -> Actor {
+        match self {
+            Self::Nobody => Actor::Nobody,
+            Self::Operator => Actor::Operator,
+            Self::Key(opened) => Actor::Key(opened.key_id),
+            Self::User(session) => Actor::User(session.user),
+        }
+    }
+}
+
+/// A project whose rows the request may touch.
 #[derive(Clone, Debug)]
 pub struct Tenant {
     project: Arc<Project>,
@@ -37,7 +105,17 @@ impl Tenant {
         &self.project.name
     }
 
-    /// The public id of the key.
+    /// The project's organization.
+    pub fn org(&self) -> OrgId {
+        self.project.org
+    }
+
+    /// Whether the project takes no more data.
+    pub fn is_archived(&self) -> bool {
+        self.project.is_archived
+    }
+
+    /// The public id of the key; 0 if the request has none.
     pub const fn key_id(&self) -> u64 {
         self.key_id
     }
@@ -48,37 +126,301 @@ impl Tenant {
     }
 }
 
-/// The tenant of a request: `x-api-key: K`, `Authorization: Bearer K`, or `Authorization: Basic` with
-/// K as the password. The user name, a public key in Langfuse's words, opens nothing; only without
-/// a password it is K itself.
-pub fn authenticate(
+/// Set on what comes through the admin socket, by [`as_operator`] alone.
+#[derive(Clone, Copy, Debug)]
+struct FromAdminSocket;
+
+/// The router as the admin socket serves it: every request is the operator's.
+pub(crate) fn as_operator(router: axum::Router) -> axum::Router {
+    router.layer(axum::middleware::map_request(
+        |mut request: Request| async move {
+            request.extensions_mut().insert(FromAdminSocket);
+            request
+        },
+    ))
+}
+
+/// Lets a request to its handler, or answers in its place.
+pub(super) async fn guard(
+    State((app, needs)): State<(Arc<App>, Needs)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, mut body) = request.into_parts();
+    match admit(&app, needs, &mut parts).await {
+        Ok(granted) => {
+            parts.extensions.insert(granted);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(error) => {
+            if error.code != ErrorCode::Starting {
+                admission::discard(&parts.headers, &mut body, UNKNOWN_BODY_BYTES_MAX).await;
+            }
+            error.into_response()
+        }
+    }
+}
+
+async fn admit(app: &App, needs: Needs, parts: &mut Parts) -> Result<Granted, ApiError> {
+    if needs == Needs::Nothing {
+        return Ok(Granted::new(
+            needs,
+            Principal::Nobody,
+            Rights::default(),
+            Place::None,
+        ));
+    }
+    let core = app.core()?;
+    let principal = identify(core, parts, app.clock.wall_ns())?;
+    if matches!(principal, Principal::User(_)) {
+        refuse_other_sites(parts)?;
+    }
+    let named = Named::of(parts).await?;
+    let directory = core.directory();
+    match needs {
+        Needs::Nothing | Needs::Principal => Ok(Granted::new(
+            needs,
+            principal,
+            Rights::default(),
+            Place::None,
+        )),
+        Needs::Server(right) => {
+            let org = directory.org(FIRST_ORG).ok_or_else(no_such_org)?;
+            let rights = rights_at_org(directory, &principal, &org)?;
+            must_have(rights, right)?;
+            Ok(Granted::new(needs, principal, rights, Place::None))
+        }
+        Needs::Org(right) => {
+            let org = named.org(directory, &principal)?;
+            let rights = rights_at_org(directory, &principal, &org)?;
+            if rights == Rights::default() {
+                return Err(no_such_org());
+            }
+            must_have(rights, right)?;
+            Ok(Granted::new(needs, principal, rights, Place::Org(org.id)))
+        }
+        Needs::Project(right) => {
+            let (project, rights) = named.project(directory, &principal)?;
+            if !rights.has(Right::ProjectSee) {
+                return Err(no_such_project());
+            }
+            must_have(rights, right)?;
+            if right == Right::TraceWrite {
+                refuse_archived(directory, &project)?;
+            }
+            let key_id = match &principal {
+                Principal::Key(opened) => opened.key_id,
+                Principal::Nobody | Principal::Operator | Principal::User(_) => 0,
+            };
+            let tenant = Tenant { project, key_id };
+            Ok(Granted::new(
+                needs,
+                principal,
+                rights,
+                Place::Project(tenant),
+            ))
+        }
+    }
+}
+
+fn must_have(rights: Rights, right: Right) -> Result<(), ApiError> {
+    if rights.has(right) {
+        return Ok(());
+    }
+    let message = format!("this needs the right {}", right.as_str());
+    Err(ApiError::new(ErrorCode::Forbidden, message))
+}
+
+fn no_such_org() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "no such organization")
+}
+
+fn no_such_project() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "no such project")
+}
+
+fn refuse_archived(directory: &Directory, project: &Project) -> Result<(), ApiError> {
+    let org = directory.org(project.org);
+    if project.is_archived || org.is_some_and(|org| org.is_archived) {
+        return Err(ApiError::new(
+            ErrorCode::Forbidden,
+            "the project is archived",
+        ));
+    }
+    Ok(())
+}
+
+/// A change that a session asks for comes from a page of this server.
+fn refuse_other_sites(parts: &Parts) -> Result<(), ApiError> {
+    if parts.method == Method::GET || parts.method == Method::HEAD {
+        return Ok(());
+    }
+    let site = parts.headers.get("sec-fetch-site");
+    let is_ours = site.is_none_or(|site| site == "same-origin" || site == "none");
+    if is_ours && parts.headers.contains_key(FROM_OUR_PAGES) {
+        return Ok(());
+    }
+    let message = format!("a change by a session needs the header {FROM_OUR_PAGES}");
+    Err(ApiError::new(ErrorCode::Forbidden, message))
+}
+
+/// What a person or key may do at an organization. A key may do nothing there.
+fn rights_at_org(
     directory: &Directory,
-    headers: &HeaderMap,
-    now_ns: i64,
-) -> Result<Tenant, ApiError> {
-    let text = presented(headers).ok_or_else(|| refused("no api key; send it as x-api-key"))?;
-    let key = KeyString::parse(&text).map_err(|_| refused("not an api key"))?;
-    let opened = directory
+    principal: &Principal,
+    org: &Org,
+) -> Result<Rights, ApiError> {
+    match principal {
+        Principal::Operator => Ok(Rights::all()),
+        Principal::User(session) => {
+            let rights = directory.rights_at_org(session.user, org.id);
+            check_issuer(session, org, rights)
+        }
+        Principal::Key(_) | Principal::Nobody => Err(ApiError::new(
+            ErrorCode::Forbidden,
+            "keys open projects, not organizations",
+        )),
+    }
+}
+
+/// An organization that wants its issuer is open only to sessions of it.
+fn check_issuer(session: &SessionUser, org: &Org, rights: Rights) -> Result<Rights, ApiError> {
+    if rights == Rights::default() || org.sso_issuer.is_none() {
+        return Ok(rights);
+    }
+    if org.sso_issuer.as_deref() == session.issuer.as_deref() {
+        return Ok(rights);
+    }
+    Err(ApiError::new(
+        ErrorCode::Forbidden,
+        "sign in through the issuer of the organization",
+    ))
+}
+
+/// What a request names, in its path or else in a header.
+struct Named {
+    project_in_path: Option<u64>,
+    project_in_header: Option<u64>,
+    org: Option<u64>,
+}
+
+impl Named {
+    async fn of(parts: &mut Parts) -> Result<Self, ApiError> {
+        let header = |name: &'static str, parts: &Parts| {
+            let value = parts.headers.get(name)?;
+            Some(number(name, value.to_str().unwrap_or("")))
+        };
+        let mut named = Self {
+            project_in_path: None,
+            project_in_header: header(PROJECT, parts).transpose()?,
+            org: header(ORG, parts).transpose()?,
+        };
+        if let Ok(params) = RawPathParams::from_request_parts(parts, &()).await {
+            for (name, value) in &params {
+                match name {
+                    "project" => named.project_in_path = Some(number(name, value)?),
+                    "org" => named.org = Some(number(name, value)?),
+                    _ => {}
+                }
+            }
+        }
+        Ok(named)
+    }
+
+    fn org(&self, directory: &Directory, principal: &Principal) -> Result<Org, ApiError> {
+        if matches!(principal, Principal::Key(_)) {
+            let message = "keys open projects, not organizations";
+            return Err(ApiError::new(ErrorCode::Forbidden, message));
+        }
+        let id = self.org.ok_or_else(|| {
+            ApiError::parameter(ORG, "name the organization by its id in this header")
+        })?;
+        directory.org(OrgId(id)).ok_or_else(no_such_org)
+    }
+
+    fn project(
+        &self,
+        directory: &Directory,
+        principal: &Principal,
+    ) -> Result<(Arc<Project>, Rights), ApiError> {
+        if let Principal::Key(opened) = principal {
+            let own = opened.project.id.0;
+            // A header that names another project is not for keys: what it opens is its own.
+            return if self.project_in_path.is_none_or(|id| id == own) {
+                let rights = Rights::of_scopes(opened.scopes);
+                Ok((Arc::clone(&opened.project), rights))
+            } else {
+                Err(no_such_project())
+            };
+        }
+        let id = self.project_in_path.or(self.project_in_header);
+        let id = id.ok_or_else(|| {
+            ApiError::parameter(PROJECT, "name the project by its id in this header")
+        })?;
+        let project = directory
+            .project(ProjectId(id))
+            .ok_or_else(no_such_project)?;
+        let rights = match principal {
+            Principal::Operator => Rights::all(),
+            Principal::User(session) => {
+                let rights = directory.rights_at_project(session.user, &project);
+                let org = directory.org(project.org).ok_or_else(no_such_org)?;
+                check_issuer(session, &org, rights)?
+            }
+            Principal::Key(_) | Principal::Nobody => Rights::default(),
+        };
+        Ok((project, rights))
+    }
+}
+
+fn number(name: &str, text: &str) -> Result<u64, ApiError> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let parsed = text.parse().ok().filter(|_| digits);
+    parsed.ok_or_else(|| ApiError::parameter(name, "not an id, which is a number"))
+}
+
+/// A key that is there is the one that counts, even beside a session.
+fn identify(core: &Core, parts: &Parts, now_ns: i64) -> Result<Principal, ApiError> {
+    if parts.extensions.get::<FromAdminSocket>().is_some() {
+        return Ok(Principal::Operator);
+    }
+    if let Some(text) = presented(&parts.headers) {
+        return open(core.directory(), &text, now_ns).map(Principal::Key);
+    }
+    let session = core.sessions().principal(&parts.headers, now_ns);
+    session
+        .map(Principal::User)
+        .ok_or_else(|| refused("no api key; send it as x-api-key"))
+}
+
+/// What a key opens: `x-api-key: K`, `Authorization: Bearer K`, or `Authorization: Basic` with K as
+/// the password. The user name, a public key in Langfuse's words, opens nothing; only without a
+/// password it is K itself.
+fn open(directory: &Directory, text: &str, now_ns: i64) -> Result<Opened, ApiError> {
+    let key = KeyString::parse(text).map_err(|_| refused("not an api key"))?;
+    directory
         .authenticate(&key, now_ns)
         .map_err(|why| match why {
             KeyRefusal::Unknown => refused("unknown or revoked api key"),
             KeyRefusal::Expired => refused("expired api key"),
-        })?;
-    Ok(Tenant {
-        project: opened.project,
-        key_id: opened.key_id,
-    })
+        })
 }
 
 fn refused(message: &str) -> ApiError {
     ApiError::new(ErrorCode::Unauthorized, message)
 }
 
+/// The key of a request. A header that no key can be read from is an empty key: it never falls
+/// through to a session.
 fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     if let Some(key) = headers.get(API_KEY) {
-        return key.to_str().ok().map(|key| key.trim().into());
+        return Some(key.to_str().unwrap_or("").trim().into());
     }
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let value = headers.get(AUTHORIZATION)?.to_str().unwrap_or("");
+    Some(authorization(value).unwrap_or_default())
+}
+
+fn authorization(value: &str) -> Option<Cow<'_, str>> {
     let (scheme, key) = value.trim().split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(key.trim().into());
@@ -93,17 +435,17 @@ fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::http) mod tests {
     use super::*;
     use crate::keys::MasterSecret;
     use crate::tenancy::directory::tests::sample;
 
-    fn ask(name: &str, value: &str) -> Result<Tenant, ApiError> {
+    fn ask(name: &str, value: &str) -> Result<Opened, ApiError> {
         let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
         let secret = MasterSecret::from_bytes([1; 32]);
         let directory = sample::directory(&secret, &[(4, "p", 9, "tk_live_key")]);
         let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
-        authenticate(&directory, &headers, 0)
+        open(&directory, &presented(&headers).unwrap_or_default(), 0)
     }
 
     #[test]
@@ -117,9 +459,9 @@ mod tests {
             ("Authorization", "Basic cGstbGYtMTp0a19saXZlX2tleQ=="),
             ("Authorization", "basic dGtfbGl2ZV9rZXk6"),
         ] {
-            let tenant = ask(name, value).unwrap();
+            let opened = ask(name, value).unwrap();
             assert_eq!(
-                (tenant.project(), tenant.key_id()),
+                (opened.project.id, opened.key_id),
                 (ProjectId(4), 9),
                 "{name}: {value}"
             );
@@ -144,9 +486,23 @@ mod tests {
         }
     }
 
+    /// The project 4.
+    pub(in crate::http) fn tenant_called(name: &str) -> Tenant {
+        let project = Project {
+            id: ProjectId(4),
+            name: name.into(),
+            org: FIRST_ORG,
+            is_archived: false,
+        };
+        Tenant {
+            project: Arc::new(project),
+            key_id: 9,
+        }
+    }
+
     #[test]
     fn names_of_the_project() {
-        let tenant = ask("x-api-key", "tk_live_key").unwrap();
+        let tenant = tenant_called("p");
         assert!(tenant.is_called("") && tenant.is_called("p") && tenant.is_called("4"));
         assert!(!tenant.is_called("q"));
     }

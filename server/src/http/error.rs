@@ -9,6 +9,7 @@ use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use super::protobuf;
+use crate::tenancy::ChangeError;
 use obsrv_engine::engine::IngestError;
 use obsrv_engine::query::QueryError;
 
@@ -22,6 +23,10 @@ const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 pub enum ErrorCode {
     /// No key, or one that opens nothing.
     Unauthorized,
+    /// Whoever asks is known and may not.
+    Forbidden,
+    /// It is in the way of something that is there.
+    Conflict,
     /// No such route or row.
     NotFound,
     /// The route has other methods.
@@ -60,8 +65,10 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Unauthorized,
+        Self::Forbidden,
+        Self::Conflict,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::InvalidRequest,
@@ -85,6 +92,8 @@ impl ErrorCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Conflict => "conflict",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::InvalidRequest => "invalid_request",
@@ -109,6 +118,8 @@ impl ErrorCode {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Conflict => StatusCode::CONFLICT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::InvalidRequest | Self::InvalidQuery | Self::InvalidCursor => {
@@ -144,6 +155,8 @@ impl ErrorCode {
             | Self::Closed => Some("not-stored"),
             Self::OutcomeUnknown => Some("unknown"),
             Self::Unauthorized
+            | Self::Forbidden
+            | Self::Conflict
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::InvalidRequest
@@ -166,6 +179,8 @@ impl ErrorCode {
             | Self::TooLarge
             | Self::UnsupportedMedia => 3,
             Self::NotFound => 5,
+            Self::Conflict => 6,
+            Self::Forbidden => 7,
             Self::QueryTooExpensive => 8,
             Self::MethodNotAllowed => 12,
             Self::Internal => 13,
@@ -236,6 +251,26 @@ impl From<IngestError> for ApiError {
             IngestError::TooLarge => ErrorCode::TooLarge,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        let said = error.to_string();
+        let code = match error {
+            ChangeError::Name(_) | ChangeError::Slug(_) | ChangeError::Invalid(_) => {
+                ErrorCode::InvalidRequest
+            }
+            ChangeError::Unknown(_) | ChangeError::UnknownKey => ErrorCode::NotFound,
+            ChangeError::TooMany { .. } | ChangeError::Exists(_) | ChangeError::Conflict(_) => {
+                ErrorCode::Conflict
+            }
+            ChangeError::Forbidden => ErrorCode::Forbidden,
+            ChangeError::Log(cause) => return cause.into(),
+            ChangeError::OutcomeUnknown => ErrorCode::OutcomeUnknown,
+            ChangeError::Directory(_) => ErrorCode::Internal,
+        };
+        Self::new(code, said)
     }
 }
 

@@ -8,15 +8,16 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
 
+use super::access::{Access, Public};
 use super::{App, Phase};
 
 /// The process runs and answers.
-pub(crate) async fn live() -> Response {
+pub(crate) async fn live(_: Access<Public>) -> Response {
     Json(json!({ "status": "live" })).into_response()
 }
 
 /// 200 if writes are taken, 503 with the phase if not.
-pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
+pub(crate) async fn ready(_: Access<Public>, State(app): State<Arc<App>>) -> Response {
     let phase = app.phase();
     let status = if phase == Phase::Ready {
         StatusCode::OK

@@ -9,16 +9,18 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::App;
+use super::access::{Access, TraceWrite};
 use super::error::ApiError;
 use super::ingest;
 use crate::dialect::{Item, Route};
 
 /// Takes a JSON array or one JSON document per line. 207 when some were refused.
 pub(crate) async fn ingest(
+    access: Access<TraceWrite>,
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let stored = ingest::accept(&app, request, Route::Imports, String::new()).await?;
+    let stored = ingest::accept(&app, &access, request, Route::Imports, String::new()).await?;
     let failed = stored
         .items
         .iter()

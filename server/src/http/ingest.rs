@@ -1,4 +1,4 @@
-//! The way of a body into the log: authenticate, admit, read, decompress, decode, submit, wait.
+//! The way of a body into the log, once its sender is let in: admit, read, decompress, decode, submit, wait.
 //!
 //! The room that the body holds goes with it into the engine's callback, so a client that hangs up
 //! frees nothing early. Small bodies are decoded on the network thread, larger ones on a blocking
@@ -16,16 +16,16 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::App;
+use super::access::{Access, TraceWrite};
 use super::admission::{self, Charge, Received};
-use super::auth::{Tenant, authenticate};
+use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
+use super::store::Store;
 use crate::dialect::encoding::EncodingError;
 use crate::dialect::{Decoded, Dialect, Item, Route, SniffError};
 use crate::interpreter::{self, Encoding, Meaning};
-use crate::limits::{
-    COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
-};
-use obsrv_engine::engine::{Done, Engine, Envelope, IngestError, Receipt, Submission};
+use crate::limits::{COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, REFUSED_BODY_BYTES_MAX};
+use obsrv_engine::engine::{Done, Envelope, IngestError, Receipt};
 
 const NAMED_PROJECT: &str = "x-theta-project";
 /// A compressed body is taken to be this many times larger until it is known.
@@ -60,7 +60,7 @@ pub(crate) type Outcome = oneshot::Receiver<Result<Receipt, IngestError>>;
 /// Everything about a request but its body's bytes.
 struct Job {
     app: Arc<App>,
-    engine: Arc<Engine>,
+    store: Store,
     tenant: Tenant,
     route: Route,
     content_type: String,
@@ -72,19 +72,13 @@ struct Job {
 /// Stores a request; answers when it is durable.
 pub(crate) async fn accept(
     app: &Arc<App>,
+    access: &Access<TraceWrite>,
     request: Request,
     route: Route,
     subject: String,
 ) -> Result<Stored, ApiError> {
     let (parts, mut body) = request.into_parts();
     let core = app.core()?;
-    let tenant = match authenticate(&core.directory, &parts.headers, app.clock.wall_ns()) {
-        Ok(tenant) => tenant,
-        Err(error) => {
-            admission::discard(&parts.headers, &mut body, UNKNOWN_BODY_BYTES_MAX).await;
-            return Err(error);
-        }
-    };
     let text_of = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
     let received = match Encoding::of_header(text_of("content-encoding").unwrap_or("")) {
         Ok(encoding) => admission::receive(&app.admission, &parts.headers, &mut body)
@@ -110,8 +104,8 @@ pub(crate) async fn accept(
     };
     let job = Job {
         app: Arc::clone(app),
-        engine: Arc::clone(&core.engine),
-        tenant,
+        store: core.store(access.tenant()),
+        tenant: access.tenant().clone(),
         route,
         content_type: text_of(CONTENT_TYPE.as_str()).unwrap_or("").to_owned(),
         encoding,
@@ -228,14 +222,7 @@ impl Job {
             drop(charge);
             done(result);
         });
-        self.engine.submit(
-            Submission {
-                envelope,
-                body: bytes,
-                events,
-            },
-            done,
-        );
+        self.store.submit(envelope, bytes, events, done);
         Ok((
             Stored {
                 dialect,
@@ -284,7 +271,7 @@ impl Job {
             .or(self.named_project.as_deref());
         let named = named.filter(|name| !self.tenant.is_called(name));
         if let (Some(name), Ok(core)) = (named, self.app.core()) {
-            core.directory.count_named(self.tenant.project(), name);
+            core.directory().count_named(self.tenant.project(), name);
         }
         let refused = decoded.items.iter().filter(|item| item.error.is_some());
         Envelope {

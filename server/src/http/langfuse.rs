@@ -5,21 +5,23 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::App;
-use super::auth::authenticate;
+use super::access::{Access, ProjectSee, Public, TraceWrite};
 use super::error::ApiError;
 use super::ingest;
 use crate::dialect::{Dialect, Item, Route};
 
 /// `POST /api/public/ingestion`. Always 207: the clients look at `errors`.
 pub(crate) async fn ingestion(
+    access: Access<TraceWrite>,
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let stored = ingest::accept(&app, request, Route::LangfuseBatch, String::new()).await?;
+    let stored =
+        ingest::accept(&app, &access, request, Route::LangfuseBatch, String::new()).await?;
     let (errors, successes): (Vec<&Item>, Vec<&Item>) =
         stored.items.iter().partition(|item| item.error.is_some());
     let success = |item: &Item| json!({ "id": item.id, "status": 201 });
@@ -40,10 +42,12 @@ pub(crate) async fn ingestion(
 
 /// `POST /api/public/scores`: one score, answered with its id, or a list, answered with counts.
 pub(crate) async fn scores(
+    access: Access<TraceWrite>,
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let stored = ingest::accept(&app, request, Route::LangfuseScores, String::new()).await?;
+    let stored =
+        ingest::accept(&app, &access, request, Route::LangfuseScores, String::new()).await?;
     if stored.dialect == Dialect::LangfuseScore {
         let said = ingest::single(stored)?;
         return Ok(Json(json!({ "id": said["id"] })).into_response());
@@ -66,11 +70,8 @@ pub(crate) async fn scores(
 }
 
 /// `GET /api/public/projects`: the project of the key.
-pub(crate) async fn projects(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let tenant = authenticate(&app.core()?.directory, &headers, app.clock.wall_ns())?;
+pub(crate) async fn projects(access: Access<ProjectSee>) -> Result<Response, ApiError> {
+    let tenant = access.tenant();
     let id = tenant.project().0.to_string();
     let project = json!({
         "id": id,
@@ -82,7 +83,10 @@ pub(crate) async fn projects(
 }
 
 /// `GET /api/public/health`.
-pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+pub(crate) async fn health(
+    _: Access<Public>,
+    State(app): State<Arc<App>>,
+) -> Result<Response, ApiError> {
     app.core()?;
     let body = json!({ "status": "OK", "version": env!("CARGO_PKG_VERSION") });
     Ok(Json(body).into_response())

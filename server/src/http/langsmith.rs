@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
-use axum::{Json, Router};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use super::App;
+use super::access::{Access, Public, TraceWrite};
 use super::error::{ApiError, ErrorCode};
 use super::ingest::{self, Stored};
+use super::routes::Routes;
 use super::trace::check_id;
 use crate::dialect::{Item, Route, boundary};
 use crate::limits::DECODED_BYTES_MAX;
@@ -25,18 +26,29 @@ const BATCH_RUNS: usize = 1000;
 const BATCH_BYTES: usize = DECODED_BYTES_MAX / 2;
 
 /// The routes, below one of the paths that clients have as the API's.
-pub(crate) fn routes(prefix: &str) -> Router<Arc<App>> {
+pub(super) fn routes(routes: &mut Routes, prefix: &str) {
     let at = |path: &str| format!("{prefix}{path}");
-    Router::new()
-        .route(&at("/info"), get(info))
-        .route(&at("/runs"), post(run))
-        .route(&at("/runs/batch"), post(batch))
-        .route(&at("/runs/multipart"), post(form))
-        .route(&at("/runs/{id}"), patch(update))
-        .route(&at("/feedback"), post(feedback))
+    routes
+        .get(&at("/info"), Public, info)
+        .says("What LangSmith's clients may send.");
+    routes
+        .post(&at("/runs"), TraceWrite, run)
+        .says("Take one LangSmith run.");
+    routes
+        .post(&at("/runs/batch"), TraceWrite, batch)
+        .says("Take LangSmith runs and updates.");
+    routes
+        .post(&at("/runs/multipart"), TraceWrite, form)
+        .says("Take LangSmith runs, updates and attachments as a form.");
+    routes
+        .patch(&at("/runs/{id}"), TraceWrite, update)
+        .says("Take an update of a LangSmith run.");
+    routes
+        .post(&at("/feedback"), TraceWrite, feedback)
+        .says("Take LangSmith feedback.");
 }
 
-async fn info(State(app): State<Arc<App>>) -> Json<Value> {
+async fn info(_: Access<Public>, State(app): State<Arc<App>>) -> Json<Value> {
     let bytes = BATCH_BYTES.min(app.decoded_bytes_max / 2);
     Json(json!({
         "version": PROTOCOL_VERSION,
@@ -52,38 +64,63 @@ async fn info(State(app): State<Arc<App>>) -> Json<Value> {
     }))
 }
 
-async fn run(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let stored = ingest::accept(&app, request, Route::LangsmithRun, String::new()).await?;
+async fn run(
+    access: Access<TraceWrite>,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let stored = ingest::accept(&app, &access, request, Route::LangsmithRun, String::new()).await?;
     answer(&stored)
 }
 
 async fn update(
+    access: Access<TraceWrite>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
     check_id(&id)?;
-    let stored = ingest::accept(&app, request, Route::LangsmithPatch, id).await?;
+    let stored = ingest::accept(&app, &access, request, Route::LangsmithPatch, id).await?;
     answer(&stored)
 }
 
-async fn batch(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let stored = ingest::accept(&app, request, Route::LangsmithBatch, String::new()).await?;
+async fn batch(
+    access: Access<TraceWrite>,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let stored =
+        ingest::accept(&app, &access, request, Route::LangsmithBatch, String::new()).await?;
     answer(&stored)
 }
 
-async fn form(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+async fn form(
+    access: Access<TraceWrite>,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let content_type = request.headers().get(CONTENT_TYPE);
     let found = content_type
         .and_then(|v| v.to_str().ok())
         .and_then(boundary);
     let found = found.unwrap_or("").to_owned();
-    let stored = ingest::accept(&app, request, Route::LangsmithForm, found).await?;
+    let stored = ingest::accept(&app, &access, request, Route::LangsmithForm, found).await?;
     answer(&stored)
 }
 
-async fn feedback(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let stored = ingest::accept(&app, request, Route::LangsmithFeedback, String::new()).await?;
+async fn feedback(
+    access: Access<TraceWrite>,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let stored = ingest::accept(
+        &app,
+        &access,
+        request,
+        Route::LangsmithFeedback,
+        String::new(),
+    )
+    .await?;
     let said = ingest::single(stored)?;
     Ok(Json(json!({ "id": said["id"], "trace_id": said["trace_id"] })).into_response())
 }

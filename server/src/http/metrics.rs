@@ -13,6 +13,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use super::App;
+use super::access::{Access, Public};
 use super::error::{ApiError, ErrorCode};
 use obsrv_engine::engine::Stats;
 
@@ -177,7 +178,10 @@ fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
 }
 
 /// `GET /metrics`. Off the network thread: the engine's counters may wait for a sync.
-pub(crate) async fn show(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+pub(crate) async fn show(
+    _: Access<Public>,
+    State(app): State<Arc<App>>,
+) -> Result<Response, ApiError> {
     let text = tokio::task::spawn_blocking(move || {
         let mut out = String::with_capacity(8 << 10);
         write_all(&app, &mut out).expect("BUG: writing to memory failed");
@@ -199,7 +203,7 @@ fn write_all(app: &App, out: &mut String) -> std::fmt::Result {
     )?;
     line(out, "phase", "gauge", app.phase().number())?;
     let Ok(core) = app.core() else { return Ok(()) };
-    let (projects, keys) = core.directory.counts();
+    let (projects, keys) = core.directory().counts();
     line(
         out,
         "projects",
@@ -212,7 +216,7 @@ fn write_all(app: &App, out: &mut String) -> std::fmt::Result {
         "gauge",
         u64::try_from(keys).unwrap_or(u64::MAX),
     )?;
-    write_engine(out, &core.engine.stats())
+    write_engine(out, &core.stats())
 }
 
 #[cfg(test)]

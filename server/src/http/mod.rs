@@ -1,6 +1,7 @@
 //! Which route answers what. One file per resource; everything that every request has in common
 //! (who asks, how much memory, how errors look, what is counted) in a file of its own.
 
+pub mod access;
 pub mod admission;
 mod annotations;
 pub mod auth;
@@ -18,6 +19,8 @@ mod params;
 mod position;
 mod protobuf;
 mod query;
+pub mod routes;
+mod store;
 mod trace;
 mod trace_list;
 mod traces;
@@ -25,28 +28,70 @@ mod traces;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 pub use error::{ApiError, ErrorCode, OUTCOME};
 
 use crate::keys::Macs;
 use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
-use crate::tenancy::Directory;
+use crate::tenancy::{ControlPlane, Directory};
+use access::{ProjectSee, Public, TraceDelete, TraceRead, TraceWrite};
 use admission::Admission;
+use auth::SessionSource;
 use metrics::Metrics;
-use obsrv_engine::engine::{Engine, State};
+use obsrv_engine::engine::{Engine, State, Stats};
 use obsrv_engine::io::Clock;
+use routes::Routes;
 
 /// What exists once the engine has recovered.
 #[derive(Debug)]
 pub struct Core {
-    /// The store.
-    pub engine: Arc<Engine>,
-    /// Projects and keys.
-    pub directory: Arc<Directory>,
+    engine: Arc<Engine>,
+    plane: Arc<ControlPlane>,
+    cursors: Macs,
+    sessions: Arc<dyn SessionSource>,
+}
+
+impl Core {
+    /// Of these.
+    pub fn new(
+        engine: Arc<Engine>,
+        plane: Arc<ControlPlane>,
+        cursors: Macs,
+        sessions: Arc<dyn SessionSource>,
+    ) -> Self {
+        Self {
+            engine,
+            plane,
+            cursors,
+            sessions,
+        }
+    }
+
+    /// Organizations, people, projects and keys.
+    pub fn directory(&self) -> &Directory {
+        self.plane.directory()
+    }
+
+    /// The writer of control events.
+    pub const fn plane(&self) -> &Arc<ControlPlane> {
+        &self.plane
+    }
+
     /// Signs cursors.
-    pub cursors: Macs,
+    pub const fn cursors(&self) -> &Macs {
+        &self.cursors
+    }
+
+    /// Who is signed in.
+    pub fn sessions(&self) -> &dyn SessionSource {
+        &*self.sessions
+    }
+
+    /// Counters of the engine.
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
+    }
 }
 
 /// Where the process is in its life.
@@ -150,25 +195,10 @@ impl App {
 
 /// The routes of the public address.
 pub fn build(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/v1/traces", get(trace_list::list).post(traces::ingest))
-        // Where SDKs send that are made for another product.
-        .route("/otlp/v1/traces", post(traces::ingest))
-        .route("/api/public/otel/v1/traces", post(traces::ingest))
-        .route("/v1/traces/{id}", get(trace::show).delete(trace::delete))
-        .route("/v1/traces/{id}/annotations", post(annotations::ingest))
-        .route("/v1/imports/traces", post(imports::ingest))
-        .route("/v1/events", post(events::ingest))
-        .route("/api/public/ingestion", post(langfuse::ingestion))
-        .route("/api/public/scores", post(langfuse::scores))
-        .route("/api/public/projects", get(langfuse::projects))
-        .route("/api/public/health", get(langfuse::health))
-        .merge(langsmith::routes(""))
-        // As its clients write the address of a server of one's own.
-        .merge(langsmith::routes(metrics::LANGSMITH_PREFIX))
-        .route("/live", get(health::live))
-        .route("/ready", get(health::ready))
-        .route("/metrics", get(metrics::show))
+    let mut routes = Routes::new(&app);
+    add_all(&mut routes);
+    routes
+        .into_router()
         .method_not_allowed_fallback(outer::method_not_allowed)
         .fallback(outer::not_found)
         .layer(axum::middleware::from_fn_with_state(
@@ -176,6 +206,77 @@ pub fn build(app: Arc<App>) -> Router {
             outer::wrap,
         ))
         .with_state(app)
+}
+
+fn add_all(routes: &mut Routes) {
+    add_traces(routes);
+    add_products(routes);
+    add_health(routes);
+}
+
+fn add_traces(routes: &mut Routes) {
+    routes
+        .get("/v1/traces", TraceRead, trace_list::list)
+        .says("List, filter and count runs.");
+    for path in [
+        "/v1/traces",
+        // Where SDKs send that are made for another product.
+        "/otlp/v1/traces",
+        "/api/public/otel/v1/traces",
+    ] {
+        routes
+            .post(path, TraceWrite, traces::ingest)
+            .says("Take spans over OTLP, or one trace.");
+    }
+    routes
+        .get("/v1/traces/{id}", TraceRead, trace::show)
+        .says("Read a whole trace.");
+    routes
+        .delete("/v1/traces/{id}", TraceDelete, trace::delete)
+        .says("Delete a trace.");
+    routes
+        .post(
+            "/v1/traces/{id}/annotations",
+            TraceWrite,
+            annotations::ingest,
+        )
+        .says("Take an annotation.");
+    routes
+        .post("/v1/imports/traces", TraceWrite, imports::ingest)
+        .says("Take many traces and envelopes.");
+    routes
+        .post("/v1/events", TraceWrite, events::ingest)
+        .says("Take one canonical envelope.");
+}
+
+fn add_products(routes: &mut Routes) {
+    routes
+        .post("/api/public/ingestion", TraceWrite, langfuse::ingestion)
+        .says("Take a Langfuse batch.");
+    routes
+        .post("/api/public/scores", TraceWrite, langfuse::scores)
+        .says("Take Langfuse scores.");
+    routes
+        .get("/api/public/projects", ProjectSee, langfuse::projects)
+        .says("The project of a key, in Langfuse's words.");
+    routes
+        .get("/api/public/health", Public, langfuse::health)
+        .says("Whether the server answers, in Langfuse's words.");
+    langsmith::routes(routes, "");
+    // As its clients write the address of a server of one's own.
+    langsmith::routes(routes, metrics::LANGSMITH_PREFIX);
+}
+
+fn add_health(routes: &mut Routes) {
+    routes
+        .get("/live", Public, health::live)
+        .says("Whether the process answers.");
+    routes
+        .get("/ready", Public, health::ready)
+        .says("Whether writes are taken.");
+    routes
+        .get("/metrics", Public, metrics::show)
+        .says("Counters in the Prometheus text format.");
 }
 
 #[cfg(test)]

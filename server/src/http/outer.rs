@@ -108,6 +108,8 @@ fn report(request_id: &str, route: Option<&str>, error: Option<&ApiError>, micro
         | ErrorCode::OutcomeUnknown
         | ErrorCode::Closed => tracing::warn!(request_id, route, code, micros, "put off"),
         ErrorCode::Unauthorized
+        | ErrorCode::Forbidden
+        | ErrorCode::Conflict
         | ErrorCode::NotFound
         | ErrorCode::MethodNotAllowed
         | ErrorCode::InvalidRequest

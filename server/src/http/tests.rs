@@ -7,10 +7,11 @@ use obsrv_engine::io::{OsRng, RealDisk, SystemClock};
 use serde_json::Value;
 use tower::ServiceExt;
 
+use super::auth::NoSessions;
 use super::*;
 use crate::interpreter::Replay;
-use crate::keys::MasterSecret;
-use crate::tenancy::directory::tests::sample;
+use crate::keys::{KeyString, MasterSecret};
+use crate::tenancy::plane::{By, KeyTerms};
 
 struct World {
     app: Arc<App>,
@@ -43,20 +44,23 @@ fn starting() -> Arc<App> {
 }
 
 /// Two projects, `a` and `b`, with the keys `key-of-a` and `key-of-b`.
-fn world() -> World {
+async fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn obsrv_engine::io::Disk> = Arc::new(RealDisk::open(dir.path()).unwrap());
     let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
     let threads = engine.start().unwrap();
     let master = MasterSecret::from_bytes([1; 32]);
-    let projects = [(1, "a", 1, "key-of-a"), (2, "b", 2, "key-of-b")];
-    let directory = sample::directory(&master, &projects);
+    let clock = Arc::new(SystemClock::new());
+    let plane = ControlPlane::recover(Arc::clone(&engine), &master, clock, Arc::new(OsRng));
+    let plane = Arc::new(plane.unwrap());
+    for (name, id, key) in [("a", 1, "key-of-a"), ("b", 2, "key-of-b")] {
+        let key = KeyString::parse(key).unwrap();
+        let made = plane.install(By::system(), name, id, key, KeyTerms::default());
+        assert_eq!(made.await.unwrap().made.project.id.0, id);
+    }
     let app = starting();
-    app.set_ready(Core {
-        engine,
-        directory: Arc::new(directory),
-        cursors: Macs::for_cursors(&master),
-    });
+    let cursors = Macs::for_cursors(&master);
+    app.set_ready(Core::new(engine, plane, cursors, Arc::new(NoSessions)));
     World {
         app,
         threads: Some(threads),
@@ -125,7 +129,7 @@ async fn while_it_starts_everything_is_put_off_but_live() {
 
 #[tokio::test]
 async fn every_data_route_wants_a_key_in_the_clients_language() {
-    let world = world();
+    let world = world().await;
     let posts = [
         "/v1/traces",
         "/otlp/v1/traces",
@@ -159,7 +163,7 @@ async fn every_data_route_wants_a_key_in_the_clients_language() {
 
 #[tokio::test]
 async fn unknown_routes_and_methods() {
-    let world = world();
+    let world = world().await;
     let said = ask(&world.app, get("/v1/nothing", "key-of-a")).await;
     assert_eq!(
         (said.status.as_u16(), &said.json()["error"]["code"]),
@@ -176,7 +180,7 @@ async fn unknown_routes_and_methods() {
 )]
 #[tokio::test]
 async fn what_is_written_is_read_by_its_project_alone() {
-    let world = world();
+    let world = world().await;
     for (id, tier) in [("t1", "gold"), ("t22", "free"), ("t333", "gold")] {
         let said = ask(
             &world.app,
@@ -255,7 +259,7 @@ async fn what_is_written_is_read_by_its_project_alone() {
 
 #[tokio::test]
 async fn otlp_is_answered_in_its_own_form() {
-    let world = world();
+    let world = world().await;
     let said = ask(&world.app, post("/v1/traces", "key-of-a", PROTOBUF, "")).await;
     assert_eq!((said.status.as_u16(), said.body.len()), (200, 0));
     assert_eq!(said.headers[header::CONTENT_TYPE], PROTOBUF);
@@ -278,7 +282,7 @@ async fn otlp_is_answered_in_its_own_form() {
 
 #[tokio::test]
 async fn spans_arrive_at_every_address_that_sdks_know() {
-    let world = world();
+    let world = world().await;
     let paths = [
         "/v1/traces",
         "/otlp/v1/traces",
@@ -308,7 +312,7 @@ async fn spans_arrive_at_every_address_that_sdks_know() {
 
 #[tokio::test]
 async fn imports_name_each_item() {
-    let world = world();
+    let world = world().await;
     let lines = format!(
         "{}\n{{\"trace_id\":7}}",
         trace("t1", "x").replace('\n', " ")
@@ -336,7 +340,7 @@ async fn imports_name_each_item() {
 /// 40,000 empty steps are 160 kB of text and more than 16 MiB, all the room of this world, as rows.
 #[tokio::test]
 async fn a_body_is_charged_for_what_it_decodes_to() {
-    let world = world();
+    let world = world().await;
     let steps = vec!["{}"; 40_000].join(",");
     let body = format!(r#"{{"trace_id":"{}","steps":[{steps}]}}"#, "t".repeat(256));
     let send = || post("/v1/traces", "key-of-a", JSON, body.clone());
@@ -351,7 +355,7 @@ async fn a_body_is_charged_for_what_it_decodes_to() {
 
 #[tokio::test]
 async fn a_trace_over_the_budget_is_refused_by_name() {
-    let world = world();
+    let world = world().await;
     // A quarter of the memory budget of this world is 16 MiB.
     let big = |id: &str, kib: usize| {
         let text = "x".repeat(kib << 10);
@@ -377,7 +381,7 @@ async fn a_trace_over_the_budget_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_bomb_is_413_and_an_unknown_encoding_415() {
-    let world = world();
+    let world = world().await;
     let packed = |bytes: usize| {
         let mut request = post(
             "/v1/traces",

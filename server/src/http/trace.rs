@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::HeaderMap;
 use serde_json::json;
 
 use super::App;
-use super::auth::authenticate;
+use super::access::{Access, TraceDelete, TraceRead};
 use super::error::{ApiError, ErrorCode};
 use super::{ingest, query};
+use crate::control::{AuditAction, AuditNote};
 use crate::limits::TRACE_ID_BYTES_MAX;
 use crate::wire;
 use obsrv_engine::query::QueryError;
@@ -27,18 +27,15 @@ pub(crate) fn check_id(trace_id: &str) -> Result<(), ApiError> {
 
 /// The whole trace.
 pub(crate) async fn show(
+    access: Access<TraceRead>,
     State(app): State<Arc<App>>,
     Path(trace_id): Path<String>,
-    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let core = app.core()?;
-    let tenant = authenticate(&core.directory, &headers, app.clock.wall_ns())?;
     check_id(&trace_id)?;
-    let engine = Arc::clone(&core.engine);
+    let store = app.core()?.store(access.tenant());
     let body = query::run(&app, move |budget| {
-        let rows = engine
-            .snapshot()
-            .trace_within(tenant.project(), &trace_id, budget)
+        let rows = store
+            .trace_within(&trace_id, budget)
             .map_err(|error| match error {
                 QueryError::BudgetExceeded { max, .. } => ApiError::new(
                     ErrorCode::QueryTooExpensive,
@@ -46,7 +43,7 @@ pub(crate) async fn show(
                 ),
                 other => other.into(),
             })?;
-        wire::trace(tenant.project_name(), &rows)?
+        wire::trace(access.tenant().project_name(), &rows)?
             .ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such trace"))
     })
     .await?;
@@ -55,15 +52,21 @@ pub(crate) async fn show(
 
 /// Deletes every row of a trace. 200 also when there was none: the wish is fulfilled.
 pub(crate) async fn delete(
+    access: Access<TraceDelete>,
     State(app): State<Arc<App>>,
     Path(trace_id): Path<String>,
-    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let core = app.core()?;
-    let tenant = authenticate(&core.directory, &headers, app.clock.wall_ns())?;
     check_id(&trace_id)?;
     let (done, outcome) = ingest::outcome();
-    core.engine.delete_trace(tenant.project(), &trace_id, done);
+    core.store(access.tenant()).delete_trace(&trace_id, done);
     ingest::wait(outcome).await?;
+    let note = AuditNote {
+        action: AuditAction::TraceDeleted,
+        org: Some(access.tenant().org()),
+        project: Some(access.tenant().project().0),
+        subject: trace_id.clone(),
+    };
+    core.plane().note(access.by().actor, note).await?;
     Ok(Json(json!({ "trace_id": trace_id, "deleted": true })).into_response())
 }

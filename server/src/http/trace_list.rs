@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use http::HeaderMap;
 
 use super::App;
-use super::auth::{Tenant, authenticate};
+use super::access::{Access, TraceRead};
+use super::auth::Tenant;
 use super::cursor::{self, Scope};
 use super::error::{ApiError, ErrorCode};
 use super::params::Params;
@@ -61,12 +61,12 @@ const FACET_VALUES: usize = 50;
 
 /// A page of runs.
 pub(crate) async fn list(
+    access: Access<TraceRead>,
     State(app): State<Arc<App>>,
     RawQuery(raw): RawQuery,
-    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let core = app.core()?;
-    let tenant = authenticate(&core.directory, &headers, app.clock.wall_ns())?;
+    let tenant = access.tenant().clone();
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
     let scope_text = params.canonical(&NOT_SCOPE);
     let scope = Scope {
@@ -75,14 +75,13 @@ pub(crate) async fn list(
     };
     let mut request = request_of(&params, &tenant, app.clock.wall_ns())?;
     if let Some(text) = params.one("cursor")? {
-        let sealed = cursor::open(&core.cursors, scope, text)?;
+        let sealed = cursor::open(core.cursors(), scope, text)?;
         request.after = Some(position::decode(&sealed)?);
     }
     let explain = params.flag("explain")?;
-    let (engine, cursors) = (Arc::clone(&core.engine), core.cursors.clone());
+    let (store, cursors) = (core.store(&tenant), core.cursors().clone());
     let body = query::run(&app, move |budget| {
-        let snapshot = engine.snapshot();
-        let page = snapshot.search(tenant.project(), Table::Runs, &request, budget)?;
+        let page = store.search(Table::Runs, &request, budget)?;
         let scope = Scope {
             project: tenant.project(),
             list: &scope_text,

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
 
+use super::access::{Access, TraceWrite};
 use super::error::ApiError;
 use super::ingest::{self, Stored};
 use super::{App, protobuf};
@@ -18,10 +19,11 @@ const REASONS_MAX: usize = 3;
 
 /// Takes a trace or a batch of spans.
 pub(crate) async fn ingest(
+    access: Access<TraceWrite>,
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let stored = ingest::accept(&app, request, Route::Traces, String::new()).await?;
+    let stored = ingest::accept(&app, &access, request, Route::Traces, String::new()).await?;
     Ok(match stored.dialect {
         Dialect::OtlpProtobuf => {
             let body = protobuf::export_response(stored.rejected(), &reasons(&stored));

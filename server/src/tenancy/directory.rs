@@ -22,11 +22,11 @@ pub use people::Team;
 pub use projects::Project;
 pub(crate) use projects::Projects;
 
+use crate::signin::users::UsersError;
 use super::{FIRST_ORG, Grantee, NewKey, OrgEvent, OrgId, Rights, Scopes, UserId};
 use crate::control::{Act, ControlEvent};
 use crate::keys::{KeyMac, KeyString, Macs};
 use crate::limits::PROJECT_NAME_BYTES_MAX;
-use crate::signin::users::UsersError;
 use obsrv_engine::row::ProjectId;
 
 /// Why a control event does not fit what is there.
@@ -163,9 +163,10 @@ impl Directory {
         self.read(|state| state.people.rights_at_org(user, org))
     }
 
-    /// Whether the issuer through which somebody signed in is one that the organization wants.
-    pub fn sso_issuer(&self, org: OrgId) -> Option<String> {
-        self.read(|state| state.orgs.get(org)?.sso_issuer.clone())
+    /// What a person may do at a project.
+    pub fn rights_at_project(&self, user: UserId, project: &Project) -> Rights {
+        let id = project.id.0;
+        self.read(|state| state.people.rights_at_project(user, project.org, id))
     }
 
     /// Organizations of a person.
@@ -190,12 +191,6 @@ impl Directory {
 }
 
 impl State {
-    /// What a person may do at a project.
-    pub(crate) fn rights_at_project(&self, user: UserId, project: &Project) -> Rights {
-        self.people
-            .rights_at_project(user, project.org, project.id.0)
-    }
-
     fn apply(&mut self, event: &ControlEvent) -> Result<(), DirectoryError> {
         match event {
             ControlEvent::ProjectCreated { project, name, .. } => {

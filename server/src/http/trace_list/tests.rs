@@ -1,13 +1,8 @@
 use super::*;
-use crate::directory::tests::sample;
-use crate::keys::MasterSecret;
+use crate::http::auth::tests::tenant_called;
 
 fn tenant() -> Tenant {
-    let secret = MasterSecret::from_bytes([1; 32]);
-    let directory = sample::directory(&secret, &[(4, "mine", 9, "tk_live_key")]);
-    let name = http::HeaderName::from_static("x-api-key");
-    let headers = HeaderMap::from_iter([(name, "tk_live_key".parse().unwrap())]);
-    authenticate(&directory, &headers).unwrap()
+    tenant_called("mine")
 }
 
 fn ask(query: &str) -> Result<Request, ApiError> {
