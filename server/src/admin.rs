@@ -1,5 +1,7 @@
 //! What the admin socket answers. No key is asked for: who can open the socket owns the data.
 
+mod users;
+
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
@@ -11,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::limits::ADMIN_BODY_BYTES_MAX;
+use crate::signin::SignIn;
 use crate::tenancy::plane::{By, KeyTerms};
 use crate::tenancy::{ChangeError, ControlPlane};
 
@@ -25,12 +28,13 @@ struct OldKey {
 }
 
 /// The routes of the admin socket.
-pub(crate) fn build(plane: Arc<ControlPlane>) -> Router {
+pub(crate) fn build(plane: Arc<ControlPlane>, signin: Arc<SignIn>) -> Router {
     Router::new()
         .route("/keys", post(create_key).delete(revoke_key))
         .route("/projects/named", get(named))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(plane)
+        .merge(users::build(signin))
 }
 
 impl IntoResponse for ChangeError {

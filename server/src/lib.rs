@@ -8,7 +8,7 @@ pub mod http;
 mod interpreter;
 pub mod keys;
 pub mod limits;
-mod net;
+pub mod net;
 pub mod secret;
 pub mod serve;
 pub mod signin;

@@ -121,6 +121,8 @@ pub const AUDIT_LOOK_MAX: usize = 10_000;
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Bytes of a body on the admin socket.
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
+/// Users of one answer of the admin socket.
+pub const ADMIN_USERS_MAX: usize = 500;
 /// Bytes of one control event.
 pub const CONTROL_EVENT_BYTES_MAX: usize = 4 << 10;
 
@@ -157,6 +159,8 @@ pub const SESSION_IDLE_TIME_MAX: Duration = Duration::from_hours(12);
 /// How much later a session may have been used than the log says; it ends that much earlier after a
 /// restart.
 pub const SESSION_SEEN_TIME: Duration = Duration::from_hours(1);
+/// How often sessions are looked at for their ends and their use.
+pub const SESSION_CHECK_TIME: Duration = Duration::from_mins(1);
 /// Sessions of one control event that says when they were used.
 pub const SESSIONS_SEEN_PER_EVENT: usize = 64;
 /// Links that live at once.
@@ -169,6 +173,16 @@ pub const LINK_VERIFY_TIME: Duration = Duration::from_hours(3 * 24);
 pub const LINK_RESET_TIME: Duration = Duration::from_hours(1);
 /// How long the set-up link lives; a restart makes another.
 pub const LINK_SETUP_TIME: Duration = Duration::from_hours(24);
+/// Bytes of a file with a secret in it.
+pub const SECRET_FILE_BYTES_MAX: usize = 64 << 10;
+/// How often the files of TLS are looked at for a change; SIGHUP looks at once.
+pub const TLS_CHECK_TIME: Duration = Duration::from_secs(5);
+/// Requests for links that wait for the mail; more are forgotten, with a line in the log.
+pub const MAIL_QUEUE_MAX: usize = 64;
+/// How long sending one letter may take.
+pub const MAIL_TIME_MAX: Duration = Duration::from_secs(30);
+/// Bytes of one reply of the mail server.
+pub const MAIL_REPLY_BYTES_MAX: usize = 4 << 10;
 /// Bytes of a body of the routes under `/v1/auth`.
 pub const SIGN_IN_BODY_BYTES_MAX: usize = 16 << 10;
 

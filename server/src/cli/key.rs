@@ -76,7 +76,7 @@ pub(super) fn run(command: &KeyCommand) -> Result<(), KeyCommandError> {
     })
 }
 
-async fn ask(
+pub(super) async fn ask(
     data: &Path,
     method: Method,
     path: &str,

@@ -20,6 +20,7 @@ mod position;
 mod protobuf;
 mod query;
 pub mod routes;
+mod signin;
 mod store;
 mod trace;
 mod trace_list;
@@ -34,6 +35,7 @@ pub use error::{ApiError, ErrorCode, OUTCOME};
 
 use crate::keys::Macs;
 use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
+use crate::signin::SignIn;
 use crate::tenancy::{ControlPlane, Directory};
 use access::{ProjectSee, Public, TraceDelete, TraceRead, TraceWrite};
 use admission::Admission;
@@ -50,6 +52,7 @@ pub struct Core {
     plane: Arc<ControlPlane>,
     cursors: Macs,
     sessions: Arc<dyn SessionSource>,
+    signin: Option<Arc<SignIn>>,
 }
 
 impl Core {
@@ -65,7 +68,21 @@ impl Core {
             plane,
             cursors,
             sessions,
+            signin: None,
         }
+    }
+
+    /// The same, at which people sign in by this.
+    #[must_use]
+    pub fn signing_in(mut self, signin: Arc<SignIn>) -> Self {
+        self.sessions = Arc::<SignIn>::clone(&signin);
+        self.signin = Some(signin);
+        self
+    }
+
+    /// Signing in, if there is any at this server.
+    pub const fn signin(&self) -> Option<&Arc<SignIn>> {
+        self.signin.as_ref()
     }
 
     /// Organizations, people, projects and keys.
@@ -212,6 +229,7 @@ fn add_all(routes: &mut Routes) {
     add_traces(routes);
     add_products(routes);
     add_health(routes);
+    signin::routes(routes);
 }
 
 fn add_traces(routes: &mut Routes) {

@@ -229,7 +229,8 @@ impl Accounts {
     pub fn required_issuer(&self, user: UserId) -> Option<String> {
         let directory = self.plane.directory();
         let orgs = directory.orgs_of(user);
-        orgs.into_iter().find_map(|org| directory.sso_issuer(org))
+        orgs.into_iter()
+            .find_map(|org| directory.org(org)?.sso_issuer)
     }
 
     /// A line in the audit log, for a user that exists: names that nobody has are counted, not

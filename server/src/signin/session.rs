@@ -75,10 +75,6 @@ impl Sessions {
         Some((session.user, session.id, session.method))
     }
 
-    /// Whether a request has a cookie of ours, good or not: such a request is a browser's.
-    pub fn is_presented(headers: &HeaderMap) -> bool {
-        cookie_of(headers, COOKIE_NAME).is_some()
-    }
 }
 
 /// The value of a cookie; none if it is there twice, which is someone's trick.
