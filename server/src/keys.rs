@@ -72,6 +72,11 @@ impl Macs {
         Self(secret.derive("obsrv session v1"))
     }
 
+    /// For what is derived for one sign-in by a provider.
+    pub fn for_oidc(secret: &MasterSecret) -> Self {
+        Self(secret.derive("obsrv oidc v1"))
+    }
+
     /// For the tokens of links.
     pub fn for_links(secret: &MasterSecret) -> Self {
         Self(secret.derive("obsrv link v1"))
@@ -244,6 +249,7 @@ mod tests {
             Macs::for_cursors(&one).mac(b"k"),
             Macs::for_sessions(&one).mac(b"k"),
             Macs::for_links(&one).mac(b"k"),
+            Macs::for_oidc(&one).mac(b"k"),
             Macs::for_keys(&two).mac(b"k"),
         ];
         for (i, a) in macs.iter().enumerate() {

@@ -183,6 +183,30 @@ pub const MAIL_QUEUE_MAX: usize = 64;
 pub const MAIL_TIME_MAX: Duration = Duration::from_secs(30);
 /// Bytes of one reply of the mail server.
 pub const MAIL_REPLY_BYTES_MAX: usize = 4 << 10;
+/// Providers by which people may sign in.
+pub const PROVIDERS_MAX: usize = 16;
+/// Bytes of an answer of a provider.
+pub const OUTBOUND_BYTES_MAX: usize = 64 << 10;
+/// How long one question to a provider may take.
+pub const OUTBOUND_TIME_MAX: Duration = Duration::from_secs(10);
+/// Bytes of an ID token.
+pub const OIDC_TOKEN_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a subject, a code or a state.
+pub const OIDC_TEXT_BYTES_MAX: usize = 255;
+/// Keys of a provider.
+pub const OIDC_KEYS_MAX: usize = 64;
+/// How much a provider's clock may differ.
+pub const OIDC_SKEW_TIME: Duration = Duration::from_mins(1);
+/// How long a person may take at the provider.
+pub const OIDC_FLOW_TIME: Duration = Duration::from_mins(10);
+/// How long a provider's description and keys are kept.
+pub const OIDC_CACHE_TIME: Duration = Duration::from_hours(1);
+/// How soon keys are asked for again because a token names one that is not known.
+pub const OIDC_KEYS_AGAIN_TIME: Duration = Duration::from_mins(1);
+/// Flows that are remembered as used until their time is over.
+pub const OIDC_STATES_MAX: usize = 10_000;
+/// Bytes of a code that a provider sends back.
+pub const OIDC_CODE_BYTES_MAX: usize = 2 << 10;
 /// Bytes of a body of the routes under `/v1/auth`.
 pub const SIGN_IN_BODY_BYTES_MAX: usize = 16 << 10;
 

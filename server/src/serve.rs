@@ -29,6 +29,7 @@ use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
 use crate::secret::{self, SecretError};
 use crate::signin::mail::MailError;
+use crate::signin::oidc::{Providers, ProvidersError};
 use crate::signin::{Accounts, SignInError};
 use crate::tenancy::plane::RecoverError;
 use crate::tenancy::{ChangeError, ControlPlane};
@@ -63,6 +64,9 @@ pub enum ServeError {
     /// Mail was asked for and cannot be sent.
     #[error("no mail")]
     Mail(#[from] MailError),
+    /// A provider was asked for and cannot be used.
+    #[error("providers")]
+    Providers(#[from] ProvidersError),
     /// Who may sign in cannot be told.
     #[error("no sign-in")]
     SignIn(#[from] SignInError),
@@ -115,6 +119,7 @@ struct Running {
     threads: Threads,
     plane: Arc<ControlPlane>,
     accounts: Arc<Accounts>,
+    providers: Providers,
     cursors: Macs,
     is_first_start: bool,
 }
@@ -191,13 +196,17 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         threads,
         plane,
         accounts,
+        providers,
         cursors,
         is_first_start,
     } = running;
     if is_first_start {
         first_start::prepare(&plane, &config, address).await?;
     }
-    let signin = signing_in::prepare(&config, Arc::clone(&accounts), address).await?;
+    let signin = {
+        let accounts = Arc::clone(&accounts);
+        signing_in::prepare(&config, accounts, providers, address).await?
+    };
     let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
     tokio::spawn(unix::serve(
         socket,
@@ -368,6 +377,11 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
         threads,
         plane,
         accounts: Arc::new(accounts),
+        providers: Providers::none(
+            &master,
+            Arc::clone(&system.clock),
+            Arc::clone(&system.rng),
+        ),
         cursors: Macs::for_cursors(&master),
         is_first_start,
     })

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use schemars::JsonSchema;
@@ -17,12 +17,14 @@ use tokio::time::timeout;
 use super::App;
 use super::access::{Access, Public};
 use super::error::{ApiError, ErrorCode};
+use super::params::Params;
 use super::routes::Routes;
 use crate::control::Actor;
-use crate::limits::{BODY_GRACE_TIME, SIGN_IN_BODY_BYTES_MAX};
+use crate::limits::{BODY_GRACE_TIME, OIDC_CODE_BYTES_MAX, SIGN_IN_BODY_BYTES_MAX};
 use crate::net::forwarded::Peer;
 use crate::signin::accounts::Newcomer;
 use crate::signin::event::Method;
+use crate::signin::oidc::{self, OidcError, Returned};
 use crate::signin::session::{NewSession, no_cookie};
 use crate::signin::{SessionId, SignIn, SignInError, UserId};
 
@@ -109,6 +111,16 @@ struct Provider {
     start: String,
 }
 
+impl Provider {
+    fn of(provider: &oidc::Provider) -> Self {
+        Self {
+            id: provider.id().to_owned(),
+            name: provider.name().to_owned(),
+            start: format!("/v1/auth/oidc/{}/start", provider.id()),
+        }
+    }
+}
+
 /// Adds these routes.
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -148,6 +160,12 @@ pub(super) fn routes(routes: &mut Routes) {
         .post("/v1/auth/verify", Public, verify)
         .says("Show by a link that mail arrives.")
         .takes::<LinkToken>();
+    routes
+        .get("/v1/auth/oidc/{provider}/start", Public, begin)
+        .says("Send the browser to a provider.");
+    routes
+        .get("/v1/auth/oidc/{provider}/callback", Public, finish)
+        .says("Where a provider sends the browser back.");
     routes
         .post("/v1/auth/setup", Public, set_up)
         .says("Become the owner of a new server, by the set-up link.")
@@ -340,7 +358,7 @@ async fn providers(_: Access<Public>, State(app): State<Arc<App>>) -> Result<Res
     Ok(unstored(Json(Ways {
         password: true,
         needs_setup: signin.accounts.users().count() == 0,
-        providers: Vec::new(),
+        providers: signin.providers.all().iter().map(Provider::of).collect(),
     })))
 }
 
@@ -429,4 +447,79 @@ async fn join(
     let accounts = &signin.accounts;
     let session = accounts.join(&body.token, newcomer, address).await?;
     started(signin, &session, &Method::Invite)
+}
+
+impl From<OidcError> for ApiError {
+    fn from(error: OidcError) -> Self {
+        let code = match &error {
+            OidcError::UnknownProvider => ErrorCode::NotFound,
+            OidcError::State => ErrorCode::InvalidRequest,
+            OidcError::Refused | OidcError::Token(_) => ErrorCode::Unauthorized,
+            // A retry may find the provider in better health.
+            OidcError::Fetch(_) | OidcError::Discovery => ErrorCode::Overloaded,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+fn redirect(to: &str) -> Result<Response, ApiError> {
+    let wrong = |_| ApiError::new(ErrorCode::Overloaded, "provider describes itself wrongly");
+    let to = HeaderValue::try_from(to).map_err(wrong)?;
+    let mut response = unstored(StatusCode::SEE_OTHER);
+    response.headers_mut().insert(LOCATION, to);
+    Ok(response)
+}
+
+async fn begin(
+    _: Access<Public>,
+    State(app): State<Arc<App>>,
+    Path(provider): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let signin = signin(&app)?;
+    let address = address_of(signin, &request);
+    signin.accounts.begin_from(address).map_err(SignInError::from)?;
+    let begun = signin.providers.begin(&provider).await.inspect_err(report)?;
+    let mut response = redirect(&begun.location)?;
+    response.headers_mut().append(SET_COOKIE, begun.cookie);
+    Ok(response)
+}
+
+async fn finish(
+    _: Access<Public>,
+    State(app): State<Arc<App>>,
+    Path(provider): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let signin = signin(&app)?;
+    let address = address_of(signin, &request);
+    signin.accounts.begin_from(address).map_err(SignInError::from)?;
+    let params = Params::parse(request.uri().query().unwrap_or(""))?;
+    let one = |name: &str| -> Result<Option<String>, ApiError> {
+        let value = params.one(name)?;
+        Ok(value
+            .filter(|value| value.len() <= OIDC_CODE_BYTES_MAX)
+            .map(str::to_owned))
+    };
+    let returned = Returned {
+        code: one("code")?,
+        state: one("state")?,
+        issuer: one("iss")?,
+    };
+    let done = signin.providers.finish(&provider, &returned, request.headers());
+    let (provider, claims) = done.await.inspect_err(report)?;
+    let session = signin.accounts.sign_in_by(provider, claims).await?;
+    if let Some((user, old, _)) = old_session(&app, signin, request.headers()) {
+        signin.accounts.sign_out(user, old).await?;
+    }
+    let mut response = redirect("/")?;
+    let headers = response.headers_mut();
+    headers.append(SET_COOKIE, session.cookie());
+    headers.append(SET_COOKIE, oidc::no_cookie());
+    Ok(response)
+}
+
+/// What an operator needs to know; the person is told less.
+fn report(error: &OidcError) {
+    tracing::warn!(%error, "sign-in by a provider failed");
 }

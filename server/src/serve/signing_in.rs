@@ -13,6 +13,7 @@ use crate::limits::MAIL_QUEUE_MAX;
 use crate::net::forwarded::Proxies;
 use crate::signin::event::Purpose;
 use crate::signin::mail::{self, Mailer};
+use crate::signin::oidc::{Providers, ProvidersError};
 use crate::signin::{Accounts, Origins, SignIn};
 
 /// Where the set-up link is when no terminal was there to show it.
@@ -22,10 +23,17 @@ pub(crate) const LINK_FILE: &str = "setup-link";
 pub(super) async fn prepare(
     config: &Config,
     accounts: Arc<Accounts>,
+    mut providers: Providers,
     address: SocketAddr,
 ) -> Result<Arc<SignIn>, ServeError> {
     let base = config.base(address);
     let public = config.public_url.as_ref().map(|url| url.as_str().to_owned());
+    if let Some(file) = &config.providers {
+        if public.is_none() {
+            return Err(ProvidersError::NoUrl.into());
+        }
+        providers = providers.load(file, &base)?;
+    }
     let (queue, asked) = mpsc::channel(MAIL_QUEUE_MAX);
     let mailer = config.mail.clone().map(Mailer::new).transpose()?;
     let work = mail::deliver(asked, Arc::clone(&accounts), mailer, base.clone());
@@ -37,6 +45,7 @@ pub(super) async fn prepare(
         origins: Origins::new(public),
         base,
         proxies: Proxies::new(config.trusted_proxies.clone()),
+        providers,
         queue,
     }))
 }

@@ -477,7 +477,7 @@ impl Accounts {
     }
 
     /// Counts a use of what is asked for without naming an account.
-    pub(super) fn begin_from(&self, address: IpAddr) -> Result<(), TooMany> {
+    pub(crate) fn begin_from(&self, address: IpAddr) -> Result<(), TooMany> {
         self.attempts.begin_from(address, self.clock.mono_ns())
     }
 
@@ -564,7 +564,7 @@ fn choose(new: String, user: &User) -> Result<Password, SignInError> {
     Ok(Password::choose(new, &email, &user.name)?)
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     !name.trim().is_empty()
         && name.len() <= USER_NAME_BYTES_MAX
         && !name.chars().any(char::is_control)

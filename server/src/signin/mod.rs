@@ -8,8 +8,10 @@ pub mod accounts;
 mod attempts;
 pub mod email;
 pub mod event;
+mod identity;
 mod link;
 pub mod mail;
+pub mod oidc;
 mod password;
 pub mod session;
 mod token;
@@ -42,6 +44,8 @@ pub struct SignIn {
     pub base: String,
     /// Whose word about addresses counts.
     pub(crate) proxies: Proxies,
+    /// Providers by which people may sign in.
+    pub providers: oidc::Providers,
     /// Requests for links by mail, done behind the answer.
     pub(crate) queue: mpsc::Sender<Email>,
 }
