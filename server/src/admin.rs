@@ -1,25 +1,32 @@
-//! What the admin socket answers. No key is asked for: who can open the socket owns the data.
+//! What the admin socket answers: every route of the public address, with whoever asks as the operator,
+//! and a few of its own. No key is asked for: who can open the socket owns the data.
 
 mod users;
 
 use std::sync::Arc;
 
+use ::http::StatusCode;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::http::auth;
+use crate::http::keys::NewKeyTerms;
+use crate::http::{self, ApiError, App};
 use crate::limits::ADMIN_BODY_BYTES_MAX;
 use crate::signin::SignIn;
-use crate::tenancy::plane::{By, KeyTerms};
-use crate::tenancy::{ChangeError, ControlPlane};
+use crate::tenancy::ControlPlane;
+use crate::tenancy::plane::By;
 
 #[derive(Debug, Deserialize)]
 struct NewKey {
+    /// By its name, in the first organization.
     project: String,
+    #[serde(flatten)]
+    terms: NewKeyTerms,
 }
 
 #[derive(Debug, Deserialize)]
@@ -28,39 +35,42 @@ struct OldKey {
 }
 
 /// The routes of the admin socket.
-pub(crate) fn build(plane: Arc<ControlPlane>, signin: Arc<SignIn>) -> Router {
+pub(crate) fn build(app: Arc<App>, plane: Arc<ControlPlane>, signin: Arc<SignIn>) -> Router {
     Router::new()
         .route("/keys", post(create_key).delete(revoke_key))
         .route("/projects/named", get(named))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(plane)
         .merge(users::build(signin))
+        .merge(auth::as_operator(http::build(app)))
 }
 
-impl IntoResponse for ChangeError {
+/// An error of the routes that are the socket's own.
+struct Refused(ApiError);
+
+impl<E: Into<ApiError>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = match self {
-            Self::Name(_) | Self::Slug(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::Unknown(_) | Self::UnknownKey => StatusCode::NOT_FOUND,
-            Self::TooMany { .. } | Self::Exists(_) | Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::Log(_) | Self::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Directory(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        (
-            status,
-            Json(json!({ "error": { "message": self.to_string() } })),
-        )
-            .into_response()
+        let body = json!({ "error": {
+            "code": self.0.code.as_str(),
+            "message": self.0.message,
+            "field": self.0.field,
+        } });
+        (self.0.code.status(), Json(body)).into_response()
     }
 }
 
 async fn create_key(
     State(plane): State<Arc<ControlPlane>>,
     Json(new): Json<NewKey>,
-) -> Result<Response, ChangeError> {
+) -> Result<Response, Refused> {
     let (id, key) = plane.mint();
-    let terms = KeyTerms::default();
+    let terms = new.terms.terms()?;
     let installed = plane
         .install(By::operator(), &new.project, id, key, terms)
         .await?;
@@ -78,7 +88,7 @@ async fn create_key(
 async fn revoke_key(
     State(plane): State<Arc<ControlPlane>>,
     Json(old): Json<OldKey>,
-) -> Result<Response, ChangeError> {
+) -> Result<Response, Refused> {
     let id = plane.revoke(By::operator(), &old.key).await?.made;
     tracing::info!(key_id = id, "key revoked");
     Ok(Json(json!({ "key_id": format!("{id:x}"), "revoked": true })).into_response())

@@ -115,6 +115,13 @@ pub const NAMED_PROJECTS_TIME: Duration = Duration::from_mins(1);
 pub const KEY_USE_TIME: Duration = Duration::from_hours(1);
 /// Keys of which one event says when they were used.
 pub const KEY_USES_PER_EVENT_MAX: usize = 128;
+/// How long after its deletion the purge of a project begins: requests that were let in before are
+/// over by then.
+pub const PURGE_DELAY: Duration = Duration::from_mins(1);
+/// How often it is looked for deleted projects.
+pub const PURGE_TIME: Duration = Duration::from_secs(30);
+/// Rows of a deleted project that are looked up at once.
+pub const PURGE_PAGE_ROWS: usize = 1000;
 /// Records of the audit log that one request looks at. Past it: an earlier end of the page.
 pub const AUDIT_LOOK_MAX: usize = 10_000;
 /// Connections of the admin socket at once.
@@ -123,6 +130,8 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
 /// Users of one answer of the admin socket.
 pub const ADMIN_USERS_MAX: usize = 500;
+/// Bytes of all control events, which stay in memory and in the manifest. Over it: no more changes.
+pub const CONTROL_LOG_BYTES_MAX: usize = 128 << 20;
 /// Bytes of one control event.
 pub const CONTROL_EVENT_BYTES_MAX: usize = 4 << 10;
 

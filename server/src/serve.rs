@@ -24,7 +24,9 @@ use crate::http::auth::NoSessions;
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::Macs;
-use crate::limits::{KEY_USE_TIME, NAMED_PROJECTS_TIME, SESSION_CHECK_TIME, TLS_CHECK_TIME};
+use crate::limits::{
+    KEY_USE_TIME, NAMED_PROJECTS_TIME, PURGE_TIME, SESSION_CHECK_TIME, TLS_CHECK_TIME,
+};
 use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
 use crate::secret::{self, SecretError};
@@ -32,6 +34,7 @@ use crate::signin::mail::MailError;
 use crate::signin::oidc::{Providers, ProvidersError};
 use crate::signin::{Accounts, SignInError};
 use crate::tenancy::plane::RecoverError;
+use crate::tenancy::purge::purge_deleted;
 use crate::tenancy::{ChangeError, ControlPlane};
 use crate::{admin, http};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
@@ -210,7 +213,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
     tokio::spawn(unix::serve(
         socket,
-        admin::build(Arc::clone(&plane), Arc::clone(&signin)),
+        admin::build(Arc::clone(&app), Arc::clone(&plane), Arc::clone(&signin)),
         stopped,
     ));
     let core = Core::new(
@@ -226,6 +229,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
         () = keep_house(&engine, &plane, &accounts, tls) => true,
+        () = purge_always(&engine, &plane) => true,
     };
     shut_down(&stop, door, &plane, threads, failed).await;
     remove_socket(&config.data);
@@ -285,6 +289,17 @@ async fn look_at_tls(tls: Option<&Arc<Tls>>) {
             tracing::error!(%error, cause, "tls files not taken up; the ones before stay in use");
         }
         Err(error) => tracing::error!(%error, "look at the tls files ended early"),
+    }
+}
+
+/// Empties deleted projects, for ever.
+async fn purge_always(engine: &Arc<Engine>, plane: &ControlPlane) {
+    let mut look = interval(PURGE_TIME);
+    loop {
+        look.tick().await;
+        if let Err(error) = purge_deleted(engine, plane).await {
+            tracing::warn!(%error, "deleted projects not purged yet");
+        }
     }
 }
 
@@ -377,11 +392,7 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
         threads,
         plane,
         accounts: Arc::new(accounts),
-        providers: Providers::none(
-            &master,
-            Arc::clone(&system.clock),
-            Arc::clone(&system.rng),
-        ),
+        providers: Providers::none(&master, Arc::clone(&system.clock), Arc::clone(&system.rng)),
         cursors: Macs::for_cursors(&master),
         is_first_start,
     })

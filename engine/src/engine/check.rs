@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use obsrv_wal::io::{Disk, FileId, FileKind};
 use obsrv_wal::log::{Log, LogOptions, scan_file};
 
@@ -12,6 +13,7 @@ use super::record::{self, BodyRef, RecordRef};
 use super::side;
 use crate::boundary::{LocalStore, Store};
 use crate::manifest;
+use crate::row::Lsn;
 use crate::segment::Segment;
 
 /// What `verify` read, and what is wrong.
@@ -29,6 +31,8 @@ pub struct Checked {
     pub side_files: u64,
     /// Files that nothing refers to; the next open removes them.
     pub orphans: u64,
+    /// Control events, oldest first: the layer above knows what they must say.
+    pub controls: Vec<(Lsn, Bytes)>,
     /// What is damaged or missing, one line each. Empty: all is well.
     pub findings: Vec<String>,
 }
@@ -53,7 +57,10 @@ pub fn verify(disk: &Arc<dyn Disk>) -> Result<Checked, OpenError> {
     let store = LocalStore::over(disk);
     let database = read_identity(disk)?;
     let (_, state) = manifest::read(disk, database)?;
-    let mut checked = Checked::default();
+    let mut checked = Checked {
+        controls: state.controls.clone(),
+        ..Checked::default()
+    };
     for number in state.segments.keys() {
         checked.segments += 1;
         match Segment::open(&store, *number, database).and_then(|s| s.verify()) {
@@ -68,7 +75,7 @@ pub fn verify(disk: &Arc<dyn Disk>) -> Result<Checked, OpenError> {
     let recovered = Log::recover(disk, wal_options(database), &mut |r| {
         if r.lsn > state.watermark {
             checked.records += 1;
-            check_record(&store, database, &r, &mut sides, &mut checked.findings);
+            check_record(&store, database, &r, &mut sides, &mut checked);
         }
     });
     let sound = recovered.and_then(|log| log.covers(state.watermark));
@@ -99,7 +106,7 @@ fn check_record(
     database: [u8; 16],
     found: &obsrv_wal::log::Record<'_>,
     sides: &mut BTreeSet<u64>,
-    findings: &mut Vec<String>,
+    checked: &mut Checked,
 ) {
     match record::decode(found.kind, found.body) {
         Ok(RecordRef::Ingest {
@@ -108,14 +115,20 @@ fn check_record(
         }) => {
             sides.insert(file.number);
             if let Err(error) = side::read(store, &database, file) {
-                findings.push(format!(
+                checked.findings.push(format!(
                     "side file {} of record {}: {error}",
                     file.number, found.lsn
                 ));
             }
         }
+        Ok(RecordRef::Control(body)) => {
+            let body = Bytes::copy_from_slice(body);
+            checked.controls.push((found.lsn, body));
+        }
         Ok(_) => {}
-        Err(error) => findings.push(format!("record {}: {}", found.lsn, chain(&error))),
+        Err(error) => checked
+            .findings
+            .push(format!("record {}: {}", found.lsn, chain(&error))),
     }
 }
 

@@ -97,10 +97,7 @@ async fn switch(
     Ok(Json(body).into_response())
 }
 
-async fn list(
-    State(signin): State<Arc<SignIn>>,
-    RawQuery(query): RawQuery,
-) -> Response {
+async fn list(State(signin): State<Arc<SignIn>>, RawQuery(query): RawQuery) -> Response {
     let after = query.as_deref().and_then(|q| q.strip_prefix("after="));
     let after = after.and_then(|n| n.parse().ok()).unwrap_or(0);
     let users = signin.accounts.users();

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::tenancy::audit::check_chain;
 use clap::{Args, ValueEnum};
 use obsrv_engine::engine::{OpenError, check};
 use obsrv_engine::io::{Disk, FileId, FileKind, OpenError as DiskOpenError, RealDisk};
@@ -80,20 +81,24 @@ fn open(data: &Path) -> Result<Arc<dyn Disk>, FilesError> {
 }
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), FilesError> {
-    let checked = check::verify(&open(&args.data)?)?;
+    let mut checked = check::verify(&open(&args.data)?)?;
+    let controls = checked.controls.iter().map(|(lsn, body)| (*lsn, &body[..]));
+    let chain = check_chain(controls);
+    checked.findings.extend(chain.findings);
     let mut out = std::io::stdout().lock();
     for finding in &checked.findings {
         writeln!(out, "{finding}")?;
     }
     writeln!(
         out,
-        "segments={} rows={} blocks={} records={} side_files={} orphans={} findings={}",
+        "segments={} rows={} blocks={} records={} side_files={} orphans={} control_events={} findings={}",
         checked.segments,
         checked.rows,
         checked.blocks,
         checked.records,
         checked.side_files,
         checked.orphans,
+        chain.records,
         checked.findings.len()
     )?;
     if checked.findings.is_empty() {

@@ -3,9 +3,9 @@
 mod client;
 mod files;
 mod import;
-mod key;
 mod serve;
 mod size;
+mod tenancy;
 mod user;
 
 use std::io::Write;
@@ -31,12 +31,23 @@ struct Cli {
 enum Command {
     /// Serve a data directory.
     Serve(serve::ServeArgs),
-    /// Make and revoke API keys, through the running server of a data directory.
+    /// Make, show, rotate and revoke API keys, through the running server of a data directory.
     #[command(subcommand)]
-    Key(key::KeyCommand),
+    Key(tenancy::KeyCommand),
+    /// Keep organizations, through the running server of a data directory.
+    #[command(subcommand)]
+    Org(tenancy::OrgCommand),
+    /// Keep projects, through the running server of a data directory.
+    #[command(subcommand)]
+    Project(tenancy::ProjectCommand),
+    /// Keep members of an organization, through the running server of a data directory.
+    #[command(subcommand)]
+    Member(tenancy::MemberCommand),
     /// Help people who sign in, through the running server of a data directory.
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Print the audit log of an organization, newest first, one record a line.
+    Audit(tenancy::AuditArgs),
     /// Send files of traces to a running server.
     Import(import::ImportArgs),
     /// Check every checksum of a data directory that no server has open.
@@ -51,7 +62,7 @@ enum CommandError {
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]
-    Key(#[from] key::KeyCommandError),
+    Tenancy(#[from] tenancy::TenancyError),
     #[error(transparent)]
     Import(#[from] import::ImportError),
     #[error(transparent)]
@@ -70,8 +81,12 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         None => serve::run(cli.serve),
         Some(Command::Serve(args)) => serve::run(args),
-        Some(Command::Key(command)) => key::run(&command).map_err(CommandError::from),
+        Some(Command::Key(command)) => tenancy::key(&command).map_err(CommandError::from),
+        Some(Command::Org(command)) => tenancy::org(&command).map_err(CommandError::from),
+        Some(Command::Project(command)) => tenancy::project(&command).map_err(CommandError::from),
+        Some(Command::Member(command)) => tenancy::member(&command).map_err(CommandError::from),
         Some(Command::User(command)) => user::run(&command).map_err(CommandError::from),
+        Some(Command::Audit(args)) => tenancy::audit(&args).map_err(CommandError::from),
         Some(Command::Import(args)) => import::run(&args).map_err(CommandError::from),
         Some(Command::Verify(args)) => files::verify(&args).map_err(CommandError::from),
         Some(Command::Inspect(args)) => files::inspect(&args).map_err(CommandError::from),

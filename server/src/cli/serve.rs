@@ -29,10 +29,20 @@ pub(super) struct ServeArgs {
     #[arg(long, value_parser = size::parse, value_name = "SIZE")]
     max_body: Option<u64>,
     /// Certificate chain in PEM; read again when it changes.
-    #[arg(long, env = "OBSRV_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(
+        long,
+        env = "OBSRV_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
     tls_cert: Option<PathBuf>,
     /// Its private key in PEM, mode 0600.
-    #[arg(long, env = "OBSRV_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(
+        long,
+        env = "OBSRV_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
     tls_key: Option<PathBuf>,
     /// A proxy in front does TLS: allow an address that is not loopback.
     #[arg(long)]
@@ -57,22 +67,52 @@ pub(super) struct ServeArgs {
 #[command(next_help_heading = "Mail")]
 struct MailArgs {
     /// Mail server; without one, administrators hand out links.
-    #[arg(long, env = "OBSRV_SMTP_HOST", value_name = "HOST", requires = "smtp_from")]
+    #[arg(
+        long,
+        env = "OBSRV_SMTP_HOST",
+        value_name = "HOST",
+        requires = "smtp_from"
+    )]
     smtp_host: Option<String>,
     /// Its port [default: 587, with `--smtp-tls on` 465].
-    #[arg(long, env = "OBSRV_SMTP_PORT", value_name = "PORT", requires = "smtp_host")]
+    #[arg(
+        long,
+        env = "OBSRV_SMTP_PORT",
+        value_name = "PORT",
+        requires = "smtp_host"
+    )]
     smtp_port: Option<u16>,
     /// From whom mail comes.
-    #[arg(long, env = "OBSRV_SMTP_FROM", value_name = "EMAIL", requires = "smtp_host")]
+    #[arg(
+        long,
+        env = "OBSRV_SMTP_FROM",
+        value_name = "EMAIL",
+        requires = "smtp_host"
+    )]
     smtp_from: Option<String>,
     /// User at the mail server.
-    #[arg(long, env = "OBSRV_SMTP_USER", value_name = "NAME", requires = "smtp_password_file")]
+    #[arg(
+        long,
+        env = "OBSRV_SMTP_USER",
+        value_name = "NAME",
+        requires = "smtp_password_file"
+    )]
     smtp_user: Option<String>,
     /// File with the password there, mode 0600.
-    #[arg(long, env = "OBSRV_SMTP_PASSWORD_FILE", value_name = "FILE", requires = "smtp_user")]
+    #[arg(
+        long,
+        env = "OBSRV_SMTP_PASSWORD_FILE",
+        value_name = "FILE",
+        requires = "smtp_user"
+    )]
     smtp_password_file: Option<PathBuf>,
     /// How the connection is kept private.
-    #[arg(long, env = "OBSRV_SMTP_TLS", value_name = "HOW", default_value = "starttls")]
+    #[arg(
+        long,
+        env = "OBSRV_SMTP_TLS",
+        value_name = "HOW",
+        default_value = "starttls"
+    )]
     smtp_tls: MailTls,
 }
 

@@ -1,13 +1,13 @@
 //! `obsrv user`: people who sign in, through the admin socket of a running server.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::key::{KeyCommandError, ask};
+use super::tenancy::{self, TenancyError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
@@ -52,7 +52,7 @@ pub(super) struct LinkArgs {
     purpose: For,
 }
 
-pub(super) fn run(command: &UserCommand) -> Result<(), KeyCommandError> {
+pub(super) fn run(command: &UserCommand) -> Result<(), TenancyError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -66,38 +66,42 @@ pub(super) fn run(command: &UserCommand) -> Result<(), KeyCommandError> {
     })
 }
 
-async fn link(args: &LinkArgs) -> Result<(), KeyCommandError> {
+async fn link(args: &LinkArgs) -> Result<(), TenancyError> {
     let purpose = match args.purpose {
         For::Reset => "reset",
         For::Verify => "verify",
     };
     let body = json!({ "email": args.user.email, "purpose": purpose });
-    let answer = ask(&args.user.of.data, Method::POST, "/users/link", &body).await?;
+    let answer = ask(&args.user.of.data, &Method::POST, "/users/link", &body).await?;
     let url = answer["url"].as_str().unwrap_or_default();
     writeln!(std::io::stdout(), "{url}")?;
     Ok(())
 }
 
-async fn switch(args: &NamedArgs, disabled: bool) -> Result<(), KeyCommandError> {
+async fn switch(args: &NamedArgs, disabled: bool) -> Result<(), TenancyError> {
     let body = json!({ "email": args.email, "disabled": disabled });
-    let answer = ask(&args.of.data, Method::POST, "/users/switch", &body).await?;
+    let answer = ask(&args.of.data, &Method::POST, "/users/switch", &body).await?;
     let email = answer["email"].as_str().unwrap_or_default();
     let said = if disabled { "disabled" } else { "enabled" };
     writeln!(std::io::stdout(), "{said} {email}")?;
     Ok(())
 }
 
-async fn list(args: &DataArgs) -> Result<(), KeyCommandError> {
+async fn list(args: &DataArgs) -> Result<(), TenancyError> {
     let mut after = 0;
     loop {
         let path = format!("/users?after={after}");
-        let answer = ask(&args.data, Method::GET, &path, &json!({})).await?;
+        let answer = ask(&args.data, &Method::GET, &path, &json!({})).await?;
         let users = answer["users"].as_array().cloned().unwrap_or_default();
         for user in &users {
             after = user["id"].as_u64().unwrap_or(u64::MAX);
             let text = |name: &str| user[name].as_str().unwrap_or_default().to_owned();
             let flag = |name: &str| user[name].as_bool().unwrap_or_default();
-            let verified = if flag("verified") { "verified" } else { "unverified" };
+            let verified = if flag("verified") {
+                "verified"
+            } else {
+                "unverified"
+            };
             let disabled = if flag("disabled") { " disabled" } else { "" };
             let (email, name) = (text("email"), text("name"));
             writeln!(std::io::stdout(), "{email}\t{name}\t{verified}{disabled}")?;
@@ -106,4 +110,14 @@ async fn list(args: &DataArgs) -> Result<(), KeyCommandError> {
             return Ok(());
         }
     }
+}
+
+async fn ask(
+    data: &Path,
+    method: &Method,
+    path: &str,
+    body: &Value,
+) -> Result<Value, TenancyError> {
+    let mut client = tenancy::connect(data).await?;
+    tenancy::ask(&mut client, method, path, body).await
 }

@@ -256,7 +256,7 @@ fn refuse_archived(directory: &Directory, project: &Project) -> Result<(), ApiEr
 }
 
 /// What a person or key may do at an organization. A key may do nothing there.
-fn rights_at_org(
+pub(super) fn rights_at_org(
     directory: &Directory,
     principal: &Principal,
     org: &Org,

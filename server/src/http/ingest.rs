@@ -215,6 +215,7 @@ impl Job {
             };
             return Ok((stored, None));
         }
+        self.check_project()?;
         let envelope = self.envelope(dialect, received_ns, &decoded);
         let Decoded { events, items, .. } = decoded;
         let (done, outcome) = outcome();
@@ -262,6 +263,13 @@ impl Job {
         }
         let message = format!("decoded body too large max_bytes={max}");
         Err(ApiError::new(ErrorCode::TooLarge, message))
+    }
+
+    /// A project that was deleted while the body came takes nothing more: its purge may be near.
+    fn check_project(&self) -> Result<(), ApiError> {
+        let core = self.app.core()?;
+        let there = core.directory().project(self.tenant.project()).map(drop);
+        there.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such project"))
     }
 
     fn envelope(&self, dialect: Dialect, received_ns: i64, decoded: &Decoded) -> Envelope {

@@ -4,6 +4,8 @@
 pub mod access;
 pub mod admission;
 mod annotations;
+mod answers;
+mod audit;
 pub mod auth;
 mod cursor;
 mod error;
@@ -11,12 +13,18 @@ mod events;
 mod health;
 mod imports;
 mod ingest;
+mod input;
+pub(crate) mod keys;
 mod langfuse;
 mod langsmith;
+mod members;
 pub mod metrics;
+mod openapi;
+mod orgs;
 mod outer;
 mod params;
 mod position;
+mod projects;
 mod protobuf;
 mod query;
 pub mod routes;
@@ -163,6 +171,7 @@ pub struct App {
     /// Places for queries.
     pub queries: Arc<Semaphore>,
     request_ids: outer::RequestIds,
+    openapi: OnceLock<String>,
 }
 
 impl App {
@@ -182,6 +191,7 @@ impl App {
             metrics: Metrics::default(),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             request_ids: outer::RequestIds::new(request_seed),
+            openapi: OnceLock::new(),
         })
     }
 
@@ -212,8 +222,9 @@ impl App {
 
 /// The routes of the public address.
 pub fn build(app: Arc<App>) -> Router {
-    let mut routes = Routes::new(&app);
-    add_all(&mut routes);
+    let routes = routes(&app);
+    app.openapi
+        .get_or_init(|| openapi::document(routes.table()).to_string());
     routes
         .into_router()
         .method_not_allowed_fallback(outer::method_not_allowed)
@@ -225,11 +236,22 @@ pub fn build(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-fn add_all(routes: &mut Routes) {
-    add_traces(routes);
-    add_products(routes);
-    add_health(routes);
-    signin::routes(routes);
+/// Every route that there is, but for those of the admin socket alone.
+fn routes(app: &Arc<App>) -> Routes {
+    let mut routes = Routes::new(app);
+    add_traces(&mut routes);
+    add_products(&mut routes);
+    add_health(&mut routes);
+    orgs::add(&mut routes);
+    members::add(&mut routes);
+    projects::add(&mut routes);
+    keys::add(&mut routes);
+    audit::add(&mut routes);
+    signin::routes(&mut routes);
+    routes
+        .get("/openapi.json", Public, openapi::show)
+        .says("This document.");
+    routes
 }
 
 fn add_traces(routes: &mut Routes) {

@@ -1,5 +1,5 @@
 //! The only way to a router: each route with its permission, kept in a table. The tests of who may ask
-//! what and the OpenAPI document are made from the table.
+//! what and the `OpenAPI` document are made from the table.
 
 use std::sync::Arc;
 

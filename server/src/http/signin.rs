@@ -230,7 +230,8 @@ async fn read<T: DeserializeOwned>(
     let body = Limited::new(request.into_body(), SIGN_IN_BODY_BYTES_MAX).collect();
     let slow = |_| ApiError::new(ErrorCode::BodyTooSlow, "body came too slowly");
     let body = timeout(BODY_GRACE_TIME, body).await.map_err(slow)?;
-    let body = body.map_err(|_| ApiError::new(ErrorCode::TooLarge, "body broke off or is too large"))?;
+    let body =
+        body.map_err(|_| ApiError::new(ErrorCode::TooLarge, "body broke off or is too large"))?;
     // The parser's own words would repeat what was sent.
     let unread = |_| ApiError::new(ErrorCode::InvalidRequest, "body is not the expected json");
     let body = serde_json::from_slice(&body.to_bytes()).map_err(unread)?;
@@ -478,8 +479,15 @@ async fn begin(
 ) -> Result<Response, ApiError> {
     let signin = signin(&app)?;
     let address = address_of(signin, &request);
-    signin.accounts.begin_from(address).map_err(SignInError::from)?;
-    let begun = signin.providers.begin(&provider).await.inspect_err(report)?;
+    signin
+        .accounts
+        .begin_from(address)
+        .map_err(SignInError::from)?;
+    let begun = signin
+        .providers
+        .begin(&provider)
+        .await
+        .inspect_err(report)?;
     let mut response = redirect(&begun.location)?;
     response.headers_mut().append(SET_COOKIE, begun.cookie);
     Ok(response)
@@ -493,7 +501,10 @@ async fn finish(
 ) -> Result<Response, ApiError> {
     let signin = signin(&app)?;
     let address = address_of(signin, &request);
-    signin.accounts.begin_from(address).map_err(SignInError::from)?;
+    signin
+        .accounts
+        .begin_from(address)
+        .map_err(SignInError::from)?;
     let params = Params::parse(request.uri().query().unwrap_or(""))?;
     let one = |name: &str| -> Result<Option<String>, ApiError> {
         let value = params.one(name)?;
@@ -506,7 +517,9 @@ async fn finish(
         state: one("state")?,
         issuer: one("iss")?,
     };
-    let done = signin.providers.finish(&provider, &returned, request.headers());
+    let done = signin
+        .providers
+        .finish(&provider, &returned, request.headers());
     let (provider, claims) = done.await.inspect_err(report)?;
     let session = signin.accounts.sign_in_by(provider, claims).await?;
     if let Some((user, old, _)) = old_session(&app, signin, request.headers()) {

@@ -7,8 +7,29 @@ use obsrv_engine::io::{OsRng, RealDisk, SystemClock};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::auth::NoSessions;
+use super::auth::{SessionSource, SessionUser};
 use super::*;
+use crate::tenancy::UserId;
+
+mod canary;
+mod documents;
+mod governed;
+mod matrix;
+
+/// Who is signed in stands in a header.
+#[derive(Debug)]
+struct HeaderSessions;
+
+impl SessionSource for HeaderSessions {
+    fn principal(&self, headers: &http::HeaderMap, _now_ns: i64) -> Option<SessionUser> {
+        let user = headers.get("x-test-user")?.to_str().ok()?.parse().ok()?;
+        let issuer = headers
+            .get("x-test-issuer")
+            .map(|v| v.to_str().unwrap().into());
+        let user = UserId(user);
+        Some(SessionUser { user, issuer })
+    }
+}
 use crate::interpreter::Replay;
 use crate::keys::{KeyString, MasterSecret};
 use crate::tenancy::plane::{By, KeyTerms};
@@ -60,7 +81,7 @@ async fn world() -> World {
     }
     let app = starting();
     let cursors = Macs::for_cursors(&master);
-    app.set_ready(Core::new(engine, plane, cursors, Arc::new(NoSessions)));
+    app.set_ready(Core::new(engine, plane, cursors, Arc::new(HeaderSessions)));
     World {
         app,
         threads: Some(threads),

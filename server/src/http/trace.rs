@@ -58,15 +58,16 @@ pub(crate) async fn delete(
 ) -> Result<Response, ApiError> {
     let core = app.core()?;
     check_id(&trace_id)?;
-    let (done, outcome) = ingest::outcome();
-    core.store(access.tenant()).delete_trace(&trace_id, done);
-    ingest::wait(outcome).await?;
     let note = AuditNote {
         action: AuditAction::TraceDeleted,
         org: Some(access.tenant().org()),
         project: Some(access.tenant().project().0),
         subject: trace_id.clone(),
     };
+    // Before it is done: no delete is without its record.
     core.plane().note(access.by().actor, note).await?;
+    let (done, outcome) = ingest::outcome();
+    core.store(access.tenant()).delete_trace(&trace_id, done);
+    ingest::wait(outcome).await?;
     Ok(Json(json!({ "trace_id": trace_id, "deleted": true })).into_response())
 }

@@ -104,9 +104,15 @@ mod tests {
     fn only_a_listed_proxy_is_believed() {
         assert_eq!(client(&[], "10.0.0.1", &["198.51.100.7"]), "10.0.0.1");
         let proxy = ["10.0.0.0/8"];
-        assert_eq!(client(&proxy, "10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(
+            client(&proxy, "10.0.0.1", &["198.51.100.7"]),
+            "198.51.100.7"
+        );
         assert_eq!(client(&proxy, "192.0.2.9", &["198.51.100.7"]), "192.0.2.9");
-        assert_eq!(client(&proxy, "::ffff:10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(
+            client(&proxy, "::ffff:10.0.0.1", &["198.51.100.7"]),
+            "198.51.100.7"
+        );
         assert_eq!(client(&proxy, "10.0.0.1", &[]), "10.0.0.1");
     }
 
@@ -139,9 +145,21 @@ mod tests {
             ("2001:db8::/32", "2001:db9::1", false),
         ] {
             let network = Network::parse(network).unwrap();
-            assert_eq!(network.holds(address.parse().unwrap()), holds, "{network:?}");
+            assert_eq!(
+                network.holds(address.parse().unwrap()),
+                holds,
+                "{network:?}"
+            );
         }
-        for bad in ["", "192.0.2", "192.0.2.0/33", "::/129", "192.0.2.0/-1", "a/8", "1.1.1.1/"] {
+        for bad in [
+            "",
+            "192.0.2",
+            "192.0.2.0/33",
+            "::/129",
+            "192.0.2.0/-1",
+            "a/8",
+            "1.1.1.1/",
+        ] {
             assert_eq!(Network::parse(bad), None, "{bad}");
         }
     }

@@ -78,7 +78,13 @@ mod tests {
         assert_eq!(read_line(&path).unwrap(), "s3cret");
         put(&vec![b'x'; SECRET_FILE_BYTES_MAX], 0o600);
         assert_eq!(read(&path).unwrap().len(), SECRET_FILE_BYTES_MAX);
-        for bad in [b"".to_vec(), b"\n".to_vec(), b"a\nb".to_vec(), vec![0xff], vec![b'x'; SECRET_FILE_BYTES_MAX + 1]] {
+        for bad in [
+            b"".to_vec(),
+            b"\n".to_vec(),
+            b"a\nb".to_vec(),
+            vec![0xff],
+            vec![b'x'; SECRET_FILE_BYTES_MAX + 1],
+        ] {
             put(&bad, 0o600);
             assert!(matches!(read_line(&path), Err(PrivateFileError::Form(_))));
         }

@@ -110,7 +110,10 @@ mod tests {
             ("https://obsrv.example.org", "https://obsrv.example.org"),
             ("HTTPS://Obsrv.Example.org/", "https://obsrv.example.org"),
             ("https://obsrv.example.org:443", "https://obsrv.example.org"),
-            ("https://obsrv.example.org:8443", "https://obsrv.example.org:8443"),
+            (
+                "https://obsrv.example.org:8443",
+                "https://obsrv.example.org:8443",
+            ),
             ("http://localhost:4318", "http://localhost:4318"),
             ("http://127.0.0.1:4318", "http://127.0.0.1:4318"),
             ("http://[::1]:4318", "http://[::1]:4318"),

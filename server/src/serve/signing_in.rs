@@ -27,7 +27,10 @@ pub(super) async fn prepare(
     address: SocketAddr,
 ) -> Result<Arc<SignIn>, ServeError> {
     let base = config.base(address);
-    let public = config.public_url.as_ref().map(|url| url.as_str().to_owned());
+    let public = config
+        .public_url
+        .as_ref()
+        .map(|url| url.as_str().to_owned());
     if let Some(file) = &config.providers {
         if public.is_none() {
             return Err(ProvidersError::NoUrl.into());
@@ -65,7 +68,10 @@ async fn show_set_up_link(accounts: &Accounts, data: &Path, base: &str) -> Resul
     };
     let url = Purpose::SetUp.url(base, &token);
     let shown = if io::stdout().is_terminal() {
-        writeln!(io::stdout(), "Nobody can sign in yet. Become the owner, once:\n\n    {url}\n")
+        writeln!(
+            io::stdout(),
+            "Nobody can sign in yet. Become the owner, once:\n\n    {url}\n"
+        )
     } else {
         tracing::info!(path = %path.display(), "set-up link written");
         write_link(&path, &url)

@@ -141,7 +141,8 @@ impl Mailer {
         }
         if let Some((user, password)) = &self.login {
             let plain = STANDARD.encode(format!("\0{user}\0{password}"));
-            talk.ask("auth", &format!("AUTH PLAIN {plain}"), 235).await?;
+            talk.ask("auth", &format!("AUTH PLAIN {plain}"), 235)
+                .await?;
         }
         let from = format!("MAIL FROM:<{}>", self.from.as_str());
         talk.ask("sender", &from, 250).await?;
@@ -187,8 +188,12 @@ impl Talk {
                 reply.push(self.0.read_u8().await?);
             }
             let line = &reply[begin..];
-            let said = line.get(..3).and_then(|code| std::str::from_utf8(code).ok());
-            let said: u16 = said.and_then(|code| code.parse().ok()).ok_or(MailError::Garbled)?;
+            let said = line
+                .get(..3)
+                .and_then(|code| std::str::from_utf8(code).ok());
+            let said: u16 = said
+                .and_then(|code| code.parse().ok())
+                .ok_or(MailError::Garbled)?;
             match line.get(3) {
                 Some(b'-') => {}
                 _ if said == code => return Ok(()),
@@ -253,7 +258,12 @@ fn date(now_ns: i64) -> String {
     let part = |from: usize, to: usize| text.get(from..to).unwrap_or("00");
     let month: usize = part(5, 7).parse().unwrap_or(1);
     let month = MONTHS[(month.max(1) - 1).min(11)];
-    format!("{} {month} {} {} +0000", part(8, 10), part(0, 4), part(11, 19))
+    format!(
+        "{} {month} {} {} +0000",
+        part(8, 10),
+        part(0, 4),
+        part(11, 19)
+    )
 }
 
 #[cfg(test)]

@@ -74,7 +74,6 @@ impl Sessions {
         let session = self.users.see(&self.mac(&token), now_ns)?;
         Some((session.user, session.id, session.method))
     }
-
 }
 
 /// The value of a cookie; none if it is there twice, which is someone's trick.

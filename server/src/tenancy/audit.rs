@@ -2,10 +2,16 @@
 //!
 //! Owns the records' bytes as they stand in the log, and decodes those that are looked at.
 
+mod describe;
+
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use crate::control::{self, Actor, CHAIN_START, ChainHash, ControlEvent};
+pub use describe::{Described, describe};
+
+use super::OrgId;
+use super::directory::Whereabouts;
+use crate::control::{self, CHAIN_START, ChainHash, ControlEvent};
 
 /// Where a record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +27,10 @@ pub struct Place {
 pub struct Record {
     /// Where it stands.
     pub place: Place,
+    /// In which organization.
+    pub org: Option<OrgId>,
+    /// In which project.
+    pub project: Option<u64>,
     /// What happened.
     pub event: ControlEvent,
 }
@@ -29,6 +39,7 @@ pub struct Record {
 struct Entry {
     bytes: Bytes,
     hash: ChainHash,
+    at: Whereabouts,
 }
 
 /// Every record since the first.
@@ -40,6 +51,7 @@ pub struct AuditLog {
 #[derive(Debug, Default)]
 struct Entries {
     all: Vec<Entry>,
+    bytes: usize,
     /// Number of the first record whose chain did not hold at start.
     broken: Option<u64>,
 }
@@ -50,9 +62,10 @@ fn number(index: usize) -> u64 {
 
 impl AuditLog {
     /// Takes in the next record.
-    pub(crate) fn push(&self, bytes: Bytes, hash: ChainHash) -> Place {
+    pub(crate) fn push(&self, bytes: Bytes, hash: ChainHash, at: Whereabouts) -> Place {
         let mut entries = self.entries.write();
-        entries.all.push(Entry { bytes, hash });
+        entries.bytes += bytes.len();
+        entries.all.push(Entry { bytes, hash, at });
         Place {
             number: number(entries.all.len() - 1),
             hash,
@@ -71,6 +84,11 @@ impl AuditLog {
         self.entries.read().broken
     }
 
+    /// Bytes of all records.
+    pub fn bytes(&self) -> usize {
+        self.entries.read().bytes
+    }
+
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.entries.read().all.len()
@@ -81,13 +99,14 @@ impl AuditLog {
         self.len() == 0
     }
 
-    /// Records before this number, newest first, at most `look_max` of them looked at and `max`
-    /// kept. The number is that of the oldest one looked at, if there are older ones.
+    /// Records of an organization before this number, newest first, at most `look_max` of all records
+    /// looked at and `max` kept. The number is that of the oldest one looked at, if there are older ones.
     pub fn before(
         &self,
+        org: OrgId,
         before: u64,
         (max, look_max): (usize, usize),
-        mut keep: impl FnMut(&ControlEvent) -> bool,
+        mut keep: impl FnMut(&Record) -> bool,
     ) -> (Vec<Record>, Option<u64>) {
         let entries = self.entries.read();
         let end = usize::try_from(before.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -95,19 +114,25 @@ impl AuditLog {
         let mut found = Vec::new();
         for index in (end.saturating_sub(look_max)..end).rev() {
             let entry = &entries.all[index];
+            if entry.at.org != Some(org) {
+                continue;
+            }
             // It was read when it came in.
             let Ok(recorded) = control::decode(&entry.bytes) else {
                 continue;
             };
-            if keep(&recorded.event) {
-                let place = Place {
-                    number: number(index),
-                    hash: entry.hash,
-                };
-                found.push(Record {
-                    place,
-                    event: recorded.event,
-                });
+            let place = Place {
+                number: number(index),
+                hash: entry.hash,
+            };
+            let record = Record {
+                place,
+                org: entry.at.org,
+                project: entry.at.project,
+                event: recorded.event,
+            };
+            if keep(&record) {
+                found.push(record);
             }
             if found.len() == max && index > 0 {
                 return (found, Some(number(index)));
@@ -157,16 +182,5 @@ pub fn check_chain<'a>(records: impl IntoIterator<Item = (u64, &'a [u8])>) -> Ch
     check
 }
 
-/// Who did it.
-pub const fn actor_of(event: &ControlEvent) -> Actor {
-    match event {
-        ControlEvent::Org(act) => act.actor,
-        ControlEvent::Audit(act) => act.actor,
-        ControlEvent::User(act) => act.actor,
-        ControlEvent::ProjectCreated { .. }
-        | ControlEvent::KeyCreated { .. }
-        | ControlEvent::KeyRevoked { .. }
-        | ControlEvent::ProjectNamed { .. }
-        | ControlEvent::Governance(_) => Actor::System,
-    }
-}
+#[cfg(test)]
+mod tests;

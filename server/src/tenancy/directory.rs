@@ -8,6 +8,7 @@ mod named;
 mod orgs;
 mod people;
 mod projects;
+mod whereabouts;
 
 use std::sync::Arc;
 
@@ -21,12 +22,13 @@ pub(crate) use people::People;
 pub use people::Team;
 pub use projects::Project;
 pub(crate) use projects::Projects;
+pub(crate) use whereabouts::Whereabouts;
 
-use crate::signin::users::UsersError;
 use super::{FIRST_ORG, Grantee, NewKey, OrgEvent, OrgId, Rights, Scopes, UserId};
 use crate::control::{Act, ControlEvent};
 use crate::keys::{KeyMac, KeyString, Macs};
 use crate::limits::PROJECT_NAME_BYTES_MAX;
+use crate::signin::users::UsersError;
 use obsrv_engine::row::ProjectId;
 
 /// Why a control event does not fit what is there.
@@ -290,7 +292,7 @@ impl State {
                 .projects
                 .change(*project, |p| p.is_archived = *archived),
             OrgEvent::ProjectDeleted { project } => {
-                self.projects.delete(*project)?;
+                self.projects.delete(*project, at_ns)?;
                 self.people.remove_grants(*project);
                 self.keys.forget(*project);
                 Ok(())

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod directory;
 pub mod event;
 pub mod plane;
+pub mod purge;
 pub mod role;
 
 pub use directory::{Directory, DirectoryError, Project};

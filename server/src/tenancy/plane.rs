@@ -11,6 +11,7 @@ mod projects;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use keys::{CreatedKey, KeyTerms};
@@ -24,7 +25,9 @@ use crate::control::{
     self, Act, Actor, AuditNote, CHAIN_START, ChainHash, ControlError, ControlEvent,
 };
 use crate::keys::{Macs, MasterSecret};
-use crate::limits::{KEY_USES_PER_EVENT_MAX, PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX};
+use crate::limits::{
+    CONTROL_LOG_BYTES_MAX, KEY_USES_PER_EVENT_MAX, PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX,
+};
 use crate::signin::Users;
 use obsrv_engine::engine::{Engine, IngestError};
 use obsrv_engine::io::{Clock, Rng};
@@ -157,11 +160,19 @@ pub struct Projections {
 }
 
 impl Projections {
-    fn apply(&self, event: &ControlEvent) -> Result<(), DirectoryError> {
+    /// Takes in the next record. Where it happened is looked up before it is applied.
+    fn take(
+        &self,
+        event: &ControlEvent,
+        bytes: Bytes,
+        hash: ChainHash,
+    ) -> Result<Place, DirectoryError> {
+        let at = self.directory.read(|state| state.whereabouts(event));
         if let ControlEvent::User(act) = event {
             self.users.apply(act)?;
         }
-        self.directory.apply(event)
+        self.directory.apply(event)?;
+        Ok(self.audit.push(bytes, hash, at))
     }
 }
 
@@ -205,8 +216,7 @@ impl ControlPlane {
                 projections.audit.note_break();
             }
             hash = control::chain(&hash, &bytes);
-            projections.apply(&recorded.event)?;
-            projections.audit.push(bytes, hash);
+            projections.take(&recorded.event, bytes, hash)?;
         }
         Ok(Self {
             engine,
@@ -343,6 +353,12 @@ async fn append(
         return Err(ChangeError::OutcomeUnknown);
     }
     let bytes = control::encode(&head.hash, event);
+    if projections.audit.bytes().saturating_add(bytes.len()) > CONTROL_LOG_BYTES_MAX {
+        return Err(ChangeError::TooMany {
+            what: "bytes of control events",
+            max: CONTROL_LOG_BYTES_MAX,
+        });
+    }
     let (sender, outcome) = tokio::sync::oneshot::channel();
     let done = Box::new(move |result| {
         // The receiver waits below; nobody is left to be told if it does not.
@@ -354,8 +370,9 @@ async fn append(
     head.is_lost = matches!(outcome, Err(IngestError::OutcomeUnknown));
     outcome?;
     head.hash = control::chain(&head.hash, &bytes);
-    projections.apply(event)?;
-    Ok(projections.audit.push(bytes, head.hash))
+    projections
+        .take(event, bytes, head.hash)
+        .map_err(ChangeError::from)
 }
 
 fn check_name(name: &str) -> Result<(), ChangeError> {

@@ -86,14 +86,19 @@ impl World {
     }
 
     async fn sign_in(&self, email: &str, password: &str) -> Result<NewSession, SignInError> {
-        self.accounts.sign_in(email, password.to_owned(), HERE).await
+        self.accounts
+            .sign_in(email, password.to_owned(), HERE)
+            .await
     }
 
     fn is_live(&self, session: &NewSession) -> bool {
         let cookie = session.cookie();
         let (pair, _) = cookie.to_str().unwrap().split_once(';').unwrap();
         let headers = HeaderMap::from_iter([(http::header::COOKIE, pair.parse().unwrap())]);
-        let found = self.accounts.sessions().principal(&headers, self.clock.wall_ns());
+        let found = self
+            .accounts
+            .sessions()
+            .principal(&headers, self.clock.wall_ns());
         assert!(found.as_ref().is_none_or(|(_, id, _)| *id == session.id));
         found.is_some()
     }
@@ -126,7 +131,11 @@ async fn the_set_up_link_makes_one_owner_once() {
     };
     let refused = world.accounts.set_up(token.reveal(), weak, HERE).await;
     assert!(matches!(refused, Err(SignInError::Password(_))));
-    let session = world.accounts.set_up(token.reveal(), ada(), HERE).await.unwrap();
+    let session = world
+        .accounts
+        .set_up(token.reveal(), ada(), HERE)
+        .await
+        .unwrap();
     assert!(world.is_live(&session));
     let directory = world.plane.directory();
     assert_eq!(directory.orgs_of(session.user), [FIRST_ORG]);
@@ -174,7 +183,10 @@ async fn a_stranger_costs_as_many_hashes_as_a_user_and_reads_the_same() {
         answers.push(refused.to_string());
     }
     assert_eq!(costs, [1; 4]);
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
 }
 
 #[tokio::test]
@@ -189,7 +201,10 @@ async fn guesses_are_counted_and_the_right_password_is_not() {
     }
     let before = world.accounts.hash_counts().made();
     let refused = world.sign_in("ada@example.org", PASSWORD).await;
-    assert!(matches!(refused, Err(SignInError::TooMany(_))), "right, but too late");
+    assert!(
+        matches!(refused, Err(SignInError::TooMany(_))),
+        "right, but too late"
+    );
     assert_eq!(world.accounts.hash_counts().made(), before);
     world.pass(ATTEMPTS_PER_ACCOUNT_TIME);
     world.sign_in("ada@example.org", PASSWORD).await.unwrap();
@@ -217,7 +232,9 @@ async fn a_new_password_ends_every_session_and_the_old_password() {
     let asking = world.sign_in("ada@example.org", PASSWORD).await.unwrap();
     let change = |current: &str| {
         let passwords = (current.to_owned(), "another long password".to_owned());
-        world.accounts.change_password(asking.user, passwords, Method::Password, HERE)
+        world
+            .accounts
+            .change_password(asking.user, passwords, Method::Password, HERE)
     };
     let refused = change("wrong password 1").await;
     assert!(matches!(refused, Err(SignInError::Refused)));
@@ -225,7 +242,10 @@ async fn a_new_password_ends_every_session_and_the_old_password() {
     assert!(!world.is_live(&other) && !world.is_live(&asking) && world.is_live(&fresh));
     let old = world.sign_in("ada@example.org", PASSWORD).await;
     assert!(matches!(old, Err(SignInError::Refused)));
-    world.sign_in("ada@example.org", "another long password").await.unwrap();
+    world
+        .sign_in("ada@example.org", "another long password")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -233,32 +253,62 @@ async fn a_reset_link_works_once_for_its_time_and_for_its_purpose() {
     let world = World::owned().await;
     let session = world.sign_in("ada@example.org", PASSWORD).await.unwrap();
     let email = Email::parse("ada@example.org").unwrap();
-    let verify = world.accounts.link(Actor::Operator, &email, Purpose::Verify).await.unwrap();
+    let verify = world
+        .accounts
+        .link(Actor::Operator, &email, Purpose::Verify)
+        .await
+        .unwrap();
     let token = verify.reveal().to_owned();
-    let crossed = world.accounts.reset(&token, "another long password".into(), HERE).await;
+    let crossed = world
+        .accounts
+        .reset(&token, "another long password".into(), HERE)
+        .await;
     assert!(matches!(crossed, Err(SignInError::Link)));
     world.accounts.verify(&token, HERE).await.unwrap();
-    assert!(world.accounts.users().get(session.user).unwrap().is_verified);
+    assert!(
+        world
+            .accounts
+            .users()
+            .get(session.user)
+            .unwrap()
+            .is_verified
+    );
 
     let late = world.reset_link().await;
     world.pass(LINK_RESET_TIME);
-    let refused = world.accounts.reset(late.reveal(), "another long password".into(), HERE).await;
+    let refused = world
+        .accounts
+        .reset(late.reveal(), "another long password".into(), HERE)
+        .await;
     assert!(matches!(refused, Err(SignInError::Link)));
 
     let (other, used) = (world.reset_link().await, world.reset_link().await);
-    let fresh = world.accounts.reset(used.reveal(), "another long password".into(), HERE).await;
+    let fresh = world
+        .accounts
+        .reset(used.reveal(), "another long password".into(), HERE)
+        .await;
     let fresh = fresh.unwrap();
     assert!(world.is_live(&fresh) && !world.is_live(&session));
     for token in [&used, &other] {
-        let again = world.accounts.reset(token.reveal(), "a third password 3".into(), HERE).await;
-        assert!(matches!(again, Err(SignInError::Link)), "used, or made void by the other");
+        let again = world
+            .accounts
+            .reset(token.reveal(), "a third password 3".into(), HERE)
+            .await;
+        assert!(
+            matches!(again, Err(SignInError::Link)),
+            "used, or made void by the other"
+        );
     }
 }
 
 #[tokio::test]
 async fn no_way_in_goes_round_the_issuer_that_an_organization_requires() {
     let world = World::owned().await;
-    let user = world.sign_in("ada@example.org", PASSWORD).await.unwrap().user;
+    let user = world
+        .sign_in("ada@example.org", PASSWORD)
+        .await
+        .unwrap()
+        .user;
     let link = world.reset_link().await;
     world
         .plane
@@ -266,16 +316,34 @@ async fn no_way_in_goes_round_the_issuer_that_an_organization_requires() {
         .await
         .unwrap();
     let sso = |refused: Result<NewSession, SignInError>| {
-        assert!(matches!(refused, Err(SignInError::SsoRequired { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(SignInError::SsoRequired { .. })),
+            "{refused:?}"
+        );
     };
     sso(world.sign_in("ada@example.org", PASSWORD).await);
-    sso(world.accounts.reset(link.reveal(), "another long password".into(), HERE).await);
+    sso(world
+        .accounts
+        .reset(link.reveal(), "another long password".into(), HERE)
+        .await);
     let passwords = (PASSWORD.to_owned(), "another long password".to_owned());
-    let change = world.accounts.change_password(user, passwords, Method::Password, HERE);
+    let change = world
+        .accounts
+        .change_password(user, passwords, Method::Password, HERE);
     sso(change.await);
     let now = world.clock.wall_ns();
-    let start = |method: Method| world.accounts.start_session(user, method, now).map(|(_, s)| s);
-    for method in [Method::Password, Method::Reset, Method::Invite, Method::SetUp] {
+    let start = |method: Method| {
+        world
+            .accounts
+            .start_session(user, method, now)
+            .map(|(_, s)| s)
+    };
+    for method in [
+        Method::Password,
+        Method::Reset,
+        Method::Invite,
+        Method::SetUp,
+    ] {
         sso(start(method));
     }
     let by = |issuer: &str| Method::Oidc {
@@ -284,7 +352,11 @@ async fn no_way_in_goes_round_the_issuer_that_an_organization_requires() {
     sso(start(by("https://other.example")));
     assert!(start(by("https://idp.example")).is_ok());
     // The refused reset changed nothing.
-    world.plane.require_sso(By::system(), FIRST_ORG, None).await.unwrap();
+    world
+        .plane
+        .require_sso(By::system(), FIRST_ORG, None)
+        .await
+        .unwrap();
     world.sign_in("ada@example.org", PASSWORD).await.unwrap();
 }
 
@@ -297,14 +369,25 @@ async fn the_oldest_session_makes_room_and_a_disabled_user_has_none() {
         sessions.push(world.sign_in("ada@example.org", PASSWORD).await.unwrap());
     }
     let live: Vec<bool> = sessions.iter().map(|s| world.is_live(s)).collect();
-    assert_eq!(live.iter().filter(|live| **live).count(), SESSIONS_PER_USER_MAX);
+    assert_eq!(
+        live.iter().filter(|live| **live).count(),
+        SESSIONS_PER_USER_MAX
+    );
     assert!(!live[0] && live[1]);
     let user = sessions[0].user;
-    world.accounts.set_disabled(Actor::Operator, user, true).await.unwrap();
+    world
+        .accounts
+        .set_disabled(Actor::Operator, user, true)
+        .await
+        .unwrap();
     assert!(sessions.iter().all(|session| !world.is_live(session)));
     let refused = world.sign_in("ada@example.org", PASSWORD).await;
     assert!(matches!(refused, Err(SignInError::Refused)));
-    world.accounts.set_disabled(Actor::Operator, user, false).await.unwrap();
+    world
+        .accounts
+        .set_disabled(Actor::Operator, user, false)
+        .await
+        .unwrap();
     world.sign_in("ada@example.org", PASSWORD).await.unwrap();
 }
 
@@ -317,7 +400,9 @@ async fn two_hundred_sign_ins_at_once_make_two_hashes_at_once() {
             let from = IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n));
             tokio::spawn(async move {
                 let email = format!("user-{n}@example.org");
-                accounts.sign_in(&email, "whatever it was".into(), from).await
+                accounts
+                    .sign_in(&email, "whatever it was".into(), from)
+                    .await
             })
         })
         .collect();

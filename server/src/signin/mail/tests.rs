@@ -22,14 +22,20 @@ async fn server(refuse: &'static str) -> (u16, tokio::task::JoinHandle<Vec<Strin
     let heard = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = BufReader::new(stream);
-        stream.write_all(b"220-hello\r\n220 there\r\n").await.unwrap();
+        stream
+            .write_all(b"220-hello\r\n220 there\r\n")
+            .await
+            .unwrap();
         let (mut heard, mut in_letter) = (Vec::new(), false);
         loop {
             let mut line = String::new();
             if stream.read_line(&mut line).await.unwrap() == 0 {
                 return heard;
             }
-            let line = line.strip_suffix("\r\n").expect("lines end with CR LF").to_owned();
+            let line = line
+                .strip_suffix("\r\n")
+                .expect("lines end with CR LF")
+                .to_owned();
             let code = match line.as_str() {
                 "." => "250 taken",
                 _ if in_letter => "",
@@ -42,7 +48,10 @@ async fn server(refuse: &'static str) -> (u16, tokio::task::JoinHandle<Vec<Strin
             in_letter = (in_letter || line == "DATA") && line != ".";
             heard.push(line);
             if !code.is_empty() {
-                stream.write_all(format!("{code}\r\n").as_bytes()).await.unwrap();
+                stream
+                    .write_all(format!("{code}\r\n").as_bytes())
+                    .await
+                    .unwrap();
             }
         }
     });
@@ -56,7 +65,10 @@ async fn a_letter_arrives_as_it_was_written() {
     let from = Email::parse("obsrv@example.org").unwrap();
     let letter = letter(&from, &to, "https://o.example/reset#token=t", 1_000_000_000);
     let letter = format!("{letter}.starts with a dot\n.\n");
-    mailer(port, Some(("u", "p"))).send(&to, &letter).await.unwrap();
+    mailer(port, Some(("u", "p")))
+        .send(&to, &letter)
+        .await
+        .unwrap();
     let heard = heard.await.unwrap();
     assert_eq!(
         heard[..5],
@@ -79,11 +91,22 @@ async fn a_letter_arrives_as_it_was_written() {
 
 #[tokio::test]
 async fn a_refusal_names_its_step_and_no_secret() {
-    for (refuse, step) in [("EHLO", "ehlo"), ("AUTH", "auth"), ("RCPT", "recipient"), ("DATA", "data")] {
+    for (refuse, step) in [
+        ("EHLO", "ehlo"),
+        ("AUTH", "auth"),
+        ("RCPT", "recipient"),
+        ("DATA", "data"),
+    ] {
         let (port, heard) = server(refuse).await;
         let to = Email::parse("ada@example.org").unwrap();
-        let error = mailer(port, Some(("u", "s3cret"))).send(&to, "x").await.unwrap_err();
-        assert_eq!(error.to_string(), format!("mail server refused step={step} code=550"));
+        let error = mailer(port, Some(("u", "s3cret")))
+            .send(&to, "x")
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("mail server refused step={step} code=550")
+        );
         drop(heard);
     }
 }
@@ -111,8 +134,14 @@ fn a_password_is_never_sent_in_the_clear() {
         login: Some(("u".into(), "/nowhere".into())),
         security: MailSecurity::Off,
     };
-    assert!(matches!(Mailer::new(settings("mail.example.org")), Err(MailError::Clear)));
-    assert!(matches!(Mailer::new(settings("127.0.0.1")), Err(MailError::Password(_))));
+    assert!(matches!(
+        Mailer::new(settings("mail.example.org")),
+        Err(MailError::Clear)
+    ));
+    assert!(matches!(
+        Mailer::new(settings("127.0.0.1")),
+        Err(MailError::Password(_))
+    ));
     let nobody = MailSettings {
         from: "nobody".into(),
         ..settings("localhost")

@@ -171,9 +171,7 @@ impl Keys {
 
     /// The one key with this name; without a name, the only one of the kind.
     fn find(&self, kid: Option<&str>, is_kind: fn(&KeyKind) -> bool) -> Option<&Key> {
-        let fits = |key: &&Key| {
-            is_kind(&key.kind) && (kid.is_none() || key.kid.as_deref() == kid)
-        };
+        let fits = |key: &&Key| is_kind(&key.kind) && (kid.is_none() || key.kid.as_deref() == kid);
         let mut found = self.0.iter().filter(fits);
         let first = found.next()?;
         found.next().is_none().then_some(first)
@@ -196,12 +194,10 @@ pub(super) fn verify(
         return Err(TokenError::Form);
     };
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Form);
-    let header: Header =
-        serde_json::from_slice(&decode(head)?).map_err(|_| TokenError::Form)?;
+    let header: Header = serde_json::from_slice(&decode(head)?).map_err(|_| TokenError::Form)?;
     let signed = &token.as_bytes()[..head.len() + 1 + body.len()];
     check_signature(&header, keys, signed, &decode(signature)?)?;
-    let payload: Payload =
-        serde_json::from_slice(&decode(body)?).map_err(|_| TokenError::Form)?;
+    let payload: Payload = serde_json::from_slice(&decode(body)?).map_err(|_| TokenError::Form)?;
     check_claims(payload, expected)
 }
 

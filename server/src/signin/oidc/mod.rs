@@ -233,7 +233,10 @@ impl Providers {
     ) -> Result<(&Provider, Claims), OidcError> {
         let provider = self.get(id)?;
         let state = self.expect_state(id, returned, headers)?;
-        let is_mixed_up = returned.issuer.as_ref().is_some_and(|i| i != provider.issuer());
+        let is_mixed_up = returned
+            .issuer
+            .as_ref()
+            .is_some_and(|i| i != provider.issuer());
         if is_mixed_up {
             return Err(OidcError::State);
         }
@@ -251,7 +254,9 @@ impl Providers {
         let claims = match jwt::verify(&token, &keys, &expected) {
             // Providers change their keys.
             Err(TokenError::UnknownKey) => {
-                let keys = self.keys(provider, &discovery, OIDC_KEYS_AGAIN_TIME).await?;
+                let keys = self
+                    .keys(provider, &discovery, OIDC_KEYS_AGAIN_TIME)
+                    .await?;
                 jwt::verify(&token, &keys, &expected)
             }
             verdict => verdict,
@@ -329,8 +334,7 @@ impl Providers {
             }
             answer => answer?,
         };
-        let answer: TokenAnswer =
-            serde_json::from_slice(&answer).map_err(|_| TokenError::Form)?;
+        let answer: TokenAnswer = serde_json::from_slice(&answer).map_err(|_| TokenError::Form)?;
         Ok(answer.id_token)
     }
 

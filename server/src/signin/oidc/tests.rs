@@ -4,11 +4,11 @@
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use axum::extract::State as Shared;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use http::header::{COOKIE as COOKIE_HEADER, LOCATION};
-use axum::response::IntoResponse;
 use obsrv_engine::io::OsRng;
 use serde_json::{Value, json};
 
@@ -55,7 +55,12 @@ async fn discovery(Shared(idp): Shared<Arc<Idp>>) -> Json<Value> {
 
 async fn keys(Shared(idp): Shared<Arc<Idp>>) -> Json<Value> {
     idp.key_requests.fetch_add(1, Ordering::Relaxed);
-    let keys: Vec<Value> = idp.keys.lock().iter().map(|(kid, key)| key.jwk(kid)).collect();
+    let keys: Vec<Value> = idp
+        .keys
+        .lock()
+        .iter()
+        .map(|(kid, key)| key.jwk(kid))
+        .collect();
     Json(json!({ "keys": keys }))
 }
 
@@ -63,7 +68,10 @@ async fn token(Shared(idp): Shared<Arc<Idp>>, form: String) -> impl IntoResponse
     let is_known = form.contains("code=good&");
     idp.forms.lock().push(form);
     if !is_known {
-        return (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_grant" })));
+        return (
+            StatusCode::BAD_REQUEST,
+            Json(json!({ "error": "invalid_grant" })),
+        );
     }
     let (kid, key) = idp.keys.lock().last().cloned().unwrap();
     let claims = json!({
@@ -71,7 +79,10 @@ async fn token(Shared(idp): Shared<Arc<Idp>>, form: String) -> impl IntoResponse
         "exp": NOW + 300, "iat": NOW, "email": "ada@example.org", "email_verified": true,
     });
     let token = key.sign(&json!({ "alg": "ES256", "kid": kid }), &claims);
-    (StatusCode::OK, Json(json!({ "id_token": token, "access_token": "a", "token_type": "Bearer" })))
+    (
+        StatusCode::OK,
+        Json(json!({ "id_token": token, "access_token": "a", "token_type": "Bearer" })),
+    )
 }
 
 struct World {
@@ -142,7 +153,10 @@ impl World {
         let value = |name: &str| query.iter().find(|(n, _)| n == name).unwrap().1.clone();
         *self.idp.nonce.lock() = value("nonce");
         let cookie = begun.cookie.to_str().unwrap();
-        assert!(cookie.ends_with("; Secure; HttpOnly; SameSite=Lax"), "{cookie}");
+        assert!(
+            cookie.ends_with("; Secure; HttpOnly; SameSite=Lax"),
+            "{cookie}"
+        );
         let pair = cookie.split(';').next().unwrap();
         Browser {
             headers: HeaderMap::from_iter([(COOKIE_HEADER, pair.parse().unwrap())]),
@@ -156,7 +170,9 @@ impl World {
     }
 
     async fn finish(&self, browser: &Browser) -> Result<Claims, OidcError> {
-        let done = self.providers.finish("test", &browser.returned, &browser.headers);
+        let done = self
+            .providers
+            .finish("test", &browser.returned, &browser.headers);
         done.await.map(|(_, claims)| claims)
     }
 }
@@ -166,13 +182,19 @@ async fn the_whole_flow_with_pkce_and_one_session_for_it() {
     let world = world().await;
     let browser = world.begin().await;
     let value = |name: &str| &browser.query.iter().find(|(n, _)| n == name).unwrap().1;
-    assert_eq!(value("redirect_uri"), "https%3A%2F%2Fobsrv.example%2Fv1%2Fauth%2Foidc%2Ftest%2Fcallback");
+    assert_eq!(
+        value("redirect_uri"),
+        "https%3A%2F%2Fobsrv.example%2Fv1%2Fauth%2Foidc%2Ftest%2Fcallback"
+    );
     assert_eq!(value("code_challenge_method"), "S256");
     let claims = world.finish(&browser).await.unwrap();
     assert_eq!(claims.subject, "s-1");
     assert_eq!(claims.verified_email.as_deref(), Some("ada@example.org"));
     let form = world.idp.forms.lock()[0].clone();
-    let verifier = form.split('&').find_map(|f| f.strip_prefix("code_verifier=")).unwrap();
+    let verifier = form
+        .split('&')
+        .find_map(|f| f.strip_prefix("code_verifier="))
+        .unwrap();
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
     assert_eq!(value("code_challenge"), &challenge);
     assert!(!form.contains("s3cret"), "the secret is in the header");
@@ -189,18 +211,32 @@ async fn another_browser_state_provider_or_time_is_refused() {
         returned: one.returned.clone(),
         query: Vec::new(),
     };
-    assert!(matches!(world.finish(&crossed).await, Err(OidcError::State)));
+    assert!(matches!(
+        world.finish(&crossed).await,
+        Err(OidcError::State)
+    ));
     let mut bare = world.begin().await;
     bare.headers.clear();
     assert!(matches!(world.finish(&bare).await, Err(OidcError::State)));
     let mut edited = world.begin().await;
-    let cookie = edited.headers[COOKIE_HEADER].to_str().unwrap().replacen("test.1", "test.9", 1);
-    edited.headers.insert(COOKIE_HEADER, cookie.parse().unwrap());
+    let cookie = edited.headers[COOKIE_HEADER]
+        .to_str()
+        .unwrap()
+        .replacen("test.1", "test.9", 1);
+    edited
+        .headers
+        .insert(COOKIE_HEADER, cookie.parse().unwrap());
     assert!(matches!(world.finish(&edited).await, Err(OidcError::State)));
     let mut mixed_up = world.begin().await;
     mixed_up.returned.issuer = Some("https://evil.example".into());
-    assert!(matches!(world.finish(&mixed_up).await, Err(OidcError::State)));
-    let unknown = world.providers.finish("other", &one.returned, &one.headers).await;
+    assert!(matches!(
+        world.finish(&mixed_up).await,
+        Err(OidcError::State)
+    ));
+    let unknown = world
+        .providers
+        .finish("other", &one.returned, &one.headers)
+        .await;
     assert!(matches!(unknown, Err(OidcError::UnknownProvider)));
     let late = world.begin().await;
     let ns = i64::try_from(OIDC_FLOW_TIME.as_nanos()).unwrap();
@@ -214,13 +250,19 @@ async fn a_wrong_code_and_another_sign_ins_token_are_refused() {
     let world = world().await;
     let mut browser = world.begin().await;
     browser.returned.code = Some("bad".into());
-    assert!(matches!(world.finish(&browser).await, Err(OidcError::Refused)));
+    assert!(matches!(
+        world.finish(&browser).await,
+        Err(OidcError::Refused)
+    ));
     let first = world.begin().await;
     let nonce = world.idp.nonce.lock().clone();
     let second = world.begin().await;
     *world.idp.nonce.lock() = nonce;
     let replayed = world.finish(&second).await;
-    assert!(matches!(replayed, Err(OidcError::Token(TokenError::Nonce))), "{replayed:?}");
+    assert!(
+        matches!(replayed, Err(OidcError::Token(TokenError::Nonce))),
+        "{replayed:?}"
+    );
     assert!(world.finish(&first).await.is_ok());
 }
 
@@ -230,10 +272,17 @@ async fn new_keys_are_fetched_and_not_more_often_than_they_may() {
     let browser = world.begin().await;
     world.finish(&browser).await.unwrap();
     assert_eq!(world.idp.key_requests.load(Ordering::Relaxed), 1);
-    world.idp.keys.lock().push(("two".into(), Arc::new(Signer::new())));
+    world
+        .idp
+        .keys
+        .lock()
+        .push(("two".into(), Arc::new(Signer::new())));
     let browser = world.begin().await;
     let early = world.finish(&browser).await;
-    assert!(matches!(early, Err(OidcError::Token(TokenError::UnknownKey))));
+    assert!(matches!(
+        early,
+        Err(OidcError::Token(TokenError::UnknownKey))
+    ));
     assert_eq!(world.idp.key_requests.load(Ordering::Relaxed), 1);
     let ns = i64::try_from(OIDC_KEYS_AGAIN_TIME.as_nanos()).unwrap() + 1;
     world.clock.0.fetch_add(ns, Ordering::Relaxed);
@@ -272,9 +321,18 @@ async fn redirects_and_floods_are_not_followed() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
     let router = Router::new()
-        .route("/moved", get(|| async { (StatusCode::FOUND, [(LOCATION, "/ok")]) }))
-        .route("/flood", get(|| async { vec![b'x'; crate::limits::OUTBOUND_BYTES_MAX + 1] }))
-        .route("/full", get(|| async { vec![b'x'; crate::limits::OUTBOUND_BYTES_MAX] }))
+        .route(
+            "/moved",
+            get(|| async { (StatusCode::FOUND, [(LOCATION, "/ok")]) }),
+        )
+        .route(
+            "/flood",
+            get(|| async { vec![b'x'; crate::limits::OUTBOUND_BYTES_MAX + 1] }),
+        )
+        .route(
+            "/full",
+            get(|| async { vec![b'x'; crate::limits::OUTBOUND_BYTES_MAX] }),
+        )
         .route("/ok", get(|| async { "ok" }));
     tokio::spawn(async move { axum::serve(listener, router).await });
     let fetch = Fetch::new(Private::new().unwrap(), vec![host.clone()]);
@@ -282,7 +340,10 @@ async fn redirects_and_floods_are_not_followed() {
     assert_eq!(fetch.get(&url("/ok")).await.unwrap(), "ok");
     assert!(fetch.get(&url("/full")).await.is_ok());
     let moved = fetch.get(&url("/moved")).await;
-    assert!(matches!(moved, Err(FetchError::Status(StatusCode::FOUND))), "{moved:?}");
+    assert!(
+        matches!(moved, Err(FetchError::Status(StatusCode::FOUND))),
+        "{moved:?}"
+    );
     let flood = fetch.get(&url("/flood")).await;
     assert!(matches!(flood, Err(FetchError::Answer)), "{flood:?}");
 }

@@ -33,7 +33,9 @@ fn started(n: u8, user: u64) -> (TokenMac, Fact) {
 fn a_session_ends_when_idle_when_old_and_when_told() {
     let users = Users::default();
     let (mac, start) = started(1, 1);
-    users.apply(&act(0, vec![created(1, "a@b"), start])).unwrap();
+    users
+        .apply(&act(0, vec![created(1, "a@b"), start]))
+        .unwrap();
     let idle = i64::try_from(SESSION_IDLE_TIME_MAX.as_nanos()).unwrap();
     let oldest = i64::try_from(SESSION_TIME_MAX.as_nanos()).unwrap();
     assert!(users.see(&mac, idle - 1).is_some());
@@ -49,27 +51,42 @@ fn a_session_ends_when_idle_when_old_and_when_told() {
         assert!(users.see(&mac, now).is_some());
     }
     assert!(users.see(&mac, oldest - 1).is_some());
-    assert!(users.see(&mac, oldest).is_none(), "used all the time, and yet over");
+    assert!(
+        users.see(&mac, oldest).is_none(),
+        "used all the time, and yet over"
+    );
 
     let (mac, start) = started(3, 1);
     users.apply(&act(0, vec![start])).unwrap();
     let session = SessionId::of(&mac).0;
-    users.apply(&act(1, vec![Fact::SessionEnded { session }])).unwrap();
+    users
+        .apply(&act(1, vec![Fact::SessionEnded { session }]))
+        .unwrap();
     assert!(users.see(&mac, 2).is_none());
 }
 
 #[test]
 fn all_sessions_end_but_the_one_that_asks_and_nobody_elses() {
     let users = Users::default();
-    let sessions: Vec<_> = [(1, 1), (2, 1), (3, 2)].iter().map(|(n, u)| started(*n, *u)).collect();
+    let sessions: Vec<_> = [(1, 1), (2, 1), (3, 2)]
+        .iter()
+        .map(|(n, u)| started(*n, *u))
+        .collect();
     let mut facts = vec![created(1, "a@b"), created(2, "c@d")];
     facts.extend(sessions.iter().map(|(_, fact)| fact.clone()));
     users.apply(&act(0, facts)).unwrap();
     let except = Some(SessionId::of(&sessions[1].0).0);
-    users.apply(&act(1, vec![Fact::SessionsEnded { user: 1, except }])).unwrap();
-    let live: Vec<_> = sessions.iter().map(|(mac, _)| users.see(mac, 2).is_some()).collect();
+    users
+        .apply(&act(1, vec![Fact::SessionsEnded { user: 1, except }]))
+        .unwrap();
+    let live: Vec<_> = sessions
+        .iter()
+        .map(|(mac, _)| users.see(mac, 2).is_some())
+        .collect();
     assert_eq!(live, [false, true, true]);
-    users.apply(&act(3, vec![Fact::Disabled { user: 2 }])).unwrap();
+    users
+        .apply(&act(3, vec![Fact::Disabled { user: 2 }]))
+        .unwrap();
     assert!(users.see(&sessions[2].0, 4).is_none());
     assert!(users.get(UserId(2)).unwrap().is_disabled);
 }
@@ -85,7 +102,9 @@ fn what_is_swept_was_over_and_what_is_logged_is_not_logged_again() {
         email: "a@b".into(),
         expires_ns: HOUR,
     };
-    users.apply(&act(0, vec![created(1, "a@b"), start, link])).unwrap();
+    users
+        .apply(&act(0, vec![created(1, "a@b"), start, link]))
+        .unwrap();
     assert!(users.unlogged(HOUR, 9).is_empty());
     assert!(users.see(&mac, HOUR).is_some());
     let seen = users.unlogged(HOUR, 9);
@@ -98,7 +117,10 @@ fn what_is_swept_was_over_and_what_is_logged_is_not_logged_again() {
     users.sweep(HOUR - 1);
     assert_eq!(users.link_count(), 1);
     users.sweep(HOUR);
-    assert_eq!((users.link_count(), users.sessions(UserId(1), HOUR).len()), (0, 1));
+    assert_eq!(
+        (users.link_count(), users.sessions(UserId(1), HOUR).len()),
+        (0, 1)
+    );
     let idle = i64::try_from(SESSION_IDLE_TIME_MAX.as_nanos()).unwrap();
     users.sweep(HOUR + idle);
     // Also for a clock that went back.

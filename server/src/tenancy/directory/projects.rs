@@ -20,6 +20,15 @@ pub struct Project {
     pub is_archived: bool,
 }
 
+/// A deleted project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deleted {
+    /// Whose it was.
+    pub(crate) org: OrgId,
+    /// When, nanoseconds since the epoch.
+    pub(crate) at_ns: i64,
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Projects {
@@ -28,7 +37,7 @@ pub(crate) struct Projects {
     of_org: BTreeSet<(OrgId, u64)>,
     environments: BTreeSet<(u64, Arc<str>)>,
     /// Deleted, and not known to be purged.
-    unpurged: BTreeSet<u64>,
+    unpurged: BTreeMap<u64, Deleted>,
     last: u64,
 }
 
@@ -70,8 +79,14 @@ impl Projects {
             .map(|(_, name)| name)
     }
 
-    pub(crate) fn unpurged(&self) -> impl Iterator<Item = u64> {
-        self.unpurged.iter().copied()
+    pub(crate) fn unpurged(&self) -> impl Iterator<Item = (u64, Deleted)> {
+        self.unpurged.iter().map(|(id, deleted)| (*id, *deleted))
+    }
+
+    /// Whose a project is, or was.
+    pub(crate) fn org_of(&self, id: u64) -> Option<OrgId> {
+        let there = self.by_id.get(&id).map(|project| project.org);
+        there.or_else(|| self.unpurged.get(&id).map(|deleted| deleted.org))
     }
 
     pub(super) fn create(&mut self, id: u64, org: OrgId, name: &str) -> Result<(), DirectoryError> {
@@ -129,7 +144,7 @@ impl Projects {
         }
     }
 
-    pub(super) fn delete(&mut self, id: u64) -> Result<(), DirectoryError> {
+    pub(super) fn delete(&mut self, id: u64, at_ns: i64) -> Result<(), DirectoryError> {
         let old = self.by_id.remove(&id).ok_or(unknown(id))?;
         self.by_name.remove(&(old.org, Arc::clone(&old.name)));
         self.of_org.remove(&(old.org, id));
@@ -137,12 +152,18 @@ impl Projects {
         for name in gone {
             self.environments.remove(&(id, name));
         }
-        self.unpurged.insert(id);
+        self.unpurged.insert(
+            id,
+            Deleted {
+                org: old.org,
+                at_ns,
+            },
+        );
         Ok(())
     }
 
     pub(super) fn purged(&mut self, id: u64) -> Result<(), DirectoryError> {
-        if self.unpurged.remove(&id) {
+        if self.unpurged.remove(&id).is_some() {
             Ok(())
         } else {
             Err(unknown(id))

@@ -74,27 +74,24 @@ impl ControlPlane {
             let known = state.projects.named(FIRST_ORG, name).cloned();
             let is_new_project = known.is_none();
             let mut events = Vec::new();
-            let project = match known {
-                Some(known) => known,
-                None => {
-                    check_new(state, FIRST_ORG, name)?;
-                    check_room("projects", state.projects.len(), PROJECTS_MAX)?;
-                    let id = state.projects.next_id();
-                    events.push(self.org_event(
-                        by,
-                        OrgEvent::ProjectCreated {
-                            project: id,
-                            org: FIRST_ORG,
-                            name: name.to_owned(),
-                        },
-                    ));
-                    Arc::new(Project {
-                        id: ProjectId(id),
-                        name: name.into(),
-                        org: FIRST_ORG,
-                        is_archived: false,
-                    })
-                }
+            let project = if let Some(known) = known {
+                known
+            } else {
+                check_new(state, FIRST_ORG, name)?;
+                check_room("projects", state.projects.len(), PROJECTS_MAX)?;
+                let new = Project {
+                    id: ProjectId(state.projects.next_id()),
+                    name: name.into(),
+                    org: FIRST_ORG,
+                    is_archived: false,
+                };
+                let event = OrgEvent::ProjectCreated {
+                    project: new.id.0,
+                    org: new.org,
+                    name: name.to_owned(),
+                };
+                events.push(self.org_event(by, event));
+                Arc::new(new)
             };
             let new = new_key(id, &project, id, mac, &terms);
             check_key_room(state, &new, self.now_ns())?;

@@ -31,7 +31,10 @@ impl Signer {
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(header), part(claims));
-        let signature = self.0.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        let signature = self
+            .0
+            .sign(&SystemRandom::new(), signed.as_bytes())
+            .unwrap();
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 }
@@ -90,7 +93,11 @@ fn a_good_token_says_who() {
         vec![("email_verified", json!("true"))],
     ] {
         let token = signer.sign(&header(), &with(claims(), &changes));
-        assert_eq!(verify(&token, &keys, &EXPECTED), Ok(ada.clone()), "{changes:?}");
+        assert_eq!(
+            verify(&token, &keys, &EXPECTED),
+            Ok(ada.clone()),
+            "{changes:?}"
+        );
     }
     for flag in [json!(false), json!("false"), Value::Null] {
         let token = signer.sign(&header(), &with(claims(), &[("email_verified", flag)]));
@@ -106,12 +113,21 @@ fn twenty_and_more_bad_claims_are_refused() {
     let skew = i64::try_from(OIDC_SKEW_TIME.as_secs()).unwrap();
     let long = "s".repeat(OIDC_TEXT_BYTES_MAX + 1);
     let cases: Vec<(Vec<(&str, Value)>, TokenError)> = vec![
-        (vec![("iss", json!("https://idp.example/"))], TokenError::Issuer),
-        (vec![("iss", json!("https://evil.example"))], TokenError::Issuer),
+        (
+            vec![("iss", json!("https://idp.example/"))],
+            TokenError::Issuer,
+        ),
+        (
+            vec![("iss", json!("https://evil.example"))],
+            TokenError::Issuer,
+        ),
         (vec![("iss", Value::Null)], TokenError::Form),
         (vec![("aud", json!("other"))], TokenError::Audience),
         (vec![("aud", json!([]))], TokenError::Audience),
-        (vec![("aud", json!(["obsrv", "other"]))], TokenError::Audience),
+        (
+            vec![("aud", json!(["obsrv", "other"]))],
+            TokenError::Audience,
+        ),
         (vec![("azp", json!("other"))], TokenError::Audience),
         (vec![("aud", Value::Null)], TokenError::Form),
         (vec![("exp", json!(NOW - skew))], TokenError::Time),
@@ -142,25 +158,55 @@ fn bad_signatures_algorithms_and_forms_are_refused() {
     let good = signer.sign(&header(), &claims());
     let parts: Vec<&str> = good.split('.').collect();
     let headed = |changes: &[(&str, Value)]| signer.sign(&with(header(), changes), &claims());
-    for alg in ["none", "None", "HS256", "RS512", "ES384", "PS256", "EdDSA", ""] {
-        assert_eq!(refused(&headed(&[("alg", json!(alg))])), TokenError::Algorithm, "{alg}");
+    for alg in [
+        "none", "None", "HS256", "RS512", "ES384", "PS256", "EdDSA", "",
+    ] {
+        assert_eq!(
+            refused(&headed(&[("alg", json!(alg))])),
+            TokenError::Algorithm,
+            "{alg}"
+        );
     }
     let none = URL_SAFE_NO_PAD.encode(json!({ "alg": "none" }).to_string());
-    assert_eq!(refused(&format!("{none}.{}.", parts[1])), TokenError::Algorithm);
+    assert_eq!(
+        refused(&format!("{none}.{}.", parts[1])),
+        TokenError::Algorithm
+    );
     // The key's kind decides with the algorithm: no RSA key is there.
-    assert_eq!(refused(&headed(&[("alg", json!("RS256"))])), TokenError::UnknownKey);
-    assert_eq!(refused(&headed(&[("kid", json!("two"))])), TokenError::UnknownKey);
-    assert_eq!(refused(&headed(&[("crit", json!(["x"]))])), TokenError::Algorithm);
+    assert_eq!(
+        refused(&headed(&[("alg", json!("RS256"))])),
+        TokenError::UnknownKey
+    );
+    assert_eq!(
+        refused(&headed(&[("kid", json!("two"))])),
+        TokenError::UnknownKey
+    );
+    assert_eq!(
+        refused(&headed(&[("crit", json!(["x"]))])),
+        TokenError::Algorithm
+    );
     // A key that the token brings along is not looked at.
     let brought = with(header(), &[("jwk", other.jwk("one"))]);
-    assert_eq!(refused(&other.sign(&brought, &claims())), TokenError::Signature);
+    assert_eq!(
+        refused(&other.sign(&brought, &claims())),
+        TokenError::Signature
+    );
     let swapped = signer.sign(&header(), &with(claims(), &[("sub", json!("root"))]));
     let swapped = swapped.split('.').nth(1).unwrap();
-    assert_eq!(refused(&[parts[0], swapped, parts[2]].join(".")), TokenError::Signature);
-    assert_eq!(refused(&[parts[0], parts[1], ""].join(".")), TokenError::Signature);
+    assert_eq!(
+        refused(&[parts[0], swapped, parts[2]].join(".")),
+        TokenError::Signature
+    );
+    assert_eq!(
+        refused(&[parts[0], parts[1], ""].join(".")),
+        TokenError::Signature
+    );
     let twice = r#"{"iss":"https://evil.example","iss":"https://idp.example"}"#;
     let twice = URL_SAFE_NO_PAD.encode(twice);
-    assert_eq!(refused(&[parts[0], &twice, parts[2]].join(".")), TokenError::Signature);
+    assert_eq!(
+        refused(&[parts[0], &twice, parts[2]].join(".")),
+        TokenError::Signature
+    );
     for form in [
         String::new(),
         "a.b".into(),
@@ -185,7 +231,10 @@ fn a_token_without_a_key_name_needs_a_provider_with_one_key() {
     assert!(verify(&token, &one, &EXPECTED).is_ok());
     assert_eq!(verify(&token, &two, &EXPECTED), Err(TokenError::UnknownKey));
     let not_to_sign = keys_of(&[with(signer.jwk("one"), &[("use", json!("enc"))])]);
-    assert_eq!(verify(&token, &not_to_sign, &EXPECTED), Err(TokenError::UnknownKey));
+    assert_eq!(
+        verify(&token, &not_to_sign, &EXPECTED),
+        Err(TokenError::UnknownKey)
+    );
 }
 
 #[test]
@@ -194,7 +243,11 @@ fn key_sets_are_bounded() {
         let keys = vec![json!({ "kty": "oct", "k": "c2VjcmV0" }); n];
         Keys::parse(json!({ "keys": keys }).to_string().as_bytes())
     };
-    assert_eq!(set(OIDC_KEYS_MAX), Some(Keys::default()), "keys of other kinds are left out");
+    assert_eq!(
+        set(OIDC_KEYS_MAX),
+        Some(Keys::default()),
+        "keys of other kinds are left out"
+    );
     assert_eq!(set(OIDC_KEYS_MAX + 1), None);
     assert_eq!(Keys::parse(b"[]"), None);
 }
@@ -209,7 +262,10 @@ fn rs256_as_other_software_signs_it() {
     let mut bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
     bytes[7] ^= 1;
     let broken = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(bytes));
-    assert_eq!(verify(&broken, &keys, &EXPECTED), Err(TokenError::Signature));
+    assert_eq!(
+        verify(&broken, &keys, &EXPECTED),
+        Err(TokenError::Signature)
+    );
 }
 
 #[test]

@@ -1,0 +1,122 @@
+//! Empties deleted projects: every trace of them gets its delete record, so that compaction drops the
+//! rows. Nobody sees them meanwhile. A purge that a stop cuts off begins again at the next start.
+
+use std::sync::Arc;
+
+use obsrv_engine::engine::{Engine, IngestError};
+use obsrv_engine::query::ast::Filter;
+use obsrv_engine::query::{Budget, Order, QueryError, Request};
+use obsrv_engine::row::{ProjectId, Table};
+use obsrv_engine::source::Column;
+
+use super::{ChangeError, ControlPlane};
+use crate::limits::{PURGE_DELAY, PURGE_PAGE_ROWS, QUERY_ROWS_MAX};
+
+/// Why a purge goes on later.
+#[derive(Debug, thiserror::Error)]
+pub enum PurgeError {
+    /// Rows do not read.
+    #[error("rows of a deleted project do not read")]
+    Query(#[from] QueryError),
+    /// The log takes nothing.
+    #[error("delete not stored")]
+    Log(#[from] IngestError),
+    /// The end of the purge was not noted.
+    #[error("end of the purge not stored")]
+    Change(#[from] ChangeError),
+    /// The server stops.
+    #[error("purge was cut off")]
+    Stopped,
+}
+
+/// Purges every project that was deleted long enough ago for its last requests to be over. Returns how
+/// many.
+pub async fn purge_deleted(
+    engine: &Arc<Engine>,
+    plane: &ControlPlane,
+) -> Result<usize, PurgeError> {
+    let now = plane.now_ns();
+    let delay = i64::try_from(PURGE_DELAY.as_nanos()).unwrap_or(i64::MAX);
+    let due: Vec<u64> = plane.directory().read(|state| {
+        let all = state.projects.unpurged();
+        let due = all.filter(|(_, deleted)| now.saturating_sub(deleted.at_ns) >= delay);
+        due.map(|(project, _)| project).collect()
+    });
+    for project in &due {
+        let traces = purge(engine, ProjectId(*project)).await?;
+        plane.note_purged(*project, traces).await?;
+        tracing::info!(project, traces, "deleted project purged");
+    }
+    Ok(due.len())
+}
+
+/// Deletes every trace of a project. Returns how many.
+pub async fn purge(engine: &Arc<Engine>, project: ProjectId) -> Result<u64, PurgeError> {
+    let mut deleted = 0;
+    for table in [Table::Runs, Table::Spans, Table::Scores] {
+        loop {
+            let engine_of_search = Arc::clone(engine);
+            let page = move || traces_of(&engine_of_search, project, table);
+            let page = tokio::task::spawn_blocking(page).await;
+            let traces = page.map_err(|_| PurgeError::Stopped)??;
+            if traces.is_empty() {
+                break;
+            }
+            deleted += u64::try_from(traces.len()).unwrap_or(u64::MAX);
+            delete_all(engine, project, &traces).await?;
+        }
+    }
+    Ok(deleted)
+}
+
+async fn delete_all(
+    engine: &Engine,
+    project: ProjectId,
+    traces: &[String],
+) -> Result<(), PurgeError> {
+    let mut outcomes = Vec::with_capacity(traces.len());
+    for trace in traces {
+        let (sender, outcome) = tokio::sync::oneshot::channel();
+        let done = Box::new(move |result| {
+            // The receiver waits below, unless the first of the others failed.
+            let _ = sender.send(result);
+        });
+        engine.delete_trace(project, trace, done);
+        outcomes.push(outcome);
+    }
+    for outcome in outcomes {
+        outcome.await.map_err(|_| PurgeError::Stopped)??;
+    }
+    Ok(())
+}
+
+fn traces_of(engine: &Engine, project: ProjectId, table: Table) -> Result<Vec<String>, QueryError> {
+    let request = Request {
+        filter: Filter::All,
+        order: Order {
+            column: Column::Start,
+            descending: true,
+        },
+        limit: PURGE_PAGE_ROWS,
+        after: None,
+        total: false,
+        facets: Vec::new(),
+        facet_values_max: 0,
+    };
+    let budget = Budget {
+        rows_max: QUERY_ROWS_MAX,
+        bytes_max: u64::MAX,
+        cancelled: &|| false,
+    };
+    let page = engine
+        .snapshot()
+        .search(project, table, &request, &budget)?;
+    let mut traces: Vec<String> = page
+        .hits
+        .iter()
+        .map(|hit| hit.core.trace_id.to_string())
+        .collect();
+    traces.sort();
+    traces.dedup();
+    Ok(traces)
+}
