@@ -14,6 +14,8 @@ use crate::limits::{
     ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ACCOUNT_TIME, ATTEMPTS_PER_ADDRESS, HASHES_MAX,
     LINK_RESET_TIME, SESSION_IDLE_TIME_MAX,
 };
+use crate::tenancy::FIRST_ORG;
+use crate::tenancy::plane::By;
 
 #[derive(Debug, Default)]
 struct Hand(AtomicI64);
