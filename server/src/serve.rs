@@ -164,30 +164,13 @@ fn make_private(data: &Path) -> Result<(), ServeError> {
 async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(io("no signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io("no signals"))?;
-    let listener = TcpListener::bind(config.http).await.map_err(io(format!(
-        "address cannot be bound address={}",
-        config.http
-    )))?;
-    let address = listener.local_addr().map_err(io("address unknown"))?;
     let system = System {
         clock: system::clock(),
         rng: system::rng(),
     };
-    let app = App::new(
-        Arc::clone(&system.clock),
-        config.memory_bytes,
-        config.decoded_bytes_max,
-        seed(&*system.rng),
-    );
     let (stop, stopped) = watch::channel(false);
-    let router = http::build(Arc::clone(&app));
-    let door = tokio::spawn(accept::serve(
-        listener,
-        Arc::clone(&app),
-        router,
-        tls.as_ref().map(|tls| tls.acceptor().clone()),
-        stopped.clone(),
-    ));
+    let Door { app, address, door } =
+        open_door(&config, &system, tls.as_deref(), stopped.clone()).await?;
     let opening = open_in_background(&config, system);
     let running = tokio::select! {
         opened = opening => opened?,
@@ -238,6 +221,40 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     } else {
         Ok(())
     }
+}
+
+/// The public address, answered from the first moment on.
+struct Door {
+    app: Arc<App>,
+    address: SocketAddr,
+    door: JoinHandle<()>,
+}
+
+async fn open_door(
+    config: &Config,
+    system: &System,
+    tls: Option<&Tls>,
+    stopped: watch::Receiver<bool>,
+) -> Result<Door, ServeError> {
+    let listener = TcpListener::bind(config.http).await.map_err(io(format!(
+        "address cannot be bound address={}",
+        config.http
+    )))?;
+    let address = listener.local_addr().map_err(io("address unknown"))?;
+    let app = App::new(
+        Arc::clone(&system.clock),
+        config.memory_bytes,
+        config.decoded_bytes_max,
+        seed(&*system.rng),
+    );
+    let router = http::build(Arc::clone(&app));
+    let tls = tls.map(|tls| tls.acceptor().clone());
+    let serving = accept::serve(listener, Arc::clone(&app), router, tls, stopped);
+    Ok(Door {
+        app,
+        address,
+        door: tokio::spawn(serving),
+    })
 }
 
 /// Returns when the engine has failed.

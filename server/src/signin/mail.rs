@@ -131,7 +131,7 @@ impl Mailer {
             MailSecurity::Tls => Talk(self.private.wrap(&self.host, stream).await?),
             MailSecurity::StartTls | MailSecurity::Off => Talk(Box::new(stream)),
         };
-        talk.expect("greeting", 220).await?;
+        talk.hear("greeting", 220).await?;
         talk.ask("ehlo", "EHLO localhost", 250).await?;
         if self.security == MailSecurity::StartTls {
             talk.ask("starttls", "STARTTLS", 220).await?;
@@ -172,12 +172,12 @@ impl Talk {
     async fn ask(&mut self, step: &'static str, line: &str, code: u16) -> Result<(), MailError> {
         self.0.write_all(format!("{line}\r\n").as_bytes()).await?;
         self.0.flush().await?;
-        self.expect(step, code).await
+        self.hear(step, code).await
     }
 
     /// Reads a reply: lines `250-…`, the last one `250 …`. Byte by byte, so that nothing that comes
     /// after it is taken for what TLS would protect.
-    async fn expect(&mut self, step: &'static str, code: u16) -> Result<(), MailError> {
+    async fn hear(&mut self, step: &'static str, code: u16) -> Result<(), MailError> {
         let mut reply = Vec::new();
         loop {
             let begin = reply.len();
