@@ -62,11 +62,23 @@ struct LocalUpload {
     is_done: bool,
 }
 
+impl LocalUpload {
+    fn grow(&mut self, bytes: &[u8]) {
+        let added = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.len = self.len.saturating_add(added);
+    }
+}
+
 impl Upload for LocalUpload {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_at(self.len, bytes)?;
-        let added = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.len = self.len.saturating_add(added);
+        self.grow(bytes);
+        Ok(())
+    }
+
+    fn append_cold(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_cold(self.len, bytes)?;
+        self.grow(bytes);
         Ok(())
     }
 

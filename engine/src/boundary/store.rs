@@ -35,6 +35,11 @@ pub trait Upload: Send {
     /// Adds bytes at the end.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
 
+    /// As [`Upload::append`], for bytes that nobody reads soon: see [`crate::io::DiskFile::write_cold`].
+    fn append_cold(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.append(bytes)
+    }
+
     /// Makes it durable under its name.
     ///
     /// # Errors

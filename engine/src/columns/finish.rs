@@ -17,6 +17,27 @@ pub(crate) struct Finished<'a> {
     pub(crate) texts: Vec<&'a str>,
 }
 
+impl<'a> Finished<'a> {
+    /// A column of numbers from pairs in any order.
+    pub(crate) fn of_numbers(path: &'a str, kind: Kind, mut pairs: Vec<(u32, u64)>) -> Self {
+        sort(&mut pairs);
+        Self {
+            path,
+            kind,
+            pairs,
+            texts: Vec::new(),
+        }
+    }
+
+    /// A column of texts from pairs in any order; `texts` ascend, and every one is used.
+    pub(crate) fn of_texts(path: &'a str, pairs: Vec<(u32, u64)>, texts: Vec<&'a str>) -> Self {
+        Self {
+            texts,
+            ..Self::of_numbers(path, Kind::Str, pairs)
+        }
+    }
+}
+
 impl Columns {
     /// The columns by path, then type. `places` says where in the file each gathered row goes, or
     /// [`LEFT_OUT`]; rows beyond it are left out.

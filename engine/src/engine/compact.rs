@@ -19,8 +19,16 @@ use super::{Engine, add, count};
 use crate::manifest::{Edit, State};
 use crate::memtable::{Marks, SectionId};
 use crate::mutant::Bug;
-use crate::segment::{SectionInput, Segment, SegmentOptions, Written, write};
+use crate::segment::{
+    MergeInput, MergeSection, SectionInput, Segment, SegmentOptions, Work, Written, write_works,
+};
 use crate::source::SourceError;
+
+/// What a merge holds of each row, about: its place in the order, its ids, one column.
+const MERGE_ROW_BYTES: u64 = 96;
+
+/// A merge may have so many rows, however small the memory.
+const MERGE_ROWS_MIN: u64 = 4_096;
 
 /// Why a compaction did not happen. Its inputs are untouched.
 #[derive(Debug, thiserror::Error)]
@@ -46,15 +54,15 @@ impl Engine {
         let Some(inputs) = self.pick_inputs() else {
             return Ok(false);
         };
-        let (sections, origins) = merge(&inputs)?;
+        let (works, origins) = works(&inputs)?;
         let number = self.new_number();
-        let written = if sections.is_empty() {
+        let written = if works.is_empty() {
             None
         } else {
             let options = SegmentOptions {
                 compression: self.options.compact_level,
             };
-            let done = write(&self.store, number, self.database, sections, &options)
+            let done = write_works(&self.store, number, self.database, works, &options)
                 .map_err(FlushError::from)?;
             let opened =
                 Segment::open(&self.store, number, self.database).map_err(FlushError::from)?;
@@ -73,12 +81,11 @@ impl Engine {
     }
 
     fn pick_inputs(&self) -> Option<Inputs> {
-        // A merge holds its inputs decoded, several times their size on disk.
-        let bytes_max = self.options.memtable_bytes;
+        let rows_max = (self.options.memtable_bytes / MERGE_ROW_BYTES).max(MERGE_ROWS_MIN);
         let catalog = self.catalog.lock();
         let writer = self.writer.lock();
         let state = catalog.state();
-        let choice = pick(state, self.options.merge_min, bytes_max)?;
+        let choice = pick(state, self.options.merge_min, rows_max)?;
         let chosen = |(number, _, _): &SectionId| choice.inputs.contains(number);
         let visible = writer.dead.iter().map(|(s, r)| (s, &**r));
         let visible = visible.filter(|_| writer.planted.has(Bug::LateKillsCompacted));
@@ -180,52 +187,111 @@ fn remapped(rows: &RoaringBitmap, moved: Option<&Moved>) -> RoaringBitmap {
     rows.iter().filter_map(|row| moved?.get(row)).collect()
 }
 
-type Origins = Vec<Vec<(SectionId, u32)>>;
+/// The rows that one input gave to one section of the output.
+struct Origin {
+    from: SectionId,
+    /// Row numbers in the input, if they are not all, in order.
+    rows: Option<Vec<u32>>,
+    count: usize,
+}
 
-/// The rows of the output, section by section, and where each came from.
-fn merge(inputs: &Inputs) -> Result<(Vec<SectionInput>, Origins), SourceError> {
+/// What each section of the output is made from, and by which rows.
+fn works(inputs: &Inputs) -> Result<(Vec<Work<'_>>, Vec<Vec<Origin>>), SourceError> {
     let all: BTreeSet<Of> = inputs
         .segments
         .iter()
         .flat_map(|s| s.sections())
         .map(|s| (s.project, s.table))
         .collect();
-    let mut sections = Vec::new();
+    let mut works = Vec::new();
     let mut origins = Vec::new();
     for (project, table) in all {
-        let mut rows = Vec::new();
-        let mut origin = Vec::new();
+        let mut merged = Vec::new();
+        let mut from = Vec::new();
         for segment in &inputs.segments {
-            let Some(section) = segment.section(project, table) else {
-                continue;
-            };
-            let from = (segment.id(), project, table);
-            let dead = inputs.dead.get(&from);
-            section.scan_rows(&mut |row, input| {
-                if !dead.is_some_and(|d| d.contains(row)) {
-                    rows.push(input);
-                    origin.push((from, row));
-                }
-                ControlFlow::Continue(())
-            })?;
+            if let Some(section) = segment.section(project, table) {
+                let id = (segment.id(), project, table);
+                let dead = inputs.dead.get(&id);
+                merged.push(MergeInput { section, dead });
+                from.push(id);
+            }
         }
-        if !rows.is_empty() {
-            sections.push(SectionInput {
-                project,
-                table,
-                rows,
-            });
-            origins.push(origin);
+        let section = MergeSection {
+            project,
+            table,
+            inputs: merged,
+        };
+        if section.live() == 0 {
+            continue;
         }
+        let (work, origin) = if section.is_inline()? {
+            by_rows(&section, &from)?
+        } else {
+            by_columns(section, &from)
+        };
+        works.push(work);
+        origins.push(origin);
     }
-    Ok((sections, origins))
+    Ok((works, origins))
 }
 
-fn moved_rows(written: &Written, origins: &Origins) -> BTreeMap<SectionId, Moved> {
-    let mut moved: BTreeMap<SectionId, Moved> = BTreeMap::new();
-    for (origin, order) in origins.iter().zip(&written.order) {
-        for (&(from, row), &to) in origin.iter().zip(order) {
-            moved.entry(from).or_default().insert(row, to);
+fn by_columns<'a>(section: MergeSection<'a>, from: &[SectionId]) -> (Work<'a>, Vec<Origin>) {
+    let origin = |(from, input): (&SectionId, &MergeInput<'_>)| Origin {
+        from: *from,
+        rows: None,
+        count: usize::try_from(input.section.summary().rows).unwrap_or(usize::MAX),
+    };
+    let origins = from.iter().zip(&section.inputs).map(origin).collect();
+    (Work::Merge(section), origins)
+}
+
+/// Few rows: read, and written as if they came from a memtable.
+fn by_rows(
+    section: &MergeSection<'_>,
+    from: &[SectionId],
+) -> Result<(Work<'static>, Vec<Origin>), SourceError> {
+    let mut all = Vec::new();
+    let mut origins = Vec::new();
+    for (input, from) in section.inputs.iter().zip(from) {
+        let mut rows = Vec::new();
+        input.section.scan_rows(&mut |row, whole| {
+            if !input.dead.is_some_and(|dead| dead.contains(row)) {
+                all.push(whole);
+                rows.push(row);
+            }
+            ControlFlow::Continue(())
+        })?;
+        origins.push(Origin {
+            from: *from,
+            count: rows.len(),
+            rows: Some(rows),
+        });
+    }
+    let section = SectionInput {
+        project: section.project,
+        table: section.table,
+        rows: all,
+    };
+    Ok((Work::Rows(section, None), origins))
+}
+
+fn moved_rows(written: &Written, origins: &[Vec<Origin>]) -> BTreeMap<SectionId, Moved> {
+    let mut moved = BTreeMap::new();
+    for (origins, order) in origins.iter().zip(&written.order) {
+        let mut rest = order.as_slice();
+        for origin in origins {
+            let (places, next) = rest.split_at(origin.count.min(rest.len()));
+            rest = next;
+            let of = match &origin.rows {
+                None => Moved::of(places.to_vec()),
+                Some(rows) => {
+                    let mut of = Moved::default();
+                    let pairs = rows.iter().zip(places);
+                    pairs.for_each(|(row, to)| of.insert(*row, *to));
+                    of
+                }
+            };
+            moved.insert(origin.from, of);
         }
     }
     moved

@@ -10,14 +10,15 @@ use super::runs::settle;
 use super::version::Places;
 use super::{Engine, count};
 use crate::boundary::Position;
+use crate::columns::LEFT_OUT;
 use crate::manifest::{Edit, SectionMeta, SegmentMeta};
 use crate::memtable::{Memtable, SectionId, TableColumns};
 use crate::mutant::{Bug, Planted};
 use crate::row::ProjectId;
 use crate::row::Table;
 use crate::segment::{
-    GatheredInput, RowInput, SectionInput, Segment, SegmentError, SegmentOptions, WriteError,
-    Written, write_gathered,
+    RowInput, SectionInput, Segment, SegmentError, SegmentOptions, Work, WriteError, Written,
+    write_works,
 };
 
 /// Why a flush or compaction did not happen. Its inputs are untouched.
@@ -34,22 +35,28 @@ pub enum FlushError {
     Manifest(#[from] LogError),
 }
 
-/// Where rows of one section went: old row → row in the file. `None`: left behind.
+/// Where rows of one section went: old row → row in the file, or [`LEFT_OUT`].
 #[derive(Debug, Default)]
-pub(super) struct Moved(Vec<Option<u32>>);
+pub(super) struct Moved(Vec<u32>);
 
 impl Moved {
     pub(super) fn get(&self, row: u32) -> Option<u32> {
-        self.0.get(usize::try_from(row).ok()?).copied().flatten()
+        let place = *self.0.get(usize::try_from(row).ok()?)?;
+        Some(place).filter(|place| *place != LEFT_OUT)
+    }
+
+    /// Of rows numbered from 0.
+    pub(super) const fn of(places: Vec<u32>) -> Self {
+        Self(places)
     }
 
     pub(super) fn insert(&mut self, from: u32, to: u32) {
         let at = usize::try_from(from).unwrap_or(usize::MAX);
         if self.0.len() <= at {
-            self.0.resize(at + 1, None);
+            self.0.resize(at + 1, LEFT_OUT);
         }
         if let Some(slot) = self.0.get_mut(at) {
-            *slot = Some(to);
+            *slot = to;
         }
     }
 }
@@ -114,7 +121,7 @@ impl Engine {
             let options = SegmentOptions {
                 compression: self.options.flush_level,
             };
-            let done = write_gathered(
+            let done = write_works(
                 &self.store,
                 memtable.number(),
                 self.database,
@@ -215,9 +222,9 @@ impl Engine {
 fn rows_to_flush(
     memtable: &Memtable,
     planted: Planted,
-) -> (Vec<GatheredInput>, Vec<(SectionId, Vec<u32>)>) {
+) -> (Vec<Work<'static>>, Vec<(SectionId, Vec<u32>)>) {
     let through = memtable.last_lsn();
-    let mut sections: Vec<GatheredInput> = Vec::new();
+    let mut sections: Vec<Work<'static>> = Vec::new();
     let mut origins = Vec::new();
     for (project, table, rows) in memtable.tables() {
         let mut live = rows.view_at(through).live(through);
@@ -245,7 +252,7 @@ fn rows_to_flush(
         };
         let numbers: Vec<u32> = live.iter().collect();
         let gathered = TableColumns::new(Arc::clone(&rows), numbers.clone());
-        sections.push((section, Some(Box::new(gathered))));
+        sections.push(Work::Rows(section, Some(Box::new(gathered))));
         origins.push(((memtable.number(), project, table), numbers));
     }
     (sections, origins)

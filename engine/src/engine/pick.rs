@@ -22,8 +22,8 @@ pub(super) struct Choice {
     pub(super) level: u8,
 }
 
-/// The next merge, if one is due. `bytes_max` bounds the files of one merge.
-pub(super) fn pick(state: &State, merge_min: usize, bytes_max: u64) -> Option<Choice> {
+/// The next merge, if one is due. `rows_max` bounds the rows of one merge.
+pub(super) fn pick(state: &State, merge_min: usize, rows_max: u64) -> Option<Choice> {
     let mut groups: BTreeMap<(u8, i64), Vec<u64>> = BTreeMap::new();
     for (number, meta) in &state.segments {
         groups
@@ -35,10 +35,10 @@ pub(super) fn pick(state: &State, merge_min: usize, bytes_max: u64) -> Option<Ch
         if level >= LEVEL_MAX || numbers.len() < merge_min {
             continue;
         }
-        let mut bytes = 0;
+        let mut rows = 0;
         let fits = |number: &u64| {
-            bytes += state.segments.get(number).map_or(0, |m| m.bytes);
-            bytes <= bytes_max
+            rows += state.segments.get(number).map_or(0, rows_of);
+            rows <= rows_max
         };
         let inputs: Vec<u64> = numbers
             .into_iter()
@@ -64,6 +64,10 @@ fn window(meta: &SegmentMeta) -> i64 {
     }
 }
 
+fn rows_of(meta: &SegmentMeta) -> u64 {
+    meta.sections.iter().map(|s| u64::from(s.rows)).sum()
+}
+
 /// A segment of which over a quarter of the rows are dead.
 fn mostly_dead(state: &State) -> Option<Choice> {
     let dead_of = |number: u64| -> u64 {
@@ -71,8 +75,7 @@ fn mostly_dead(state: &State) -> Option<Choice> {
         range.map(|(_, rows)| rows.len()).sum()
     };
     state.segments.iter().find_map(|(&number, meta)| {
-        let rows: u64 = meta.sections.iter().map(|s| u64::from(s.rows)).sum();
-        let due = dead_of(number) * 4 > rows;
+        let due = dead_of(number) * 4 > rows_of(meta);
         due.then(|| Choice {
             inputs: vec![number],
             level: meta.level,
@@ -122,7 +125,10 @@ mod tests {
                 level: 1
             }
         );
-        let choice = pick(&state(&fresh), 8, 45).unwrap();
+        // Eight rows each.
+        let choice = pick(&state(&fresh), 8, 39).unwrap();
+        assert_eq!(choice.inputs, vec![1, 2, 3, 4]);
+        let choice = pick(&state(&fresh), 8, 32).unwrap();
         assert_eq!(choice.inputs, vec![1, 2, 3, 4]);
     }
 

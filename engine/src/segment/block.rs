@@ -20,6 +20,8 @@ use crate::source::SourceError;
 const RATIO_MAX: u64 = 1 << 16;
 /// Writes to the file are gathered to this size.
 const WRITE_BYTES: usize = 1 << 20;
+/// Writes begin at multiples of this: see [`Upload::append_cold`].
+const PAGE_BYTES: usize = 4096;
 
 /// Where a block is and what its bytes must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +98,12 @@ impl Place {
         }
     }
 
-    /// Reads, checks and decompresses a block.
-    pub(super) fn read(&self, object: &dyn Object, block: &BlockRef) -> Result<Bytes, SourceError> {
+    /// Reads and checks a block as it is stored.
+    pub(super) fn read_stored(
+        &self,
+        object: &dyn Object,
+        block: &BlockRef,
+    ) -> Result<Bytes, SourceError> {
         let stored = object
             .get_range(block.offset..block.end())
             .map_err(|e| match e.kind() {
@@ -106,9 +112,16 @@ impl Place {
                 }
                 _ => self.io(e),
             })?;
-        if self.crc(block.offset, &stored) != block.crc {
-            return Err(self.damaged(block.offset, Bad("block checksum")));
+        if self.crc(block.offset, &stored) == block.crc {
+            Ok(stored)
+        } else {
+            Err(self.damaged(block.offset, Bad("block checksum")))
         }
+    }
+
+    /// Reads, checks and decompresses a block.
+    pub(super) fn read(&self, object: &dyn Object, block: &BlockRef) -> Result<Bytes, SourceError> {
+        let stored = self.read_stored(object, block)?;
         if !block.zstd {
             return Ok(stored);
         }
@@ -153,7 +166,7 @@ impl BlockWriter {
             upload,
             zstd,
             flushed: 0,
-            held: Vec::with_capacity(WRITE_BYTES),
+            held: Vec::with_capacity(WRITE_BYTES + (64 << 10)),
         })
     }
 
@@ -168,28 +181,75 @@ impl BlockWriter {
     /// Appends bytes as they are.
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.held.extend_from_slice(bytes);
-        if self.held.len() >= WRITE_BYTES {
-            self.flush()
-        } else {
-            Ok(())
+        if self.held.len() < WRITE_BYTES {
+            return Ok(());
         }
+        let whole = self.whole_pages();
+        self.upload.append(&self.held[..whole])?;
+        self.forget(whole);
+        Ok(())
+    }
+
+    /// Appends bytes that nobody reads soon.
+    fn put_cold(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() < WRITE_BYTES {
+            return Ok(());
+        }
+        let whole = self.whole_pages();
+        self.upload.append_cold(&self.held[..whole])?;
+        self.forget(whole);
+        Ok(())
+    }
+
+    /// Writes go out in whole pages, so that the next one begins a page.
+    const fn whole_pages(&self) -> usize {
+        self.held.len() - self.held.len() % PAGE_BYTES
+    }
+
+    fn forget(&mut self, written: usize) {
+        self.flushed += wide(written);
+        self.held.drain(..written);
     }
 
     /// Appends a block, compressed if that makes it smaller.
     pub(super) fn block(&mut self, raw: &[u8]) -> io::Result<BlockRef> {
+        let (block, packed) = self.packed(raw)?;
+        self.put(packed.as_deref().unwrap_or(raw))?;
+        Ok(block)
+    }
+
+    /// As [`Self::block`], for payload: nobody reads it soon.
+    pub(super) fn cold_block(&mut self, raw: &[u8]) -> io::Result<BlockRef> {
+        let (block, packed) = self.packed(raw)?;
+        self.put_cold(packed.as_deref().unwrap_or(raw))?;
+        Ok(block)
+    }
+
+    /// The next block, and its bytes if they are not the raw ones.
+    fn packed(&mut self, raw: &[u8]) -> io::Result<(BlockRef, Option<Vec<u8>>)> {
         let offset = self.offset();
-        let packed = self.zstd.compress(raw)?;
-        let zstd = packed.len() < raw.len();
-        let stored = if zstd { &packed } else { raw };
+        let packed = Some(self.zstd.compress(raw)?).filter(|packed| packed.len() < raw.len());
+        let stored = packed.as_deref().unwrap_or(raw);
         let block = BlockRef {
             offset,
             stored: count_u32(stored.len()),
             raw: count_u32(raw.len()),
-            zstd,
+            zstd: packed.is_some(),
             crc: self.place.crc(offset, stored),
         };
-        self.put(stored)?;
-        Ok(block)
+        Ok((block, packed))
+    }
+
+    /// Appends a block of another file's payload: the bytes as they were stored there.
+    pub(super) fn copy(&mut self, block: &BlockRef, stored: &[u8]) -> io::Result<BlockRef> {
+        let offset = self.offset();
+        self.put_cold(stored)?;
+        Ok(BlockRef {
+            offset,
+            crc: self.place.crc(offset, stored),
+            ..*block
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {

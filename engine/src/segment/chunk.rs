@@ -276,6 +276,57 @@ impl Chunk {
     }
 }
 
+impl Chunk {
+    /// Most values that `rows` rows can have: those of one row differ, so a run has one of each.
+    fn values_max(&self, rows: usize) -> usize {
+        match &self.values {
+            Values::Packed(values) => values.len(),
+            Values::Runs { values, .. } => values.len().saturating_mul(rows),
+        }
+    }
+
+    /// Appends every value with its row, as rows of the section that begins the group at `first`.
+    pub(super) fn collect(&self, first: u32, out: &mut Vec<(u32, u64)>) -> Result<(), Bad> {
+        let mut rows: Vec<u32> = match &self.presence {
+            Presence::All => (first..first + self.rows).collect(),
+            Presence::Bits { .. } | Presence::List(_) => self.present(first)?.iter().collect(),
+        };
+        if let Some(ends) = &self.ends {
+            let (single, mut start) = (rows, 0);
+            rows = Vec::new();
+            let total = self.values_max(single.len());
+            for (at, row) in single.into_iter().enumerate() {
+                let end = narrow(ends.get(at)?);
+                if end < start || end > total {
+                    return Err(Bad("ends of values"));
+                }
+                rows.extend(std::iter::repeat_n(row, end - start));
+                start = end;
+            }
+        }
+        match &self.values {
+            Values::Packed(values) => {
+                if values.len() != rows.len() {
+                    return Err(Bad("count of values"));
+                }
+                for (at, row) in rows.into_iter().enumerate() {
+                    out.push((row, values.get(at)?));
+                }
+            }
+            Values::Runs { ends, values } => {
+                let mut at = 0;
+                for run in 0..ends.len() {
+                    let (end, value) = (narrow(ends.get(run)?), values.get(run)?);
+                    let of_run = rows.get(at..end).ok_or(Bad("runs"))?;
+                    out.extend(of_run.iter().map(|row| (*row, value)));
+                    at = end;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 fn read_presence(cursor: &mut Cursor, rows: u32) -> Result<(Presence, usize), Bad> {
     match cursor.u8()? {
         0 => Ok((Presence::All, narrow(u64::from(rows)))),

@@ -4,7 +4,8 @@
 
 use super::block::BlockRef;
 use super::chunk::group_count;
-use super::wire::{Bad, Cursor, narrow, put_len, put_sized, put_varint};
+use super::footer::Form;
+use super::wire::{Bad, Cursor, count_u32, narrow, put_len, put_sized, put_varint};
 use super::{ID_PAGE_ROWS, Page};
 use crate::columns::value::Kind;
 
@@ -53,11 +54,79 @@ pub(super) struct ColumnEntry {
     pub(super) chunks: Vec<Option<ChunkEntry>>,
 }
 
-/// A payload block and the first row whose body is in it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct PayloadBlock {
-    pub(super) first_row: u32,
-    pub(super) block: BlockRef,
+/// The bodies of a section; no blocks in inline sections.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Payload {
+    pub(super) blocks: Vec<BlockRef>,
+    pub(super) placement: Placement,
+}
+
+/// In which block a row's body is, and where in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Placement {
+    /// Bodies stand in the order of the rows: the first row of each block.
+    InOrder(Vec<u32>),
+    /// Blocks came from elsewhere: number of the block and place in it, of every row.
+    ByRow(Box<[ColumnEntry; 2]>),
+}
+
+impl Payload {
+    /// Of a section whose bodies stand with its rows.
+    pub(super) const fn none() -> Self {
+        Self {
+            blocks: Vec::new(),
+            placement: Placement::InOrder(Vec::new()),
+        }
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        put_len(out, self.blocks.len());
+        match &self.placement {
+            Placement::InOrder(firsts) => {
+                out.push(IN_ORDER);
+                firsts
+                    .iter()
+                    .for_each(|row| put_varint(out, u64::from(*row)));
+            }
+            Placement::ByRow(columns) => {
+                out.push(BY_ROW);
+                columns.iter().for_each(|column| column.put(out));
+            }
+        }
+        self.blocks.iter().for_each(|block| block.put(out));
+    }
+
+    fn read(cursor: &mut Cursor, rows: u32) -> Result<Self, Bad> {
+        let n = cursor.count(7)?;
+        let placement = match cursor.u8()? {
+            IN_ORDER => {
+                let firsts = (0..n).map(|_| cursor.varint_u32());
+                let firsts = firsts.collect::<Result<Vec<_>, _>>()?;
+                let rising = firsts.is_sorted_by(|a, b| a < b);
+                if !rising || firsts.first().is_some_and(|first| *first != 0) {
+                    return Err(Bad("order of payload blocks"));
+                }
+                Placement::InOrder(firsts)
+            }
+            BY_ROW => {
+                let mut column = || ColumnEntry::read(cursor, rows);
+                let columns = [column()?, column()?];
+                if columns
+                    .iter()
+                    .any(|c| c.kind != Kind::Long || c.dict.is_some())
+                {
+                    return Err(Bad("placement columns"));
+                }
+                Placement::ByRow(Box::new(columns))
+            }
+            _ => return Err(Bad("placement")),
+        };
+        let blocks = (0..n).map(|_| BlockRef::read(cursor));
+        Ok(Self {
+            blocks: blocks.collect::<Result<_, _>>()?,
+            placement,
+        })
+    }
 }
 
 /// Columns that every row has under a field of its own.
@@ -84,11 +153,13 @@ pub(super) struct Directory {
     pub(super) trace_runs: Piece,
     /// Sorted by path, then type.
     pub(super) columns: Vec<ColumnEntry>,
-    pub(super) payload: Vec<PayloadBlock>,
+    pub(super) payload: Payload,
 }
 
 const HAS_DICT: u8 = 1;
 const HAS_BITMAPS: u8 = 2;
+const IN_ORDER: u8 = 0;
+const BY_ROW: u8 = 1;
 
 impl Piece {
     fn put(self, out: &mut Vec<u8>) {
@@ -253,11 +324,20 @@ impl Directory {
         for c in &self.columns {
             c.put(out);
         }
-        put_len(out, self.payload.len());
-        for payload in &self.payload {
-            put_varint(out, u64::from(payload.first_row));
-            payload.block.put(out);
+        self.payload.put(out);
+    }
+
+    /// The section block; in compact sections with the pieces.
+    pub(super) fn frame(&self, form: Form, pieces: &[u8]) -> Vec<u8> {
+        let mut directory = Vec::new();
+        self.put(&mut directory);
+        if form != Form::Compact {
+            return directory;
         }
+        let mut frame = count_u32(directory.len()).to_le_bytes().to_vec();
+        frame.extend_from_slice(&directory);
+        frame.extend_from_slice(pieces);
+        frame
     }
 
     pub(super) fn read(cursor: &mut Cursor, rows: u32) -> Result<Self, Bad> {
@@ -288,20 +368,7 @@ impl Directory {
         if !columns.is_sorted_by(|a, b| (&a.path, a.kind) < (&b.path, b.kind)) {
             return Err(Bad("order of columns"));
         }
-        let n = cursor.count(8)?;
-        let payload = (0..n)
-            .map(|_| {
-                let first_row = cursor.varint_u32()?;
-                Ok(PayloadBlock {
-                    first_row,
-                    block: BlockRef::read(cursor)?,
-                })
-            })
-            .collect::<Result<Vec<_>, Bad>>()?;
-        let rising = payload.is_sorted_by(|a, b| a.first_row < b.first_row);
-        if !rising || payload.first().is_some_and(|p| p.first_row != 0) {
-            return Err(Bad("order of payload blocks"));
-        }
+        let payload = Payload::read(cursor, rows)?;
         Ok(Self {
             rows,
             blocks,
@@ -335,14 +402,17 @@ impl Directory {
                 + (dict + c.bitmaps.len()) * size_of::<Piece>()
                 + c.chunks.len() * size_of::<Option<ChunkEntry>>()
         };
-        self.core
-            .all()
-            .into_iter()
-            .chain(&self.columns)
+        let placed = match &self.payload.placement {
+            Placement::InOrder(_) => &[][..],
+            Placement::ByRow(columns) => &columns[..],
+        };
+        let core = self.core.all().into_iter();
+        core.chain(&self.columns)
+            .chain(placed)
             .map(column)
             .sum::<usize>()
             + self.blocks.len() * size_of::<BlockRef>()
             + self.ids.len() * size_of::<Piece>()
-            + self.payload.len() * size_of::<PayloadBlock>()
+            + self.payload.blocks.len() * (size_of::<BlockRef>() + size_of::<u32>())
     }
 }

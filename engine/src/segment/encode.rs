@@ -6,6 +6,7 @@ use roaring::RoaringBitmap;
 use super::block::{BlockRef, BlockWriter};
 use super::chunk::{self, by_group, group_bounds};
 use super::directory::{ChunkEntry, ColumnEntry, Dict, Piece};
+use super::footer::Form;
 use super::wire::{count_u32, narrow, wide};
 use super::{BLOCK_RAW_BYTES_MAX, COLUMN_BLOCK_BYTES, INDEXED_VALUES_MAX, Page};
 use super::{WriteError, packed, table};
@@ -66,11 +67,11 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    pub(super) fn blocks(out: &'a mut BlockWriter) -> Self {
+    /// In blocks if the section has blocks of columns, else in a frame.
+    pub(super) fn of(form: Form, out: &'a mut BlockWriter) -> Self {
         Self {
-            out: Some(out),
-            blocks: Vec::new(),
-            held: Vec::new(),
+            out: Some(out).filter(|_| form == Form::Full),
+            ..Self::frame()
         }
     }
 

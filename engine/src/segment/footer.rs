@@ -19,7 +19,7 @@ pub(super) const HEADER_LEN: usize = 36;
 pub(super) const TRAILER_LEN: usize = 24;
 
 /// How a section's rows stand. Persisted: never reuse a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Form {
     /// One frame of whole rows.

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::directory::{CoreColumns, Directory, PayloadBlock};
+use super::directory::{CoreColumns, Directory, Payload, Piece};
 use super::encode::{self, Pieces, Role};
-use super::wire::{count_u32, wide};
+use super::wire::count_u32;
 use super::{FULL_ROWS_MIN, ID_PAGE_ROWS, RowInput, WriteError, packed, table};
 use crate::columns::value::{Kind, from_i64};
 use crate::columns::{Column, Columns, Finished};
@@ -56,7 +56,7 @@ pub(super) fn gather(rows: &[&RowInput]) -> Result<Columns, WriteError> {
 pub(super) fn build(
     rows: &[&RowInput],
     gathered: Option<(&dyn Gathered, &[u32])>,
-    payload: Vec<PayloadBlock>,
+    payload: Payload,
     mut pieces: Pieces<'_>,
 ) -> Result<(Directory, Vec<u8>), WriteError> {
     let count = count_u32(rows.len());
@@ -66,13 +66,8 @@ pub(super) fn build(
         Role::Small
     };
     let core = core(rows, &mut pieces)?;
-    let mut ids = Vec::new();
-    for page in rows.chunks(usize::try_from(ID_PAGE_ROWS).unwrap_or(usize::MAX)) {
-        let mut bytes = Vec::new();
-        table::put(&mut bytes, page.iter().map(|row| row.key.id.as_bytes()));
-        ids.push(pieces.put(&bytes)?);
-    }
-    let (hashes, runs) = traces(rows);
+    let ids = put_ids(rows.iter().map(|row| row.key.id.as_bytes()), &mut pieces)?;
+    let (hashes, runs) = traces(rows.iter().map(|row| &*row.key.trace_id));
     let trace_hashes = pieces.put(&hashes)?;
     let trace_runs = pieces.put(&runs)?;
     let mut columns = Vec::new();
@@ -135,14 +130,31 @@ fn core(rows: &[&RowInput], pieces: &mut Pieces<'_>) -> Result<CoreColumns, Writ
     })
 }
 
-/// Hashes and runs of the trace index.
-fn traces(rows: &[&RowInput]) -> (Vec<u8>, Vec<u8>) {
+/// Row ids in pages, rows in order.
+pub(super) fn put_ids<'a>(
+    ids: impl Iterator<Item = &'a [u8]>,
+    pieces: &mut Pieces<'_>,
+) -> Result<Vec<Piece>, WriteError> {
+    let ids: Vec<&[u8]> = ids.collect();
+    let mut out = Vec::new();
+    for page in ids.chunks(usize::try_from(ID_PAGE_ROWS).unwrap_or(usize::MAX)) {
+        let mut bytes = Vec::new();
+        table::put(&mut bytes, page.iter().copied());
+        out.push(pieces.put(&bytes)?);
+    }
+    Ok(out)
+}
+
+/// Hashes and runs of the trace index, from the trace id of every row in order.
+pub(super) fn traces<'a>(traces: impl Iterator<Item = &'a str>) -> (Vec<u8>, Vec<u8>) {
     let mut runs: Vec<(u32, u64, u64)> = Vec::new();
-    let mut first = 0;
-    for run in rows.chunk_by(|a, b| a.key.trace_id == b.key.trace_id) {
-        let hash = run.first().map_or(0, |row| trace_hash(&row.key.trace_id));
-        runs.push((hash, wide(first), wide(run.len())));
-        first += run.len();
+    let mut last = None;
+    for (row, trace) in (0..).zip(traces) {
+        match runs.last_mut() {
+            Some((_, _, rows)) if last == Some(trace) => *rows += 1,
+            _ => runs.push((trace_hash(trace), row, 1)),
+        }
+        last = Some(trace);
     }
     runs.sort_unstable();
     let mut hashes = Vec::with_capacity(runs.len() * 4);

@@ -19,6 +19,7 @@ mod encode;
 mod footer;
 mod index;
 mod lookup;
+mod merge;
 mod packed;
 mod query;
 mod read;
@@ -35,13 +36,14 @@ use crate::body::Content;
 use crate::row::{Lsn, ProjectId, RowKey, Table};
 
 pub(crate) use index::{Encode, Gathered};
+pub(crate) use merge::{MergeInput, MergeSection};
 pub use read::{Segment, SegmentError, VerifyReport};
 pub use section::SectionReader;
-pub(crate) use write::{GatheredInput, write_gathered};
+pub(crate) use write::{Work, write_works};
 pub use write::{WriteError, write};
 
 /// Version of the bytes. A reader refuses any other by its number.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Rows of a row group: one container of a roaring bitmap.
 pub const GROUP_ROWS: u32 = 65_536;

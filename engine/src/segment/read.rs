@@ -56,6 +56,11 @@ impl SegmentFile {
     pub(super) fn read(&self, block: &BlockRef) -> Result<bytes::Bytes, SourceError> {
         self.place.read(&*self.object, block)
     }
+
+    /// The block as it is stored, checked.
+    pub(super) fn read_stored(&self, block: &BlockRef) -> Result<bytes::Bytes, SourceError> {
+        self.place.read_stored(&*self.object, block)
+    }
 }
 
 /// An immutable segment.

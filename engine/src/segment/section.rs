@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::block::BlockRef;
 use super::cache;
-use super::directory::Directory;
+use super::directory::{Directory, Payload};
 use super::encode::Pieces;
 use super::footer::{Form, SectionEntry};
 use super::index::{self, Index, trace_hash};
@@ -122,7 +122,7 @@ impl SectionReader {
             Form::Inline => {
                 let rows = rows::read_all(block, count)?;
                 let all: Vec<&RowInput> = rows.iter().collect();
-                let (directory, frame) = index::build(&all, None, Vec::new(), Pieces::frame())
+                let (directory, frame) = index::build(&all, None, Payload::none(), Pieces::frame())
                     .map_err(|_| Bad("body of a row"))?;
                 let bodies = rows.into_iter().map(|row| row.content.body()).collect();
                 Ok(Index::new(
@@ -181,7 +181,7 @@ impl SectionReader {
         let index = self.load()?;
         let mut blocks = vec![self.entry.block];
         blocks.extend(&index.directory.blocks);
-        blocks.extend(index.directory.payload.iter().map(|p| p.block));
+        blocks.extend(&index.directory.payload.blocks);
         for block in blocks.iter().skip(1) {
             self.file.read(block)?;
         }
@@ -218,8 +218,8 @@ impl SectionReader {
             directory.columns.len(),
             directory.blocks.len(),
             stored(&mut directory.blocks.iter()),
-            directory.payload.len(),
-            stored(&mut directory.payload.iter().map(|p| &p.block)),
+            directory.payload.blocks.len(),
+            stored(&mut directory.payload.blocks.iter()),
         )?;
         for column in &directory.columns {
             let chunks = column

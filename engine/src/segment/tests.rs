@@ -4,6 +4,7 @@ mod damage;
 mod decode;
 mod disk;
 mod golden;
+mod merge;
 mod oracle;
 
 use std::sync::Arc;

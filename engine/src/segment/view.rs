@@ -8,8 +8,8 @@ use roaring::RoaringBitmap;
 
 use super::block::BlockRef;
 use super::cache::{self, Cache};
-use super::chunk::{Chunk, Hint, group_bounds};
-use super::directory::{ColumnEntry, Dict, Piece};
+use super::chunk::{Chunk, Hint, group_bounds, group_count};
+use super::directory::{ColumnEntry, Dict, Piece, Placement};
 use super::index::{Index, trace_hash};
 use super::lookup::Dictionary;
 use super::packed::Packed;
@@ -18,6 +18,9 @@ use super::table::Table;
 use super::wire::{Bad, Cursor, narrow};
 use super::{GROUP_ROWS, Page};
 use crate::source::SourceError;
+
+/// Payload blocks that a walk over all rows holds decoded.
+const RECENT_BLOCKS_MAX: usize = 16;
 
 /// A section with its index at hand.
 pub(super) struct View<'a> {
@@ -203,18 +206,106 @@ impl View<'_> {
             let body = bodies.get(narrow(u64::from(row))).cloned();
             return body.ok_or_else(|| self.no_row());
         }
-        let payload = &self.index.directory.payload;
-        let at = payload
-            .partition_point(|p| p.first_row <= row)
-            .checked_sub(1);
-        let block = at
-            .and_then(|at| payload.get(at))
-            .ok_or_else(|| self.no_row())?;
-        let bytes = self.block(&cache::PAYLOAD, &block.block)?;
-        let local = narrow(u64::from(row - block.first_row));
+        let (at, slot) = self.place(row)?;
+        let blocks = &self.index.directory.payload.blocks;
+        let block = blocks.get(at).ok_or_else(|| self.no_row())?;
+        let bytes = self.block(&cache::PAYLOAD, block)?;
         Table::read(&mut Cursor(bytes))
-            .and_then(|table| table.slice(local))
-            .map_err(|bad| self.section.bad(block.block.offset, bad))
+            .and_then(|table| table.slice(slot))
+            .map_err(|bad| self.section.bad(block.offset, bad))
+    }
+
+    /// The payload block of a row's body, and its place in it.
+    fn place(&self, row: u32) -> Result<(usize, usize), SourceError> {
+        match &self.index.directory.payload.placement {
+            Placement::InOrder(firsts) => {
+                let at = firsts.partition_point(|first| *first <= row);
+                let at = at.checked_sub(1).ok_or_else(|| self.no_row())?;
+                let first = firsts.get(at).copied().unwrap_or(0);
+                Ok((at, narrow(u64::from(row - first))))
+            }
+            Placement::ByRow(columns) => {
+                let group = row / GROUP_ROWS;
+                let [block, slot] = &**columns;
+                let block = required(self, block, group)?.one(self, row)?;
+                let slot = required(self, slot, group)?.one(self, row)?;
+                Ok((narrow(block), narrow(slot)))
+            }
+        }
+    }
+
+    /// The place of every row's body, rows in order.
+    pub(super) fn places(&self) -> Result<Vec<(u32, u32)>, SourceError> {
+        let rows = self.rows();
+        match &self.index.directory.payload.placement {
+            Placement::InOrder(firsts) => {
+                let mut places = Vec::new();
+                for (block, first) in (0..).zip(firsts) {
+                    let next = firsts.get(narrow(u64::from(block)) + 1);
+                    let end = next.copied().unwrap_or(rows).min(rows);
+                    places.extend((*first..end).map(|row| (block, row - first)));
+                }
+                Ok(places)
+            }
+            Placement::ByRow(columns) => {
+                let [blocks, slots] = &**columns;
+                let blocks = self.numbers(blocks)?;
+                let slots = self.numbers(slots)?;
+                if [blocks.len(), slots.len()] != [narrow(u64::from(rows)); 2] {
+                    return Err(self.no_row());
+                }
+                let number = |n: u64| u32::try_from(n).map_err(|_| self.no_row());
+                let pairs = blocks.into_iter().zip(slots);
+                pairs
+                    .map(|((_, block), (_, slot))| Ok((number(block)?, number(slot)?)))
+                    .collect()
+            }
+        }
+    }
+
+    /// The rows whose bodies are in these payload blocks.
+    #[expect(dead_code, reason = "the term index is to ask")]
+    pub(super) fn rows_of_blocks(
+        &self,
+        wanted: &RoaringBitmap,
+    ) -> Result<RoaringBitmap, SourceError> {
+        let mut rows = RoaringBitmap::new();
+        match &self.index.directory.payload.placement {
+            Placement::InOrder(firsts) => {
+                for block in wanted {
+                    let at = narrow(u64::from(block));
+                    let Some(first) = firsts.get(at) else { break };
+                    let next = firsts.get(at + 1).copied().unwrap_or(self.rows());
+                    rows.insert_range(*first..next);
+                }
+            }
+            Placement::ByRow(columns) => {
+                let found = self.numbers(&columns[0])?.into_iter().filter(|(_, block)| {
+                    u32::try_from(*block).is_ok_and(|block| wanted.contains(block))
+                });
+                rows.extend(found.map(|(row, _)| row));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Every number of a column with its row, rows in order.
+    pub(super) fn numbers(&self, column: &ColumnEntry) -> Result<Vec<(u32, u64)>, SourceError> {
+        let mut out = Vec::with_capacity(narrow(u64::from(column.rows)));
+        for group in 0..group_count(self.rows()) {
+            if let Some(Column {
+                chunk,
+                first,
+                piece,
+                ..
+            }) = self.chunk(column, group)?
+            {
+                chunk
+                    .collect(first, &mut out)
+                    .map_err(|bad| self.bad(piece, bad))?;
+            }
+        }
+        Ok(out)
     }
 
     pub(super) fn each_body(
@@ -229,31 +320,49 @@ impl View<'_> {
             }
             return Ok(());
         }
-        let mut row = 0;
-        for payload in &self.index.directory.payload {
-            let bad = |bad| self.section.bad(payload.block.offset, bad);
-            let table =
-                Table::read(&mut Cursor(self.section.file.read(&payload.block)?)).map_err(bad)?;
-            if payload.first_row != row {
-                return Err(bad(Bad("rows of payload blocks")));
-            }
-            for at in 0..table.len() {
-                if visit(row, table.slice(at).map_err(bad)?)?.is_break() {
-                    return Ok(());
-                }
-                row += 1;
+        let mut blocks = Recent::default();
+        for (row, (block, slot)) in (0..).zip(self.places()?) {
+            let body = blocks.body(self, narrow(u64::from(block)), narrow(u64::from(slot)))?;
+            if visit(row, body)?.is_break() {
+                return Ok(());
             }
         }
-        if row == self.rows() {
-            Ok(())
-        } else {
-            Err(self.no_row())
-        }
+        Ok(())
     }
 
     pub(super) fn no_row(&self) -> SourceError {
         self.section
             .bad(self.section.entry.block.offset, Bad("row number"))
+    }
+}
+
+/// Payload blocks that a walk over rows was in last. Those of a merged section alternate between
+/// the blocks of what was merged.
+#[derive(Default)]
+struct Recent(Vec<(usize, Table)>);
+
+impl Recent {
+    fn body(&mut self, view: &View<'_>, block: usize, slot: usize) -> Result<Bytes, SourceError> {
+        let at = match self.0.iter().position(|(known, _)| *known == block) {
+            Some(at) => at,
+            None => self.load(view, block)?,
+        };
+        self.0[..=at].rotate_right(1);
+        let blocks = &view.index.directory.payload.blocks;
+        let offset = blocks.get(block).map_or(0, |b| b.offset);
+        let body = self.0.first().map(|(_, table)| table.slice(slot));
+        let body = body.ok_or_else(|| view.no_row())?;
+        body.map_err(|bad| view.section.bad(offset, bad))
+    }
+
+    fn load(&mut self, view: &View<'_>, block: usize) -> Result<usize, SourceError> {
+        let blocks = &view.index.directory.payload.blocks;
+        let found = *blocks.get(block).ok_or_else(|| view.no_row())?;
+        let table = Table::read(&mut Cursor(view.section.file.read(&found)?))
+            .map_err(|bad| view.section.bad(found.offset, bad))?;
+        self.0.truncate(RECENT_BLOCKS_MAX - 1);
+        self.0.push((block, table));
+        Ok(self.0.len() - 1)
     }
 }
 

@@ -3,21 +3,24 @@
 use std::io;
 use std::sync::Arc;
 
-use super::block::{BlockWriter, Place};
-use super::directory::PayloadBlock;
+use super::block::{BlockRef, BlockWriter, Place};
+use super::directory::{Payload, Placement};
 use super::encode::Pieces;
 use super::footer::{self, Form, SectionEntry};
 use super::index::Gathered;
+use super::merge::MergeSection;
 use super::read::{Segment, SegmentError};
 use super::wire::{count_u32, narrow, wide};
 use super::{
     BLOCK_RAW_BYTES_MAX, COMPACT_BODY_BYTES_MAX, FULL_ROWS_MIN, INLINE_BODY_BYTES_MAX,
     PAYLOAD_BLOCK_BYTES, RowInput, SectionInput, SectionSummary, SegmentOptions, WINDOW_NS,
-    Written, index, rows, table,
+    Written, index, merge, rows, table,
 };
 use crate::boundary::Store;
 use crate::doc::DocError;
 use crate::io::{FileId, FileKind};
+use crate::row::{ProjectId, Table};
+use crate::source::SourceError;
 
 /// Why a segment was not written. Nothing of it is reachable then.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +55,14 @@ pub enum WriteError {
         /// The project.
         project: u64,
         /// The table.
-        table: crate::row::Table,
+        table: Table,
     },
     /// What was written does not read back.
     #[error("segment does not read back")]
     ReadBack(#[source] SegmentError),
+    /// A segment that is merged into this one does not read.
+    #[error("input of a merge does not read")]
+    Input(#[from] SourceError),
 }
 
 impl Place {
@@ -77,25 +83,40 @@ pub fn write(
     sections: Vec<SectionInput>,
     options: &SegmentOptions,
 ) -> Result<Written, WriteError> {
-    let sections = sections.into_iter().map(|s| (s, None)).collect();
-    write_gathered(store, id, database, sections, options)
+    let works = sections.into_iter().map(|s| Work::Rows(s, None)).collect();
+    write_works(store, id, database, works, options)
 }
 
-/// A section and its columns, if they were gathered before.
-pub(crate) type GatheredInput = (SectionInput, Option<Box<dyn Gathered>>);
+/// What a section is made from.
+pub(crate) enum Work<'a> {
+    /// Rows, and their columns if they were gathered before.
+    Rows(SectionInput, Option<Box<dyn Gathered>>),
+    /// Sections of other segments. In [`Written::order`] their rows stand one input behind the
+    /// other; [`crate::columns::LEFT_OUT`] stands for rows that were left out.
+    Merge(MergeSection<'a>),
+}
+
+impl Work<'_> {
+    const fn key(&self) -> (ProjectId, Table) {
+        match self {
+            Self::Rows(section, _) => (section.project, section.table),
+            Self::Merge(section) => (section.project, section.table),
+        }
+    }
+}
 
 /// As [`write`], without reading the documents of the sections whose columns are there.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
-pub(crate) fn write_gathered(
+pub(crate) fn write_works(
     store: &Arc<dyn Store>,
     id: u64,
     database: [u8; 16],
-    sections: Vec<GatheredInput>,
+    works: Vec<Work<'_>>,
     options: &SegmentOptions,
 ) -> Result<Written, WriteError> {
     let file = FileId::new(FileKind::Segment, id);
     let place = Place { file, database };
-    let create = || create(store, &place, &sections, options);
+    let create = || create(store, &place, &works, options);
     let (entries, order) = create().or_else(|error| match &error {
         // An earlier try may have failed after its object got the name: nothing refers to that
         // object, or this would not be another try.
@@ -105,7 +126,7 @@ pub(crate) fn write_gathered(
         }
         _ => Err(error),
     })?;
-    drop(sections);
+    drop(works);
     let segment = Segment::open(store, id, database).map_err(WriteError::ReadBack)?;
     let sections: Vec<SectionSummary> = entries.into_iter().map(|e| e.summary).collect();
     if !segment.sections().eq(&sections) {
@@ -129,42 +150,54 @@ type Created = (Vec<SectionEntry>, Vec<Vec<u32>>);
 fn create(
     store: &Arc<dyn Store>,
     place: &Place,
-    sections: &[GatheredInput],
+    works: &[Work<'_>],
     options: &SegmentOptions,
 ) -> Result<Created, WriteError> {
     let failed = |e| place.failed(e);
-    let mut by_key: Vec<usize> = (0..sections.len()).collect();
-    by_key.sort_unstable_by_key(|at| (sections[*at].0.project, sections[*at].0.table));
-    if let Some(pair) = by_key.windows(2).find(|pair| {
-        let [a, b] = [&sections[pair[0]].0, &sections[pair[1]].0];
-        (a.project, a.table) == (b.project, b.table)
-    }) {
-        let section = &sections[pair[0]].0;
-        let (project, table) = (section.project.0, section.table);
+    let mut by_key: Vec<usize> = (0..works.len()).collect();
+    by_key.sort_unstable_by_key(|at| works[*at].key());
+    let twice = by_key
+        .windows(2)
+        .find(|pair| works[pair[0]].key() == works[pair[1]].key());
+    if let Some(pair) = twice {
+        let (project, table) = works[pair[0]].key();
+        let project = project.0;
         return Err(WriteError::DuplicateSection { project, table });
     }
     let upload = store.upload(place.file).map_err(failed)?;
     let mut out = BlockWriter::new(place.clone(), upload, options.compression).map_err(failed)?;
     out.put(&footer::header(place)).map_err(failed)?;
     let mut entries = Vec::new();
-    let mut order = vec![Vec::new(); sections.len()];
+    let mut order = vec![Vec::new(); works.len()];
     for at in by_key {
-        let (section, gathered) = &sections[at];
-        if section.rows.is_empty() {
-            continue;
-        }
-        let sorted = sort(&section.rows);
-        order[at] = vec![0; sorted.len()];
-        for (row, input) in (0..).zip(&sorted) {
-            order[at][*input] = row;
-        }
-        let rows: Vec<&RowInput> = sorted.iter().map(|input| &section.rows[*input]).collect();
-        let gathered = gathered.as_deref().map(|g| (g, order[at].as_slice()));
-        entries.push(put_section(&mut out, section, &rows, gathered)?);
+        let (entry, places) = match &works[at] {
+            Work::Rows(section, _) if section.rows.is_empty() => continue,
+            Work::Rows(section, gathered) => put_rows(&mut out, section, gathered.as_deref())?,
+            Work::Merge(section) => merge::put_section(&mut out, section)?,
+        };
+        entries.push(entry);
+        order[at] = places;
     }
     let tail = footer::encode(place, out.offset(), &entries);
     out.put(&tail).and_then(|()| out.finish()).map_err(failed)?;
     Ok((entries, order))
+}
+
+/// Writes the rows of a section, and says where each went.
+fn put_rows(
+    out: &mut BlockWriter,
+    section: &SectionInput,
+    gathered: Option<&dyn Gathered>,
+) -> Result<(SectionEntry, Vec<u32>), WriteError> {
+    let sorted = sort(&section.rows);
+    let mut places = vec![0; sorted.len()];
+    for (row, input) in (0..).zip(&sorted) {
+        places[*input] = row;
+    }
+    let rows: Vec<&RowInput> = sorted.iter().map(|input| &section.rows[*input]).collect();
+    let gathered = gathered.map(|g| (g, places.as_slice()));
+    let entry = put_section(out, section, &rows, gathered)?;
+    Ok((entry, places))
 }
 
 /// Input indexes in the order of the file.
@@ -212,22 +245,10 @@ fn put_section(
             rows.iter().for_each(|row| rows::put(&mut frame, row));
             frame
         }
-        Form::Compact => {
+        Form::Compact | Form::Full => {
             let payload = put_payload(out, rows)?;
-            let (directory, pieces) = index::build(rows, gathered, payload, Pieces::frame())?;
-            let mut encoded = Vec::new();
-            directory.put(&mut encoded);
-            let mut frame = count_u32(encoded.len()).to_le_bytes().to_vec();
-            frame.extend_from_slice(&encoded);
-            frame.extend_from_slice(&pieces);
-            frame
-        }
-        Form::Full => {
-            let payload = put_payload(out, rows)?;
-            let (directory, _) = index::build(rows, gathered, payload, Pieces::blocks(out))?;
-            let mut frame = Vec::new();
-            directory.put(&mut frame);
-            frame
+            let (directory, pieces) = index::build(rows, gathered, payload, Pieces::of(form, out))?;
+            directory.frame(form, &pieces)
         }
     };
     check_size(frame.len())?;
@@ -266,7 +287,8 @@ impl Held<'_> {
     fn cut(
         &mut self,
         out: &mut BlockWriter,
-        blocks: &mut Vec<PayloadBlock>,
+        blocks: &mut Vec<BlockRef>,
+        firsts: &mut Vec<u32>,
     ) -> Result<(), WriteError> {
         if self.rows.is_empty() {
             return Ok(());
@@ -276,11 +298,8 @@ impl Held<'_> {
         table::put_lens(&mut raw, &lens);
         self.rows.iter().for_each(|r| r.content.put_body(&mut raw));
         check_size(raw.len())?;
-        let block = out.block(&raw).map_err(|e| out.place().failed(e))?;
-        blocks.push(PayloadBlock {
-            first_row: self.first,
-            block,
-        });
+        blocks.push(out.cold_block(&raw).map_err(|e| out.place().failed(e))?);
+        firsts.push(self.first);
         self.first += count_u32(self.rows.len());
         self.rows.clear();
         self.bytes = 0;
@@ -289,30 +308,33 @@ impl Held<'_> {
 }
 
 /// Bodies in blocks; a trace that fits into one block is not cut.
-fn put_payload(out: &mut BlockWriter, rows: &[&RowInput]) -> Result<Vec<PayloadBlock>, WriteError> {
-    let mut blocks = Vec::new();
+fn put_payload(out: &mut BlockWriter, rows: &[&RowInput]) -> Result<Payload, WriteError> {
+    let (mut blocks, mut firsts) = (Vec::new(), Vec::new());
     let mut held = Held::default();
     for run in rows.chunk_by(|a, b| a.key.trace_id == b.key.trace_id) {
         let run_bytes: usize = run.iter().map(|row| row.content.body_len()).sum();
         if run_bytes <= PAYLOAD_BLOCK_BYTES && held.bytes + run_bytes > PAYLOAD_BLOCK_BYTES {
-            held.cut(out, &mut blocks)?;
+            held.cut(out, &mut blocks, &mut firsts)?;
         }
         for row in run {
             let bytes = row.content.body_len();
             check_size(bytes)?;
             if held.bytes + bytes > PAYLOAD_BLOCK_BYTES {
-                held.cut(out, &mut blocks)?;
+                held.cut(out, &mut blocks, &mut firsts)?;
             }
             held.rows.push(row);
             held.bytes += bytes;
         }
     }
-    held.cut(out, &mut blocks)?;
-    Ok(blocks)
+    held.cut(out, &mut blocks, &mut firsts)?;
+    Ok(Payload {
+        blocks,
+        placement: Placement::InOrder(firsts),
+    })
 }
 
 /// Whether a block can hold so many bytes.
-fn check_size(bytes: usize) -> Result<(), WriteError> {
+pub(super) fn check_size(bytes: usize) -> Result<(), WriteError> {
     if bytes > narrow(u64::from(BLOCK_RAW_BYTES_MAX)) {
         return Err(WriteError::TooLarge { bytes: wide(bytes) });
     }

@@ -4,6 +4,7 @@
 //! ([`FileKind`], number), never by path. Numbers are never used twice, names are never recycled.
 //! What a crash may do to un-synced writes is written down in `sim`.
 
+mod direct;
 mod map;
 mod real;
 mod system;
@@ -129,6 +130,12 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
 
     /// Writes all of `buf` at `offset`, growing the file if needed. Not durable until `sync_data`.
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()>;
+
+    /// As [`DiskFile::write_at`], for bytes that nobody reads soon: they need not stay in memory.
+    /// Cheapest from a multiple of 4 KiB on.
+    fn write_cold(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        self.write_at(offset, buf)
+    }
 
     /// Makes every write so far, and the length, durable. After an error nothing is known about
     /// the ranges written since the last success: never retry it.

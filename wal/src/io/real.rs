@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, RenameFlags, linkat, renameat_with, unlinkat};
 use rustix::io::Errno;
 use thiserror::Error;
 
+use super::direct::Direct;
 use super::{Disk, DiskFile, FileId, OsRng, Rng, map};
 
 const LOCK_NAME: &str = "lock";
@@ -161,14 +162,16 @@ impl Disk for RealDisk {
             std::process::id(),
             u64::from_le_bytes(random)
         );
+        let path = self.path.join(&name);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(self.path.join(&name))?;
+            .open(&path)?;
         temps.insert(id, name);
-        Ok(Arc::new(RealFile { file }))
+        let direct = Direct::open(&path);
+        Ok(Arc::new(RealFile { file, direct }))
     }
 
     fn publish(&self, id: FileId) -> io::Result<()> {
@@ -188,6 +191,7 @@ impl Disk for RealDisk {
     fn open(&self, id: FileId) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(RealFile {
             file: self.open_named(id, true)?,
+            direct: None,
         }))
     }
 
@@ -229,6 +233,7 @@ impl Disk for RealDisk {
 #[derive(Debug)]
 struct RealFile {
     file: File,
+    direct: Option<Direct>,
 }
 
 impl DiskFile for RealFile {
@@ -237,7 +242,18 @@ impl DiskFile for RealFile {
     }
 
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(buf, offset)
+        match &self.direct {
+            Some(direct) if direct.write(offset, buf)? => Ok(()),
+            _ => self.file.write_all_at(buf, offset),
+        }
+    }
+
+    fn write_cold(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        let whole = match &self.direct {
+            Some(direct) => direct.write_pages(offset, buf)?,
+            None => 0,
+        };
+        self.file.write_all_at(&buf[whole..], offset + whole as u64)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -249,6 +265,9 @@ impl DiskFile for RealFile {
         // metadata, and then each sync of the log waits for the file system's journal.
         let zeroes = vec![0; ZERO_CHUNK.min(usize::try_from(len).unwrap_or(ZERO_CHUNK))];
         let mut at = self.file.metadata()?.len();
+        if let (0, Some(direct)) = (at, &self.direct) {
+            at = direct.zero_fill(len)?;
+        }
         while at < len {
             let part = zeroes
                 .len()
@@ -293,6 +312,52 @@ mod tests {
         assert_eq!(mode(&path), 0o700);
         assert_eq!(mode(&path.join(ID.to_string())), 0o600);
         assert!(disk.free_bytes().unwrap() > 0);
+    }
+
+    /// Writes in order, across pages, into a page again, back, and far ahead: what is read is what
+    /// plain memory would hold. On a file system with and on one without `O_DIRECT`.
+    #[test]
+    fn whatever_the_way_of_a_write_what_is_read_is_what_was_written() {
+        const LEN: usize = 3 << 20;
+        let writes = [
+            (0, 4_096),
+            (4_096, 100),
+            (4_196, 3_996),
+            (8_192, 9_000),
+            (17_192, 1),
+            (17_000, 300),
+            (17_300, 2 << 20),
+            (2_200_000, 50),
+            (100, 60),
+            (2_300_000, 70_000),
+            (LEN - 5_000, 5_000),
+            (2_400_000, 10),
+        ];
+        for parent in [Path::new("/dev/shm"), &std::env::temp_dir(), Path::new(".")] {
+            let Ok(dir) = tempfile::tempdir_in(parent) else {
+                continue;
+            };
+            let disk = RealDisk::open(dir.path().join("data")).unwrap();
+            let file = disk.create(ID).unwrap();
+            file.zero_fill(LEN as u64).unwrap();
+            let mut expected = vec![0; LEN];
+            for (n, (at, len)) in (1..).zip(writes) {
+                file.write_at(at as u64, &vec![n; len]).unwrap();
+                expected[at..at + len].fill(n);
+                let mut found = vec![0; LEN];
+                file.read_at(0, &mut found).unwrap();
+                assert!(found == expected, "write {n} at {at}, {}", parent.display());
+            }
+            let cold = disk.create(FileId::new(FileKind::Segment, 7)).unwrap();
+            let bytes: Vec<u8> = (0u8..251).cycle().take(100_001).collect();
+            cold.write_cold(0, &bytes[..8_192]).unwrap();
+            cold.write_cold(8_192, &bytes[8_192..70_000]).unwrap();
+            cold.write_cold(70_000, &bytes[70_000..]).unwrap();
+            cold.sync_data().unwrap();
+            let mut found = vec![0; bytes.len()];
+            cold.read_at(0, &mut found).unwrap();
+            assert!(found == bytes && cold.len().unwrap() == 100_001);
+        }
     }
 
     #[test]
