@@ -52,7 +52,10 @@ pub trait SessionSource: std::fmt::Debug + Send + Sync {
 
     /// Refuses a request with a session that a page of another site may have sent.
     fn refuse_forged(&self, method: &Method, headers: &HeaderMap) -> Result<(), Forged> {
-        Origins::default().refuse_forged(method, headers)
+        if method == Method::GET || method == Method::HEAD {
+            return Ok(());
+        }
+        Origins::default().refuse_forged_entry(method, headers)
     }
 }
 
