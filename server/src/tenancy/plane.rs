@@ -353,6 +353,10 @@ async fn append(
         return Err(ChangeError::OutcomeUnknown);
     }
     let bytes = control::encode(&head.hash, event);
+    // What does not read back would keep the next start from reading anything.
+    if control::decode(&bytes).is_err() {
+        return Err(ChangeError::Invalid("too large for one event"));
+    }
     if projections.audit.bytes().saturating_add(bytes.len()) > CONTROL_LOG_BYTES_MAX {
         return Err(ChangeError::TooMany {
             what: "bytes of control events",

@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::interpreter::Replay;
-use crate::limits::{ENVIRONMENTS_PER_PROJECT_MAX, KEYS_PER_PROJECT_MAX, ORGS_MAX, PROJECTS_MAX};
-use crate::tenancy::{FIRST_ORG, NewKey, OrgId, Scope, Scopes, UserId};
+use crate::limits::{
+    ENVIRONMENTS_PER_PROJECT_MAX, GRANTS_PER_PROJECT_MAX, INVITATIONS_PER_ORG_MAX,
+    KEYS_PER_PROJECT_MAX, MEMBERS_PER_ORG_MAX, ORGS_MAX, PROJECTS_MAX, TEAMS_PER_ORG_MAX,
+};
+use crate::tenancy::{FIRST_ORG, Grantee, NewInvitation, NewKey, OrgId, Scope, Scopes, UserId};
 use obsrv_engine::engine::{Options, Threads};
 use obsrv_engine::io::{Disk, OsRng, RealDisk, SystemClock};
 
@@ -387,4 +390,96 @@ async fn the_control_log_takes_its_limit_and_not_a_byte_more() {
             ..
         })
     ));
+}
+
+/// What cannot be read back at the next start is never written.
+#[tokio::test]
+async fn an_event_that_is_too_large_is_refused_and_the_largest_of_ours_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = open(&dir);
+    let note = |bytes: usize| AuditNote {
+        action: control::AuditAction::Exported,
+        org: None,
+        project: None,
+        subject: "x".repeat(bytes),
+    };
+    let max = crate::limits::CONTROL_EVENT_BYTES_MAX;
+    let large = live.plane.note(Actor::System, note(max)).await;
+    assert!(matches!(large, Err(ChangeError::Invalid(_))));
+    live.plane.note(Actor::System, note(max / 2)).await.unwrap();
+    let last = vec![(u64::MAX, i64::MIN); KEY_USES_PER_EVENT_MAX];
+    let used = org_event(OrgEvent::KeysUsed { last });
+    live.plane.append(vec![used]).await.unwrap();
+    drop(live);
+    assert_eq!(open(&dir).plane.audit().len(), 2);
+}
+
+#[tokio::test]
+async fn people_up_to_the_limits_and_not_one_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = open(&dir);
+    let plane = &live.plane;
+    let (org, role) = (FIRST_ORG, Role::Viewer);
+    let project = plane.create_project(BY(), org, "p").await.unwrap().made.id;
+    let fill = |event| plane.directory().apply(&org_event(event)).unwrap();
+    let numbers = |max: usize| 1..u64::try_from(max).unwrap();
+    let is_full = |result: Result<(), ChangeError>| {
+        assert!(
+            matches!(result, Err(ChangeError::TooMany { .. })),
+            "{result:?}"
+        );
+    };
+    for n in numbers(MEMBERS_PER_ORG_MAX) {
+        let user = UserId(n);
+        fill(OrgEvent::MemberSet { org, user, role });
+    }
+    plane
+        .set_member(BY(), org, UserId(1 << 40), role)
+        .await
+        .unwrap();
+    is_full(
+        plane
+            .set_member(BY(), org, UserId(1 << 41), role)
+            .await
+            .map(drop),
+    );
+    for team in numbers(TEAMS_PER_ORG_MAX) {
+        let name = format!("t{team}");
+        fill(OrgEvent::TeamCreated { team, org, name });
+    }
+    plane.create_team(BY(), org, "last").await.unwrap();
+    is_full(plane.create_team(BY(), org, "more").await.map(drop));
+    for n in numbers(GRANTS_PER_PROJECT_MAX) {
+        let grantee = Grantee::User(UserId(n));
+        fill(OrgEvent::GrantSet {
+            project,
+            grantee,
+            role,
+        });
+    }
+    let user = |id| Grantee::User(UserId(id));
+    plane
+        .set_grant(BY(), project, user(1 << 40), role)
+        .await
+        .unwrap();
+    is_full(
+        plane
+            .set_grant(BY(), project, user(1 << 41), role)
+            .await
+            .map(drop),
+    );
+    for n in numbers(INVITATIONS_PER_ORG_MAX) {
+        let mut mac = [0; 32];
+        mac[..8].copy_from_slice(&n.to_le_bytes());
+        fill(OrgEvent::Invited(NewInvitation {
+            invitation: n,
+            org,
+            email: "a@b.example".into(),
+            role,
+            mac,
+            expires_ns: i64::MAX,
+        }));
+    }
+    plane.invite(BY(), org, "a@b.example", role).await.unwrap();
+    is_full(plane.invite(BY(), org, "a@b.example", role).await.map(drop));
 }
