@@ -422,7 +422,10 @@ async fn no_secret_is_in_any_event() {
     let world = World::owned().await;
     let session = world.sign_in("ada@example.org", PASSWORD).await.unwrap();
     let link = world.reset_link().await;
-    let (records, _) = world.plane.audit().before(FIRST_ORG, u64::MAX, (1000, 1000), |_| true);
+    let (records, _) = world
+        .plane
+        .audit()
+        .before(FIRST_ORG, u64::MAX, (1000, 1000), |_| true);
     let shown = format!("{records:?}");
     assert!(shown.contains("ada@example.org"), "the positive control");
     for secret in [PASSWORD, session.token.reveal(), link.reveal()] {
