@@ -169,8 +169,11 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         rng: system::rng(),
     };
     let (stop, stopped) = watch::channel(false);
-    let Door { app, address, door } =
-        open_door(&config, &system, tls.as_deref(), stopped.clone()).await?;
+    let Door {
+        app,
+        address,
+        serving,
+    } = open_door(&config, &system, tls.as_deref(), stopped.clone()).await?;
     let opening = open_in_background(&config, system);
     let running = tokio::select! {
         opened = opening => opened?,
@@ -214,7 +217,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         () = keep_house(&engine, &plane, &accounts, tls) => true,
         () = purge_always(&engine, &plane) => true,
     };
-    shut_down(&stop, door, &plane, threads, failed).await;
+    shut_down(&stop, serving, &plane, threads, failed).await;
     remove_socket(&config.data);
     if failed || engine.state() == State::Failed {
         Err(ServeError::EngineFailed)
@@ -227,7 +230,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
 struct Door {
     app: Arc<App>,
     address: SocketAddr,
-    door: JoinHandle<()>,
+    serving: JoinHandle<()>,
 }
 
 async fn open_door(
@@ -253,7 +256,7 @@ async fn open_door(
     Ok(Door {
         app,
         address,
-        door: tokio::spawn(serving),
+        serving: tokio::spawn(serving),
     })
 }
 

@@ -50,7 +50,7 @@ pub(super) struct ServeArgs {
     /// A proxy that is believed when it says from where a request comes, as an address or a network.
     #[arg(long, value_name = "NETWORK", value_parser = network)]
     trusted_proxy: Vec<Network>,
-    /// Where browsers find this server, as in https://obsrv.example.org.
+    /// Where browsers find this server, as in `https://obsrv.example.org`.
     #[arg(long, env = "OBSRV_PUBLIC_URL", value_name = "URL", value_parser = PublicUrl::parse)]
     public_url: Option<PublicUrl>,
     /// Providers by which people sign in, as a JSON file.
@@ -65,6 +65,7 @@ pub(super) struct ServeArgs {
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Mail")]
+#[expect(clippy::struct_field_names, reason = "they are the names of the flags")]
 struct MailArgs {
     /// Mail server; without one, administrators hand out links.
     #[arg(

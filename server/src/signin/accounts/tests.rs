@@ -162,7 +162,7 @@ async fn sessions_survive_a_restart_and_what_ended_stays_ended() {
     world.threads.take().unwrap().stop();
     drop(world);
     let world = open(dir, clock);
-    world.pass(SESSION_IDLE_TIME_MAX - Duration::from_nanos(1));
+    world.pass(SESSION_IDLE_TIME_MAX.saturating_sub(Duration::from_nanos(1)));
     assert!(world.is_live(&kept), "its use was logged");
     assert!(!world.is_live(&ended));
     world.pass(SESSION_IDLE_TIME_MAX);

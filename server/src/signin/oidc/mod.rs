@@ -1,4 +1,4 @@
-//! Signing in by a provider: OpenID Connect, authorization code with PKCE, written out rather than
+//! Signing in by a provider: OIDC, authorization code with PKCE, written out rather than
 //! taken from a library, since all that is needed is one flow and two signature algorithms.
 //!
 //! Between the two halves of the flow the server keeps nothing: a cookie of ten minutes holds the
@@ -427,9 +427,12 @@ fn form(fields: &[(&str, &str)]) -> String {
 fn escape(text: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     text.bytes()
-        .map(|b| match is_plain(b) {
-            true => char::from(b).to_string(),
-            false => format!("%{b:02X}"),
+        .map(|b| {
+            if is_plain(b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
         })
         .collect()
 }
