@@ -1,6 +1,8 @@
 //! What the admin socket answers: every route of the public address, with whoever asks as the operator,
 //! and a few of its own. No key is asked for: who can open the socket owns the data.
 
+mod users;
+
 use std::sync::Arc;
 
 use ::http::StatusCode;
@@ -15,6 +17,7 @@ use crate::http::auth;
 use crate::http::keys::NewKeyTerms;
 use crate::http::{self, ApiError, App};
 use crate::limits::ADMIN_BODY_BYTES_MAX;
+use crate::signin::SignIn;
 use crate::tenancy::ControlPlane;
 use crate::tenancy::plane::By;
 
@@ -32,12 +35,13 @@ struct OldKey {
 }
 
 /// The routes of the admin socket.
-pub(crate) fn build(app: Arc<App>, plane: Arc<ControlPlane>) -> Router {
+pub(crate) fn build(app: Arc<App>, plane: Arc<ControlPlane>, signin: Arc<SignIn>) -> Router {
     Router::new()
         .route("/keys", post(create_key).delete(revoke_key))
         .route("/projects/named", get(named))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(plane)
+        .merge(users::build(signin))
         .merge(auth::as_operator(http::build(app)))
 }
 

@@ -3,6 +3,8 @@
 //! What a retry could cure is 503 and nothing else: OTLP clients drop a batch on any other error.
 //! 500 means a fault of obsrv that the same request would meet again.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
@@ -43,6 +45,8 @@ pub enum ErrorCode {
     UnsupportedMedia,
     /// The query needs more than one query may have.
     QueryTooExpensive,
+    /// Too many of these in this time.
+    RateLimited,
     /// Not recovered yet.
     Starting,
     /// No room for this request now.
@@ -65,7 +69,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::Conflict,
@@ -77,6 +81,7 @@ impl ErrorCode {
         Self::TooLarge,
         Self::UnsupportedMedia,
         Self::QueryTooExpensive,
+        Self::RateLimited,
         Self::Starting,
         Self::Overloaded,
         Self::NoSpace,
@@ -102,6 +107,7 @@ impl ErrorCode {
             Self::TooLarge => "too_large",
             Self::UnsupportedMedia => "unsupported_media",
             Self::QueryTooExpensive => "query_too_expensive",
+            Self::RateLimited => "rate_limited",
             Self::Starting => "starting",
             Self::Overloaded => "overloaded",
             Self::NoSpace => "no_space",
@@ -128,6 +134,7 @@ impl ErrorCode {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::QueryTooExpensive => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Starting
             | Self::Overloaded
             | Self::NoSpace
@@ -141,7 +148,10 @@ impl ErrorCode {
 
     /// Whether the same request may succeed later.
     pub fn is_retryable(self) -> bool {
-        self.status() == StatusCode::SERVICE_UNAVAILABLE
+        matches!(
+            self.status(),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        )
     }
 
     /// For a retryable code: the value of the `obsrv-outcome` header.
@@ -165,6 +175,7 @@ impl ErrorCode {
             | Self::TooLarge
             | Self::UnsupportedMedia
             | Self::QueryTooExpensive
+            | Self::RateLimited
             | Self::Damaged
             | Self::Internal => None,
         }
@@ -181,7 +192,7 @@ impl ErrorCode {
             Self::NotFound => 5,
             Self::Conflict => 6,
             Self::Forbidden => 7,
-            Self::QueryTooExpensive => 8,
+            Self::QueryTooExpensive | Self::RateLimited => 8,
             Self::MethodNotAllowed => 12,
             Self::Internal => 13,
             Self::Starting
@@ -207,6 +218,8 @@ pub struct ApiError {
     pub message: String,
     /// The parameter, item or place in the body.
     pub field: Option<String>,
+    /// After how many seconds the same request may succeed, if that is known.
+    pub retry_seconds: Option<u64>,
 }
 
 impl ApiError {
@@ -216,7 +229,15 @@ impl ApiError {
             code,
             message: message.into(),
             field: None,
+            retry_seconds: None,
         }
+    }
+
+    /// The same, saying when to come back.
+    #[must_use]
+    pub fn after(mut self, time: Duration) -> Self {
+        self.retry_seconds = Some(time.as_secs().saturating_add(1));
+        self
     }
 
     /// The same, naming the parameter or the place in the body.
@@ -331,7 +352,8 @@ pub(super) fn render(error: &ApiError, wants_protobuf: bool, request_id: &str) -
     };
     let headers = response.headers_mut();
     if code.is_retryable() {
-        headers.insert(RETRY_AFTER, RETRY_SECONDS);
+        let seconds = error.retry_seconds.map(HeaderValue::from);
+        headers.insert(RETRY_AFTER, seconds.unwrap_or(RETRY_SECONDS));
     }
     if let Some(outcome) = code.outcome() {
         headers.insert(OUTCOME, HeaderValue::from_static(outcome));
@@ -344,17 +366,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_distinct_and_only_503_is_retryable() {
+    fn names_are_distinct_and_only_503_and_429_are_retryable() {
         let names: std::collections::HashSet<_> =
             ErrorCode::ALL.iter().map(|c| c.as_str()).collect();
         assert_eq!(names.len(), ErrorCode::ALL.len());
         for code in ErrorCode::ALL {
-            assert_eq!(
-                code.is_retryable(),
-                code.status() == StatusCode::SERVICE_UNAVAILABLE
-            );
-            assert_eq!(code.outcome().is_some(), code.is_retryable(), "{code:?}");
-            assert_eq!(code.grpc() == 14, code.is_retryable(), "{code:?}");
+            let status = code.status().as_u16();
+            assert_eq!(code.is_retryable(), matches!(status, 503 | 429));
+            assert_eq!(code.outcome().is_some(), status == 503, "{code:?}");
+            assert_eq!(code.grpc() == 14, status == 503, "{code:?}");
         }
     }
 

@@ -28,6 +28,7 @@ mod projects;
 mod protobuf;
 mod query;
 pub mod routes;
+mod signin;
 mod store;
 mod trace;
 mod trace_list;
@@ -42,6 +43,7 @@ pub use error::{ApiError, ErrorCode, OUTCOME};
 
 use crate::keys::Macs;
 use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
+use crate::signin::SignIn;
 use crate::tenancy::{ControlPlane, Directory};
 use access::{ProjectSee, Public, TraceDelete, TraceRead, TraceWrite};
 use admission::Admission;
@@ -58,6 +60,7 @@ pub struct Core {
     plane: Arc<ControlPlane>,
     cursors: Macs,
     sessions: Arc<dyn SessionSource>,
+    signin: Option<Arc<SignIn>>,
 }
 
 impl Core {
@@ -73,7 +76,21 @@ impl Core {
             plane,
             cursors,
             sessions,
+            signin: None,
         }
+    }
+
+    /// The same, at which people sign in by this.
+    #[must_use]
+    pub fn signing_in(mut self, signin: Arc<SignIn>) -> Self {
+        self.sessions = Arc::<SignIn>::clone(&signin);
+        self.signin = Some(signin);
+        self
+    }
+
+    /// Signing in, if there is any at this server.
+    pub const fn signin(&self) -> Option<&Arc<SignIn>> {
+        self.signin.as_ref()
     }
 
     /// Organizations, people, projects and keys.
@@ -230,6 +247,7 @@ fn routes(app: &Arc<App>) -> Routes {
     projects::add(&mut routes);
     keys::add(&mut routes);
     audit::add(&mut routes);
+    signin::routes(&mut routes);
     routes
         .get("/openapi.json", Public, openapi::show)
         .says("This document.");

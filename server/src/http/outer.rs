@@ -118,6 +118,7 @@ fn report(request_id: &str, route: Option<&str>, error: Option<&ApiError>, micro
         | ErrorCode::TooLarge
         | ErrorCode::UnsupportedMedia
         | ErrorCode::QueryTooExpensive
+        | ErrorCode::RateLimited
         | ErrorCode::BodyTooSlow
         | ErrorCode::BodyIncomplete => tracing::info!(request_id, route, code, micros, "refused"),
     }

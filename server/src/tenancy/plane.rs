@@ -28,6 +28,7 @@ use crate::keys::{Macs, MasterSecret};
 use crate::limits::{
     CONTROL_LOG_BYTES_MAX, KEY_USES_PER_EVENT_MAX, PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX,
 };
+use crate::signin::Users;
 use obsrv_engine::engine::{Engine, IngestError};
 use obsrv_engine::io::{Clock, Rng};
 
@@ -152,6 +153,8 @@ type Decision<T> = Result<(Vec<ControlEvent>, T), ChangeError>;
 pub struct Projections {
     /// Organizations, people in them, projects, keys.
     pub directory: Arc<Directory>,
+    /// People, their sessions and their links.
+    pub users: Arc<Users>,
     /// Every event, in order.
     pub audit: Arc<AuditLog>,
 }
@@ -165,6 +168,9 @@ impl Projections {
         hash: ChainHash,
     ) -> Result<Place, DirectoryError> {
         let at = self.directory.read(|state| state.whereabouts(event));
+        if let ControlEvent::User(act) = event {
+            self.users.apply(act)?;
+        }
         self.directory.apply(event)?;
         Ok(self.audit.push(bytes, hash, at))
     }
@@ -198,6 +204,7 @@ impl ControlPlane {
     ) -> Result<Self, RecoverError> {
         let projections = Projections {
             directory: Arc::new(Directory::new(Macs::for_keys(master))),
+            users: Arc::default(),
             audit: Arc::new(AuditLog::default()),
         };
         let mut hash = CHAIN_START;
@@ -227,6 +234,21 @@ impl ControlPlane {
     /// Organizations, people, projects and keys.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.projections.directory
+    }
+
+    /// People, their sessions and their links.
+    pub fn users(&self) -> &Arc<Users> {
+        &self.projections.users
+    }
+
+    /// The address that the open invitation with this token is for.
+    pub fn invited(&self, token: &str) -> Option<String> {
+        let mac = self.tokens.mac(token.as_bytes());
+        let now = self.now_ns();
+        self.directory().read(|state| {
+            let open = state.people.invitation_with(&mac)?;
+            (open.expires_ns > now).then(|| open.email.clone())
+        })
     }
 
     /// Who did what.

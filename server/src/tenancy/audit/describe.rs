@@ -1,6 +1,7 @@
 //! What a record of the audit log says. Never a secret: MACs stay out.
 
 use crate::control::{Actor, ControlEvent};
+use crate::signin::event::{Fact, UserEvent};
 use crate::tenancy::{Grantee, OrgEvent};
 
 /// A record in words.
@@ -65,9 +66,8 @@ pub fn describe(event: &ControlEvent) -> Option<Described> {
             );
             (act.actor, act.at_ns, said)
         }
-        ControlEvent::ProjectNamed { .. } | ControlEvent::User(_) | ControlEvent::Governance(_) => {
-            return None;
-        }
+        ControlEvent::User(act) => (act.actor, act.at_ns, of_user(&act.event)?),
+        ControlEvent::ProjectNamed { .. } | ControlEvent::Governance(_) => return None,
     };
     let (action, subject, details) = said;
     Some(Described {
@@ -92,6 +92,40 @@ fn grantee_text(grantee: Grantee) -> String {
 
 const fn either(is: bool, yes: &'static str, no: &'static str) -> &'static str {
     if is { yes } else { no }
+}
+
+/// What the first of the facts says; the others follow from it.
+fn of_user(event: &UserEvent) -> Option<Said> {
+    let fact = event.facts.first()?;
+    let user = |user: &u64| format!("user:{user}");
+    let (subject, details) = match fact {
+        Fact::Created {
+            user: id, email, ..
+        } => (user(id), vec![("email", email.clone())]),
+        Fact::SessionStarted {
+            user: id, method, ..
+        } => {
+            let method = method.as_str().to_owned();
+            (user(id), vec![("method", method)])
+        }
+        Fact::IdentityLinked {
+            user: id, issuer, ..
+        } => (user(id), vec![("issuer", issuer.clone())]),
+        Fact::EmailVerified { user: id }
+        | Fact::PasswordSet { user: id, .. }
+        | Fact::Disabled { user: id }
+        | Fact::Enabled { user: id }
+        | Fact::SetUp { user: id }
+        | Fact::SessionsEnded { user: id, .. } => (user(id), Vec::new()),
+        Fact::SessionEnded { session } => (format!("session:{session:x}"), Vec::new()),
+        Fact::LinkIssued { purpose, email, .. } => {
+            let purpose = purpose.as_str().to_owned();
+            (email.clone(), vec![("purpose", purpose)])
+        }
+        Fact::LinkUsed { .. } => (String::new(), Vec::new()),
+        Fact::SessionSeen { .. } => return None,
+    };
+    Some((fact.action(), subject, details))
 }
 
 fn of_org(event: &OrgEvent) -> Option<Said> {

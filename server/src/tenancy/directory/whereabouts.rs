@@ -36,7 +36,9 @@ impl State {
                 org: act.event.org,
                 project: act.event.project,
             },
-            ControlEvent::User(_) | ControlEvent::Governance(_) => Whereabouts::default(),
+            // People sign in at the server; whoever runs it sees that.
+            ControlEvent::User(_) => Whereabouts::org(FIRST_ORG),
+            ControlEvent::Governance(_) => Whereabouts::default(),
         }
     }
 
