@@ -169,7 +169,11 @@ fn search(snapshot: &Snapshot, name: &str, request: &Query) {
     );
 }
 
-fn all(snapshot: &Snapshot) {
+fn error() -> Filter {
+    Filter::Is(path("status"), Test::Eq(Literal::Str("error".to_owned())))
+}
+
+fn aggregates() -> Vec<(&'static str, AggregateRequest)> {
     let time = |fill| TimeBuckets {
         width_ns: HOUR_NS,
         origin_ns: 0,
@@ -181,20 +185,19 @@ fn all(snapshot: &Snapshot) {
         column: Column::Duration,
         at: at.to_vec(),
     };
-    let error = Filter::Is(path("status"), Test::Eq(Literal::Str("error".to_owned())));
     let new = |measures| AggregateRequest::new(Filter::All, measures);
     let distinct = |column: &str, mode| Measure::Distinct {
         column: path(column),
         mode,
     };
     let user = "metadata.user";
-    let requests = [
+    vec![
         ("count", new(vec![])),
         (
             "time buckets of an hour: count and errors",
             AggregateRequest {
                 time: Some(time(true)),
-                ..new(vec![Measure::Count, Measure::CountIf(error.clone())])
+                ..new(vec![Measure::Count, Measure::CountIf(error())])
             },
         ),
         (
@@ -246,13 +249,16 @@ fn all(snapshot: &Snapshot) {
         (
             "p95 of errors by model",
             AggregateRequest {
-                filter: error.clone(),
+                filter: error(),
                 keys: model(),
                 ..new(vec![duration(&[0.95])])
             },
         ),
-    ];
-    for (name, request) in &requests {
+    ]
+}
+
+fn all(snapshot: &Snapshot) {
+    for (name, request) in &aggregates() {
         aggregate(snapshot, name, request);
     }
     let keys = [
@@ -272,7 +278,7 @@ fn all(snapshot: &Snapshot) {
         ..Query::new(filter, 0)
     };
     search(snapshot, "facets of 8 keys, all rows", &facets(Filter::All));
-    search(snapshot, "facets of 8 keys, errors", &facets(error));
+    search(snapshot, "facets of 8 keys, errors", &facets(error()));
     let by = |column| Query {
         order: Order {
             column,

@@ -2,10 +2,10 @@
 
 use obsrv_engine::query::ast::TextTest;
 
-/// Regular expressions, and what each asks for.
 /// A pattern, and what it matches by other means.
 type Known = (&'static str, fn(&str) -> bool);
 
+/// Regular expressions, and what each asks for.
 pub(super) const PATTERNS: [Known; 6] = [
     ("^a", |t| t.starts_with('a')),
     ("京.?$", |t| {
