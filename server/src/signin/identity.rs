@@ -23,18 +23,26 @@ impl Accounts {
         self.write(Actor::Nobody, |users, now_ns| {
             let known = users.by_identity(&issuer, &subject);
             let mut facts = Vec::new();
-            let (user, is_new) = match (known, &email) {
+            let (user, is_new) = match (&known, &email) {
                 (Some(user), _) => (user.id, false),
                 (None, None) => return Err(SignInError::Identity),
                 (None, Some(email)) => joined(users, email, claims.name.as_deref(), &mut facts)?,
             };
-            if !facts.is_empty() || users.by_identity(&issuer, &subject).is_none() {
+            if known.is_none() {
                 facts.push(Fact::IdentityLinked {
                     user: user.0,
                     issuer: issuer.clone(),
                     subject,
                 });
                 facts.push(Fact::EmailVerified { user: user.0 });
+            }
+            // Whoever chose the password may be somebody else: what they opened with it ends.
+            let is_joined = known.is_none() && !is_new;
+            if is_joined && users.get(user).is_some_and(|user| user.has_password()) {
+                facts.push(Fact::SessionsEnded {
+                    user: user.0,
+                    except: None,
+                });
             }
             let method = Method::Oidc { issuer };
             let (started, session) = self.start_session_of(user, method, now_ns, is_new)?;

@@ -69,7 +69,8 @@ impl Accounts {
     }
 
     /// Makes a user by an invitation to an organization, and takes it up: whoever has its token
-    /// says what to call them and chooses a password. It came to their address.
+    /// says what to call them and chooses a password. Whoever invited them had the token, too: that
+    /// mail arrives at the address has still to be shown.
     pub async fn join(
         &self,
         token: &str,
@@ -86,7 +87,6 @@ impl Accounts {
                 let mut facts = Vec::new();
                 let user = create(users, &email, &name, &mut facts)?;
                 facts.push(Fact::PasswordSet { user: user.0, phc });
-                facts.push(Fact::EmailVerified { user: user.0 });
                 let (started, session) =
                     self.start_session_of(user, Method::Invite, now_ns, true)?;
                 facts.extend(started);

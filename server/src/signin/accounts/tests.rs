@@ -17,6 +17,8 @@ use crate::limits::{
 use crate::tenancy::FIRST_ORG;
 use crate::tenancy::plane::By;
 
+mod joining;
+
 #[derive(Debug, Default)]
 struct Hand(AtomicI64);
 

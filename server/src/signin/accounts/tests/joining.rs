@@ -1,0 +1,69 @@
+//! Who becomes whom: invitations, providers and the founder.
+
+use super::*;
+use crate::signin::oidc::{Claims, Providers};
+use crate::tenancy::Role;
+
+const ISSUER: &str = "https://idp.example";
+
+/// The word of a provider for `email`.
+async fn by_provider(world: &World, email: &str) -> Result<NewSession, SignInError> {
+    use std::os::unix::fs::PermissionsExt;
+    let put = |name: &str, text: &str| {
+        let path = world.dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    let file = serde_json::json!([{
+        "id": "test", "name": "Test", "issuer": ISSUER, "client_id": "obsrv",
+        "client_secret_file": put("secret", "s3cret"), "domains": ["example.org"],
+    }]);
+    let file = put("providers.json", &file.to_string());
+    let master = MasterSecret::from_bytes([1; 32]);
+    let time: Arc<dyn Clock> = Arc::<Hand>::clone(&world.clock);
+    let providers = Providers::none(&master, time, Arc::new(OsRng));
+    let providers = providers.load(&file, "https://obsrv.example").unwrap();
+    let claims = Claims {
+        subject: email.to_owned(),
+        verified_email: Some(email.to_owned()),
+        name: None,
+    };
+    let provider = providers.get("test").unwrap();
+    world.accounts.sign_in_by(provider, claims).await
+}
+
+async fn invited(world: &World, by: By, email: &str) -> String {
+    let invited = world.plane.invite(by, FIRST_ORG, email, Role::Viewer).await;
+    invited.unwrap().made.token
+}
+
+async fn join(world: &World, token: &str) -> Result<NewSession, SignInError> {
+    world.accounts.join(token, ada(), HERE).await
+}
+
+#[tokio::test]
+async fn a_provider_does_not_open_an_account_that_whoever_had_the_invitation_made() {
+    let world = World::owned().await;
+    let token = invited(&world, By::operator(), "bob@example.org").await;
+    let joined = join(&world, &token).await.unwrap();
+    let user = world.accounts.users().get(joined.user).unwrap();
+    assert!(!user.is_verified);
+    let refused = by_provider(&world, "bob@example.org").await;
+    assert!(matches!(refused, Err(SignInError::Identity)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_first_sign_in_by_a_provider_ends_what_the_password_opened() {
+    let world = World::owned().await;
+    let old = world.sign_in("ada@example.org", PASSWORD).await.unwrap();
+    let email = Email::parse("ada@example.org").unwrap();
+    let link = world.accounts.link(Actor::Operator, &email, Purpose::Verify);
+    let link = link.await.unwrap();
+    world.accounts.verify(link.reveal(), HERE).await.unwrap();
+    let first = by_provider(&world, "ada@example.org").await.unwrap();
+    assert_eq!(first.user, old.user);
+    assert!(!world.is_live(&old) && world.is_live(&first));
+    let second = by_provider(&world, "ada@example.org").await.unwrap();
+    assert!(world.is_live(&first) && world.is_live(&second));
+}
