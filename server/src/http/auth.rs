@@ -277,12 +277,15 @@ pub(super) fn rights_at_org(
     }
 }
 
+/// Whether the organization takes this way of signing in.
+pub(super) fn is_open_to(org: &Org, session: &SessionUser) -> bool {
+    let required = org.sso_issuer.as_deref();
+    required.is_none() || required == session.issuer.as_deref()
+}
+
 /// An organization that wants its issuer is open only to sessions of it.
 fn check_issuer(session: &SessionUser, org: &Org, rights: Rights) -> Result<Rights, ApiError> {
-    if rights == Rights::default() || org.sso_issuer.is_none() {
-        return Ok(rights);
-    }
-    if org.sso_issuer.as_deref() == session.issuer.as_deref() {
+    if rights == Rights::default() || is_open_to(org, session) {
         return Ok(rights);
     }
     Err(ApiError::new(

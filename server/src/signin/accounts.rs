@@ -208,7 +208,7 @@ impl Accounts {
             Method::Oidc { issuer } => issuer,
             Method::Password | Method::Reset | Method::Invite | Method::SetUp => "",
         };
-        if let Some(issuer) = self.required_issuer(user).filter(|issuer| issuer != by) {
+        if let Some(issuer) = self.required_issuer(user, by) {
             return Err(SignInError::SsoRequired { issuer });
         }
         let token = Token::mint(&*self.rng);
@@ -228,12 +228,19 @@ impl Accounts {
         Ok((facts, NewSession { id, user, token }))
     }
 
-    /// The issuer that a user must sign in by, if one of their organizations says so.
-    pub fn required_issuer(&self, user: UserId) -> Option<String> {
+    /// The issuer that a user must sign in by: of one of their organizations, if a session by `by`
+    /// opened none of them. One that opens some is let in; each organization looks for itself.
+    fn required_issuer(&self, user: UserId, by: &str) -> Option<String> {
         let directory = self.plane.directory();
-        let orgs = directory.orgs_of(user);
-        orgs.into_iter()
-            .find_map(|org| directory.org(org)?.sso_issuer)
+        let mut required = None;
+        for org in directory.orgs_of(user) {
+            let issuer = directory.org(org)?.sso_issuer?;
+            if issuer == by {
+                return None;
+            }
+            required.get_or_insert(issuer);
+        }
+        required
     }
 
     /// A line in the audit log, for a user that exists: names that nobody has are counted, not

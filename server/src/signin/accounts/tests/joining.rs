@@ -67,3 +67,33 @@ async fn the_first_sign_in_by_a_provider_ends_what_the_password_opened() {
     let second = by_provider(&world, "ada@example.org").await.unwrap();
     assert!(world.is_live(&first) && world.is_live(&second));
 }
+
+/// An organization that somebody else made takes nobody hostage: neither by making them a member,
+/// nor by the issuer that it requires.
+#[tokio::test]
+async fn a_foreign_organization_keeps_nobody_out_of_their_own() {
+    let world = World::owned().await;
+    let ada = world.sign_in("ada@example.org", PASSWORD).await.unwrap();
+    let system = By::system();
+    let other = world.plane.create_org(system, "Other", "other").await;
+    let other = other.unwrap().made;
+    let mallory = By {
+        actor: Actor::User(UserId(99)),
+        ..system
+    };
+    for role in [Role::Viewer, Role::Owner] {
+        let taken = world.plane.set_member(mallory, other, ada.user, role).await;
+        assert!(matches!(taken, Err(ChangeError::Unknown("member"))));
+    }
+    let operator = By::operator();
+    let set = world.plane.set_member(operator, other, ada.user, Role::Viewer);
+    set.await.unwrap();
+    let set = world.plane.set_member(mallory, other, ada.user, Role::Member);
+    set.await.unwrap();
+    let require = |org| world.plane.require_sso(system, org, Some(ISSUER));
+    require(other).await.unwrap();
+    world.sign_in("ada@example.org", PASSWORD).await.unwrap();
+    require(FIRST_ORG).await.unwrap();
+    let refused = world.sign_in("ada@example.org", PASSWORD).await;
+    assert!(matches!(refused, Err(SignInError::SsoRequired { .. })));
+}
