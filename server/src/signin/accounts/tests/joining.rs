@@ -97,3 +97,15 @@ async fn a_foreign_organization_keeps_nobody_out_of_their_own() {
     let refused = world.sign_in("ada@example.org", PASSWORD).await;
     assert!(matches!(refused, Err(SignInError::SsoRequired { .. })));
 }
+
+#[tokio::test]
+async fn a_founder_who_was_removed_does_not_come_back() {
+    let world = World::owned().await;
+    let founder = world.accounts.users().first_owner().unwrap();
+    let (by, plane) = (By::operator(), &world.plane);
+    let heir = plane.set_member(by, FIRST_ORG, UserId(99), Role::Owner);
+    heir.await.unwrap();
+    plane.remove_member(by, FIRST_ORG, founder).await.unwrap();
+    world.accounts.own().await.unwrap();
+    assert_eq!(plane.directory().orgs_of(founder), []);
+}
