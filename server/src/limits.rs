@@ -149,15 +149,15 @@ pub const PASSWORD_BYTES_MAX: usize = 1024;
 pub const HASHES_MAX: usize = 2;
 /// Password hashes that are made or wait for their turn. Over it: 503.
 pub const HASHES_WAITING_MAX: usize = 256;
-/// Attempts to sign in to one account at a time. Over it: 429.
+/// Attempts to sign in to one account at a time, and as many letters to it. Over it: 429.
 pub const ATTEMPTS_PER_ACCOUNT: u32 = 10;
-/// How long it takes until an account takes another attempt.
+/// How long it takes until an account takes another attempt or letter.
 pub const ATTEMPTS_PER_ACCOUNT_TIME: Duration = Duration::from_mins(1);
 /// Attempts to sign in, or to use a link, from one address (of IPv6: one /64) at a time. Over it: 429.
 pub const ATTEMPTS_PER_ADDRESS: u32 = 50;
 /// How long it takes until an address may attempt again.
 pub const ATTEMPTS_PER_ADDRESS_TIME: Duration = Duration::from_secs(5);
-/// Counters of attempts, of accounts and of addresses each; more accounts than these share them.
+/// Counters of attempts, of accounts, letters and addresses each; more accounts than these share them.
 pub const ATTEMPT_BUCKETS: usize = 1 << 14;
 /// Sessions of one user; another one ends the oldest.
 pub const SESSIONS_PER_USER_MAX: usize = 32;

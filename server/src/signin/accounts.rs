@@ -401,9 +401,10 @@ impl Accounts {
         self.attempts.begin_from(address, self.clock.mono_ns())
     }
 
-    /// Counts a use of an account.
-    pub(super) fn begin(&self, email: &str, address: IpAddr) -> Result<(), TooMany> {
-        self.attempts.begin(email, address, self.clock.mono_ns())
+    /// Counts a letter to an account.
+    pub(super) fn begin_reset(&self, email: &str, address: IpAddr) -> Result<(), TooMany> {
+        self.attempts
+            .begin_reset(email, address, self.clock.mono_ns())
     }
 
     pub(super) fn link_mac(&self, token: &Token) -> TokenMac {

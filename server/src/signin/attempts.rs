@@ -1,6 +1,6 @@
 //! How often someone may try, per account and per address.
 //!
-//! Two tables of token buckets of fixed size. What is counted is mapped to a bucket by a keyed
+//! Three tables of token buckets of fixed size. What is counted is mapped to a bucket by a keyed
 //! hash, so that nobody can choose who shares theirs, and nothing is ever evicted: a flood of names
 //! fills buckets, it does not empty any.
 
@@ -71,10 +71,12 @@ impl Buckets {
     }
 }
 
-/// Both tables.
+/// All tables.
 #[derive(Debug)]
 pub(super) struct Attempts {
     accounts: Buckets,
+    /// Of letters: nobody keeps a user from signing in by asking for them.
+    resets: Buckets,
     addresses: Buckets,
 }
 
@@ -82,6 +84,7 @@ impl Default for Attempts {
     fn default() -> Self {
         Self {
             accounts: Buckets::new(ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ACCOUNT_TIME),
+            resets: Buckets::new(ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ACCOUNT_TIME),
             addresses: Buckets::new(ATTEMPTS_PER_ADDRESS, ATTEMPTS_PER_ADDRESS_TIME),
         }
     }
@@ -95,9 +98,29 @@ impl Attempts {
         address: IpAddr,
         mono_ns: u64,
     ) -> Result<(), TooMany> {
+        self.take(&self.accounts, account, address, mono_ns)
+    }
+
+    /// Counts a letter to this account that somebody at this address asks for.
+    pub(super) fn begin_reset(
+        &self,
+        account: &str,
+        address: IpAddr,
+        mono_ns: u64,
+    ) -> Result<(), TooMany> {
+        self.take(&self.resets, account, address, mono_ns)
+    }
+
+    fn take(
+        &self,
+        accounts: &Buckets,
+        account: &str,
+        address: IpAddr,
+        mono_ns: u64,
+    ) -> Result<(), TooMany> {
         let place = place_of(address);
         self.addresses.take(&place, mono_ns)?;
-        self.accounts.take(&account, mono_ns).inspect_err(|_| {
+        accounts.take(&account, mono_ns).inspect_err(|_| {
             // The account is closed to everyone; the address does not pay for that twice.
             self.addresses.give_back(&place);
         })
@@ -158,6 +181,16 @@ mod tests {
         assert!(attempts.begin("a@b", ONE, now).is_err());
         attempts.succeeded("a@b", ONE);
         assert_eq!(attempts.begin("a@b", ONE, now), Ok(()));
+    }
+
+    #[test]
+    fn letters_leave_an_account_its_attempts() {
+        let attempts = Attempts::default();
+        for _ in 0..ATTEMPTS_PER_ACCOUNT {
+            assert_eq!(attempts.begin_reset("a@b", ONE, 0), Ok(()));
+        }
+        assert!(attempts.begin_reset("a@b", ONE, 0).is_err());
+        assert_eq!(attempts.begin("a@b", ONE, 0), Ok(()));
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl SignIn {
     /// neither in the answer nor in how long it takes.
     pub fn request_reset(&self, email: &str, address: IpAddr) -> Result<(), SignInError> {
         let email = Email::parse(email).ok_or(SignInError::Email)?;
-        self.accounts.begin(email.as_str(), address)?;
+        self.accounts.begin_reset(email.as_str(), address)?;
         if self.queue.try_send(email).is_err() {
             tracing::warn!("too many requests for links wait for the mail; one is forgotten");
         }
