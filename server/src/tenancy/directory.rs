@@ -259,7 +259,7 @@ impl State {
             } => self.people.set_team_member(*team, *user, *present),
             OrgEvent::Invited(new) => {
                 self.orgs.entry(new.org)?;
-                self.people.invite(new)
+                self.people.invite(new, act.actor)
             }
             OrgEvent::InvitationRevoked { invitation } => {
                 self.people.close_invitation(*invitation).map(drop)

@@ -246,8 +246,8 @@ impl ControlPlane {
         let mac = self.tokens.mac(token.as_bytes());
         let now = self.now_ns();
         self.directory().read(|state| {
-            let open = state.people.invitation_with(&mac)?;
-            (open.expires_ns > now).then(|| open.email.clone())
+            let open = state.people.open_invitation(&mac, now)?;
+            Some(open.email.clone())
         })
     }
 

@@ -287,8 +287,7 @@ impl ControlPlane {
         let mac = self.tokens.mac(token.as_bytes());
         let now = self.now_ns();
         self.change(|state| {
-            let found = state.people.invitation_with(&mac);
-            let open = found.filter(|i| i.expires_ns > now);
+            let open = state.people.open_invitation(&mac, now);
             let open = open.ok_or(ChangeError::Unknown("invitation"))?;
             let (org, invitation) = (open.org, open.invitation);
             if state.people.role(org, user).is_some() {

@@ -109,3 +109,35 @@ async fn a_founder_who_was_removed_does_not_come_back() {
     world.accounts.own().await.unwrap();
     assert_eq!(plane.directory().orgs_of(founder), []);
 }
+
+#[tokio::test]
+async fn an_invitation_is_void_without_an_inviter_who_may_give_its_role() {
+    let world = World::owned().await;
+    let (root, plane) = (By::operator(), &world.plane);
+    let admin = UserId(99);
+    let by = By {
+        actor: Actor::User(admin),
+        ..root
+    };
+    let set = |role| plane.set_member(root, FIRST_ORG, admin, role);
+    set(Role::Admin).await.unwrap();
+    let token = invited(&world, by, "bob@example.org").await;
+    assert_eq!(plane.invited(&token).as_deref(), Some("bob@example.org"));
+    for role in [Some(Role::Member), None] {
+        match role {
+            Some(role) => set(role).await.map(drop).unwrap(),
+            None => plane
+                .remove_member(root, FIRST_ORG, admin)
+                .await
+                .map(drop)
+                .unwrap(),
+        }
+        assert_eq!(plane.invited(&token), None, "{role:?}");
+        let refused = plane.accept_invitation(root, UserId(7), &token).await;
+        assert!(matches!(refused, Err(ChangeError::Unknown("invitation"))));
+        let refused = join(&world, &token).await;
+        assert!(matches!(refused, Err(SignInError::Link)));
+    }
+    let token = invited(&world, root, "bob@example.org").await;
+    join(&world, &token).await.unwrap();
+}
