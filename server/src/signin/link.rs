@@ -30,7 +30,7 @@ impl Accounts {
     /// A link to the set-up of a data directory that nobody has set up; none if somebody has.
     /// Earlier ones open nothing any more.
     pub async fn set_up_link(&self) -> Result<Option<Token>, SignInError> {
-        if self.users.count() > 0 {
+        if self.users.first_owner().is_some() {
             return Ok(None);
         }
         let to = (None, "");

@@ -41,6 +41,9 @@ impl Accounts {
         let session = self
             .write(Actor::Operator, |users, now_ns| {
                 let link = users.link(&mac, now_ns).ok_or(SignInError::Link)?;
+                if users.first_owner().is_some() {
+                    return Err(SignInError::Link);
+                }
                 let mut facts = self.used(&mac, &link, now_ns);
                 let user = create(users, &email, &name, &mut facts)?;
                 facts.push(Fact::PasswordSet { user: user.0, phc });

@@ -141,3 +141,14 @@ async fn an_invitation_is_void_without_an_inviter_who_may_give_its_role() {
     let token = invited(&world, root, "bob@example.org").await;
     join(&world, &token).await.unwrap();
 }
+
+#[tokio::test]
+async fn whoever_comes_by_a_provider_first_leaves_the_set_up_to_its_link() {
+    let world = World::new();
+    by_provider(&world, "bob@example.org").await.unwrap();
+    let token = world.accounts.set_up_link().await.unwrap().unwrap();
+    let founder = world.accounts.set_up(token.reveal(), ada(), HERE).await;
+    let founder = founder.unwrap().user;
+    assert_eq!(world.accounts.users().first_owner(), Some(founder));
+    assert!(world.accounts.set_up_link().await.unwrap().is_none());
+}
