@@ -9,7 +9,7 @@ use obsrv_wal::log::{Log, LogOptions, scan_file};
 
 use super::open::{OpenError, RECORD_BYTES_MAX, read_identity};
 use super::record::{self, BodyRef, RecordRef};
-use super::side;
+use super::{chain, side};
 use crate::boundary::{LocalStore, Store};
 use crate::manifest;
 use crate::segment::Segment;
@@ -31,17 +31,6 @@ pub struct Checked {
     pub orphans: u64,
     /// What is damaged or missing, one line each. Empty: all is well.
     pub findings: Vec<String>,
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Checks every checksum of a directory.

@@ -25,8 +25,8 @@ mod snapshot;
 mod threads;
 mod version;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use obsrv_wal::io::Disk;
@@ -270,6 +270,18 @@ struct Counters {
     quarantined: AtomicU64,
 }
 
+/// An error and everything that caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 fn count(counter: &AtomicU64, n: usize) {
     add(counter, u64::try_from(n).unwrap_or(u64::MAX));
 }
@@ -294,6 +306,10 @@ pub struct Engine {
     version: RwLock<Arc<Version>>,
     next_number: AtomicU64,
     failed: AtomicBool,
+    /// Why, in words.
+    failure: OnceLock<String>,
+    /// Flushes that failed since one worked.
+    failed_flushes: AtomicU32,
     full: AtomicBool,
     counters: Counters,
     /// Whether the background threads must end, and what wakes them.
@@ -384,6 +400,11 @@ impl Engine {
         }
     }
 
+    /// Why it has failed, if it has: the first cause, with all that led to it.
+    pub fn failure(&self) -> Option<String> {
+        self.failure.get().cloned()
+    }
+
     /// Counters and gauges.
     pub fn stats(&self) -> Stats {
         let version = Arc::clone(&self.version.read());
@@ -434,8 +455,11 @@ impl Engine {
 
     /// Stops taking writes for good. The process must restart.
     fn fail(&self, what: &str, error: &dyn std::error::Error) {
+        let cause = self
+            .failure
+            .get_or_init(|| format!("{what}: {}", chain(error)));
         if !self.failed.swap(true, Ordering::AcqRel) {
-            tracing::error!(what, %error, "engine failed, restart needed");
+            tracing::error!(cause, "engine failed, restart needed");
         }
         self.queue.close();
     }

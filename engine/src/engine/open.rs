@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use obsrv_wal::io::{Disk, FileId, FileKind, Rng};
@@ -159,6 +159,8 @@ impl Engine {
             writer: Mutex::new(writer),
             log: Mutex::new(Box::new(log)),
             failed: false.into(),
+            failure: OnceLock::new(),
+            failed_flushes: 0.into(),
             full: false.into(),
             counters: records.counters,
             background: (Mutex::new(false), Condvar::new()),

@@ -186,3 +186,62 @@ fn a_record_that_cannot_be_read_again_is_set_aside_and_the_rest_opens() {
         world.check().unwrap();
     }
 }
+
+/// F17: a memtable that cannot be flushed three times in a row ends the engine; two times do not,
+/// and a flush that works forgets them.
+#[test]
+fn a_flush_that_fails_three_times_in_a_row_ends_the_engine() {
+    let broken = |op| FaultPlan {
+        odds: vec![(op, Fault::Eio, 1)],
+        ..FaultPlan::default()
+    };
+    for op in [Op::WriteAt, Op::SyncData, Op::Publish, Op::SyncDir] {
+        let mut world = World::new(3, Flaw::None);
+        world.open().unwrap();
+        for round in 0..2 {
+            let body = format!("span|t{round}|s1|1||1|2|k1=2\nscore|marks|r{round}|1||1||");
+            world.store(1, &body).unwrap().unwrap();
+            world.step(Step::Freeze);
+            world.plan(broken(op));
+            assert_eq!(world.step(Step::Flush), Outcome::Done, "{op:?}");
+            assert_eq!(world.step(Step::Flush), Outcome::Done, "{op:?}");
+            assert_eq!(world.engine().unwrap().failure(), None);
+            world.plan(FaultPlan::default());
+            assert_eq!(world.step(Step::Flush), Outcome::Done, "{op:?}");
+        }
+        world.store(1, "score|marks|end|1||1||").unwrap().unwrap();
+        world.step(Step::Freeze);
+        world.plan(broken(op));
+        assert_eq!(world.step(Step::Flush), Outcome::Done, "{op:?}");
+        assert_eq!(world.step(Step::Flush), Outcome::Done, "{op:?}");
+        assert_eq!(world.step(Step::Flush), Outcome::Down, "{op:?}");
+        let engine = world.engine().unwrap();
+        assert_eq!(engine.state(), State::Failed);
+        let cause = engine.failure().unwrap();
+        assert!(cause.contains("flush: segment not written"), "{cause}");
+        assert!(cause.contains("file=segment-"), "{cause}");
+        // Nothing is lost: the log is kept, and a restart does what could not be done.
+        world.plan(FaultPlan::default());
+        world.goes_on().unwrap();
+        world.cut_power();
+        world.open().unwrap();
+        world.goes_on().unwrap();
+    }
+}
+
+/// A full disk is no failure, however often a flush meets it.
+#[test]
+fn a_flush_without_space_is_put_off_for_as_long_as_it_takes() {
+    let mut world = settled(4, 10);
+    world.store(1, "score|marks|late|1||1||").unwrap().unwrap();
+    world.step(Step::Freeze);
+    world.plan(FaultPlan {
+        odds: vec![(Op::Create, Fault::NoSpace, 1)],
+        ..FaultPlan::default()
+    });
+    for _ in 0..10 {
+        assert_eq!(world.step(Step::Flush), Outcome::Done);
+    }
+    world.plan(FaultPlan::default());
+    world.goes_on().unwrap();
+}
