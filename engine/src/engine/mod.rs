@@ -17,6 +17,7 @@ mod flush;
 mod open;
 mod pick;
 mod publish;
+mod quarantine;
 mod queue;
 mod record;
 mod runs;
@@ -35,6 +36,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::boundary::{Catalog, RecordLog, Store};
 use crate::mutant::Planted;
 use crate::row::{Event, Lsn, ProjectId};
+use quarantine::Quarantine;
 use queue::Queue;
 use runs::settle;
 use version::{Version, Writer};
@@ -42,6 +44,7 @@ use version::{Version, Writer};
 pub use compact::CompactError;
 pub use flush::FlushError;
 pub use open::OpenError;
+pub use quarantine::{QUARANTINE_BYTES_MAX, QUARANTINE_FILES_MAX, QuarantineError};
 pub use queue::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
 pub use record::{Envelope, RecordError};
 pub use snapshot::{Snapshot, StoredRow, TraceRows};
@@ -237,6 +240,10 @@ pub struct Stats {
     pub marks_moved_durable: u64,
     /// Records that replay could not read again.
     pub quarantined: u64,
+    /// Files that keep such records, of this open and earlier ones.
+    pub quarantine_files: u64,
+    /// Bytes of those.
+    pub quarantine_bytes: u64,
     /// Dead rows in the deletion vectors of the manifest.
     pub dead_rows: u64,
     /// Bytes waiting for a commit.
@@ -305,6 +312,8 @@ pub struct Engine {
     writer: Mutex<Writer>,
     version: RwLock<Arc<Version>>,
     next_number: AtomicU64,
+    /// As open left it: nothing else writes there.
+    quarantine: Quarantine,
     failed: AtomicBool,
     /// Why, in words.
     failure: OnceLock<String>,
@@ -423,6 +432,8 @@ impl Engine {
             marks_moved: read(&self.counters.marks_moved),
             marks_moved_durable: read(&self.counters.marks_moved_durable),
             quarantined: read(&self.counters.quarantined),
+            quarantine_files: self.quarantine.files(),
+            quarantine_bytes: self.quarantine.bytes(),
             dead_rows,
             queue_bytes: self.queue.bytes(),
             memtable_bytes: version.memtables().iter().map(|m| m.bytes()).sum(),

@@ -1,5 +1,8 @@
 //! Damage to what was durable: found and named, or harmless. Never a wrong row, never a panic.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use obsrv_engine::io::{Disk, FileId, FileKind};
 use obsrv_tests::sim::{Coverage, Finding, Flaw, Outcome, Step, World};
 use obsrv_wal::log::scan_file;
@@ -169,27 +172,27 @@ fn damage_is_found_and_named_or_harmless() {
     DAMAGED.coverage();
 }
 
-/// Where the last record of the log is: its file, its offset and the bytes of its frame.
-fn last_record(world: &World) -> (FileId, u64, u64) {
+/// The newest log file and its frames: offset, length and kind of each.
+fn frames(world: &World) -> (FileId, Vec<(u64, u64, u8)>) {
     let mut identity = [0; 16];
-    let disk = world.disk().handle();
-    let secret = FileId::new(FileKind::Secret, 0);
-    disk.open(secret)
-        .unwrap()
-        .read_at(0, &mut identity)
-        .unwrap();
+    let disk: Arc<dyn Disk> = world.disk().handle();
+    let secret = disk.open(FileId::new(FileKind::Secret, 0)).unwrap();
+    secret.read_at(0, &mut identity).unwrap();
     let wal = |id: &FileId| id.kind == FileKind::Wal;
     let file = world.disk().names().into_iter().rfind(wal).unwrap();
-    let disk: std::sync::Arc<dyn Disk> = disk;
-    let mut last = None;
+    let mut found = Vec::new();
     scan_file(&disk, file, identity, &mut |frame| {
-        if frame.kind != 0 {
-            last = Some((frame.offset, frame.body.len() as u64));
-        }
+        found.push((frame.offset, 40 + frame.body.len() as u64, frame.kind));
     })
     .unwrap();
-    let (offset, body) = last.unwrap();
-    (file, offset, 40 + body)
+    (file, found)
+}
+
+/// Where the last record of the log is: its file, its offset and the bytes of its frame.
+fn last_record(world: &World) -> (FileId, u64, u64) {
+    let (file, frames) = frames(world);
+    let (offset, bytes, _) = *frames.iter().rfind(|(.., kind)| *kind != 0).unwrap();
+    (file, offset, bytes)
 }
 
 /// A machine whose last acknowledged group is a single record that only memory and the log hold.
@@ -243,4 +246,22 @@ fn an_idle_log_is_witnessed_once() {
     world.cut_power();
     world.open().unwrap();
     world.check().unwrap();
+}
+
+/// What the commit thread does by itself once no request comes any more.
+#[test]
+fn the_commit_thread_witnesses_a_pause() {
+    let world = acknowledged(3);
+    let threads = world.engine().unwrap().start().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let is_witnessed = || frames(&world).1.last().is_some_and(|(.., kind)| *kind == 0);
+    while !is_witnessed() && Instant::now() < deadline {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    let mut victim = world.fork(3);
+    let (file, offset, _) = last_record(&victim);
+    threads.stop();
+    victim.disk().flip(file, offset, 1);
+    let refused = victim.open().map(|_| "opened").unwrap_err();
+    assert!(refused.contains("log is damaged"), "{refused}");
 }
