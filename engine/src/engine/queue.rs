@@ -4,7 +4,7 @@
 //! Varghese 1995), so a project with a deep queue does not delay another's single record.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -128,19 +128,17 @@ impl Queue {
     /// Blocks until there is work, the queue is closed, or it stayed empty for `patience`.
     pub(super) fn wait(&self, patience: Option<Duration>) -> Wake {
         let mut inner = self.inner.lock();
-        let give_up = patience.map(|time| Instant::now() + time);
         while inner.turn.is_empty() {
             if inner.closed {
                 return Wake::Closed;
             }
-            match give_up {
-                None => self.ready.wait(&mut inner),
-                Some(at) => {
-                    let waited = self.ready.wait_until(&mut inner, at);
-                    if waited.timed_out() && inner.turn.is_empty() && !inner.closed {
-                        return Wake::Idle;
-                    }
-                }
+            let Some(time) = patience else {
+                self.ready.wait(&mut inner);
+                continue;
+            };
+            let waited = self.ready.wait_for(&mut inner, time);
+            if waited.timed_out() && inner.turn.is_empty() && !inner.closed {
+                return Wake::Idle;
             }
         }
         Wake::Work

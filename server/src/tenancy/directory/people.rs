@@ -265,11 +265,7 @@ impl People {
         }
     }
 
-    pub(super) fn invite(
-        &mut self,
-        new: &NewInvitation,
-        by: Actor,
-    ) -> Result<(), DirectoryError> {
+    pub(super) fn invite(&mut self, new: &NewInvitation, by: Actor) -> Result<(), DirectoryError> {
         let id = new.invitation;
         if self.invitations.contains_key(&id) || self.by_token.contains_key(&new.mac) {
             return Err(DirectoryError::Twice {

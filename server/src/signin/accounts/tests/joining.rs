@@ -58,7 +58,9 @@ async fn the_first_sign_in_by_a_provider_ends_what_the_password_opened() {
     let world = World::owned().await;
     let old = world.sign_in("ada@example.org", PASSWORD).await.unwrap();
     let email = Email::parse("ada@example.org").unwrap();
-    let link = world.accounts.link(Actor::Operator, &email, Purpose::Verify);
+    let link = world
+        .accounts
+        .link(Actor::Operator, &email, Purpose::Verify);
     let link = link.await.unwrap();
     world.accounts.verify(link.reveal(), HERE).await.unwrap();
     let first = by_provider(&world, "ada@example.org").await.unwrap();
@@ -86,9 +88,13 @@ async fn a_foreign_organization_keeps_nobody_out_of_their_own() {
         assert!(matches!(taken, Err(ChangeError::Unknown("member"))));
     }
     let operator = By::operator();
-    let set = world.plane.set_member(operator, other, ada.user, Role::Viewer);
+    let set = world
+        .plane
+        .set_member(operator, other, ada.user, Role::Viewer);
     set.await.unwrap();
-    let set = world.plane.set_member(mallory, other, ada.user, Role::Member);
+    let set = world
+        .plane
+        .set_member(mallory, other, ada.user, Role::Member);
     set.await.unwrap();
     let require = |org| world.plane.require_sso(system, org, Some(ISSUER));
     require(other).await.unwrap();
