@@ -1,7 +1,16 @@
 //! What a query sees of one table of one project, be it in a memtable or in a segment.
 
+mod lanes;
+
 use bytes::Bytes;
 use roaring::RoaringBitmap;
+
+#[cfg(test)]
+pub(crate) use lanes::tests::check_lanes;
+pub use lanes::{
+    ColumnReader, Lane, LaneKind, LaneValues, Selection, number_to_f64, number_to_i64,
+};
+pub(crate) use lanes::{by_values, push_pairs};
 
 use crate::doc::Scalar;
 use crate::row::Lsn;
@@ -159,6 +168,20 @@ pub trait Source: Send + Sync {
     /// the body.
     fn block_of(&self, row: u32) -> Option<u32> {
         let _ = row;
+        None
+    }
+
+    /// Opens a column to be read row group by row group.
+    fn reader<'a>(&'a self, column: &Column) -> Result<Box<dyn ColumnReader + 'a>, SourceError> {
+        Ok(by_values(self, column))
+    }
+
+    /// Calls `visit(path, type, rows)` for every path that has values, by path, then type; `rows`
+    /// are those that have one, dead ones included.
+    fn paths(&self, visit: &mut dyn FnMut(&str, LaneKind, u64)) -> Result<(), SourceError>;
+
+    /// What it is, if it never changes: no other source of the process has the same number.
+    fn sealed(&self) -> Option<(u64, u64)> {
         None
     }
 

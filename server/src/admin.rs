@@ -1,6 +1,8 @@
 //! What the admin socket answers: every route of the public address, with whoever asks as the operator,
 //! and a few of its own. No key is asked for: who can open the socket owns the data.
 
+mod users;
+
 use std::sync::Arc;
 
 use ::http::StatusCode;
@@ -17,6 +19,7 @@ use crate::http::keys::NewKeyTerms;
 use crate::http::{self, ApiError, App};
 use crate::limits::ADMIN_BODY_BYTES_MAX;
 use crate::quota::Plan;
+use crate::signin::SignIn;
 use crate::tenancy::plane::By;
 use crate::tenancy::{ControlPlane, OrgId};
 
@@ -37,6 +40,7 @@ struct OldKey {
 pub(crate) fn build(
     app: Arc<App>,
     plane: Arc<ControlPlane>,
+    signin: Arc<SignIn>,
     governance: Arc<Governance>,
 ) -> Router {
     let plans = Router::new()
@@ -49,6 +53,7 @@ pub(crate) fn build(
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(plane)
         .merge(plans)
+        .merge(users::build(signin))
         .merge(auth::as_operator(http::build(app)))
 }
 

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::governance::GovernanceEvent;
 use crate::limits::CONTROL_EVENT_BYTES_MAX;
+use crate::signin::event::UserEvent;
 use crate::tenancy::{OrgEvent, OrgId, UserId};
 
 const UNCHAINED: u8 = 1;
@@ -147,7 +148,7 @@ pub enum ControlEvent {
     /// A line of the audit log that changes nothing.
     Audit(Act<AuditNote>),
     /// People and how they sign in.
-    User(Reserved),
+    User(Act<UserEvent>),
     /// Limits, retention, redaction.
     Governance(Act<GovernanceEvent>),
 }

@@ -79,6 +79,21 @@ impl Macs {
         mac.finalize().into_bytes().into()
     }
 
+    /// For session ids.
+    pub fn for_sessions(secret: &MasterSecret) -> Self {
+        Self(secret.derive("obsrv session v1"))
+    }
+
+    /// For what is derived for one sign-in by a provider.
+    pub fn for_oidc(secret: &MasterSecret) -> Self {
+        Self(secret.derive("obsrv oidc v1"))
+    }
+
+    /// For the tokens of links.
+    pub fn for_links(secret: &MasterSecret) -> Self {
+        Self(secret.derive("obsrv link v1"))
+    }
+
     /// For the tokens of invitations.
     pub fn for_invitations(secret: &MasterSecret) -> Self {
         Self(secret.derive("obsrv invitation v1"))
@@ -244,6 +259,9 @@ mod tests {
             Macs::for_keys(&one).mac(b"k"),
             Macs::for_keys(&one).mac(b"l"),
             Macs::for_cursors(&one).mac(b"k"),
+            Macs::for_sessions(&one).mac(b"k"),
+            Macs::for_links(&one).mac(b"k"),
+            Macs::for_oidc(&one).mac(b"k"),
             Macs::for_keys(&two).mac(b"k"),
         ];
         for (i, a) in macs.iter().enumerate() {

@@ -130,6 +130,8 @@ pub const AUDIT_LOOK_MAX: usize = 10_000;
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Bytes of a body on the admin socket.
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
+/// Users of one answer of the admin socket.
+pub const ADMIN_USERS_MAX: usize = 500;
 /// Bytes of all control events, which stay in memory and in the manifest. Over it: no more changes.
 pub const CONTROL_LOG_BYTES_MAX: usize = 128 << 20;
 /// Bytes of one control event.
@@ -169,6 +171,90 @@ pub const REFUSALS_MAX: usize = 10_000;
 pub const PLAN_NAME_BYTES_MAX: usize = 64;
 /// Bytes of a client's report of its own use. Over it: 413.
 pub const USAGE_BODY_BYTES_MAX: usize = 4 << 10;
+
+/// Users of a data directory, disabled ones included.
+pub const USERS_MAX: usize = 100_000;
+/// Bytes of a user's name.
+pub const USER_NAME_BYTES_MAX: usize = 128;
+/// Shortest password, in characters.
+pub const PASSWORD_CHARS_MIN: usize = 12;
+/// Longest password, in characters.
+pub const PASSWORD_CHARS_MAX: usize = 256;
+/// Longest password, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Password hashes that are made at once; each takes 19 MiB.
+pub const HASHES_MAX: usize = 2;
+/// Password hashes that are made or wait for their turn. Over it: 503.
+pub const HASHES_WAITING_MAX: usize = 256;
+/// Attempts to sign in to one account at a time, and as many letters to it. Over it: 429.
+pub const ATTEMPTS_PER_ACCOUNT: u32 = 10;
+/// How long it takes until an account takes another attempt or letter.
+pub const ATTEMPTS_PER_ACCOUNT_TIME: Duration = Duration::from_mins(1);
+/// Attempts to sign in, or to use a link, from one address (of IPv6: one /64) at a time. Over it: 429.
+pub const ATTEMPTS_PER_ADDRESS: u32 = 50;
+/// How long it takes until an address may attempt again.
+pub const ATTEMPTS_PER_ADDRESS_TIME: Duration = Duration::from_secs(5);
+/// Counters of attempts, of accounts, letters and addresses each; more accounts than these share them.
+pub const ATTEMPT_BUCKETS: usize = 1 << 14;
+/// Sessions of one user; another one ends the oldest.
+pub const SESSIONS_PER_USER_MAX: usize = 32;
+/// How long a session lasts at most.
+pub const SESSION_TIME_MAX: Duration = Duration::from_hours(7 * 24);
+/// How long a session lasts without a request.
+pub const SESSION_IDLE_TIME_MAX: Duration = Duration::from_hours(12);
+/// How much later a session may have been used than the log says; it ends that much earlier after a
+/// restart.
+pub const SESSION_SEEN_TIME: Duration = Duration::from_hours(1);
+/// How often sessions are looked at for their ends and their use.
+pub const SESSION_CHECK_TIME: Duration = Duration::from_mins(1);
+/// Sessions of one control event that says when they were used.
+pub const SESSIONS_SEEN_PER_EVENT: usize = 64;
+/// Links that live at once.
+pub const LINKS_MAX: usize = 10_000;
+/// Links for one purpose that one address may have at once; another one ends the oldest.
+pub const LINKS_PER_ADDRESS_MAX: usize = 3;
+/// How long a link lives that shows that mail arrives.
+pub const LINK_VERIFY_TIME: Duration = Duration::from_hours(3 * 24);
+/// How long a link to a new password lives.
+pub const LINK_RESET_TIME: Duration = Duration::from_hours(1);
+/// How long the set-up link lives; a restart makes another.
+pub const LINK_SETUP_TIME: Duration = Duration::from_hours(24);
+/// Bytes of a file with a secret in it.
+pub const SECRET_FILE_BYTES_MAX: usize = 64 << 10;
+/// How often the files of TLS are looked at for a change; SIGHUP looks at once.
+pub const TLS_CHECK_TIME: Duration = Duration::from_secs(5);
+/// Requests for links that wait for the mail; more are forgotten, with a line in the log.
+pub const MAIL_QUEUE_MAX: usize = 64;
+/// How long sending one letter may take.
+pub const MAIL_TIME_MAX: Duration = Duration::from_secs(30);
+/// Bytes of one reply of the mail server.
+pub const MAIL_REPLY_BYTES_MAX: usize = 4 << 10;
+/// Providers by which people may sign in.
+pub const PROVIDERS_MAX: usize = 16;
+/// Bytes of an answer of a provider.
+pub const OUTBOUND_BYTES_MAX: usize = 64 << 10;
+/// How long one question to a provider may take.
+pub const OUTBOUND_TIME_MAX: Duration = Duration::from_secs(10);
+/// Bytes of an ID token.
+pub const OIDC_TOKEN_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a subject, a code or a state.
+pub const OIDC_TEXT_BYTES_MAX: usize = 255;
+/// Keys of a provider.
+pub const OIDC_KEYS_MAX: usize = 64;
+/// How much a provider's clock may differ.
+pub const OIDC_SKEW_TIME: Duration = Duration::from_mins(1);
+/// How long a person may take at the provider.
+pub const OIDC_FLOW_TIME: Duration = Duration::from_mins(10);
+/// How long a provider's description and keys are kept.
+pub const OIDC_CACHE_TIME: Duration = Duration::from_hours(1);
+/// How soon keys are asked for again because a token names one that is not known.
+pub const OIDC_KEYS_AGAIN_TIME: Duration = Duration::from_mins(1);
+/// Flows that are remembered as used until their time is over.
+pub const OIDC_STATES_MAX: usize = 10_000;
+/// Bytes of a code that a provider sends back.
+pub const OIDC_CODE_BYTES_MAX: usize = 2 << 10;
+/// Bytes of a body of the routes under `/v1/auth`.
+pub const SIGN_IN_BODY_BYTES_MAX: usize = 16 << 10;
 
 /// Bytes of one line, or of a whole file that is not lines, of `obsrv import`.
 pub const IMPORT_ITEM_BYTES_MAX: usize = 60 << 20;

@@ -4,6 +4,8 @@
 //! first moment on. Everything that blocks (recovery, the last flush) is off the network threads.
 
 mod first_start;
+pub(crate) mod settings;
+mod signing_in;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::interval;
@@ -22,11 +24,18 @@ use crate::governance::Governance;
 use crate::http::auth::NoSessions;
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
-use crate::keys::{KeyString, Macs};
-use crate::limits::{KEY_USE_TIME, NAMED_PROJECTS_TIME, PURGE_TIME, USAGE_STEP_TIME};
+use crate::keys::Macs;
+use crate::limits::{
+    KEY_USE_TIME, NAMED_PROJECTS_TIME, PURGE_TIME, SESSION_CHECK_TIME, TLS_CHECK_TIME,
+    USAGE_STEP_TIME,
+};
+use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
 use crate::quota::Quota;
 use crate::secret::{self, SecretError};
+use crate::signin::mail::MailError;
+use crate::signin::oidc::{Providers, ProvidersError};
+use crate::signin::{Accounts, SignInError};
 use crate::tenancy::plane::RecoverError;
 use crate::tenancy::purge::purge_deleted;
 use crate::tenancy::{ChangeError, ControlPlane};
@@ -35,6 +44,8 @@ use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
 use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
 use obsrv_engine::source::SourceError;
 
+pub use settings::{Config, PublicUrl};
+
 /// How often the server looks whether its engine has failed.
 const WATCH_TIME: Duration = Duration::from_millis(200);
 /// Blocking threads: decoding, queries, recovery.
@@ -42,31 +53,30 @@ const BLOCKING_THREADS_MAX: usize = 16;
 /// What a stopped runtime waits for.
 const RUNTIME_STOP_TIME: Duration = Duration::from_secs(1);
 
-/// Settings of a server.
-#[derive(Debug)]
-pub struct Config {
-    /// The data directory.
-    pub data: PathBuf,
-    /// Where to listen.
-    pub http: SocketAddr,
-    /// Memory budget in bytes.
-    pub memory_bytes: u64,
-    /// Largest body after decompression.
-    pub decoded_bytes_max: usize,
-    /// TLS and the network are someone else's care: listen anywhere.
-    pub behind_proxy: bool,
-    /// The key to install at the first start.
-    pub bootstrap_key: Option<KeyString>,
-}
-
 /// Why a server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address can be reached from elsewhere, and there is no TLS.
     #[error(
-        "refusing to listen without tls; put a proxy in front and say --behind-proxy address={0}"
+        "refusing to listen without tls; give --tls-cert and --tls-key, or put a proxy in front and \
+         say --behind-proxy address={0}"
     )]
     Exposed(SocketAddr),
+    /// Whoever connects could say that they come from anywhere.
+    #[error("--trusted-proxy makes sense with --behind-proxy only")]
+    NoProxy,
+    /// TLS was asked for and cannot be had.
+    #[error("no tls")]
+    Tls(#[from] TlsError),
+    /// Mail was asked for and cannot be sent.
+    #[error("no mail")]
+    Mail(#[from] MailError),
+    /// A provider was asked for and cannot be used.
+    #[error("providers")]
+    Providers(#[from] ProvidersError),
+    /// Who may sign in cannot be told.
+    #[error("no sign-in")]
+    SignIn(#[from] SignInError),
     /// The operating system refused.
     #[error("{what}")]
     Io {
@@ -119,15 +129,16 @@ struct Running {
     threads: Threads,
     plane: Arc<ControlPlane>,
     governance: Arc<Governance>,
+    accounts: Arc<Accounts>,
+    providers: Providers,
     cursors: Macs,
     is_first_start: bool,
 }
 
 /// Runs a server until it is told to stop.
 pub fn run(config: Config) -> Result<(), ServeError> {
-    if !config.http.ip().is_loopback() && !config.behind_proxy {
-        return Err(ServeError::Exposed(config.http));
-    }
+    config.check()?;
+    let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     // Sockets and files that others could open are never made, not even for a moment.
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
     make_private(&config.data)?;
@@ -138,7 +149,7 @@ pub fn run(config: Config) -> Result<(), ServeError> {
         .enable_all()
         .build()
         .map_err(io("runtime does not start"))?;
-    let outcome = runtime.block_on(live(config));
+    let outcome = runtime.block_on(live(config, tls));
     runtime.shutdown_timeout(RUNTIME_STOP_TIME);
     outcome
 }
@@ -158,32 +169,19 @@ fn make_private(data: &Path) -> Result<(), ServeError> {
         )))
 }
 
-async fn live(config: Config) -> Result<(), ServeError> {
+async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(io("no signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io("no signals"))?;
-    let listener = TcpListener::bind(config.http).await.map_err(io(format!(
-        "address cannot be bound address={}",
-        config.http
-    )))?;
-    let address = listener.local_addr().map_err(io("address unknown"))?;
     let system = System {
         clock: system::clock(),
         rng: system::rng(),
     };
-    let app = App::new(
-        Arc::clone(&system.clock),
-        config.memory_bytes,
-        config.decoded_bytes_max,
-        seed(&*system.rng),
-    );
     let (stop, stopped) = watch::channel(false);
-    let router = http::build(Arc::clone(&app));
-    let door = tokio::spawn(accept::serve(
-        listener,
-        Arc::clone(&app),
-        router,
-        stopped.clone(),
-    ));
+    let Door {
+        app,
+        address,
+        serving,
+    } = open_door(&config, &system, tls.as_deref(), stopped.clone()).await?;
     let opening = open_in_background(&config, system);
     let running = tokio::select! {
         opened = opening => opened?,
@@ -195,38 +193,46 @@ async fn live(config: Config) -> Result<(), ServeError> {
         threads,
         plane,
         governance,
+        accounts,
+        providers,
         cursors,
         is_first_start,
     } = running;
     if is_first_start {
         first_start::prepare(&plane, &config, address).await?;
     }
+    let signin = {
+        let accounts = Arc::clone(&accounts);
+        signing_in::prepare(&config, accounts, providers, address).await?
+    };
     let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
     tokio::spawn(unix::serve(
         socket,
         admin::build(
             Arc::clone(&app),
             Arc::clone(&plane),
+            Arc::clone(&signin),
             Arc::clone(&governance),
         ),
         stopped,
     ));
-    app.set_ready(Core::new(
+    let core = Core::new(
         Arc::clone(&engine),
         Arc::clone(&plane),
         governance,
         cursors,
         Arc::new(NoSessions),
-    ));
+    );
+    app.set_ready(core.signing_in(signin));
     tracing::info!(%address, data = %config.data.display(), "ready");
     first_start::greet(address);
     let failed = tokio::select! {
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
-        () = keep_house(&app, &engine, &plane) => true,
+        () = keep_house(&app, &engine, &plane, &accounts, tls) => true,
         () = purge_always(&engine, &plane) => true,
     };
-    shut_down(&stop, door, &app, &plane, threads, failed).await;
+    shut_down(&stop, serving, &app, &plane, threads, failed).await;
     remove_socket(&config.data);
     if failed || engine.state() == State::Failed {
         Err(ServeError::EngineFailed)
@@ -235,12 +241,55 @@ async fn live(config: Config) -> Result<(), ServeError> {
     }
 }
 
+/// The public address, answered from the first moment on.
+struct Door {
+    app: Arc<App>,
+    address: SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+async fn open_door(
+    config: &Config,
+    system: &System,
+    tls: Option<&Tls>,
+    stopped: watch::Receiver<bool>,
+) -> Result<Door, ServeError> {
+    let listener = TcpListener::bind(config.http).await.map_err(io(format!(
+        "address cannot be bound address={}",
+        config.http
+    )))?;
+    let address = listener.local_addr().map_err(io("address unknown"))?;
+    let app = App::new(
+        Arc::clone(&system.clock),
+        config.memory_bytes,
+        config.decoded_bytes_max,
+        seed(&*system.rng),
+    );
+    let router = http::build(Arc::clone(&app));
+    let tls = tls.map(|tls| tls.acceptor().clone());
+    let serving = accept::serve(listener, Arc::clone(&app), router, tls, stopped);
+    Ok(Door {
+        app,
+        address,
+        serving: tokio::spawn(serving),
+    })
+}
+
 /// Returns when the engine has failed.
-async fn keep_house(app: &App, engine: &Engine, plane: &ControlPlane) {
+async fn keep_house(
+    app: &App,
+    engine: &Engine,
+    plane: &ControlPlane,
+    accounts: &Accounts,
+    tls: Option<Arc<Tls>>,
+) {
     let mut watch = interval(WATCH_TIME);
     let mut names = interval(NAMED_PROJECTS_TIME);
     let mut uses = interval(KEY_USE_TIME);
     let mut counts = interval(USAGE_STEP_TIME);
+    let mut sessions = interval(SESSION_CHECK_TIME);
+    let mut files = interval(TLS_CHECK_TIME);
+    let mut hangup = signal(SignalKind::hangup()).ok();
     loop {
         tokio::select! {
             _ = watch.tick() => if engine.state() == State::Failed { return },
@@ -251,7 +300,33 @@ async fn keep_house(app: &App, engine: &Engine, plane: &ControlPlane) {
             _ = uses.tick() => if let Err(error) = plane.log_key_uses().await {
                 tracing::warn!(%error, "uses of keys not noted yet");
             },
+            _ = sessions.tick() => if let Err(error) = accounts.keep_house().await {
+                tracing::warn!(%error, "uses of sessions not noted yet");
+            },
+            _ = files.tick() => look_at_tls(tls.as_ref()).await,
+            () = hung_up(hangup.as_mut()) => look_at_tls(tls.as_ref()).await,
         }
+    }
+}
+
+/// Waits for SIGHUP, which asks to read files again.
+async fn hung_up(hangup: Option<&mut Signal>) {
+    match hangup {
+        Some(hangup) => drop(hangup.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn look_at_tls(tls: Option<&Arc<Tls>>) {
+    let Some(tls) = tls.cloned() else { return };
+    match tokio::task::spawn_blocking(move || tls.reload()).await {
+        Ok(Ok(true)) => tracing::info!("new tls certificate in use"),
+        Ok(Ok(false)) => {}
+        Ok(Err(error)) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "tls files not taken up; the ones before stay in use");
+        }
+        Err(error) => tracing::error!(%error, "look at the tls files ended early"),
     }
 }
 
@@ -343,9 +418,15 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
         Arc::clone(&system.clock),
         Arc::clone(&system.rng),
     )?;
+    let plane = Arc::new(plane);
+    let accounts = Accounts::new(
+        Arc::clone(&plane),
+        &master,
+        Arc::clone(&system.clock),
+        Arc::clone(&system.rng),
+    );
     let is_first_start = plane.audit().is_empty();
     let threads = engine.start().map_err(io("threads do not start"))?;
-    let plane = Arc::new(plane);
     let quota = Quota::load(&engine, system.clock.wall_ns()).map_err(ServeError::Usage)?;
     let macs = Macs::for_redaction(&master);
     let governance = Governance::new(quota, Arc::clone(&plane), macs);
@@ -354,6 +435,8 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
         threads,
         plane,
         governance: Arc::new(governance),
+        accounts: Arc::new(accounts),
+        providers: Providers::none(&master, Arc::clone(&system.clock), Arc::clone(&system.rng)),
         cursors: Macs::for_cursors(&master),
         is_first_start,
     })

@@ -44,7 +44,8 @@ impl Store for LocalStore {
     }
 
     fn list(&self) -> io::Result<Vec<FileId>> {
-        let is_object = |id: &FileId| matches!(id.kind, FileKind::Segment | FileKind::Side);
+        use FileKind::{Quarantine, Segment, Side};
+        let is_object = |id: &FileId| matches!(id.kind, Segment | Side | Quarantine);
         let files = self.disk.list()?;
         Ok(files.into_iter().filter(is_object).collect())
     }

@@ -24,6 +24,12 @@ pub trait RecordLog: Send + Debug {
     /// Makes the batch durable. After an error other than `NoSpace` it is not known whether it is.
     fn sync(&mut self) -> Result<Durable, LogError>;
 
+    /// Whether damage to the last batch could still be taken for one that was never durable.
+    fn wants_watermark(&self) -> bool;
+
+    /// Ends that: writes down, durably, how far the log is durable.
+    fn watermark(&mut self) -> Result<Durable, LogError>;
+
     /// The giving up of records up to a position, all of which are in segments.
     fn trim(&self, through: Position) -> TrimWork;
 
@@ -63,6 +69,14 @@ impl RecordLog for Log {
 
     fn sync(&mut self) -> Result<Durable, LogError> {
         Self::sync(self)
+    }
+
+    fn wants_watermark(&self) -> bool {
+        Self::wants_watermark(self)
+    }
+
+    fn watermark(&mut self) -> Result<Durable, LogError> {
+        Self::watermark(self)
     }
 
     fn trim(&self, through: Position) -> TrimWork {

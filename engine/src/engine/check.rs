@@ -10,7 +10,7 @@ use obsrv_wal::log::{Log, LogOptions, scan_file};
 
 use super::open::{OpenError, RECORD_BYTES_MAX, read_identity};
 use super::record::{self, BodyRef, RecordRef};
-use super::side;
+use super::{chain, quarantine, side};
 use crate::boundary::{LocalStore, Store};
 use crate::manifest;
 use crate::row::Lsn;
@@ -29,23 +29,14 @@ pub struct Checked {
     pub records: u64,
     /// Side files that those refer to.
     pub side_files: u64,
+    /// Records in quarantine.
+    pub quarantined: u64,
     /// Files that nothing refers to; the next open removes them.
     pub orphans: u64,
     /// Control events, oldest first: the layer above knows what they must say.
     pub controls: Vec<(Lsn, Bytes)>,
     /// What is damaged or missing, one line each. Empty: all is well.
     pub findings: Vec<String>,
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Checks every checksum of a directory.
@@ -82,11 +73,17 @@ pub fn verify(disk: &Arc<dyn Disk>) -> Result<Checked, OpenError> {
     if let Err(error) = sound {
         checked.findings.push(chain(&error));
     }
+    for id in files.iter().filter(|f| f.kind == FileKind::Quarantine) {
+        checked.quarantined += 1;
+        if let Err(error) = quarantine::read(&store, database, id.number) {
+            checked.findings.push(chain(&error));
+        }
+    }
     checked.side_files = u64::try_from(sides.len()).unwrap_or(u64::MAX);
     let orphan = |f: &&FileId| match f.kind {
         FileKind::Segment => !state.segments.contains_key(&f.number),
         FileKind::Side => !sides.contains(&f.number),
-        FileKind::Wal | FileKind::Manifest | FileKind::Secret => false,
+        FileKind::Wal | FileKind::Manifest | FileKind::Secret | FileKind::Quarantine => false,
     };
     checked.orphans = u64::try_from(files.iter().filter(orphan).count()).unwrap_or(u64::MAX);
     Ok(checked)
@@ -189,6 +186,36 @@ pub fn describe_manifest(disk: &Arc<dyn Disk>) -> Result<Vec<String>, OpenError>
             meta.level,
             meta.bytes,
             meta.sections.len()
+        ));
+    }
+    Ok(lines)
+}
+
+/// A record in quarantine: why it is there, and its envelope. Bodies are shown to nobody.
+pub fn describe_quarantine(disk: &Arc<dyn Disk>, lsn: u64) -> Result<Vec<String>, OpenError> {
+    let store = LocalStore::over(disk);
+    let found = quarantine::read(&store, read_identity(disk)?, lsn);
+    let found = found.map_err(|source| OpenError::Io {
+        what: "quarantine file",
+        source,
+    })?;
+    let mut lines = vec![format!(
+        "lsn={lsn} kind={} record_bytes={} side_bytes={} reason={}",
+        found.kind,
+        found.record.len(),
+        found.side.len(),
+        found.reason
+    )];
+    if let Ok(RecordRef::Ingest { envelope, .. }) = record::decode(found.kind, &found.record) {
+        lines.push(format!(
+            "project={} key={} dialect={} encoding={} mapping={} received_ns={} digest={:016x}",
+            envelope.project,
+            envelope.key_id,
+            envelope.dialect,
+            envelope.encoding,
+            envelope.mapping,
+            envelope.received_ns,
+            envelope.digest
         ));
     }
     Ok(lines)

@@ -1,7 +1,9 @@
 //! Flush: the oldest frozen memtable becomes the segment of its number.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use obsrv_wal::io::{FileId, FileKind};
 use obsrv_wal::log::LogError;
@@ -33,6 +35,21 @@ pub enum FlushError {
     /// The edit could not be made durable.
     #[error("manifest edit not durable")]
     Manifest(#[from] LogError),
+}
+
+/// Failing flushes in a row, want of space aside, after which the engine takes the disk for broken.
+const FAILED_FLUSHES_MAX: u32 = 3;
+
+impl FlushError {
+    /// Whether only space is wanting.
+    fn is_no_space(&self) -> bool {
+        let kind = match self {
+            Self::Write(WriteError::Io { source, .. }) => source.kind(),
+            Self::Manifest(LogError::NoSpace) => return true,
+            Self::Write(_) | Self::Open(_) | Self::Manifest(_) => return false,
+        };
+        matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    }
 }
 
 /// Where rows of one section went: old row → row in the file, or [`LEFT_OUT`].
@@ -105,7 +122,26 @@ impl Engine {
     }
 
     /// Flushes the oldest frozen memtable. False when there is none.
+    ///
+    /// After `FAILED_FLUSHES_MAX` failures in a row the engine fails: what a disk refuses that
+    /// often it will refuse again, and an operator must hear of it while the log still holds all.
     pub fn flush_step(&self) -> Result<bool, FlushError> {
+        let result = self.flush_oldest();
+        match &result {
+            Ok(true) => self.failed_flushes.store(0, Ordering::Relaxed),
+            Err(error) if !error.is_no_space() => {
+                let times = 1 + self.failed_flushes.fetch_add(1, Ordering::Relaxed);
+                if times >= FAILED_FLUSHES_MAX {
+                    self.fail("flush", error);
+                }
+            }
+            // A full disk heals without a restart, and says nothing about the disk otherwise.
+            Ok(false) | Err(_) => {}
+        }
+        result
+    }
+
+    fn flush_oldest(&self) -> Result<bool, FlushError> {
         let frozen = {
             let version = self.version.read();
             let memtables = version.memtables();
@@ -159,7 +195,7 @@ impl Engine {
                 remove: Vec::new(),
                 dead: pending.marks.clone(),
                 watermark: memtable.last_lsn() + u64::from(self.planted.has(Bug::WatermarkTooHigh)),
-                next_number: self.next_number.load(std::sync::atomic::Ordering::Acquire),
+                next_number: self.next_number.load(Ordering::Acquire),
                 controls: pending.controls.clone(),
             }
         };

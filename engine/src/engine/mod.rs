@@ -17,6 +17,7 @@ mod flush;
 mod open;
 mod pick;
 mod publish;
+mod quarantine;
 mod queue;
 mod record;
 mod runs;
@@ -25,8 +26,8 @@ mod snapshot;
 mod threads;
 mod version;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use obsrv_wal::io::Disk;
@@ -35,6 +36,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::boundary::{Catalog, RecordLog, Store};
 use crate::mutant::Planted;
 use crate::row::{Event, Lsn, ProjectId};
+use quarantine::Quarantine;
 use queue::Queue;
 use runs::settle;
 use version::{Version, Writer};
@@ -42,6 +44,7 @@ use version::{Version, Writer};
 pub use compact::CompactError;
 pub use flush::FlushError;
 pub use open::OpenError;
+pub use quarantine::{QUARANTINE_BYTES_MAX, QUARANTINE_FILES_MAX, QuarantineError};
 pub use queue::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
 pub use record::{Envelope, RecordError};
 pub use snapshot::{Snapshot, StoredRow, TraceRows};
@@ -237,6 +240,10 @@ pub struct Stats {
     pub marks_moved_durable: u64,
     /// Records that replay could not read again.
     pub quarantined: u64,
+    /// Files that keep such records, of this open and earlier ones.
+    pub quarantine_files: u64,
+    /// Bytes of those.
+    pub quarantine_bytes: u64,
     /// Dead rows in the deletion vectors of the manifest.
     pub dead_rows: u64,
     /// Bytes waiting for a commit.
@@ -270,6 +277,18 @@ struct Counters {
     quarantined: AtomicU64,
 }
 
+/// An error and everything that caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 fn count(counter: &AtomicU64, n: usize) {
     add(counter, u64::try_from(n).unwrap_or(u64::MAX));
 }
@@ -293,7 +312,13 @@ pub struct Engine {
     writer: Mutex<Writer>,
     version: RwLock<Arc<Version>>,
     next_number: AtomicU64,
+    /// As open left it: nothing else writes there.
+    quarantine: Quarantine,
     failed: AtomicBool,
+    /// Why, in words.
+    failure: OnceLock<String>,
+    /// Flushes that failed since one worked.
+    failed_flushes: AtomicU32,
     full: AtomicBool,
     counters: Counters,
     /// Whether the background threads must end, and what wakes them.
@@ -384,6 +409,11 @@ impl Engine {
         }
     }
 
+    /// Why it has failed, if it has: the first cause, with all that led to it.
+    pub fn failure(&self) -> Option<String> {
+        self.failure.get().cloned()
+    }
+
     /// Counters and gauges.
     pub fn stats(&self) -> Stats {
         let version = Arc::clone(&self.version.read());
@@ -402,6 +432,8 @@ impl Engine {
             marks_moved: read(&self.counters.marks_moved),
             marks_moved_durable: read(&self.counters.marks_moved_durable),
             quarantined: read(&self.counters.quarantined),
+            quarantine_files: self.quarantine.files(),
+            quarantine_bytes: self.quarantine.bytes(),
             dead_rows,
             queue_bytes: self.queue.bytes(),
             memtable_bytes: version.memtables().iter().map(|m| m.bytes()).sum(),
@@ -434,8 +466,11 @@ impl Engine {
 
     /// Stops taking writes for good. The process must restart.
     fn fail(&self, what: &str, error: &dyn std::error::Error) {
+        let cause = self
+            .failure
+            .get_or_init(|| format!("{what}: {}", chain(error)));
         if !self.failed.swap(true, Ordering::AcqRel) {
-            tracing::error!(what, %error, "engine failed, restart needed");
+            tracing::error!(cause, "engine failed, restart needed");
         }
         self.queue.close();
     }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use obsrv_wal::io::{Disk, FileId, FileKind, Rng};
@@ -11,6 +11,7 @@ use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::publish::{PublishError, apply_control};
+use super::quarantine::{Poisoned, Quarantine, QuarantineError};
 use super::queue::Queue;
 use super::record::{self, BodyRef, RecordError, RecordRef};
 use super::runs::settle;
@@ -65,6 +66,14 @@ pub enum OpenError {
         /// Why.
         source: PublishError,
     },
+    /// A record that cannot be read again could not be set aside.
+    #[error("record could not be quarantined lsn={lsn}")]
+    Quarantine {
+        /// Which.
+        lsn: Lsn,
+        /// Why.
+        source: QuarantineError,
+    },
     /// A record does not read.
     #[error("record does not read lsn={lsn}")]
     Record {
@@ -113,7 +122,7 @@ impl Engine {
         let database = identity(&disk, rng, &files)?;
         let used = files
             .iter()
-            .filter(|f| f.kind != FileKind::Secret)
+            .filter(|f| !matches!(f.kind, FileKind::Secret | FileKind::Quarantine))
             .map(|f| f.number);
         let used_any = files.iter().any(|f| f.kind != FileKind::Secret);
         let above_files = used.max().map_or(1, |n| n.saturating_add(1));
@@ -139,7 +148,9 @@ impl Engine {
             file_bytes: options.wal_file_bytes,
             record_bytes_max: RECORD_BYTES_MAX,
         };
-        let mut replay = Replay::new(&store, database, interpreter, writer);
+        let quarantine = Quarantine::of(&store, database, &files, writer.visible);
+        let quarantine = quarantine.map_err(io("quarantine"))?;
+        let mut replay = Replay::new(&store, database, interpreter, writer, quarantine);
         let recovered = Log::recover(&disk, log_options, &mut |r| {
             replay.visit(r.lsn, r.kind, r.body);
         })?;
@@ -159,12 +170,15 @@ impl Engine {
             writer: Mutex::new(writer),
             log: Mutex::new(Box::new(log)),
             failed: false.into(),
+            failure: OnceLock::new(),
+            failed_flushes: 0.into(),
             full: false.into(),
             counters: records.counters,
             background: (Mutex::new(false), Condvar::new()),
             index_due: (Mutex::new(()), Condvar::new()),
             spare_due: (Mutex::new(()), Condvar::new()),
             next_number,
+            quarantine: records.quarantine,
             disk,
             store,
             options,
@@ -188,6 +202,7 @@ impl Engine {
                 FileKind::Side => {
                     !sides.contains(&file.number) || self.planted.has(Bug::SweepTakesLiveSide)
                 }
+                FileKind::Quarantine => !self.quarantine.contains(file.number),
                 FileKind::Wal | FileKind::Manifest | FileKind::Secret => false,
             };
             if orphan {
@@ -252,6 +267,7 @@ fn open_segments(
 struct Replayed {
     writer: Writer,
     counters: super::Counters,
+    quarantine: Quarantine,
 }
 
 /// Applies the records above the watermark to memtables.
@@ -262,6 +278,7 @@ struct Replay<'a> {
     writer: Writer,
     counters: super::Counters,
     sides: BTreeSet<u64>,
+    quarantine: Quarantine,
     /// Records up to here are in segments.
     watermark: Lsn,
     failed: Option<OpenError>,
@@ -273,6 +290,7 @@ impl<'a> Replay<'a> {
         database: [u8; 16],
         interpreter: &'a dyn Interpreter,
         writer: Writer,
+        quarantine: Quarantine,
     ) -> Self {
         Self {
             store,
@@ -282,6 +300,7 @@ impl<'a> Replay<'a> {
             writer,
             counters: super::Counters::default(),
             sides: BTreeSet::new(),
+            quarantine,
             failed: None,
         }
     }
@@ -316,7 +335,7 @@ impl<'a> Replay<'a> {
             )
             .map_err(replay),
             RecordRef::Ingest { envelope, body } => {
-                let (side, events) = self.read_ingest(lsn, &envelope, &body)?;
+                let (side, events) = self.read_ingest((lsn, bytes), &envelope, &body)?;
                 self.sides.extend(side);
                 let project = ProjectId(envelope.project);
                 super::publish::apply(
@@ -332,33 +351,61 @@ impl<'a> Replay<'a> {
     }
 
     fn read_ingest(
-        &self,
-        lsn: Lsn,
+        &mut self,
+        record: (Lsn, &[u8]),
         envelope: &Envelope,
         body: &BodyRef<'_>,
     ) -> Result<(Option<u64>, Vec<Event>), OpenError> {
         match body {
-            BodyRef::Inline(bytes) => Ok((None, self.interpret(lsn, envelope, bytes))),
+            BodyRef::Inline(body) => {
+                let read = self.interpret(envelope, body);
+                Ok((None, self.or_quarantine(read, record, envelope, &[])?))
+            }
             BodyRef::Side(file) => {
-                let bytes =
+                let body =
                     side::read(self.store, &self.database, *file).map_err(io("side file"))?;
-                Ok((Some(file.number), self.interpret(lsn, envelope, &bytes)))
+                let read = self.interpret(envelope, &body);
+                let events = self.or_quarantine(read, record, envelope, &body)?;
+                Ok((Some(file.number), events))
             }
         }
     }
 
-    /// What the interpreter makes of a body; nothing, counted and logged, if it cannot read what
-    /// it once accepted (F31): one poisoned record must not keep the rest from opening.
-    fn interpret(&self, lsn: Lsn, envelope: &Envelope, body: &[u8]) -> Vec<Event> {
+    /// What the interpreter makes of a body, or why it cannot read what it once accepted.
+    fn interpret(&self, envelope: &Envelope, body: &[u8]) -> Result<Vec<Event>, String> {
         let read = catch_unwind(AssertUnwindSafe(|| {
             self.interpreter.interpret(envelope, body)
         }));
+        match read {
+            Ok(Ok(events)) if record::digest(&events) == envelope.digest => Ok(events),
+            Ok(Ok(_)) => Err("reads as other rows than when it was accepted".to_owned()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the interpreter panicked".to_owned()),
+        }
+    }
+
+    /// Sets a poisoned record aside, counted and logged (F31): it must not keep the rest from
+    /// opening, and its bytes must be safe before a flush lets the log give them up.
+    fn or_quarantine(
+        &mut self,
+        read: Result<Vec<Event>, String>,
+        (lsn, record): (Lsn, &[u8]),
+        envelope: &Envelope,
+        side: &[u8],
+    ) -> Result<Vec<Event>, OpenError> {
         let reason = match read {
-            Ok(Ok(events)) if record::digest(&events) == envelope.digest => return events,
-            Ok(Ok(_)) => "reads as other rows than when it was accepted".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the interpreter panicked".to_owned(),
+            Ok(events) => return Ok(events),
+            Err(reason) => reason,
         };
+        let poisoned = Poisoned {
+            lsn,
+            kind: record::KIND_INGEST,
+            reason: &reason,
+            record,
+            side,
+        };
+        let kept = self.quarantine.keep(self.store, &poisoned);
+        kept.map_err(|source| OpenError::Quarantine { lsn, source })?;
         count(&self.counters.quarantined, 1);
         tracing::error!(
             lsn,
@@ -366,7 +413,7 @@ impl<'a> Replay<'a> {
             reason,
             "record quarantined"
         );
-        Vec::new()
+        Ok(Vec::new())
     }
 
     fn finish(self) -> Result<(Replayed, BTreeSet<u64>), OpenError> {
@@ -376,6 +423,7 @@ impl<'a> Replay<'a> {
                 Replayed {
                     writer: self.writer,
                     counters: self.counters,
+                    quarantine: self.quarantine,
                 },
                 self.sides,
             )),

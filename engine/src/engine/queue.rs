@@ -4,6 +4,7 @@
 //! Varghese 1995), so a project with a deep queue does not delay another's single record.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -36,6 +37,16 @@ pub(super) struct Queue {
     inner: Mutex<Inner>,
     ready: Condvar,
     bytes_max: u64,
+}
+
+/// Why [`Queue::wait`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    Work,
+    /// Nothing came for as long as one was ready to wait.
+    Idle,
+    /// Closed, and nothing is left in it.
+    Closed,
 }
 
 /// Why work was not taken; it comes back with its callback.
@@ -114,16 +125,23 @@ impl Queue {
         group
     }
 
-    /// Blocks until there is work or the queue is closed. False: closed and empty.
-    pub(super) fn wait(&self) -> bool {
+    /// Blocks until there is work, the queue is closed, or it stayed empty for `patience`.
+    pub(super) fn wait(&self, patience: Option<Duration>) -> Wake {
         let mut inner = self.inner.lock();
         while inner.turn.is_empty() {
             if inner.closed {
-                return false;
+                return Wake::Closed;
             }
-            self.ready.wait(&mut inner);
+            let Some(time) = patience else {
+                self.ready.wait(&mut inner);
+                continue;
+            };
+            let waited = self.ready.wait_for(&mut inner, time);
+            if waited.timed_out() && inner.turn.is_empty() && !inner.closed {
+                return Wake::Idle;
+            }
         }
-        true
+        Wake::Work
     }
 
     /// Takes no more work; what is queued is still drained.
@@ -202,8 +220,19 @@ mod tests {
         assert!(matches!(queue.push(work(2, "x")), Err(Refused::Full(_))));
         queue.close();
         assert!(matches!(queue.push(work(2, "x")), Err(Refused::Closed(_))));
-        assert!(queue.wait());
+        assert_eq!(queue.wait(None), Wake::Work);
         assert_eq!(queue.drain().len(), 2);
-        assert!(!queue.wait());
+        assert_eq!(queue.wait(None), Wake::Closed);
+    }
+
+    #[test]
+    fn an_empty_queue_is_idle_after_the_patience() {
+        let queue = Queue::new(u64::MAX);
+        assert_eq!(queue.wait(Some(Duration::ZERO)), Wake::Idle);
+        queue.push(work(1, "x")).unwrap();
+        assert_eq!(queue.wait(Some(Duration::ZERO)), Wake::Work);
+        queue.drain();
+        queue.close();
+        assert_eq!(queue.wait(Some(Duration::ZERO)), Wake::Closed);
     }
 }

@@ -6,10 +6,19 @@ use bytes::Bytes;
 
 use super::version::Version;
 use crate::memtable::TableView;
-use crate::query::{Budget, Meter, Page, QueryError, Request, search};
+use crate::query::aggregate::{
+    AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest, PartialCache, aggregate,
+    observed_keys, observed_values,
+};
+use crate::query::{Budget, Explain, Facet, Meter, Page, QueryError, Request, search};
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
 use crate::source::{Core, SourceError, Visible};
+
+/// What all snapshots of the process keep of segments' shares of aggregates.
+const PARTIAL_CACHE_BYTES: usize = 32 << 20;
+
+static PARTIALS: PartialCache = PartialCache::new(PARTIAL_CACHE_BYTES);
 
 /// All records up to one LSN. Cheap to make; holds its files until dropped.
 #[derive(Debug)]
@@ -91,6 +100,70 @@ impl Snapshot {
             &self.visible(project, table, &rows),
             &self.visible(project, Table::Spans, &spans),
             self.lsn(),
+            budget,
+            request,
+        )
+    }
+
+    /// What the rows of `table` that pass the request's filter come to.
+    pub fn aggregate(
+        &self,
+        project: ProjectId,
+        table: Table,
+        request: &AggregateRequest,
+        budget: &Budget<'_>,
+    ) -> Result<AggregateAnswer, QueryError> {
+        self.aggregate_with(project, table, request, budget, Some(&PARTIALS))
+    }
+
+    /// The same with a cache of the caller's, or without any: the answer is the same.
+    pub fn aggregate_with(
+        &self,
+        project: ProjectId,
+        table: Table,
+        request: &AggregateRequest,
+        budget: &Budget<'_>,
+        known: Option<&PartialCache>,
+    ) -> Result<AggregateAnswer, QueryError> {
+        self.check()?;
+        let rows = self.held(project, table);
+        let spans = self.held(project, Table::Spans);
+        aggregate(
+            &self.visible(project, table, &rows),
+            &self.visible(project, Table::Spans, &spans),
+            budget,
+            known,
+            request,
+        )
+    }
+
+    /// The keys of `table` that begin with `prefix`, with their types.
+    pub fn observed_keys(
+        &self,
+        project: ProjectId,
+        table: Table,
+        (prefix, limit): (&str, usize),
+        budget: &Budget<'_>,
+    ) -> Result<ObservedKeys, QueryError> {
+        self.check()?;
+        let rows = self.held(project, table);
+        observed_keys(&self.visible(project, table, &rows), budget, prefix, limit)
+    }
+
+    /// The most frequent values of a column.
+    pub fn observed_values(
+        &self,
+        project: ProjectId,
+        table: Table,
+        request: &ObservedRequest,
+        budget: &Budget<'_>,
+    ) -> Result<(Facet, Explain), QueryError> {
+        self.check()?;
+        let rows = self.held(project, table);
+        let spans = self.held(project, Table::Spans);
+        observed_values(
+            &self.visible(project, table, &rows),
+            &self.visible(project, Table::Spans, &spans),
             budget,
             request,
         )

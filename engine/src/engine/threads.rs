@@ -4,10 +4,15 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use super::queue::Wake;
 use super::{Engine, State};
 
 /// How long the background threads wait before they look again, though nobody woke them.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// How long no request must have come before the log's last group is witnessed. Damage to a group
+/// that is not looks like a torn tail, so this bounds how long that may be (F8).
+const WITNESS_AFTER: Duration = Duration::from_millis(500);
 
 /// The threads. Dropping them without [`Threads::stop`] leaves them running.
 #[derive(Debug)]
@@ -42,9 +47,21 @@ impl Engine {
         })
     }
 
+    /// One witness per pause: once it is tried, only work wakes the thread again.
     fn commit_loop(&self) {
-        while self.queue.wait() {
-            self.commit_step();
+        let mut patience = Some(WITNESS_AFTER);
+        loop {
+            match self.queue.wait(patience) {
+                Wake::Work => {
+                    self.commit_step();
+                    patience = Some(WITNESS_AFTER);
+                }
+                Wake::Idle => {
+                    self.witness_step();
+                    patience = None;
+                }
+                Wake::Closed => return,
+            }
         }
     }
 

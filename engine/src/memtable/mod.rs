@@ -7,6 +7,7 @@
 //!
 //! A frozen memtable is never written again except for dead marks.
 
+mod lanes;
 mod rows;
 mod table;
 mod view;

@@ -4,7 +4,7 @@ use super::*;
 use crate::body::Content;
 use crate::doc::{DocWriter, Scalar};
 use crate::row::{RowKey, Stamp};
-use crate::source::{Column, Source};
+use crate::source::{Column, LaneKind, Source, check_lanes};
 
 fn row(id: &str, lsn: Lsn, tags: &[&str]) -> MemRow {
     let mut out = DocWriter::new();
@@ -58,6 +58,14 @@ fn a_reader_sees_what_was_there_at_its_lsn() {
         rows(&after.matching(&tags, &is_y, &after.live(3)).unwrap().sure),
         vec![1, 2]
     );
+    for column in [Column::Start, Column::End, Column::Id, tags.clone()] {
+        check_lanes(&before, &column);
+        check_lanes(&after, &column);
+    }
+    let mut paths = Vec::new();
+    let mut visit = |path: &str, kind, rows| paths.push((path.to_owned(), kind, rows));
+    before.paths(&mut visit).unwrap();
+    assert_eq!(paths, vec![("tags".to_owned(), LaneKind::Str, 2)]);
     let mut counts = Vec::new();
     after
         .count_values(&tags, &after.live(3), &mut |v, n| {

@@ -6,13 +6,16 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 
+use super::lanes::Lanes;
 use super::rows::MemRow;
 use super::table::MemTable;
 use crate::columns::Column as Values;
 use crate::columns::value::to_scalar;
 use crate::doc::{DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
-use crate::source::{Column, Core, Matches, Source, SourceError, ValueTest};
+use crate::source::{
+    Column, ColumnReader, Core, LaneKind, Matches, Source, SourceError, ValueTest, by_values,
+};
 
 /// The rows of a table up to an LSN.
 #[derive(Clone, Debug)]
@@ -35,7 +38,7 @@ impl TableView {
     }
 
     /// Calls `read` with the columns of a path, filled up to the rows of this view.
-    fn columns<T>(&self, path: &str, read: impl FnOnce(&[&Values]) -> T) -> T {
+    pub(super) fn columns<T>(&self, path: &str, read: impl FnOnce(&[&Values]) -> T) -> T {
         self.table.catch_up(self.count);
         let indexed = self.table.columns.read();
         let columns: Vec<&Values> = indexed.columns.of_path(path).collect();
@@ -244,6 +247,30 @@ impl Source for TableView {
             });
         } else {
             self.core_values(column, rows, &mut |_, value| add(value, 1));
+        }
+        Ok(())
+    }
+
+    fn reader<'a>(&'a self, column: &Column) -> Result<Box<dyn ColumnReader + 'a>, SourceError> {
+        Ok(match column {
+            Column::Path(path) => Box::new(Lanes::new(self, path)),
+            core => by_values(self, core),
+        })
+    }
+
+    fn paths(&self, visit: &mut dyn FnMut(&str, LaneKind, u64)) -> Result<(), SourceError> {
+        self.table.catch_up(self.count);
+        let indexed = self.table.columns.read();
+        let mut found: Vec<_> = indexed.columns.each().collect();
+        found.sort_unstable_by(|a, b| (a.0, a.1.kind()).cmp(&(b.0, b.1.kind())));
+        for (path, column) in found {
+            let range = column.between(0, self.count.saturating_sub(1));
+            let rows = column.rows().get(range).unwrap_or_default();
+            let rows = rows.chunk_by(|a, b| a == b).count();
+            if rows > 0 && self.count > 0 {
+                let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+                visit(path, LaneKind::of(column.kind()), rows);
+            }
         }
         Ok(())
     }

@@ -46,6 +46,8 @@ enum Value {
 #[derive(Debug)]
 pub(super) struct Counter<'a> {
     column: &'a Column,
+    /// Other values than texts that begin so are left out, unless it is empty.
+    prefix: &'a str,
     counts: HashMap<Value, u64>,
     overflow: bool,
     long: u64,
@@ -53,8 +55,13 @@ pub(super) struct Counter<'a> {
 
 impl<'a> Counter<'a> {
     pub(super) fn new(column: &'a Column) -> Self {
+        Self::with_prefix(column, "")
+    }
+
+    pub(super) fn with_prefix(column: &'a Column, prefix: &'a str) -> Self {
         Self {
             column,
+            prefix,
             counts: HashMap::new(),
             overflow: false,
             long: 0,
@@ -67,8 +74,12 @@ impl<'a> Counter<'a> {
         rows: &RoaringBitmap,
     ) -> Result<(), QueryError> {
         let column = self.column;
+        let prefix = self.prefix;
         source.count_values(column, rows, &mut |value, count| {
-            self.add_value(value, count);
+            let begins = matches!(value, Scalar::Str(text) if text.starts_with(prefix));
+            if prefix.is_empty() || begins {
+                self.add_value(value, count);
+            }
         })?;
         Ok(())
     }

@@ -12,7 +12,8 @@ use crate::source::Source;
 pub struct Budget<'a> {
     /// Live rows of the row groups that are looked into.
     pub rows_max: u64,
-    /// Bytes of bodies that are read to decide rows; and, counted apart, of those in the page.
+    /// Bytes of bodies that are read to decide rows; and, each counted apart, of those in the page
+    /// and of the groups of an aggregate.
     pub bytes_max: u64,
     /// Asked every now and then; true ends the query.
     pub cancelled: &'a dyn Fn() -> bool,
@@ -66,9 +67,27 @@ pub struct Explain {
     /// The page has fewer rows than asked for because it would exceed [`Budget::bytes_max`]; the
     /// cursor goes on after it.
     pub page_cut: bool,
+    /// Row groups times columns, as estimated before an aggregate was worked out: see
+    /// [`Explain::is_heavy`].
+    pub estimate: u64,
+    /// Sources whose share of an aggregate was known from before. Their rows are not counted as
+    /// visited.
+    pub partials_known: u64,
+    /// Most bytes that the groups of an aggregate took at once.
+    pub state_bytes: u64,
     /// The parts of the filter that left rows in doubt, and the order if it needed bodies.
     pub verified: BTreeSet<String>,
 }
+
+impl Explain {
+    /// Whether an aggregate is to wait for lighter ones.
+    pub const fn is_heavy(&self) -> bool {
+        self.estimate > ESTIMATE_INTERACTIVE_MAX
+    }
+}
+
+/// Row groups times columns up to which an aggregate counts as interactive: about 50 M values.
+pub const ESTIMATE_INTERACTIVE_MAX: u64 = 800;
 
 /// Counts against a budget.
 #[derive(Debug)]
@@ -108,6 +127,20 @@ impl<'a> Meter<'a> {
             return Err(QueryError::BudgetExceeded {
                 what: "rows",
                 max: self.budget.rows_max,
+            });
+        }
+        Ok(())
+    }
+
+    /// The groups of an aggregate take so many bytes now.
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), QueryError> {
+        self.check()?;
+        let bytes = len_u64(bytes);
+        self.explain.state_bytes = self.explain.state_bytes.max(bytes);
+        if bytes > self.budget.bytes_max {
+            return Err(QueryError::BudgetExceeded {
+                what: "memory",
+                max: self.budget.bytes_max,
             });
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! the filter on columns to two bitmaps (rows that surely pass, rows that may), decides the rest on
 //! their documents, keeps the best `limit` rows, and reads the bodies of those alone.
 
+pub mod aggregate;
 pub mod ast;
 mod document;
 mod facet;
@@ -19,7 +20,7 @@ mod value;
 
 pub use facet::{FACET_DISTINCT_MAX, FACET_VALUES_MAX, FACETS_MAX, Facet};
 pub(crate) use meter::Meter;
-pub use meter::{Budget, Explain};
+pub use meter::{Budget, ESTIMATE_INTERACTIVE_MAX, Explain};
 pub use order::{Order, Position, SORT_TEXT_BYTES_MAX, SortKey};
 pub use parse::{ParseError, SEARCH_BYTES_MAX, parse};
 pub use plan::{DEPTH_MAX, LIST_MAX, NODES_MAX, TEXT_BYTES_MAX};
@@ -59,13 +60,26 @@ pub enum QueryError {
     /// More values per facet than [`FACET_VALUES_MAX`].
     #[error("too many facet values max={FACET_VALUES_MAX} values={0}")]
     TooManyFacetValues(usize),
+    /// More of something in an aggregate than there may be.
+    #[error("too many {what} max={max} count={count}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        max: usize,
+        /// How many there were.
+        count: usize,
+    },
+    /// A part of an aggregate that means nothing.
+    #[error("no meaning part={0}")]
+    Meaningless(&'static str),
     /// A test of some span of a run inside another one: a span has no spans.
     #[error("a span test cannot hold another span test")]
     NestedAnySpan,
     /// The query would read more than its budget allows.
     #[error("query exceeds its budget of {what} max={max}")]
     BudgetExceeded {
-        /// What ran out: `rows`, `bytes` or `traces`.
+        /// What ran out: `rows`, `bytes`, `traces`, of aggregates also `cells`, `memory` and more.
         what: &'static str,
         /// How many there were.
         max: u64,

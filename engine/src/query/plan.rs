@@ -178,6 +178,16 @@ impl Node<'_> {
         }
     }
 
+    /// How many columns it reads.
+    pub(super) fn columns(&self) -> u64 {
+        match self {
+            Self::All => 0,
+            Self::Is(..) | Self::Matches(..) | Self::Text(_) | Self::Traces(_) => 1,
+            Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::columns).sum(),
+            Self::Not(part) => part.columns(),
+        }
+    }
+
     /// Decides on the document. Never in doubt, and the same as the columns where they are sure.
     pub(super) fn passes(&self, core: &Core, doc: DocRef<'_>) -> Result<bool, DocError> {
         Ok(match self {

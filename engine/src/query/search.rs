@@ -159,7 +159,7 @@ fn check_request(request: &Request) -> Result<(), QueryError> {
 }
 
 /// The traces of the spans that pass.
-fn traces_of(
+pub(super) fn traces_of(
     filter: &Filter,
     spans: &[Visible<'_>],
     meter: &mut Meter<'_>,

@@ -1,5 +1,6 @@
 //! Answers against a row-by-row oracle that shares no code with the query.
 
+mod aggregate;
 mod index;
 mod oracle;
 mod property;

@@ -20,6 +20,10 @@ use roaring::RoaringBitmap;
 
 use super::packed::{self, Packed};
 use super::wire::{Bad, Cursor, count_u32, narrow, wide};
+use crate::source::Selection;
+
+/// From this share of the rows on all values are decoded: one in so many.
+const UNPACK_SHARE: usize = 8;
 
 /// Appends a chunk of a group of `rows` rows: `pairs` are (row, value), ascending, no pair twice.
 pub(super) fn put(out: &mut Vec<u8>, rows: u32, pairs: &[(u32, u64)]) {
@@ -210,6 +214,171 @@ impl Chunk {
                 }
                 Ok(hint.value)
             }
+        }
+    }
+
+    /// The values of `range`, each as `map` makes it.
+    fn unpack<T: Copy>(
+        &self,
+        range: Range<usize>,
+        out: &mut Vec<T>,
+        map: impl Fn(u64) -> T,
+    ) -> Result<(), Bad> {
+        let (ends, values) = match &self.values {
+            Values::Packed(values) => return values.unpack(range, out, map),
+            Values::Runs { ends, values } => (ends, values),
+        };
+        let mut at = range.start;
+        let mut run = ends.count_le(wide(at))?;
+        while at < range.end {
+            let end = narrow(ends.get(run)?).min(range.end);
+            let value = map(values.get(run)?);
+            out.extend(std::iter::repeat_n(value, end.saturating_sub(at)));
+            at = at.max(end);
+            run += 1;
+        }
+        Ok(())
+    }
+
+    /// The values of the selected rows of the section, whose group begins at `first`: appends them
+    /// to `out` and answers the place in the selection of each, or `None` if every place has one.
+    pub(super) fn select<T: Copy>(
+        &self,
+        first: u32,
+        selection: &Selection,
+        out: &mut Vec<T>,
+        map: impl Fn(u64) -> T,
+    ) -> Result<Option<Vec<u32>>, Bad> {
+        let count = selection.len();
+        if let (Presence::All, None, Selection::Range { first: from, len }) =
+            (&self.presence, &self.ends, selection)
+        {
+            let from = narrow(u64::from(from - first));
+            self.unpack(from..from + narrow(u64::from(*len)), out, map)?;
+            return Ok(None);
+        }
+        if let Selection::Range { first: from, len } = selection {
+            return self.select_range(from - first, *len, out, map);
+        }
+        let all = self.value_count()?;
+        // Few rows are looked up one by one, many by decoding all.
+        let mut decoded = Vec::new();
+        if count * UNPACK_SHARE >= narrow(u64::from(self.rows)) {
+            decoded.reserve_exact(all);
+            self.unpack(0..all, &mut decoded, &map)?;
+        }
+        let mut places = Vec::with_capacity(count);
+        let mut hint = Hint::default();
+        let mut failed = None;
+        selection.each(&mut |place, row| {
+            let mut one = || -> Result<(), Bad> {
+                for at in self.range(row.wrapping_sub(first))? {
+                    out.push(match decoded.get(at) {
+                        Some(value) => *value,
+                        None => map(self.value(at, &mut hint)?),
+                    });
+                    places.push(place);
+                }
+                Ok(())
+            };
+            if failed.is_none() {
+                failed = one().err();
+            }
+        });
+        if let Some(bad) = failed {
+            return Err(bad);
+        }
+        let full = places.len() == count && self.ends.is_none();
+        Ok((!full).then_some(places))
+    }
+
+    /// The same for the rows of the group from `from` on.
+    fn select_range<T: Copy>(
+        &self,
+        from: u32,
+        len: u32,
+        out: &mut Vec<T>,
+        map: impl Fn(u64) -> T,
+    ) -> Result<Option<Vec<u32>>, Bad> {
+        let (before, places) = self.present_in(from, len)?;
+        let ranks = before..before + places.len();
+        let Some(ends) = &self.ends else {
+            self.unpack(ranks, out, map)?;
+            return Ok((places.len() < narrow(u64::from(len))).then_some(places));
+        };
+        let mut at = if ranks.start == 0 {
+            0
+        } else {
+            narrow(ends.get(ranks.start - 1)?)
+        };
+        let start = at;
+        let mut repeated = Vec::with_capacity(places.len());
+        for (rank, place) in ranks.zip(places) {
+            let end = narrow(ends.get(rank)?);
+            if end < at || end > self.value_count()? {
+                return Err(Bad("ends of values"));
+            }
+            repeated.extend(std::iter::repeat_n(place, end - at));
+            at = end;
+        }
+        self.unpack(start..at, out, map)?;
+        Ok(Some(repeated))
+    }
+
+    /// How many rows before `from` have values, and which of the `len` rows from it on do, counted
+    /// from it.
+    fn present_in(&self, from: u32, len: u32) -> Result<(usize, Vec<u32>), Bad> {
+        let end = from.saturating_add(len).min(self.rows);
+        match &self.presence {
+            Presence::All => Ok((
+                narrow(u64::from(from)),
+                (0..end.saturating_sub(from)).collect(),
+            )),
+            Presence::Bits { bits, ranks } => {
+                let (first, last) = (from / 64, end.div_ceil(64));
+                let below = |word: u64, bit: u32| word & ((1u64 << bit) - 1);
+                let rank = ranks.get(narrow(u64::from(first))).copied().unwrap_or(0);
+                let skipped = word_of(bits, narrow(u64::from(first)));
+                let before = u64::from(rank + below(skipped, from % 64).count_ones());
+                let mut places = Vec::with_capacity(narrow(u64::from(len)));
+                for at in first..last {
+                    let mut word = word_of(bits, narrow(u64::from(at)));
+                    if at == first {
+                        word &= !below(u64::MAX, from % 64);
+                    }
+                    if at == end / 64 {
+                        word &= below(u64::MAX, end % 64);
+                    }
+                    while word != 0 {
+                        places.push(at * 64 + word.trailing_zeros() - from);
+                        word &= word - 1;
+                    }
+                }
+                Ok((narrow(before), places))
+            }
+            Presence::List(list) => {
+                let before = if from == 0 {
+                    0
+                } else {
+                    list.count_le(u64::from(from - 1))?
+                };
+                let after = if end == 0 {
+                    0
+                } else {
+                    list.count_le(u64::from(end - 1))?
+                };
+                let mut places = Vec::with_capacity(after.saturating_sub(before));
+                let place = |row| u32::try_from(row).unwrap_or(u32::MAX).saturating_sub(from);
+                list.unpack(before..after.max(before), &mut places, place)?;
+                Ok((before, places))
+            }
+        }
+    }
+
+    fn value_count(&self) -> Result<usize, Bad> {
+        match &self.values {
+            Values::Packed(values) => Ok(values.len()),
+            Values::Runs { ends, .. } => Ok(narrow(ends.get(ends.len().wrapping_sub(1))?)),
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Counts that follow from the number of rows are not stored. See `FORMAT.md`.
 
+use std::ops::Range;
+
 use super::block::BlockRef;
 use super::chunk::group_count;
 use super::footer::Form;
@@ -389,9 +391,16 @@ impl Directory {
 
     /// The typed columns at a path.
     pub(super) fn at(&self, path: &str) -> &[ColumnEntry] {
+        &self.columns[self.range_at(path)]
+    }
+
+    /// Which of the columns those are.
+    pub(super) fn range_at(&self, path: &str) -> Range<usize> {
         let start = self.columns.partition_point(|c| &*c.path < path);
-        let tail = &self.columns[start..];
-        &tail[..tail.iter().take_while(|c| &*c.path == path).count()]
+        let same = self.columns[start..]
+            .iter()
+            .take_while(|c| &*c.path == path);
+        start..start + same.count()
     }
 }
 

@@ -18,6 +18,7 @@ mod directory;
 mod encode;
 mod footer;
 mod index;
+mod lanes;
 mod lookup;
 mod merge;
 mod packed;

@@ -5,6 +5,8 @@
 //! value i = base + scale * bits[i * width ..][..width]
 //! ```
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::wire::{Bad, Cursor, low_byte, narrow, put_len, put_varint};
@@ -129,6 +131,40 @@ impl Packed {
         Ok(self.base.wrapping_add(self.scale.wrapping_mul(raw)))
     }
 
+    /// Appends the numbers of `range`, each as `map` makes it.
+    pub(super) fn unpack<T>(
+        &self,
+        range: Range<usize>,
+        out: &mut Vec<T>,
+        map: impl Fn(u64) -> T,
+    ) -> Result<(), Bad> {
+        if range.end > self.n || range.start > range.end {
+            return Err(Bad("index past packed numbers"));
+        }
+        if self.width == 0 {
+            out.extend(range.map(|_| map(self.base)));
+            return Ok(());
+        }
+        let (base, scale, width) = (self.base, self.scale, self.width);
+        // The numbers that a load of eight bytes covers, and that end before the bytes do.
+        let covered = (self.bits.len().saturating_sub(8) * 8)
+            .checked_div(width)
+            .filter(|_| width <= 56)
+            .map_or(range.start, |n| n.clamp(range.start, range.end));
+        let mask = u64::MAX >> (64 - width);
+        let bits = &*self.bits;
+        out.extend((range.start..covered).map(|i| {
+            let bit = i * width;
+            let raw = bits.get(bit / 8..).and_then(|tail| tail.first_chunk::<8>());
+            let raw = raw.map_or(0, |head| u64::from_le_bytes(*head)) >> (bit % 8) & mask;
+            map(base.wrapping_add(scale.wrapping_mul(raw)))
+        }));
+        for i in covered..range.end {
+            out.push(map(self.get(i)?));
+        }
+        Ok(())
+    }
+
     /// How many numbers from the front are `<= value`; the numbers ascend.
     pub(super) fn count_le(&self, value: u64) -> Result<usize, Bad> {
         let (mut low, mut high) = (0, self.n);
@@ -177,6 +213,11 @@ mod tests {
                 prop_assert_eq!(packed.get(i), Ok(*v));
             }
             prop_assert!(packed.get(values.len()).is_err());
+            let from = values.len() / 3;
+            let mut unpacked = Vec::new();
+            packed.unpack(from..values.len(), &mut unpacked, |v| v).unwrap();
+            prop_assert_eq!(&unpacked[..], &values[from..]);
+            prop_assert!(packed.unpack(0..values.len() + 1, &mut unpacked, |v| v).is_err());
         }
 
         #[test]

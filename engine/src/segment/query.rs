@@ -7,6 +7,7 @@ use roaring::RoaringBitmap;
 
 use super::chunk::group_count;
 use super::directory::{ColumnEntry, Dict};
+use super::lanes::Lanes;
 use super::lookup::{CoreReader, Dictionary, Ids};
 use super::section::SectionReader;
 use super::terms::{self, Posting, Root};
@@ -16,7 +17,10 @@ use super::{FULL_ROWS_MIN, GROUP_ROWS};
 use crate::columns::value::{Kind, to_i64};
 use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
-use crate::source::{Blocks, Column, Core, Matches, Probe, Source, SourceError, ValueTest};
+use crate::source::{
+    Blocks, Column, ColumnReader, Core, LaneKind, Matches, Probe, Selection, Source, SourceError,
+    ValueTest,
+};
 use crate::text::RULE;
 
 /// Where the values of a column come from.
@@ -279,31 +283,77 @@ fn count_typed(
     add: &mut dyn FnMut(Scalar<'_>, u64),
 ) -> Result<(), SourceError> {
     let mut dictionary = Dictionary::new(view, column);
-    if !column.bitmaps.is_empty() {
-        for bitmap in view.bitmaps(column) {
-            let (code, bitmap) = bitmap?;
-            let count = view.bitmap(&bitmap)?.intersection_len(rows);
-            if count > 0 {
-                add(dictionary.scalar(code)?, count);
-            }
+    let Some(dict) = column.dict.as_ref().filter(|dict| {
+        let len = u64::from(dict.len());
+        len <= rows.len() || !column.bitmaps.is_empty()
+    }) else {
+        let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
+        each_number(view, column, rows, &mut |_, number| {
+            *counts.entry(number).or_default() += 1;
+            Ok(())
+        })?;
+        for (number, count) in counts {
+            add(dictionary.scalar(number)?, count);
         }
         return Ok(());
-    }
-    let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut dense = match &column.dict {
-        Some(dict) if u64::from(dict.len()) <= rows.len() => {
-            vec![0u64; narrow(u64::from(dict.len()))]
-        }
-        _ => Vec::new(),
     };
-    each_number(view, column, rows, &mut |_, number| {
-        let slot = usize::try_from(number).ok().and_then(|n| dense.get_mut(n));
-        *slot.unwrap_or_else(|| counts.entry(number).or_default()) += 1;
-        Ok(())
-    })?;
-    let dense = (0..).zip(dense).filter(|(_, count)| *count > 0);
-    for (number, count) in dense.chain(counts) {
-        add(dictionary.scalar(number)?, count);
+    let mut counts = vec![0u64; narrow(u64::from(dict.len()))];
+    let mut rest = RoaringBitmap::new();
+    rest.insert_range(0..view.rows());
+    let wanted = &rest & rows;
+    rest -= rows;
+    if rest.len() < wanted.len() && !column.bitmaps.is_empty() {
+        // Most rows: all of them, as the bitmaps say, without the others.
+        for bitmap in view.bitmaps(column) {
+            let (code, bitmap) = bitmap?;
+            if let Some(count) = counts.get_mut(narrow(code)) {
+                *count = view.bitmap_len(&bitmap)?;
+            }
+        }
+        count_codes(
+            view,
+            column,
+            &rest,
+            &mut |count| {
+                *count = count.saturating_sub(1);
+            },
+            &mut counts,
+        )?;
+    } else {
+        count_codes(view, column, &wanted, &mut |count| *count += 1, &mut counts)?;
+    }
+    for (code, count) in (0..).zip(counts).filter(|(_, count)| *count > 0) {
+        add(dictionary.scalar(code)?, count);
+    }
+    Ok(())
+}
+
+/// Changes the count of the value of every code among the rows.
+fn count_codes(
+    view: &View<'_>,
+    column: &ColumnEntry,
+    rows: &RoaringBitmap,
+    change: &mut dyn FnMut(&mut u64),
+    counts: &mut [u64],
+) -> Result<(), SourceError> {
+    for group in groups(view, rows) {
+        let Some(chunked) = view.chunk(column, group)? else {
+            continue;
+        };
+        let here: RoaringBitmap = of_group(view, rows, group).collect();
+        if here.is_empty() {
+            continue;
+        }
+        let mut codes = Vec::new();
+        let code = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        let selected = chunked
+            .chunk
+            .select(chunked.first, &Selection::of(&here), &mut codes, code);
+        selected.map_err(|bad| view.bad(chunked.piece, bad))?;
+        for code in codes {
+            let count = counts.get_mut(narrow(u64::from(code)));
+            change(count.ok_or_else(|| view.bad(chunked.piece, Bad("code past its dictionary")))?);
+        }
     }
     Ok(())
 }
@@ -500,6 +550,23 @@ impl Source for SectionReader {
         let blocks = view.rows_by_block()?.iter();
         let among = blocks.filter(|rows| rows.range_cardinality(first..=last) > 0);
         Ok(among.map(|_| 1).sum())
+    }
+
+    fn reader<'a>(&'a self, column: &Column) -> Result<Box<dyn ColumnReader + 'a>, SourceError> {
+        Ok(Box::new(Lanes::open(self, column)?))
+    }
+
+    fn paths(&self, visit: &mut dyn FnMut(&str, LaneKind, u64)) -> Result<(), SourceError> {
+        let view = self.view()?;
+        for column in &view.index.directory.columns {
+            let kind = LaneKind::of(column.kind);
+            visit(&column.path, kind, u64::from(column.rows));
+        }
+        Ok(())
+    }
+
+    fn sealed(&self) -> Option<(u64, u64)> {
+        Some((self.file.instance, self.entry.block.offset))
     }
 
     fn core(&self, row: u32) -> Result<Core, SourceError> {

@@ -168,6 +168,33 @@ impl View<'_> {
         Ok(read)
     }
 
+    /// How many rows a bitmap has, from its head alone: the roaring format names the cardinality of
+    /// every container before the containers.
+    pub(super) fn bitmap_len(&self, bitmap: &Bitmap) -> Result<u64, SourceError> {
+        const NO_RUNS: u32 = 12_346;
+        const RUNS: u32 = 12_347;
+        let mut head = Cursor(bitmap.bytes.clone());
+        let mut read = || -> Result<u64, Bad> {
+            let cookie = head.u32()?;
+            let containers = if cookie == NO_RUNS {
+                head.u32()?
+            } else if cookie & 0xffff == RUNS {
+                let containers = (cookie >> 16) + 1;
+                head.take(narrow(u64::from(containers.div_ceil(8))))?;
+                containers
+            } else {
+                return Err(Bad("bitmap"));
+            };
+            let mut rows = 0;
+            for _ in 0..containers {
+                let [_, _, low, high] = head.array::<4>()?;
+                rows += u64::from(u16::from_le_bytes([low, high])) + 1;
+            }
+            Ok(rows)
+        };
+        read().map_err(|bad| self.bad(bitmap.piece, bad))
+    }
+
     pub(super) fn trace_rows(&self, trace_id: &str) -> Result<RoaringBitmap, SourceError> {
         let hashes = self.section.trace_hashes()?;
         let hash = trace_hash(trace_id);

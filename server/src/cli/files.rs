@@ -29,6 +29,7 @@ enum Kind {
     Wal,
     Segment,
     Manifest,
+    Quarantine,
 }
 
 impl Kind {
@@ -37,6 +38,7 @@ impl Kind {
             Self::Wal => FileKind::Wal,
             Self::Segment => FileKind::Segment,
             Self::Manifest => FileKind::Manifest,
+            Self::Quarantine => FileKind::Quarantine,
         }
     }
 }
@@ -91,12 +93,13 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), FilesError> {
     }
     writeln!(
         out,
-        "segments={} rows={} blocks={} records={} side_files={} orphans={} control_events={} findings={}",
+        "segments={} rows={} blocks={} records={} side_files={} quarantined={} orphans={} control_events={} findings={}",
         checked.segments,
         checked.rows,
         checked.blocks,
         checked.records,
         checked.side_files,
+        checked.quarantined,
         checked.orphans,
         chain.records,
         checked.findings.len()
@@ -121,6 +124,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<(), FilesError> {
         Kind::Wal => check::describe_log(&disk, id)?,
         Kind::Segment => vec![check::describe_segment(&disk, id.number)?],
         Kind::Manifest => check::describe_manifest(&disk)?,
+        Kind::Quarantine => check::describe_quarantine(&disk, id.number)?,
     };
     let mut out = std::io::stdout().lock();
     for line in lines {

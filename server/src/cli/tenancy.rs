@@ -454,7 +454,7 @@ fn next_page(path: &str, next: &Value) -> Option<String> {
     Some(format!("{path}{glue}{parameter}"))
 }
 
-async fn connect(data: &Path) -> Result<Client, TenancyError> {
+pub(super) async fn connect(data: &Path) -> Result<Client, TenancyError> {
     let connected = Client::admin(data).await;
     connected.map_err(|source| TenancyError::NoServer {
         data: data.to_owned(),
@@ -462,7 +462,7 @@ async fn connect(data: &Path) -> Result<Client, TenancyError> {
     })
 }
 
-async fn ask(
+pub(super) async fn ask(
     client: &mut Client,
     method: &Method,
     path: &str,

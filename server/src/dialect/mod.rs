@@ -15,7 +15,7 @@ mod pieces;
 mod sniff;
 mod theta;
 pub mod theta_read;
-mod time;
+pub(crate) mod time;
 mod tokens;
 
 use obsrv_engine::row::{Event, ProjectId};

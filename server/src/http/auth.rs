@@ -23,6 +23,7 @@ use super::{App, Core, admission};
 use crate::control::Actor;
 use crate::keys::KeyString;
 use crate::limits::{KEY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX};
+use crate::signin::session::{Forged, Origins};
 use crate::tenancy::directory::{Directory, KeyRefusal, Opened, Org, Project};
 use crate::tenancy::{FIRST_ORG, OrgId, Right, Rights, UserId};
 use obsrv_engine::row::ProjectId;
@@ -32,8 +33,6 @@ const API_KEY: &str = "x-api-key";
 const PROJECT: &str = "x-obsrv-project";
 /// The same for the organization.
 const ORG: &str = "x-obsrv-org";
-/// A page of another site cannot send it: wanted of every change that a session asks for.
-const FROM_OUR_PAGES: &str = "x-obsrv-request";
 /// Longest user name and password that are decoded, as base64.
 const BASIC_BYTES_MAX: usize = 4 * KEY_BYTES_MAX;
 
@@ -50,6 +49,14 @@ pub struct SessionUser {
 pub trait SessionSource: std::fmt::Debug + Send + Sync {
     /// Whose session the headers carry, if it is good now.
     fn principal(&self, headers: &HeaderMap, now_ns: i64) -> Option<SessionUser>;
+
+    /// Refuses a request with a session that a page of another site may have sent.
+    fn refuse_forged(&self, method: &Method, headers: &HeaderMap) -> Result<(), Forged> {
+        if method == Method::GET || method == Method::HEAD {
+            return Ok(());
+        }
+        Origins::default().refuse_forged_entry(method, headers)
+    }
 }
 
 /// A server at which nobody can sign in.
@@ -173,7 +180,8 @@ async fn admit(app: &App, needs: Needs, parts: &mut Parts) -> Result<Granted, Ap
     let core = app.core()?;
     let principal = identify(core, parts, app.clock.wall_ns())?;
     if matches!(principal, Principal::User(_)) {
-        refuse_other_sites(parts)?;
+        let forged = core.sessions().refuse_forged(&parts.method, &parts.headers);
+        forged.map_err(|forged| ApiError::new(ErrorCode::Forbidden, forged.to_string()))?;
     }
     let named = Named::of(parts).await?;
     let directory = core.directory();
@@ -250,20 +258,6 @@ fn refuse_archived(directory: &Directory, project: &Project) -> Result<(), ApiEr
     Ok(())
 }
 
-/// A change that a session asks for comes from a page of this server.
-fn refuse_other_sites(parts: &Parts) -> Result<(), ApiError> {
-    if parts.method == Method::GET || parts.method == Method::HEAD {
-        return Ok(());
-    }
-    let site = parts.headers.get("sec-fetch-site");
-    let is_ours = site.is_none_or(|site| site == "same-origin" || site == "none");
-    if is_ours && parts.headers.contains_key(FROM_OUR_PAGES) {
-        return Ok(());
-    }
-    let message = format!("a change by a session needs the header {FROM_OUR_PAGES}");
-    Err(ApiError::new(ErrorCode::Forbidden, message))
-}
-
 /// What a person or key may do at an organization. A key may do nothing there.
 pub(super) fn rights_at_org(
     directory: &Directory,
@@ -283,12 +277,15 @@ pub(super) fn rights_at_org(
     }
 }
 
+/// Whether the organization takes this way of signing in.
+pub(super) fn is_open_to(org: &Org, session: &SessionUser) -> bool {
+    let required = org.sso_issuer.as_deref();
+    required.is_none() || required == session.issuer.as_deref()
+}
+
 /// An organization that wants its issuer is open only to sessions of it.
 fn check_issuer(session: &SessionUser, org: &Org, rights: Rights) -> Result<Rights, ApiError> {
-    if rights == Rights::default() || org.sso_issuer.is_none() {
-        return Ok(rights);
-    }
-    if org.sso_issuer.as_deref() == session.issuer.as_deref() {
+    if rights == Rights::default() || is_open_to(org, session) {
         return Ok(rights);
     }
     Err(ApiError::new(

@@ -3,6 +3,8 @@
 //! What a retry could cure is 503 and nothing else: OTLP clients drop a batch on any other error.
 //! 500 means a fault of obsrv that the same request would meet again.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
@@ -37,7 +39,7 @@ pub enum ErrorCode {
     InvalidQuery,
     /// Not a cursor of this list.
     InvalidCursor,
-    /// More than a project or key may send in this time.
+    /// More than somebody may do in this time.
     RateLimited,
     /// A plan's limit for the day or month is reached.
     QuotaExceeded,
@@ -221,6 +223,8 @@ pub struct ApiError {
     pub message: String,
     /// The parameter, item or place in the body.
     pub field: Option<String>,
+    /// After how many seconds the same request may succeed, if that is known.
+    pub retry_seconds: Option<u64>,
     /// The limit that was reached.
     pub limit: Option<Box<Limit>>,
 }
@@ -249,8 +253,16 @@ impl ApiError {
             code,
             message: message.into(),
             field: None,
+            retry_seconds: None,
             limit: None,
         }
+    }
+
+    /// The same, saying when to come back.
+    #[must_use]
+    pub fn after(mut self, time: Duration) -> Self {
+        self.retry_seconds = Some(time.as_secs().saturating_add(1));
+        self
     }
 
     /// The same, naming the parameter or the place in the body.
@@ -322,6 +334,8 @@ impl From<QueryError> for ApiError {
             | QueryError::TextTooLong(_)
             | QueryError::TooManyFacets(_)
             | QueryError::TooManyFacetValues(_)
+            | QueryError::TooMany { .. }
+            | QueryError::Meaningless(_)
             | QueryError::NestedAnySpan => ErrorCode::InvalidQuery,
             QueryError::Source(_) | QueryError::Row { .. } => ErrorCode::Damaged,
         };
@@ -366,7 +380,7 @@ pub(super) fn render(error: &ApiError, wants_protobuf: bool, request_id: &str) -
     };
     let headers = response.headers_mut();
     if code.is_retryable() {
-        let seconds = error.limit.as_ref().map(|l| l.retry_after_seconds.into());
+        let seconds = error.retry_seconds.map(HeaderValue::from);
         headers.insert(RETRY_AFTER, seconds.unwrap_or(RETRY_SECONDS));
     }
     if let Some(outcome) = code.outcome() {

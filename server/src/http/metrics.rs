@@ -169,6 +169,8 @@ fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
         ("flushes_total", "counter", stats.flushes),
         ("compactions_total", "counter", stats.compactions),
         ("quarantined_records_total", "counter", stats.quarantined),
+        ("quarantine_files", "gauge", stats.quarantine_files),
+        ("quarantine_bytes", "gauge", stats.quarantine_bytes),
         ("queue_bytes", "gauge", stats.queue_bytes),
         ("memtable_bytes", "gauge", stats.memtable_bytes),
         ("frozen_memtables", "gauge", stats.frozen),

@@ -29,6 +29,7 @@ mod projects;
 mod protobuf;
 mod query;
 pub mod routes;
+mod signin;
 mod store;
 mod trace;
 mod trace_list;
@@ -45,6 +46,7 @@ pub use error::{ApiError, ErrorCode, OUTCOME};
 use crate::governance::Governance;
 use crate::keys::Macs;
 use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
+use crate::signin::SignIn;
 use crate::tenancy::{ControlPlane, Directory};
 use access::{ProjectSee, Public, TraceDelete, TraceRead, TraceWrite};
 use admission::Admission;
@@ -62,6 +64,7 @@ pub struct Core {
     governance: Arc<Governance>,
     cursors: Macs,
     sessions: Arc<dyn SessionSource>,
+    signin: Option<Arc<SignIn>>,
 }
 
 impl Core {
@@ -79,7 +82,21 @@ impl Core {
             governance,
             cursors,
             sessions,
+            signin: None,
         }
+    }
+
+    /// The same, at which people sign in by this.
+    #[must_use]
+    pub fn signing_in(mut self, signin: Arc<SignIn>) -> Self {
+        self.sessions = Arc::<SignIn>::clone(&signin);
+        self.signin = Some(signin);
+        self
+    }
+
+    /// Signing in, if there is any at this server.
+    pub const fn signin(&self) -> Option<&Arc<SignIn>> {
+        self.signin.as_ref()
     }
 
     /// Organizations, people, projects and keys.
@@ -243,6 +260,7 @@ fn routes(app: &Arc<App>) -> Routes {
     governance::add(&mut routes);
     usage::add(&mut routes);
     audit::add(&mut routes);
+    signin::routes(&mut routes);
     routes
         .get("/openapi.json", Public, openapi::show)
         .says("This document.");

@@ -14,7 +14,7 @@ use super::access::{
     ProjectSee,
 };
 use super::answers::{List, Made, ProjectShown, Receipt};
-use super::auth::{Principal, rights_at_org};
+use super::auth::{Principal, is_open_to, rights_at_org};
 use super::error::{ApiError, ErrorCode};
 use super::input::{InPath, Input, Page};
 use super::members::RoleGiven;
@@ -181,6 +181,8 @@ async fn list(
                 let seen = ids.range(after.saturating_add(1)..);
                 let shown = seen.filter_map(|id| {
                     let project = state.projects.get(*id)?;
+                    let org = state.orgs.get(project.org);
+                    org.filter(|org| is_open_to(org, session))?;
                     let rights = state.people.rights_at_project(user, project.org, *id);
                     let shown = with_rights(ProjectShown::of(project), rights);
                     rights.has(Right::ProjectSee).then_some(shown)

@@ -144,14 +144,16 @@ fn error_of(refusal: &Refusal) -> ApiError {
     } = *refusal;
     let message =
         format!("{what}, nothing stored scope={scope} limit={name} per={period} value={value}");
+    let seconds = refusal.wait_ns.div_ceil(1_000_000_000).max(1);
     let mut error = ApiError::new(code, message);
+    error.retry_seconds = Some(seconds);
     error.limit = Some(Box::new(Limit {
         name,
         scope,
         period,
         value,
         resets_at: format_micros(refusal.resets_ns),
-        retry_after_seconds: refusal.wait_ns.div_ceil(1_000_000_000).max(1),
+        retry_after_seconds: seconds,
     }));
     error
 }

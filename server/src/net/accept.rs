@@ -14,11 +14,14 @@ use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
+use super::forwarded::Peer;
 use super::pace::{Pace, Paced};
 use crate::http::App;
 use crate::http::metrics::{Metrics, increment};
@@ -61,6 +64,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     app: Arc<App>,
     router: Router,
+    tls: Option<TlsAcceptor>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut silent = Silent::default();
@@ -71,8 +75,8 @@ pub(crate) async fn serve(
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, peer)) => (stream, peer),
             Err(error) => {
                 rest_after(&error).await;
                 continue;
@@ -88,15 +92,17 @@ pub(crate) async fn serve(
             app: Arc::clone(&app),
             router: router.clone(),
             pace,
+            peer: Peer(peer.ip()),
             builder: Arc::clone(&builder),
         };
+        let tls = tls.clone();
         let watcher = graceful.watcher();
         connection
             .app
             .metrics
             .connections
             .fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(connection.run(stream, watcher));
+        tokio::spawn(connection.run(stream, tls, watcher));
     }
     drop(listener);
     if timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
@@ -141,6 +147,7 @@ struct Connection {
     app: Arc<App>,
     router: Router,
     pace: Arc<Pace>,
+    peer: Peer,
     builder: Arc<auto::Builder<TokioExecutor>>,
 }
 
@@ -154,21 +161,45 @@ impl Drop for Leave {
 }
 
 impl Connection {
-    async fn run(self, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
-        let Self {
-            app,
-            router,
-            pace,
-            builder,
-        } = self;
+    async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>, watcher: Watcher) {
+        let app = Arc::clone(&self.app);
         let _leave = Leave(Arc::clone(&app));
         // Answers are small and whole; a failure here costs latency, nothing else.
         let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(Paced::new(stream, Arc::clone(&pace)));
+        let stream = Paced::new(stream, Arc::clone(&self.pace));
+        let ended = match tls {
+            None => self.talk(stream, watcher).await,
+            Some(tls) => {
+                let pace = Arc::clone(&self.pace);
+                match watched(&pace, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => self.talk(stream, watcher).await,
+                    // Not TLS, or nothing that both speak: the client knows.
+                    Ok(Err(_)) => Ok(()),
+                    Err(overdue) => Err(overdue),
+                }
+            }
+        };
+        if ended.is_err() {
+            increment(&app.metrics.connections_dropped);
+        }
+    }
+
+    async fn talk<S>(self, stream: S, watcher: Watcher) -> Result<(), Overdue>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            router,
+            pace,
+            peer,
+            builder,
+            ..
+        } = self;
         let service_pace = Arc::clone(&pace);
-        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
             let guard = service_pace.begin_request();
             let router = router.clone();
+            request.extensions_mut().insert(peer);
             async move {
                 let answer = hyper::service::Service::call(
                     &hyper_util::service::TowerToHyperService::new(router),
@@ -179,18 +210,26 @@ impl Connection {
                 answer
             }
         });
-        let served = watcher.watch(builder.serve_connection(io, service).into_owned());
-        tokio::pin!(served);
-        let mut check = interval(PACE_CHECK_TIME);
-        loop {
-            tokio::select! {
-                // Errors here are broken connections: the client knows.
-                _ = &mut served => return,
-                () = pace.kicked() => break,
-                _ = check.tick() => if pace.is_overdue() { break },
-            }
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let served = watcher.watch(connection.into_owned());
+        // Errors here are broken connections: the client knows.
+        watched(&pace, served).await.map(drop)
+    }
+}
+
+/// The client used up one of its times, or had to make room.
+struct Overdue;
+
+/// Waits for the work of a connection for as long as its client keeps to its times.
+async fn watched<T>(pace: &Pace, work: impl Future<Output = T>) -> Result<T, Overdue> {
+    tokio::pin!(work);
+    let mut check = interval(PACE_CHECK_TIME);
+    loop {
+        tokio::select! {
+            done = &mut work => return Ok(done),
+            () = pace.kicked() => return Err(Overdue),
+            _ = check.tick() => if pace.is_overdue() { return Err(Overdue) },
         }
-        increment(&app.metrics.connections_dropped);
     }
 }
 

@@ -28,6 +28,7 @@ use super::{FIRST_ORG, Grantee, NewKey, OrgEvent, OrgId, Rights, Scopes, UserId}
 use crate::control::{Act, ControlEvent};
 use crate::keys::{KeyMac, KeyString, Macs};
 use crate::limits::PROJECT_NAME_BYTES_MAX;
+use crate::signin::users::UsersError;
 use obsrv_engine::row::ProjectId;
 
 /// Why a control event does not fit what is there.
@@ -41,6 +42,9 @@ pub enum DirectoryError {
         /// Which.
         id: u64,
     },
+    /// An event of users that does not fit them.
+    #[error(transparent)]
+    Users(#[from] UsersError),
     /// There is none with this id.
     #[error("unknown {what} id={id:x}")]
     Unknown {
@@ -255,7 +259,7 @@ impl State {
             } => self.people.set_team_member(*team, *user, *present),
             OrgEvent::Invited(new) => {
                 self.orgs.entry(new.org)?;
-                self.people.invite(new)
+                self.people.invite(new, act.actor)
             }
             OrgEvent::InvitationRevoked { invitation } => {
                 self.people.close_invitation(*invitation).map(drop)

@@ -29,6 +29,7 @@ use crate::keys::{Macs, MasterSecret};
 use crate::limits::{
     CONTROL_LOG_BYTES_MAX, KEY_USES_PER_EVENT_MAX, PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX,
 };
+use crate::signin::Users;
 use obsrv_engine::engine::{Engine, IngestError};
 use obsrv_engine::io::{Clock, Rng};
 
@@ -166,6 +167,8 @@ pub struct Projections {
     pub directory: Arc<Directory>,
     /// Settings of projects, plans of organizations.
     pub settings: Arc<Settings>,
+    /// People, their sessions and their links.
+    pub users: Arc<Users>,
     /// Every event, in order.
     pub audit: Arc<AuditLog>,
 }
@@ -179,6 +182,9 @@ impl Projections {
         hash: ChainHash,
     ) -> Result<Place, MisfitError> {
         let at = self.directory.read(|state| state.whereabouts(event));
+        if let ControlEvent::User(act) = event {
+            self.users.apply(act)?;
+        }
         self.directory.apply(event)?;
         self.settings.apply(event)?;
         Ok(self.audit.push(bytes, hash, at))
@@ -214,6 +220,7 @@ impl ControlPlane {
         let projections = Projections {
             directory: Arc::new(Directory::new(Macs::for_keys(master))),
             settings: Arc::default(),
+            users: Arc::default(),
             audit: Arc::new(AuditLog::default()),
         };
         let mut hash = CHAIN_START;
@@ -248,6 +255,21 @@ impl ControlPlane {
     /// Settings of projects, plans of organizations.
     pub fn settings(&self) -> &Settings {
         &self.projections.settings
+    }
+
+    /// People, their sessions and their links.
+    pub fn users(&self) -> &Arc<Users> {
+        &self.projections.users
+    }
+
+    /// The address that the open invitation with this token is for.
+    pub fn invited(&self, token: &str) -> Option<String> {
+        let mac = self.tokens.mac(token.as_bytes());
+        let now = self.now_ns();
+        self.directory().read(|state| {
+            let open = state.people.open_invitation(&mac, now)?;
+            Some(open.email.clone())
+        })
     }
 
     /// Who did what.

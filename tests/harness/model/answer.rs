@@ -61,7 +61,7 @@ impl Leaf {
     }
 
     /// By value among values of one type, numbers being one; `None` for others and for NaN.
-    fn compare(&self, other: &Self) -> Option<Ordering> {
+    pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
         Some(match (self, other) {
             (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
             (Self::I64(a), Self::I64(b)) => a.cmp(b),

@@ -10,6 +10,7 @@ use obsrv_engine::row::{ProjectId, Table};
 use super::answer::{Place, SpansOf, page};
 use super::compare;
 use super::coverage::Coverage;
+use super::figures;
 use super::machine::chain;
 use super::questions::Question;
 use super::state::{Model, Row, Rows, View};
@@ -115,6 +116,7 @@ pub(super) fn ask(
 ) -> Result<(), String> {
     let rows: Rows = view.rows(question.project, question.table);
     let spans = spans_of(view, question);
+    figures::ask(snapshot, &rows, &spans, question, coverage)?;
     let mut request = question.request.clone();
     let mut place: Option<Place> = None;
     let mut pages = 0;

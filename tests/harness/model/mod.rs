@@ -16,6 +16,7 @@ mod bulk;
 mod compare;
 mod coverage;
 mod facts;
+mod figures;
 mod fold;
 mod machine;
 mod make;

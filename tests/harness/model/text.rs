@@ -2,8 +2,11 @@
 
 use obsrv_engine::query::ast::TextTest;
 
+/// A pattern, and what it matches by other means.
+type Known = (&'static str, fn(&str) -> bool);
+
 /// Regular expressions, and what each asks for.
-pub(super) const PATTERNS: [(&str, fn(&str) -> bool); 6] = [
+pub(super) const PATTERNS: [Known; 6] = [
     ("^a", |t| t.starts_with('a')),
     ("京.?$", |t| {
         let end: Vec<char> = t.chars().rev().take(2).collect();

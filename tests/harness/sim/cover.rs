@@ -24,6 +24,8 @@ pub enum Step {
     Compact,
     /// Making the log's next file ahead of need.
     Spare,
+    /// Witnessing the log's last group after a pause.
+    Witness,
 }
 
 /// What was made to go wrong.
@@ -126,7 +128,7 @@ impl Coverage {
 
 impl Step {
     /// Steps that call the disk.
-    pub const CALLING: [Self; 7] = [
+    pub const CALLING: [Self; 8] = [
         Self::Create,
         Self::Recover,
         Self::Submit,
@@ -134,6 +136,7 @@ impl Step {
         Self::Flush,
         Self::Compact,
         Self::Spare,
+        Self::Witness,
     ];
 }
 

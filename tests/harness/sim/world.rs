@@ -187,11 +187,12 @@ impl World {
     /// Random steps: requests, commits, flushes, compactions.
     pub fn work(&mut self, steps: u64) -> Outcome {
         for _ in 0..steps {
-            let step = match self.desk.rng.below(11) {
+            let step = match self.desk.rng.below(12) {
                 0 => Step::Flush,
                 1 => Step::Compact,
                 2 => Step::Freeze,
                 3 => Step::Spare,
+                4 => Step::Witness,
                 _ => Step::Commit,
             };
             if self.step(step) == Outcome::Down {
@@ -220,6 +221,9 @@ impl World {
             Step::Freeze => engine.freeze(),
             Step::Spare => {
                 self.desk.during(step, || engine.spare_step());
+            }
+            Step::Witness => {
+                self.desk.during(step, || engine.witness_step());
             }
             _ => self.desk.ask_and_commit(&engine),
         }

@@ -7,7 +7,7 @@
 //! or a compaction writes. At random points, and
 //! before and after restarts at the end, random questions are asked: nested filters over core columns,
 //! fields, metadata paths, rolled-up facts of runs and their spans; every order; every page; totals;
-//! facets; whole traces. Some are asked of a snapshot that was kept while rows changed, some page by
+//! facets; figures of groups and time buckets; keys; whole traces. Some are asked of a snapshot that was kept while rows changed, some page by
 //! page while rows change.
 //!
 //! `OBSRV_MODEL_SEEDS` and `OBSRV_MODEL_FIRST` widen it for campaigns. A failing case is cut down and
@@ -23,7 +23,7 @@
 use obsrv_tests::model::{Case, Coverage, run, shrink};
 
 /// What no campaign may miss.
-const COVERED: [&str; 23] = [
+const COVERED: [&str; 26] = [
     "facts",
     "deletes",
     "flushes",
@@ -47,6 +47,9 @@ const COVERED: [&str; 23] = [
     "facets of several values",
     "blocks found by an index",
     "blocks ruled out by an index",
+    "figures",
+    "several groups",
+    "kept shares",
 ];
 
 fn setting(name: &str, default: u64) -> u64 {

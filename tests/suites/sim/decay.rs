@@ -1,7 +1,11 @@
 //! Damage to what was durable: found and named, or harmless. Never a wrong row, never a panic.
 
-use obsrv_engine::io::{FileId, FileKind};
-use obsrv_tests::sim::{Coverage, Finding, Flaw, Outcome, World};
+use std::sync::Arc;
+use std::time::Duration;
+
+use obsrv_engine::io::{Disk, FileId, FileKind};
+use obsrv_tests::sim::{Coverage, Finding, Flaw, Outcome, Step, World};
+use obsrv_wal::log::scan_file;
 
 use crate::campaign::{Part, each};
 
@@ -166,4 +170,99 @@ pub(crate) static DAMAGED: Part = Part::new("damage", || each(0, 4, damaged));
 #[test]
 fn damage_is_found_and_named_or_harmless() {
     DAMAGED.coverage();
+}
+
+/// The newest log file and its frames: offset, length and kind of each.
+fn frames(world: &World) -> (FileId, Vec<(u64, u64, u8)>) {
+    let mut identity = [0; 16];
+    let disk: Arc<dyn Disk> = world.disk().handle();
+    let secret = disk.open(FileId::new(FileKind::Secret, 0)).unwrap();
+    secret.read_at(0, &mut identity).unwrap();
+    let wal = |id: &FileId| id.kind == FileKind::Wal;
+    let file = world.disk().names().into_iter().rfind(wal).unwrap();
+    let mut found = Vec::new();
+    scan_file(&disk, file, identity, &mut |frame| {
+        found.push((frame.offset, 40 + frame.body.len() as u64, frame.kind));
+    })
+    .unwrap();
+    (file, found)
+}
+
+/// Where the last record of the log is: its file, its offset and the bytes of its frame.
+fn last_record(world: &World) -> (FileId, u64, u64) {
+    let (file, frames) = frames(world);
+    let (offset, bytes, _) = *frames.iter().rfind(|(.., kind)| *kind != 0).unwrap();
+    (file, offset, bytes)
+}
+
+/// A machine whose last acknowledged group is a single record that only memory and the log hold.
+fn acknowledged(seed: u64) -> World {
+    let mut world = World::new(seed, Flaw::None);
+    world.open().unwrap();
+    for id in ["first", "last"] {
+        let body = format!("score|marks|{id}|1||1||");
+        world.store(1, &body).unwrap().unwrap();
+    }
+    world
+}
+
+/// F8: once the log was idle, damage to its last group is damage, wherever it strikes.
+#[test]
+fn damage_to_the_last_group_is_found_once_the_log_was_idle() {
+    let mut world = acknowledged(1);
+    assert_eq!(world.step(Step::Witness), Outcome::Done);
+    world.cut_power();
+    let (file, offset, bytes) = last_record(&world);
+    for at in offset..offset + bytes {
+        let mut victim = world.fork(at);
+        victim.disk().flip(file, at, 1);
+        let refused = victim.open().map(|_| at).unwrap_err();
+        assert!(
+            refused.contains(&format!("offset={offset}")),
+            "{at}: {refused}"
+        );
+    }
+    world.open().unwrap();
+    world.check().unwrap();
+}
+
+/// One witness is enough: an idle engine writes nothing more, and an empty log nothing at all.
+#[test]
+fn an_idle_log_is_witnessed_once() {
+    let mut world = World::new(2, Flaw::None);
+    world.open().unwrap();
+    let empty = world.ops();
+    world.step(Step::Witness);
+    assert_eq!(world.ops(), empty);
+    world.store(1, "score|marks|only|1||1||").unwrap().unwrap();
+    let before = world.ops();
+    world.step(Step::Witness);
+    let once = world.ops();
+    assert_eq!(once - before, 2, "one write and one sync");
+    world.step(Step::Witness);
+    assert_eq!(world.ops(), once);
+    world.store(1, "score|marks|more|1||1||").unwrap().unwrap();
+    world.check().unwrap();
+    world.cut_power();
+    world.open().unwrap();
+    world.check().unwrap();
+}
+
+/// What the commit thread does by itself once no request comes any more.
+#[test]
+fn the_commit_thread_witnesses_a_pause() {
+    let world = acknowledged(3);
+    let threads = world.engine().unwrap().start().unwrap();
+    let is_witnessed = || frames(&world).1.last().is_some_and(|(.., kind)| *kind == 0);
+    let mut looks = 0;
+    while !is_witnessed() && looks < 3_000 {
+        std::thread::park_timeout(Duration::from_millis(20));
+        looks += 1;
+    }
+    let mut victim = world.fork(3);
+    let (file, offset, _) = last_record(&victim);
+    threads.stop();
+    victim.disk().flip(file, offset, 1);
+    let refused = victim.open().map(|_| "opened").unwrap_err();
+    assert!(refused.contains("log is damaged"), "{refused}");
 }

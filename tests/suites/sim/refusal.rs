@@ -1,7 +1,10 @@
 //! Calls that fail: a sync that is final, a disk that is full, a body that cannot be read again.
 
+use std::sync::Arc;
+
+use obsrv_engine::engine::check::{describe_quarantine, verify};
 use obsrv_engine::engine::{Envelope, IngestError, InterpretError, Interpreter, State};
-use obsrv_engine::io::FileKind;
+use obsrv_engine::io::{Disk, FileId, FileKind};
 use obsrv_engine::row::{Event, ProjectId};
 use obsrv_tests::sim::{Coverage, Flaw, Outcome, Step, World};
 use obsrv_tests::toy::Toy;
@@ -177,12 +180,182 @@ fn a_record_that_cannot_be_read_again_is_set_aside_and_the_rest_opens() {
         let ids: Vec<_> = rows.scores.iter().map(|row| &*row.core.id).collect();
         assert_eq!(ids, ["before", "after"], "{broken:?}");
         assert_eq!(engine.state(), State::Ready);
-        // A reader that is whole again finds it in the log.
+        // A reader that is whole again finds it in the log, and nothing stays set aside.
         world.kill();
         world.open().unwrap();
+        assert_eq!(world.engine().unwrap().stats().quarantine_files, 0);
+        let aside = |id: &FileId| id.kind == FileKind::Quarantine;
+        assert!(!world.disk().names().iter().any(aside), "{broken:?}");
         world.check().unwrap();
         assert_eq!(world.step(Step::Freeze), Outcome::Done);
         assert_eq!(world.step(Step::Flush), Outcome::Done);
         world.check().unwrap();
     }
+}
+
+/// A machine with a poisoned record between two others, in the log alone; the poisoned one has its
+/// body in a side file if it is to be large.
+fn poisoned(large: bool) -> World {
+    let mut world = World::new(8, Flaw::None);
+    world.open().unwrap();
+    let filler = if large { 2_000 } else { 10 };
+    for (id, size) in [("before", 10), ("poison", filler), ("after", 10)] {
+        let text = "x".repeat(size);
+        let body = format!("score|marks|{id}|1||1||text={text}");
+        world.store(1, &body).unwrap().unwrap();
+    }
+    world.cut_power();
+    world
+}
+
+/// What `verify` says once the log has given the record up and the power went.
+fn flushed_and_verified(mut world: World) -> Result<(), String> {
+    // Not as a step of the world: that may commit other records meanwhile.
+    let engine = world.engine().ok_or("no engine")?.clone();
+    engine.freeze();
+    engine.flush_step().map_err(|error| error.to_string())?;
+    drop(engine);
+    world.cut_power();
+    let disk: Arc<dyn Disk> = world.disk().handle();
+    let checked = verify(&disk).map_err(|error| error.to_string())?;
+    if checked.quarantined != 1 || checked.records != 0 || !checked.findings.is_empty() {
+        return Err(format!("{checked:?}"));
+    }
+    world.open_with(&Broken::Refuses)?;
+    let stats = world.engine().ok_or("no engine")?.stats();
+    if (stats.quarantined, stats.quarantine_files) != (0, 1) {
+        return Err(format!("{stats:?}"));
+    }
+    Ok(())
+}
+
+/// F31: the bytes of a record that is set aside outlive the log that held them.
+#[test]
+fn a_record_that_was_set_aside_outlives_the_log() {
+    for large in [false, true] {
+        let mut world = poisoned(large);
+        world.open_with(&Broken::Refuses).unwrap();
+        let stats = world.engine().unwrap().stats();
+        assert_eq!((stats.quarantined, stats.quarantine_files), (1, 1));
+        assert!(stats.quarantine_bytes > 64);
+        let poison = world.disk().names();
+        let poison = poison.iter().find(|id| id.kind == FileKind::Quarantine);
+        let poison = poison.unwrap().number;
+        flushed_and_verified(world).unwrap();
+        let mut world = poisoned(large);
+        world.open_with(&Broken::Panics).unwrap();
+        let disk: Arc<dyn Disk> = world.disk().handle();
+        let lines = describe_quarantine(&disk, poison).unwrap().join("\n");
+        assert!(lines.contains("reason=the interpreter panicked"), "{lines}");
+        assert_eq!(lines.contains("side_bytes=0"), !large, "{lines}");
+        assert!(lines.contains("project=1"), "{lines}");
+    }
+}
+
+/// Whatever ends the open that sets it aside, at whichever call.
+#[test]
+fn setting_a_record_aside_may_be_cut_short_at_every_call() {
+    let start = poisoned(true);
+    let mut ends = 0;
+    for call in start.ops() + 1.. {
+        let mut whole = 0;
+        for (plan, power) in [
+            (
+                FaultPlan {
+                    crash_at: Some(call),
+                    ..FaultPlan::default()
+                },
+                true,
+            ),
+            (
+                FaultPlan {
+                    kill_at: Some(call),
+                    ..FaultPlan::default()
+                },
+                false,
+            ),
+            (
+                FaultPlan {
+                    fail_at: Some((call, Fault::Eio)),
+                    ..FaultPlan::default()
+                },
+                false,
+            ),
+        ] {
+            let mut world = start.fork(call);
+            world.plan(plan);
+            let opened = world.open_with(&Broken::Refuses).unwrap();
+            whole += u64::from(opened == Outcome::Done && world.ops() < call);
+            if power {
+                world.cut_power();
+            } else {
+                world.kill();
+            }
+            world.open_with(&Broken::Refuses).unwrap();
+            flushed_and_verified(world).unwrap_or_else(|what| panic!("call {call}: {what}"));
+            ends += 1;
+        }
+        if whole == 3 {
+            break;
+        }
+    }
+    assert!(ends > 60, "calls {ends}");
+}
+
+/// F17: a memtable that cannot be flushed three times in a row ends the engine; two times do not,
+/// and a flush that works forgets them.
+#[test]
+fn a_flush_that_fails_three_times_in_a_row_ends_the_engine() {
+    for op in [Op::WriteAt, Op::SyncData, Op::Publish, Op::SyncDir] {
+        let broken = FaultPlan {
+            odds: vec![(op, Fault::Eio, 1)],
+            ..FaultPlan::default()
+        };
+        let mut world = World::new(3, Flaw::None);
+        world.open().unwrap();
+        let engine = Arc::clone(world.engine().unwrap());
+        for round in 0..3 {
+            let body = format!("span|t{round}|s1|1||1|2|k1=2\nscore|marks|r{round}|1||1||");
+            world.store(1, &body).unwrap().unwrap();
+            world.step(Step::Freeze);
+            world.plan(broken.clone());
+            for _ in 0..2 {
+                engine.flush_step().unwrap_err();
+                assert_eq!(engine.failure(), None, "{op:?}");
+            }
+            if round < 2 {
+                world.plan(FaultPlan::default());
+                assert!(engine.flush_step().unwrap(), "{op:?}");
+            }
+        }
+        engine.flush_step().unwrap_err();
+        assert_eq!(engine.state(), State::Failed, "{op:?}");
+        let cause = engine.failure().unwrap();
+        assert!(cause.contains("flush: segment not written"), "{cause}");
+        assert!(cause.contains("file=segment-"), "{cause}");
+        // Nothing is lost: the log is kept, and a restart does what could not be done.
+        world.plan(FaultPlan::default());
+        world.goes_on().unwrap();
+        drop(engine);
+        world.cut_power();
+        world.open().unwrap();
+        world.goes_on().unwrap();
+    }
+}
+
+/// A full disk is no failure, however often a flush meets it.
+#[test]
+fn a_flush_without_space_is_put_off_for_as_long_as_it_takes() {
+    let mut world = settled(4, 10);
+    world.store(1, "score|marks|late|1||1||").unwrap().unwrap();
+    world.step(Step::Freeze);
+    world.plan(FaultPlan {
+        odds: vec![(Op::Create, Fault::NoSpace, 1)],
+        ..FaultPlan::default()
+    });
+    for _ in 0..10 {
+        assert_eq!(world.step(Step::Flush), Outcome::Done);
+    }
+    world.plan(FaultPlan::default());
+    world.goes_on().unwrap();
 }

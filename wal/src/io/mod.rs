@@ -32,16 +32,19 @@ pub enum FileKind {
     Side = 4,
     /// A small write-once file of the layer above (master secret).
     Secret = 5,
+    /// A record that could not be read again.
+    Quarantine = 6,
 }
 
 impl FileKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Wal,
         Self::Manifest,
         Self::Segment,
         Self::Side,
         Self::Secret,
+        Self::Quarantine,
     ];
 
     /// The prefix of the file name, e.g. `wal` in `wal-0000000000000001`.
@@ -52,6 +55,7 @@ impl FileKind {
             Self::Segment => "segment",
             Self::Side => "side",
             Self::Secret => "secret",
+            Self::Quarantine => "quarantine",
         }
     }
 }

@@ -285,10 +285,15 @@ impl Log {
         if self.poisoned {
             return Err(LogError::Poisoned);
         }
-        if self.group.is_empty() && self.witnessed_lsn < self.durable_lsn {
+        if self.group.is_empty() && self.wants_watermark() {
             self.put(KIND_WATERMARK, &[])?;
         }
         self.sync()
+    }
+
+    /// Whether no frame on disk says yet that the last record is durable.
+    pub fn wants_watermark(&self) -> bool {
+        !self.poisoned && self.witnessed_lsn < self.durable_lsn
     }
 
     /// Starts a new file with one record that stands for everything before it, then removes the

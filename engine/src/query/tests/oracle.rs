@@ -7,7 +7,7 @@ use crate::query::Order;
 use crate::query::ast::{Filter, Literal, Test, TextTest};
 use crate::source::Column;
 
-fn values(row: &TestRow, column: &Column) -> Vec<V> {
+pub(super) fn values(row: &TestRow, column: &Column) -> Vec<V> {
     let core = &row.core;
     match column {
         Column::TraceId => vec![V::Str(core.trace_id.to_string())],
@@ -30,7 +30,7 @@ fn values(row: &TestRow, column: &Column) -> Vec<V> {
 }
 
 /// Twice the number: exact, since the tests make nothing finer than halves.
-fn twice(v: &V) -> Option<i128> {
+pub(super) fn twice(v: &V) -> Option<i128> {
     match v {
         V::I64(n) => Some(i128::from(*n) * 2),
         #[expect(clippy::cast_possible_truncation, reason = "halves below 2^65")]

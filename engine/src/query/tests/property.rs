@@ -70,7 +70,7 @@ fn test_row() -> impl Strategy<Value = TestRow> {
         })
 }
 
-fn column() -> impl Strategy<Value = Column> {
+pub(super) fn column() -> impl Strategy<Value = Column> {
     prop_oneof![
         4 => path().prop_map(|path| Column::Path(path.into())),
         1 => prop::sample::select(vec![
@@ -120,7 +120,7 @@ fn text_test() -> impl Strategy<Value = TextTest> {
     ]
 }
 
-fn filter(any_span: bool) -> BoxedStrategy<Filter> {
+pub(super) fn filter(any_span: bool) -> BoxedStrategy<Filter> {
     let leaf = prop_oneof![
         8 => (column(), value_test()).prop_map(|(column, test)| Filter::Is(column, test)),
         2 => text_test().prop_map(Filter::Text),
@@ -151,7 +151,7 @@ fn filter(any_span: bool) -> BoxedStrategy<Filter> {
 }
 
 /// Rows with an id each, and the source of each.
-fn table(max: usize) -> impl Strategy<Value = (Vec<TestRow>, Vec<usize>)> {
+pub(super) fn table(max: usize) -> impl Strategy<Value = (Vec<TestRow>, Vec<usize>)> {
     prop::collection::vec((test_row(), 0..4usize), 0..max).prop_map(|rows| {
         let (mut rows, at): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         for (n, row) in rows.iter_mut().enumerate() {
@@ -161,7 +161,7 @@ fn table(max: usize) -> impl Strategy<Value = (Vec<TestRow>, Vec<usize>)> {
     })
 }
 
-fn split((rows, at): &(Vec<TestRow>, Vec<usize>)) -> Vec<Rows> {
+pub(super) fn split((rows, at): &(Vec<TestRow>, Vec<usize>)) -> Vec<Rows> {
     (0..4)
         .map(|source| {
             let here = rows.iter().zip(at).filter(|(_, at)| **at == source);

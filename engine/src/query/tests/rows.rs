@@ -1,11 +1,13 @@
 //! Rows in a vector as a source: every answer by looking at every row.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
 use crate::doc::{DocRef, DocWriter, Scalar, flatten};
 use crate::row::{Lsn, Stamp};
-use crate::source::{Column, Core, Matches, Source, SourceError, ValueTest, Visible};
+use crate::source::{Column, Core, LaneKind, Matches, Source, SourceError, ValueTest, Visible};
 
 /// A leaf of a test row.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,10 +81,12 @@ pub(super) struct Rows {
     cores: Vec<Core>,
     docs: Vec<Vec<u8>>,
     live: RoaringBitmap,
+    number: u64,
 }
 
 impl Rows {
     pub(super) fn new(rows: Vec<TestRow>) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
         let live = (0u32..)
             .zip(&rows)
             .filter(|(_, row)| !row.dead)
@@ -93,6 +97,7 @@ impl Rows {
             cores: rows.into_iter().map(|row| row.core).collect(),
             docs,
             live,
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -208,6 +213,32 @@ impl Source for Rows {
             });
         }
         Ok(())
+    }
+
+    fn paths(&self, visit: &mut dyn FnMut(&str, LaneKind, u64)) -> Result<(), SourceError> {
+        let mut seen = std::collections::BTreeMap::new();
+        for (row, doc) in (0u32..).zip(&self.docs) {
+            flatten(DocRef::parse(doc).unwrap(), &mut |path, value| {
+                let kind = match value {
+                    Scalar::Bool(_) => LaneKind::Bool,
+                    Scalar::I64(_) => LaneKind::I64,
+                    Scalar::F64(_) => LaneKind::F64,
+                    Scalar::Str(_) => LaneKind::Str,
+                    Scalar::Long(_) => LaneKind::Long,
+                };
+                let rows: &mut RoaringBitmap = seen.entry((path.to_owned(), kind)).or_default();
+                rows.insert(row);
+            })
+            .unwrap();
+        }
+        for ((path, kind), rows) in seen {
+            visit(&path, kind, rows.len());
+        }
+        Ok(())
+    }
+
+    fn sealed(&self) -> Option<(u64, u64)> {
+        Some((self.number, u64::MAX))
     }
 
     fn lsn_max(&self) -> Option<Lsn> {

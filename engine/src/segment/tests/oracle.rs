@@ -10,7 +10,7 @@ use crate::body::{self, Content};
 use crate::doc::{DocRef, DocWriter, Scalar, flatten, scalar_of};
 use crate::row::{RowKey, Stamp};
 use crate::segment::RowInput;
-use crate::source::{Column, Core, Matches, Source, ValueTest};
+use crate::source::{Column, Core, Matches, Source, ValueTest, check_lanes};
 
 const PATHS: [&str; 7] = ["a", "a.b", "tags", "status", "n", "ünï.ж", "absent"];
 
@@ -147,6 +147,7 @@ pub(crate) fn check_source(source: &dyn Source, rows: &[&RowInput]) {
         for within in &sets {
             check_column(source, &column, &values, within);
         }
+        check_lanes(source, &column);
     }
     for row in (0..count).step_by(rows.len() / 200 + 1) {
         let expect = rows[row as usize];

@@ -2,6 +2,7 @@
 
 use crate::control::{Actor, ControlEvent};
 use crate::governance::GovernanceEvent;
+use crate::signin::event::{Fact, UserEvent};
 use crate::tenancy::{Grantee, OrgEvent};
 
 /// A record in words.
@@ -66,8 +67,9 @@ pub fn describe(event: &ControlEvent) -> Option<Described> {
             );
             (act.actor, act.at_ns, said)
         }
+        ControlEvent::User(act) => (act.actor, act.at_ns, of_user(&act.event)?),
         ControlEvent::Governance(act) => (act.actor, act.at_ns, of_governance(&act.event)),
-        ControlEvent::ProjectNamed { .. } | ControlEvent::User(_) => return None,
+        ControlEvent::ProjectNamed { .. } => return None,
     };
     let (action, subject, details) = said;
     Some(Described {
@@ -110,6 +112,40 @@ fn of_governance(event: &GovernanceEvent) -> Said {
             vec![("plan", plan.clone())],
         ),
     }
+}
+
+/// What the first of the facts says; the others follow from it.
+fn of_user(event: &UserEvent) -> Option<Said> {
+    let fact = event.facts.first()?;
+    let user = |user: &u64| format!("user:{user}");
+    let (subject, details) = match fact {
+        Fact::Created {
+            user: id, email, ..
+        } => (user(id), vec![("email", email.clone())]),
+        Fact::SessionStarted {
+            user: id, method, ..
+        } => {
+            let method = method.as_str().to_owned();
+            (user(id), vec![("method", method)])
+        }
+        Fact::IdentityLinked {
+            user: id, issuer, ..
+        } => (user(id), vec![("issuer", issuer.clone())]),
+        Fact::EmailVerified { user: id }
+        | Fact::PasswordSet { user: id, .. }
+        | Fact::Disabled { user: id }
+        | Fact::Enabled { user: id }
+        | Fact::SetUp { user: id }
+        | Fact::SessionsEnded { user: id, .. } => (user(id), Vec::new()),
+        Fact::SessionEnded { session } => (format!("session:{session:x}"), Vec::new()),
+        Fact::LinkIssued { purpose, email, .. } => {
+            let purpose = purpose.as_str().to_owned();
+            (email.clone(), vec![("purpose", purpose)])
+        }
+        Fact::LinkUsed { .. } => (String::new(), Vec::new()),
+        Fact::SessionSeen { .. } => return None,
+    };
+    Some((fact.action(), subject, details))
 }
 
 fn of_org(event: &OrgEvent) -> Option<Said> {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
 use super::DirectoryError;
+use crate::control::Actor;
 use crate::keys::KeyMac;
-use crate::tenancy::{Grantee, NewInvitation, OrgId, Rights, Role, UserId};
+use crate::tenancy::{Grantee, NewInvitation, OrgId, Right, Rights, Role, UserId};
 
 /// A team of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(crate) struct People {
     granted: BTreeSet<(Grantee, u64)>,
     invitations: BTreeMap<u64, NewInvitation>,
     invited_to: BTreeSet<(OrgId, u64)>,
+    /// Members who invited.
+    invited_by: BTreeMap<u64, UserId>,
     by_token: HashMap<KeyMac, u64>,
     invitation_last: u64,
 }
@@ -141,8 +144,16 @@ impl People {
         self.invitations.get(&id)
     }
 
-    pub(crate) fn invitation_with(&self, token: &KeyMac) -> Option<&NewInvitation> {
-        self.invitations.get(self.by_token.get(token)?)
+    /// The invitation with this token that may be taken up now: it has its time, and whoever invited
+    /// may still give the role.
+    pub(crate) fn open_invitation(&self, token: &KeyMac, now_ns: i64) -> Option<&NewInvitation> {
+        let found = self.invitations.get(self.by_token.get(token)?)?;
+        let inviter = self.invited_by.get(&found.invitation);
+        let may_give = inviter.is_none_or(|inviter| {
+            let rights = self.rights_at_org(*inviter, found.org);
+            rights.has(Right::MemberEdit) && rights.cover(Rights::of_role(found.role))
+        });
+        (found.expires_ns > now_ns && may_give).then_some(found)
     }
 
     pub(crate) fn invitations(&self, org: OrgId) -> impl Iterator<Item = &NewInvitation> {
@@ -254,13 +265,16 @@ impl People {
         }
     }
 
-    pub(super) fn invite(&mut self, new: &NewInvitation) -> Result<(), DirectoryError> {
+    pub(super) fn invite(&mut self, new: &NewInvitation, by: Actor) -> Result<(), DirectoryError> {
         let id = new.invitation;
         if self.invitations.contains_key(&id) || self.by_token.contains_key(&new.mac) {
             return Err(DirectoryError::Twice {
                 what: "invitation",
                 id,
             });
+        }
+        if let Actor::User(inviter) = by {
+            self.invited_by.insert(id, inviter);
         }
         self.by_token.insert(new.mac, id);
         self.invited_to.insert((new.org, id));
@@ -275,6 +289,7 @@ impl People {
             .remove(&id)
             .ok_or(unknown("invitation", id))?;
         self.by_token.remove(&old.mac);
+        self.invited_by.remove(&id);
         self.invited_to.remove(&(old.org, id));
         Ok(old)
     }

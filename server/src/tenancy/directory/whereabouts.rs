@@ -43,7 +43,8 @@ impl State {
                     Whereabouts::org(OrgId(*organization))
                 }
             },
-            ControlEvent::User(_) => Whereabouts::default(),
+            // People sign in at the server; whoever runs it sees that.
+            ControlEvent::User(_) => Whereabouts::org(FIRST_ORG),
         }
     }
 

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{By, ChangeError, Changed, ControlPlane, check_name, check_room};
-use crate::control::ControlEvent;
+use crate::control::{Actor, ControlEvent};
 use crate::limits::{
     EMAIL_BYTES_MAX, GRANTS_PER_PROJECT_MAX, INVITATION_TIME, INVITATIONS_PER_ORG_MAX,
     MEMBERS_PER_ORG_MAX, TEAMS_PER_ORG_MAX,
@@ -66,7 +66,8 @@ fn is_email(email: &str) -> bool {
 }
 
 impl ControlPlane {
-    /// Makes a person a member, or gives a member another role.
+    /// Gives a member another role. The operator and obsrv itself make members, too; everyone else
+    /// invites people, who may say no.
     pub async fn set_member(
         &self,
         by: By,
@@ -79,6 +80,9 @@ impl ControlPlane {
             may_change(state, by, org, user, Some(role))?;
             let old = state.people.role(org, user);
             if old.is_none() {
+                if !matches!(by.actor, Actor::Operator | Actor::System) {
+                    return Err(ChangeError::Unknown("member"));
+                }
                 let members = state.people.members(org, UserId(0)).count();
                 check_room("members", members, MEMBERS_PER_ORG_MAX)?;
             }
@@ -283,8 +287,7 @@ impl ControlPlane {
         let mac = self.tokens.mac(token.as_bytes());
         let now = self.now_ns();
         self.change(|state| {
-            let found = state.people.invitation_with(&mac);
-            let open = found.filter(|i| i.expires_ns > now);
+            let open = state.people.open_invitation(&mac, now);
             let open = open.ok_or(ChangeError::Unknown("invitation"))?;
             let (org, invitation) = (open.org, open.invitation);
             if state.people.role(org, user).is_some() {
