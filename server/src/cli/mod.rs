@@ -2,6 +2,7 @@
 
 mod client;
 mod files;
+mod governance;
 mod import;
 mod serve;
 mod size;
@@ -47,6 +48,15 @@ enum Command {
     /// Help people who sign in, through the running server of a data directory.
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Keep settings of projects (redaction, rates, retention), through the running server of a data directory.
+    #[command(subcommand)]
+    Settings(governance::SettingsCommand),
+    /// Show what was used and refused, through the running server of a data directory.
+    #[command(subcommand)]
+    Usage(governance::UsageCommand),
+    /// Keep plans of organizations, through the running server of a data directory.
+    #[command(subcommand)]
+    Plan(governance::PlanCommand),
     /// Print the audit log of an organization, newest first, one record a line.
     Audit(tenancy::AuditArgs),
     /// Send files of traces to a running server.
@@ -87,6 +97,11 @@ pub fn run() -> ExitCode {
         Some(Command::Project(command)) => tenancy::project(&command).map_err(CommandError::from),
         Some(Command::Member(command)) => tenancy::member(&command).map_err(CommandError::from),
         Some(Command::User(command)) => user::run(&command).map_err(CommandError::from),
+        Some(Command::Settings(command)) => {
+            governance::settings(&command).map_err(CommandError::from)
+        }
+        Some(Command::Usage(command)) => governance::usage(&command).map_err(CommandError::from),
+        Some(Command::Plan(command)) => governance::plan(&command).map_err(CommandError::from),
         Some(Command::Audit(args)) => tenancy::audit(&args).map_err(CommandError::from),
         Some(Command::Import(args)) => import::run(&args).map_err(CommandError::from),
         Some(Command::Verify(args)) => files::verify(&args).map_err(CommandError::from),

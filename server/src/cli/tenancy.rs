@@ -20,6 +20,12 @@ pub(super) struct Server {
     data: PathBuf,
 }
 
+impl Server {
+    pub(super) fn data(&self) -> &Path {
+        &self.data
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum OrgCommand {
     /// Show every organization.
@@ -228,7 +234,7 @@ pub(super) enum TenancyError {
     Client(#[source] ClientError),
     #[error("server refused: {0}")]
     Refused(String),
-    #[error("runtime does not start")]
+    #[error("the operating system refused")]
     Io(#[from] std::io::Error),
 }
 
@@ -247,7 +253,7 @@ enum Shown {
 
 /// A request, and what is printed of its answer.
 #[derive(Debug)]
-struct Call<'a> {
+pub(super) struct Call<'a> {
     server: &'a Server,
     method: Method,
     path: String,
@@ -256,7 +262,12 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn new(server: &'a Server, method: Method, path: impl Into<String>, body: Value) -> Self {
+    pub(super) fn new(
+        server: &'a Server,
+        method: Method,
+        path: impl Into<String>,
+        body: Value,
+    ) -> Self {
         Self {
             server,
             method,
@@ -409,7 +420,7 @@ pub(super) fn audit(args: &AuditArgs) -> Result<(), TenancyError> {
     run(&Call::list(&args.server, path))
 }
 
-fn run(call: &Call<'_>) -> Result<(), TenancyError> {
+pub(super) fn run(call: &Call<'_>) -> Result<(), TenancyError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
