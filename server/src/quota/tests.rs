@@ -171,6 +171,138 @@ fn a_plan_holds_to_the_last_row_and_ends_with_its_time() {
     );
 }
 
+/// Each amount alone, and the ceiling of it alone.
+fn of_each(n: u64) -> [(&'static str, Amounts, Ceiling); 4] {
+    let (nothing, open) = (Amounts::default(), Ceiling::default());
+    [
+        (
+            "traces",
+            Amounts {
+                traces: n,
+                ..nothing
+            },
+            Ceiling {
+                traces: Some(3),
+                ..open
+            },
+        ),
+        (
+            "spans",
+            Amounts {
+                spans: n,
+                ..nothing
+            },
+            Ceiling {
+                spans: Some(3),
+                ..open
+            },
+        ),
+        (
+            "bytes",
+            Amounts {
+                bytes: n,
+                ..nothing
+            },
+            Ceiling {
+                bytes: Some(3),
+                ..open
+            },
+        ),
+        (
+            "queries",
+            Amounts {
+                queries: n,
+                ..nothing
+            },
+            Ceiling {
+                queries: Some(3),
+                ..open
+            },
+        ),
+    ]
+}
+
+#[test]
+fn every_ceiling_takes_what_is_at_it_and_refuses_one_more() {
+    let limits = Limits::default();
+    for ((name, one, ceiling), (_, three, _)) in of_each(1).into_iter().zip(of_each(3)) {
+        for period in ["day", "month"] {
+            let mut plan = month_of(Ceiling::default());
+            if period == "day" {
+                plan.day = ceiling;
+            } else {
+                plan.month = ceiling;
+            }
+            let (quota, who) = (Quota::default(), party(1, &limits, &plan));
+            assert_eq!(quota.take(who, three, now()), Ok(()), "{name} {period}");
+            let refusal = quota.take(who, one, now()).unwrap_err();
+            assert_eq!((refusal.name, refusal.period), (name, period));
+            assert_eq!((refusal.value, refusal.scope), (3, "organization"));
+            let ends = now().wall_ns + i64::try_from(refusal.wait_ns).unwrap();
+            assert_eq!(refusal.resets_ns, ends);
+            assert_eq!(quota.used_by_organization(9, now()).month, three);
+            let four = three.plus(one);
+            let quota = Quota::default();
+            assert_eq!(quota.take(who, four, now()).unwrap_err().name, name);
+            assert_eq!(quota.used_by_organization(9, now()), Used::default());
+        }
+    }
+}
+
+#[test]
+fn every_rate_lets_in_what_it_holds_and_refuses_one_more() {
+    let (open, plan) = (Rates::default(), Plan::default());
+    let two = Some(2);
+    let all = [
+        Rates {
+            requests_per_second: two,
+            ..open
+        },
+        Rates {
+            spans_per_second: two,
+            ..open
+        },
+        Rates {
+            bytes_per_second: two,
+            ..open
+        },
+        Rates {
+            queries_per_second: two,
+            ..open
+        },
+    ];
+    let held = 2 * RATE_BURST_TIME.as_secs();
+    for (kind, rates) in all.into_iter().enumerate() {
+        let limits = Limits {
+            project: open,
+            key: rates,
+        };
+        let (quota, who) = (Quota::default(), party(1, &limits, &plan));
+        let wish = if kind == QUERIES {
+            Wish::Ask
+        } else {
+            Wish::Send(1)
+        };
+        let one = Amounts {
+            spans: 1,
+            bytes: 1,
+            ..Amounts::default()
+        };
+        for n in 0..held {
+            assert_eq!(quota.admit(who, wish, now()), Ok(()), "{n}");
+            if wish != Wish::Ask {
+                quota.take(who, one, now()).unwrap();
+            }
+        }
+        let refusal = quota.admit(who, wish, now()).unwrap_err();
+        assert_eq!(
+            (refusal.name, refusal.scope, refusal.period, refusal.value),
+            (RATE_NAMES[kind], "key", "second", 2)
+        );
+        assert!(!refusal.is_plan() && refusal.wait_ns > 0);
+    }
+}
+
 #[test]
 fn a_body_that_is_announced_as_too_large_for_the_plan_is_not_read() {
     let plan = month_of(Ceiling {
