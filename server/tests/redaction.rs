@@ -69,11 +69,23 @@ impl Server {
     /// Sends a request with the secret in headers that any server may log, and returns everything
     /// that was answered.
     fn ask(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> String {
+        self.ask_with(method, path, kind, "identity", body)
+    }
+
+    fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        encoding: &str,
+        body: &[u8],
+    ) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {SECRET}\r\nx-api-key: {KEY}\r\ncontent-type: {kind}\r\n\
-             content-length: {}\r\nuser-agent: {SECRET}\r\ncookie: a={SECRET}\r\nx-{SECRET}: {SECRET}\r\n\
-             x-theta-project: {SECRET}\r\ntraceparent: {SECRET}\r\nreferer: {SECRET}\r\n\
+             content-encoding: {encoding}\r\ncontent-length: {}\r\nuser-agent: {SECRET}\r\ncookie: a={SECRET}\r\nx-{SECRET}: {SECRET}\r\n\
+             x-theta-project: {SECRET}\r\nx-request-id: {SECRET}\r\nx-forwarded-for: {SECRET}\r\n\
+             x-obsrv-org: {SECRET}\r\norigin: {SECRET}\r\nidempotency-key: {SECRET}\r\ntraceparent: {SECRET}\r\nreferer: {SECRET}\r\n\
              connection: close\r\n\r\n",
             body.len()
         );
@@ -329,92 +341,185 @@ fn contains(bytes: &[u8]) -> bool {
     })
 }
 
-/// All requests to a server with or without rules. What was answered, what is on disk after a kill and after
-/// a clean stop, and what the server said of itself.
-fn run(with_rules: bool) -> (Vec<String>, Vec<String>, Vec<String>, Vec<u8>) {
+/// What a run has left.
+#[derive(Default)]
+struct Traces {
+    answers: Vec<String>,
+    /// Files with the secret in them after a kill.
+    after_kill: Vec<String>,
+    /// And after a clean stop.
+    after_stop: Vec<String>,
+    /// What the server said of itself.
+    log: Vec<u8>,
+    /// What the tools say of the files.
+    shown: Vec<u8>,
+    /// Paths of requests that were stored and are not in the log as they came.
+    not_as_sent: Vec<String>,
+}
+
+/// Everything that a person may look at.
+fn looks() -> Vec<(&'static str, String)> {
+    vec![
+        ("GET", format!("/v1/traces/tr-{SECRET}")),
+        (
+            "GET",
+            "/v1/traces/000000000000000000000000000000aa".to_owned(),
+        ),
+        (
+            "GET",
+            "/v1/traces?explain=true&facets=metadata.plain,name,user_id,tags".to_owned(),
+        ),
+        ("GET", format!("/v1/traces/{SECRET}")),
+        ("DELETE", format!("/v1/traces/{SECRET}")),
+        ("GET", "/metrics".to_owned()),
+        ("GET", "/ready".to_owned()),
+        ("GET", "/live".to_owned()),
+        ("GET", "/info".to_owned()),
+        ("GET", "/openapi.json".to_owned()),
+        ("GET", "/v1/usage".to_owned()),
+        ("GET", "/v1/projects/1".to_owned()),
+        ("GET", "/v1/projects/1/settings".to_owned()),
+        ("GET", "/v1/projects/1/usage".to_owned()),
+        ("GET", "/v1/projects/1/refusals".to_owned()),
+        ("GET", "/v1/projects/1/keys".to_owned()),
+        ("GET", "/v1/orgs/1/audit?limit=1000".to_owned()),
+        ("GET", format!("/{SECRET}")),
+    ]
+}
+
+/// What `verify` says of a data directory, and `inspect` of each of its files.
+fn tools(data: &Path) -> Vec<u8> {
+    let run = |args: &[&str]| {
+        let tool = Command::new(env!("CARGO_BIN_EXE_obsrv"))
+            .args(args)
+            .output();
+        let tool = tool.unwrap();
+        assert!(tool.status.success(), "{args:?} {tool:?}");
+        [tool.stdout, tool.stderr].concat()
+    };
+    let mut said = run(&["verify", data.to_str().unwrap()]);
+    for entry in std::fs::read_dir(data).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let kinds = ["wal", "segment", "manifest"];
+        let kind = kinds
+            .into_iter()
+            .find(|kind| name.starts_with(&format!("{kind}-")));
+        if let Some(kind) = kind {
+            said.extend(run(&["inspect", kind, path.to_str().unwrap()]));
+        }
+    }
+    said
+}
+
+/// All requests to a server with or without rules, plain and compressed, a kill, a start, a clean stop.
+fn run(with_rules: bool) -> Traces {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start(dir.path());
-    let project = "1";
+    let mut traces = Traces::default();
     if with_rules {
         let rules = json!({ "revision": 0, "settings": { "redaction": {
             "media": "replace", "patterns": [{ "name": "canary", "pattern": PATTERN }] } } });
-        let path = format!("/v1/projects/{project}/settings");
         // The rules themselves hold the pattern, and here the pattern is the secret.
         let hidden = rules.to_string().replace(PATTERN, "Zx[9]c[a]nar[y]Q[v]7");
-        let said = server.ask("PUT", &path, "application/json", hidden.as_bytes());
+        let path = "/v1/projects/1/settings";
+        let said = server.ask("PUT", path, "application/json", hidden.as_bytes());
         assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     }
-    let mut answers = Vec::new();
-    let mut stored = 0;
+    let (mut sent, mut stored) = (Vec::new(), 0);
     for (path, kind, body) in requests() {
         let said = server.ask("POST", &path, kind, &body);
-        stored += usize::from(said.starts_with("HTTP/1.1 2"));
-        answers.push(said);
+        if said.starts_with("HTTP/1.1 2") {
+            stored += 1;
+            sent.push((path.clone(), body.clone()));
+        }
+        traces.answers.push(said);
+        // What comes compressed is not in the log as it came, so it is sent beside.
+        let packed = zstd::encode_all(&body[..], 3).unwrap();
+        let said = server.ask_with("POST", &path, kind, "zstd", &packed);
+        traces.answers.push(said);
     }
-    assert!(stored >= 14, "stored {stored}: {answers:#?}");
-    for path in [
-        format!("/v1/traces/tr-{SECRET}"),
-        "/v1/traces/000000000000000000000000000000aa".to_owned(),
-        "/v1/traces?explain=true&facets=metadata.plain,name,user_id,tags".to_owned(),
-        format!("/v1/traces/{SECRET}"),
-        "/metrics".to_owned(),
-        "/ready".to_owned(),
-        format!("/{SECRET}"),
-    ] {
-        let said = server.ask("GET", &path, "text/plain", b"");
+    assert!(stored >= 14, "stored {stored}: {:#?}", traces.answers);
+    // This is no trace, so it has no record.
+    let report = json!({ "trace_count": SECRET, SECRET: SECRET }).to_string();
+    let said = server.ask("POST", "/v1/usage", "application/json", report.as_bytes());
+    assert!(said.starts_with("HTTP/1.1 400"), "{said}");
+    traces.answers.push(said);
+    for (method, path) in looks() {
+        let said = server.ask(method, &path, "text/plain", b"");
         assert!(!said.starts_with("HTTP/1.1 5"), "{path} {said}");
+        let is_there = path.contains("tr-") || path.starts_with("/v1/projects/");
         assert!(
-            !path.contains("tr-") || said.starts_with("HTTP/1.1 200"),
+            !is_there || said.starts_with("HTTP/1.1 200"),
             "{path} {said}"
         );
-        answers.push(said);
+        traces.answers.push(said);
     }
     server.kill();
-    let after_kill = found_on_disk(dir.path());
-    let mut log = server.log.lock().unwrap().clone();
+    traces.after_kill = found_on_disk(dir.path());
+    let logged = logged(dir.path());
+    let is_logged = |body: &[u8]| memchr::memmem::find(&logged, body).is_some();
+    traces.not_as_sent = sent
+        .into_iter()
+        .filter(|(_, body)| !is_logged(body))
+        .map(|(path, _)| path)
+        .collect();
+    traces.log.clone_from(&server.log.lock().unwrap());
     let mut server = Server::start(dir.path());
     let said = server.ask("GET", &format!("/v1/traces/tr-{SECRET}"), "text/plain", b"");
     assert!(said.starts_with("HTTP/1.1 200"), "replayed: {said}");
-    answers.push(said);
+    traces.answers.push(said);
     server.terminate();
-    let after_stop = found_on_disk(dir.path());
-    log.extend(server.log.lock().unwrap().iter());
-    (answers, after_kill, after_stop, log)
+    traces.after_stop = found_on_disk(dir.path());
+    traces.shown = tools(dir.path());
+    traces.log.extend(server.log.lock().unwrap().iter());
+    traces
+}
+
+/// The bytes of the log and of the bodies beside it.
+fn logged(data: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(data).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("wal-") || name.starts_with("side-") {
+            all.extend(std::fs::read(&path).unwrap());
+        }
+    }
+    all
 }
 
 #[test]
 fn a_secret_is_found_nowhere() {
-    let (answers, after_kill, after_stop, log) = run(true);
-    let bad: Vec<&String> = answers.iter().filter(|a| contains(a.as_bytes())).collect();
+    let traces = run(true);
+    let answers = traces.answers.iter();
+    let bad: Vec<&String> = answers.filter(|a| contains(a.as_bytes())).collect();
     assert!(bad.is_empty(), "in answers: {bad:#?}");
-    assert!(after_kill.is_empty(), "after a kill: {after_kill:?}");
-    assert!(after_stop.is_empty(), "after a stop: {after_stop:?}");
-    assert!(
-        !contains(&log),
-        "in the log: {}",
-        String::from_utf8_lossy(&log)
-    );
+    assert_eq!(traces.after_kill, [""; 0], "after a kill");
+    assert_eq!(traces.after_stop, [""; 0], "after a stop");
+    for said in [&traces.log, &traces.shown] {
+        assert!(!contains(said), "{}", String::from_utf8_lossy(said));
+    }
 }
 
 /// The control: without rules the same search finds it in the log, in a side file, in a segment and
-/// in answers. Not in what the server says of itself.
+/// in answers, and every request of every dialect is in the log as it came. Not in what the server says of
+/// itself.
 #[test]
 fn without_rules_the_same_search_finds_it() {
-    let (answers, after_kill, after_stop, log) = run(false);
-    assert!(answers.iter().any(|a| contains(a.as_bytes())));
+    let traces = run(false);
+    assert!(traces.answers.iter().any(|a| contains(a.as_bytes())));
+    assert_eq!(traces.not_as_sent, [""; 0]);
     for kind in ["wal-", "side-"] {
+        let found = &traces.after_kill;
         assert!(
-            after_kill.iter().any(|f| f.starts_with(kind)),
-            "{kind} {after_kill:?}"
+            found.iter().any(|f| f.starts_with(kind)),
+            "{kind} {found:?}"
         );
     }
-    assert!(
-        after_stop.iter().any(|f| f.starts_with("segment-")),
-        "{after_stop:?}"
-    );
-    assert!(
-        !contains(&log),
-        "in the log: {}",
-        String::from_utf8_lossy(&log)
-    );
+    let found = &traces.after_stop;
+    assert!(found.iter().any(|f| f.starts_with("segment-")), "{found:?}");
+    for said in [&traces.log, &traces.shown] {
+        assert!(!contains(said), "{}", String::from_utf8_lossy(said));
+    }
 }
