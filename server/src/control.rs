@@ -153,6 +153,22 @@ pub enum ControlEvent {
     Governance(Act<GovernanceEvent>),
 }
 
+impl ControlEvent {
+    /// When it happened, nanoseconds since the epoch, if it says so.
+    pub const fn at_ns(&self) -> Option<i64> {
+        match self {
+            Self::ProjectCreated { at_ns, .. }
+            | Self::KeyCreated { at_ns, .. }
+            | Self::KeyRevoked { at_ns, .. }
+            | Self::Org(Act { at_ns, .. })
+            | Self::Audit(Act { at_ns, .. })
+            | Self::User(Act { at_ns, .. })
+            | Self::Governance(Act { at_ns, .. }) => Some(*at_ns),
+            Self::ProjectNamed { .. } => None,
+        }
+    }
+}
+
 /// A record: an event and, unless an older obsrv wrote it, the hash of the record before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {

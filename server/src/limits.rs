@@ -159,6 +159,10 @@ pub const REDACTORS_MAX: usize = 256;
 pub const PREVIEW_BYTES_MAX: usize = 256 << 10;
 /// Longest retention, in days. The shortest is one.
 pub const RETENTION_DAYS_MAX: u32 = 3650;
+/// How often a project is looked at for traces that are older than it keeps them.
+pub const RETENTION_TIME: Duration = Duration::from_hours(24);
+/// How exactly it is known when a row was received: traces may stay that much longer.
+pub const RETENTION_MARK_TIME: Duration = Duration::from_hours(1);
 /// How much of a rate may be used at once after silence, as time.
 pub const RATE_BURST_TIME: Duration = Duration::from_secs(10);
 /// How often counts of use are stored. After a crash at most what was counted since then is missing.

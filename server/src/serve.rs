@@ -20,14 +20,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 
-use crate::governance::Governance;
+use crate::governance::{Expiry, Governance};
 use crate::http::auth::NoSessions;
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::Macs;
 use crate::limits::{
-    KEY_USE_TIME, NAMED_PROJECTS_TIME, PURGE_TIME, SESSION_CHECK_TIME, TLS_CHECK_TIME,
-    USAGE_STEP_TIME,
+    KEY_USE_TIME, NAMED_PROJECTS_TIME, PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME,
+    TLS_CHECK_TIME, USAGE_STEP_TIME,
 };
 use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
@@ -219,7 +219,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     let core = Core::new(
         Arc::clone(&engine),
         Arc::clone(&plane),
-        governance,
+        Arc::clone(&governance),
         cursors,
         Arc::new(NoSessions),
     );
@@ -231,6 +231,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         _ = interrupt.recv() => false,
         () = keep_house(&app, &engine, &plane, &accounts, tls) => true,
         () = purge_always(&engine, &plane) => true,
+        () = expire_always(&engine, &governance) => true,
     };
     shut_down(&stop, serving, &app, &plane, threads, failed).await;
     remove_socket(&config.data);
@@ -337,6 +338,18 @@ async fn purge_always(engine: &Arc<Engine>, plane: &ControlPlane) {
         look.tick().await;
         if let Err(error) = purge_deleted(engine, plane).await {
             tracing::warn!(%error, "deleted projects not purged yet");
+        }
+    }
+}
+
+/// Deletes traces that are older than their projects keep them, for ever.
+async fn expire_always(engine: &Arc<Engine>, governance: &Governance) {
+    let mut look = interval(RETENTION_MARK_TIME);
+    let mut expiry = Expiry::default();
+    loop {
+        look.tick().await;
+        if let Err(error) = expiry.step(engine, governance).await {
+            tracing::warn!(%error, "old traces not deleted yet");
         }
     }
 }

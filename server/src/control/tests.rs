@@ -78,6 +78,18 @@ fn events() -> Vec<(ControlEvent, Vec<u8>)> {
             })),
             vec![7, 2, 4, 10, 1, 2, 2, b'{', b'}'],
         ),
+        (
+            ControlEvent::Governance(act(GovernanceEvent::Expired {
+                project: 7,
+                traces: 3,
+                before_ns: -1,
+            })),
+            vec![7, 2, 4, 10, 2, 7, 3, 1],
+        ),
+        (
+            ControlEvent::Governance(act(GovernanceEvent::TimeNoted)),
+            vec![7, 2, 4, 10, 3],
+        ),
     ];
     // Variant 4, a user, id 4, time 5.
     let of_org =

@@ -22,4 +22,15 @@ pub enum GovernanceEvent {
         /// The plan as JSON; the same holds as for settings.
         plan: String,
     },
+    /// Traces were deleted because they were older than their project keeps them.
+    Expired {
+        /// The project.
+        project: u64,
+        /// How many.
+        traces: u64,
+        /// All their rows ended and came before this, nanoseconds since the epoch.
+        before_ns: i64,
+    },
+    /// Nothing but that it is so late: what stands before it in the log was received before.
+    TimeNoted,
 }

@@ -5,6 +5,8 @@
 //! has them. A project without settings takes no memory here.
 
 mod event;
+mod marks;
+mod retention;
 mod settings;
 
 use std::collections::HashMap;
@@ -23,6 +25,8 @@ use crate::tenancy::plane::By;
 use crate::tenancy::{ChangeError, ControlPlane, OrgEvent, OrgId};
 
 pub use event::GovernanceEvent;
+pub use marks::Marks;
+pub use retention::Expiry;
 pub use settings::{ProjectSettings, Retention, SettingsError};
 
 /// A project's settings and which change they are.
@@ -99,6 +103,15 @@ impl Settings {
         now.plans.get(&organization).cloned().unwrap_or_default()
     }
 
+    /// Every project that does not keep traces for ever, and for how many days it keeps them.
+    pub(crate) fn keeping_traces(&self) -> Vec<(u64, u32)> {
+        let now = self.now.read();
+        let days = |revised: &Revised| revised.settings.retention.of(Table::Runs);
+        let kept = now.projects.iter();
+        kept.filter_map(|(project, revised)| Some((*project, days(revised)?)))
+            .collect()
+    }
+
     /// How many projects have settings.
     pub fn len(&self) -> usize {
         self.now.read().projects.len()
@@ -158,6 +171,7 @@ impl Now {
                 })?;
                 self.plans.insert(organization, Arc::new(plan));
             }
+            GovernanceEvent::Expired { .. } | GovernanceEvent::TimeNoted => {}
         }
         Ok(())
     }

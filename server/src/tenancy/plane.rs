@@ -24,7 +24,7 @@ use super::{OrgEvent, Right, Rights, Role};
 use crate::control::{
     self, Act, Actor, AuditNote, CHAIN_START, ChainHash, ControlError, ControlEvent,
 };
-use crate::governance::{GovernanceError, Settings};
+use crate::governance::{GovernanceError, Marks, Settings};
 use crate::keys::{Macs, MasterSecret};
 use crate::limits::{
     CONTROL_LOG_BYTES_MAX, KEY_USES_PER_EVENT_MAX, PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX,
@@ -32,6 +32,7 @@ use crate::limits::{
 use crate::signin::Users;
 use obsrv_engine::engine::{Engine, IngestError};
 use obsrv_engine::io::{Clock, Rng};
+use obsrv_engine::row::Lsn;
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +170,8 @@ pub struct Projections {
     pub settings: Arc<Settings>,
     /// People, their sessions and their links.
     pub users: Arc<Users>,
+    /// When which part of the log was received.
+    pub marks: Arc<Marks>,
     /// Every event, in order.
     pub audit: Arc<AuditLog>,
 }
@@ -177,16 +180,19 @@ impl Projections {
     /// Takes in the next record. Where it happened is looked up before it is applied.
     fn take(
         &self,
+        lsn: Lsn,
         event: &ControlEvent,
-        bytes: Bytes,
-        hash: ChainHash,
+        (bytes, hash): (Bytes, ChainHash),
     ) -> Result<Place, MisfitError> {
         let at = self.directory.read(|state| state.whereabouts(event));
         if let ControlEvent::User(act) = event {
-            self.users.apply(act)?;
+            self.users.apply(act).map_err(DirectoryError::from)?;
         }
         self.directory.apply(event)?;
         self.settings.apply(event)?;
+        if let Some(at_ns) = event.at_ns() {
+            self.marks.note(lsn, at_ns);
+        }
         Ok(self.audit.push(bytes, hash, at))
     }
 }
@@ -220,6 +226,7 @@ impl ControlPlane {
         let projections = Projections {
             directory: Arc::new(Directory::new(Macs::for_keys(master))),
             settings: Arc::default(),
+            marks: Arc::default(),
             users: Arc::default(),
             audit: Arc::new(AuditLog::default()),
         };
@@ -232,7 +239,7 @@ impl ControlPlane {
                 projections.audit.note_break();
             }
             hash = control::chain(&hash, &bytes);
-            projections.take(&recorded.event, bytes, hash)?;
+            projections.take(lsn, &recorded.event, (bytes, hash))?;
         }
         Ok(Self {
             engine,
@@ -255,6 +262,11 @@ impl ControlPlane {
     /// Settings of projects, plans of organizations.
     pub fn settings(&self) -> &Settings {
         &self.projections.settings
+    }
+
+    /// When which part of the log was received.
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.projections.marks
     }
 
     /// People, their sessions and their links.
@@ -393,10 +405,10 @@ async fn append(
     engine.control(bytes.clone(), done);
     let outcome = outcome.await.map_err(|_| ChangeError::OutcomeUnknown)?;
     head.is_lost = matches!(outcome, Err(IngestError::OutcomeUnknown));
-    outcome?;
+    let receipt = outcome?;
     head.hash = control::chain(&head.hash, &bytes);
     projections
-        .take(event, bytes, head.hash)
+        .take(receipt.lsn, event, (bytes, head.hash))
         .map_err(ChangeError::from)
 }
 

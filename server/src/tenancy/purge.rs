@@ -69,7 +69,8 @@ pub async fn purge(engine: &Arc<Engine>, project: ProjectId) -> Result<u64, Purg
     Ok(deleted)
 }
 
-async fn delete_all(
+/// Hides these traces at once; compaction drops their rows.
+pub(crate) async fn delete_all(
     engine: &Engine,
     project: ProjectId,
     traces: &[String],

@@ -1,6 +1,7 @@
 //! What a record of the audit log says. Never a secret: MACs stay out.
 
 use crate::control::{Actor, ControlEvent};
+use crate::dialect::format_micros;
 use crate::governance::GovernanceEvent;
 use crate::signin::event::{Fact, UserEvent};
 use crate::tenancy::{Grantee, OrgEvent};
@@ -68,7 +69,7 @@ pub fn describe(event: &ControlEvent) -> Option<Described> {
             (act.actor, act.at_ns, said)
         }
         ControlEvent::User(act) => (act.actor, act.at_ns, of_user(&act.event)?),
-        ControlEvent::Governance(act) => (act.actor, act.at_ns, of_governance(&act.event)),
+        ControlEvent::Governance(act) => (act.actor, act.at_ns, of_governance(&act.event)?),
         ControlEvent::ProjectNamed { .. } => return None,
     };
     let (action, subject, details) = said;
@@ -97,8 +98,8 @@ const fn either(is: bool, yes: &'static str, no: &'static str) -> &'static str {
 }
 
 /// Settings themselves stay out: they may be long, and patterns may say what is secret.
-fn of_governance(event: &GovernanceEvent) -> Said {
-    match event {
+fn of_governance(event: &GovernanceEvent) -> Option<Said> {
+    Some(match event {
         GovernanceEvent::ProjectSettings {
             project, revision, ..
         } => (
@@ -111,7 +112,20 @@ fn of_governance(event: &GovernanceEvent) -> Said {
             organization.to_string(),
             vec![("plan", plan.clone())],
         ),
-    }
+        GovernanceEvent::Expired {
+            project,
+            traces,
+            before_ns,
+        } => (
+            "project.traces_expired",
+            project.to_string(),
+            vec![
+                ("traces", traces.to_string()),
+                ("before", format_micros(*before_ns)),
+            ],
+        ),
+        GovernanceEvent::TimeNoted => return None,
+    })
 }
 
 /// What the first of the facts says; the others follow from it.

@@ -38,10 +38,12 @@ impl State {
                 project: act.event.project,
             },
             ControlEvent::Governance(act) => match &act.event {
-                GovernanceEvent::ProjectSettings { project, .. } => self.at_project(*project),
+                GovernanceEvent::ProjectSettings { project, .. }
+                | GovernanceEvent::Expired { project, .. } => self.at_project(*project),
                 GovernanceEvent::Plan { organization, .. } => {
                     Whereabouts::org(OrgId(*organization))
                 }
+                GovernanceEvent::TimeNoted => Whereabouts::default(),
             },
             // People sign in at the server; whoever runs it sees that.
             ControlEvent::User(_) => Whereabouts::org(FIRST_ORG),

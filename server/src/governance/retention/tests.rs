@@ -1,0 +1,274 @@
+//! Traces at the limit and beyond it, over a real engine and a clock that is set by hand.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use obsrv_engine::doc::DocWriter;
+use obsrv_engine::engine::{Envelope, Options, Submission, Threads};
+use obsrv_engine::io::{Clock, OsRng, RealDisk};
+use obsrv_engine::row::{Event, RowKey};
+
+use super::*;
+use crate::governance::{ProjectSettings, Retention};
+use crate::interpreter::{self, Replay};
+use crate::keys::{Macs, MasterSecret};
+use crate::quota::Quota;
+use crate::redact::rows;
+use crate::tenancy::{ControlPlane, FIRST_ORG};
+
+const HOUR_NS: i64 = DAY_NS / 24;
+const BEGAN_NS: i64 = 1_770_000_000_000_000_000;
+
+#[derive(Debug)]
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn wall_ns(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn mono_ns(&self) -> u64 {
+        self.wall_ns().unsigned_abs()
+    }
+}
+
+struct World {
+    engine: Arc<Engine>,
+    governance: Governance,
+    clock: Arc<Hand>,
+    expiry: Expiry,
+    project: ProjectId,
+    threads: Option<Threads>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.stop();
+        }
+    }
+}
+
+async fn open(dir: &tempfile::TempDir, wall_ns: i64) -> World {
+    let disk = Arc::new(RealDisk::open(dir.path()).unwrap());
+    let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
+    let threads = engine.start().unwrap();
+    let clock = Arc::new(Hand(AtomicI64::new(wall_ns)));
+    let master = MasterSecret::from_bytes([1; 32]);
+    let plane = ControlPlane::recover(
+        Arc::clone(&engine),
+        &master,
+        Arc::<Hand>::clone(&clock),
+        Arc::new(OsRng),
+    );
+    let plane = Arc::new(plane.unwrap());
+    if plane.audit().is_empty() {
+        let made = plane.create_project(By::operator(), FIRST_ORG, "shop");
+        assert_eq!(made.await.unwrap().made.id, 1);
+    }
+    let macs = Macs::for_redaction(&master);
+    let governance = Governance::new(Quota::default(), plane, macs);
+    World {
+        engine,
+        governance,
+        clock,
+        expiry: Expiry::default(),
+        project: ProjectId(1),
+        threads: Some(threads),
+    }
+}
+
+fn row(table: Table, trace: &str, id: &str, end_ns: Option<i64>) -> Event {
+    let mut doc = DocWriter::new();
+    let open = doc.begin_map();
+    doc.end(open);
+    Event {
+        table,
+        key: RowKey {
+            trace_id: trace.into(),
+            id: id.into(),
+        },
+        start_ns: Some(BEGAN_NS - HOUR_NS),
+        end_ns,
+        version: 1,
+        partial: false,
+        doc: doc.finish().into(),
+    }
+}
+
+impl World {
+    async fn keep(&self, days: Option<u32>) {
+        let settings = ProjectSettings {
+            retention: Retention {
+                traces_days: days,
+                ..Retention::default()
+            },
+            ..ProjectSettings::default()
+        };
+        let revision = self.governance.of(self.project).revision;
+        let set = self
+            .governance
+            .set(By::operator(), self.project, revision, settings);
+        set.await.unwrap();
+    }
+
+    async fn send(&self, events: Vec<Event>) {
+        let (encoding, body) = interpreter::body_of_rows(&events);
+        let envelope = Envelope {
+            project: self.project.0,
+            dialect: rows::DIALECT_NUMBER,
+            encoding: encoding.number(),
+            received_ns: self.clock.wall_ns(),
+            ..Envelope::default()
+        };
+        let (sender, outcome) = tokio::sync::oneshot::channel();
+        let done = Box::new(move |result| sender.send(result).unwrap());
+        let submission = Submission {
+            envelope,
+            body,
+            events,
+        };
+        self.engine.submit(submission, done);
+        outcome.await.unwrap().unwrap();
+    }
+
+    fn at(&self, wall_ns: i64) {
+        self.clock.0.store(wall_ns, Ordering::Relaxed);
+    }
+
+    /// What a look at this time deletes.
+    async fn look(&mut self, wall_ns: i64) -> u64 {
+        self.at(wall_ns);
+        self.expiry
+            .step(&self.engine, &self.governance)
+            .await
+            .unwrap()
+    }
+
+    fn has(&self, trace: &str) -> bool {
+        let rows = self.engine.snapshot().trace_cores(self.project, trace);
+        !rows.unwrap().is_empty()
+    }
+
+    /// What the audit log says of deleted traces.
+    fn receipts(&self) -> Vec<GovernanceEvent> {
+        let controls = self.engine.controls();
+        let events = controls
+            .iter()
+            .map(|(_, bytes)| crate::control::decode(bytes).unwrap().event);
+        let receipts = events.filter_map(|event| match event {
+            ControlEvent::Governance(act) => Some(act.event),
+            _ => None,
+        });
+        receipts
+            .filter(|event| matches!(event, GovernanceEvent::Expired { .. }))
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_trace_at_the_limit_stays_and_one_beyond_it_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = open(&dir, BEGAN_NS).await;
+    let span = |trace, end| row(Table::Spans, trace, "s", Some(end));
+    let running = Event {
+        start_ns: Some(BEGAN_NS - 1),
+        ..row(Table::Spans, "running", "s", None)
+    };
+    let rows = vec![
+        span("old", BEGAN_NS - 1),
+        span("limit", BEGAN_NS),
+        running,
+        row(Table::Scores, "scored", "c", Some(BEGAN_NS - 1)),
+    ];
+    world.send(rows).await;
+    // Two spans, one of them at the limit: the trace stays as a whole.
+    let both = vec![
+        row(Table::Spans, "both", "1", Some(BEGAN_NS - 1)),
+        row(Table::Spans, "both", "2", Some(BEGAN_NS)),
+    ];
+    world.send(both).await;
+    world.at(BEGAN_NS + 2 * HOUR_NS);
+    world.keep(Some(1)).await;
+    // All that was received before the settings came is a day old only now.
+    let all = ["old", "limit", "running", "scored", "both"];
+    assert_eq!(world.look(BEGAN_NS + DAY_NS + 2 * HOUR_NS).await, 0);
+    assert!(all.iter().all(|trace| world.has(trace)));
+    assert_eq!(world.receipts(), []);
+    // The rows' own ends are the limit from here on; a day later everything goes.
+    let bounds = |ended_ns| Bounds {
+        ended_ns,
+        received: Lsn::MAX,
+    };
+    let snapshot = world.engine.snapshot();
+    let old = |table| old_traces(&snapshot, world.project, table, bounds(BEGAN_NS), None);
+    assert_eq!(old(Table::Runs).unwrap().0, ["old", "running"]);
+    assert_eq!(old(Table::Scores).unwrap().0, ["scored"]);
+    drop(snapshot);
+    assert_eq!(world.look(BEGAN_NS + 2 * DAY_NS + 2 * HOUR_NS).await, 5);
+    assert!(!all.iter().any(|trace| world.has(trace)));
+    let expired = GovernanceEvent::Expired {
+        project: 1,
+        traces: 5,
+        before_ns: BEGAN_NS + DAY_NS + 2 * HOUR_NS,
+    };
+    assert_eq!(world.receipts(), [expired]);
+}
+
+#[tokio::test]
+async fn what_came_late_is_kept_from_then_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = open(&dir, BEGAN_NS).await;
+    world.keep(Some(1)).await;
+    world
+        .send(vec![row(Table::Spans, "t", "1", Some(BEGAN_NS))])
+        .await;
+    world.look(BEGAN_NS + HOUR_NS).await;
+    // A score a year later: the trace is that young.
+    let year = BEGAN_NS + 365 * DAY_NS;
+    world.at(year);
+    world
+        .send(vec![row(Table::Scores, "t", "c", Some(BEGAN_NS))])
+        .await;
+    assert_eq!(world.look(year).await, 0);
+    assert!(world.has("t"));
+    // Its time is known by the mark that the look has left.
+    assert_eq!(world.look(year + DAY_NS).await, 0);
+    assert_eq!(world.look(year + 2 * DAY_NS).await, 1);
+    assert!(!world.has("t"));
+}
+
+#[tokio::test]
+async fn a_project_that_keeps_everything_keeps_it_and_a_look_a_day_is_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let mut world = open(&dir, BEGAN_NS).await;
+        world
+            .send(vec![row(Table::Spans, "t", "1", Some(BEGAN_NS))])
+            .await;
+        let before = world.engine.controls().len();
+        assert_eq!(world.look(BEGAN_NS + 900 * DAY_NS).await, 0);
+        assert_eq!(world.engine.controls().len(), before);
+        world.keep(Some(900)).await;
+        world.keep(None).await;
+        assert_eq!(world.look(BEGAN_NS + 9_000 * DAY_NS).await, 0);
+        world.keep(Some(1)).await;
+        world.at(BEGAN_NS + 9_001 * DAY_NS);
+    }
+    // Marks come back with the log.
+    let mut world = open(&dir, BEGAN_NS + 9_002 * DAY_NS).await;
+    assert!(world.has("t"));
+    assert_eq!(world.look(BEGAN_NS + 9_002 * DAY_NS).await, 1);
+    world
+        .send(vec![row(Table::Spans, "u", "1", Some(BEGAN_NS))])
+        .await;
+    let day = BEGAN_NS + 9_003 * DAY_NS;
+    world.at(day - 1);
+    world.keep(Some(1)).await;
+    assert_eq!(
+        world.look(day - 1).await,
+        0,
+        "looked at less than a day ago"
+    );
+    assert_eq!(world.look(day).await, 0, "came after the last mark");
+    assert_eq!(world.look(day + DAY_NS).await, 1);
+}
