@@ -81,3 +81,36 @@ def test_the_document_is_served(obsrv):
         assert document["openapi"].startswith("3.1")
         assert "x-api-key" in json.dumps(document["components"]["securitySchemes"])
         assert client.get("/v1/me").json()["kind"] == "key"
+
+
+def test_settings_use_and_plans_by_command(obsrv, tmp_path):
+    settings = {"redaction": {"patterns": [{"name": "ticket", "pattern": "TCK-[0-9]{6}"}]}, "retention": {"traces_days": 30}}
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(settings))
+    for revision in (1, 2):
+        [changed] = command(obsrv, "settings", "set", "1", "--file", str(file))
+        assert changed["revision"] == revision and changed["receipt"]["changed"]
+    [shown] = command(obsrv, "settings", "show", "1")
+    assert (shown["revision"], shown["settings"]["retention"]["traces_days"]) == (2, 30)
+    [tried] = command(obsrv, "settings", "preview", "1", "--text", "about TCK-123456")
+    assert tried["found"] and "TCK-123456" in tried["before"] and "TCK-123456" not in tried["after"]
+    plan = tmp_path / "plan.json"
+    plan.write_text('{"name": "team", "month": {"traces": 1}}')
+    command(obsrv, "plan", "set", "1", "--file", str(plan))
+    with obsrv.client(KEY) as client:
+        assert post_json(client, "/v1/traces", request(span(1))).status_code < 300
+        refused = post_json(client, "/v1/traces", request(span(1, traceId="f" * 32)))
+        limit = refused.json()["error"]["limit"]
+        assert (refused.status_code, limit["name"], limit["period"], limit["value"]) == (429, "traces", "month", 1)
+        assert int(refused.headers["retry-after"]) == limit["retry_after_seconds"]
+        told = client.get("/v1/usage").json()
+        assert told["usage"]["tier"] == "team" and told["usage"]["is_rate_limited"]
+    [used] = command(obsrv, "usage", "project", "1")
+    assert used["used"]["month"]["traces"] == 1
+    [of_org] = command(obsrv, "usage", "org", "1")
+    assert of_org["plan"]["name"] == "team"
+    [refusals] = command(obsrv, "usage", "refusals", "1")
+    assert [r["reason"] for r in refusals["refusals"]] == ["traces"]
+    file.write_text("{")
+    bad = command(obsrv, "settings", "set", "1", "--file", str(file), check=False)
+    assert bad.returncode != 0 and "not json" in bad.stderr

@@ -57,6 +57,14 @@ async fn players(world: &World) -> Vec<Player> {
             .made
             .key;
         let key = key.reveal().to_owned();
+        let settings = format!(
+            r#"{{"revision":0,"settings":{{"redaction":{{"detectors":[],"keys":{{"deny":["x.{canary}"]}}}}}}}}"#
+        );
+        let change = Request::put(format!("/v1/projects/{project}/settings"))
+            .header("x-api-key", &key)
+            .body(settings.into())
+            .unwrap();
+        assert_eq!(ask(&world.app, change).await.status, 200);
         for n in 0..5 {
             let sent = post("/v1/traces", &key, JSON, trace_of(&canary, n));
             assert_eq!(ask(&world.app, sent).await.status, 201);
@@ -80,7 +88,7 @@ fn call(dice: &mut Dice, me: &Player, other: &Player, n: usize) -> Request<Body>
         0 => "AAAA",
         count => &other.cursors[dice.roll(count)],
     };
-    match dice.roll(14) {
+    match dice.roll(18) {
         0 => get(
             "/v1/traces?limit=2&total=true&facets=name,user_id,tags&explain=true",
             key,
@@ -109,6 +117,15 @@ fn call(dice: &mut Dice, me: &Player, other: &Player, n: usize) -> Request<Body>
             .header("x-obsrv-project", project)
             .body(Body::empty())
             .unwrap(),
+        13 => get(&format!("/v1/projects/{project}/settings"), key),
+        14 => get(&format!("/v1/projects/{project}/usage"), key),
+        15 => get(&format!("/v1/projects/{project}/refusals"), key),
+        16 => post(
+            &format!("/v1/projects/{project}/redaction/preview"),
+            key,
+            JSON,
+            r#"{"document":{"x":{"y":"z"}}}"#,
+        ),
         _ => get(&format!("/v1/projects/{project}/environments"), key),
     }
 }
