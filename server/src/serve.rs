@@ -205,17 +205,13 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         let accounts = Arc::clone(&accounts);
         signing_in::prepare(&config, accounts, providers, address).await?
     };
-    let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
-    tokio::spawn(unix::serve(
-        socket,
-        admin::build(
-            Arc::clone(&app),
-            Arc::clone(&plane),
-            Arc::clone(&signin),
-            Arc::clone(&governance),
-        ),
-        stopped,
-    ));
+    let router = admin::build(
+        Arc::clone(&app),
+        Arc::clone(&plane),
+        Arc::clone(&signin),
+        Arc::clone(&governance),
+    );
+    open_socket(&config, router, stopped)?;
     let core = Core::new(
         Arc::clone(&engine),
         Arc::clone(&plane),
@@ -274,6 +270,17 @@ async fn open_door(
         address,
         serving: tokio::spawn(serving),
     })
+}
+
+/// The admin socket.
+fn open_socket(
+    config: &Config,
+    router: axum::Router,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
+    tokio::spawn(unix::serve(socket, router, stopped));
+    Ok(())
 }
 
 /// Returns when the engine has failed.

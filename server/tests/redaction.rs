@@ -85,7 +85,7 @@ impl Server {
             "{method} {path} HTTP/1.1\r\nhost: {SECRET}\r\nx-api-key: {KEY}\r\ncontent-type: {kind}\r\n\
              content-encoding: {encoding}\r\ncontent-length: {}\r\nuser-agent: {SECRET}\r\ncookie: a={SECRET}\r\nx-{SECRET}: {SECRET}\r\n\
              x-theta-project: {SECRET}\r\nx-request-id: {SECRET}\r\nx-forwarded-for: {SECRET}\r\n\
-             x-obsrv-org: {SECRET}\r\norigin: {SECRET}\r\nidempotency-key: {SECRET}\r\ntraceparent: {SECRET}\r\nreferer: {SECRET}\r\n\
+             origin: {SECRET}\r\nidempotency-key: {SECRET}\r\ntraceparent: {SECRET}\r\nreferer: {SECRET}\r\n\
              connection: close\r\n\r\n",
             body.len()
         );
