@@ -100,10 +100,6 @@ pub struct AuditNote {
     pub subject: String,
 }
 
-/// The place of an owner whose events have still to come. Nobody can make one.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum Reserved {}
-
 /// One fact of the control plane.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ControlEvent {

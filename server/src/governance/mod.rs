@@ -9,7 +9,7 @@ mod marks;
 mod retention;
 mod settings;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use obsrv_engine::row::{ProjectId, Table};
@@ -104,7 +104,7 @@ impl Settings {
     }
 
     /// Every project that does not keep traces for ever, and for how many days it keeps them.
-    pub(crate) fn keeping_traces(&self) -> Vec<(u64, u32)> {
+    pub(crate) fn keeping_traces(&self) -> BTreeMap<u64, u32> {
         let now = self.now.read();
         let days = |revised: &Revised| revised.settings.retention.of(Table::Runs);
         let kept = now.projects.iter();

@@ -60,7 +60,7 @@ impl Expiry {
         let now = plane.now_ns();
         let kept = plane.settings().keeping_traces();
         self.looked_ns
-            .retain(|project, _| kept.iter().any(|(other, _)| other == project));
+            .retain(|project, _| kept.contains_key(project));
         if !kept.is_empty() && plane.marks().are_old(now) && engine.stats().records > self.noted {
             let event = GovernanceEvent::TimeNoted;
             let noted = ControlEvent::Governance(governance.act(By::system(), event));
@@ -68,7 +68,7 @@ impl Expiry {
             self.noted = engine.stats().records;
         }
         let every = i64::try_from(RETENTION_TIME.as_nanos()).unwrap_or(i64::MAX);
-        let mut deleted = 0;
+        let (mut deleted, mut failed) = (0, None);
         for (project, days) in kept {
             let looked = self.looked_ns.get(&project);
             if looked.is_some_and(|at| now.saturating_sub(*at) < every) {
@@ -79,10 +79,16 @@ impl Expiry {
                 ended_ns: cutoff,
                 received: plane.marks().received_before(cutoff),
             };
-            deleted += expire(engine, governance, ProjectId(project), bounds).await?;
-            self.looked_ns.insert(project, now);
+            // Rows of one project that do not read keep no other's.
+            match expire(engine, governance, ProjectId(project), bounds).await {
+                Ok(more) => {
+                    deleted += more;
+                    self.looked_ns.insert(project, now);
+                }
+                Err(error) => failed = Some(error),
+            }
         }
-        Ok(deleted)
+        failed.map_or(Ok(deleted), Err)
     }
 }
 
