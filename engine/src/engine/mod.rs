@@ -10,6 +10,7 @@
 //!
 //! Lock order: log, then writer, then the version.
 
+pub mod backup;
 pub mod check;
 mod commit;
 mod compact;
