@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use obsrv_engine::engine::backup::{BackupError, copy_closed};
 use obsrv_engine::engine::check::verify;
-use obsrv_engine::io::Disk;
+use obsrv_engine::io::{Disk, FileId, FileKind};
 use obsrv_tests::sim::{Flaw, Outcome, Step, World};
 use obsrv_wal::sim::{Fault, FaultPlan, Op, SimDisk};
 
@@ -149,11 +149,51 @@ fn a_damaged_segment_is_not_copied_in_silence() {
         .disk()
         .names()
         .into_iter()
-        .find(|n| n.kind == obsrv_engine::io::FileKind::Segment);
+        .find(|n| n.kind == FileKind::Segment);
     let segment = world.disk().handle().open(name.unwrap()).unwrap();
     let mut byte = [0];
     segment.read_at(40, &mut byte).unwrap();
     segment.write_at(40, &[!byte[0]]).unwrap();
     let done = prefix.copy_to(&SimDisk::new(1).handle());
     assert!(matches!(done, Err(BackupError::Damaged { .. })), "{done:?}");
+}
+
+#[test]
+fn a_scrub_reads_every_segment_and_names_the_damaged_one() {
+    let (world, _) = sealed(11, 200);
+    let engine = world.engine().unwrap();
+    let scrub = || {
+        let steps =
+            std::iter::successors(engine.scrub_step(0), |last| engine.scrub_step(last.segment));
+        let steps = steps.map(|done| (done.segment, done.found.is_ok()));
+        steps.collect::<Vec<_>>()
+    };
+    let names = world.disk().names();
+    let is_segment = |n: &&FileId| n.kind == FileKind::Segment;
+    let segments: Vec<u64> = names.iter().filter(is_segment).map(|n| n.number).collect();
+    assert!(segments.len() > 1, "{segments:?}");
+    assert_eq!(
+        scrub(),
+        segments.iter().map(|n| (*n, true)).collect::<Vec<_>>()
+    );
+    assert_eq!(engine.stats().damaged_segments, 0);
+    let bad = segments[1];
+    let flip = || {
+        world
+            .disk()
+            .flip(FileId::new(FileKind::Segment, bad), 60, 1)
+    };
+    flip();
+    assert_eq!(
+        scrub(),
+        segments.iter().map(|n| (*n, *n != bad)).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        engine.damaged().first().map(|(number, _)| *number),
+        Some(bad)
+    );
+    assert_eq!(engine.stats().damaged_segments, 1);
+    flip();
+    scrub();
+    assert_eq!(engine.stats().damaged_segments, 0);
 }
