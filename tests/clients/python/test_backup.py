@@ -2,7 +2,7 @@
 
 import threading
 
-from server import Obsrv, pages, post_json
+from server import KEY, Obsrv, pages, post_json
 from test_otlp_json import request, span
 
 
@@ -11,7 +11,7 @@ def send(client, number):
     return answer.status_code
 
 
-def traces(server, key=None):
+def traces(server, key=KEY):
     with server.client(key) as client:
         return {page["trace_id"] for page in pages(client)}
 
@@ -104,7 +104,8 @@ def test_a_scrub_finds_damage_while_the_server_runs(obsrv, tmp_path):
     with obsrv.client() as client:
         for number in range(1, 20):
             assert send(client, number) == 200
-    obsrv.restart()
+    obsrv.stop()
+    obsrv.start()
     done = obsrv.run("scrub", "--data", str(obsrv.data))
     assert "sound" in done.stdout
     [segment] = [path for path in obsrv.data.iterdir() if path.name.startswith("segment-")]
