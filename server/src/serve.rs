@@ -207,6 +207,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     };
     let router = admin::build(
         Arc::clone(&app),
+        &engine,
         Arc::clone(&plane),
         Arc::clone(&signin),
         Arc::clone(&governance),
