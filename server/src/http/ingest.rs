@@ -25,6 +25,7 @@ use crate::dialect::encoding::EncodingError;
 use crate::dialect::{Decoded, Dialect, Item, Route, SniffError};
 use crate::interpreter::{self, Encoding, Meaning};
 use crate::limits::{COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, REFUSED_BODY_BYTES_MAX};
+use crate::tenancy::Right;
 use obsrv_engine::engine::{Done, Envelope, IngestError, Receipt};
 
 const NAMED_PROJECT: &str = "x-theta-project";
@@ -265,11 +266,12 @@ impl Job {
         Err(ApiError::new(ErrorCode::TooLarge, message))
     }
 
-    /// A project that was deleted while the body came takes nothing more: its purge may be near.
+    /// What was taken while the body came counts: a project that was deleted or archived takes nothing
+    /// more, a key that was revoked sends nothing more.
     fn check_project(&self) -> Result<(), ApiError> {
-        let core = self.app.core()?;
-        let there = core.directory().project(self.tenant.project()).map(drop);
-        there.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such project"))
+        let now_ns = self.app.clock.wall_ns();
+        self.tenant
+            .recheck(self.app.core()?, Right::TraceWrite, now_ns)
     }
 
     fn envelope(&self, dialect: Dialect, received_ns: i64, decoded: &Decoded) -> Envelope {

@@ -15,6 +15,8 @@ mod canary;
 mod documents;
 mod governed;
 mod matrix;
+mod revoked;
+mod signing_in;
 
 /// Who is signed in stands in a header.
 #[derive(Debug)]
@@ -27,15 +29,23 @@ impl SessionSource for HeaderSessions {
             .get("x-test-issuer")
             .map(|v| v.to_str().unwrap().into());
         let user = UserId(user);
-        Some(SessionUser { user, issuer })
+        let session = None;
+        Some(SessionUser {
+            user,
+            issuer,
+            session,
+        })
     }
 }
 use crate::interpreter::Replay;
 use crate::keys::{KeyString, MasterSecret};
+use crate::signin::Accounts;
+use crate::signin::oidc::Providers;
 use crate::tenancy::plane::{By, KeyTerms};
 
 struct World {
     app: Arc<App>,
+    accounts: Arc<Accounts>,
     threads: Option<Threads>,
     _dir: tempfile::TempDir,
 }
@@ -66,6 +76,13 @@ fn starting() -> Arc<App> {
 
 /// Two projects, `a` and `b`, with the keys `key-of-a` and `key-of-b`.
 async fn world() -> World {
+    let master = MasterSecret::from_bytes([1; 32]);
+    let clock = Arc::new(SystemClock::new());
+    world_with(Providers::none(&master, clock, Arc::new(OsRng))).await
+}
+
+/// The same, where people sign in by these providers, too.
+async fn world_with(providers: Providers) -> World {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn obsrv_engine::io::Disk> = Arc::new(RealDisk::open(dir.path()).unwrap());
     let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
@@ -81,12 +98,34 @@ async fn world() -> World {
     }
     let app = starting();
     let cursors = Macs::for_cursors(&master);
-    app.set_ready(Core::new(engine, plane, cursors, Arc::new(HeaderSessions)));
+    let accounts = Arc::new(accounts_of(&plane, &master));
+    let mut core = Core::new(engine, plane, cursors, Arc::new(HeaderSessions));
+    core.signin = Some(signin_of(&accounts, providers));
+    app.set_ready(core);
     World {
         app,
+        accounts,
         threads: Some(threads),
         _dir: dir,
     }
+}
+
+fn accounts_of(plane: &Arc<ControlPlane>, master: &MasterSecret) -> Accounts {
+    let clock = Arc::new(SystemClock::new());
+    Accounts::new(Arc::clone(plane), master, clock, Arc::new(OsRng))
+}
+
+/// Signing in, without mail.
+fn signin_of(accounts: &Arc<Accounts>, providers: Providers) -> Arc<SignIn> {
+    let (queue, _) = tokio::sync::mpsc::channel(1);
+    Arc::new(SignIn {
+        accounts: Arc::clone(accounts),
+        origins: crate::signin::Origins::default(),
+        base: "https://obsrv.example".to_owned(),
+        proxies: crate::net::forwarded::Proxies::default(),
+        providers,
+        queue,
+    })
 }
 
 async fn ask(app: &Arc<App>, request: Request<Body>) -> Said {

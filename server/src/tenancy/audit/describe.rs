@@ -1,7 +1,7 @@
 //! What a record of the audit log says. Never a secret: MACs stay out.
 
 use crate::control::{Actor, ControlEvent};
-use crate::signin::event::{Fact, UserEvent};
+use crate::signin::event::Fact;
 use crate::tenancy::{Grantee, OrgEvent};
 
 /// A record in words.
@@ -21,8 +21,25 @@ pub struct Described {
 
 type Said = (&'static str, String, Vec<(&'static str, String)>);
 
-/// Says what happened; `None` for what is counted rather than done.
-pub fn describe(event: &ControlEvent) -> Option<Described> {
+/// Says what happened, in order: most events are one thing, those of people may be several. Nothing
+/// for what is counted rather than done.
+pub fn describe_all(event: &ControlEvent) -> Vec<Described> {
+    let ControlEvent::User(act) = event else {
+        return describe(event).into_iter().collect();
+    };
+    let said = act.event.facts.iter().filter_map(of_fact);
+    let described = said.map(|(action, subject, details)| Described {
+        actor: act.actor,
+        at_ns: act.at_ns,
+        action,
+        subject,
+        details,
+    });
+    described.collect()
+}
+
+/// Says what happened, if it is one thing.
+fn describe(event: &ControlEvent) -> Option<Described> {
     let (actor, at_ns, said) = match event {
         ControlEvent::ProjectCreated {
             project,
@@ -66,8 +83,9 @@ pub fn describe(event: &ControlEvent) -> Option<Described> {
             );
             (act.actor, act.at_ns, said)
         }
-        ControlEvent::User(act) => (act.actor, act.at_ns, of_user(&act.event)?),
-        ControlEvent::ProjectNamed { .. } | ControlEvent::Governance(_) => return None,
+        ControlEvent::User(_) | ControlEvent::ProjectNamed { .. } | ControlEvent::Governance(_) => {
+            return None;
+        }
     };
     let (action, subject, details) = said;
     Some(Described {
@@ -94,9 +112,7 @@ const fn either(is: bool, yes: &'static str, no: &'static str) -> &'static str {
     if is { yes } else { no }
 }
 
-/// What the first of the facts says; the others follow from it.
-fn of_user(event: &UserEvent) -> Option<Said> {
-    let fact = event.facts.first()?;
+fn of_fact(fact: &Fact) -> Option<Said> {
     let user = |user: &u64| format!("user:{user}");
     let (subject, details) = match fact {
         Fact::Created {
