@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use parking_lot::Mutex;
 
 use crate::buckets::Buckets;
-pub use crate::buckets::TooMany;
+pub(super) use crate::buckets::TooMany;
 use crate::limits::{
     ATTEMPT_BUCKETS, ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ACCOUNT_EVERYWHERE,
     ATTEMPTS_PER_ACCOUNT_EVERYWHERE_TIME, ATTEMPTS_PER_ACCOUNT_TIME, ATTEMPTS_PER_ADDRESS,
