@@ -165,6 +165,22 @@ impl ControlEvent {
     }
 }
 
+impl ControlEvent {
+    /// Who did it.
+    pub const fn actor(&self) -> Actor {
+        match self {
+            Self::ProjectCreated { .. }
+            | Self::KeyCreated { .. }
+            | Self::KeyRevoked { .. }
+            | Self::ProjectNamed { .. } => Actor::System,
+            Self::Governance(act) => act.actor,
+            Self::Org(act) => act.actor,
+            Self::Audit(act) => act.actor,
+            Self::User(act) => act.actor,
+        }
+    }
+}
+
 /// A record: an event and, unless an older obsrv wrote it, the hash of the record before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {

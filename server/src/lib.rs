@@ -1,6 +1,7 @@
 //! HTTP, dialects, keys: everything between a socket and the engine.
 
 mod admin;
+mod buckets;
 pub mod cli;
 pub mod control;
 pub mod dialect;
@@ -17,4 +18,5 @@ pub mod serve;
 pub mod signin;
 mod telemetry;
 pub mod tenancy;
+mod uses;
 mod wire;

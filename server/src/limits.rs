@@ -21,6 +21,13 @@ pub const BODY_MEMORY_SHARE: u64 = 4;
 
 /// Connections at once. At the limit the oldest one that never sent a byte makes room.
 pub const CONNECTIONS_MAX: usize = 4096;
+/// Connections at once from one address (of IPv6: one /64). Not counted where a proxy hides
+/// addresses, nor on this machine. Over it: the new one is closed.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 512;
+/// TLS handshakes at once; further connections wait for theirs.
+pub const TLS_HANDSHAKES_MAX: usize = 256;
+/// How long a TLS handshake may take, once it has begun.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Headers of a request. Over it: 431.
 pub const HEADERS_MAX: usize = 100;
 /// Bytes of a request's head. Over it: 431.
@@ -94,13 +101,19 @@ pub const SLUG_BYTES_MAX: usize = 64;
 pub const SSO_ISSUER_BYTES_MAX: usize = 512;
 /// Projects of a data directory, deleted ones not included.
 pub const PROJECTS_MAX: usize = 20_000;
+/// Projects of an organization, deleted ones not included.
+pub const PROJECTS_PER_ORG_MAX: usize = 1000;
 /// Roles that people and teams have at one project.
 pub const GRANTS_PER_PROJECT_MAX: usize = 1000;
 /// Environments of a project.
 pub const ENVIRONMENTS_PER_PROJECT_MAX: usize = 100;
 /// Keys of a project that are neither revoked nor expired.
 pub const KEYS_PER_PROJECT_MAX: usize = 1000;
-/// Keys of a data directory, revoked ones included.
+/// Keys of an organization that are neither revoked nor expired.
+pub const KEYS_PER_ORG_MAX: usize = 10_000;
+/// Keys of a project that are revoked or expired and still shown; the oldest are forgotten.
+pub const DEAD_KEYS_PER_PROJECT_MAX: usize = 1000;
+/// Keys of a data directory that are neither revoked nor expired.
 pub const KEYS_MAX: usize = 100_000;
 /// Bytes of the name of a project, organization, team, environment or key.
 pub const PROJECT_NAME_BYTES_MAX: usize = 128;
@@ -108,15 +121,17 @@ pub const PROJECT_NAME_BYTES_MAX: usize = 128;
 pub const KEY_BYTES_MIN: usize = 8;
 /// Longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 256;
-/// Names that requests give to a project, of which uses are counted one by one; more share one
+/// Names that requests give to projects, of which uses are counted one by one; more share one
 /// count.
 pub const NAMED_PROJECTS_MAX: usize = 1000;
-/// How often names that requests give to projects are counted in the log.
-pub const NAMED_PROJECTS_TIME: Duration = Duration::from_mins(1);
-/// How often it is noted in the log which keys were used when.
-pub const KEY_USE_TIME: Duration = Duration::from_hours(1);
-/// Keys of which one event says when they were used.
-pub const KEY_USES_PER_EVENT_MAX: usize = 128;
+/// How often it is written down which keys and sessions were used when, and which names requests
+/// gave to projects. A crash forgets what was used since.
+pub const USES_TIME: Duration = Duration::from_hours(1);
+/// Bytes of the file that says so. A larger one is left out.
+pub const USES_BYTES_MAX: usize = 64 << 20;
+/// Sessions that the file says of when they were used; others end after a restart as if unused
+/// since they began.
+pub const USES_SESSIONS_MAX: usize = 1 << 20;
 /// How long after its deletion the purge of a project begins: requests that were let in before are
 /// over by then.
 pub const PURGE_DELAY: Duration = Duration::from_mins(1);
@@ -126,6 +141,8 @@ pub const PURGE_TIME: Duration = Duration::from_secs(30);
 pub const PURGE_PAGE_ROWS: usize = 1000;
 /// Records of the audit log that one request looks at. Past it: an earlier end of the page.
 pub const AUDIT_LOOK_MAX: usize = 10_000;
+/// Organizations of a person in whose audit logs one record about that person stands.
+pub const ORGS_PER_RECORD_MAX: usize = 64;
 /// Connections of the admin socket at once.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Bytes of a body on the admin socket.
@@ -134,6 +151,16 @@ pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
 pub const ADMIN_USERS_MAX: usize = 500;
 /// Bytes of all control events, which stay in memory and in the manifest. Over it: no more changes.
 pub const CONTROL_LOG_BYTES_MAX: usize = 128 << 20;
+/// The last of them, in which only ends are written: keys revoked, sessions ended, people disabled
+/// or removed, projects and traces deleted.
+pub const CONTROL_LOG_RESERVE_BYTES: usize = 16 << 20;
+/// Bytes of control events of one organization but the first, ends not included. Over it: that
+/// organization changes nothing more.
+pub const CONTROL_LOG_BYTES_PER_ORG_MAX: usize = 16 << 20;
+/// Bytes of control events that one person or key makes at a time, ends not included. Over it: 429.
+pub const CONTROL_BYTES_PER_PRINCIPAL: usize = 1 << 20;
+/// How long it takes until they may make another byte.
+pub const CONTROL_BYTES_PER_PRINCIPAL_TIME: Duration = Duration::from_millis(20);
 /// Bytes of one control event.
 pub const CONTROL_EVENT_BYTES_MAX: usize = 72 << 10;
 
@@ -190,11 +217,18 @@ pub const PASSWORD_BYTES_MAX: usize = 1024;
 pub const HASHES_MAX: usize = 2;
 /// Password hashes that are made or wait for their turn. Over it: 503.
 pub const HASHES_WAITING_MAX: usize = 256;
-/// Attempts to sign in to one account at a time, and as many letters to it. Over it: 429.
+/// Attempts to sign in to one account from one address (of IPv6: one /64) at a time, and letters to
+/// it from anywhere. Over it: 429.
 pub const ATTEMPTS_PER_ACCOUNT: u32 = 10;
 /// How long it takes until an account takes another attempt or letter.
 pub const ATTEMPTS_PER_ACCOUNT_TIME: Duration = Duration::from_mins(1);
-/// Attempts to sign in, or to use a link, from one address (of IPv6: one /64) at a time. Over it: 429.
+/// Attempts to sign in to one account at a time, from all addresses together at which it was not
+/// signed in to before. Over it: 429.
+pub const ATTEMPTS_PER_ACCOUNT_EVERYWHERE: u32 = 100;
+/// How long it takes until they may attempt again.
+pub const ATTEMPTS_PER_ACCOUNT_EVERYWHERE_TIME: Duration = Duration::from_secs(6);
+/// Attempts to sign in, or to use a link, from one address (of IPv6: one /64) at a time. Over it:
+/// 429. Not counted where a proxy hides addresses.
 pub const ATTEMPTS_PER_ADDRESS: u32 = 50;
 /// How long it takes until an address may attempt again.
 pub const ATTEMPTS_PER_ADDRESS_TIME: Duration = Duration::from_secs(5);
@@ -206,13 +240,8 @@ pub const SESSIONS_PER_USER_MAX: usize = 32;
 pub const SESSION_TIME_MAX: Duration = Duration::from_hours(7 * 24);
 /// How long a session lasts without a request.
 pub const SESSION_IDLE_TIME_MAX: Duration = Duration::from_hours(12);
-/// How much later a session may have been used than the log says; it ends that much earlier after a
-/// restart.
-pub const SESSION_SEEN_TIME: Duration = Duration::from_hours(1);
-/// How often sessions are looked at for their ends and their use.
+/// How often sessions and links are looked at for their ends.
 pub const SESSION_CHECK_TIME: Duration = Duration::from_mins(1);
-/// Sessions of one control event that says when they were used.
-pub const SESSIONS_SEEN_PER_EVENT: usize = 64;
 /// Links that live at once.
 pub const LINKS_MAX: usize = 10_000;
 /// Links for one purpose that one address may have at once; another one ends the oldest.

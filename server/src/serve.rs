@@ -26,8 +26,7 @@ use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::Macs;
 use crate::limits::{
-    KEY_USE_TIME, NAMED_PROJECTS_TIME, PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME,
-    TLS_CHECK_TIME, USAGE_STEP_TIME,
+    PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME, TLS_CHECK_TIME, USAGE_STEP_TIME, USES_TIME,
 };
 use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
@@ -39,6 +38,7 @@ use crate::signin::{Accounts, SignInError};
 use crate::tenancy::plane::RecoverError;
 use crate::tenancy::purge::purge_deleted;
 use crate::tenancy::{ChangeError, ControlPlane};
+use crate::uses::Uses;
 use crate::{admin, http};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
 use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
@@ -131,6 +131,7 @@ struct Running {
     governance: Arc<Governance>,
     accounts: Arc<Accounts>,
     providers: Providers,
+    uses: Arc<Uses>,
     cursors: Macs,
     is_first_start: bool,
 }
@@ -195,6 +196,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         governance,
         accounts,
         providers,
+        uses,
         cursors,
         is_first_start,
     } = running;
@@ -226,11 +228,16 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     let failed = tokio::select! {
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
-        () = keep_house(&app, &engine, &plane, &accounts, tls) => true,
+        () = keep_house(&app, &engine, &plane, &accounts, &uses, tls) => true,
         () = purge_always(&engine, &plane) => true,
         () = expire_always(&engine, &governance) => true,
     };
-    shut_down(&stop, serving, &app, &plane, threads, failed).await;
+    shut_down(&stop, serving).await;
+    if !failed {
+        http::usage::store(&app).await;
+        store_uses(&uses, &plane).await;
+        stop_engine(threads).await;
+    }
     remove_socket(&config.data);
     if failed || engine.state() == State::Failed {
         Err(ServeError::EngineFailed)
@@ -264,8 +271,11 @@ async fn open_door(
         seed(&*system.rng),
     );
     let router = http::build(Arc::clone(&app));
-    let tls = tls.map(|tls| tls.acceptor().clone());
-    let serving = accept::serve(listener, Arc::clone(&app), router, tls, stopped);
+    let doorway = accept::Doorway {
+        tls: tls.map(|tls| tls.acceptor().clone()),
+        proxies: config.proxies(),
+    };
+    let serving = accept::serve(listener, Arc::clone(&app), router, doorway, stopped);
     Ok(Door {
         app,
         address,
@@ -288,14 +298,14 @@ fn open_socket(
 async fn keep_house(
     app: &App,
     engine: &Engine,
-    plane: &ControlPlane,
+    plane: &Arc<ControlPlane>,
     accounts: &Accounts,
+    uses: &Arc<Uses>,
     tls: Option<Arc<Tls>>,
 ) {
     let mut watch = interval(WATCH_TIME);
-    let mut names = interval(NAMED_PROJECTS_TIME);
-    let mut uses = interval(KEY_USE_TIME);
     let mut counts = interval(USAGE_STEP_TIME);
+    let mut writing = interval(USES_TIME);
     let mut sessions = interval(SESSION_CHECK_TIME);
     let mut files = interval(TLS_CHECK_TIME);
     let mut hangup = signal(SignalKind::hangup()).ok();
@@ -303,15 +313,8 @@ async fn keep_house(
         tokio::select! {
             _ = watch.tick() => if engine.state() == State::Failed { return },
             _ = counts.tick() => http::usage::store(app).await,
-            _ = names.tick() => if let Err(error) = plane.log_named().await {
-                tracing::warn!(%error, "names of projects not counted yet");
-            },
-            _ = uses.tick() => if let Err(error) = plane.log_key_uses().await {
-                tracing::warn!(%error, "uses of keys not noted yet");
-            },
-            _ = sessions.tick() => if let Err(error) = accounts.keep_house().await {
-                tracing::warn!(%error, "uses of sessions not noted yet");
-            },
+            _ = writing.tick() => store_uses(uses, plane).await,
+            _ = sessions.tick() => accounts.keep_house(),
             _ = files.tick() => look_at_tls(tls.as_ref()).await,
             () = hung_up(hangup.as_mut()) => look_at_tls(tls.as_ref()).await,
         }
@@ -362,30 +365,27 @@ async fn expire_always(engine: &Arc<Engine>, governance: &Governance) {
     }
 }
 
-/// No new requests, the old ones answered, everything flushed.
-async fn shut_down(
-    stop: &watch::Sender<bool>,
-    door: JoinHandle<()>,
-    app: &App,
-    plane: &ControlPlane,
-    threads: Threads,
-    failed: bool,
-) {
+/// Keeps what was used when over a restart.
+async fn store_uses(uses: &Arc<Uses>, plane: &Arc<ControlPlane>) {
+    let (uses, plane) = (Arc::clone(uses), Arc::clone(plane));
+    match tokio::task::spawn_blocking(move || uses.store(&plane)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "uses of keys and sessions not written yet"),
+        Err(error) => tracing::error!(%error, "writing the uses of keys and sessions ended early"),
+    }
+}
+
+/// No new requests, the old ones answered.
+async fn shut_down(stop: &watch::Sender<bool>, door: JoinHandle<()>) {
     tracing::info!("stopping");
     stop.send_replace(true);
     if door.await.is_err() {
         tracing::error!("the accept loop panicked");
     }
-    if failed {
-        return;
-    }
-    if let Err(error) = plane.log_named().await {
-        tracing::warn!(%error, "names of projects not counted");
-    }
-    http::usage::store(app).await;
-    if let Err(error) = plane.log_key_uses().await {
-        tracing::warn!(%error, "uses of keys not noted");
-    }
+}
+
+/// Everything flushed.
+async fn stop_engine(threads: Threads) {
     if tokio::task::spawn_blocking(move || threads.stop())
         .await
         .is_err()
@@ -428,7 +428,7 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
     let master = secret::load_or_create(&*disk, &*system.rng)?;
     refuse_shared_secret(data)?;
     let engine = Engine::open(
-        disk,
+        Arc::clone(&disk),
         &*system.rng,
         Options::for_memory(memory_bytes),
         &Replay,
@@ -440,6 +440,7 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
         Arc::clone(&system.rng),
     )?;
     let plane = Arc::new(plane);
+    let uses = Uses::load(disk, &plane).map_err(io("file of uses cannot be read"))?;
     let accounts = Accounts::new(
         Arc::clone(&plane),
         &master,
@@ -458,6 +459,7 @@ fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, Serv
         governance: Arc::new(governance),
         accounts: Arc::new(accounts),
         providers: Providers::none(&master, Arc::clone(&system.clock), Arc::clone(&system.rng)),
+        uses: Arc::new(uses),
         cursors: Macs::for_cursors(&master),
         is_first_start,
     })

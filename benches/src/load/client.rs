@@ -21,6 +21,8 @@ pub struct Answer {
     pub status: u16,
     /// Body.
     pub body: Vec<u8>,
+    /// The first cookie that it sets, without its attributes.
+    pub cookie: Option<String>,
 }
 
 /// A connection.
@@ -70,6 +72,23 @@ impl Client {
         self.send(head.as_bytes(), &[])
     }
 
+    /// Sends JSON, or nothing if it is empty. `headers` is whole lines.
+    pub fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> io::Result<Answer> {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\n{headers}content-type: application/json\r\n\
+             content-length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        self.send(head.as_bytes(), body.as_bytes())
+    }
+
     fn send(&mut self, head: &[u8], body: &[u8]) -> io::Result<Answer> {
         let stream = self.stream.get_mut();
         let slices = [io::IoSlice::new(head), io::IoSlice::new(body)];
@@ -90,7 +109,7 @@ impl Client {
             .nth(1)
             .and_then(|code| code.parse().ok())
             .ok_or_else(|| bad("status line", &status_line))?;
-        let (mut length, mut chunked) = (0, false);
+        let (mut length, mut chunked, mut cookie) = (0, false, None);
         loop {
             let line = self.line()?;
             if line.is_empty() {
@@ -106,6 +125,8 @@ impl Client {
                     .map_err(|_| bad("content-length", value))?;
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
                 chunked = value.trim().eq_ignore_ascii_case("chunked");
+            } else if name.eq_ignore_ascii_case("set-cookie") && cookie.is_none() {
+                cookie = value.trim().split(';').next().map(str::to_owned);
             }
         }
         let body = if chunked {
@@ -113,7 +134,11 @@ impl Client {
         } else {
             self.exactly(length)?
         };
-        Ok(Answer { status, body })
+        Ok(Answer {
+            status,
+            body,
+            cookie,
+        })
     }
 
     fn chunks(&mut self) -> io::Result<Vec<u8>> {

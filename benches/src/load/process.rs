@@ -31,17 +31,26 @@ pub fn cpu_time(pid: u32) -> io::Result<Duration> {
 
 /// Largest resident memory so far, in bytes.
 pub fn peak_memory(pid: u32) -> io::Result<u64> {
+    field(pid, "VmHWM:")
+}
+
+fn field(pid: u32, name: &str) -> io::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
         .lines()
-        .find(|l| l.starts_with("VmHWM:"))
-        .ok_or_else(|| bad("VmHWM"))?;
+        .find(|l| l.starts_with(name))
+        .ok_or_else(|| bad(name))?;
     let kib: u64 = line
         .split_whitespace()
         .nth(1)
         .and_then(|n| n.parse().ok())
-        .ok_or_else(|| bad("VmHWM"))?;
+        .ok_or_else(|| bad(name))?;
     Ok(kib * 1024)
+}
+
+/// Resident memory now, in bytes.
+pub fn memory(pid: u32) -> io::Result<u64> {
+    field(pid, "VmRSS:")
 }
 
 /// Bytes that a process had written to the device's page cache so far.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::governance::GovernanceEvent;
+use crate::signin::event::{Fact, Method, PasswordHash, Purpose};
 use crate::tenancy::{Grantee, NewInvitation, NewKey, Role, Scopes};
 
 const BEFORE: ChainHash = [9; 32];
@@ -95,7 +96,68 @@ fn events() -> Vec<(ControlEvent, Vec<u8>)> {
     let of_org =
         |(event, tail): (OrgEvent, Vec<u8>)| (org(event), [&[4, 2, 4, 10][..], &tail].concat());
     let orgs = org_events(mac).into_iter().map(of_org);
-    first.into_iter().chain(orgs).collect()
+    // Variant 6, a user, id 4, time 5, one fact.
+    let of_user = |(fact, tail): (Fact, Vec<u8>)| {
+        let event = ControlEvent::User(act(UserEvent { facts: vec![fact] }));
+        (event, [&[6, 2, 4, 10, 1][..], &tail].concat())
+    };
+    let users = user_facts(mac).into_iter().map(of_user);
+    first.into_iter().chain(orgs).chain(users).collect()
+}
+
+fn user_facts(mac: [u8; 32]) -> Vec<(Fact, Vec<u8>)> {
+    let user = 3;
+    let text = |text: &str| text.to_owned();
+    let started = |method, tail: &[u8]| {
+        let fact = Fact::SessionStarted { mac, user, method };
+        (fact, [&[7][..], &mac, &[3], tail].concat())
+    };
+    let phc = PasswordHash(text("p"));
+    let (email, name) = (text("e"), text("n"));
+    let (issuer, subject) = (text("i"), text("s"));
+    let link = Fact::LinkIssued {
+        mac,
+        purpose: Purpose::Reset,
+        user: Some(user),
+        email: text("e"),
+        expires_ns: 1,
+    };
+    let linked = Fact::IdentityLinked {
+        user,
+        issuer,
+        subject,
+    };
+    let seen = Fact::SessionSeen {
+        session: 8,
+        seen_ns: 1,
+    };
+    let ended = Fact::SessionsEnded {
+        user,
+        except: Some(8),
+    };
+    let oidc = Method::Oidc { issuer: text("i") };
+    vec![
+        (
+            Fact::Created { user, email, name },
+            vec![0, 3, 1, b'e', 1, b'n'],
+        ),
+        (Fact::EmailVerified { user }, vec![1, 3]),
+        (Fact::PasswordSet { user, phc }, vec![2, 3, 1, b'p']),
+        (linked, vec![3, 3, 1, b'i', 1, b's']),
+        (Fact::Disabled { user }, vec![4, 3]),
+        (Fact::Enabled { user }, vec![5, 3]),
+        (Fact::SetUp { user }, vec![6, 3]),
+        started(Method::Password, &[0]),
+        started(Method::Reset, &[1]),
+        started(Method::Invite, &[2]),
+        started(Method::SetUp, &[3]),
+        started(oidc, &[4, 1, b'i']),
+        (seen, vec![8, 8, 2]),
+        (Fact::SessionEnded { session: 8 }, vec![9, 8]),
+        (ended, vec![10, 3, 1, 8]),
+        (link, [&[11][..], &mac, &[1, 1, 3, 1, b'e', 2]].concat()),
+        (Fact::LinkUsed { mac }, [&[12][..], &mac].concat()),
+    ]
 }
 
 #[expect(clippy::too_many_lines, reason = "a table, one row for each event")]

@@ -236,7 +236,7 @@ impl Governance {
         settings::check_plan(plan)?;
         let plan =
             serde_json::to_string(plan).expect("BUG: a plan has no map with other keys than text");
-        let changed = self.plane.change(|state| {
+        let changed = self.plane.change(by, |state| {
             let known = state.orgs.get(organization).map(drop);
             known.ok_or(ChangeError::Unknown("organization"))?;
             let organization = organization.0;
@@ -271,7 +271,7 @@ impl Governance {
         settings.check()?;
         let text = serde_json::to_string(&settings)
             .expect("BUG: settings have no map with other keys than text");
-        let changed = self.plane.change(|state| {
+        let changed = self.plane.change(by, |state| {
             let known = state.projects.get(project.0).map(drop);
             known.ok_or(ChangeError::Unknown("project"))?;
             // No other change comes between this look and the event.

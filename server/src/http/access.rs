@@ -27,7 +27,8 @@
 //!
 //! ```compile_fail
 //! use obsrv_server::http::access::{Access, Public};
-//! let access: Access<Public> = Access { principal: todo!(), rights: todo!(), reach: () };
+//! let access: Access<Public> =
+//!     Access { principal: todo!(), rights: todo!(), ground: todo!(), reach: () };
 //! ```
 //!
 //! while this does:
@@ -46,8 +47,8 @@ use http::request::Parts;
 
 use super::auth::{Principal, Tenant};
 use super::error::{ApiError, ErrorCode};
-use crate::tenancy::plane::By;
-use crate::tenancy::{OrgId, Right, Rights};
+use crate::tenancy::plane::{By, Ground};
+use crate::tenancy::{FIRST_ORG, OrgId, Right, Rights};
 
 /// What a route needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +59,8 @@ pub enum Needs {
     Principal,
     /// A right at a project.
     Project(Right),
+    /// A right at the organization of a project; a role at the project alone does not give it.
+    OrgOfProject(Right),
     /// A right at an organization.
     Org(Right),
     /// A right at the organization of whoever runs the server.
@@ -70,9 +73,10 @@ impl Needs {
         match self {
             Self::Nothing => "public".to_owned(),
             Self::Principal => "signed in".to_owned(),
-            Self::Project(right) | Self::Org(right) | Self::Server(right) => {
-                right.as_str().to_owned()
-            }
+            Self::Project(right)
+            | Self::OrgOfProject(right)
+            | Self::Org(right)
+            | Self::Server(right) => right.as_str().to_owned(),
         }
     }
 }
@@ -106,6 +110,21 @@ impl Granted {
             principal,
             rights,
             place,
+        }
+    }
+}
+
+impl Granted {
+    /// Where the rights are looked up again.
+    fn ground(&self) -> Ground {
+        match (self.needs, &self.place) {
+            (Needs::OrgOfProject(_), Place::Project(tenant)) => {
+                Ground::OrgOfProject(tenant.project().0)
+            }
+            (_, Place::Project(tenant)) => Ground::Project(tenant.project().0),
+            (_, Place::Org(org)) => Ground::Org(*org),
+            (Needs::Server(_), Place::None) => Ground::Org(FIRST_ORG),
+            (_, Place::None) => Ground::None,
         }
     }
 }
@@ -174,7 +193,7 @@ permissions! {
     TraceDelete: Needs::Project(Right::TraceDelete) => Tenant, "See [`Right::TraceDelete`].";
     SettingsRead: Needs::Project(Right::SettingsRead) => Tenant, "See [`Right::SettingsRead`].";
     ProjectEdit: Needs::Project(Right::ProjectEdit) => Tenant, "See [`Right::ProjectEdit`].";
-    ProjectDelete: Needs::Project(Right::ProjectDelete) => Tenant, "See [`Right::ProjectDelete`].";
+    ProjectDelete: Needs::OrgOfProject(Right::ProjectDelete) => Tenant, "See [`Right::ProjectDelete`].";
     KeyRead: Needs::Project(Right::KeyRead) => Tenant, "See [`Right::KeyRead`].";
     KeyEdit: Needs::Project(Right::KeyEdit) => Tenant, "See [`Right::KeyEdit`].";
     GrantRead: Needs::Project(Right::GrantRead) => Tenant, "See [`Right::GrantRead`].";
@@ -194,6 +213,7 @@ permissions! {
 pub struct Access<P: Permission> {
     principal: Principal,
     rights: Rights,
+    ground: Ground,
     reach: P::Reach,
 }
 
@@ -208,6 +228,8 @@ impl<P: Permission> Access<P> {
         By {
             actor: self.principal.actor(),
             rights: self.rights,
+            ground: self.ground,
+            session: self.principal.session(),
         }
     }
 }
@@ -235,9 +257,11 @@ impl<P: Permission, S: Sync> FromRequestParts<S> for Access<P> {
         if granted.needs != P::NEEDS {
             return Err(unguarded());
         }
+        let ground = granted.ground();
         Ok(Self {
             principal: granted.principal,
             rights: granted.rights,
+            ground,
             reach: P::Reach::found(Found(granted.place)).ok_or_else(unguarded)?,
         })
     }

@@ -19,12 +19,12 @@ use crate::control::{Actor, AuditAction, AuditNote};
 use crate::dialect::{format_micros, parse_time};
 use crate::keys::hex;
 use crate::limits::{AUDIT_LOOK_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
-use crate::tenancy::audit::{Record, describe};
+use crate::tenancy::audit::{Described, Record, describe_all};
 
 /// Where the next lines of an export begin.
 const NEXT: HeaderName = HeaderName::from_static("obsrv-next");
 
-/// A record of the audit log.
+/// What a record of the audit log says, or one of the things that it says.
 #[derive(Debug, Serialize, JsonSchema)]
 struct RecordShown {
     /// Its number in the log of the server.
@@ -155,10 +155,14 @@ impl Wanted {
         })
     }
 
-    fn wants(&self, record: &Record) -> bool {
-        let Some(said) = describe(&record.event) else {
-            return false;
-        };
+    /// What of a record is asked for.
+    fn of_record(&self, record: &Record) -> Vec<Described> {
+        let mut said = describe_all(&record.event);
+        said.retain(|said| self.wants(record, said));
+        said
+    }
+
+    fn wants(&self, record: &Record, said: &Described) -> bool {
         let named = |wanted: &String| {
             let rest = said.action.strip_prefix(wanted.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -176,9 +180,8 @@ impl Wanted {
     }
 }
 
-fn shown(record: &Record) -> Option<RecordShown> {
-    let said = describe(&record.event)?;
-    Some(RecordShown {
+fn shown(record: &Record, said: Described) -> RecordShown {
+    RecordShown {
         number: record.place.number,
         at: format_micros(said.at_ns),
         actor: actor_text(said.actor),
@@ -187,7 +190,7 @@ fn shown(record: &Record) -> Option<RecordShown> {
         subject: said.subject,
         details: said.details.into_iter().collect(),
         hash: hex(&record.place.hash),
-    })
+    }
 }
 
 async fn list(
@@ -209,9 +212,13 @@ async fn list(
     }
     let look = move || {
         let bounds = (wanted.limit, AUDIT_LOOK_MAX);
-        let keep = |record: &Record| wanted.wants(record);
+        let keep = |record: &Record| !wanted.of_record(record).is_empty();
         let (records, next) = plane.audit().before(org, wanted.before, bounds, keep);
-        let items: Vec<RecordShown> = records.iter().filter_map(shown).collect();
+        let said = records.iter().flat_map(|record| {
+            let all = wanted.of_record(record).into_iter().rev();
+            all.map(move |said| shown(record, said))
+        });
+        let items: Vec<RecordShown> = said.collect();
         let page = AuditPage {
             items,
             next,

@@ -23,6 +23,7 @@ use super::{App, Core, admission};
 use crate::control::Actor;
 use crate::keys::KeyString;
 use crate::limits::{KEY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX};
+use crate::signin::SessionId;
 use crate::signin::session::{Forged, Origins};
 use crate::tenancy::directory::{Directory, KeyRefusal, Opened, Org, Project};
 use crate::tenancy::{FIRST_ORG, OrgId, Right, Rights, UserId};
@@ -43,12 +44,19 @@ pub struct SessionUser {
     pub user: UserId,
     /// The issuer that vouched for them; `None` by password.
     pub issuer: Option<Arc<str>>,
+    /// The public id of the session.
+    pub session: Option<SessionId>,
 }
 
 /// Finds the session of a request.
 pub trait SessionSource: std::fmt::Debug + Send + Sync {
     /// Whose session the headers carry, if it is good now.
     fn principal(&self, headers: &HeaderMap, now_ns: i64) -> Option<SessionUser>;
+
+    /// Whether a session that was good when the request began still is.
+    fn goes_on(&self, _session: &SessionUser, _now_ns: i64) -> bool {
+        true
+    }
 
     /// Refuses a request with a session that a page of another site may have sent.
     fn refuse_forged(&self, method: &Method, headers: &HeaderMap) -> Result<(), Forged> {
@@ -92,13 +100,21 @@ impl Principal {
             Self::User(session) => Actor::User(session.user),
         }
     }
+
+    /// The session of a person, if it is known.
+    pub(super) const fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::User(session) => session.session,
+            Self::Nobody | Self::Operator | Self::Key(_) => None,
+        }
+    }
 }
 
 /// A project whose rows the request may touch.
 #[derive(Clone, Debug)]
 pub struct Tenant {
     project: Arc<Project>,
-    key_id: u64,
+    principal: Principal,
 }
 
 impl Tenant {
@@ -124,7 +140,40 @@ impl Tenant {
 
     /// The public id of the key; 0 if the request has none.
     pub const fn key_id(&self) -> u64 {
-        self.key_id
+        match &self.principal {
+            Principal::Key(opened) => opened.key_id,
+            Principal::Nobody | Principal::Operator | Principal::User(_) => 0,
+        }
+    }
+
+    /// Refuses whoever has lost the right since the request began: its body may have taken long.
+    pub(super) fn recheck(&self, core: &Core, right: Right, now_ns: i64) -> Result<(), ApiError> {
+        let directory = core.directory();
+        let project = directory.project(self.project.id);
+        let project = project.ok_or_else(no_such_project)?;
+        let rights = match &self.principal {
+            Principal::Operator => Rights::all(),
+            Principal::Nobody => Rights::default(),
+            Principal::Key(opened) => {
+                if !directory.is_live(opened.key_id, now_ns) {
+                    return Err(refused("unknown or revoked api key"));
+                }
+                Rights::of_scopes(opened.scopes)
+            }
+            Principal::User(session) => {
+                if !core.sessions().goes_on(session, now_ns) {
+                    return Err(refused("not signed in"));
+                }
+                let rights = directory.rights_at_project(session.user, &project);
+                let org = directory.org(project.org).ok_or_else(no_such_org)?;
+                check_issuer(session, &org, rights)?
+            }
+        };
+        must_have(rights, right)?;
+        if right == Right::TraceWrite {
+            refuse_archived(directory, &project)?;
+        }
+        Ok(())
     }
 
     /// Whether a name in a request means this project: its name, its id or nothing at all.
@@ -207,20 +256,22 @@ async fn admit(app: &App, needs: Needs, parts: &mut Parts) -> Result<Granted, Ap
             must_have(rights, right)?;
             Ok(Granted::new(needs, principal, rights, Place::Org(org.id)))
         }
-        Needs::Project(right) => {
-            let (project, rights) = named.project(directory, &principal)?;
+        Needs::Project(right) | Needs::OrgOfProject(right) => {
+            let (project, mut rights) = named.project(directory, &principal)?;
             if !rights.has(Right::ProjectSee) {
                 return Err(no_such_project());
+            }
+            if let (Needs::OrgOfProject(_), Principal::User(session)) = (needs, &principal) {
+                rights = directory.rights_at_org(session.user, project.org);
             }
             must_have(rights, right)?;
             if right == Right::TraceWrite {
                 refuse_archived(directory, &project)?;
             }
-            let key_id = match &principal {
-                Principal::Key(opened) => opened.key_id,
-                Principal::Nobody | Principal::Operator | Principal::User(_) => 0,
+            let tenant = Tenant {
+                project,
+                principal: principal.clone(),
             };
-            let tenant = Tenant { project, key_id };
             Ok(Granted::new(
                 needs,
                 principal,
@@ -493,7 +544,7 @@ pub(in crate::http) mod tests {
         };
         Tenant {
             project: Arc::new(project),
-            key_id: 9,
+            principal: Principal::Operator,
         }
     }
 

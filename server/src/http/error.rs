@@ -311,7 +311,11 @@ impl From<ChangeError> for ApiError {
             ChangeError::TooMany { .. } | ChangeError::Exists(_) | ChangeError::Conflict(_) => {
                 ErrorCode::Conflict
             }
-            ChangeError::Forbidden => ErrorCode::Forbidden,
+            ChangeError::Forbidden | ChangeError::SsoRequired { .. } => ErrorCode::Forbidden,
+            ChangeError::Ended => ErrorCode::Unauthorized,
+            ChangeError::TooFast { retry } => {
+                return Self::new(ErrorCode::RateLimited, said).after(retry);
+            }
             ChangeError::Log(cause) => return cause.into(),
             ChangeError::OutcomeUnknown => ErrorCode::OutcomeUnknown,
             ChangeError::Misfit(_) => ErrorCode::Internal,

@@ -31,6 +31,7 @@ use crate::limits::{
 };
 use crate::quota::Amounts;
 use crate::redact::{Redactor, rows};
+use crate::tenancy::Right;
 use obsrv_engine::engine::{Done, Envelope, IngestError, Receipt};
 
 const NAMED_PROJECT: &str = "x-theta-project";
@@ -341,11 +342,12 @@ impl Job {
         Err(ApiError::new(ErrorCode::TooLarge, message))
     }
 
-    /// A project that was deleted while the body came takes nothing more: its purge may be near.
+    /// What was taken while the body came counts: a project that was deleted or archived takes nothing
+    /// more, a key that was revoked sends nothing more.
     fn check_project(&self) -> Result<(), ApiError> {
-        let core = self.app.core()?;
-        let there = core.directory().project(self.tenant.project()).map(drop);
-        there.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such project"))
+        let now_ns = self.app.clock.wall_ns();
+        self.tenant
+            .recheck(self.app.core()?, Right::TraceWrite, now_ns)
     }
 
     fn envelope(&self, dialect: Dialect, received_ns: i64, decoded: &Decoded) -> Envelope {

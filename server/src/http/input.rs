@@ -5,10 +5,11 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::error::{ApiError, ErrorCode};
 use super::params::Params;
-use crate::limits::{ADMIN_BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+use crate::limits::{ADMIN_BODY_BYTES_MAX, BODY_GRACE_TIME, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 
 /// A JSON body. An empty one is an object without members.
 #[derive(Debug)]
@@ -18,7 +19,9 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Input<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        let body = to_bytes(request.into_body(), ADMIN_BODY_BYTES_MAX).await;
+        let body = to_bytes(request.into_body(), ADMIN_BODY_BYTES_MAX);
+        let slow = |_| ApiError::new(ErrorCode::BodyTooSlow, "body came too slowly");
+        let body = timeout(BODY_GRACE_TIME, body).await.map_err(slow)?;
         let body = body.map_err(|_| {
             let message = format!("body too large max_bytes={ADMIN_BODY_BYTES_MAX}");
             ApiError::new(ErrorCode::TooLarge, message)

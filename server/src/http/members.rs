@@ -19,6 +19,7 @@ use super::error::{ApiError, ErrorCode};
 use super::input::{InPath, Input, Page};
 use super::params::Params;
 use super::routes::Routes;
+use crate::control::Actor;
 use crate::dialect::format_micros;
 use crate::tenancy::plane::Changed;
 use crate::tenancy::{Role, UserId};
@@ -157,6 +158,22 @@ async fn members(
     Ok(List { items, next })
 }
 
+/// Ends the sessions of somebody whose role changed: an old session id never carries new rights.
+pub(super) async fn end_sessions(app: &App, actor: Actor, user: UserId) -> Result<(), ApiError> {
+    let Some(signin) = app.core()?.signin() else {
+        return Ok(());
+    };
+    let accounts = &signin.accounts;
+    if !accounts
+        .users()
+        .sessions(user, app.clock.wall_ns())
+        .is_empty()
+    {
+        accounts.sign_out_everywhere(actor, user).await?;
+    }
+    Ok(())
+}
+
 async fn set_member(
     access: Access<MemberEdit>,
     State(app): State<Arc<App>>,
@@ -166,7 +183,11 @@ async fn set_member(
     let user = UserId(path.number("user")?);
     let plane = app.core()?.plane();
     let set = plane.set_member(access.by(), access.org(), user, given.role()?);
-    Ok(Receipt::of(set.await?.place))
+    let place = set.await?.place;
+    if place.is_some() {
+        end_sessions(&app, access.by().actor, user).await?;
+    }
+    Ok(Receipt::of(place))
 }
 
 async fn remove_member(
@@ -177,6 +198,7 @@ async fn remove_member(
     let user = UserId(path.number("user")?);
     let plane = app.core()?.plane();
     let removed = plane.remove_member(access.by(), access.org(), user).await?;
+    end_sessions(&app, access.by().actor, user).await?;
     Ok(Receipt::of(removed.place))
 }
 
@@ -321,7 +343,8 @@ async fn accept(
         return Err(ApiError::new(ErrorCode::Forbidden, message));
     };
     let (plane, user) = (app.core()?.plane(), session.user);
-    let accepted = plane.accept_invitation(access.by(), user, &token.token);
+    let issuer = session.issuer.as_deref();
+    let accepted = plane.accept_invitation(access.by(), user, &token.token, issuer);
     let Changed { made, place } = accepted.await?;
     Ok(Made::answer(made.0, place))
 }

@@ -83,7 +83,11 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     }
     operation["security"] = match route.needs {
         Needs::Nothing => json!([]),
-        Needs::Principal | Needs::Project(_) | Needs::Org(_) | Needs::Server(_) => {
+        Needs::Principal
+        | Needs::Project(_)
+        | Needs::OrgOfProject(_)
+        | Needs::Org(_)
+        | Needs::Server(_) => {
             json!([{ "key": [] }, { "bearer": [] }, { "basic": [] }])
         }
     };

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::access::{Access, Known, OrgCreate, OrgDelete, OrgEdit, OrgSee};
 use super::answers::{List, Made, OrgShown, Receipt};
-use super::auth::Principal;
-use super::error::ApiError;
+use super::auth::{Principal, SessionUser, is_open_to};
+use super::error::{ApiError, ErrorCode};
 use super::input::{Input, Page};
 use super::params::Params;
 use super::routes::Routes;
@@ -154,7 +154,9 @@ async fn list(
             Principal::User(session) => {
                 let user = session.user;
                 let own = state.people.orgs_of(user).filter(|id| *id > after);
-                let shown = own.filter_map(|id| state.orgs.get(id)).map(|org| {
+                let open = own.filter_map(|id| state.orgs.get(id));
+                let open = open.filter(|org| is_open_to(org, session));
+                let shown = open.map(|org| {
                     let rights = state.people.rights_at_org(user, org.id);
                     with_rights(OrgShown::of(org), rights)
                 });
@@ -191,7 +193,7 @@ async fn show(
 
 /// Deleted between the guard's look and ours.
 fn gone() -> ApiError {
-    ApiError::new(super::ErrorCode::NotFound, "no such organization")
+    ApiError::new(ErrorCode::NotFound, "no such organization")
 }
 
 async fn change(
@@ -225,12 +227,31 @@ async fn settings(
     Ok(Json(OrgSettings { sso_issuer }))
 }
 
+/// Nobody requires an issuer that vouches for nobody here, nor one that would shut themselves out. The
+/// operator may: somebody has to open what is shut.
+fn check_own_issuer(app: &App, session: &SessionUser, issuer: &str) -> Result<(), ApiError> {
+    let signin = app.core()?.signin();
+    let mut providers = signin.iter().flat_map(|signin| signin.providers.all());
+    if !providers.any(|provider| provider.issuer() == issuer) {
+        let message = "not the issuer of a provider of this server";
+        return Err(ApiError::parameter("sso_issuer", message));
+    }
+    if session.issuer.as_deref() == Some(issuer) {
+        return Ok(());
+    }
+    let message = "sign in through this issuer before you require it";
+    Err(ApiError::new(ErrorCode::Forbidden, message))
+}
+
 async fn set_settings(
     access: Access<OrgEdit>,
     State(app): State<Arc<App>>,
     Input(settings): Input<OrgSettings>,
 ) -> Result<Receipt, ApiError> {
     let issuer = settings.sso_issuer.as_deref();
+    if let (Some(issuer), Principal::User(session)) = (issuer, access.principal()) {
+        check_own_issuer(&app, session, issuer)?;
+    }
     let plane = app.core()?.plane();
     let changed = plane.require_sso(access.by(), access.org(), issuer).await?;
     Ok(Receipt::of(changed.place))

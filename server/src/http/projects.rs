@@ -17,10 +17,11 @@ use super::answers::{List, Made, ProjectShown, Receipt};
 use super::auth::{Principal, is_open_to, rights_at_org};
 use super::error::{ApiError, ErrorCode};
 use super::input::{InPath, Input, Page};
-use super::members::RoleGiven;
+use super::members::{RoleGiven, end_sessions};
 use super::params::Params;
 use super::routes::Routes;
-use crate::tenancy::plane::{By, Changed};
+use crate::tenancy::audit::Place;
+use crate::tenancy::plane::{By, Changed, Ground};
 use crate::tenancy::{Grantee, OrgId, Right, Rights, UserId};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -270,7 +271,12 @@ async fn relocate(
     if rights == Rights::default() {
         return Err(no_such_org());
     }
-    let (org, there) = (org.id, By { rights, ..by });
+    let (org, ground) = (org.id, Ground::Org(org.id));
+    let there = By {
+        rights,
+        ground,
+        ..by
+    };
     let project = access.tenant().project().0;
     let moved = core.plane().move_project(by, there, project, org).await?;
     Ok(Receipt::of(moved.place))
@@ -351,6 +357,18 @@ fn grantee(path: &InPath) -> Result<Grantee, ApiError> {
     }
 }
 
+async fn role_changed(
+    app: &App,
+    access: &Access<GrantEdit>,
+    grantee: Grantee,
+    place: Option<Place>,
+) -> Result<Receipt, ApiError> {
+    if let (Grantee::User(user), Some(_)) = (grantee, place) {
+        end_sessions(app, access.by().actor, user).await?;
+    }
+    Ok(Receipt::of(place))
+}
+
 async fn set_grant(
     access: Access<GrantEdit>,
     State(app): State<Arc<App>>,
@@ -358,8 +376,9 @@ async fn set_grant(
     Input(given): Input<RoleGiven>,
 ) -> Result<Receipt, ApiError> {
     let (plane, project) = (app.core()?.plane(), access.tenant().project().0);
-    let set = plane.set_grant(access.by(), project, grantee(&path)?, given.role()?);
-    Ok(Receipt::of(set.await?.place))
+    let grantee = grantee(&path)?;
+    let set = plane.set_grant(access.by(), project, grantee, given.role()?);
+    role_changed(&app, &access, grantee, set.await?.place).await
 }
 
 async fn remove_grant(
@@ -368,6 +387,7 @@ async fn remove_grant(
     path: InPath,
 ) -> Result<Receipt, ApiError> {
     let (plane, project) = (app.core()?.plane(), access.tenant().project().0);
-    let removed = plane.remove_grant(access.by(), project, grantee(&path)?);
-    Ok(Receipt::of(removed.await?.place))
+    let grantee = grantee(&path)?;
+    let removed = plane.remove_grant(access.by(), project, grantee);
+    role_changed(&app, &access, grantee, removed.await?.place).await
 }

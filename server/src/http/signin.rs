@@ -1,12 +1,15 @@
 //! `/v1/auth`: signing in and out, passwords, links. What a person may see is not decided here.
 
-use std::net::{IpAddr, Ipv4Addr};
+mod links;
+mod providers;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
+use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use schemars::JsonSchema;
@@ -17,14 +20,12 @@ use tokio::time::timeout;
 use super::App;
 use super::access::{Access, Public};
 use super::error::{ApiError, ErrorCode};
-use super::params::Params;
 use super::routes::Routes;
 use crate::control::Actor;
-use crate::limits::{BODY_GRACE_TIME, OIDC_CODE_BYTES_MAX, SIGN_IN_BODY_BYTES_MAX};
-use crate::net::forwarded::Peer;
-use crate::signin::accounts::Newcomer;
+use crate::limits::{BODY_GRACE_TIME, SIGN_IN_BODY_BYTES_MAX};
+use crate::net::forwarded::{NOWHERE, Peer};
 use crate::signin::event::Method;
-use crate::signin::oidc::{self, OidcError, Returned};
+use crate::signin::oidc;
 use crate::signin::session::{NewSession, no_cookie};
 use crate::signin::{SessionId, SignIn, SignInError, UserId};
 
@@ -32,49 +33,6 @@ use crate::signin::{SessionId, SignIn, SignInError, UserId};
 #[serde(deny_unknown_fields)]
 struct Credentials {
     email: String,
-    password: String,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct PasswordChange {
-    current_password: String,
-    new_password: String,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ResetRequest {
-    email: String,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct NewPassword {
-    token: String,
-    password: String,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct LinkToken {
-    token: String,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Owner {
-    token: String,
-    email: String,
-    name: String,
-    password: String,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Invited {
-    token: String,
-    name: String,
     password: String,
 }
 
@@ -139,43 +97,11 @@ pub(super) fn routes(routes: &mut Routes) {
         .says("Who is signed in.")
         .gives::<Me>();
     routes
-        .get("/v1/auth/providers", Public, providers)
+        .get("/v1/auth/providers", Public, ways)
         .says("The ways to sign in here.")
         .gives::<Ways>();
-    routes
-        .post("/v1/auth/password", Public, change_password)
-        .says("Choose another password.")
-        .takes::<PasswordChange>()
-        .gives::<Me>();
-    routes
-        .post("/v1/auth/reset/request", Public, request_reset)
-        .says("Ask for a link to a new password, by mail.")
-        .takes::<ResetRequest>();
-    routes
-        .post("/v1/auth/reset", Public, reset)
-        .says("Choose a new password by a link.")
-        .takes::<NewPassword>()
-        .gives::<Me>();
-    routes
-        .post("/v1/auth/verify", Public, verify)
-        .says("Show by a link that mail arrives.")
-        .takes::<LinkToken>();
-    routes
-        .get("/v1/auth/oidc/{provider}/start", Public, begin)
-        .says("Send the browser to a provider.");
-    routes
-        .get("/v1/auth/oidc/{provider}/callback", Public, finish)
-        .says("Where a provider sends the browser back.");
-    routes
-        .post("/v1/auth/setup", Public, set_up)
-        .says("Become the owner of a new server, by the set-up link.")
-        .takes::<Owner>()
-        .gives::<Me>();
-    routes
-        .post("/v1/auth/join", Public, join)
-        .says("Become a user by an invitation.")
-        .takes::<Invited>()
-        .gives::<Me>();
+    links::add(routes);
+    providers::add(routes);
 }
 
 impl From<SignInError> for ApiError {
@@ -240,7 +166,7 @@ async fn read<T: DeserializeOwned>(
 
 fn address_of(signin: &SignIn, request: &Request) -> IpAddr {
     let peer = request.extensions().get::<Peer>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+    let peer = peer.map_or(NOWHERE, |peer| peer.0);
     signin.proxies.client(peer, request.headers())
 }
 
@@ -354,185 +280,11 @@ async fn me(
     Ok(unstored(Json(describe(signin, signed)?)))
 }
 
-async fn providers(_: Access<Public>, State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+async fn ways(_: Access<Public>, State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let signin = signin(&app)?;
     Ok(unstored(Json(Ways {
         password: true,
         needs_setup: signin.accounts.users().count() == 0,
         providers: signin.providers.all().iter().map(Provider::of).collect(),
     })))
-}
-
-async fn change_password(
-    _: Access<Public>,
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let signin = signin(&app)?;
-    let (user, _, method) = signed_in(&app, signin, &request)?;
-    let (body, address) = read::<PasswordChange>(signin, request).await?;
-    let passwords = (body.current_password, body.new_password);
-    let session = signin
-        .accounts
-        .change_password(user, passwords, method.clone(), address)
-        .await?;
-    started(signin, &session, &method)
-}
-
-/// The same answer, at once, whoever is meant: what follows is done behind it.
-async fn request_reset(
-    _: Access<Public>,
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let signin = signin(&app)?;
-    let (body, address) = entry::<ResetRequest>(signin, request).await?;
-    signin.request_reset(&body.email, address)?;
-    Ok(unstored(StatusCode::ACCEPTED))
-}
-
-async fn reset(
-    _: Access<Public>,
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let signin = signin(&app)?;
-    let (body, address) = entry::<NewPassword>(signin, request).await?;
-    let session = signin
-        .accounts
-        .reset(&body.token, body.password, address)
-        .await?;
-    started(signin, &session, &Method::Reset)
-}
-
-async fn verify(
-    _: Access<Public>,
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let signin = signin(&app)?;
-    let (body, address) = entry::<LinkToken>(signin, request).await?;
-    signin.accounts.verify(&body.token, address).await?;
-    Ok(unstored(StatusCode::NO_CONTENT))
-}
-
-async fn set_up(
-    _: Access<Public>,
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let signin = signin(&app)?;
-    let (body, address) = entry::<Owner>(signin, request).await?;
-    let newcomer = Newcomer {
-        email: body.email,
-        name: body.name,
-        password: body.password,
-    };
-    let accounts = &signin.accounts;
-    let session = accounts.set_up(&body.token, newcomer, address).await?;
-    started(signin, &session, &Method::SetUp)
-}
-
-async fn join(
-    _: Access<Public>,
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let signin = signin(&app)?;
-    let (body, address) = entry::<Invited>(signin, request).await?;
-    let newcomer = Newcomer {
-        email: String::new(),
-        name: body.name,
-        password: body.password,
-    };
-    let accounts = &signin.accounts;
-    let session = accounts.join(&body.token, newcomer, address).await?;
-    started(signin, &session, &Method::Invite)
-}
-
-impl From<OidcError> for ApiError {
-    fn from(error: OidcError) -> Self {
-        let code = match &error {
-            OidcError::UnknownProvider => ErrorCode::NotFound,
-            OidcError::State => ErrorCode::InvalidRequest,
-            OidcError::Refused | OidcError::Token(_) => ErrorCode::Unauthorized,
-            // A retry may find the provider in better health.
-            OidcError::Fetch(_) | OidcError::Discovery => ErrorCode::Overloaded,
-        };
-        Self::new(code, error.to_string())
-    }
-}
-
-fn redirect(to: &str) -> Result<Response, ApiError> {
-    let wrong = |_| ApiError::new(ErrorCode::Overloaded, "provider describes itself wrongly");
-    let to = HeaderValue::try_from(to).map_err(wrong)?;
-    let mut response = unstored(StatusCode::SEE_OTHER);
-    response.headers_mut().insert(LOCATION, to);
-    Ok(response)
-}
-
-async fn begin(
-    _: Access<Public>,
-    State(app): State<Arc<App>>,
-    Path(provider): Path<String>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let signin = signin(&app)?;
-    let address = address_of(signin, &request);
-    signin
-        .accounts
-        .begin_from(address)
-        .map_err(SignInError::from)?;
-    let begun = signin
-        .providers
-        .begin(&provider)
-        .await
-        .inspect_err(report)?;
-    let mut response = redirect(&begun.location)?;
-    response.headers_mut().append(SET_COOKIE, begun.cookie);
-    Ok(response)
-}
-
-async fn finish(
-    _: Access<Public>,
-    State(app): State<Arc<App>>,
-    Path(provider): Path<String>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let signin = signin(&app)?;
-    let address = address_of(signin, &request);
-    signin
-        .accounts
-        .begin_from(address)
-        .map_err(SignInError::from)?;
-    let params = Params::parse(request.uri().query().unwrap_or(""))?;
-    let one = |name: &str| -> Result<Option<String>, ApiError> {
-        let value = params.one(name)?;
-        Ok(value
-            .filter(|value| value.len() <= OIDC_CODE_BYTES_MAX)
-            .map(str::to_owned))
-    };
-    let returned = Returned {
-        code: one("code")?,
-        state: one("state")?,
-        issuer: one("iss")?,
-    };
-    let done = signin
-        .providers
-        .finish(&provider, &returned, request.headers());
-    let (provider, claims) = done.await.inspect_err(report)?;
-    let session = signin.accounts.sign_in_by(provider, claims).await?;
-    if let Some((user, old, _)) = old_session(&app, signin, request.headers()) {
-        signin.accounts.sign_out(user, old).await?;
-    }
-    let mut response = redirect("/")?;
-    let headers = response.headers_mut();
-    headers.append(SET_COOKIE, session.cookie());
-    headers.append(SET_COOKIE, oidc::no_cookie());
-    Ok(response)
-}
-
-/// What an operator needs to know; the person is told less.
-fn report(error: &OidcError) {
-    tracing::warn!(%error, "sign-in by a provider failed");
 }

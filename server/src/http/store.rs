@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Core;
 use super::auth::Tenant;
+use crate::limits::QUERY_ROWS_MAX;
 use obsrv_engine::engine::{Done, Engine, Envelope, Submission, TraceRows};
 use obsrv_engine::query::{Budget, Page, QueryError, Request};
 use obsrv_engine::row::{Event, ProjectId, Table};
@@ -61,6 +62,21 @@ impl Store {
     ) -> Result<TraceRows, QueryError> {
         let snapshot = self.engine.snapshot();
         snapshot.trace_within(self.project, trace_id, budget)
+    }
+
+    /// Whether there is any row of a trace.
+    pub fn has_trace(&self, trace_id: &str) -> Result<bool, QueryError> {
+        let budget = Budget {
+            rows_max: QUERY_ROWS_MAX,
+            // The first body says it.
+            bytes_max: 0,
+            cancelled: &|| false,
+        };
+        match self.trace_within(trace_id, &budget) {
+            Ok(rows) => Ok(rows.run.is_some() || !rows.spans.is_empty() || !rows.scores.is_empty()),
+            Err(QueryError::BudgetExceeded { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes every row of a trace.

@@ -15,6 +15,8 @@ mod canary;
 mod documents;
 mod governed;
 mod matrix;
+mod revoked;
+mod signing_in;
 
 /// Who is signed in stands in a header.
 #[derive(Debug)]
@@ -27,16 +29,24 @@ impl SessionSource for HeaderSessions {
             .get("x-test-issuer")
             .map(|v| v.to_str().unwrap().into());
         let user = UserId(user);
-        Some(SessionUser { user, issuer })
+        let session = None;
+        Some(SessionUser {
+            user,
+            issuer,
+            session,
+        })
     }
 }
 use crate::interpreter::Replay;
 use crate::keys::{KeyString, MasterSecret};
 use crate::quota::Quota;
+use crate::signin::Accounts;
+use crate::signin::oidc::Providers;
 use crate::tenancy::plane::{By, KeyTerms};
 
 pub(super) struct World {
     pub(super) app: Arc<App>,
+    accounts: Arc<Accounts>,
     threads: Option<Threads>,
     _dir: tempfile::TempDir,
 }
@@ -67,6 +77,13 @@ fn starting() -> Arc<App> {
 
 /// Two projects, `a` and `b`, with the keys `key-of-a` and `key-of-b`.
 pub(super) async fn world() -> World {
+    let master = MasterSecret::from_bytes([1; 32]);
+    let clock = Arc::new(SystemClock::new());
+    world_with(Providers::none(&master, clock, Arc::new(OsRng))).await
+}
+
+/// The same, where people sign in by these providers, too.
+async fn world_with(providers: Providers) -> World {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn obsrv_engine::io::Disk> = Arc::new(RealDisk::open(dir.path()).unwrap());
     let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
@@ -84,13 +101,34 @@ pub(super) async fn world() -> World {
     let cursors = Macs::for_cursors(&master);
     let macs = Macs::for_redaction(&master);
     let governance = Arc::new(Governance::new(Quota::default(), Arc::clone(&plane), macs));
-    let sessions = Arc::new(HeaderSessions);
-    app.set_ready(Core::new(engine, plane, governance, cursors, sessions));
+    let accounts = Arc::new(accounts_of(&plane, &master));
+    let mut core = Core::new(engine, plane, governance, cursors, Arc::new(HeaderSessions));
+    core.signin = Some(signin_of(&accounts, providers));
+    app.set_ready(core);
     World {
         app,
+        accounts,
         threads: Some(threads),
         _dir: dir,
     }
+}
+
+fn accounts_of(plane: &Arc<ControlPlane>, master: &MasterSecret) -> Accounts {
+    let clock = Arc::new(SystemClock::new());
+    Accounts::new(Arc::clone(plane), master, clock, Arc::new(OsRng))
+}
+
+/// Signing in, without mail.
+fn signin_of(accounts: &Arc<Accounts>, providers: Providers) -> Arc<SignIn> {
+    let (queue, _) = tokio::sync::mpsc::channel(1);
+    Arc::new(SignIn {
+        accounts: Arc::clone(accounts),
+        origins: crate::signin::Origins::default(),
+        base: "https://obsrv.example".to_owned(),
+        proxies: crate::net::forwarded::Proxies::default(),
+        providers,
+        queue,
+    })
 }
 
 pub(super) async fn ask(app: &Arc<App>, request: Request<Body>) -> Said {

@@ -69,6 +69,14 @@ pub(crate) async fn delete(
     check_id(&trace_id)?;
     // The audit log, too, has only what the rules leave of it.
     let trace_id = stored_id(&app, access.tenant(), trace_id).await?;
+    let store = core.store(access.tenant());
+    let deleted = json!({ "trace_id": trace_id, "deleted": true });
+    let (there, sought) = (store.clone(), trace_id.clone());
+    // Deletes of what never was would fill the audit log, which only grows.
+    let is_there = query::run(&app, move |_| Ok(there.has_trace(&sought)?)).await?;
+    if !is_there {
+        return Ok(Json(deleted).into_response());
+    }
     let note = AuditNote {
         action: AuditAction::TraceDeleted,
         org: Some(access.tenant().org()),
@@ -78,7 +86,7 @@ pub(crate) async fn delete(
     // Before it is done: no delete is without its record.
     core.plane().note(access.by().actor, note).await?;
     let (done, outcome) = ingest::outcome();
-    core.store(access.tenant()).delete_trace(&trace_id, done);
+    store.delete_trace(&trace_id, done);
     ingest::wait(outcome).await?;
-    Ok(Json(json!({ "trace_id": trace_id, "deleted": true })).into_response())
+    Ok(Json(deleted).into_response())
 }

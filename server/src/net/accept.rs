@@ -3,8 +3,9 @@
 //! At the limit the oldest connection that never sent a byte is closed to make room: a flood of
 //! silent sockets keeps nobody out.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -15,19 +16,20 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::forwarded::Peer;
+use super::forwarded::{Peer, Proxies, place_of};
 use super::pace::{Pace, Paced};
 use crate::http::App;
 use crate::http::metrics::{Metrics, increment};
 use crate::limits::{
-    CONNECTIONS_MAX, DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEADERS_MAX, PACE_CHECK_TIME,
-    STREAMS_PER_CONNECTION_MAX,
+    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEADERS_MAX,
+    PACE_CHECK_TIME, STREAMS_PER_CONNECTION_MAX, TLS_HANDSHAKE_TIME_MAX, TLS_HANDSHAKES_MAX,
 };
 
 /// How long the loop rests when the system has no file for another connection.
@@ -58,16 +60,66 @@ impl Silent {
     }
 }
 
+/// How many connections each place has, in a bounded table: as many places as connections.
+#[derive(Debug, Default)]
+struct Places(Mutex<HashMap<u128, usize>>);
+
+impl Places {
+    /// Counts another connection from there; `None` if it has too many.
+    fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Entered> {
+        let place = place_of(peer)?;
+        let mut all = self.0.lock();
+        let there = all.entry(place).or_default();
+        if *there >= CONNECTIONS_PER_ADDRESS_MAX {
+            return None;
+        }
+        *there += 1;
+        Some(Entered {
+            places: Arc::clone(self),
+            place,
+        })
+    }
+}
+
+/// Counts a connection out of its place.
+#[derive(Debug)]
+struct Entered {
+    places: Arc<Places>,
+    place: u128,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut all = self.places.0.lock();
+        if let Some(there) = all.get_mut(&self.place) {
+            *there -= 1;
+            if *there == 0 {
+                all.remove(&self.place);
+            }
+        }
+    }
+}
+
+/// What connections come with.
+pub(crate) struct Doorway {
+    /// TLS, if this server speaks it.
+    pub(crate) tls: Option<TlsAcceptor>,
+    /// Which addresses may be many people's.
+    pub(crate) proxies: Proxies,
+}
+
 /// Serves until `stop` says so, then waits for the requests at work, at most
 /// [`DRAIN_TIME_MAX`].
 pub(crate) async fn serve(
     listener: TcpListener,
     app: Arc<App>,
     router: Router,
-    tls: Option<TlsAcceptor>,
+    Doorway { tls, proxies }: Doorway,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut silent = Silent::default();
+    let places = Arc::<Places>::default();
+    let handshakes = Arc::new(Semaphore::new(TLS_HANDSHAKES_MAX));
     let graceful = GracefulShutdown::new();
     let builder = Arc::new(builder());
     loop {
@@ -82,10 +134,14 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        if !has_room(&app.metrics, &mut silent) {
+        let is_shared = proxies.is_shared(peer.ip());
+        let entered = places.enter(peer.ip());
+        if (entered.is_none() && !is_shared) || !has_room(&app.metrics, &mut silent) {
             increment(&app.metrics.connections_dropped);
             continue;
         }
+        // Who shares an address is counted by nobody.
+        let entered = entered.filter(|_| !is_shared);
         let pace = Pace::new(Arc::clone(&app.clock));
         silent.add(&pace);
         let connection = Connection {
@@ -94,6 +150,8 @@ pub(crate) async fn serve(
             pace,
             peer: Peer(peer.ip()),
             builder: Arc::clone(&builder),
+            handshakes: Arc::clone(&handshakes),
+            _entered: entered,
         };
         let tls = tls.clone();
         let watcher = graceful.watcher();
@@ -149,6 +207,8 @@ struct Connection {
     pace: Arc<Pace>,
     peer: Peer,
     builder: Arc<auto::Builder<TokioExecutor>>,
+    handshakes: Arc<Semaphore>,
+    _entered: Option<Entered>,
 }
 
 /// Counts the connection out, also when its task is dropped.
@@ -171,11 +231,17 @@ impl Connection {
             None => self.talk(stream, watcher).await,
             Some(tls) => {
                 let pace = Arc::clone(&self.pace);
-                match watched(&pace, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => self.talk(stream, watcher).await,
+                let handshakes = Arc::clone(&self.handshakes);
+                let handshake = async move {
+                    // The semaphore is never closed.
+                    let _turn = handshakes.acquire_owned().await.ok();
+                    timeout(TLS_HANDSHAKE_TIME_MAX, tls.accept(stream)).await
+                };
+                match watched(&pace, handshake).await {
+                    Ok(Ok(Ok(stream))) => self.talk(stream, watcher).await,
                     // Not TLS, or nothing that both speak: the client knows.
-                    Ok(Err(_)) => Ok(()),
-                    Err(overdue) => Err(overdue),
+                    Ok(Ok(Err(_))) => Ok(()),
+                    Ok(Err(_)) | Err(Overdue) => Err(Overdue),
                 }
             }
         };
@@ -193,6 +259,7 @@ impl Connection {
             pace,
             peer,
             builder,
+            _entered,
             ..
         } = self;
         let service_pace = Arc::clone(&pace);
@@ -248,6 +315,21 @@ mod tests {
         fn mono_ns(&self) -> u64 {
             1
         }
+    }
+
+    #[test]
+    fn one_address_has_so_many_connections_and_not_one_more() {
+        let places = Arc::<Places>::default();
+        let at = |text: &str| places.enter(text.parse().unwrap());
+        let mut held: Vec<_> = (0..CONNECTIONS_PER_ADDRESS_MAX)
+            .map(|n| at(&format!("2001:db8::{n:x}")).unwrap())
+            .collect();
+        assert!(at("2001:db8::ffff").is_none(), "the same /64");
+        assert!(at("2001:db8:0:1::1").is_some());
+        held.pop();
+        held.push(at("2001:db8::ffff").unwrap());
+        drop(held);
+        assert!(places.0.lock().is_empty());
     }
 
     #[tokio::test]

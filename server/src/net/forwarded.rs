@@ -1,10 +1,12 @@
 //! From which address a request comes, if proxies stand before the server.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::HeaderMap;
 
 const FORWARDED: &str = "x-forwarded-for";
+/// Where a request comes from if nobody knows.
+pub(crate) const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// Longest chain of proxies that is followed.
 const HOPS_MAX: usize = 32;
 
@@ -42,29 +44,61 @@ impl Network {
     }
 }
 
+/// Whoever has one IPv6 address has 2^64 of them.
+pub(crate) fn place_of(address: IpAddr) -> Option<u128> {
+    if address == NOWHERE {
+        return None;
+    }
+    Some(match address.to_canonical() {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
+    })
+}
+
 /// The address at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Whose word about addresses counts.
 #[derive(Clone, Debug, Default)]
-pub struct Proxies(Vec<Network>);
+pub struct Proxies {
+    known: Vec<Network>,
+    /// A proxy stands before the server, listed or not.
+    is_behind: bool,
+}
 
 impl Proxies {
     /// These, and nobody else.
-    pub const fn new(networks: Vec<Network>) -> Self {
-        Self(networks)
+    pub const fn new(known: Vec<Network>) -> Self {
+        Self {
+            known,
+            is_behind: false,
+        }
+    }
+
+    /// The same, where every connection comes from a proxy.
+    #[must_use]
+    pub fn behind(self, is_behind: bool) -> Self {
+        Self { is_behind, ..self }
+    }
+
+    /// Whether many people may have the address at the other end of this connection.
+    pub(crate) fn is_shared(&self, peer: IpAddr) -> bool {
+        self.is_behind || peer.to_canonical().is_loopback() || self.know(peer)
     }
 
     fn know(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.holds(address))
+        self.known.iter().any(|network| network.holds(address))
     }
 
     /// Where a request comes from: the last address that no known proxy vouches to be another
     /// known proxy. What the client itself wrote into the header stands before that and is not
-    /// looked at.
+    /// looked at. [`NOWHERE`] if there may be a proxy and none is listed: its address is everybody's.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        if self.known.is_empty() && self.is_shared(peer) {
+            return NOWHERE;
+        }
         let mut client = peer.to_canonical();
         let lines: Vec<&str> = headers
             .get_all(FORWARDED)
@@ -114,6 +148,18 @@ mod tests {
             "198.51.100.7"
         );
         assert_eq!(client(&proxy, "10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn an_unlisted_proxy_is_no_place() {
+        let headers = HeaderMap::new();
+        let at = |proxies: &Proxies, peer: &str| proxies.client(peer.parse().unwrap(), &headers);
+        assert_eq!(at(&Proxies::default(), "127.0.0.1"), NOWHERE);
+        assert_ne!(at(&Proxies::default(), "10.0.0.1"), NOWHERE);
+        let behind = Proxies::default().behind(true);
+        assert_eq!(at(&behind, "10.0.0.1"), NOWHERE);
+        let listed = Proxies::new(vec![Network::parse("10.0.0.2").unwrap()]).behind(true);
+        assert_ne!(at(&listed, "10.0.0.1"), NOWHERE);
     }
 
     #[test]

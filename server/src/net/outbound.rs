@@ -42,6 +42,17 @@ impl Private {
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
+    /// Trusts these certificates and no others.
+    #[cfg(test)]
+    pub(crate) fn trusting(roots: RootCertStore) -> Self {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self(TlsConnector::from(Arc::new(config)))
+    }
+
     /// The same connection, private from here on, if the other end is this host.
     pub(crate) async fn wrap(
         &self,

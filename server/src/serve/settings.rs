@@ -7,7 +7,7 @@ use http::Uri;
 
 use super::ServeError;
 use crate::keys::KeyString;
-use crate::net::forwarded::Network;
+use crate::net::forwarded::{Network, Proxies};
 use crate::net::tls::TlsFiles;
 use crate::signin::mail::MailSettings;
 
@@ -49,6 +49,11 @@ impl Config {
             return Err(ServeError::NoProxy);
         }
         Ok(())
+    }
+
+    /// Whose word about addresses counts.
+    pub(super) fn proxies(&self) -> Proxies {
+        Proxies::new(self.trusted_proxies.clone()).behind(self.behind_proxy)
     }
 
     /// What links to pages begin with.

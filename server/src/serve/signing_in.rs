@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 
 use super::{Config, ServeError};
 use crate::limits::MAIL_QUEUE_MAX;
-use crate::net::forwarded::Proxies;
 use crate::signin::event::Purpose;
 use crate::signin::mail::{self, Mailer};
 use crate::signin::oidc::{Providers, ProvidersError};
@@ -26,6 +25,9 @@ pub(super) async fn prepare(
     mut providers: Providers,
     address: SocketAddr,
 ) -> Result<Arc<SignIn>, ServeError> {
+    if config.behind_proxy && config.trusted_proxies.is_empty() {
+        tracing::warn!("no --trusted-proxy: attempts to sign in are counted by account alone");
+    }
     let base = config.base(address);
     let public = config
         .public_url
@@ -47,7 +49,7 @@ pub(super) async fn prepare(
         accounts,
         origins: Origins::new(public),
         base,
-        proxies: Proxies::new(config.trusted_proxies.clone()),
+        proxies: config.proxies(),
         providers,
         queue,
     }))

@@ -15,17 +15,14 @@ pub use join::Newcomer;
 
 use super::attempts::{Attempts, TooMany};
 use super::email::Email;
-use super::event::{Fact, Method, Purpose, TokenMac, UserEvent};
+use super::event::{Fact, Method, PasswordHash, Purpose, TokenMac, UserEvent};
 use super::password::{Busy, HashCounts, Hasher, Password, PasswordError, Verdict};
 use super::session::{NewSession, Sessions};
 use super::token::Token;
 use super::users::{Link, SessionId, User, UserId, Users};
 use crate::control::{Act, Actor, AuditAction, AuditNote, ControlEvent};
 use crate::keys::{Macs, MasterSecret};
-use crate::limits::{
-    SESSION_SEEN_TIME, SESSIONS_PER_USER_MAX, SESSIONS_SEEN_PER_EVENT, USER_NAME_BYTES_MAX,
-    USERS_MAX,
-};
+use crate::limits::{SESSIONS_PER_USER_MAX, USER_NAME_BYTES_MAX, USERS_MAX};
 use crate::tenancy::{ChangeError, ControlPlane};
 use obsrv_engine::io::{Clock, Rng};
 
@@ -152,7 +149,10 @@ impl Accounts {
         self.attempts.begin(&email, address, self.clock.mono_ns())?;
         let user = self.users.by_email(&email);
         let phc = user.as_ref().and_then(|user| user.phc.clone());
-        let verdict = self.hasher.verify(password.clone(), phc.as_deref()).await?;
+        let verdict = self
+            .hasher
+            .verify(password.clone(), text_of(phc.as_deref()))
+            .await?;
         let user = match (verdict, user) {
             (Verdict::Right | Verdict::RightButCheap, Some(user)) if !user.is_disabled => user,
             (_, known) => {
@@ -174,7 +174,7 @@ impl Accounts {
             let (mut facts, session) = self.start_session(user.id, Method::Password, now_ns)?;
             facts.extend(fresh.map(|phc| Fact::PasswordSet {
                 user: user.id.0,
-                phc,
+                phc: PasswordHash(phc),
             }));
             Ok((facts, session))
         })
@@ -291,7 +291,10 @@ impl Accounts {
         let new = choose(new, &known)?;
         self.attempts
             .begin(&known.email, address, self.clock.mono_ns())?;
-        let verdict = self.hasher.verify(current, known.phc.as_deref()).await?;
+        let verdict = self
+            .hasher
+            .verify(current, text_of(known.phc.as_deref()))
+            .await?;
         if verdict == Verdict::Wrong {
             return Err(SignInError::Refused);
         }
@@ -320,7 +323,10 @@ impl Accounts {
                 user: user.0,
                 except: None,
             },
-            Fact::PasswordSet { user: user.0, phc },
+            Fact::PasswordSet {
+                user: user.0,
+                phc: PasswordHash(phc),
+            },
         ];
         let fresh = started
             .into_iter()
@@ -383,17 +389,9 @@ impl Accounts {
         .await
     }
 
-    /// Puts into the log which sessions were used, a few at a time, and forgets what has expired.
-    pub async fn keep_house(&self) -> Result<(), SignInError> {
+    /// Forgets sessions and links that have expired.
+    pub fn keep_house(&self) {
         self.users.sweep(self.clock.wall_ns());
-        let more_ns = i64::try_from(SESSION_SEEN_TIME.as_nanos()).unwrap_or(i64::MAX);
-        loop {
-            let seen = self.users.unlogged(more_ns, SESSIONS_SEEN_PER_EVENT);
-            if seen.is_empty() {
-                return Ok(());
-            }
-            self.write(Actor::System, |_, _| Ok((seen, ()))).await?;
-        }
     }
 
     /// Counts a use of what is asked for without naming an account.
@@ -462,6 +460,10 @@ impl Accounts {
         change.await.unwrap_or(Err(ChangeError::OutcomeUnknown))?;
         Ok(out)
     }
+}
+
+fn text_of(phc: Option<&PasswordHash>) -> Option<&str> {
+    phc.map(|phc| phc.0.as_str())
 }
 
 fn choose(new: String, user: &User) -> Result<Password, SignInError> {

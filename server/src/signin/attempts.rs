@@ -1,91 +1,52 @@
-//! How often someone may try, per account and per address.
+//! How often someone may try: per account and place, per account, per place.
 //!
-//! Three tables of token buckets of fixed size. What is counted is mapped to a bucket by a keyed
-//! hash, so that nobody can choose who shares theirs, and nothing is ever evicted: a flood of names
-//! fills buckets, it does not empty any.
+//! A place is an address, of IPv6 a /64. What one place does to an account keeps another place from it
+//! only once very many places have tried, and never one from which the account was opened before. If
+//! nobody knows from where requests come (a proxy that is not listed), there is one place, and it has
+//! no limit of its own: it would be everybody's.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::buckets::Buckets;
+pub(super) use crate::buckets::TooMany;
 use crate::limits::{
-    ATTEMPT_BUCKETS, ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ACCOUNT_TIME, ATTEMPTS_PER_ADDRESS,
+    ATTEMPT_BUCKETS, ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ACCOUNT_EVERYWHERE,
+    ATTEMPTS_PER_ACCOUNT_EVERYWHERE_TIME, ATTEMPTS_PER_ACCOUNT_TIME, ATTEMPTS_PER_ADDRESS,
     ATTEMPTS_PER_ADDRESS_TIME,
 };
-
-/// Too many; try again after this time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many attempts; try again later")]
-pub struct TooMany {
-    /// After which another attempt counts.
-    pub retry: Duration,
-}
-
-/// Buckets that hold `size` attempts and gain one every `every_ns`.
-///
-/// A bucket is one number: the time at which it will be full again.
-#[derive(Debug)]
-struct Buckets {
-    full_at_ns: Mutex<Vec<u64>>,
-    keys: RandomState,
-    every_ns: u64,
-    size: u64,
-}
-
-impl Buckets {
-    fn new(size: u32, every: Duration) -> Self {
-        Self {
-            full_at_ns: Mutex::new(vec![0; ATTEMPT_BUCKETS]),
-            keys: RandomState::new(),
-            every_ns: u64::try_from(every.as_nanos()).unwrap_or(u64::MAX),
-            size: u64::from(size),
-        }
-    }
-
-    fn index(&self, of: &impl std::hash::Hash) -> usize {
-        let buckets = u64::try_from(ATTEMPT_BUCKETS).unwrap_or(u64::MAX);
-        usize::try_from(self.keys.hash_one(of) % buckets).unwrap_or(0)
-    }
-
-    fn take(&self, of: &impl std::hash::Hash, now_ns: u64) -> Result<(), TooMany> {
-        let index = self.index(of);
-        let mut all = self.full_at_ns.lock();
-        let full_at = all[index].max(now_ns).saturating_add(self.every_ns);
-        let holds_ns = self.every_ns.saturating_mul(self.size);
-        let over_ns = full_at.saturating_sub(now_ns).saturating_sub(holds_ns);
-        if over_ns > 0 {
-            return Err(TooMany {
-                retry: Duration::from_nanos(over_ns),
-            });
-        }
-        all[index] = full_at;
-        Ok(())
-    }
-
-    fn give_back(&self, of: &impl std::hash::Hash) {
-        let index = self.index(of);
-        let mut all = self.full_at_ns.lock();
-        all[index] = all[index].saturating_sub(self.every_ns);
-    }
-}
+use crate::net::forwarded::place_of;
 
 /// All tables.
 #[derive(Debug)]
 pub(super) struct Attempts {
-    accounts: Buckets,
+    /// Of an account at a place.
+    here: Buckets,
+    /// Of an account at all places where it was not opened before.
+    everywhere: Buckets,
     /// Of letters: nobody keeps a user from signing in by asking for them.
     resets: Buckets,
     addresses: Buckets,
+    /// Hashes of pairs of account and place that belong together; a newer one may take the slot.
+    known: Mutex<Vec<u64>>,
+    keys: RandomState,
 }
 
 impl Default for Attempts {
     fn default() -> Self {
+        let table = |size: u32, every| Buckets::new(ATTEMPT_BUCKETS, u64::from(size), every);
         Self {
-            accounts: Buckets::new(ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ACCOUNT_TIME),
-            resets: Buckets::new(ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ACCOUNT_TIME),
-            addresses: Buckets::new(ATTEMPTS_PER_ADDRESS, ATTEMPTS_PER_ADDRESS_TIME),
+            here: table(ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ACCOUNT_TIME),
+            everywhere: table(
+                ATTEMPTS_PER_ACCOUNT_EVERYWHERE,
+                ATTEMPTS_PER_ACCOUNT_EVERYWHERE_TIME,
+            ),
+            resets: table(ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ACCOUNT_TIME),
+            addresses: table(ATTEMPTS_PER_ADDRESS, ATTEMPTS_PER_ADDRESS_TIME),
+            known: Mutex::new(vec![0; ATTEMPT_BUCKETS]),
+            keys: RandomState::new(),
         }
     }
 }
@@ -98,7 +59,18 @@ impl Attempts {
         address: IpAddr,
         mono_ns: u64,
     ) -> Result<(), TooMany> {
-        self.take(&self.accounts, account, address, mono_ns)
+        let place = place_of(address);
+        self.take_place(place, mono_ns)?;
+        let taken = self.here.take(&(account, place), mono_ns).and_then(|()| {
+            if self.is_known(account, place) {
+                return Ok(());
+            }
+            self.everywhere.take(&account, mono_ns).inspect_err(|_| {
+                self.here.give_back(&(account, place));
+            })
+        });
+        // The account is closed from here; the address does not pay for that twice.
+        taken.inspect_err(|_| self.give_place_back(place))
     }
 
     /// Counts a letter to this account that somebody at this address asks for.
@@ -108,57 +80,76 @@ impl Attempts {
         address: IpAddr,
         mono_ns: u64,
     ) -> Result<(), TooMany> {
-        self.take(&self.resets, account, address, mono_ns)
-    }
-
-    fn take(
-        &self,
-        accounts: &Buckets,
-        account: &str,
-        address: IpAddr,
-        mono_ns: u64,
-    ) -> Result<(), TooMany> {
         let place = place_of(address);
-        self.addresses.take(&place, mono_ns)?;
-        accounts.take(&account, mono_ns).inspect_err(|_| {
-            // The account is closed to everyone; the address does not pay for that twice.
-            self.addresses.give_back(&place);
-        })
+        self.take_place(place, mono_ns)?;
+        let taken = self.resets.take(&account, mono_ns);
+        taken.inspect_err(|_| self.give_place_back(place))
     }
 
     /// Counts an attempt from this address that names no account.
     pub(super) fn begin_from(&self, address: IpAddr, mono_ns: u64) -> Result<(), TooMany> {
-        self.addresses.take(&place_of(address), mono_ns)
+        self.take_place(place_of(address), mono_ns)
     }
 
     /// The attempt was right: it was nobody's guess.
     pub(super) fn succeeded(&self, account: &str, address: IpAddr) {
-        self.accounts.give_back(&account);
-        self.addresses.give_back(&place_of(address));
+        let place = place_of(address);
+        self.here.give_back(&(account, place));
+        if !self.is_known(account, place) {
+            self.everywhere.give_back(&account);
+        }
+        self.give_place_back(place);
+        if place.is_some() {
+            let (slot, mark) = self.mark(account, place);
+            self.known.lock()[slot] = mark;
+        }
     }
-}
 
-/// Whoever has one IPv6 address has 2^64 of them.
-fn place_of(address: IpAddr) -> u128 {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
+    fn is_known(&self, account: &str, place: Option<u128>) -> bool {
+        let (slot, mark) = self.mark(account, place);
+        place.is_some() && self.known.lock()[slot] == mark
+    }
+
+    /// Where the mark of an account at a place stands, and what it is; never 0.
+    fn mark(&self, account: &str, place: Option<u128>) -> (usize, u64) {
+        let hash = self.keys.hash_one((account, place)).max(1);
+        let slots = u64::try_from(ATTEMPT_BUCKETS).unwrap_or(u64::MAX);
+        (usize::try_from(hash % slots).unwrap_or(0), hash)
+    }
+
+    fn take_place(&self, place: Option<u128>, mono_ns: u64) -> Result<(), TooMany> {
+        place.map_or(Ok(()), |place| self.addresses.take(&place, mono_ns))
+    }
+
+    fn give_place_back(&self, place: Option<u128>) {
+        if let Some(place) = place {
+            self.addresses.give_back(&place);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
 
-    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    use super::*;
+    use crate::net::forwarded::NOWHERE;
+
+    const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
     fn nanos(time: Duration) -> u64 {
         u64::try_from(time.as_nanos()).unwrap()
     }
 
+    fn place(n: u32) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n))
+    }
+
     /// An account in another bucket.
     fn elsewhere(attempts: &Attempts, than: &str) -> String {
-        let index = |name: &str| attempts.accounts.index(&name);
+        let at = place_of(ONE);
+        let index = |name: &str| attempts.here.index(&(name, at));
         let mut names = (0..).map(|n| format!("{n}@b"));
         names.find(|name| index(name) != index(than)).unwrap()
     }
@@ -181,6 +172,46 @@ mod tests {
         assert!(attempts.begin("a@b", ONE, now).is_err());
         attempts.succeeded("a@b", ONE);
         assert_eq!(attempts.begin("a@b", ONE, now), Ok(()));
+    }
+
+    /// Whoever guesses at one place closes the account there, and nowhere else.
+    #[test]
+    fn guesses_from_one_place_keep_nobody_else_out() {
+        let attempts = Attempts::default();
+        let index = |at: IpAddr| attempts.here.index(&("a@b", place_of(at)));
+        let other = (1..).map(place).find(|at| index(*at) != index(ONE));
+        while attempts.begin("a@b", ONE, 0).is_ok() {}
+        assert_eq!(attempts.begin("a@b", other.unwrap(), 0), Ok(()));
+    }
+
+    /// Many places together close the account to further strangers, but not to its owner's place.
+    #[test]
+    fn guesses_from_many_places_are_bounded_and_spare_the_owner() {
+        let attempts = Attempts::default();
+        attempts.begin("a@b", ONE, 0).unwrap();
+        attempts.succeeded("a@b", ONE);
+        let mut guesses = 0;
+        for n in 0..ATTEMPTS_PER_ACCOUNT_EVERYWHERE * 2 {
+            guesses += u32::from(attempts.begin("a@b", place(n), 0).is_ok());
+        }
+        assert!(
+            guesses <= ATTEMPTS_PER_ACCOUNT_EVERYWHERE,
+            "{guesses} guesses"
+        );
+        assert_eq!(attempts.begin("a@b", ONE, 0), Ok(()));
+    }
+
+    /// Behind a proxy that is not listed everybody comes from nowhere.
+    #[test]
+    fn an_unknown_place_has_no_limit_of_its_own() {
+        let attempts = Attempts::default();
+        for n in 0..ATTEMPTS_PER_ADDRESS * 4 {
+            assert_eq!(attempts.begin_from(NOWHERE, 0), Ok(()), "{n}");
+        }
+        for _ in 0..ATTEMPTS_PER_ACCOUNT {
+            assert_eq!(attempts.begin("a@b", NOWHERE, 0), Ok(()));
+        }
+        assert!(attempts.begin("a@b", NOWHERE, 0).is_err());
     }
 
     #[test]
@@ -212,18 +243,19 @@ mod tests {
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.2"), of("192.0.2.1"));
+        assert_eq!(of("0.0.0.0"), None);
     }
 
     #[test]
     fn a_flood_of_names_frees_nobody() {
         let attempts = Attempts::default();
         for _ in 0..ATTEMPTS_PER_ACCOUNT {
-            assert_eq!(attempts.accounts.take(&"victim@b", 0), Ok(()));
+            assert_eq!(attempts.here.take(&"victim@b", 0), Ok(()));
         }
         for n in 0..ATTEMPT_BUCKETS * 2 {
             // Refused or not: what counts is the bucket of the victim.
-            let _ = attempts.accounts.take(&format!("{n}@b"), 0);
+            let _ = attempts.here.take(&format!("{n}@b"), 0);
         }
-        assert!(attempts.accounts.take(&"victim@b", 0).is_err());
+        assert!(attempts.here.take(&"victim@b", 0).is_err());
     }
 }

@@ -10,6 +10,17 @@ use bincode::{Decode, Encode};
 /// MAC of a session id or of a link's token.
 pub type TokenMac = [u8; 32];
 
+/// A password's hash: argon2id in PHC form. Never printed by `Debug`: it is what guesses are checked
+/// against.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PasswordHash(pub String);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
 /// What changed at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct UserEvent {
@@ -39,7 +50,7 @@ pub enum Fact {
         /// Who.
         user: u64,
         /// argon2id in PHC form, with its parameters and salt.
-        phc: String,
+        phc: PasswordHash,
     },
     /// The user may sign in as this subject of this issuer.
     IdentityLinked {

@@ -65,12 +65,22 @@ impl SignIn {
 
 impl SessionSource for SignIn {
     fn principal(&self, headers: &HeaderMap, now_ns: i64) -> Option<SessionUser> {
-        let (user, _, method) = self.accounts.sessions().principal(headers, now_ns)?;
+        let (user, session, method) = self.accounts.sessions().principal(headers, now_ns)?;
         let issuer = match method {
             Method::Oidc { issuer } => Some(issuer.into()),
             Method::Password | Method::Reset | Method::Invite | Method::SetUp => None,
         };
-        Some(SessionUser { user, issuer })
+        let session = Some(session);
+        Some(SessionUser {
+            user,
+            issuer,
+            session,
+        })
+    }
+
+    fn goes_on(&self, session: &SessionUser, now_ns: i64) -> bool {
+        let known = session.session;
+        known.is_none_or(|id| self.accounts.users().session(id, now_ns).is_some())
     }
 
     fn refuse_forged(&self, method: &http::Method, headers: &HeaderMap) -> Result<(), Forged> {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::event::{Fact, Method, Purpose, TokenMac, UserEvent};
-use crate::control::Act;
+use super::event::{Fact, Method, PasswordHash, Purpose, TokenMac, UserEvent};
+use crate::control::{Act, AuditAction, ControlEvent};
 use crate::limits::{SESSION_IDLE_TIME_MAX, SESSION_TIME_MAX};
 pub use crate::tenancy::UserId;
 
@@ -43,7 +43,7 @@ pub struct User {
     pub is_disabled: bool,
     /// When they were made, nanoseconds since the epoch.
     pub created_ns: i64,
-    pub(super) phc: Option<Arc<str>>,
+    pub(super) phc: Option<Arc<PasswordHash>>,
     pub(super) identities: Vec<(Arc<str>, Arc<str>)>,
 }
 
@@ -67,8 +67,6 @@ pub struct Session {
     pub started_ns: i64,
     /// When it was last used, nanoseconds since the epoch.
     pub seen_ns: i64,
-    /// What of `seen_ns` is in the log.
-    logged_ns: i64,
 }
 
 impl Session {
@@ -204,19 +202,48 @@ impl Users {
             .collect()
     }
 
-    /// Sessions that were used `more_ns` after what the log says of them, at most `limit`.
-    pub(super) fn unlogged(&self, more_ns: i64, limit: usize) -> Vec<Fact> {
+    /// When sessions were last used, at most `limit`, by public id.
+    pub(crate) fn seen(&self, limit: usize) -> Vec<(u64, i64)> {
         let state = self.state.read();
-        let late = state
-            .sessions
-            .values()
-            .filter(|s| s.seen_ns.saturating_sub(s.logged_ns) >= more_ns);
-        late.take(limit)
-            .map(|s| Fact::SessionSeen {
-                session: s.id.0,
-                seen_ns: s.seen_ns,
-            })
-            .collect()
+        let used = state.sessions.values().filter(|s| s.seen_ns > s.started_ns);
+        let mut seen: Vec<_> = used.map(|s| (s.id.0, s.seen_ns)).take(limit).collect();
+        seen.sort_unstable();
+        seen
+    }
+
+    /// The same, as an earlier process saw it.
+    pub(crate) fn restore_seen(&self, seen: &[(u64, i64)]) {
+        let mut state = self.state.write();
+        for (session, seen_ns) in seen {
+            state.note_seen(*session, *seen_ns);
+        }
+    }
+
+    /// The live session with this public id, of a user who may sign in.
+    pub(crate) fn session(&self, id: SessionId, now_ns: i64) -> Option<Session> {
+        let state = self.state.read();
+        let session = state.sessions.get(state.by_session.get(&id)?)?;
+        let user = state.users.get(&session.user.0)?;
+        (session.is_live(now_ns) && !user.is_disabled).then(|| session.clone())
+    }
+
+    /// Whom an event that has still to be applied is about, by what is signed in and sent.
+    pub(crate) fn people_in(&self, event: &ControlEvent) -> Vec<UserId> {
+        let state = self.state.read();
+        match event {
+            ControlEvent::User(act) => {
+                let facts = act.event.facts.iter();
+                facts.filter_map(|fact| state.person_in(fact)).collect()
+            }
+            ControlEvent::Audit(act) => match act.event.action {
+                AuditAction::SignedIn | AuditAction::SignInFailed | AuditAction::SignedOut => {
+                    let user = state.by_email.get(act.event.subject.as_str());
+                    user.map(|id| UserId(*id)).into_iter().collect()
+                }
+                AuditAction::Exported | AuditAction::TraceDeleted => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
     }
 
     /// The live link with this MAC.
@@ -266,7 +293,7 @@ impl State {
             Fact::Created { user, email, name } => self.create(*user, email, name, at_ns)?,
             Fact::EmailVerified { user } => self.user(*user)?.is_verified = true,
             Fact::PasswordSet { user, phc } => {
-                self.user(*user)?.phc = Some(phc.as_str().into());
+                self.user(*user)?.phc = Some(Arc::new(phc.clone()));
             }
             Fact::IdentityLinked {
                 user,
@@ -285,7 +312,7 @@ impl State {
             Fact::SessionStarted { mac, user, method } => {
                 self.start_session(mac, *user, method, at_ns)?;
             }
-            Fact::SessionSeen { session, seen_ns } => self.log_seen(*session, *seen_ns),
+            Fact::SessionSeen { session, seen_ns } => self.note_seen(*session, *seen_ns),
             Fact::SessionEnded { session } => self.end_session(SessionId(*session)),
             Fact::SessionsEnded { user, except } => self.end_sessions(*user, *except),
             Fact::LinkIssued {
@@ -308,6 +335,29 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    fn person_in(&self, fact: &Fact) -> Option<UserId> {
+        let of_session = |id: u64| {
+            let mac = self.by_session.get(&SessionId(id))?;
+            Some(self.sessions.get(mac)?.user)
+        };
+        match fact {
+            Fact::Created { user, .. }
+            | Fact::EmailVerified { user }
+            | Fact::PasswordSet { user, .. }
+            | Fact::IdentityLinked { user, .. }
+            | Fact::Disabled { user }
+            | Fact::Enabled { user }
+            | Fact::SetUp { user }
+            | Fact::SessionStarted { user, .. }
+            | Fact::SessionsEnded { user, .. } => Some(UserId(*user)),
+            Fact::SessionSeen { session, .. } | Fact::SessionEnded { session } => {
+                of_session(*session)
+            }
+            Fact::LinkIssued { user, .. } => user.map(UserId),
+            Fact::LinkUsed { mac } => self.links.get(mac)?.user,
+        }
     }
 
     fn user(&mut self, id: u64) -> Result<&mut User, UsersError> {
@@ -360,7 +410,6 @@ impl State {
             method: method.clone(),
             started_ns: at_ns,
             seen_ns: at_ns,
-            logged_ns: at_ns,
         };
         self.by_session.insert(session.id, *mac);
         self.sessions.insert(*mac, session);
@@ -368,11 +417,10 @@ impl State {
         Ok(())
     }
 
-    fn log_seen(&mut self, session: u64, seen_ns: i64) {
+    fn note_seen(&mut self, session: u64, seen_ns: i64) {
         let mac = self.by_session.get(&SessionId(session));
         if let Some(session) = mac.and_then(|mac| self.sessions.get_mut(mac)) {
             session.seen_ns = session.seen_ns.max(seen_ns);
-            session.logged_ns = session.logged_ns.max(seen_ns);
         }
     }
 

@@ -4,10 +4,12 @@
 
 mod describe;
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-pub use describe::{Described, describe};
+pub use describe::{Described, describe_all};
 
 use super::OrgId;
 use super::directory::Whereabouts;
@@ -52,6 +54,7 @@ pub struct AuditLog {
 struct Entries {
     all: Vec<Entry>,
     bytes: usize,
+    bytes_of: HashMap<OrgId, usize>,
     /// Number of the first record whose chain did not hold at start.
     broken: Option<u64>,
 }
@@ -65,6 +68,9 @@ impl AuditLog {
     pub(crate) fn push(&self, bytes: Bytes, hash: ChainHash, at: Whereabouts) -> Place {
         let mut entries = self.entries.write();
         entries.bytes += bytes.len();
+        if let Some(org) = at.org {
+            *entries.bytes_of.entry(org).or_default() += bytes.len();
+        }
         entries.all.push(Entry { bytes, hash, at });
         Place {
             number: number(entries.all.len() - 1),
@@ -87,6 +93,12 @@ impl AuditLog {
     /// Bytes of all records.
     pub fn bytes(&self) -> usize {
         self.entries.read().bytes
+    }
+
+    /// Bytes of the records of an organization.
+    pub(crate) fn bytes_of(&self, org: OrgId) -> usize {
+        let entries = self.entries.read();
+        entries.bytes_of.get(&org).copied().unwrap_or(0)
     }
 
     /// How many records there are.
@@ -114,7 +126,7 @@ impl AuditLog {
         let mut found = Vec::new();
         for index in (end.saturating_sub(look_max)..end).rev() {
             let entry = &entries.all[index];
-            if entry.at.org != Some(org) {
+            if !entry.at.concerns(org) {
                 continue;
             }
             // It was read when it came in.

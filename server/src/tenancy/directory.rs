@@ -25,7 +25,7 @@ pub(crate) use projects::Projects;
 pub(crate) use whereabouts::Whereabouts;
 
 use super::{FIRST_ORG, Grantee, NewKey, OrgEvent, OrgId, Rights, Scopes, UserId};
-use crate::control::{Act, ControlEvent};
+use crate::control::{Act, Actor, ControlEvent};
 use crate::keys::{KeyMac, KeyString, Macs};
 use crate::limits::PROJECT_NAME_BYTES_MAX;
 use crate::signin::users::UsersError;
@@ -145,6 +145,11 @@ impl Directory {
         })
     }
 
+    /// Whether a key opens something now.
+    pub(crate) fn is_live(&self, key: u64, now_ns: i64) -> bool {
+        self.read(|state| state.keys.get(key).is_some_and(|key| key.is_live(now_ns)))
+    }
+
     /// How many projects and how many keys, revoked ones included.
     pub fn counts(&self) -> (usize, usize) {
         self.read(|state| (state.projects.len(), state.keys.len()))
@@ -181,9 +186,12 @@ impl Directory {
         self.named.lock().count(project.0, name);
     }
 
-    /// What was counted since the last call, as events to append.
-    pub fn take_named(&self) -> Vec<ControlEvent> {
-        self.named.lock().take()
+    /// Takes up counts of an earlier process.
+    pub(crate) fn restore_named(&self, counts: &[(u64, String, u64)]) {
+        let mut named = self.named.lock();
+        for (project, name, count) in counts {
+            named.restore(*project, name, *count);
+        }
     }
 
     /// Uses of each name so far, by project id and name.
@@ -213,7 +221,7 @@ impl State {
                     scopes: Scopes::ALL,
                     expires_ns: None,
                 };
-                self.add_key(&new, *at_ns)
+                self.add_key(&new, *at_ns, Actor::System)
             }
             ControlEvent::KeyRevoked { key, .. } => self.keys.revoke(*key),
             ControlEvent::Org(act) => self.apply_org(act),
@@ -269,12 +277,13 @@ impl State {
                 self.people.set_member(accepted.org, *user, accepted.role);
                 Ok(())
             }
-            event => self.apply_project(event, act.at_ns),
+            _ => self.apply_project(act),
         }
     }
 
-    fn apply_project(&mut self, event: &OrgEvent, at_ns: i64) -> Result<(), DirectoryError> {
-        match event {
+    fn apply_project(&mut self, act: &Act<OrgEvent>) -> Result<(), DirectoryError> {
+        let at_ns = act.at_ns;
+        match &act.event {
             OrgEvent::ProjectCreated { project, org, name } => {
                 self.orgs.entry(*org)?;
                 self.projects.create(*project, *org, name)
@@ -320,7 +329,7 @@ impl State {
                 self.projects.set_environment(*project, name, *present);
                 Ok(())
             }
-            OrgEvent::KeyCreated(new) => self.add_key(new, at_ns),
+            OrgEvent::KeyCreated(new) => self.add_key(new, at_ns, act.actor),
             OrgEvent::KeyRevoked { key } => self.keys.revoke(*key),
             OrgEvent::KeysUsed { last } => {
                 self.keys.used(last);
@@ -338,9 +347,13 @@ impl State {
         })
     }
 
-    fn add_key(&mut self, new: &NewKey, at_ns: i64) -> Result<(), DirectoryError> {
+    fn add_key(&mut self, new: &NewKey, at_ns: i64, by: Actor) -> Result<(), DirectoryError> {
         self.known_project(new.project)?;
-        self.keys.add(new, at_ns)
+        let maker = match by {
+            Actor::Key(maker) => Some(maker),
+            Actor::System | Actor::Operator | Actor::User(_) | Actor::Nobody => None,
+        };
+        self.keys.add(new, at_ns, maker)
     }
 
     /// With the roles that the person has at projects of the organization.

@@ -4,31 +4,33 @@
 //! task of its own: a client that hangs up meanwhile leaves no event that is in the log and not in
 //! memory.
 
+mod by;
 mod keys;
 mod orgs;
 mod people;
 mod projects;
+mod room;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+pub use by::{By, Ground};
 pub use keys::{CreatedKey, KeyTerms};
 pub use people::MintedInvitation;
 pub use projects::CreatedProject;
 
+use super::OrgEvent;
 use super::audit::{AuditLog, Place};
 use super::directory::{Directory, DirectoryError, State};
-use super::{OrgEvent, Right, Rights, Role};
 use crate::control::{
     self, Act, Actor, AuditNote, CHAIN_START, ChainHash, ControlError, ControlEvent,
 };
 use crate::governance::{GovernanceError, Marks, Settings};
 use crate::keys::{Macs, MasterSecret};
-use crate::limits::{
-    CONTROL_LOG_BYTES_MAX, KEY_USES_PER_EVENT_MAX, PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX,
-};
+use crate::limits::{PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX};
 use crate::signin::Users;
 use obsrv_engine::engine::{Engine, IngestError};
 use obsrv_engine::io::{Clock, Rng};
@@ -56,6 +58,12 @@ pub enum ChangeError {
         /// The limit.
         max: usize,
     },
+    /// More changes than one principal may make in so short a time.
+    #[error("too many changes; try again later")]
+    TooFast {
+        /// After which there is room for this one.
+        retry: Duration,
+    },
     /// No such thing.
     #[error("unknown {0}")]
     Unknown(&'static str),
@@ -68,6 +76,15 @@ pub enum ChangeError {
     /// It is in the way of the change as things stand.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The organization wants its provider to be asked.
+    #[error("the organization requires single sign-on issuer={issuer}")]
+    SsoRequired {
+        /// Which.
+        issuer: String,
+    },
+    /// The key was revoked or the session ended since the request began.
+    #[error("the key or session has ended")]
+    Ended,
     /// Whoever asks may not give or take what they do not have.
     #[error("this takes a role that you do not have")]
     Forbidden,
@@ -109,46 +126,6 @@ pub enum MisfitError {
     Governance(#[from] GovernanceError),
 }
 
-/// Who asks for a change, and what they may do where it happens.
-#[derive(Clone, Copy, Debug)]
-pub struct By {
-    /// Who.
-    pub actor: Actor,
-    /// What they may do.
-    pub rights: Rights,
-}
-
-impl By {
-    /// Whoever can open the admin socket.
-    pub fn operator() -> Self {
-        Self {
-            actor: Actor::Operator,
-            rights: Rights::all(),
-        }
-    }
-
-    /// obsrv itself.
-    pub fn system() -> Self {
-        Self {
-            actor: Actor::System,
-            rights: Rights::all(),
-        }
-    }
-
-    /// Nobody gives or takes a role that is more than their own.
-    fn must_cover(self, role: Role) -> Result<(), ChangeError> {
-        if self.rights.cover(Rights::of_role(role)) {
-            Ok(())
-        } else {
-            Err(ChangeError::Forbidden)
-        }
-    }
-
-    fn may(self, right: Right) -> bool {
-        self.rights.has(right)
-    }
-}
-
 /// A change that is durable: what it made, and where it stands in the audit log.
 #[derive(Clone, Debug)]
 pub struct Changed<T> {
@@ -184,7 +161,10 @@ impl Projections {
         event: &ControlEvent,
         (bytes, hash): (Bytes, ChainHash),
     ) -> Result<Place, MisfitError> {
-        let at = self.directory.read(|state| state.whereabouts(event));
+        let people = self.users.people_in(event);
+        let at = self
+            .directory
+            .read(|state| state.whereabouts(event).with_people(state, &people));
         if let ControlEvent::User(act) = event {
             self.users.apply(act).map_err(DirectoryError::from)?;
         }
@@ -212,6 +192,7 @@ pub struct ControlPlane {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     tokens: Macs,
+    room: room::Room,
     writer: Arc<Mutex<Head>>,
 }
 
@@ -247,6 +228,7 @@ impl ControlPlane {
             clock,
             rng,
             tokens: Macs::for_invitations(master),
+            room: room::Room::default(),
             writer: Arc::new(Mutex::new(Head {
                 hash,
                 is_lost: false,
@@ -274,13 +256,15 @@ impl ControlPlane {
         &self.projections.users
     }
 
-    /// The address that the open invitation with this token is for.
-    pub fn invited(&self, token: &str) -> Option<String> {
+    /// The address that the open invitation with this token is for, and the issuer that its
+    /// organization requires.
+    pub fn invited(&self, token: &str) -> Option<(String, Option<String>)> {
         let mac = self.tokens.mac(token.as_bytes());
         let now = self.now_ns();
         self.directory().read(|state| {
             let open = state.people.open_invitation(&mac, now)?;
-            Some(open.email.clone())
+            let org = state.orgs.get(open.org)?;
+            Some((open.email.clone(), org.sso_issuer.clone()))
         })
     }
 
@@ -307,10 +291,16 @@ impl ControlPlane {
     /// looks under the directory's lock and must be short.
     pub(crate) async fn change<T>(
         &self,
+        by: By,
         decide: impl FnOnce(&State) -> Decision<T>,
     ) -> Result<Changed<T>, ChangeError> {
         let head = Arc::clone(&self.writer).lock_owned().await;
-        let (events, made) = self.directory().read(decide)?;
+        let now = self.now_ns();
+        let (events, made) = self.directory().read(|state| {
+            // The request may have waited for its body, or for the lock.
+            by.check(state, self.users(), now)?;
+            decide(state)
+        })?;
         let place = self.append_all(head, events).await?;
         Ok(Changed { made, place })
     }
@@ -332,30 +322,6 @@ impl ControlPlane {
         self.append(vec![note]).await.map(drop)
     }
 
-    /// Appends what was counted of named projects since the last time.
-    pub async fn log_named(&self) -> Result<(), ChangeError> {
-        let head = Arc::clone(&self.writer).lock_owned().await;
-        let events = self.directory().take_named();
-        self.append_all(head, events).await.map(drop)
-    }
-
-    /// Appends which keys were used since the last time.
-    pub async fn log_key_uses(&self) -> Result<(), ChangeError> {
-        loop {
-            let uses = |state: &State| state.keys.unlogged(KEY_USES_PER_EVENT_MAX);
-            let decide = |state: &State| {
-                let last = uses(state);
-                let is_last = last.len() < KEY_USES_PER_EVENT_MAX;
-                let used = OrgEvent::KeysUsed { last: last.clone() };
-                let event = (!last.is_empty()).then(|| self.org_event(By::system(), used));
-                Ok((event.into_iter().collect(), is_last))
-            };
-            if self.change(decide).await?.made {
-                return Ok(());
-            }
-        }
-    }
-
     async fn append_all(
         &self,
         mut head: OwnedMutexGuard<Head>,
@@ -364,6 +330,11 @@ impl ControlPlane {
         if events.is_empty() {
             return Ok(None);
         }
+        // All of them or none: a change is not cut off halfway for want of room.
+        let bytes = |event| control::encode(&CHAIN_START, event).len();
+        let records: Vec<_> = events.iter().map(|event| (event, bytes(event))).collect();
+        let now = self.clock.mono_ns();
+        self.room.take(&self.projections, &records, now)?;
         let (engine, projections) = (Arc::clone(&self.engine), Arc::clone(&self.projections));
         let task = tokio::spawn(async move {
             let mut place = None;
@@ -389,12 +360,6 @@ async fn append(
     // What does not read back would keep the next start from reading anything.
     if control::decode(&bytes).is_err() {
         return Err(ChangeError::Invalid("too large for one event"));
-    }
-    if projections.audit.bytes().saturating_add(bytes.len()) > CONTROL_LOG_BYTES_MAX {
-        return Err(ChangeError::TooMany {
-            what: "bytes of control events",
-            max: CONTROL_LOG_BYTES_MAX,
-        });
     }
     let (sender, outcome) = tokio::sync::oneshot::channel();
     let done = Box::new(move |result| {

@@ -1,6 +1,7 @@
 //! Empties deleted projects: every trace of them gets its delete record, so that compaction drops the
 //! rows. Nobody sees them meanwhile. A purge that a stop cuts off begins again at the next start.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use obsrv_engine::engine::{Engine, IngestError};
@@ -29,44 +30,81 @@ pub enum PurgeError {
     Stopped,
 }
 
-/// Purges every project that was deleted long enough ago for its last requests to be over. Returns how
-/// many.
+/// Purges every project that was deleted long enough ago for its last requests to be over, a page of
+/// each in turn: a large one keeps no small one waiting, nor does one that does not read. Returns how
+/// many were purged; the error is the first of those that go on later.
 pub async fn purge_deleted(
     engine: &Arc<Engine>,
     plane: &ControlPlane,
 ) -> Result<usize, PurgeError> {
     let now = plane.now_ns();
     let delay = i64::try_from(PURGE_DELAY.as_nanos()).unwrap_or(i64::MAX);
-    let due: Vec<u64> = plane.directory().read(|state| {
+    let mut due: VecDeque<Purge> = plane.directory().read(|state| {
         let all = state.projects.unpurged();
         let due = all.filter(|(_, deleted)| now.saturating_sub(deleted.at_ns) >= delay);
-        due.map(|(project, _)| project).collect()
+        due.map(|(project, _)| Purge::of(ProjectId(project)))
+            .collect()
     });
-    for project in &due {
-        let traces = purge(engine, ProjectId(*project)).await?;
-        plane.note_purged(*project, traces).await?;
-        tracing::info!(project, traces, "deleted project purged");
+    let (mut done, mut failed) = (0, None);
+    while let Some(mut purge) = due.pop_front() {
+        match purge.step(engine).await {
+            Ok(true) => due.push_back(purge),
+            Ok(false) => {
+                plane.note_purged(purge.project.0, purge.traces).await?;
+                let (project, traces) = (purge.project.0, purge.traces);
+                tracing::info!(project, traces, "deleted project purged");
+                done += 1;
+            }
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        }
     }
-    Ok(due.len())
+    failed.map_or(Ok(done), Err)
 }
 
 /// Deletes every trace of a project. Returns how many.
 pub async fn purge(engine: &Arc<Engine>, project: ProjectId) -> Result<u64, PurgeError> {
-    let mut deleted = 0;
-    for table in [Table::Runs, Table::Spans, Table::Scores] {
-        loop {
-            let engine_of_search = Arc::clone(engine);
-            let page = move || traces_of(&engine_of_search, project, table);
-            let page = tokio::task::spawn_blocking(page).await;
-            let traces = page.map_err(|_| PurgeError::Stopped)??;
-            if traces.is_empty() {
-                break;
-            }
-            deleted += u64::try_from(traces.len()).unwrap_or(u64::MAX);
-            delete_all(engine, project, &traces).await?;
+    let mut purge = Purge::of(project);
+    while purge.step(engine).await? {}
+    Ok(purge.traces)
+}
+
+/// A project that is being emptied.
+struct Purge {
+    project: ProjectId,
+    /// What has still to be emptied, the next table last.
+    tables: Vec<Table>,
+    /// Deleted so far.
+    traces: u64,
+}
+
+impl Purge {
+    fn of(project: ProjectId) -> Self {
+        Self {
+            project,
+            tables: vec![Table::Scores, Table::Spans, Table::Runs],
+            traces: 0,
         }
     }
-    Ok(deleted)
+
+    /// Deletes the traces of one page of rows. False when nothing is left.
+    async fn step(&mut self, engine: &Arc<Engine>) -> Result<bool, PurgeError> {
+        let Some(table) = self.tables.last().copied() else {
+            return Ok(false);
+        };
+        let (engine_of_search, project) = (Arc::clone(engine), self.project);
+        let page = move || traces_of(&engine_of_search, project, table);
+        let page = tokio::task::spawn_blocking(page).await;
+        let traces = page.map_err(|_| PurgeError::Stopped)??;
+        if traces.is_empty() {
+            self.tables.pop();
+        } else {
+            delete_all(engine, project, &traces).await?;
+            self.traces += u64::try_from(traces.len()).unwrap_or(u64::MAX);
+        }
+        Ok(!self.tables.is_empty())
+    }
 }
 
 /// Hides these traces at once; compaction drops their rows.

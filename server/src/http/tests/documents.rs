@@ -30,11 +30,7 @@ async fn the_document_names_every_route_and_no_other() {
         let path = path.replace(['{', '}'], "");
         let request = Request::builder().method(method).uri(path);
         let said = ask(&world.app, request.body(Body::empty()).unwrap()).await;
-        assert!(
-            [200, 401].contains(&said.status.as_u16()) || is_without_people(&said),
-            "{name}: {}",
-            said.status
-        );
+        assert!(is_answered(&said), "{name}: {}", said.status);
     }
 }
 
@@ -62,7 +58,8 @@ async fn every_reference_of_the_document_leads_somewhere_and_ids_are_distinct() 
     assert_eq!(distinct.len(), ids.len());
 }
 
-/// The answer of the routes of sign-in at a server that has none, as this test's.
-fn is_without_people(said: &Said) -> bool {
-    said.json()["error"]["message"] == "nobody signs in at this server"
+/// A route was there, whatever it said.
+fn is_answered(said: &Said) -> bool {
+    let body: Value = serde_json::from_slice(&said.body).unwrap_or_default();
+    said.status != 405 && body["error"]["message"] != "no such route"
 }

@@ -41,11 +41,11 @@ GET /ready                            public
 GET /metrics                          public
 GET /openapi.json                     public
 POST /v1/auth/signin                  public
-POST /v1/auth/signout                 public
-POST /v1/auth/signout-everywhere      public
-GET /v1/auth/me                       public
+POST /v1/auth/signout                 session
+POST /v1/auth/signout-everywhere      session
+GET /v1/auth/me                       session
 GET /v1/auth/providers                public
-POST /v1/auth/password                public
+POST /v1/auth/password                session
 POST /v1/auth/reset/request           public
 POST /v1/auth/reset                   public
 POST /v1/auth/verify                  public
@@ -115,10 +115,13 @@ POST /v1/keys/{key}/rotate            key-edit
 
 /// + let in, 1 for 401, 3 for 403, 4 for 404; in the order of [`PRINCIPALS`].
 ///
+/// `session` is for whoever has the cookie of a session, which nobody here has.
+///
 /// Keys of another project use what names no project (`/v1/traces`) for their own.
 const EXPECTED: &str = "
                 none    keys of a  others  at the org  at project a  nowhere  socket
 public          ++++    ++++       ++      +++++       +++++         ++       +
+session         1111    1111       11      11111       11111         11       1
 known           1111    ++++       ++      +++++       +++++         ++       +
 see             1111    ++++       ++      +++++       +++++         44       +
 write           1111    +33+       ++      +++33       +++33         44       +
@@ -129,7 +132,7 @@ key-edit        1111    33++       ++      ++333       ++333         44       +
 see-one         1111    ++++       44      +++++       +++++         44       +
 settings-one    1111    3+++       44      +++++       +++++         44       +
 edit-one        1111    33++       44      ++333       ++333         44       +
-delete-one      1111    3333       44      ++333       ++333         44       +
+delete-one      1111    3333       44      ++333       33333         44       +
 role-read       1111    33++       44      +++3+       +++3+         44       +
 role-edit       1111    3333       44      ++333       ++333         44       +
 key-read-one    1111    33++       44      +++3+       +++3+         44       +

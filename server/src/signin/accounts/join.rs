@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Accounts, SignInError, create, is_name};
 use crate::control::Actor;
 use crate::signin::email::Email;
-use crate::signin::event::{Fact, Method, Purpose};
+use crate::signin::event::{Fact, Method, PasswordHash, Purpose};
 use crate::signin::password::Password;
 use crate::signin::session::NewSession;
 use crate::tenancy::plane::By;
@@ -82,7 +82,12 @@ impl Accounts {
         address: IpAddr,
     ) -> Result<NewSession, SignInError> {
         self.begin_from(address)?;
-        let invited = || self.plane.invited(token).ok_or(SignInError::Link);
+        let invited = || match self.plane.invited(token) {
+            Some((email, None)) => Ok(email),
+            // A password opens nothing there.
+            Some((_, Some(issuer))) => Err(SignInError::SsoRequired { issuer }),
+            None => Err(SignInError::Link),
+        };
         let email = Email::parse(&invited()?).ok_or(SignInError::Email)?;
         let (name, phc) = self.accept(newcomer, &email).await?;
         let session = self
@@ -97,12 +102,9 @@ impl Accounts {
                 Ok((facts, session))
             })
             .await?;
-        let by = By {
-            actor: Actor::User(session.user),
-            ..By::system()
-        };
+        let by = By::new(Actor::User(session.user), By::system().rights);
         self.plane
-            .accept_invitation(by, session.user, token)
+            .accept_invitation(by, session.user, token, None)
             .await?;
         Ok(session)
     }
@@ -112,13 +114,13 @@ impl Accounts {
         &self,
         newcomer: Newcomer,
         email: &Email,
-    ) -> Result<(String, String), SignInError> {
+    ) -> Result<(String, PasswordHash), SignInError> {
         let Newcomer { name, password, .. } = newcomer;
         if !is_name(&name) {
             return Err(SignInError::Name);
         }
         let password = Password::choose(password, email, &name)?;
         let phc = self.hasher.hash(password).await?;
-        Ok((name, phc))
+        Ok((name, PasswordHash(phc)))
     }
 }

@@ -29,10 +29,10 @@ impl Clock for Hand {
 }
 
 /// What the provider does, and what it was asked.
-struct Idp {
-    issuer: String,
+pub(crate) struct Idp {
+    pub(crate) issuer: String,
     keys: Mutex<Vec<(String, Arc<Signer>)>>,
-    nonce: Mutex<String>,
+    pub(crate) nonce: Mutex<String>,
     forms: Mutex<Vec<String>>,
     bent: Mutex<Option<fn(&mut Value)>>,
     key_requests: AtomicUsize,
@@ -85,14 +85,14 @@ async fn token(Shared(idp): Shared<Arc<Idp>>, form: String) -> impl IntoResponse
     )
 }
 
-struct World {
-    idp: Arc<Idp>,
-    providers: Providers,
+pub(crate) struct World {
+    pub(crate) idp: Arc<Idp>,
+    pub(crate) providers: Providers,
     clock: Arc<Hand>,
     _dir: tempfile::TempDir,
 }
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}", listener.local_addr().unwrap());
     let idp = Arc::new(Idp {

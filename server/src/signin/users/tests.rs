@@ -92,7 +92,7 @@ fn all_sessions_end_but_the_one_that_asks_and_nobody_elses() {
 }
 
 #[test]
-fn what_is_swept_was_over_and_what_is_logged_is_not_logged_again() {
+fn what_is_swept_was_over_and_what_was_seen_is_restored() {
     let users = Users::default();
     let (mac, start) = started(1, 1);
     let link = Fact::LinkIssued {
@@ -105,12 +105,12 @@ fn what_is_swept_was_over_and_what_is_logged_is_not_logged_again() {
     users
         .apply(&act(0, vec![created(1, "a@b"), start, link]))
         .unwrap();
-    assert!(users.unlogged(HOUR, 9).is_empty());
+    assert!(users.seen(9).is_empty());
     assert!(users.see(&mac, HOUR).is_some());
-    let seen = users.unlogged(HOUR, 9);
-    assert_eq!(seen.len(), 1);
-    users.apply(&act(HOUR, seen)).unwrap();
-    assert!(users.unlogged(HOUR, 9).is_empty());
+    let seen = users.seen(9);
+    assert_eq!((seen.len(), users.seen(0).len()), (1, 0));
+    users.restore_seen(&[(seen[0].0, 0), (77, HOUR)]);
+    assert_eq!(users.seen(9), seen, "never back, and of no stranger");
 
     assert!(users.link(&[9; 32], HOUR - 1).is_some());
     assert!(users.link(&[9; 32], HOUR).is_none());

@@ -3,7 +3,7 @@
 use crate::control::{Actor, ControlEvent};
 use crate::dialect::format_micros;
 use crate::governance::GovernanceEvent;
-use crate::signin::event::{Fact, UserEvent};
+use crate::signin::event::Fact;
 use crate::tenancy::{Grantee, OrgEvent};
 
 /// A record in words.
@@ -23,8 +23,25 @@ pub struct Described {
 
 type Said = (&'static str, String, Vec<(&'static str, String)>);
 
-/// Says what happened; `None` for what is counted rather than done.
-pub fn describe(event: &ControlEvent) -> Option<Described> {
+/// Says what happened, in order: most events are one thing, those of people may be several. Nothing
+/// for what is counted rather than done.
+pub fn describe_all(event: &ControlEvent) -> Vec<Described> {
+    let ControlEvent::User(act) = event else {
+        return describe(event).into_iter().collect();
+    };
+    let said = act.event.facts.iter().filter_map(of_fact);
+    let described = said.map(|(action, subject, details)| Described {
+        actor: act.actor,
+        at_ns: act.at_ns,
+        action,
+        subject,
+        details,
+    });
+    described.collect()
+}
+
+/// Says what happened, if it is one thing.
+fn describe(event: &ControlEvent) -> Option<Described> {
     let (actor, at_ns, said) = match event {
         ControlEvent::ProjectCreated {
             project,
@@ -68,9 +85,8 @@ pub fn describe(event: &ControlEvent) -> Option<Described> {
             );
             (act.actor, act.at_ns, said)
         }
-        ControlEvent::User(act) => (act.actor, act.at_ns, of_user(&act.event)?),
         ControlEvent::Governance(act) => (act.actor, act.at_ns, of_governance(&act.event)?),
-        ControlEvent::ProjectNamed { .. } => return None,
+        ControlEvent::User(_) | ControlEvent::ProjectNamed { .. } => return None,
     };
     let (action, subject, details) = said;
     Some(Described {
@@ -128,9 +144,7 @@ fn of_governance(event: &GovernanceEvent) -> Option<Said> {
     })
 }
 
-/// What the first of the facts says; the others follow from it.
-fn of_user(event: &UserEvent) -> Option<Said> {
-    let fact = event.facts.first()?;
+fn of_fact(fact: &Fact) -> Option<Said> {
     let user = |user: &u64| format!("user:{user}");
     let (subject, details) = match fact {
         Fact::Created {

@@ -73,6 +73,7 @@ fn pages_hold_one_organization_newest_first_within_bounds() {
         let at = Whereabouts {
             org: Some(OrgId(u64::try_from(n % 2).unwrap())),
             project: None,
+            others: Box::default(),
         };
         let place = log.push(bytes.into(), [0; 32], at);
         assert_eq!(place.number, u64::try_from(n).unwrap() + 1);

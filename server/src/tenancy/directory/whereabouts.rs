@@ -3,21 +3,51 @@
 use super::State;
 use crate::control::ControlEvent;
 use crate::governance::GovernanceEvent;
-use crate::tenancy::{FIRST_ORG, OrgEvent, OrgId};
+use crate::limits::ORGS_PER_RECORD_MAX;
+use crate::tenancy::{FIRST_ORG, OrgEvent, OrgId, UserId};
 
 /// Where something happened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Whereabouts {
     pub(crate) org: Option<OrgId>,
     pub(crate) project: Option<u64>,
+    /// Other organizations that it concerns.
+    pub(crate) others: Box<[OrgId]>,
 }
 
 impl Whereabouts {
-    const fn org(org: OrgId) -> Self {
+    fn org(org: OrgId) -> Self {
         Self {
             org: Some(org),
             project: None,
+            others: Box::default(),
         }
+    }
+
+    fn project(org: Option<OrgId>, project: u64) -> Self {
+        Self {
+            org,
+            project: Some(project),
+            others: Box::default(),
+        }
+    }
+
+    /// Whether the organization's audit log has it.
+    pub(crate) fn concerns(&self, org: OrgId) -> bool {
+        self.org == Some(org) || self.others.contains(&org)
+    }
+
+    /// What is about people is about each of their organizations.
+    pub(crate) fn with_people(mut self, state: &State, people: &[UserId]) -> Self {
+        let orgs = people.iter().flat_map(|user| state.people.orgs_of(*user));
+        let mut others: Vec<OrgId> = orgs.filter(|org| Some(*org) != self.org).collect();
+        if !others.is_empty() {
+            others.sort_unstable();
+            others.dedup();
+            others.truncate(ORGS_PER_RECORD_MAX);
+            self.others = others.into();
+        }
+        self
     }
 }
 
@@ -25,10 +55,9 @@ impl State {
     /// Of an event that has still to be applied: what it deletes is still there.
     pub(crate) fn whereabouts(&self, event: &ControlEvent) -> Whereabouts {
         match event {
-            ControlEvent::ProjectCreated { project, .. } => Whereabouts {
-                org: Some(FIRST_ORG),
-                project: Some(*project),
-            },
+            ControlEvent::ProjectCreated { project, .. } => {
+                Whereabouts::project(Some(FIRST_ORG), *project)
+            }
             ControlEvent::KeyCreated { project, .. }
             | ControlEvent::ProjectNamed { project, .. } => self.at_project(*project),
             ControlEvent::KeyRevoked { key, .. } => self.at_key(*key),
@@ -36,6 +65,7 @@ impl State {
             ControlEvent::Audit(act) => Whereabouts {
                 org: act.event.org,
                 project: act.event.project,
+                others: Box::default(),
             },
             ControlEvent::Governance(act) => match &act.event {
                 GovernanceEvent::ProjectSettings { project, .. }
@@ -72,12 +102,14 @@ impl State {
                 let found = self.people.invitation(*invitation);
                 found.map_or_else(Whereabouts::default, |i| Whereabouts::org(i.org))
             }
-            OrgEvent::ProjectCreated { project, org, .. } => Whereabouts {
-                org: Some(*org),
-                project: Some(*project),
+            OrgEvent::ProjectCreated { project, org, .. } => {
+                Whereabouts::project(Some(*org), *project)
+            }
+            OrgEvent::ProjectMoved { project, org } => Whereabouts {
+                others: Box::new([*org]),
+                ..self.at_project(*project)
             },
             OrgEvent::ProjectRenamed { project, .. }
-            | OrgEvent::ProjectMoved { project, .. }
             | OrgEvent::ProjectArchived { project, .. }
             | OrgEvent::ProjectDeleted { project }
             | OrgEvent::ProjectPurged { project, .. }
@@ -91,10 +123,7 @@ impl State {
     }
 
     fn at_project(&self, project: u64) -> Whereabouts {
-        Whereabouts {
-            org: self.projects.org_of(project),
-            project: Some(project),
-        }
+        Whereabouts::project(self.projects.org_of(project), project)
     }
 
     fn at_key(&self, key: u64) -> Whereabouts {

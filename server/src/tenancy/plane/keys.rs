@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use super::projects::check_new;
 use super::{By, ChangeError, Changed, ControlPlane, check_room};
+use crate::control::{Actor, ControlEvent};
 use crate::keys::KeyString;
-use crate::limits::{KEYS_MAX, KEYS_PER_PROJECT_MAX, PROJECT_NAME_BYTES_MAX, PROJECTS_MAX};
+use crate::limits::{
+    KEYS_MAX, KEYS_PER_ORG_MAX, KEYS_PER_PROJECT_MAX, PROJECT_NAME_BYTES_MAX, PROJECTS_MAX,
+};
 use crate::tenancy::directory::{Key, Project, State, is_name};
 use crate::tenancy::{FIRST_ORG, NewKey, OrgEvent, Rights, Scopes};
 use obsrv_engine::row::ProjectId;
@@ -70,7 +73,7 @@ impl ControlPlane {
         super::check_name(name)?;
         self.check_terms(by, &terms)?;
         let mac = self.directory().mac_of(&key);
-        self.change(|state| {
+        self.change(by, |state| {
             let known = state.projects.named(FIRST_ORG, name).cloned();
             let is_new_project = known.is_none();
             let mut events = Vec::new();
@@ -117,9 +120,10 @@ impl ControlPlane {
         self.check_terms(by, &terms)?;
         let (id, key) = self.mint();
         let mac = self.directory().mac_of(&key);
-        self.change(|state| {
+        self.change(by, |state| {
             let project = state.projects.get(project).cloned();
             let project = project.ok_or(ChangeError::Unknown("project"))?;
+            let terms = within_maker(state, by, terms)?;
             let new = new_key(id, &project, id, mac, &terms);
             check_key_room(state, &new, self.now_ns())?;
             let event = self.org_event(by, OrgEvent::KeyCreated(new));
@@ -146,7 +150,7 @@ impl ControlPlane {
         let (id, key) = self.mint();
         let mac = self.directory().mac_of(&key);
         let now = self.now_ns();
-        self.change(|state| {
+        self.change(by, |state| {
             let old = owned(state, project, old)?;
             if !old.is_live(now) {
                 return Err(ChangeError::Conflict("the key opens nothing any more"));
@@ -157,6 +161,7 @@ impl ControlPlane {
                 expires_ns,
             };
             self.check_terms(by, &terms)?;
+            let terms = within_maker(state, by, terms)?;
             let live = state.keys.of_project(project, 0);
             let live = live.filter(|key| key.slot == old.slot && key.is_live(now));
             if live.count() >= LIVE_PER_SLOT_MAX {
@@ -187,10 +192,9 @@ impl ControlPlane {
         project: u64,
         key: u64,
     ) -> Result<Changed<()>, ChangeError> {
-        self.change(|state| {
+        self.change(by, |state| {
             let old = owned(state, project, key)?;
-            let event = (!old.is_revoked).then(|| self.org_event(by, OrgEvent::KeyRevoked { key }));
-            Ok((event.into_iter().collect(), ()))
+            Ok((self.revocation(state, by, old), ()))
         })
         .await
     }
@@ -200,16 +204,23 @@ impl ControlPlane {
         let id = u64::from_str_radix(name, 16).ok();
         let mac = KeyString::parse(name).ok();
         let mac = mac.map(|key| self.directory().mac_of(&key));
-        self.change(|state| {
+        self.change(by, |state| {
             let by_id = id.and_then(|id| state.keys.get(id));
             let by_key = || state.keys.proved(mac.as_ref()?);
             let found = by_id.or_else(by_key).ok_or(ChangeError::UnknownKey)?;
-            let key = found.id;
-            let event = OrgEvent::KeyRevoked { key };
-            let event = (!found.is_revoked).then(|| self.org_event(by, event));
-            Ok((event.into_iter().collect(), key))
+            Ok((self.revocation(state, by, found), found.id))
         })
         .await
+    }
+
+    /// Ends a key, and after it the keys that it made; what an earlier try was cut off from, too.
+    fn revocation(&self, state: &State, by: By, old: &Key) -> Vec<ControlEvent> {
+        let heirs = state.keys.with_heirs(old.id, self.now_ns());
+        let own = Some(old.id).filter(|_| !old.is_revoked);
+        own.into_iter()
+            .chain(heirs.into_iter().filter(|key| *key != old.id))
+            .map(|key| self.org_event(by, OrgEvent::KeyRevoked { key }))
+            .collect()
     }
 
     /// Nobody makes a key that may do more than they.
@@ -224,6 +235,23 @@ impl ControlPlane {
             return Err(ChangeError::Forbidden);
         }
         Ok(())
+    }
+}
+
+/// A key that a key makes ends with it at the latest.
+fn within_maker(state: &State, by: By, terms: KeyTerms) -> Result<KeyTerms, ChangeError> {
+    let Actor::Key(maker) = by.actor else {
+        return Ok(terms);
+    };
+    let maker = state.keys.get(maker).ok_or(ChangeError::Ended)?;
+    match (maker.expires_ns, terms.expires_ns) {
+        (Some(end), Some(asked)) if asked > end => Err(ChangeError::Invalid(
+            "the key would outlive the key that makes it",
+        )),
+        (end, asked) => Ok(KeyTerms {
+            expires_ns: asked.or(end),
+            ..terms
+        }),
     }
 }
 
@@ -249,8 +277,13 @@ fn check_key_room(state: &State, new: &NewKey, now_ns: i64) -> Result<(), Change
     if state.keys.get(new.key).is_some() || state.keys.proved(&new.mac).is_some() {
         return Err(ChangeError::Exists("key"));
     }
-    check_room("keys", state.keys.len(), KEYS_MAX)?;
-    let live = state.keys.of_project(new.project, 0);
-    let live = live.filter(|key| key.is_live(now_ns)).count();
+    let live = state.keys.live(KEYS_MAX, now_ns);
+    check_room("live keys", live, KEYS_MAX)?;
+    if let Some(org) = state.projects.org_of(new.project) {
+        let projects = state.projects.in_org(org, 0);
+        let live = projects.map(|p| state.keys.live_of(p.id.0, now_ns)).sum();
+        check_room("live keys of the organization", live, KEYS_PER_ORG_MAX)?;
+    }
+    let live = state.keys.live_of(new.project, now_ns);
     check_room("live keys of the project", live, KEYS_PER_PROJECT_MAX)
 }

@@ -29,7 +29,7 @@ impl ControlPlane {
     ) -> Result<Changed<OrgId>, ChangeError> {
         check_name(name)?;
         check_slug(slug)?;
-        self.change(|state| {
+        self.change(by, |state| {
             check_room("organizations", state.orgs.len(), ORGS_MAX)?;
             if state.orgs.with_slug(slug).is_some() {
                 return Err(ChangeError::Exists("organization"));
@@ -56,7 +56,7 @@ impl ControlPlane {
     ) -> Result<Changed<()>, ChangeError> {
         name.map(check_name).transpose()?;
         slug.map(check_slug).transpose()?;
-        self.change(|state| {
+        self.change(by, |state| {
             let old = state
                 .orgs
                 .get(org)
@@ -85,7 +85,7 @@ impl ControlPlane {
         org: OrgId,
         archived: bool,
     ) -> Result<Changed<()>, ChangeError> {
-        self.change(|state| {
+        self.change(by, |state| {
             let old = state
                 .orgs
                 .get(org)
@@ -99,7 +99,7 @@ impl ControlPlane {
 
     /// Deletes an organization that has no project left.
     pub async fn delete_org(&self, by: By, org: OrgId) -> Result<Changed<()>, ChangeError> {
-        self.change(|state| {
+        self.change(by, |state| {
             known(state, org)?;
             if org == FIRST_ORG {
                 return Err(ChangeError::Conflict("the first organization stays"));
@@ -129,7 +129,7 @@ impl ControlPlane {
         if issuer.is_some_and(|issuer| !fits(issuer)) {
             return Err(ChangeError::Invalid("issuer must be an https address"));
         }
-        self.change(|state| {
+        self.change(by, |state| {
             let old = state
                 .orgs
                 .get(org)

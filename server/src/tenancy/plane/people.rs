@@ -75,7 +75,7 @@ impl ControlPlane {
         user: UserId,
         role: Role,
     ) -> Result<Changed<()>, ChangeError> {
-        self.change(|state| {
+        self.change(by, |state| {
             known_org(state, org)?;
             may_change(state, by, org, user, Some(role))?;
             let old = state.people.role(org, user);
@@ -100,7 +100,7 @@ impl ControlPlane {
         org: OrgId,
         user: UserId,
     ) -> Result<Changed<()>, ChangeError> {
-        self.change(|state| {
+        self.change(by, |state| {
             let role = state.people.role(org, user);
             role.ok_or(ChangeError::Unknown("member"))?;
             may_change(state, by, org, user, None)?;
@@ -118,7 +118,7 @@ impl ControlPlane {
         name: &str,
     ) -> Result<Changed<u64>, ChangeError> {
         check_name(name)?;
-        self.change(|state| {
+        self.change(by, |state| {
             known_org(state, org)?;
             check_room(
                 "teams",
@@ -148,7 +148,7 @@ impl ControlPlane {
         name: &str,
     ) -> Result<Changed<()>, ChangeError> {
         check_name(name)?;
-        self.change(|state| {
+        self.change(by, |state| {
             known_team(state, org, team)?;
             let taken = |(id, other): (u64, &crate::tenancy::directory::Team)| {
                 id != team && other.name == name
@@ -172,7 +172,7 @@ impl ControlPlane {
         org: OrgId,
         team: u64,
     ) -> Result<Changed<()>, ChangeError> {
-        self.change(|state| {
+        self.change(by, |state| {
             known_team(state, org, team)?;
             Ok((vec![self.org_event(by, OrgEvent::TeamDeleted { team })], ()))
         })
@@ -188,7 +188,7 @@ impl ControlPlane {
         user: UserId,
         present: bool,
     ) -> Result<Changed<()>, ChangeError> {
-        self.change(|state| {
+        self.change(by, |state| {
             known_team(state, org, team)?;
             if state.people.role(org, user).is_none() {
                 return Err(ChangeError::Unknown("member"));
@@ -224,7 +224,7 @@ impl ControlPlane {
         let now = self.now_ns();
         let time = i64::try_from(INVITATION_TIME.as_nanos()).unwrap_or(i64::MAX);
         let expires_ns = now.saturating_add(time);
-        self.change(|state| {
+        self.change(by, |state| {
             known_org(state, org)?;
             let open = state.people.invitations(org).filter(|i| i.expires_ns > now);
             check_room("invitations", open.count(), INVITATIONS_PER_ORG_MAX)?;
@@ -265,7 +265,7 @@ impl ControlPlane {
         org: OrgId,
         invitation: u64,
     ) -> Result<Changed<()>, ChangeError> {
-        self.change(|state| {
+        self.change(by, |state| {
             let found = state.people.invitation(invitation);
             found
                 .filter(|i| i.org == org)
@@ -277,19 +277,28 @@ impl ControlPlane {
     }
 
     /// Makes a person a member by the token of an invitation. A member keeps the role that they
-    /// have.
+    /// have. `issuer` vouched for the person, if one did.
     pub async fn accept_invitation(
         &self,
         by: By,
         user: UserId,
         token: &str,
+        issuer: Option<&str>,
     ) -> Result<Changed<OrgId>, ChangeError> {
         let mac = self.tokens.mac(token.as_bytes());
         let now = self.now_ns();
-        self.change(|state| {
+        self.change(by, |state| {
             let open = state.people.open_invitation(&mac, now);
             let open = open.ok_or(ChangeError::Unknown("invitation"))?;
             let (org, invitation) = (open.org, open.invitation);
+            let required = state
+                .orgs
+                .get(org)
+                .and_then(|org| org.sso_issuer.as_deref());
+            if required.is_some() && required != issuer {
+                let issuer = required.unwrap_or_default().to_owned();
+                return Err(ChangeError::SsoRequired { issuer });
+            }
             if state.people.role(org, user).is_some() {
                 return Err(ChangeError::Conflict("you are a member already"));
             }
@@ -310,7 +319,7 @@ impl ControlPlane {
         role: Role,
     ) -> Result<Changed<()>, ChangeError> {
         by.must_cover(role)?;
-        self.change(|state| {
+        self.change(by, |state| {
             let owner = state.projects.get(project);
             let owner = owner.ok_or(ChangeError::Unknown("project"))?.org;
             if let Grantee::Team(team) = grantee {
@@ -340,7 +349,7 @@ impl ControlPlane {
         project: u64,
         grantee: Grantee,
     ) -> Result<Changed<()>, ChangeError> {
-        self.change(|state| {
+        self.change(by, |state| {
             let old = state.people.grant(project, grantee);
             by.must_cover(old.ok_or(ChangeError::Unknown("role"))?)?;
             let event = OrgEvent::GrantRemoved { project, grantee };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{By, ChangeError, Changed, ControlPlane, check_name, check_room};
-use crate::limits::{ENVIRONMENTS_PER_PROJECT_MAX, PROJECTS_MAX};
+use crate::limits::{ENVIRONMENTS_PER_PROJECT_MAX, PROJECTS_MAX, PROJECTS_PER_ORG_MAX};
 use crate::tenancy::directory::{Project, State};
 use crate::tenancy::{OrgEvent, OrgId, Right};
 
@@ -31,7 +31,8 @@ pub(super) fn check_new(state: &State, org: OrgId, name: &str) -> Result<(), Cha
     if state.projects.named(org, name).is_some() {
         return Err(ChangeError::Exists("project"));
     }
-    Ok(())
+    let there = state.projects.in_org(org, 0).count();
+    check_room("projects of the organization", there, PROJECTS_PER_ORG_MAX)
 }
 
 impl ControlPlane {
@@ -43,7 +44,7 @@ impl ControlPlane {
         name: &str,
     ) -> Result<Changed<CreatedProject>, ChangeError> {
         check_name(name)?;
-        self.change(|state| {
+        self.change(by, |state| {
             check_new(state, org, name)?;
             check_room("projects", state.projects.len(), PROJECTS_MAX)?;
             let project = state.projects.next_id();
@@ -65,7 +66,7 @@ impl ControlPlane {
         name: &str,
     ) -> Result<Changed<()>, ChangeError> {
         check_name(name)?;
-        self.change(|state| {
+        self.change(by, |state| {
             let old = known(state, project)?;
             if state
                 .projects
@@ -96,7 +97,8 @@ impl ControlPlane {
         if !there.may(Right::ProjectCreate) {
             return Err(ChangeError::Forbidden);
         }
-        self.change(|state| {
+        self.change(by, |state| {
+            there.check(state, self.users(), self.now_ns())?;
             let old = known(state, project)?;
             if old.org == org {
                 return Ok((Vec::new(), ()));
@@ -115,7 +117,7 @@ impl ControlPlane {
         project: u64,
         archived: bool,
     ) -> Result<Changed<()>, ChangeError> {
-        self.change(|state| {
+        self.change(by, |state| {
             let old = known(state, project)?;
             let event = OrgEvent::ProjectArchived { project, archived };
             let event = (old.is_archived != archived).then(|| self.org_event(by, event));
@@ -127,7 +129,7 @@ impl ControlPlane {
     /// Deletes a project: its keys open nothing and nobody sees its data from here on; the purge of the data
     /// follows.
     pub async fn delete_project(&self, by: By, project: u64) -> Result<Changed<()>, ChangeError> {
-        self.change(|state| {
+        self.change(by, |state| {
             known(state, project)?;
             let event = OrgEvent::ProjectDeleted { project };
             Ok((vec![self.org_event(by, event)], ()))
@@ -151,7 +153,7 @@ impl ControlPlane {
         present: bool,
     ) -> Result<Changed<()>, ChangeError> {
         check_name(name)?;
-        self.change(|state| {
+        self.change(by, |state| {
             known(state, project)?;
             let is_there = state
                 .projects

@@ -128,7 +128,10 @@ async fn an_invitation_is_void_without_an_inviter_who_may_give_its_role() {
     let set = |role| plane.set_member(root, FIRST_ORG, admin, role);
     set(Role::Admin).await.unwrap();
     let token = invited(&world, by, "bob@example.org").await;
-    assert_eq!(plane.invited(&token).as_deref(), Some("bob@example.org"));
+    assert_eq!(
+        plane.invited(&token),
+        Some(("bob@example.org".into(), None))
+    );
     for role in [Some(Role::Member), None] {
         match role {
             Some(role) => set(role).await.map(drop).unwrap(),
@@ -139,7 +142,7 @@ async fn an_invitation_is_void_without_an_inviter_who_may_give_its_role() {
                 .unwrap(),
         }
         assert_eq!(plane.invited(&token), None, "{role:?}");
-        let refused = plane.accept_invitation(root, UserId(7), &token).await;
+        let refused = plane.accept_invitation(root, UserId(7), &token, None).await;
         assert!(matches!(refused, Err(ChangeError::Unknown("invitation"))));
         let refused = join(&world, &token).await;
         assert!(matches!(refused, Err(SignInError::Link)));
