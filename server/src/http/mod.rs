@@ -27,6 +27,7 @@ mod position;
 mod projects;
 mod protobuf;
 mod query;
+mod read;
 pub mod routes;
 mod signin;
 mod store;
@@ -247,6 +248,7 @@ fn routes(app: &Arc<App>) -> Routes {
     projects::add(&mut routes);
     keys::add(&mut routes);
     audit::add(&mut routes);
+    read::add(&mut routes);
     signin::routes(&mut routes);
     routes
         .get("/openapi.json", Public, openapi::show)
