@@ -20,6 +20,7 @@ mod span;
 mod steps;
 mod trace;
 mod tree;
+mod views;
 mod waits;
 
 use super::routes::Routes;
@@ -47,4 +48,5 @@ pub(super) fn add(routes: &mut Routes) {
     steps::add(routes);
     groups::add(routes);
     score::add(routes);
+    views::add(routes);
 }

@@ -65,9 +65,7 @@ fn copy(from: &Map<String, Value>, path: &str, to: &mut Map<String, Value>) {
         return;
     };
     if let Some(Value::Object(inner)) = from.get(head) {
-        let slot = to
-            .entry(head)
-            .or_insert_with(|| Value::Object(Map::new()));
+        let slot = to.entry(head).or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(slot) = slot {
             copy(inner, rest, slot);
         }
