@@ -125,6 +125,10 @@ pub const VIEW_BYTES_MAX: usize = 3 << 10;
 pub const COMMENTS_PER_PROJECT_MAX: usize = 10_000;
 /// Bytes of a comment.
 pub const COMMENT_BYTES_MAX: usize = 2 << 10;
+/// Rows of one page of an export.
+pub const EXPORT_PAGE_ROWS: usize = 1000;
+/// Pages of an export that wait for the client.
+pub const EXPORT_PAGES_WAITING: usize = 2;
 /// Parameters of a URL.
 pub const PARAMS_MAX: usize = 256;
 /// Facets of one request.

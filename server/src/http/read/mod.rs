@@ -6,6 +6,7 @@ mod compare;
 mod conversation;
 mod critical;
 mod diff;
+mod export;
 mod facets;
 mod groups;
 mod list;
@@ -49,4 +50,5 @@ pub(super) fn add(routes: &mut Routes) {
     groups::add(routes);
     score::add(routes);
     views::add(routes);
+    export::add(routes);
 }

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use obsrv_engine::doc::DocRef;
 use obsrv_engine::engine::ReadBody;
 use obsrv_engine::model;
 use obsrv_engine::query::{Budget, QueryError};

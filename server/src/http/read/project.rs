@@ -50,6 +50,11 @@ impl Fields {
         Value::Object(kept)
     }
 
+    /// The names, if any were given.
+    pub(super) fn names(&self) -> Option<&[String]> {
+        self.0.as_deref()
+    }
+
     /// Whether everything is kept.
     pub(super) const fn is_all(&self) -> bool {
         self.0.is_none()

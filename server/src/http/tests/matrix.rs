@@ -125,6 +125,7 @@ GET /v1/projects/{project}/users read-one
 GET /v1/projects/{project}/threads/{thread} read-one
 GET /v1/projects/{project}/users/{user} read-one
 POST /v1/projects/{project}/scores write-one
+GET /v1/projects/{project}/export read-one
 GET /v1/projects/{project}/views read-one
 POST /v1/projects/{project}/views read-one
 GET /v1/projects/{project}/views/{view} read-one
