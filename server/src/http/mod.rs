@@ -23,6 +23,7 @@ mod openapi;
 mod orgs;
 mod outer;
 mod params;
+mod pieces;
 mod position;
 mod projects;
 mod protobuf;
@@ -31,6 +32,7 @@ mod read;
 pub mod routes;
 mod signin;
 mod store;
+mod tail;
 mod trace;
 mod trace_list;
 mod traces;
@@ -61,6 +63,7 @@ pub struct Core {
     plane: Arc<ControlPlane>,
     cursors: Macs,
     sessions: Arc<dyn SessionSource>,
+    tails: Arc<tail::Tails>,
     signin: Option<Arc<SignIn>>,
 }
 
@@ -77,6 +80,7 @@ impl Core {
             plane,
             cursors,
             sessions,
+            tails: Arc::default(),
             signin: None,
         }
     }
@@ -107,6 +111,11 @@ impl Core {
     /// Signs cursors.
     pub const fn cursors(&self) -> &Macs {
         &self.cursors
+    }
+
+    /// Who watches what comes in.
+    pub(crate) const fn tails(&self) -> &Arc<tail::Tails> {
+        &self.tails
     }
 
     /// Who is signed in.
