@@ -130,6 +130,9 @@ async fn send(
         for (number, news) in (first..).zip(&read.items) {
             put_news(&mut text, over, (reader.epoch(), number), news);
         }
+        if Instant::now() >= end {
+            return;
+        }
         if !text.is_empty() {
             let piece = Bytes::from(std::mem::take(&mut text));
             if sender.send(Ok(piece)).await.is_err() {
