@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::governance::GovernanceEvent;
 use crate::limits::CONTROL_EVENT_BYTES_MAX;
 use crate::signin::event::UserEvent;
+use crate::tenancy::views::ViewEvent;
 use crate::tenancy::{OrgEvent, OrgId, UserId};
 
 const UNCHAINED: u8 = 1;
@@ -147,6 +148,8 @@ pub enum ControlEvent {
     User(Act<UserEvent>),
     /// Limits, retention, redaction.
     Governance(Act<GovernanceEvent>),
+    /// Saved views and comments.
+    Views(Act<ViewEvent>),
 }
 
 impl ControlEvent {
@@ -159,7 +162,8 @@ impl ControlEvent {
             | Self::Org(Act { at_ns, .. })
             | Self::Audit(Act { at_ns, .. })
             | Self::User(Act { at_ns, .. })
-            | Self::Governance(Act { at_ns, .. }) => Some(*at_ns),
+            | Self::Governance(Act { at_ns, .. })
+            | Self::Views(Act { at_ns, .. }) => Some(*at_ns),
             Self::ProjectNamed { .. } => None,
         }
     }
@@ -174,6 +178,7 @@ impl ControlEvent {
             | Self::KeyRevoked { .. }
             | Self::ProjectNamed { .. } => Actor::System,
             Self::Governance(act) => act.actor,
+            Self::Views(act) => act.actor,
             Self::Org(act) => act.actor,
             Self::Audit(act) => act.actor,
             Self::User(act) => act.actor,

@@ -24,13 +24,16 @@ mod openapi;
 mod orgs;
 mod outer;
 mod params;
+mod pieces;
 mod position;
 mod projects;
 mod protobuf;
 mod query;
+mod read;
 pub mod routes;
 mod signin;
 mod store;
+mod tail;
 mod trace;
 mod trace_list;
 mod traces;
@@ -64,6 +67,7 @@ pub struct Core {
     governance: Arc<Governance>,
     cursors: Macs,
     sessions: Arc<dyn SessionSource>,
+    tails: Arc<tail::Tails>,
     signin: Option<Arc<SignIn>>,
 }
 
@@ -82,6 +86,7 @@ impl Core {
             governance,
             cursors,
             sessions,
+            tails: Arc::default(),
             signin: None,
         }
     }
@@ -117,6 +122,11 @@ impl Core {
     /// Signs cursors.
     pub const fn cursors(&self) -> &Macs {
         &self.cursors
+    }
+
+    /// Who watches what comes in.
+    pub(crate) const fn tails(&self) -> &Arc<tail::Tails> {
+        &self.tails
     }
 
     /// Who is signed in.
@@ -260,6 +270,7 @@ fn routes(app: &Arc<App>) -> Routes {
     governance::add(&mut routes);
     usage::add(&mut routes);
     audit::add(&mut routes);
+    read::add(&mut routes);
     signin::routes(&mut routes);
     routes
         .get("/openapi.json", Public, openapi::show)

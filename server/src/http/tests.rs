@@ -15,6 +15,7 @@ mod canary;
 mod documents;
 mod governed;
 mod matrix;
+mod read;
 mod revoked;
 mod signing_in;
 

@@ -10,6 +10,7 @@ mod orgs;
 mod people;
 mod projects;
 mod room;
+mod views;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,6 +4,7 @@ use crate::control::{Actor, ControlEvent};
 use crate::dialect::format_micros;
 use crate::governance::GovernanceEvent;
 use crate::signin::event::Fact;
+use crate::tenancy::views::ViewEvent;
 use crate::tenancy::{Grantee, OrgEvent};
 
 /// A record in words.
@@ -86,6 +87,7 @@ fn describe(event: &ControlEvent) -> Option<Described> {
             (act.actor, act.at_ns, said)
         }
         ControlEvent::Governance(act) => (act.actor, act.at_ns, of_governance(&act.event)?),
+        ControlEvent::Views(act) => (act.actor, act.at_ns, of_view(&act.event)),
         ControlEvent::User(_) | ControlEvent::ProjectNamed { .. } => return None,
     };
     let (action, subject, details) = said;
@@ -96,6 +98,26 @@ fn describe(event: &ControlEvent) -> Option<Described> {
         subject,
         details,
     })
+}
+
+/// What was said stays out: it is the project's, not the organization's.
+fn of_view(event: &ViewEvent) -> Said {
+    let project = ("project", event.project().to_string());
+    match event {
+        ViewEvent::ViewSet(view) => {
+            let shared = either(view.is_shared, "true", "false").to_owned();
+            (
+                "view.saved",
+                hex(view.view),
+                vec![project, ("shared", shared)],
+            )
+        }
+        ViewEvent::ViewDeleted { view, .. } => ("view.deleted", hex(*view), vec![project]),
+        ViewEvent::Commented(comment) => ("comment.made", hex(comment.comment), vec![project]),
+        ViewEvent::CommentDeleted { comment, .. } => {
+            ("comment.deleted", hex(*comment), vec![project])
+        }
+    }
 }
 
 fn hex(id: u64) -> String {

@@ -11,6 +11,7 @@ use crate::limits::{
     CONTROL_LOG_BYTES_PER_ORG_MAX, CONTROL_LOG_RESERVE_BYTES,
 };
 use crate::signin::event::Fact;
+use crate::tenancy::views::ViewEvent;
 use crate::tenancy::{FIRST_ORG, OrgEvent};
 
 /// Buckets of principals. More principals than these share them.
@@ -104,6 +105,10 @@ fn kind(event: &ControlEvent) -> Kind {
             AuditAction::SignedOut => true,
             AuditAction::SignedIn | AuditAction::SignInFailed | AuditAction::Exported => false,
         },
+        ControlEvent::Views(act) => matches!(
+            act.event,
+            ViewEvent::ViewDeleted { .. } | ViewEvent::CommentDeleted { .. }
+        ),
         ControlEvent::ProjectCreated { .. }
         | ControlEvent::KeyCreated { .. }
         | ControlEvent::ProjectNamed { .. }
