@@ -65,6 +65,58 @@ pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 pub const PAGE_ROWS_DEFAULT: usize = 100;
 /// Runs of one page.
 pub const PAGE_ROWS_MAX: usize = 1000;
+/// Rows of one page of obsrv's own lists when `limit` is not given.
+pub const READ_PAGE_ROWS_DEFAULT: usize = 50;
+/// Keys that `fields` may name.
+pub const READ_FIELDS_MAX: usize = 64;
+/// Values of a facet or a key when `limit` is not given.
+pub const READ_FACET_VALUES_DEFAULT: usize = 20;
+/// Keys that are listed when `limit` is not given.
+pub const READ_NAMES_DEFAULT: usize = 1000;
+/// Groups of an aggregate when `limit` is not given.
+pub const AGGREGATE_GROUPS_DEFAULT: usize = 100;
+/// Groups of an aggregate.
+pub const AGGREGATE_GROUPS_MAX: usize = 10_000;
+/// Scores that stand in the head of a trace.
+pub const SCORES_SHOWN_MAX: usize = 1000;
+/// Spans of a trace that is shown as a tree. Over it: 422.
+pub const OUTLINE_SPANS_MAX: usize = 1_000_000;
+/// Rows of one page of a tree when `limit` is not given.
+pub const TREE_PAGE_ROWS_DEFAULT: usize = 1000;
+/// Rows of one page of a tree.
+pub const TREE_PAGE_ROWS_MAX: usize = 10_000;
+/// The same as columns.
+pub const TREE_COLUMN_ROWS_MAX: usize = 100_000;
+/// Messages of one page of a conversation when `limit` is not given.
+pub const CONVERSATION_PAGE_DEFAULT: usize = 200;
+/// Messages of one page of a conversation.
+pub const CONVERSATION_PAGE_MAX: usize = 1000;
+/// Bytes of the messages of one page of a conversation. Over it: a shorter page.
+pub const CONVERSATION_BYTES_MAX: usize = 16 << 20;
+/// Tokens of a trace as text when `tokens` is not given.
+pub const RENDER_TOKENS_DEFAULT: usize = 4000;
+/// Fewest tokens of a trace as text.
+pub const RENDER_TOKENS_MIN: usize = 200;
+/// Most tokens of a trace as text.
+pub const RENDER_TOKENS_MAX: usize = 100_000;
+/// Spans of each of two traces that are laid side by side. Over it: 422.
+pub const DIFF_STEPS_MAX: usize = 2000;
+/// Keys that are compared between two sets of rows.
+pub const COMPARE_KEYS_MAX: usize = 128;
+/// Values in which two sets differ that are listed when `limit` is not given.
+pub const COMPARE_LISTED_DEFAULT: usize = 50;
+/// Values in which two sets differ that are listed.
+pub const COMPARE_LISTED_MAX: usize = 1000;
+/// Runs whose steps are put together when `limit` is not given.
+pub const PATH_RUNS_DEFAULT: usize = 200;
+/// Runs whose steps are put together.
+pub const PATH_RUNS_MAX: usize = 1000;
+/// Spans of all these runs. Past it: fewer runs.
+pub const PATH_SPANS_MAX: usize = 200_000;
+/// Names of steps that are told apart.
+pub const PATH_NODES_MAX: usize = 1000;
+/// Whole sequences of steps that are listed.
+pub const PATH_SEQUENCES_MAX: usize = 20;
 /// Parameters of a URL.
 pub const PARAMS_MAX: usize = 256;
 /// Facets of one request.

@@ -74,7 +74,7 @@ pub(crate) fn trace(project: &str, rows: &TraceRows) -> Result<Option<String>, A
 }
 
 /// A row as the read models take it: its folded document without what is kept for folding.
-fn row_of(core: &Core, body: &Bytes) -> Result<StoredRow, ApiError> {
+pub(crate) fn row_of(core: &Core, body: &Bytes) -> Result<StoredRow, ApiError> {
     let view = body::decode(body)
         .map_err(|e| ApiError::new(ErrorCode::Damaged, format!("row does not read: {e}")))?
         .view;
@@ -90,15 +90,20 @@ fn put(out: &mut String, key: &str, value: &Value) {
     out.push_str("\":");
     out.push_str(&value.to_string());
 }
+
+/// A value of a filter or a facet.
+pub(crate) fn literal(value: &Literal) -> Value {
+    match value {
+        Literal::Str(text) => text.as_str().into(),
+        Literal::I64(n) => (*n).into(),
+        Literal::F64(n) => (*n).into(),
+        Literal::Bool(b) => (*b).into(),
+    }
+}
+
 fn facet(facet: &Facet) -> Value {
     let values = facet.values.iter().map(|(value, count)| {
-        let value: Value = match value {
-            Literal::Str(text) => text.as_str().into(),
-            Literal::I64(n) => (*n).into(),
-            Literal::F64(n) => (*n).into(),
-            Literal::Bool(b) => (*b).into(),
-        };
-        json!({ "value": value, "count": count })
+        json!({ "value": literal(value), "count": count })
     });
     json!({
         "field": column_name(&facet.column),
@@ -109,7 +114,7 @@ fn facet(facet: &Facet) -> Value {
     })
 }
 
-fn column_name(column: &Column) -> &str {
+pub(crate) fn column_name(column: &Column) -> &str {
     match column {
         Column::TraceId => "trace_id",
         Column::Id => "id",
@@ -120,7 +125,7 @@ fn column_name(column: &Column) -> &str {
     }
 }
 
-fn explained(explain: &Explain) -> Value {
+pub(crate) fn explained(explain: &Explain) -> Value {
     json!({
         "sources": explain.sources,
         "sources_pruned": explain.sources_pruned,
@@ -140,5 +145,8 @@ fn explained(explain: &Explain) -> Value {
         "page_bytes": explain.page_bytes,
         "page_cut": explain.page_cut,
         "verified": explain.verified,
+        "estimate": explain.estimate,
+        "partials_known": explain.partials_known,
+        "state_bytes": explain.state_bytes,
     })
 }

@@ -47,7 +47,7 @@ pub use open::OpenError;
 pub use quarantine::{QUARANTINE_BYTES_MAX, QUARANTINE_FILES_MAX, QuarantineError};
 pub use queue::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
 pub use record::{Envelope, RecordError};
-pub use snapshot::{Snapshot, StoredRow, TraceRows};
+pub use snapshot::{ReadBody, Snapshot, StoredRow, TraceRows, Visit};
 pub use threads::Threads;
 
 /// Bodies above this go to a side file instead of the log.

@@ -48,6 +48,12 @@ pub struct TraceRows {
     pub scores: Vec<StoredRow>,
 }
 
+/// Reads the body of the row that is visited.
+pub type ReadBody<'a> = &'a mut dyn FnMut() -> Result<Bytes, SourceError>;
+
+/// Called for each row of a trace.
+pub type Visit<'a, E> = &'a mut dyn FnMut(Core, ReadBody<'_>) -> Result<(), E>;
+
 /// Where a project's rows of one table are.
 struct Held {
     memory: Vec<(u64, TableView)>,
@@ -207,16 +213,51 @@ impl Snapshot {
         trace_id: &str,
         admit: &mut dyn FnMut(usize) -> Result<(), E>,
     ) -> Result<Vec<StoredRow>, E> {
-        let held = self.held(project, table);
         let mut found = Vec::new();
+        self.each_row::<E>(project, table, trace_id, &mut |core, body| {
+            let body = body()?;
+            admit(body.len())?;
+            found.push(StoredRow { core, body });
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Calls `visit` for each row of one trace, in no order: with its hot columns, and with what reads
+    /// its body. Bodies are not held, so a trace of any size can be gone through.
+    pub fn each_row<E: From<SourceError>>(
+        &self,
+        project: ProjectId,
+        table: Table,
+        trace_id: &str,
+        visit: Visit<'_, E>,
+    ) -> Result<(), E> {
+        self.check()?;
+        let held = self.held(project, table);
         for place in self.visible(project, table, &held) {
             for row in place.source.trace_rows(trace_id)? & &place.live {
                 let core = place.source.core(row)?;
-                let body = place.source.body(row)?;
-                admit(body.len())?;
-                found.push(StoredRow { core, body });
+                visit(core, &mut || place.source.body(row))?;
             }
         }
+        Ok(())
+    }
+
+    /// The row of this identity.
+    pub fn row(
+        &self,
+        project: ProjectId,
+        table: Table,
+        (trace_id, id): (&str, &str),
+    ) -> Result<Option<StoredRow>, SourceError> {
+        let mut found = None;
+        self.each_row::<SourceError>(project, table, trace_id, &mut |core, body| {
+            if &*core.id == id {
+                let body = body()?;
+                found = Some(StoredRow { core, body });
+            }
+            Ok(())
+        })?;
         Ok(found)
     }
 

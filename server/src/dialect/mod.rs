@@ -25,7 +25,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 pub use json::{JsonError, read as read_json};
 pub(crate) use langsmith::multipart::boundary;
 pub use sniff::{Route, SniffError, sniff};
-pub use time::{format_micros, parse as parse_time};
+pub use time::{format_micros, format_nanos, parse as parse_time};
 
 /// Version of the mapping from bodies to rows. Raise it with every change that gives other events
 /// for the same bytes: it stands in the log's envelopes.

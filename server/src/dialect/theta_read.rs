@@ -30,12 +30,14 @@ pub struct StoredRow {
 }
 
 impl StoredRow {
-    fn doc(&self) -> DocRef<'_> {
+    /// The document.
+    pub fn doc(&self) -> DocRef<'_> {
         // The engine verified the checksum; a view that does not read shows as an empty row.
         DocRef::parse(&self.view).unwrap_or(DocRef::Null)
     }
 
-    fn text(&self, key: &str) -> Option<&str> {
+    /// A field that is text.
+    pub fn text(&self, key: &str) -> Option<&str> {
         self.doc().get(key).and_then(DocRef::as_str)
     }
 
@@ -145,7 +147,8 @@ fn put_text(key: &str, text: &str, out: &mut DocWriter) {
     out.str(text);
 }
 
-fn status_of(row: &StoredRow) -> &'static str {
+/// The status, or what the end says of it.
+pub fn status_of(row: &StoredRow) -> &'static str {
     match (row.text(model::STATUS), row.core.end_ns) {
         (Some(status::ERROR), _) => status::ERROR,
         (Some(status::RUNNING), _) | (None, None) => status::RUNNING,
@@ -398,6 +401,25 @@ fn step(span: &StoredRow, place: usize, scores: &[StoredRow], out: &mut DocWrite
     out.end(open);
 }
 
+/// The document of a map with the `messages` and the `tool_calls` of a span, in theta's form.
+pub fn talk(span: &StoredRow) -> Vec<u8> {
+    let mut out = DocWriter::new();
+    let open = out.begin_map();
+    let kind = span.text(model::KIND).unwrap_or("custom");
+    let doc = span.doc();
+    for (key, model) in [
+        ("messages", Model::Message),
+        ("tool_calls", Model::ToolCall),
+    ] {
+        match doc.get(key) {
+            Some(sent) => write_field(key, sent, Form::List(model), &mut out),
+            None => step_list(span, kind, key, &mut out),
+        }
+    }
+    out.end(open);
+    out.finish()
+}
+
 fn step_lists(span: &StoredRow, kind: &str, out: &mut DocWriter) {
     let doc = span.doc();
     let attributes = doc.get(model::ATTRIBUTES).unwrap_or(DocRef::Null);
@@ -410,31 +432,39 @@ fn step_lists(span: &StoredRow, kind: &str, out: &mut DocWriter) {
         out_or_empty("metadata", None, Form::Map, out);
     }
     for key in STEP_LISTS {
-        let single = SINGLE
-            .iter()
-            .find(|(_, list)| *list == key)
-            .and_then(|(one, _)| doc.get(one));
-        let form = SAME
-            .iter()
-            .find(|(k, _)| *k == key)
-            .map_or(Form::Texts, |(_, form)| *form);
-        match key {
-            _ if doc.get(key).is_some() => {}
-            "messages" if span.is_otlp() => from_otlp::write_messages(attributes, out),
-            "messages" if span.has_io() && kind == "llm" => from_otlp::write_talk(doc, out),
-            "tool_calls" if span.has_io() && kind == "tool" => {
-                let name = span.text(model::NAME).unwrap_or("");
-                from_otlp::write_tool_call(doc, &span.core.id, name, out);
-            }
-            "tool_calls" if span.is_otlp() && kind == "tool" => {
-                let name = span
-                    .text(model::TOOL)
-                    .or(span.text(model::NAME))
-                    .unwrap_or("");
-                from_otlp::write_tool_call(attributes, &span.core.id, name, out);
-            }
-            _ => out_or_empty(key, single.filter(|_| !span.is_otlp()), form, out),
+        if doc.get(key).is_none() {
+            step_list(span, kind, key, out);
         }
+    }
+}
+
+/// A list that the span's document does not have under this key.
+fn step_list(span: &StoredRow, kind: &str, key: &str, out: &mut DocWriter) {
+    let doc = span.doc();
+    let attributes = doc.get(model::ATTRIBUTES).unwrap_or(DocRef::Null);
+    let single = SINGLE
+        .iter()
+        .find(|(_, list)| *list == key)
+        .and_then(|(one, _)| doc.get(one));
+    let form = SAME
+        .iter()
+        .find(|(k, _)| *k == key)
+        .map_or(Form::Texts, |(_, form)| *form);
+    match key {
+        "messages" if span.is_otlp() => from_otlp::write_messages(attributes, out),
+        "messages" if span.has_io() && kind == "llm" => from_otlp::write_talk(doc, out),
+        "tool_calls" if span.has_io() && kind == "tool" => {
+            let name = span.text(model::NAME).unwrap_or("");
+            from_otlp::write_tool_call(doc, &span.core.id, name, out);
+        }
+        "tool_calls" if span.is_otlp() && kind == "tool" => {
+            let name = span
+                .text(model::TOOL)
+                .or(span.text(model::NAME))
+                .unwrap_or("");
+            from_otlp::write_tool_call(attributes, &span.core.id, name, out);
+        }
+        _ => out_or_empty(key, single.filter(|_| !span.is_otlp()), form, out),
     }
 }
 

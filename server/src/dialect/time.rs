@@ -95,6 +95,22 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
 
+/// `2026-11-21T02:07:08.561299123Z`: UTC with as many of 0, 3, 6 or 9 digits as keep it exact.
+pub fn format_nanos(ns: i64) -> String {
+    let micros = format_micros(ns);
+    let sub = ns.rem_euclid(NS_PER_S);
+    let seconds = micros.get(..micros.len() - 8).unwrap_or(&micros);
+    if sub == 0 {
+        format!("{seconds}Z")
+    } else if sub % 1_000_000 == 0 {
+        format!("{seconds}.{:03}Z", sub / 1_000_000)
+    } else if sub % 1000 == 0 {
+        micros
+    } else {
+        format!("{seconds}.{sub:09}Z")
+    }
+}
+
 /// `2026-11-21T02:07:08.561299Z`: UTC with microseconds, which is what theta clients send. What is
 /// below a microsecond is cut.
 pub fn format_micros(ns: i64) -> String {

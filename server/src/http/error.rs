@@ -13,7 +13,8 @@ use serde::Serialize;
 use super::protobuf;
 use crate::tenancy::ChangeError;
 use obsrv_engine::engine::IngestError;
-use obsrv_engine::query::QueryError;
+use obsrv_engine::query::{ParseError, QueryError};
+use obsrv_engine::source::SourceError;
 
 /// Says, with a 503, whether anything of the request was stored.
 pub const OUTCOME: HeaderName = HeaderName::from_static("obsrv-outcome");
@@ -218,6 +219,8 @@ pub struct ApiError {
     pub message: String,
     /// The parameter, item or place in the body.
     pub field: Option<String>,
+    /// Of a filter: the byte at which reading stopped, and what could stand there.
+    pub place: Option<(usize, &'static str)>,
     /// After how many seconds the same request may succeed, if that is known.
     pub retry_seconds: Option<u64>,
 }
@@ -229,6 +232,7 @@ impl ApiError {
             code,
             message: message.into(),
             field: None,
+            place: None,
             retry_seconds: None,
         }
     }
@@ -295,6 +299,21 @@ impl From<ChangeError> for ApiError {
     }
 }
 
+impl From<ParseError> for ApiError {
+    fn from(error: ParseError) -> Self {
+        Self {
+            place: Some((error.at, error.expected)),
+            ..Self::new(ErrorCode::InvalidQuery, error.to_string())
+        }
+    }
+}
+
+impl From<SourceError> for ApiError {
+    fn from(error: SourceError) -> Self {
+        QueryError::from(error).into()
+    }
+}
+
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         let code = match &error {
@@ -329,6 +348,10 @@ struct Detail<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<&'static str>,
     retryable: bool,
     request_id: &'a str,
 }
@@ -345,6 +368,8 @@ pub(super) fn render(error: &ApiError, wants_protobuf: bool, request_id: &str) -
             code: code.as_str(),
             message: &error.message,
             field: error.field.as_deref(),
+            position: error.place.map(|(at, _)| at),
+            expected: error.place.map(|(_, expected)| expected),
             retryable: code.is_retryable(),
             request_id,
         };

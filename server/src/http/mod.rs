@@ -28,6 +28,7 @@ mod position;
 mod projects;
 mod protobuf;
 mod query;
+mod read;
 pub mod routes;
 mod signin;
 mod store;
@@ -248,6 +249,7 @@ fn routes(app: &Arc<App>) -> Routes {
     projects::add(&mut routes);
     keys::add(&mut routes);
     audit::add(&mut routes);
+    read::add(&mut routes);
     signin::routes(&mut routes);
     dashboard::add(&mut routes);
     routes

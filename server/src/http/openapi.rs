@@ -53,6 +53,8 @@ fn error_schema() -> Value {
                 "code": { "type": "string", "enum": codes },
                 "message": { "type": "string" },
                 "field": { "type": "string" },
+                "position": { "type": "integer" },
+                "expected": { "type": "string" },
                 "retryable": { "type": "boolean" },
                 "request_id": { "type": "string" },
             },

@@ -6,9 +6,15 @@ use bytes::Bytes;
 
 use super::Core;
 use super::auth::Tenant;
-use obsrv_engine::engine::{Done, Engine, Envelope, Submission, TraceRows};
-use obsrv_engine::query::{Budget, Page, QueryError, Request};
+use obsrv_engine::engine::{
+    Done, Engine, Envelope, Snapshot, StoredRow, Submission, TraceRows, Visit,
+};
+use obsrv_engine::query::aggregate::{
+    AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest,
+};
+use obsrv_engine::query::{Budget, Explain, Facet, Page, QueryError, Request};
 use obsrv_engine::row::{Event, ProjectId, Table};
+use obsrv_engine::source::SourceError;
 
 /// The rows of one project.
 #[derive(Clone, Debug)]
@@ -66,5 +72,82 @@ impl Store {
     /// Deletes every row of a trace.
     pub fn delete_trace(&self, trace_id: &str, done: Done) {
         self.engine.delete_trace(self.project, trace_id, done);
+    }
+}
+
+/// The rows of one project as they were at one moment.
+#[derive(Debug)]
+pub struct View {
+    snapshot: Snapshot,
+    project: ProjectId,
+}
+
+impl Store {
+    /// The rows as they are now.
+    pub fn view(&self) -> View {
+        View {
+            snapshot: self.engine.snapshot(),
+            project: self.project,
+        }
+    }
+}
+
+impl View {
+    /// The rows of a table that pass the request's filter.
+    pub fn search(
+        &self,
+        table: Table,
+        request: &Request,
+        budget: &Budget<'_>,
+    ) -> Result<Page, QueryError> {
+        self.snapshot.search(self.project, table, request, budget)
+    }
+
+    /// What rows add up to.
+    pub fn aggregate(
+        &self,
+        table: Table,
+        request: &AggregateRequest,
+        budget: &Budget<'_>,
+    ) -> Result<AggregateAnswer, QueryError> {
+        let snapshot = &self.snapshot;
+        snapshot.aggregate(self.project, table, request, budget)
+    }
+
+    /// The keys of a table.
+    pub fn keys(
+        &self,
+        table: Table,
+        wanted: (&str, usize),
+        budget: &Budget<'_>,
+    ) -> Result<ObservedKeys, QueryError> {
+        let snapshot = &self.snapshot;
+        snapshot.observed_keys(self.project, table, wanted, budget)
+    }
+
+    /// The values of a key.
+    pub fn values(
+        &self,
+        table: Table,
+        request: &ObservedRequest,
+        budget: &Budget<'_>,
+    ) -> Result<(Facet, Explain), QueryError> {
+        let snapshot = &self.snapshot;
+        snapshot.observed_values(self.project, table, request, budget)
+    }
+
+    /// The row of this trace and id.
+    pub fn row(&self, table: Table, key: (&str, &str)) -> Result<Option<StoredRow>, SourceError> {
+        self.snapshot.row(self.project, table, key)
+    }
+
+    /// Calls `visit` for each row of a trace: see [`Snapshot::each_row`].
+    pub fn each_row<E: From<SourceError>>(
+        &self,
+        table: Table,
+        trace_id: &str,
+        visit: Visit<'_, E>,
+    ) -> Result<(), E> {
+        self.snapshot.each_row(self.project, table, trace_id, visit)
     }
 }

@@ -56,6 +56,15 @@ pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Path(trace_id): Path<String>,
 ) -> Result<Response, ApiError> {
+    delete_one(&access, &app, trace_id).await
+}
+
+/// The same for every route that deletes one.
+pub(crate) async fn delete_one(
+    access: &Access<TraceDelete>,
+    app: &Arc<App>,
+    trace_id: String,
+) -> Result<Response, ApiError> {
     let core = app.core()?;
     check_id(&trace_id)?;
     let note = AuditNote {

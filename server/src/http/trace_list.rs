@@ -13,7 +13,7 @@ use super::App;
 use super::access::{Access, TraceRead};
 use super::auth::Tenant;
 use super::cursor::{self, Scope};
-use super::error::{ApiError, ErrorCode};
+use super::error::ApiError;
 use super::params::Params;
 use super::{position, query};
 use crate::dialect::parse_time;
@@ -212,7 +212,7 @@ fn filter(params: &Params, tenant: &Tenant, now_ns: i64) -> Result<Filter, ApiEr
 }
 
 fn searched(q: &str, now_ns: i64) -> Result<Filter, ApiError> {
-    parse(q, now_ns).map_err(|e| ApiError::new(ErrorCode::InvalidQuery, e.to_string()).at("q"))
+    parse(q, now_ns).map_err(|e| ApiError::from(e).at("q"))
 }
 
 /// The n-th `meta_key` goes with the n-th `meta_value`.

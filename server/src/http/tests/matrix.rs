@@ -118,6 +118,28 @@ GET /v1/keys                          key-read
 POST /v1/keys                         key-edit
 DELETE /v1/keys/{key}                 key-edit
 POST /v1/keys/{key}/rotate            key-edit
+GET /v1/projects/{project}/traces read-one
+GET /v1/projects/{project}/spans read-one
+GET /v1/projects/{project}/scores read-one
+GET /v1/projects/{project}/traces/{trace} read-one
+DELETE /v1/projects/{project}/traces/{trace} wipe-one
+GET /v1/projects/{project}/traces/{trace}/spans read-one
+GET /v1/projects/{project}/traces/{trace}/spans/{span} read-one
+GET /v1/projects/{project}/facets read-one
+GET /v1/projects/{project}/fields read-one
+GET /v1/projects/{project}/values read-one
+POST /v1/projects/{project}/aggregate read-one
+GET /v1/projects/{project}/traces/{trace}/conversation read-one
+GET /v1/projects/{project}/traces/{trace}/render read-one
+GET /v1/projects/{project}/traces/{trace}/critical-path read-one
+GET /v1/projects/{project}/traces/{trace}/diff/{other} read-one
+POST /v1/projects/{project}/compare read-one
+POST /v1/projects/{project}/paths read-one
+GET /v1/projects/{project}/threads read-one
+GET /v1/projects/{project}/users read-one
+GET /v1/projects/{project}/threads/{thread} read-one
+GET /v1/projects/{project}/users/{user} read-one
+POST /v1/projects/{project}/scores write-one
 ";
 
 /// + let in, 1 for 401, 3 for 403, 4 for 404; in the order of [`PRINCIPALS`].
@@ -131,6 +153,9 @@ see             1111    ++++       ++      +++++       +++++         44       +
 write           1111    +33+       ++      +++33       +++33         44       +
 read            1111    3+3+       ++      ++++3       ++++3         44       +
 delete          1111    33++       ++      ++333       ++333         44       +
+read-one        1111    3+3+       44      ++++3       ++++3         44       +
+write-one       1111    +33+       44      +++33       +++33         44       +
+wipe-one        1111    33++       44      ++333       ++333         44       +
 key-read        1111    33++       ++      +++3+       +++3+         44       +
 key-edit        1111    33++       ++      ++333       ++333         44       +
 see-one         1111    ++++       44      +++++       +++++         44       +

@@ -1,0 +1,266 @@
+//! What the parameters of a question mean: which rows, when, in which order, which page.
+
+use obsrv_engine::model;
+use obsrv_engine::query::ast::{Filter, Literal, Test};
+use obsrv_engine::query::{Order, Position, parse};
+use obsrv_engine::row::{ProjectId, Table};
+use obsrv_engine::source::Column;
+
+use crate::http::Core;
+use crate::http::cursor::{self, Scope};
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::params::Params;
+use crate::http::position;
+
+/// Rows of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Runs.
+    Traces,
+    /// Steps of runs.
+    Spans,
+    /// Scores.
+    Scores,
+}
+
+impl Over {
+    pub(super) fn named(name: &str) -> Result<Self, ApiError> {
+        match name {
+            "traces" => Ok(Self::Traces),
+            "spans" => Ok(Self::Spans),
+            "scores" => Ok(Self::Scores),
+            _ => Err(ApiError::parameter("over", "not of traces, spans, scores")),
+        }
+    }
+
+    pub(super) fn of(params: &Params) -> Result<Self, ApiError> {
+        params.one("over")?.map_or(Ok(Self::Traces), Self::named)
+    }
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Spans => "spans",
+            Self::Scores => "scores",
+        }
+    }
+
+    pub(super) const fn table(self) -> Table {
+        match self {
+            Self::Traces => Table::Runs,
+            Self::Spans => Table::Spans,
+            Self::Scores => Table::Scores,
+        }
+    }
+}
+
+/// Refuses parameters that the route does not know, naming those that it does.
+pub(super) fn check_known(params: &Params, known: &[&str]) -> Result<(), ApiError> {
+    match params.unknown(known) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("unknown parameter accepted={}", known.join(","));
+            Err(ApiError::parameter(name, message))
+        }
+    }
+}
+
+/// Names of answers that are other paths in rows.
+const RENAMED: [(&str, &str); 8] = [
+    ("thread_id", model::GROUP),
+    ("cost", model::COST_USD),
+    ("cost.total", model::COST_USD),
+    ("tokens", "tokens.total"),
+    ("tokens.cached", "tokens.cache_read"),
+    ("span_count", "rollup.span_count"),
+    ("error_count", "rollup.error_count"),
+    ("duration_ns", "duration"),
+];
+
+/// The column of a name, as answers have it or as filters do.
+pub(super) fn column(name: &str) -> Column {
+    let renamed = RENAMED.iter().find(|(shown, _)| *shown == name);
+    match renamed.map_or(name, |(_, path)| path) {
+        "trace_id" => Column::TraceId,
+        "id" | "span_id" => Column::Id,
+        "start" => Column::Start,
+        "end" => Column::End,
+        "duration" | "latency" => Column::Duration,
+        path => Column::Path(path.into()),
+    }
+}
+
+fn renamed(filter: Filter) -> Filter {
+    match filter {
+        Filter::Is(Column::Path(path), test) => Filter::Is(column_of_path(&path), test),
+        Filter::And(parts) => Filter::And(parts.into_iter().map(renamed).collect()),
+        Filter::Or(parts) => Filter::Or(parts.into_iter().map(renamed).collect()),
+        Filter::Not(part) => Filter::Not(Box::new(renamed(*part))),
+        Filter::AnySpan(part) => Filter::AnySpan(Box::new(renamed(*part))),
+        other => other,
+    }
+}
+
+/// A name in a filter that the parser took for a path. Quoted `"start"` stays a path.
+fn column_of_path(path: &str) -> Column {
+    let found = RENAMED.iter().find(|(shown, _)| *shown == path);
+    found.map_or_else(|| Column::Path(path.into()), |(shown, _)| column(shown))
+}
+
+/// The filter that a search names.
+pub(super) fn searched(q: &str, now_ns: i64) -> Result<Filter, ApiError> {
+    let filter = parse(q, now_ns).map_err(|e| ApiError::from(e).at("q"))?;
+    Ok(renamed(filter))
+}
+
+/// Rows that start at or after the first and before the second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) from: Option<i64>,
+    pub(super) to: Option<i64>,
+}
+
+impl Range {
+    pub(super) fn of(
+        from: Option<&str>,
+        to: Option<&str>,
+        now_ns: i64,
+    ) -> Result<Self, ApiError> {
+        let time = |name, text: Option<&str>| text.map(|t| time(name, t, now_ns)).transpose();
+        Ok(Self {
+            from: time("from", from)?,
+            to: time("to", to)?,
+        })
+    }
+
+    pub(super) fn and(self, filter: Filter) -> Filter {
+        let from = self.from.map(|ns| Test::Ge(Literal::I64(ns)));
+        let to = self.to.map(|ns| Test::Lt(Literal::I64(ns)));
+        let tests = [from, to].into_iter().flatten();
+        let mut parts: Vec<Filter> = tests.map(|test| Filter::Is(Column::Start, test)).collect();
+        if parts.is_empty() {
+            return filter;
+        }
+        if filter != Filter::All {
+            parts.push(filter);
+        }
+        Filter::And(parts)
+    }
+
+    /// Both ends, if both are given.
+    pub(super) const fn both(self) -> Option<(i64, i64)> {
+        match (self.from, self.to) {
+            (Some(from), Some(to)) => Some((from, to)),
+            _ => None,
+        }
+    }
+}
+
+/// A time as filters have it: RFC 3339, a date, `now`, `-1h`.
+pub(super) fn time(name: &str, text: &str, now_ns: i64) -> Result<i64, ApiError> {
+    match literal("start", text, now_ns) {
+        Some(ns) => Ok(ns),
+        None => Err(ApiError::parameter(
+            name,
+            "not a time like 2026-01-31T12:00:00Z, -1h or now",
+        )),
+    }
+}
+
+/// A length of time as filters have it: `1h30m`, `500ms`.
+pub(super) fn length(name: &str, text: &str) -> Result<i64, ApiError> {
+    literal("duration", text, 0)
+        .ok_or_else(|| ApiError::parameter(name, "not a length of time like 1m, 1h or 1d"))
+}
+
+/// The grammar of filters has both forms already.
+fn literal(column: &str, text: &str, now_ns: i64) -> Option<i64> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | ':' | '.');
+    if text.is_empty() || !text.chars().all(plain) {
+        return None;
+    }
+    match parse(&format!("{column}>={text}"), now_ns) {
+        Ok(Filter::Is(_, Test::Ge(Literal::I64(ns)))) => Some(ns),
+        _ => None,
+    }
+}
+
+/// `start`, `-duration`, `metadata.score`: a minus is "largest first".
+pub(super) fn order(text: &str) -> Result<Order, ApiError> {
+    let (descending, name) = text
+        .strip_prefix('-')
+        .map_or((false, text), |name| (true, name));
+    if name.is_empty() {
+        return Err(ApiError::parameter("sort", "names no key"));
+    }
+    Ok(Order {
+        column: column(name),
+        descending,
+    })
+}
+
+/// A number of things from 1 to `max`.
+pub(super) fn limit(params: &Params, default: usize, max: usize) -> Result<usize, ApiError> {
+    match params.one("limit")?.map(str::parse) {
+        None => Ok(default),
+        Some(Ok(n)) if (1..=max).contains(&n) => Ok(n),
+        Some(_) => Err(ApiError::parameter(
+            "limit",
+            format!("not a number from 1 to {max}"),
+        )),
+    }
+}
+
+/// A page of a list, beside which rows and in which order.
+///
+/// The cursor carries the time at which the first page was asked for, so that `-1h` means the same
+/// on every page.
+#[derive(Clone, Debug)]
+pub(super) struct Paging {
+    project: ProjectId,
+    scope: String,
+    /// What relative times count from.
+    pub(super) now_ns: i64,
+    /// After which row of an earlier page.
+    pub(super) after: Option<Position>,
+}
+
+impl Paging {
+    /// `name` is the list's; `not_scope` are the parameters that decide neither rows nor order.
+    pub(super) fn of(
+        core: &Core,
+        (project, name): (ProjectId, &str),
+        params: &Params,
+        not_scope: &[&str],
+        now_ns: i64,
+    ) -> Result<Self, ApiError> {
+        let mut paging = Self {
+            project,
+            scope: format!("{name}?{}", params.canonical(not_scope)),
+            now_ns,
+            after: None,
+        };
+        if let Some(text) = params.one("cursor")? {
+            let bytes = cursor::open(core.cursors(), paging.bound_to(), text)?;
+            let refused = || ApiError::new(ErrorCode::InvalidCursor, "cursor does not read");
+            let (now, rest) = bytes.split_first_chunk::<8>().ok_or_else(refused)?;
+            paging.now_ns = i64::from_le_bytes(*now);
+            paging.after = Some(position::decode(rest)?);
+        }
+        Ok(paging)
+    }
+
+    fn bound_to(&self) -> Scope<'_> {
+        Scope {
+            project: self.project,
+            list: &self.scope,
+        }
+    }
+
+    /// The cursor of the next page.
+    pub(super) fn next(&self, core: &Core, next: &Position) -> String {
+        let mut bytes = self.now_ns.to_le_bytes().to_vec();
+        bytes.extend(position::encode(next));
+        cursor::seal(core.cursors(), self.bound_to(), &bytes)
+    }
+}

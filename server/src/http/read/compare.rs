@@ -1,0 +1,227 @@
+//! `POST …/compare`: which keys and values two sets of rows differ in most.
+//!
+//! A key whose values are few enough to be counted all is compared value by value: by the share of
+//! rows that have it in each set.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use obsrv_engine::query::ast::Filter;
+use obsrv_engine::query::{Budget, FACET_VALUES_MAX, FACETS_MAX, Request};
+use obsrv_engine::source::LaneKind;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ask::{Over, Range, column, searched};
+use super::list::json;
+use super::path;
+use crate::http::access::{Access, TraceRead};
+use crate::http::error::ApiError;
+use crate::http::input::Input;
+use crate::http::routes::Routes;
+use crate::http::store::View;
+use crate::http::{App, query};
+use crate::limits::{COMPARE_KEYS_MAX, COMPARE_LISTED_DEFAULT, COMPARE_LISTED_MAX, READ_NAMES_DEFAULT};
+use crate::wire;
+
+/// What is not compared unless it is named: what differs anyway, and what says nothing.
+const LEFT_OUT: [&str; 6] = ["rollup.", "start", "end", "index", "attributes.gen_ai.response.id", "run_id"];
+
+/// Two sets of rows.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    /// `traces` or `spans`; `traces` if not given.
+    over: Option<String>,
+    a: Side,
+    b: Side,
+    /// The keys to compare; those that most rows have if not given. Up to 128.
+    keys: Option<Vec<String>>,
+    /// Values listed; 50 if not given.
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Side {
+    /// A filter, as in the search bar.
+    q: Option<String>,
+    /// Earliest start.
+    from: Option<String>,
+    /// The start before which they are.
+    to: Option<String>,
+}
+
+impl Side {
+    fn filter(&self, now_ns: i64) -> Result<Filter, ApiError> {
+        let range = Range::of(self.from.as_deref(), self.to.as_deref(), now_ns)?;
+        let q = self.q.as_deref().filter(|q| !q.is_empty());
+        let filter = q.map_or(Ok(Filter::All), |q| searched(q, now_ns))?;
+        Ok(range.and(filter))
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Compared {
+    /// Rows of each set.
+    a_rows: u64,
+    b_rows: u64,
+    /// Largest difference of shares first.
+    data: Vec<Difference>,
+    /// Keys with too many values to be compared.
+    left_out: Vec<String>,
+}
+
+/// A value and the share of rows that have it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Difference {
+    key: String,
+    value: Value,
+    a_count: u64,
+    b_count: u64,
+    a_share: f64,
+    b_share: f64,
+    /// `a_share` less `b_share`.
+    difference: f64,
+}
+
+pub(super) fn add(routes: &mut Routes) {
+    routes
+        .post(&path("/compare"), TraceRead, answer)
+        .says("Which keys and values two sets of rows differ in most.")
+        .takes::<Question>()
+        .gives::<Compared>();
+}
+
+async fn answer(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    Input(question): Input<Question>,
+) -> Result<Response, ApiError> {
+    let now_ns = app.clock.wall_ns();
+    let over = question.over.as_deref().map_or(Ok(Over::Traces), Over::named)?;
+    let (a, b) = (question.a.filter(now_ns)?, question.b.filter(now_ns)?);
+    let limit = question.limit.unwrap_or(COMPARE_LISTED_DEFAULT);
+    if limit > COMPARE_LISTED_MAX {
+        let message = format!("too many values max={COMPARE_LISTED_MAX}");
+        return Err(ApiError::parameter("limit", message));
+    }
+    if question.keys.as_ref().is_some_and(|keys| keys.len() > COMPARE_KEYS_MAX) {
+        let message = format!("too many keys max={COMPARE_KEYS_MAX}");
+        return Err(ApiError::parameter("keys", message));
+    }
+    let store = app.core()?.store(access.tenant());
+    let body = query::run(&app, move |budget| {
+        let view = store.view();
+        let keys = match question.keys {
+            Some(keys) => keys,
+            None => usual_keys(&view, over, budget)?,
+        };
+        let a = Counts::of(&view, (over, &a), &keys, budget)?;
+        let b = Counts::of(&view, (over, &b), &keys, budget)?;
+        json(&compared(&keys, &a, &b, limit))
+    })
+    .await?;
+    Ok(wire::json_response(body))
+}
+
+/// The keys that most rows have.
+fn usual_keys(view: &View, over: Over, budget: &Budget<'_>) -> Result<Vec<String>, ApiError> {
+    let observed = view.keys(over.table(), ("", READ_NAMES_DEFAULT), budget)?.keys;
+    let mut keys: Vec<(u64, String)> = observed
+        .into_iter()
+        .filter(|key| !LEFT_OUT.iter().any(|out| key.path.starts_with(out)))
+        .map(|key| {
+            let listed = key.types.iter().filter(|(kind, _)| *kind != LaneKind::Long);
+            (listed.map(|(_, rows)| rows).sum(), key.path.to_string())
+        })
+        .filter(|(rows, _)| *rows > 0)
+        .collect();
+    keys.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    keys.truncate(COMPARE_KEYS_MAX);
+    Ok(keys.into_iter().map(|(_, key)| key).collect())
+}
+
+/// How many rows of a set have each value of each key.
+struct Counts {
+    rows: u64,
+    /// By the JSON of the value; `None` if there are too many.
+    keys: Vec<Option<BTreeMap<String, (Value, u64)>>>,
+}
+
+impl Counts {
+    fn of(
+        view: &View,
+        (over, filter): (Over, &Filter),
+        keys: &[String],
+        budget: &Budget<'_>,
+    ) -> Result<Self, ApiError> {
+        let mut all = Self {
+            rows: 0,
+            keys: Vec::with_capacity(keys.len()),
+        };
+        for part in keys.chunks(FACETS_MAX) {
+            let request = Request {
+                total: true,
+                facets: part.iter().map(|key| column(key)).collect(),
+                facet_values_max: FACET_VALUES_MAX,
+                ..Request::new(filter.clone(), 0)
+            };
+            let page = view.search(over.table(), &request, budget)?;
+            all.rows = page.total.unwrap_or(0);
+            all.keys.extend(page.facets.iter().map(|facet| {
+                let values = facet.values.iter().map(|(value, count)| {
+                    let value = wire::literal(value);
+                    (value.to_string(), (value, *count))
+                });
+                (!facet.more && facet.long == 0).then(|| values.collect())
+            }));
+        }
+        Ok(all)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share")]
+fn share(count: u64, rows: u64) -> f64 {
+    if rows == 0 { 0.0 } else { count as f64 / rows as f64 }
+}
+
+fn compared(keys: &[String], a: &Counts, b: &Counts, limit: usize) -> Compared {
+    let (mut data, mut left_out) = (Vec::new(), Vec::new());
+    for ((key, a_values), b_values) in keys.iter().zip(&a.keys).zip(&b.keys) {
+        let (Some(a_values), Some(b_values)) = (a_values, b_values) else {
+            left_out.push(key.clone());
+            continue;
+        };
+        let mut values: BTreeMap<&str, (&Value, u64, u64)> = BTreeMap::new();
+        for (text, (value, count)) in a_values {
+            values.insert(text, (value, *count, 0));
+        }
+        for (text, (value, count)) in b_values {
+            values.entry(text).or_insert((value, 0, 0)).2 = *count;
+        }
+        for (value, a_count, b_count) in values.into_values() {
+            let (a_share, b_share) = (share(a_count, a.rows), share(b_count, b.rows));
+            data.push(Difference {
+                key: key.clone(),
+                value: value.clone(),
+                a_count,
+                b_count,
+                a_share,
+                b_share,
+                difference: a_share - b_share,
+            });
+        }
+    }
+    data.sort_by(|x, y| y.difference.abs().total_cmp(&x.difference.abs()).then_with(|| x.key.cmp(&y.key)));
+    data.truncate(limit);
+    Compared {
+        a_rows: a.rows,
+        b_rows: b.rows,
+        data,
+        left_out,
+    }
+}

@@ -1,0 +1,172 @@
+//! `GET …/facets`: the values of some keys among the rows that pass a filter, with counts.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use obsrv_engine::query::aggregate::{AggregateRequest, MEASURES_MAX, Measure, Value as Figure};
+use obsrv_engine::query::ast::{Filter, Literal, Test};
+use obsrv_engine::query::{Budget, FACET_VALUES_MAX, Facet, Order, Request};
+use obsrv_engine::source::Column;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ask::{Over, check_known, column, limit};
+use super::list::{asks_rows, chosen, json};
+use super::path;
+use crate::http::access::{Access, TraceRead};
+use crate::http::error::ApiError;
+use crate::http::params::Params;
+use crate::http::routes::Routes;
+use crate::http::store::View;
+use crate::http::{App, query};
+use crate::limits::{FACETS_MAX, READ_FACET_VALUES_DEFAULT};
+use crate::wire;
+
+const KNOWN: [&str; 7] = ["keys", "over", "q", "from", "to", "limit", "explain"];
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct FacetsShown {
+    facets: Vec<FacetShown>,
+    /// Rows that pass.
+    total: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Value>,
+}
+
+/// The values of a key.
+#[derive(Debug, Serialize, JsonSchema)]
+struct FacetShown {
+    key: String,
+    /// Most frequent first. A row with several values counts for each.
+    values: Vec<ValueShown>,
+    /// Rows with a value, less the counts listed. A row may have several values, so it may have one
+    /// that is listed and one that is not.
+    other: u64,
+    /// Rows without a value.
+    missing: u64,
+    /// Whether there are more values than are listed.
+    more: bool,
+    /// Whether there are so many values that one that is not listed may be more frequent than one
+    /// that is.
+    overflow: bool,
+}
+
+/// A value and how many rows have it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ValueShown {
+    pub(super) value: Value,
+    pub(super) count: u64,
+}
+
+impl ValueShown {
+    pub(super) fn all(values: &[(Literal, u64)]) -> Vec<Self> {
+        let shown = values.iter().map(|(value, count)| Self {
+            value: wire::literal(value),
+            count: *count,
+        });
+        shown.collect()
+    }
+}
+
+pub(super) fn add(routes: &mut Routes) {
+    let route = routes.get(&path("/facets"), TraceRead, show);
+    asks_rows(route)
+        .asks("keys", "keys and paths, with commas; up to 32")
+        .asks("over", "`traces` or `spans`; `traces` if not given")
+        .asks("limit", "values of each, up to 1000; 20 if not given")
+        .asks("explain", "`true` tells what it cost")
+        .says("The values of some keys among the rows that pass, with counts.")
+        .gives::<FacetsShown>();
+}
+
+fn keys(params: &Params) -> Result<Vec<String>, ApiError> {
+    let names = params.all("keys").flat_map(|v| v.split(',')).map(str::trim);
+    let names: Vec<String> = names
+        .filter(|name| !name.is_empty())
+        .take(FACETS_MAX + 1)
+        .map(str::to_owned)
+        .collect();
+    match names.len() {
+        0 => Err(ApiError::parameter("keys", "names no key")),
+        n if n > FACETS_MAX => {
+            let message = format!("too many keys max={FACETS_MAX}");
+            Err(ApiError::parameter("keys", message))
+        }
+        _ => Ok(names),
+    }
+}
+
+async fn show(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, ApiError> {
+    let params = Params::parse(raw.as_deref().unwrap_or(""))?;
+    check_known(&params, &KNOWN)?;
+    let over = Over::of(&params)?;
+    let keys = keys(&params)?;
+    let request = Request {
+        filter: chosen(&params, app.clock.wall_ns())?,
+        order: Order::default(),
+        limit: 0,
+        after: None,
+        total: true,
+        facets: keys.iter().map(|key| column(key)).collect(),
+        facet_values_max: limit(&params, READ_FACET_VALUES_DEFAULT, FACET_VALUES_MAX)?,
+    };
+    let explain = params.flag("explain")?;
+    let store = app.core()?.store(access.tenant());
+    let body = query::run(&app, move |budget| {
+        let view = store.view();
+        let page = view.search(over.table(), &request, budget)?;
+        let total = page.total.unwrap_or(0);
+        let with = having(&view, over, &request, budget)?;
+        let shown = keys.into_iter().zip(&page.facets).zip(with);
+        json(&FacetsShown {
+            facets: shown
+                .map(|((key, facet), with)| FacetShown::of(key, facet, with, total))
+                .collect(),
+            total,
+            explain: explain.then(|| wire::explained(&page.explain)),
+        })
+    })
+    .await?;
+    Ok(wire::json_response(body))
+}
+
+impl FacetShown {
+    fn of(key: String, facet: &Facet, with: u64, total: u64) -> Self {
+        let listed: u64 = facet.values.iter().map(|(_, count)| count).sum();
+        Self {
+            key,
+            values: ValueShown::all(&facet.values),
+            other: with.saturating_sub(listed),
+            missing: total.saturating_sub(with),
+            more: facet.more,
+            overflow: facet.overflow,
+        }
+    }
+}
+
+/// How many of the rows have a value of each column.
+fn having(
+    view: &View,
+    over: Over,
+    request: &Request,
+    budget: &Budget<'_>,
+) -> Result<Vec<u64>, ApiError> {
+    let mut all = Vec::new();
+    for columns in request.facets.chunks(MEASURES_MAX) {
+        let has = |column: &Column| Measure::CountIf(Filter::Is(column.clone(), Test::Exists));
+        let measures = columns.iter().map(has).collect();
+        let asked = AggregateRequest::new(request.filter.clone(), measures);
+        let answer = view.aggregate(over.table(), &asked, budget)?;
+        all.extend(answer.total.measures.iter().map(|measured| match measured.value {
+            Figure::Count(count) => count,
+            _ => 0,
+        }));
+    }
+    Ok(all)
+}

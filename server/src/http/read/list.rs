@@ -1,0 +1,197 @@
+//! `GET …/traces`, `…/spans`, `…/scores`: pages of rows that pass a filter.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use obsrv_engine::query::{Hit, Page, Request};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ask::{Over, Paging, Range, check_known, limit, order, searched};
+use super::path;
+use super::project::Fields;
+use super::shape::{ScoreShown, SpanShown, TraceShown};
+use crate::http::access::{Access, TraceRead};
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::params::Params;
+use crate::http::routes::{Route, Routes};
+use crate::http::{App, query};
+use crate::limits::{PAGE_ROWS_MAX, READ_PAGE_ROWS_DEFAULT};
+use crate::wire;
+use obsrv_engine::query::ast::Filter;
+
+const KNOWN: [&str; 9] = [
+    "q", "from", "to", "sort", "limit", "cursor", "fields", "total", "explain",
+];
+/// What decides neither which rows are in the list nor their order.
+const NOT_SCOPE: [&str; 5] = ["limit", "cursor", "fields", "total", "explain"];
+
+/// A page.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Listed<T> {
+    pub(super) data: Vec<T>,
+    /// What `cursor` is for the next page; null on the last.
+    pub(super) next_cursor: Option<String>,
+    /// On a later page: a row changed since the first, so it may be on another page than it was.
+    pub(super) snapshot_changed: bool,
+    /// All rows that pass, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) total: Option<u64>,
+    /// What it cost, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) explain: Option<Value>,
+}
+
+/// The parameters that choose rows.
+pub(super) fn asks_rows(route: &mut Route) -> &mut Route {
+    route
+        .asks("q", "a filter, as in the search bar")
+        .asks("from", "earliest start: RFC 3339, a date, `-1h` or `now`")
+        .asks("to", "the start before which they are")
+}
+
+fn asks(route: &mut Route) -> &mut Route {
+    asks_rows(route)
+        .asks(
+            "sort",
+            "a key: `start`, `duration`, `tokens`, `cost` or a path; `-` before it is largest first; `-start` if not given",
+        )
+        .asks("limit", "1 to 1000; 50 if not given")
+        .asks("cursor", "`next_cursor` of the page before")
+        .asks("fields", "keys and paths to keep, with commas")
+        .asks("total", "`true` counts all rows that pass")
+        .asks("explain", "`true` tells what it cost")
+}
+
+pub(super) fn add(routes: &mut Routes) {
+    asks(routes.get(&path("/traces"), TraceRead, traces))
+        .says("List, filter and count runs.")
+        .gives::<Listed<TraceShown<'_>>>();
+    asks(routes.get(&path("/spans"), TraceRead, spans))
+        .says("List, filter and count spans.")
+        .gives::<Listed<SpanShown<'_>>>();
+    asks(routes.get(&path("/scores"), TraceRead, scores))
+        .says("List, filter and count scores.")
+        .gives::<Listed<ScoreShown<'_>>>();
+}
+
+async fn traces(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, ApiError> {
+    list(access, app, raw, Over::Traces).await
+}
+
+async fn spans(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, ApiError> {
+    list(access, app, raw, Over::Spans).await
+}
+
+async fn scores(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, ApiError> {
+    list(access, app, raw, Over::Scores).await
+}
+
+/// The rows that `q`, `from` and `to` choose.
+pub(super) fn chosen(params: &Params, now_ns: i64) -> Result<Filter, ApiError> {
+    let range = Range::of(params.one("from")?, params.one("to")?, now_ns)?;
+    let filter = match params.one("q")? {
+        Some(q) => searched(q, now_ns)?,
+        None => Filter::All,
+    };
+    Ok(range.and(filter))
+}
+
+async fn list(
+    access: Access<TraceRead>,
+    app: Arc<App>,
+    raw: Option<String>,
+    over: Over,
+) -> Result<Response, ApiError> {
+    let core = app.core()?;
+    let params = Params::parse(raw.as_deref().unwrap_or(""))?;
+    check_known(&params, &KNOWN)?;
+    let project = access.tenant().project();
+    let now_ns = app.clock.wall_ns();
+    let paging = Paging::of(core, (project, over.as_str()), &params, &NOT_SCOPE, now_ns)?;
+    let request = Request {
+        filter: chosen(&params, paging.now_ns)?,
+        order: order(params.one("sort")?.unwrap_or("-start"))?,
+        limit: limit(&params, READ_PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX)?,
+        after: paging.after.clone(),
+        total: params.flag("total")?,
+        facets: Vec::new(),
+        facet_values_max: 0,
+    };
+    let fields = Fields::of(&params)?;
+    let explain = params.flag("explain")?;
+    let store = core.store(access.tenant());
+    let asked = Arc::clone(&app);
+    let body = query::run(&app, move |budget| {
+        let page = store.search(over.table(), &request, budget)?;
+        let core = asked.core()?;
+        let next = page.next.as_ref().map(|next| paging.next(core, next));
+        answer(over, &page, next, (&fields, explain))
+    })
+    .await?;
+    Ok(wire::json_response(body))
+}
+
+fn answer(
+    over: Over,
+    page: &Page,
+    next_cursor: Option<String>,
+    (fields, explain): (&Fields, bool),
+) -> Result<String, ApiError> {
+    let data = page.hits.iter().map(|hit| shown(over, hit, fields));
+    json(&Listed {
+        data: data.collect::<Result<Vec<_>, _>>()?,
+        next_cursor,
+        snapshot_changed: page.snapshot_changed,
+        total: page.total,
+        explain: explain.then(|| wire::explained(&page.explain)),
+    })
+}
+
+/// A row of a list as JSON.
+pub(super) fn shown(
+    over: Over,
+    hit: &Hit,
+    fields: &Fields,
+) -> Result<Box<serde_json::value::RawValue>, ApiError> {
+    let row = wire::row_of(&hit.core, &hit.body)?;
+    match over {
+        Over::Traces => kept(&TraceShown::of(&row), fields),
+        Over::Spans => kept(&SpanShown::of(&row), fields),
+        Over::Scores => kept(&ScoreShown::of(&row), fields),
+    }
+}
+
+fn kept<T: Serialize>(
+    value: &T,
+    fields: &Fields,
+) -> Result<Box<serde_json::value::RawValue>, ApiError> {
+    if fields.is_all() {
+        return serde_json::value::to_raw_value(value).map_err(|e| unwritten(&e));
+    }
+    let value = serde_json::to_value(value).map_err(|e| unwritten(&e))?;
+    serde_json::value::to_raw_value(&fields.keep(value)).map_err(|e| unwritten(&e))
+}
+
+/// The text of an answer.
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, ApiError> {
+    serde_json::to_string(value).map_err(|e| unwritten(&e))
+}
+
+fn unwritten(error: &serde_json::Error) -> ApiError {
+    ApiError::new(ErrorCode::Internal, format!("answer does not write: {error}"))
+}

@@ -1,0 +1,50 @@
+//! obsrv's own read routes, below `/v1/projects/{project}`. One file per question.
+
+mod aggregate;
+mod ask;
+mod compare;
+mod conversation;
+mod critical;
+mod diff;
+mod facets;
+mod groups;
+mod list;
+mod names;
+mod outline;
+mod preview;
+mod project;
+mod render;
+mod score;
+mod shape;
+mod span;
+mod steps;
+mod trace;
+mod tree;
+mod waits;
+
+use super::routes::Routes;
+
+/// What every path here begins with.
+const PREFIX: &str = "/v1/projects/{project}";
+
+fn path(rest: &str) -> String {
+    format!("{PREFIX}{rest}")
+}
+
+pub(super) fn add(routes: &mut Routes) {
+    list::add(routes);
+    trace::add(routes);
+    tree::add(routes);
+    span::add(routes);
+    facets::add(routes);
+    names::add(routes);
+    aggregate::add(routes);
+    conversation::add(routes);
+    render::add(routes);
+    waits::add(routes);
+    diff::add(routes);
+    compare::add(routes);
+    steps::add(routes);
+    groups::add(routes);
+    score::add(routes);
+}

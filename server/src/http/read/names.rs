@@ -1,0 +1,166 @@
+//! `GET …/fields` and `…/values`: the keys that rows have and the values of a key, for who types a
+//! filter.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use obsrv_engine::query::FACET_VALUES_MAX;
+use obsrv_engine::query::aggregate::{KEYS_LISTED_MAX, ObservedKey, ObservedRequest};
+use obsrv_engine::source::LaneKind;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ask::{Over, check_known, column, limit};
+use super::facets::ValueShown;
+use super::list::{asks_rows, chosen, json};
+use super::path;
+use crate::http::access::{Access, TraceRead};
+use crate::http::error::ApiError;
+use crate::http::params::Params;
+use crate::http::routes::Routes;
+use crate::http::{App, query};
+use crate::limits::{READ_FACET_VALUES_DEFAULT, READ_NAMES_DEFAULT};
+use crate::wire;
+
+const OF_FIELDS: [&str; 3] = ["over", "prefix", "limit"];
+const OF_VALUES: [&str; 8] = ["key", "over", "prefix", "q", "from", "to", "limit", "explain"];
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct FieldsShown {
+    /// By name.
+    keys: Vec<FieldShown>,
+    /// Whether there are more.
+    more: bool,
+}
+
+/// A key that rows have.
+#[derive(Debug, Serialize, JsonSchema)]
+struct FieldShown {
+    /// As a filter names it.
+    key: String,
+    /// The type that most rows have: `bool`, `int`, `float`, `text` or `long` (too long to be listed).
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// Rows that have a value of this type.
+    rows: u64,
+    /// Every type, and how many rows have it.
+    types: Vec<TypeShown>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct TypeShown {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    rows: u64,
+}
+
+impl FieldShown {
+    fn of(key: &ObservedKey) -> Self {
+        let most = key.types.iter().max_by_key(|(_, rows)| *rows);
+        let types = key.types.iter().map(|(kind, rows)| TypeShown {
+            kind: type_name(*kind),
+            rows: *rows,
+        });
+        Self {
+            key: key.path.to_string(),
+            kind: most.map_or("text", |(kind, _)| type_name(*kind)),
+            rows: most.map_or(0, |(_, rows)| *rows),
+            types: types.collect(),
+        }
+    }
+}
+
+const fn type_name(kind: LaneKind) -> &'static str {
+    match kind {
+        LaneKind::Bool => "bool",
+        LaneKind::I64 => "int",
+        LaneKind::F64 => "float",
+        LaneKind::Str => "text",
+        LaneKind::Long => "long",
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct ValuesShown {
+    key: String,
+    /// Most frequent first.
+    values: Vec<ValueShown>,
+    /// Whether there are more.
+    more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Value>,
+}
+
+pub(super) fn add(routes: &mut Routes) {
+    routes
+        .get(&path("/fields"), TraceRead, fields)
+        .asks("over", "`traces` or `spans`; `traces` if not given")
+        .asks("prefix", "how they begin")
+        .asks("limit", "how many, up to 10000; 1000 if not given")
+        .says("The keys that rows have, with types and counts.")
+        .gives::<FieldsShown>();
+    let route = routes.get(&path("/values"), TraceRead, values);
+    asks_rows(route)
+        .asks("key", "a key or a path")
+        .asks("over", "`traces` or `spans`; `traces` if not given")
+        .asks("prefix", "how texts begin; other values are then left out")
+        .asks("limit", "how many, up to 1000; 20 if not given")
+        .asks("explain", "`true` tells what it cost")
+        .says("The values of a key among the rows that pass, most frequent first.")
+        .gives::<ValuesShown>();
+}
+
+async fn fields(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, ApiError> {
+    let params = Params::parse(raw.as_deref().unwrap_or(""))?;
+    check_known(&params, &OF_FIELDS)?;
+    let over = Over::of(&params)?;
+    let prefix = params.one("prefix")?.unwrap_or("").to_owned();
+    let limit = limit(&params, READ_NAMES_DEFAULT, KEYS_LISTED_MAX)?;
+    let store = app.core()?.store(access.tenant());
+    let body = query::run(&app, move |budget| {
+        let found = store.view().keys(over.table(), (&prefix, limit), budget)?;
+        json(&FieldsShown {
+            keys: found.keys.iter().map(FieldShown::of).collect(),
+            more: found.more,
+        })
+    })
+    .await?;
+    Ok(wire::json_response(body))
+}
+
+async fn values(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, ApiError> {
+    let params = Params::parse(raw.as_deref().unwrap_or(""))?;
+    check_known(&params, &OF_VALUES)?;
+    let over = Over::of(&params)?;
+    let key = params.one("key")?;
+    let key = key.ok_or_else(|| ApiError::parameter("key", "names no key"))?.to_owned();
+    let request = ObservedRequest {
+        filter: chosen(&params, app.clock.wall_ns())?,
+        column: column(&key),
+        prefix: params.one("prefix")?.unwrap_or("").to_owned(),
+        limit: limit(&params, READ_FACET_VALUES_DEFAULT, FACET_VALUES_MAX)?,
+    };
+    let explain = params.flag("explain")?;
+    let store = app.core()?.store(access.tenant());
+    let body = query::run(&app, move |budget| {
+        let (facet, explained) = store.view().values(over.table(), &request, budget)?;
+        json(&ValuesShown {
+            key,
+            values: ValueShown::all(&facet.values),
+            more: facet.more,
+            explain: explain.then(|| wire::explained(&explained)),
+        })
+    })
+    .await?;
+    Ok(wire::json_response(body))
+}

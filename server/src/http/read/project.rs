@@ -1,0 +1,111 @@
+//! Projection: of the objects of a list the keys that were asked for.
+
+use serde_json::{Map, Value};
+
+use super::super::error::ApiError;
+use super::super::params::Params;
+use crate::limits::READ_FIELDS_MAX;
+
+/// Keys that every object keeps.
+const IDS: [&str; 4] = ["trace_id", "span_id", "id", "run_id"];
+
+/// The keys asked for; `None` is all.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fields(Option<Vec<String>>);
+
+impl Fields {
+    pub(super) fn of(params: &Params) -> Result<Self, ApiError> {
+        let Some(text) = params.one("fields")? else {
+            return Ok(Self(None));
+        };
+        let names: Vec<String> = text
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .take(READ_FIELDS_MAX + 1)
+            .map(str::to_owned)
+            .collect();
+        if names.len() > READ_FIELDS_MAX {
+            let message = format!("too many fields max={READ_FIELDS_MAX}");
+            return Err(ApiError::parameter("fields", message));
+        }
+        Ok(Self(Some(names)))
+    }
+
+    /// The object with what was asked for. A path goes into objects; a key with dots in it is
+    /// found by its whole name.
+    pub(super) fn keep(&self, value: Value) -> Value {
+        let (Some(names), Value::Object(all)) = (&self.0, &value) else {
+            return value;
+        };
+        let mut kept = Map::new();
+        for id in IDS {
+            if let Some(found) = all.get(id) {
+                kept.insert(id.to_owned(), found.clone());
+            }
+        }
+        for name in names {
+            copy(all, name, &mut kept);
+        }
+        Value::Object(kept)
+    }
+
+    /// Whether everything is kept.
+    pub(super) const fn is_all(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+fn copy(from: &Map<String, Value>, path: &str, to: &mut Map<String, Value>) {
+    if let Some(found) = from.get(path) {
+        to.insert(path.to_owned(), found.clone());
+        return;
+    }
+    let Some((head, rest)) = path.split_once('.') else {
+        return;
+    };
+    if let Some(Value::Object(inner)) = from.get(head) {
+        let slot = to
+            .entry(head)
+            .or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(slot) = slot {
+            copy(inner, rest, slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn keep(fields: &str) -> Value {
+        let params = Params::parse(&format!("fields={fields}")).unwrap();
+        Fields::of(&params).unwrap().keep(json!({
+            "trace_id": "t", "name": "n", "metadata": { "a": 1, "b.c": 2, "d": { "e": 3, "f": 4 } },
+        }))
+    }
+
+    #[test]
+    fn paths_and_ids_are_kept() {
+        assert_eq!(keep("name"), json!({ "trace_id": "t", "name": "n" }));
+        assert_eq!(
+            keep("metadata.b.c,metadata.d.e,nope"),
+            json!({ "trace_id": "t", "metadata": { "b.c": 2, "d": { "e": 3 } } })
+        );
+    }
+
+    #[test]
+    fn their_number_is_bounded() {
+        let of = |n: usize| {
+            let text = format!("fields={}", vec!["a"; n].join(","));
+            Fields::of(&Params::parse(&text).unwrap())
+        };
+        assert!(of(READ_FIELDS_MAX).is_ok());
+        assert_eq!(
+            of(READ_FIELDS_MAX + 1).unwrap_err().field.as_deref(),
+            Some("fields")
+        );
+    }
+}

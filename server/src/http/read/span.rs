@@ -1,0 +1,95 @@
+//! `GET …/traces/{trace}/spans/{span}`: everything that is stored of a span.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use obsrv_engine::doc::DocRef;
+use obsrv_engine::model;
+use obsrv_engine::row::Table;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::list::json;
+use super::path;
+use super::preview::whole;
+use super::shape::{Raw, SpanShown, raw};
+use super::trace::trace_id;
+use crate::dialect::theta_read::talk;
+use crate::http::access::{Access, TraceRead};
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::input::InPath;
+use crate::http::routes::Routes;
+use crate::http::{App, query};
+use crate::wire;
+
+/// A span with everything that is stored of it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct FullSpan<'a> {
+    #[serde(flatten)]
+    span: SpanShown<'a>,
+    #[schemars(with = "serde_json::Value")]
+    input: Option<Raw>,
+    #[schemars(with = "serde_json::Value")]
+    output: Option<Raw>,
+    /// Messages of a model call, whatever protocol they came by: `role`, `content` (parts), `tool_calls`.
+    #[schemars(with = "Vec<serde_json::Value>")]
+    messages: Option<Raw>,
+    /// `id`, `name`, `arguments`, `result`.
+    #[schemars(with = "Vec<serde_json::Value>")]
+    tool_calls: Option<Raw>,
+    #[schemars(with = "serde_json::Value")]
+    attributes: Option<Raw>,
+    #[schemars(with = "Vec<serde_json::Value>")]
+    events: Option<Raw>,
+    #[schemars(with = "Vec<serde_json::Value>")]
+    links: Option<Raw>,
+    #[schemars(with = "serde_json::Value")]
+    resource: Option<Raw>,
+    #[schemars(with = "serde_json::Value")]
+    scope: Option<Raw>,
+    /// The document as it is stored.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    raw: Raw,
+}
+
+pub(super) fn add(routes: &mut Routes) {
+    routes
+        .get(&path("/traces/{trace}/spans/{span}"), TraceRead, show)
+        .says("Everything that is stored of a span.")
+        .gives::<FullSpan<'_>>();
+}
+
+async fn show(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    place: InPath,
+) -> Result<Response, ApiError> {
+    let trace_id = trace_id(&place, "trace")?;
+    let span_id = super::trace::trace_id(&place, "span")?;
+    let store = app.core()?.store(access.tenant());
+    let body = query::run(&app, move |_budget| {
+        let found = store.view().row(Table::Spans, (&trace_id, &span_id))?;
+        let found = found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such span"))?;
+        let row = wire::row_of(&found.core, &found.body)?;
+        let doc = row.doc();
+        let talk = talk(&row);
+        let talk = DocRef::parse(&talk).unwrap_or(DocRef::Null);
+        let (input, output) = whole(doc);
+        json(&FullSpan {
+            span: SpanShown::of(&row),
+            input: input.map(raw),
+            output: output.map(raw),
+            messages: talk.get("messages").map(raw),
+            tool_calls: talk.get("tool_calls").map(raw),
+            attributes: doc.get(model::ATTRIBUTES).map(raw),
+            events: doc.get("events").map(raw),
+            links: doc.get("links").map(raw),
+            resource: doc.get(model::RESOURCE).map(raw),
+            scope: doc.get("scope").map(raw),
+            raw: raw(doc),
+        })
+    })
+    .await?;
+    Ok(wire::json_response(body))
+}
