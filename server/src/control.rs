@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::limits::CONTROL_EVENT_BYTES_MAX;
 use crate::signin::event::UserEvent;
+use crate::tenancy::views::ViewEvent;
 use crate::tenancy::{OrgEvent, OrgId, UserId};
 
 const UNCHAINED: u8 = 1;
@@ -150,6 +151,8 @@ pub enum ControlEvent {
     User(Act<UserEvent>),
     /// Limits, retention, redaction.
     Governance(Reserved),
+    /// Saved views and comments.
+    Views(Act<ViewEvent>),
 }
 
 /// A record: an event and, unless an older obsrv wrote it, the hash of the record before.

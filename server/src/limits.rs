@@ -117,6 +117,18 @@ pub const PATH_SPANS_MAX: usize = 200_000;
 pub const PATH_NODES_MAX: usize = 1000;
 /// Whole sequences of steps that are listed.
 pub const PATH_SEQUENCES_MAX: usize = 20;
+/// Saved views of a project.
+pub const VIEWS_PER_PROJECT_MAX: usize = 500;
+/// Bytes of a saved view, its name aside.
+pub const VIEW_BYTES_MAX: usize = 3 << 10;
+/// Comments of a project.
+pub const COMMENTS_PER_PROJECT_MAX: usize = 10_000;
+/// Bytes of a comment.
+pub const COMMENT_BYTES_MAX: usize = 2 << 10;
+/// Rows of one page of an export.
+pub const EXPORT_PAGE_ROWS: usize = 1000;
+/// Pages of an export that wait for the client.
+pub const EXPORT_PAGES_WAITING: usize = 2;
 /// Parameters of a URL.
 pub const PARAMS_MAX: usize = 256;
 /// Facets of one request.

@@ -102,9 +102,10 @@ pub(crate) fn literal(value: &Literal) -> Value {
 }
 
 fn facet(facet: &Facet) -> Value {
-    let values = facet.values.iter().map(|(value, count)| {
-        json!({ "value": literal(value), "count": count })
-    });
+    let values = facet
+        .values
+        .iter()
+        .map(|(value, count)| json!({ "value": literal(value), "count": count }));
     json!({
         "field": column_name(&facet.column),
         "values": values.collect::<Vec<_>>(),

@@ -80,7 +80,8 @@ pub(super) fn add(routes: &mut Routes) {
     }
 }
 
-fn actor_text(actor: Actor) -> String {
+/// `user:5`, `key:2a`, `operator`, `system` or `nobody`.
+pub(super) fn actor_text(actor: Actor) -> String {
     match actor {
         Actor::System => "system".to_owned(),
         Actor::Operator => "operator".to_owned(),

@@ -24,6 +24,7 @@ pub use projects::Project;
 pub(crate) use projects::Projects;
 pub(crate) use whereabouts::Whereabouts;
 
+use super::views::Views;
 use super::{FIRST_ORG, Grantee, NewKey, OrgEvent, OrgId, Rights, Scopes, UserId};
 use crate::control::{Act, ControlEvent};
 use crate::keys::{KeyMac, KeyString, Macs};
@@ -82,6 +83,7 @@ pub(crate) struct State {
     pub(crate) people: People,
     pub(crate) projects: Projects,
     pub(crate) keys: KeyRing,
+    pub(crate) views: Views,
 }
 
 /// Organizations, people, projects, keys and the names that requests gave to projects.
@@ -217,6 +219,7 @@ impl State {
             }
             ControlEvent::KeyRevoked { key, .. } => self.keys.revoke(*key),
             ControlEvent::Org(act) => self.apply_org(act),
+            ControlEvent::Views(act) => self.views.apply(&act.event, (act.actor, act.at_ns)),
             ControlEvent::ProjectNamed { .. }
             | ControlEvent::Audit(_)
             | ControlEvent::User(_)
@@ -295,6 +298,7 @@ impl State {
                 self.projects.delete(*project, at_ns)?;
                 self.people.remove_grants(*project);
                 self.keys.forget(*project);
+                self.views.forget(*project);
                 Ok(())
             }
             OrgEvent::ProjectPurged { project, .. } => self.projects.purged(*project),

@@ -7,6 +7,7 @@ pub mod event;
 pub mod plane;
 pub mod purge;
 pub mod role;
+pub mod views;
 
 pub use directory::{Directory, DirectoryError, Project};
 pub use event::{Grantee, NewInvitation, NewKey, OrgEvent, OrgId, UserId};

@@ -8,6 +8,7 @@ mod keys;
 mod orgs;
 mod people;
 mod projects;
+mod views;
 
 use std::sync::Arc;
 

@@ -127,7 +127,10 @@ struct Plan {
 
 impl Plan {
     fn of(question: Question, now_ns: i64) -> Result<Self, ApiError> {
-        let over = question.over.as_deref().map_or(Ok(Over::Traces), Over::named)?;
+        let over = question
+            .over
+            .as_deref()
+            .map_or(Ok(Over::Traces), Over::named)?;
         let range = Range::of(question.from.as_deref(), question.to.as_deref(), now_ns)?;
         let filter = match question.q.as_deref() {
             Some(q) if !q.is_empty() => searched(q, now_ns)?,
@@ -168,7 +171,11 @@ impl Plan {
 
     fn shown(&self, answer: &AggregateAnswer) -> Answer {
         Answer {
-            groups: answer.groups.iter().map(|group| self.group(group)).collect(),
+            groups: answer
+                .groups
+                .iter()
+                .map(|group| self.group(group))
+                .collect(),
             groups_left_out: answer.groups_left_out,
             total: self.figures(&answer.total, self.range.both()),
             measures: self.asked.iter().map(|asked| asked.name.clone()).collect(),
@@ -177,8 +184,17 @@ impl Plan {
     }
 
     fn group(&self, group: &Group) -> GroupShown {
-        let values = group.keys.iter().map(|value| value.as_ref().map_or(Value::Null, key_value));
-        let buckets = || group.points.iter().map(|point| self.bucket(point)).collect();
+        let values = group
+            .keys
+            .iter()
+            .map(|value| value.as_ref().map_or(Value::Null, key_value));
+        let buckets = || {
+            group
+                .points
+                .iter()
+                .map(|point| self.bucket(point))
+                .collect()
+        };
         GroupShown {
             by: self.keys.iter().cloned().zip(values).collect(),
             figures: self.figures(&group.figures, self.range.both()),
@@ -214,7 +230,9 @@ fn buckets(
         return Ok(None);
     };
     let origin = question.origin.as_deref();
-    let origin = origin.map(|text| super::ask::time("origin", text, now_ns)).transpose()?;
+    let origin = origin
+        .map(|text| super::ask::time("origin", text, now_ns))
+        .transpose()?;
     Ok(Some(TimeBuckets {
         width_ns: length("interval", interval)?,
         origin_ns: origin.unwrap_or(0),
@@ -224,14 +242,20 @@ fn buckets(
 }
 
 fn top(sort: &str, limit: usize) -> Result<Top, ApiError> {
-    let (descending, name) = sort.strip_prefix('-').map_or((false, sort), |name| (true, name));
+    let (descending, name) = sort
+        .strip_prefix('-')
+        .map_or((false, sort), |name| (true, name));
     let refused = || ApiError::parameter("sort", "not rows, keys or the place of a measure");
     let by = match name {
         "rows" => Rank::Rows,
         "keys" => Rank::Keys,
         place => Rank::Measure(place.parse().map_err(|_| refused())?, 0),
     };
-    Ok(Top { by, descending, limit })
+    Ok(Top {
+        by,
+        descending,
+        limit,
+    })
 }
 
 /// A value of a key; one too long for a column is told by its fingerprint.
@@ -253,7 +277,9 @@ async fn answer(
     let plan = Plan::of(question, app.clock.wall_ns())?;
     let store = app.core()?.store(access.tenant());
     let body = query::run(&app, move |budget| {
-        let answer = store.view().aggregate(plan.over.table(), &plan.request, budget)?;
+        let answer = store
+            .view()
+            .aggregate(plan.over.table(), &plan.request, budget)?;
         json(&plan.shown(&answer))
     })
     .await?;

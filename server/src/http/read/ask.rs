@@ -121,11 +121,7 @@ pub(super) struct Range {
 }
 
 impl Range {
-    pub(super) fn of(
-        from: Option<&str>,
-        to: Option<&str>,
-        now_ns: i64,
-    ) -> Result<Self, ApiError> {
+    pub(super) fn of(from: Option<&str>, to: Option<&str>, now_ns: i64) -> Result<Self, ApiError> {
         let time = |name, text: Option<&str>| text.map(|t| time(name, t, now_ns)).transpose();
         Ok(Self {
             from: time("from", from)?,

@@ -24,11 +24,20 @@ use crate::http::input::Input;
 use crate::http::routes::Routes;
 use crate::http::store::View;
 use crate::http::{App, query};
-use crate::limits::{COMPARE_KEYS_MAX, COMPARE_LISTED_DEFAULT, COMPARE_LISTED_MAX, READ_NAMES_DEFAULT};
+use crate::limits::{
+    COMPARE_KEYS_MAX, COMPARE_LISTED_DEFAULT, COMPARE_LISTED_MAX, READ_NAMES_DEFAULT,
+};
 use crate::wire;
 
 /// What is not compared unless it is named: what differs anyway, and what says nothing.
-const LEFT_OUT: [&str; 6] = ["rollup.", "start", "end", "index", "attributes.gen_ai.response.id", "run_id"];
+const LEFT_OUT: [&str; 6] = [
+    "rollup.",
+    "start",
+    "end",
+    "index",
+    "attributes.gen_ai.response.id",
+    "run_id",
+];
 
 /// Two sets of rows.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -102,14 +111,21 @@ async fn answer(
     Input(question): Input<Question>,
 ) -> Result<Response, ApiError> {
     let now_ns = app.clock.wall_ns();
-    let over = question.over.as_deref().map_or(Ok(Over::Traces), Over::named)?;
+    let over = question
+        .over
+        .as_deref()
+        .map_or(Ok(Over::Traces), Over::named)?;
     let (a, b) = (question.a.filter(now_ns)?, question.b.filter(now_ns)?);
     let limit = question.limit.unwrap_or(COMPARE_LISTED_DEFAULT);
     if limit > COMPARE_LISTED_MAX {
         let message = format!("too many values max={COMPARE_LISTED_MAX}");
         return Err(ApiError::parameter("limit", message));
     }
-    if question.keys.as_ref().is_some_and(|keys| keys.len() > COMPARE_KEYS_MAX) {
+    if question
+        .keys
+        .as_ref()
+        .is_some_and(|keys| keys.len() > COMPARE_KEYS_MAX)
+    {
         let message = format!("too many keys max={COMPARE_KEYS_MAX}");
         return Err(ApiError::parameter("keys", message));
     }
@@ -130,7 +146,9 @@ async fn answer(
 
 /// The keys that most rows have.
 fn usual_keys(view: &View, over: Over, budget: &Budget<'_>) -> Result<Vec<String>, ApiError> {
-    let observed = view.keys(over.table(), ("", READ_NAMES_DEFAULT), budget)?.keys;
+    let observed = view
+        .keys(over.table(), ("", READ_NAMES_DEFAULT), budget)?
+        .keys;
     let mut keys: Vec<(u64, String)> = observed
         .into_iter()
         .filter(|key| !LEFT_OUT.iter().any(|out| key.path.starts_with(out)))
@@ -186,7 +204,11 @@ impl Counts {
 
 #[expect(clippy::cast_precision_loss, reason = "a share")]
 fn share(count: u64, rows: u64) -> f64 {
-    if rows == 0 { 0.0 } else { count as f64 / rows as f64 }
+    if rows == 0 {
+        0.0
+    } else {
+        count as f64 / rows as f64
+    }
 }
 
 fn compared(keys: &[String], a: &Counts, b: &Counts, limit: usize) -> Compared {
@@ -216,7 +238,12 @@ fn compared(keys: &[String], a: &Counts, b: &Counts, limit: usize) -> Compared {
             });
         }
     }
-    data.sort_by(|x, y| y.difference.abs().total_cmp(&x.difference.abs()).then_with(|| x.key.cmp(&y.key)));
+    data.sort_by(|x, y| {
+        y.difference
+            .abs()
+            .total_cmp(&x.difference.abs())
+            .then_with(|| x.key.cmp(&y.key))
+    });
     data.truncate(limit);
     Compared {
         a_rows: a.rows,

@@ -138,13 +138,18 @@ impl Reader<'_> {
                 id: row.core.id.clone(),
                 messages: Vec::new(),
             };
-            messages(row, &mut |_, message| marks.messages.push(fingerprint(message)));
+            messages(row, &mut |_, message| {
+                marks.messages.push(fingerprint(message))
+            });
             let count = u64::try_from(marks.messages.len()).unwrap_or(u64::MAX);
             held += MARK_BYTES.saturating_mul(count.saturating_add(1));
             if held > self.budget.bytes_max {
                 return Err(ApiError::new(
                     ErrorCode::QueryTooExpensive,
-                    format!("trace too large for a conversation max_bytes={}", self.budget.bytes_max),
+                    format!(
+                        "trace too large for a conversation max_bytes={}",
+                        self.budget.bytes_max
+                    ),
                 ));
             }
             if count > 0 {

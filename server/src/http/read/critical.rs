@@ -19,7 +19,10 @@ pub(super) struct Critical {
 /// A span that has not ended counts as ending with the trace.
 pub(super) fn critical_path(outline: &Outline) -> Vec<Critical> {
     let nodes = &outline.nodes;
-    let last = nodes.iter().map(|n| n.end_ns.unwrap_or(n.start_ns).max(n.start_ns)).max();
+    let last = nodes
+        .iter()
+        .map(|n| n.end_ns.unwrap_or(n.start_ns).max(n.start_ns))
+        .max();
     let Some(last) = last else {
         return Vec::new();
     };

@@ -155,7 +155,11 @@ fn steps<'a>(a: &'a Outline, b: &'a Outline) -> Vec<StepShown<'a>> {
                 let left = SideShown::of(a, &a.nodes[i]);
                 let right = SideShown::of(b, &b.nodes[j]);
                 let differs = left.differs(&right);
-                let change = if differs.is_empty() { "same" } else { "changed" };
+                let change = if differs.is_empty() {
+                    "same"
+                } else {
+                    "changed"
+                };
                 StepShown {
                     differs,
                     ..step(a, &a.nodes[i], change, [Some(left), Some(right)])

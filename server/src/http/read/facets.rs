@@ -163,10 +163,16 @@ fn having(
         let measures = columns.iter().map(has).collect();
         let asked = AggregateRequest::new(request.filter.clone(), measures);
         let answer = view.aggregate(over.table(), &asked, budget)?;
-        all.extend(answer.total.measures.iter().map(|measured| match measured.value {
-            Figure::Count(count) => count,
-            _ => 0,
-        }));
+        all.extend(
+            answer
+                .total
+                .measures
+                .iter()
+                .map(|measured| match measured.value {
+                    Figure::Count(count) => count,
+                    _ => 0,
+                }),
+        );
     }
     Ok(all)
 }

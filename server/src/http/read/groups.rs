@@ -6,7 +6,8 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::model;
 use obsrv_engine::query::aggregate::{
-    AggregateRequest, DistinctMode, Figures, Group, Key, Measure, Number, Rank, Top, Value as Figure,
+    AggregateRequest, DistinctMode, Figures, Group, Key, Measure, Number, Rank, Top,
+    Value as Figure,
 };
 use obsrv_engine::query::ast::{Filter, Literal, Test};
 use obsrv_engine::query::{Order, Request};
@@ -33,7 +34,9 @@ use crate::http::{App, query};
 use crate::limits::{AGGREGATE_GROUPS_MAX, PAGE_ROWS_MAX, READ_PAGE_ROWS_DEFAULT};
 use crate::wire;
 
-const KNOWN: [&str; 8] = ["q", "from", "to", "sort", "limit", "offset", "total", "explain"];
+const KNOWN: [&str; 8] = [
+    "q", "from", "to", "sort", "limit", "offset", "total", "explain",
+];
 const OF_ONE: [&str; 1] = ["limit"];
 
 /// What runs are put together by.
@@ -129,7 +132,10 @@ fn measures(by: By) -> Vec<Measure> {
 
 fn asks(route: &mut Route) -> &mut Route {
     asks_rows(route)
-        .asks("sort", "`traces`, `first`, `last`, `tokens`, `cost` or `errors`; `-last` if not given")
+        .asks(
+            "sort",
+            "`traces`, `first`, `last`, `tokens`, `cost` or `errors`; `-last` if not given",
+        )
         .asks("limit", "1 to 1000; 50 if not given")
         .asks("offset", "`next_offset` of the page before")
         .asks("total", "`true` counts them")
@@ -193,7 +199,9 @@ async fn user(
 
 fn top(params: &Params, limit: usize) -> Result<Top, ApiError> {
     let text = params.one("sort")?.unwrap_or("-last");
-    let (descending, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
+    let (descending, name) = text
+        .strip_prefix('-')
+        .map_or((false, text), |name| (true, name));
     let found = SORTS.iter().find(|(known, _)| *known == name);
     let (_, by) = found.ok_or_else(|| {
         ApiError::parameter("sort", "not of traces, first, last, tokens, cost, errors")
@@ -208,7 +216,10 @@ fn top(params: &Params, limit: usize) -> Result<Top, ApiError> {
 fn offset(params: &Params, limit: usize) -> Result<usize, ApiError> {
     let refused = || {
         let max = AGGREGATE_GROUPS_MAX - 1 - limit;
-        ApiError::parameter("offset", format!("not a number up to {max}; ask for less time"))
+        ApiError::parameter(
+            "offset",
+            format!("not a number up to {max}; ask for less time"),
+        )
     };
     match params.one("offset")?.map(str::parse::<usize>) {
         None => Ok(0),
@@ -229,7 +240,9 @@ async fn list(
     let limit = limit(&params, READ_PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX)?;
     let offset = offset(&params, limit)?;
     let range = Range::of(params.one("from")?, params.one("to")?, now_ns)?;
-    let filter = params.one("q")?.map_or(Ok(Filter::All), |q| searched(q, now_ns))?;
+    let filter = params
+        .one("q")?
+        .map_or(Ok(Filter::All), |q| searched(q, now_ns))?;
     let request = AggregateRequest {
         filter: range.and(filter),
         keys: vec![Key {
@@ -259,7 +272,11 @@ async fn list(
 }
 
 fn of_group(by: By, group: &Group) -> GroupShown {
-    let key = group.keys.first().and_then(Option::as_ref).map_or(Value::Null, key_value);
+    let key = group
+        .keys
+        .first()
+        .and_then(Option::as_ref)
+        .map_or(Value::Null, key_value);
     of_figures(by, key, &group.figures)
 }
 
@@ -317,7 +334,10 @@ async fn one(
             column: Column::Start,
             descending: by == By::User,
         },
-        ..Request::new(filter.clone(), limit(&params, READ_PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX)?)
+        ..Request::new(
+            filter.clone(),
+            limit(&params, READ_PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX)?,
+        )
     };
     let asked = AggregateRequest::new(filter, measures(by));
     let store = app.core()?.store(access.tenant());
@@ -329,7 +349,10 @@ async fn one(
         }
         let page = view.search(Table::Runs, &request, budget)?;
         let fields = Fields::default();
-        let data = page.hits.iter().map(|hit| shown(Over::Traces, hit, &fields));
+        let data = page
+            .hits
+            .iter()
+            .map(|hit| shown(Over::Traces, hit, &fields));
         json(&OneShown {
             group: of_figures(by, Value::String(id), &figures),
             data: data.collect::<Result<_, _>>()?,

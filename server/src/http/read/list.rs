@@ -193,5 +193,8 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<String, ApiError> {
 }
 
 fn unwritten(error: &serde_json::Error) -> ApiError {
-    ApiError::new(ErrorCode::Internal, format!("answer does not write: {error}"))
+    ApiError::new(
+        ErrorCode::Internal,
+        format!("answer does not write: {error}"),
+    )
 }

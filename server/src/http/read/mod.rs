@@ -6,6 +6,7 @@ mod compare;
 mod conversation;
 mod critical;
 mod diff;
+mod export;
 mod facets;
 mod groups;
 mod list;
@@ -20,6 +21,7 @@ mod span;
 mod steps;
 mod trace;
 mod tree;
+mod views;
 mod waits;
 
 use super::routes::Routes;
@@ -47,4 +49,6 @@ pub(super) fn add(routes: &mut Routes) {
     steps::add(routes);
     groups::add(routes);
     score::add(routes);
+    views::add(routes);
+    export::add(routes);
 }

@@ -25,7 +25,9 @@ use crate::limits::{READ_FACET_VALUES_DEFAULT, READ_NAMES_DEFAULT};
 use crate::wire;
 
 const OF_FIELDS: [&str; 3] = ["over", "prefix", "limit"];
-const OF_VALUES: [&str; 8] = ["key", "over", "prefix", "q", "from", "to", "limit", "explain"];
+const OF_VALUES: [&str; 8] = [
+    "key", "over", "prefix", "q", "from", "to", "limit", "explain",
+];
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct FieldsShown {
@@ -143,7 +145,9 @@ async fn values(
     check_known(&params, &OF_VALUES)?;
     let over = Over::of(&params)?;
     let key = params.one("key")?;
-    let key = key.ok_or_else(|| ApiError::parameter("key", "names no key"))?.to_owned();
+    let key = key
+        .ok_or_else(|| ApiError::parameter("key", "names no key"))?
+        .to_owned();
     let request = ObservedRequest {
         filter: chosen(&params, app.clock.wall_ns())?,
         column: column(&key),

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use obsrv_engine::doc::DocRef;
 use obsrv_engine::engine::ReadBody;
 use obsrv_engine::model;
 use obsrv_engine::query::{Budget, QueryError};
@@ -106,7 +105,8 @@ impl Outline {
                 return Err(QueryError::Cancelled.into());
             }
             let node = Node::of(&core, &body()?, &mut outline.texts)?;
-            held += SPAN_BYTES + len_u64(node.id.len()) + len_u64(node.parent_id().map_or(0, str::len));
+            held +=
+                SPAN_BYTES + len_u64(node.id.len()) + len_u64(node.parent_id().map_or(0, str::len));
             if held + outline.texts.bytes > budget.bytes_max {
                 return Err(too_large("bytes", budget.bytes_max));
             }
@@ -134,7 +134,8 @@ impl Outline {
         self.nodes
             .sort_by(|a, b| (a.start_ns, &a.id).cmp(&(b.start_ns, &b.id)));
         let count = self.nodes.len();
-        let places: HashMap<&str, usize> = self.nodes.iter().map(|node| &*node.id).zip(0..).collect();
+        let places: HashMap<&str, usize> =
+            self.nodes.iter().map(|node| &*node.id).zip(0..).collect();
         let parents: Vec<Option<usize>> = self
             .nodes
             .iter()
@@ -168,7 +169,10 @@ impl Outline {
                 open.extend(below.map(|child| (*child, Some(place), depth.saturating_add(1))));
             }
         }
-        let mut old: Vec<Option<Node>> = std::mem::take(&mut self.nodes).into_iter().map(Some).collect();
+        let mut old: Vec<Option<Node>> = std::mem::take(&mut self.nodes)
+            .into_iter()
+            .map(Some)
+            .collect();
         for (at, parent, depth) in order {
             if let Some(mut node) = old[at].take() {
                 (node.parent, node.depth) = (parent, depth);

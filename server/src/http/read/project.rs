@@ -50,6 +50,11 @@ impl Fields {
         Value::Object(kept)
     }
 
+    /// The names, if any were given.
+    pub(super) fn names(&self) -> Option<&[String]> {
+        self.0.as_deref()
+    }
+
     /// Whether everything is kept.
     pub(super) const fn is_all(&self) -> bool {
         self.0.is_none()
@@ -65,9 +70,7 @@ fn copy(from: &Map<String, Value>, path: &str, to: &mut Map<String, Value>) {
         return;
     };
     if let Some(Value::Object(inner)) = from.get(head) {
-        let slot = to
-            .entry(head)
-            .or_insert_with(|| Value::Object(Map::new()));
+        let slot = to.entry(head).or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(slot) = slot {
             copy(inner, rest, slot);
         }

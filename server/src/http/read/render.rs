@@ -96,7 +96,9 @@ fn rendered(
 ) -> Result<Rendered, ApiError> {
     let mut text = head(run, outline);
     let all = tokens.saturating_mul(TOKEN_BYTES);
-    let lines: Vec<String> = (0..outline.nodes.len()).map(|at| line(outline, at)).collect();
+    let lines: Vec<String> = (0..outline.nodes.len())
+        .map(|at| line(outline, at))
+        .collect();
     // Half of the room for what was said, if the lines leave it.
     let mut room = all.saturating_sub(text.len()).saturating_sub(GAP_BYTES);
     let mut shown = vec![false; lines.len()];
@@ -137,7 +139,8 @@ fn gap(hidden: &mut usize, text: &mut String) {
 }
 
 fn put(text: &mut String, args: std::fmt::Arguments<'_>) {
-    text.write_fmt(args).expect("BUG: writing to a string failed");
+    text.write_fmt(args)
+        .expect("BUG: writing to a string failed");
 }
 
 fn head(run: &StoredRow, outline: &Outline) -> String {
@@ -157,7 +160,10 @@ fn head(run: &StoredRow, outline: &Outline) -> String {
         text.push('\n');
     }
     if let Some(error) = run.text(model::ERROR_MESSAGE) {
-        let end = error.char_indices().nth(200).map_or(error.len(), |(at, _)| at);
+        let end = error
+            .char_indices()
+            .nth(200)
+            .map_or(error.len(), |(at, _)| at);
         put(&mut text, format_args!("error: {}\n", &error[..end]));
     }
     text
@@ -169,7 +175,10 @@ fn line(outline: &Outline, at: usize) -> String {
     let depth = usize::try_from(node.depth.min(40)).unwrap_or(0);
     let mut text = "  ".repeat(depth);
     let (kind, name) = (outline.text(node.kind), outline.text(node.name));
-    put(&mut text, format_args!("{kind} {name} [{}]", outline.text(node.status)));
+    put(
+        &mut text,
+        format_args!("{kind} {name} [{}]", outline.text(node.status)),
+    );
     if let Some(ns) = node.duration_ns {
         let (s, ms) = (ns / 1_000_000_000, ns / 1_000_000 % 1000);
         put(&mut text, format_args!(" {s}.{ms:03}s"));
@@ -190,7 +199,10 @@ fn line(outline: &Outline, at: usize) -> String {
 /// Spans, what tells most first; a span never before what is above it.
 fn by_weight(outline: &Outline) -> Vec<usize> {
     let nodes = &outline.nodes;
-    let mut weight: Vec<u32> = nodes.iter().map(|node| node.depth.saturating_add(3)).collect();
+    let mut weight: Vec<u32> = nodes
+        .iter()
+        .map(|node| node.depth.saturating_add(3))
+        .collect();
     for critical in critical_path(outline) {
         weight[critical.at] = 2;
     }
@@ -218,11 +230,19 @@ fn said(
     (mut room, budget): (usize, &Budget<'_>),
 ) -> Result<HashMap<usize, String>, ApiError> {
     let mut wanted: HashMap<&str, usize> = HashMap::new();
-    for (at, node) in outline.nodes.iter().enumerate().filter(|(at, _)| shown[*at]) {
+    for (at, node) in outline
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| shown[*at])
+    {
         wanted.insert(&node.id, at);
     }
     let mut texts: HashMap<usize, String> = HashMap::new();
-    view.each_row(Table::Spans, &run.core.trace_id, &mut |core, body: ReadBody<'_>| {
+    view.each_row(Table::Spans, &run.core.trace_id, &mut |core,
+                                                          body: ReadBody<
+        '_,
+    >| {
         if (budget.cancelled)() {
             return Err(ApiError::from(QueryError::Cancelled));
         }

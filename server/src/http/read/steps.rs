@@ -276,11 +276,13 @@ impl Graph {
         let mut sequences: Vec<_> = self.sequences.iter().collect();
         sequences.sort_by(|a, b| (total(&b.1.0), a.0).cmp(&(total(&a.1.0), b.0)));
         sequences.truncate(PATH_SEQUENCES_MAX);
-        let sequences = sequences.into_iter().map(|(codes, (runs, example))| SequenceShown {
-            steps: codes.iter().map(name).collect(),
-            runs: *runs,
-            example: example.clone(),
-        });
+        let sequences = sequences
+            .into_iter()
+            .map(|(codes, (runs, example))| SequenceShown {
+                steps: codes.iter().map(name).collect(),
+                runs: *runs,
+                example: example.clone(),
+            });
         Paths {
             nodes,
             edges,

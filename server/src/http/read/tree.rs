@@ -124,7 +124,10 @@ pub(super) fn add(routes: &mut Routes) {
     routes
         .get(&path("/traces/{trace}/spans"), TraceRead, show)
         .says("The spans of a trace as a tree, in pre-order: rows, or columns for large traces.")
-        .asks("limit", "1 to 10000, 1000 if not given; columns: 1 to 100000, all of these if not given")
+        .asks(
+            "limit",
+            "1 to 10000, 1000 if not given; columns: 1 to 100000, all of these if not given",
+        )
         .asks("cursor", "`next_cursor` of the page before")
         .asks("under", "a span: it and what is below it")
         .asks("depth", "how many levels below the top")
@@ -216,10 +219,16 @@ async fn show(
     let mut wanted = Wanted::of(&params)?;
     let core = app.core()?;
     let project = access.tenant().project();
-    let list = format!("tree?{trace_id}?{}", params.canonical(&[NOT_SCOPE[0], "cursor"]));
+    let list = format!(
+        "tree?{trace_id}?{}",
+        params.canonical(&[NOT_SCOPE[0], "cursor"])
+    );
     let cursors = core.cursors().clone();
     if let Some(text) = params.one("cursor")? {
-        let scope = Scope { project, list: &list };
+        let scope = Scope {
+            project,
+            list: &list,
+        };
         let bytes = cursor::open(&cursors, scope, text)?;
         let refused = || ApiError::new(ErrorCode::InvalidCursor, "cursor does not read");
         wanted.after = Some(position(&bytes).ok_or_else(refused)?);
@@ -233,9 +242,19 @@ async fn show(
         let end = begin.saturating_add(wanted.limit).min(rows.len());
         let next_cursor = (end < rows.len()).then(|| {
             let last = &outline.nodes[rows[end - 1]];
-            let mut bytes = u64::try_from(end - 1).unwrap_or(u64::MAX).to_le_bytes().to_vec();
+            let mut bytes = u64::try_from(end - 1)
+                .unwrap_or(u64::MAX)
+                .to_le_bytes()
+                .to_vec();
             bytes.extend_from_slice(last.id.as_bytes());
-            cursor::seal(&cursors, Scope { project, list: &list }, &bytes)
+            cursor::seal(
+                &cursors,
+                Scope {
+                    project,
+                    list: &list,
+                },
+                &bytes,
+            )
         });
         let page = TreePage {
             outline: &outline,
@@ -315,7 +334,8 @@ impl<'a> TreePage<'a> {
         for (place, at) in self.rows[self.range.clone()].iter().enumerate() {
             let node = &outline.nodes[*at];
             out.span_id.push(&node.id);
-            out.parent.push(node.parent.map_or(-1, |parent| places[parent]));
+            out.parent
+                .push(node.parent.map_or(-1, |parent| places[parent]));
             out.depth.push(node.depth);
             out.children.push(node.children);
             out.name.push(outline, Some(node.name));

@@ -140,6 +140,15 @@ GET /v1/projects/{project}/users read-one
 GET /v1/projects/{project}/threads/{thread} read-one
 GET /v1/projects/{project}/users/{user} read-one
 POST /v1/projects/{project}/scores write-one
+GET /v1/projects/{project}/export read-one
+GET /v1/projects/{project}/views read-one
+POST /v1/projects/{project}/views read-one
+GET /v1/projects/{project}/views/{view} read-one
+PUT /v1/projects/{project}/views/{view} read-one
+DELETE /v1/projects/{project}/views/{view} read-one
+GET /v1/projects/{project}/traces/{trace}/comments read-one
+POST /v1/projects/{project}/traces/{trace}/comments read-one
+DELETE /v1/projects/{project}/traces/{trace}/comments/{comment} read-one
 ";
 
 /// + let in, 1 for 401, 3 for 403, 4 for 404; in the order of [`PRINCIPALS`].

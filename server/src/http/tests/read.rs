@@ -51,8 +51,11 @@ impl Made {
     }
 
     fn otlp(&self) -> Value {
-        let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
-        let mut attributes = vec![json!({ "key": "gen_ai.usage.input_tokens", "value": { "intValue": self.tokens.to_string() } })];
+        let text =
+            |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
+        let mut attributes = vec![
+            json!({ "key": "gen_ai.usage.input_tokens", "value": { "intValue": self.tokens.to_string() } }),
+        ];
         if let Some(model) = self.model {
             attributes.push(text("gen_ai.request.model", model));
             attributes.push(text("gen_ai.operation.name", "chat"));
@@ -78,9 +81,16 @@ async fn send(world: &World, spans: &[Value]) {
         { "key": "service.name", "value": { "stringValue": "shop" } },
         { "key": "deployment.environment.name", "value": { "stringValue": "prod" } },
     ] }, "scopeSpans": [{ "spans": spans }] }] });
-    let said = ask(&world.app, post("/v1/traces", "key-of-a", JSON, body.to_string())).await;
+    let said = ask(
+        &world.app,
+        post("/v1/traces", "key-of-a", JSON, body.to_string()),
+    )
+    .await;
     let text = String::from_utf8_lossy(&said.body).into_owned();
-    assert_eq!((said.status.as_u16(), text.as_str()), (200, r#"{"partialSuccess":{}}"#));
+    assert_eq!(
+        (said.status.as_u16(), text.as_str()),
+        (200, r#"{"partialSuccess":{}}"#)
+    );
 }
 
 /// Traces of 1 to 12 spans: children before parents, parents that never come, spans sent twice and
@@ -148,7 +158,10 @@ async fn stored(world: &World, seed: u64, traces: u64) -> Vec<Made> {
         assert_eq!(said.json()["deleted"], true);
     }
     let gone = |made: &Made| ["2", "5"].iter().any(|n| made.trace == format!("{n:0>32}"));
-    all.into_iter().flatten().filter(|made| !gone(made)).collect()
+    all.into_iter()
+        .flatten()
+        .filter(|made| !gone(made))
+        .collect()
 }
 
 /// An answer of project `a`.

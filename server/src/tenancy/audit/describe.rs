@@ -2,6 +2,7 @@
 
 use crate::control::{Actor, ControlEvent};
 use crate::signin::event::{Fact, UserEvent};
+use crate::tenancy::views::ViewEvent;
 use crate::tenancy::{Grantee, OrgEvent};
 
 /// A record in words.
@@ -66,6 +67,7 @@ pub fn describe(event: &ControlEvent) -> Option<Described> {
             );
             (act.actor, act.at_ns, said)
         }
+        ControlEvent::Views(act) => (act.actor, act.at_ns, of_view(&act.event)),
         ControlEvent::User(act) => (act.actor, act.at_ns, of_user(&act.event)?),
         ControlEvent::ProjectNamed { .. } | ControlEvent::Governance(_) => return None,
     };
@@ -77,6 +79,26 @@ pub fn describe(event: &ControlEvent) -> Option<Described> {
         subject,
         details,
     })
+}
+
+/// What was said stays out: it is the project's, not the organization's.
+fn of_view(event: &ViewEvent) -> Said {
+    let project = ("project", event.project().to_string());
+    match event {
+        ViewEvent::ViewSet(view) => {
+            let shared = either(view.is_shared, "true", "false").to_owned();
+            (
+                "view.saved",
+                hex(view.view),
+                vec![project, ("shared", shared)],
+            )
+        }
+        ViewEvent::ViewDeleted { view, .. } => ("view.deleted", hex(*view), vec![project]),
+        ViewEvent::Commented(comment) => ("comment.made", hex(comment.comment), vec![project]),
+        ViewEvent::CommentDeleted { comment, .. } => {
+            ("comment.deleted", hex(*comment), vec![project])
+        }
+    }
 }
 
 fn hex(id: u64) -> String {

@@ -60,7 +60,10 @@ pub(super) fn asked(measures: &[MeasureAsked], now_ns: i64) -> Result<Vec<Asked>
             form: Form::Plain,
         }]);
     }
-    measures.iter().map(|asked| Asked::of(asked, now_ns)).collect()
+    measures
+        .iter()
+        .map(|asked| Asked::of(asked, now_ns))
+        .collect()
 }
 
 fn refused(message: impl Into<String>) -> ApiError {
@@ -72,12 +75,25 @@ impl Asked {
         let function = asked.function.as_str();
         let needed = || refused(format!("names no key in `of` fn={function}"));
         let of = || asked.of.as_deref().map(column).ok_or_else(needed);
-        let filter = || asked.filter.as_deref().map(|q| searched(q, now_ns)).transpose();
+        let filter = || {
+            asked
+                .filter
+                .as_deref()
+                .map(|q| searched(q, now_ns))
+                .transpose()
+        };
         let (measure, form) = match function {
-            "count" => (filter()?.map_or(Measure::Count, Measure::CountIf), Form::Plain),
-            "rate" => (filter()?.map_or(Measure::Count, Measure::CountIf), Form::Rate),
+            "count" => (
+                filter()?.map_or(Measure::Count, Measure::CountIf),
+                Form::Plain,
+            ),
+            "rate" => (
+                filter()?.map_or(Measure::Count, Measure::CountIf),
+                Form::Rate,
+            ),
             "share" => {
-                let filter = filter()?.ok_or_else(|| refused("a share needs a filter in `where`"))?;
+                let filter =
+                    filter()?.ok_or_else(|| refused("a share needs a filter in `where`"))?;
                 (Measure::CountIf(filter), Form::Share)
             }
             "sum" => (Measure::Sum(of()?), Form::Plain),
@@ -108,10 +124,10 @@ impl Asked {
             }
         };
         Ok(Self {
-            name: asked.of.as_deref().map_or_else(
-                || function.to_owned(),
-                |of| format!("{function}({of})"),
-            ),
+            name: asked
+                .of
+                .as_deref()
+                .map_or_else(|| function.to_owned(), |of| format!("{function}({of})")),
             measure,
             form,
         })
@@ -122,12 +138,7 @@ impl Asked {
     }
 
     /// What it came to; `time` is what a rate is over.
-    pub(super) fn value(
-        &self,
-        measured: &Measured,
-        rows: u64,
-        time: Option<(i64, i64)>,
-    ) -> Value {
+    pub(super) fn value(&self, measured: &Measured, rows: u64, time: Option<(i64, i64)>) -> Value {
         match (&measured.value, self.form) {
             (Figure::Count(count), Form::Rate) => per_second(*count, time),
             (Figure::Count(count), Form::Share) if rows > 0 => json!(float(*count) / float(rows)),

@@ -42,7 +42,9 @@ async fn facets_count_what_rows_have() {
 fn quantile(mut numbers: Vec<i64>, q: f64) -> f64 {
     numbers.sort_unstable();
     let mut rank = 1;
-    while (f64::from(u32::try_from(rank).unwrap())) < q * f64::from(u32::try_from(numbers.len()).unwrap()) {
+    while (f64::from(u32::try_from(rank).unwrap()))
+        < q * f64::from(u32::try_from(numbers.len()).unwrap())
+    {
         rank += 1;
     }
     f64::from(i32::try_from(numbers[rank - 1] / 1_000_000).unwrap()) * 1e6
@@ -65,7 +67,10 @@ async fn aggregates_are_what_rows_add_up_to() {
     assert_eq!(said.status, 200, "{answer}");
     let mut seen = 0;
     for group in answer["groups"].as_array().unwrap() {
-        let rows: Vec<&Made> = made.iter().filter(|m| json!(m.model) == group["by"]["model"]).collect();
+        let rows: Vec<&Made> = made
+            .iter()
+            .filter(|m| json!(m.model) == group["by"]["model"])
+            .collect();
         let count = u32::try_from(rows.len()).unwrap();
         let failed = u32::try_from(rows.iter().filter(|m| m.failed).count()).unwrap();
         let durations = rows.iter().filter_map(|m| Some(m.end? - m.start)).collect();
@@ -81,7 +86,10 @@ async fn aggregates_are_what_rows_add_up_to() {
         assert_eq!(values[6], names.len());
         seen += rows.len();
     }
-    assert_eq!((seen, &answer["total"]["rows"]), (made.len(), &json!(made.len())));
+    assert_eq!(
+        (seen, &answer["total"]["rows"]),
+        (made.len(), &json!(made.len()))
+    );
 }
 
 #[tokio::test]
@@ -113,14 +121,22 @@ async fn buckets_are_cut_at_both_ends_and_rates_are_per_second() {
 #[tokio::test]
 async fn aggregates_that_mean_nothing_are_refused() {
     let world = world().await;
-    let most = question(&world, "/aggregate", json!({ "limit": AGGREGATE_GROUPS_MAX })).await;
+    let most = question(
+        &world,
+        "/aggregate",
+        json!({ "limit": AGGREGATE_GROUPS_MAX }),
+    )
+    .await;
     assert_eq!(most.status, 200);
     for (body, field) in [
         (json!({ "limit": AGGREGATE_GROUPS_MAX + 1 }), "limit"),
         (json!({ "measures": [{ "fn": "rate" }] }), "measures"),
         (json!({ "measures": [{ "fn": "sum" }] }), "measures"),
         (json!({ "measures": [{ "fn": "share" }] }), "measures"),
-        (json!({ "measures": [{ "fn": "median", "of": "x" }] }), "measures"),
+        (
+            json!({ "measures": [{ "fn": "median", "of": "x" }] }),
+            "measures",
+        ),
         (json!({ "interval": "often" }), "interval"),
         (json!({ "from": "then" }), "from"),
         (json!({ "sort": "up" }), "sort"),
@@ -129,9 +145,16 @@ async fn aggregates_that_mean_nothing_are_refused() {
     ] {
         let said = question(&world, "/aggregate", body.clone()).await;
         let error = &said.json()["error"];
-        assert_eq!((said.status.as_u16(), error["field"].as_str()), (400, Some(field)), "{body}: {error}");
+        assert_eq!(
+            (said.status.as_u16(), error["field"].as_str()),
+            (400, Some(field)),
+            "{body}: {error}"
+        );
     }
-    for body in [json!({ "group_by": ["a", "b", "c", "d", "e"] }), json!({ "interval": "1ns" })] {
+    for body in [
+        json!({ "group_by": ["a", "b", "c", "d", "e"] }),
+        json!({ "interval": "1ns" }),
+    ] {
         assert_eq!(question(&world, "/aggregate", body).await.status, 400);
     }
 }

@@ -17,7 +17,11 @@ async fn pages_put_together_are_the_rows_that_pass_in_order() {
         assert!(page["explain"]["rows_visited"].is_u64());
         for span in page["data"].as_array().unwrap() {
             let text = |key: &str| span[key].as_str().unwrap().to_owned();
-            found.push((text("trace_id"), text("span_id"), span["tokens"]["total"].as_i64().unwrap()));
+            found.push((
+                text("trace_id"),
+                text("span_id"),
+                span["tokens"]["total"].as_i64().unwrap(),
+            ));
         }
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -30,14 +34,21 @@ async fn pages_put_together_are_the_rows_that_pass_in_order() {
         .collect();
     assert_eq!(found, expected);
     let (status, error) = refused(&world, &format!("/traces?{}", &cursor[1..])).await;
-    assert_eq!((status, error["code"].as_str()), (400, Some("invalid_cursor")));
+    assert_eq!(
+        (status, error["code"].as_str()),
+        (400, Some("invalid_cursor"))
+    );
 }
 
 #[tokio::test]
 async fn a_trace_and_a_span_say_what_was_sent() {
     let world = world().await;
     let made = stored(&world, 12, 6).await;
-    let page = read(&world, "/traces?sort=start&fields=name,span_count,environment,tokens.total").await;
+    let page = read(
+        &world,
+        "/traces?sort=start&fields=name,span_count,environment,tokens.total",
+    )
+    .await;
     for run in page["data"].as_array().unwrap() {
         let spans: Vec<&Made> = made.iter().filter(|m| m.trace == run["trace_id"]).collect();
         assert_eq!(run["span_count"], spans.len());
@@ -65,15 +76,29 @@ async fn names_are_those_that_rows_have() {
     let world = world().await;
     let made = stored(&world, 13, 12).await;
     let fields = read(&world, "/fields?over=spans&prefix=attributes.").await;
-    let tier = fields["keys"].as_array().unwrap().iter().find(|key| key["key"] == "attributes.tier");
+    let tier = fields["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|key| key["key"] == "attributes.tier");
     let with = made.iter().filter(|m| m.tier.is_some()).count();
-    assert_eq!(tier.unwrap(), &json!({
-        "key": "attributes.tier", "type": "int", "rows": with, "types": [{ "type": "int", "rows": with }],
-    }));
-    let values = read(&world, "/values?over=spans&key=name&prefix=step&q=status:error").await;
+    assert_eq!(
+        tier.unwrap(),
+        &json!({
+            "key": "attributes.tier", "type": "int", "rows": with, "types": [{ "type": "int", "rows": with }],
+        })
+    );
+    let values = read(
+        &world,
+        "/values?over=spans&key=name&prefix=step&q=status:error",
+    )
+    .await;
     let mut sum = 0;
     for value in values["values"].as_array().unwrap() {
-        let count = made.iter().filter(|m| m.failed && m.name == value["value"]).count();
+        let count = made
+            .iter()
+            .filter(|m| m.failed && m.name == value["value"])
+            .count();
         assert_eq!(value["count"], count);
         sum += count;
     }
@@ -102,7 +127,10 @@ async fn what_does_not_read_is_refused_with_its_name() {
         (format!("/traces?limit={}", PAGE_ROWS_MAX + 1), "limit"),
         ("/traces?limit=0".to_owned(), "limit"),
         (format!("{trace}?limit={}", TREE_PAGE_ROWS_MAX + 1), "limit"),
-        (format!("{trace}?shape=columns&limit={}", TREE_COLUMN_ROWS_MAX + 1), "limit"),
+        (
+            format!("{trace}?shape=columns&limit={}", TREE_COLUMN_ROWS_MAX + 1),
+            "limit",
+        ),
         (format!("{trace}?shape=round"), "shape"),
         (format!("{trace}?depth=-1"), "depth"),
         (keys(FACETS_MAX + 1), "keys"),
@@ -118,14 +146,37 @@ async fn what_does_not_read_is_refused_with_its_name() {
     ];
     for (rest, field) in bad {
         let (status, error) = refused(&world, &rest).await;
-        assert_eq!((status, error["field"].as_str()), (400, Some(field)), "{rest}: {error}");
+        assert_eq!(
+            (status, error["field"].as_str()),
+            (400, Some(field)),
+            "{rest}: {error}"
+        );
     }
     let (_, error) = refused(&world, "/traces?wat=1").await;
-    assert!(error["message"].as_str().unwrap().contains("q,from,to,sort"), "{error}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("q,from,to,sort"),
+        "{error}"
+    );
     let (status, error) = refused(&world, "/traces?q=statsu:error").await;
-    assert_eq!((status, &error["field"], &error["position"]), (400, &json!("q"), &json!(0)));
-    assert!(error["message"].as_str().unwrap().contains("did you mean status"), "{error}");
-    for rest in ["/traces/none", "/traces/none/spans", "/traces/none/spans/none"] {
+    assert_eq!(
+        (status, &error["field"], &error["position"]),
+        (400, &json!("q"), &json!(0))
+    );
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("did you mean status"),
+        "{error}"
+    );
+    for rest in [
+        "/traces/none",
+        "/traces/none/spans",
+        "/traces/none/spans/none",
+    ] {
         assert_eq!(refused(&world, rest).await.0, 404, "{rest}");
     }
     assert_eq!(refused(&world, &format!("{trace}?under=none")).await.0, 404);

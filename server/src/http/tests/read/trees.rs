@@ -32,7 +32,11 @@ fn shown(page: &Value) -> Vec<(String, u64, usize)> {
     let rows = page["data"].as_array().unwrap().iter();
     rows.map(|row| {
         let children = usize::try_from(row["children"].as_u64().unwrap()).unwrap();
-        (row["span_id"].as_str().unwrap().to_owned(), row["depth"].as_u64().unwrap(), children)
+        (
+            row["span_id"].as_str().unwrap().to_owned(),
+            row["depth"].as_u64().unwrap(),
+            children,
+        )
     })
     .collect()
 }
@@ -66,13 +70,19 @@ async fn a_tree_is_that_of_plain_recursion() {
             let m = spans.iter().find(|m| m.id == row["span_id"]).unwrap();
             assert_eq!(row["offset_ns"], m.start - first);
             assert_eq!(row["duration_ns"], json!(m.end.map(|end| end - m.start)));
-            assert_eq!((&row["status"], &row["name"]), (&json!(m.status()), &json!(m.name)));
+            assert_eq!(
+                (&row["status"], &row["name"]),
+                (&json!(m.status()), &json!(m.name))
+            );
         }
         assert_eq!(paged(&world, &format!("{path}?shape=rows")).await, expected);
         let shallow: Vec<_> = expected.iter().filter(|row| row.1 <= 1).cloned().collect();
         assert_eq!(paged(&world, &format!("{path}?depth=1")).await, shallow);
         for (at, (id, depth, _)) in expected.iter().enumerate() {
-            let below = expected[at + 1..].iter().take_while(|row| row.1 > *depth).count();
+            let below = expected[at + 1..]
+                .iter()
+                .take_while(|row| row.1 > *depth)
+                .count();
             let subtree = paged(&world, &format!("{path}?under={id}")).await;
             assert_eq!(subtree, expected[at..=at + below]);
         }
@@ -97,7 +107,9 @@ async fn columns_say_the_same(world: &World, path: &str, whole: &Value) {
         for key in ["name", "kind", "status", "model", "tool"] {
             assert_eq!(text(key, at), row[key], "{key}");
         }
-        let parent = rows.iter().position(|other| other["span_id"] == row["parent_id"]);
+        let parent = rows
+            .iter()
+            .position(|other| other["span_id"] == row["parent_id"]);
         let parent = parent.map_or(-1, |parent| i64::try_from(parent).unwrap());
         assert_eq!(of["parent"][at], parent);
         let critical = of["critical"].as_array().unwrap().contains(&json!(at));
@@ -121,7 +133,13 @@ async fn a_ring_of_parents_ends() {
         tokens: 0,
         tier: None,
     };
-    let spans = [made(1, 3, 5), made(2, 1, 6), made(3, 2, 7), made(4, 4, 1), made(5, 2, 9)];
+    let spans = [
+        made(1, 3, 5),
+        made(2, 1, 6),
+        made(3, 2, 7),
+        made(4, 4, 1),
+        made(5, 2, 9),
+    ];
     send(&world, &spans.iter().map(Made::otlp).collect::<Vec<_>>()).await;
     let page = read(&world, &format!("/traces/{:032x}/spans", 77)).await;
     let ids: Vec<(u64, u64)> = page["data"]
@@ -129,7 +147,12 @@ async fn a_ring_of_parents_ends() {
         .unwrap()
         .iter()
         .map(|row| {
-            let id = row["span_id"].as_str().unwrap().trim_start_matches('0').parse().unwrap();
+            let id = row["span_id"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches('0')
+                .parse()
+                .unwrap();
             (id, row["depth"].as_u64().unwrap())
         })
         .collect();
