@@ -90,22 +90,30 @@ function Pages() {
       <Route path="/account">
         <AccountPage />
       </Route>
-      <Route path="/p/:project">
-        {({ project }) => <Redirect to={`/p/${project}/traces`} replace />}
+      <Route path="/p/:project">{({ project }) => <Redirect to={`/p/${project}/traces`} replace />}</Route>
+      <Route path="/p/:project/traces">
+        {({ project }) => <TracesPage key={project} project={project} />}
       </Route>
-      <Route path="/p/:project/traces">{({ project }) => <TracesPage key={project} project={project} />}</Route>
       <Route path="/p/:project/traces/:id">
         {({ project, id }) => <TracePage key={`${project} ${id}`} project={project} id={id} />}
       </Route>
       <Route path="/p/:project/start">{({ project }) => <StartPage key={project} project={project} />}</Route>
-      <Route path="/p/:project/threads">{({ project }) => <ThreadsPage key={project} project={project} />}</Route>
+      <Route path="/p/:project/threads">
+        {({ project }) => <ThreadsPage key={project} project={project} />}
+      </Route>
       <Route path="/p/:project/threads/:id">
         {({ project, id }) => <ThreadPage key={`${project} ${id}`} project={project} id={id} />}
       </Route>
       <Route path="/p/:project/users">{({ project }) => <UsersPage key={project} project={project} />}</Route>
-      <Route path="/p/:project/charts">{({ project }) => <ChartsPage key={project} project={project} />}</Route>
-      <Route path="/p/:project/review">{({ project }) => <ReviewPage key={project} project={project} />}</Route>
-      <Route path="/p/:project/compare">{({ project }) => <ComparePage key={project} project={project} />}</Route>
+      <Route path="/p/:project/charts">
+        {({ project }) => <ChartsPage key={project} project={project} />}
+      </Route>
+      <Route path="/p/:project/review">
+        {({ project }) => <ReviewPage key={project} project={project} />}
+      </Route>
+      <Route path="/p/:project/compare">
+        {({ project }) => <ComparePage key={project} project={project} />}
+      </Route>
       <Route path="/p/:project/settings">
         {({ project }) => <Redirect to={`/p/${project}/settings/keys`} replace />}
       </Route>

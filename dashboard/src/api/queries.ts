@@ -18,7 +18,11 @@ export function useTraces(project: string, scope: Scope & { sort?: string }, liv
   return useInfiniteQuery({
     queryKey: ["traces", project, asked],
     queryFn: ({ signal, pageParam }) =>
-      get<Listed<Trace>>(at(project, "/traces"), { ...asked, cursor: pageParam, total: pageParam ? null : true }, signal),
+      get<Listed<Trace>>(
+        at(project, "/traces"),
+        { ...asked, cursor: pageParam, total: pageParam ? null : true },
+        signal,
+      ),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
     placeholderData: keepPreviousData,
@@ -57,8 +61,7 @@ export function useKeys(project: string, prefix = "", limit = 200, over = "trace
 export function useValues(project: string, key: string, prefix: string, enabled: boolean) {
   return useQuery({
     queryKey: ["values", project, key, prefix],
-    queryFn: ({ signal }) =>
-      get<ValuesAnswer>(at(project, "/values"), { key, prefix, limit: 20 }, signal),
+    queryFn: ({ signal }) => get<ValuesAnswer>(at(project, "/values"), { key, prefix, limit: 20 }, signal),
     enabled,
     staleTime: 30_000,
     placeholderData: keepPreviousData,
@@ -84,7 +87,9 @@ export function useAggregate(project: string, asked: AggregateAsked | null, live
 }
 
 function clean(asked: AggregateAsked | null) {
-  return Object.fromEntries(Object.entries(asked ?? {}).filter(([, value]) => value !== "" && value !== undefined));
+  return Object.fromEntries(
+    Object.entries(asked ?? {}).filter(([, value]) => value !== "" && value !== undefined),
+  );
 }
 
 // First and last start of what passes; null where nothing does.

@@ -75,11 +75,9 @@ export function LineChart({
           {at !== null && fullTime(new Date(at).toISOString(), zone)}
         </span>
       </figcaption>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: arrow keys move its cursor */}
       <svg
         ref={box}
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
-        // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: arrow keys move its cursor
         role="application"
         aria-labelledby={id}
         aria-roledescription="chart"
@@ -106,7 +104,13 @@ export function LineChart({
           </g>
         ))}
         {ticksOf(start, end, 6).map((tick) => (
-          <text key={tick.at} className="chart-text" x={Math.max(LEFT, x(tick.at - step / 2))} y={HEIGHT - 5} textAnchor="middle">
+          <text
+            key={tick.at}
+            className="chart-text"
+            x={Math.max(LEFT, x(tick.at - step / 2))}
+            y={HEIGHT - 5}
+            textAnchor="middle"
+          >
             {axisTime(tick.at, tick.step, zone)}
           </text>
         ))}
@@ -122,7 +126,9 @@ export function LineChart({
               <line className={`line-${place}`} x1="0" x2="18" y1="4" y2="4" />
             </svg>
             <span className="cut">{one.name}</span>
-            {at !== null && <b className="num">{valueAt(one) == null ? "–" : show(valueAt(one) as number)}</b>}
+            {at !== null && (
+              <b className="num">{valueAt(one) == null ? "–" : show(valueAt(one) as number)}</b>
+            )}
           </li>
         ))}
         {series.length > SERIES_MAX && <li className="soft">and {series.length - SERIES_MAX} more</li>}
@@ -165,13 +171,21 @@ function Line({
   y: (value: number) => number;
 }) {
   const known = series.points.filter((point) => point.value !== null);
-  const path = known.map((point, at) => `${at === 0 ? "M" : "L"}${x(point.at).toFixed(1)} ${y(point.value ?? 0).toFixed(1)}`);
+  const path = known.map(
+    (point, at) => `${at === 0 ? "M" : "L"}${x(point.at).toFixed(1)} ${y(point.value ?? 0).toFixed(1)}`,
+  );
   return (
     <>
       <path className={`chart-line line-${place}`} d={path.join("")} />
       {known.length <= 40 &&
         known.map((point) => (
-          <circle key={point.at} className={`chart-dot dot-${place}`} cx={x(point.at)} cy={y(point.value ?? 0)} r="2.5" />
+          <circle
+            key={point.at}
+            className={`chart-dot dot-${place}`}
+            cx={x(point.at)}
+            cy={y(point.value ?? 0)}
+            r="2.5"
+          />
         ))}
     </>
   );

@@ -1,6 +1,7 @@
 // Latency, errors, tokens, cost and throughput over time, by any key; each point leads to its traces.
-import { useEffect, useMemo } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import { useLocation } from "wouter";
+import { ApiError } from "../api/client";
 import { useAggregate, useBounds, useKeys } from "../api/queries";
 import type { Aggregate, Measure } from "../api/types";
 import { moment, stepFor, stepText } from "../state/time";
@@ -9,8 +10,6 @@ import { compact, duration, money } from "../text/format";
 import { RangeMenu } from "../traces/range-menu";
 import { SearchBar } from "../traces/search-bar";
 import { Empty, Failure, Ghosts, statusKind } from "../ui/parts";
-import { useRef } from "react";
-import { ApiError } from "../api/client";
 import { LineChart, type Series } from "./line-chart";
 
 const POINTS = 60;
@@ -55,7 +54,10 @@ export default function ChartsPage({ project }: { project: string }) {
   const problem = bounds.error instanceof ApiError ? bounds.error.problem : null;
   const isQueryWrong = problem !== null && (problem.field === "q" || problem.code === "invalid_query");
   const pick = (start: number, end: number) => {
-    const where = new URLSearchParams({ from: new Date(start).toISOString(), to: new Date(end).toISOString() });
+    const where = new URLSearchParams({
+      from: new Date(start).toISOString(),
+      to: new Date(end).toISOString(),
+    });
     if (q) {
       where.set("q", q);
     }
@@ -66,8 +68,19 @@ export default function ChartsPage({ project }: { project: string }) {
     <div className="page wide">
       <h1 className="hidden-text">Charts</h1>
       <div className="bar">
-        <SearchBar project={project} value={q} onChange={(next) => set({ q: next })} problem={isQueryWrong ? problem : null} input={input} />
-        <select className="input by" aria-label="Group by" value={by} onChange={(event) => set({ by: event.target.value })}>
+        <SearchBar
+          project={project}
+          value={q}
+          onChange={(next) => set({ q: next })}
+          problem={isQueryWrong ? problem : null}
+          input={input}
+        />
+        <select
+          className="input by"
+          aria-label="Group by"
+          value={by}
+          onChange={(event) => set({ by: event.target.value })}
+        >
           <option value="">Not grouped</option>
           {keys.map(({ key }) => (
             <option key={key} value={key}>
@@ -138,7 +151,15 @@ function Chart({ wanted, project, scope, step, by, pick }: Asked & { wanted: Wan
     return <Failure error={answer.error} retry={() => answer.refetch()} />;
   }
   const title = by && isLatency ? `${wanted.title}, p95` : wanted.title;
-  return <LineChart title={`${title} per ${stepText(step)}`} series={series} show={wanted.show} step={step} onPick={pick} />;
+  return (
+    <LineChart
+      title={`${title} per ${stepText(step)}`}
+      series={series}
+      show={wanted.show}
+      step={step}
+      onPick={pick}
+    />
+  );
 }
 
 function Throughput({ project, scope, step, by, pick }: Asked) {
@@ -154,12 +175,23 @@ function Throughput({ project, scope, step, by, pick }: Asked) {
     () =>
       (answer.data?.groups ?? []).map((group) => {
         const name = String(group.by[key] ?? "(none)");
-        return { name: by ? name : statusKind(name) === "error" ? "failed" : name, points: pointsOf(group, 0) };
+        return {
+          name: by ? name : statusKind(name) === "error" ? "failed" : name,
+          points: pointsOf(group, 0),
+        };
       }),
     [answer.data, key, by],
   );
   if (answer.isError) {
     return <Failure error={answer.error} retry={() => answer.refetch()} />;
   }
-  return <LineChart title={`Runs per ${stepText(step)}`} series={series} show={compact} step={step} onPick={pick} />;
+  return (
+    <LineChart
+      title={`Runs per ${stepText(step)}`}
+      series={series}
+      show={compact}
+      step={step}
+      onPick={pick}
+    />
+  );
 }

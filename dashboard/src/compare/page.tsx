@@ -41,7 +41,15 @@ function ChooseOther({ a }: { a: string }) {
         }}
       >
         <Field label="Id of the other trace">
-          {(props) => <input {...props} className="input mono" required value={typed} onChange={(event) => setTyped(event.target.value)} />}
+          {(props) => (
+            <input
+              {...props}
+              className="input mono"
+              required
+              value={typed}
+              onChange={(event) => setTyped(event.target.value)}
+            />
+          )}
         </Field>
         <div className="dialog-foot">
           <button type="submit" className="button main">
@@ -54,7 +62,8 @@ function ChooseOther({ a }: { a: string }) {
 }
 
 type Map = { [key: string]: Json };
-const isMap = (value: unknown): value is Map => typeof value === "object" && value !== null && !Array.isArray(value);
+const isMap = (value: unknown): value is Map =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function TwoTraces({ project, a, b }: { project: string; a: string; b: string }) {
   const heads = useQuery({
@@ -92,7 +101,9 @@ function TwoTraces({ project, a, b }: { project: string; a: string; b: string })
                 {traces.map((trace, place) => (
                   <th key={trace.run_id}>
                     {place === 0 ? "A " : "B "}
-                    <Link href={`/p/${project}/traces/${part(trace.run_id)}`}>{trace.name || trace.run_id}</Link>
+                    <Link href={`/p/${project}/traces/${part(trace.run_id)}`}>
+                      {trace.name || trace.run_id}
+                    </Link>
                   </th>
                 ))}
                 <th className="num">B − A</th>
@@ -117,7 +128,11 @@ function TwoTraces({ project, a, b }: { project: string; a: string; b: string })
                     <th>{name}</th>
                     <td className="num">{show(first ?? null)}</td>
                     <td className="num">{show(second ?? null)}</td>
-                    <td className="num">{change === null ? "–" : `${change > 0 ? "+" : change < 0 ? "−" : ""}${show(Math.abs(change))}`}</td>
+                    <td className="num">
+                      {change === null
+                        ? "–"
+                        : `${change > 0 ? "+" : change < 0 ? "−" : ""}${show(Math.abs(change))}`}
+                    </td>
                   </tr>
                 );
               })}
@@ -146,7 +161,6 @@ function TwoTraces({ project, a, b }: { project: string; a: string; b: string })
       ) : (
         <ol className="diff">
           {steps.slice(0, 2000).map((step, place) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
             <DiffStep key={place} step={step} />
           ))}
         </ol>
@@ -163,7 +177,11 @@ function DiffStep({ step }: { step: Map }) {
   const a = side("a") ?? side("left");
   const b = side("b") ?? side("right");
   const shown = b ?? a ?? step;
-  const differing = Array.isArray(step.fields) ? step.fields : Array.isArray(step.changed) ? step.changed : [];
+  const differing = Array.isArray(step.fields)
+    ? step.fields
+    : Array.isArray(step.changed)
+      ? step.changed
+      : [];
   return (
     <li className={`diff-${change}`}>
       <span className="mono diff-sign">{SIGNS[change] ?? "~"}</span>
@@ -177,7 +195,9 @@ function DiffStep({ step }: { step: Map }) {
         {b && typeof b.duration_ns === "number" && duration(b.duration_ns)}
       </span>
       {differing.length > 0 && (
-        <span className="soft cut">{differing.map((one) => (isMap(one) ? String(one.field ?? one.key ?? "") : String(one))).join(", ")}</span>
+        <span className="soft cut">
+          {differing.map((one) => (isMap(one) ? String(one.field ?? one.key ?? "") : String(one))).join(", ")}
+        </span>
       )}
     </li>
   );
@@ -225,10 +245,24 @@ function TwoSets({ project }: { project: string }) {
         }}
       >
         <Field label="Set A, as a search">
-          {(props) => <input {...props} className="input mono" value={typed.a} onChange={(event) => setTyped({ ...typed, a: event.target.value })} />}
+          {(props) => (
+            <input
+              {...props}
+              className="input mono"
+              value={typed.a}
+              onChange={(event) => setTyped({ ...typed, a: event.target.value })}
+            />
+          )}
         </Field>
         <Field label="Set B, as a search">
-          {(props) => <input {...props} className="input mono" value={typed.b} onChange={(event) => setTyped({ ...typed, b: event.target.value })} />}
+          {(props) => (
+            <input
+              {...props}
+              className="input mono"
+              value={typed.b}
+              onChange={(event) => setTyped({ ...typed, b: event.target.value })}
+            />
+          )}
         </Field>
         <button type="submit" className="button main">
           Compare
@@ -269,7 +303,10 @@ function TwoSets({ project }: { project: string }) {
                   {(["a", "b"] as const).map((side) => (
                     <td key={side}>
                       <span className="share num">
-                        <span className={`share-bar ${side}`} style={{ width: `${100 * share(row, side)}%` }} />
+                        <span
+                          className={`share-bar ${side}`}
+                          style={{ width: `${100 * share(row, side)}%` }}
+                        />
                         <span>{(100 * share(row, side)).toFixed(1)}%</span>
                       </span>
                     </td>

@@ -5,8 +5,8 @@ import { useAggregate } from "../api/queries";
 import { usePrefs } from "../state/prefs";
 import { useParams } from "../state/url";
 import { compact, count, fullTime, money, time } from "../text/format";
-import { Empty, Failure, Ghosts, Icon } from "../ui/parts";
 import { RangeMenu } from "../traces/range-menu";
+import { Empty, Failure, Ghosts, Icon } from "../ui/parts";
 
 const ROWS = 500;
 
@@ -102,7 +102,11 @@ export function Groups({
   }, [answer.data, failed.data, by, sort, wanted]);
   const head = (name: string, key: Sort, isNumber = true) => (
     <th className={isNumber ? "num" : ""} aria-sort={sort === key ? "descending" : "none"}>
-      <button type="button" className="head-button" onClick={() => set({ sort: key === "last" ? null : key })}>
+      <button
+        type="button"
+        className="head-button"
+        onClick={() => set({ sort: key === "last" ? null : key })}
+      >
         {name}
         {sort === key && <Icon name="down" />}
       </button>
@@ -114,7 +118,12 @@ export function Groups({
         <h1 className="grow">{title}</h1>
         <div className="search-box small">
           <Icon name="search" />
-          <input aria-label={`Find a ${one}`} placeholder={`Find a ${one}`} value={wanted} onChange={(event) => setWanted(event.target.value)} />
+          <input
+            aria-label={`Find a ${one}`}
+            placeholder={`Find a ${one}`}
+            value={wanted}
+            onChange={(event) => setWanted(event.target.value)}
+          />
         </div>
         <RangeMenu from={from} to={to} onChange={set} />
       </div>

@@ -43,7 +43,12 @@ export default function ThreadPage({ project, id }: { project: string; id: strin
         ))
       )}
       {list.hasNextPage && (
-        <button type="button" className="button" onClick={() => list.fetchNextPage()} disabled={list.isFetchingNextPage}>
+        <button
+          type="button"
+          className="button"
+          onClick={() => list.fetchNextPage()}
+          disabled={list.isFetchingNextPage}
+        >
           Show more
         </button>
       )}
@@ -51,7 +56,17 @@ export default function ThreadPage({ project, id }: { project: string; id: strin
   );
 }
 
-function Turn({ project, trace, place, open }: { project: string; trace: Trace; place: number; open: boolean }) {
+function Turn({
+  project,
+  trace,
+  place,
+  open,
+}: {
+  project: string;
+  trace: Trace;
+  place: number;
+  open: boolean;
+}) {
   const { zone } = usePrefs();
   return (
     <details className="turn" open={open}>

@@ -20,7 +20,7 @@ export default function ReviewPage({ project }: { project: string }) {
   const traces = useMemo(() => list.data?.pages.flatMap((page) => page.data) ?? [], [list.data]);
   const [done, setDone] = useState<ReadonlySet<string>>(new Set());
   const at0 = traces.findIndex((trace) => trace.run_id === params.trace);
-  const place = at0 >= 0 ? at0 : 0;
+  const place = Math.max(at0, 0);
   const trace = traces[place];
   const total = list.data?.pages[0]?.total;
   const problem = list.error instanceof ApiError ? list.error.problem : null;
@@ -65,7 +65,13 @@ export default function ReviewPage({ project }: { project: string }) {
     <div className="page wide review">
       <h1 className="hidden-text">Review</h1>
       <div className="bar">
-        <SearchBar project={project} value={q} onChange={(next) => set({ q: next, trace: null })} problem={problem?.field === "q" ? problem : null} input={input} />
+        <SearchBar
+          project={project}
+          value={q}
+          onChange={(next) => set({ q: next, trace: null })}
+          problem={problem?.field === "q" ? problem : null}
+          input={input}
+        />
       </div>
       {list.isError && problem?.field !== "q" ? (
         <Failure error={list.error} retry={() => list.refetch()} />
@@ -78,10 +84,24 @@ export default function ReviewPage({ project }: { project: string }) {
       ) : (
         <>
           <div className="row wrap page-head">
-            <button type="button" className="button icon" aria-label="Run before" title="Run before (k)" disabled={place === 0} onClick={() => go(-1)}>
+            <button
+              type="button"
+              className="button icon"
+              aria-label="Run before"
+              title="Run before (k)"
+              disabled={place === 0}
+              onClick={() => go(-1)}
+            >
               <Icon name="left" />
             </button>
-            <button type="button" className="button icon" aria-label="Next run" title="Next run (j)" disabled={place >= traces.length - 1} onClick={() => go(1)}>
+            <button
+              type="button"
+              className="button icon"
+              aria-label="Next run"
+              title="Next run (j)"
+              disabled={place >= traces.length - 1}
+              onClick={() => go(1)}
+            >
               <Icon name="right" />
             </button>
             <span className="soft num">
@@ -107,7 +127,13 @@ export default function ReviewPage({ project }: { project: string }) {
             </div>
             <aside className="card stack" aria-label="Score">
               <h2>Another score</h2>
-              <ScoreForm key={trace.run_id} project={project} id={trace.trace_id} span={null} done={finished} />
+              <ScoreForm
+                key={trace.run_id}
+                project={project}
+                id={trace.trace_id}
+                span={null}
+                done={finished}
+              />
             </aside>
           </div>
         </>

@@ -39,12 +39,28 @@ export default function AccountPage() {
           <h2>Password</h2>
           <Field label="The one of now">
             {(props) => (
-              <input {...props} className="input" type="password" autoComplete="current-password" required value={typed.now} onChange={(event) => setTyped({ ...typed, now: event.target.value })} />
+              <input
+                {...props}
+                className="input"
+                type="password"
+                autoComplete="current-password"
+                required
+                value={typed.now}
+                onChange={(event) => setTyped({ ...typed, now: event.target.value })}
+              />
             )}
           </Field>
           <Field label="The new one" hint="At least 12 characters." wrong={wrong}>
             {(props) => (
-              <input {...props} className="input" type="password" autoComplete="new-password" required value={typed.next} onChange={(event) => setTyped({ ...typed, next: event.target.value })} />
+              <input
+                {...props}
+                className="input"
+                type="password"
+                autoComplete="new-password"
+                required
+                value={typed.next}
+                onChange={(event) => setTyped({ ...typed, next: event.target.value })}
+              />
             )}
           </Field>
           <div className="dialog-foot">

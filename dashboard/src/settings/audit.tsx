@@ -12,7 +12,20 @@ interface Page {
   broken_at: number | null;
 }
 
-const ACTIONS = ["", "key", "project", "org", "member", "invitation", "team", "grant", "user", "signin", "settings", "trace"];
+const ACTIONS = [
+  "",
+  "key",
+  "project",
+  "org",
+  "member",
+  "invitation",
+  "team",
+  "grant",
+  "user",
+  "signin",
+  "settings",
+  "trace",
+];
 
 export function AuditTab({ org }: { org: string; rights: string[] }) {
   const { zone } = usePrefs();
@@ -21,7 +34,8 @@ export function AuditTab({ org }: { org: string; rights: string[] }) {
   const path = `/v1/orgs/${part(org)}/audit`;
   const log = useInfiniteQuery({
     queryKey: ["audit", org, action, actor],
-    queryFn: ({ signal, pageParam }) => get<Page>(path, { action, actor, before: pageParam, limit: 100 }, signal),
+    queryFn: ({ signal, pageParam }) =>
+      get<Page>(path, { action, actor, before: pageParam, limit: 100 }, signal),
     initialPageParam: null as number | null,
     getNextPageParam: (page) => page.next,
   });
@@ -30,7 +44,12 @@ export function AuditTab({ org }: { org: string; rights: string[] }) {
   return (
     <div className="stack">
       <div className="row wrap">
-        <select className="input short" aria-label="Action" value={action} onChange={(event) => set({ action: event.target.value })}>
+        <select
+          className="input short"
+          aria-label="Action"
+          value={action}
+          onChange={(event) => set({ action: event.target.value })}
+        >
           {ACTIONS.map((one) => (
             <option key={one} value={one}>
               {one || "every action"}
@@ -100,7 +119,12 @@ export function AuditTab({ org }: { org: string; rights: string[] }) {
         </div>
       )}
       {log.hasNextPage && (
-        <button type="button" className="button" disabled={log.isFetchingNextPage} onClick={() => log.fetchNextPage()}>
+        <button
+          type="button"
+          className="button"
+          disabled={log.isFetchingNextPage}
+          onClick={() => log.fetchNextPage()}
+        >
           Earlier records
         </button>
       )}

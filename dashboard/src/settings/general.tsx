@@ -40,12 +40,22 @@ export function GeneralTab({ project }: { project: string }) {
       >
         <Field label="Name" hint={`Its id is ${known.id}.`} wrong={wrong}>
           {(props) => (
-            <input {...props} className="input" disabled={!mayEdit} value={name ?? known.name} onChange={(event) => setName(event.target.value)} />
+            <input
+              {...props}
+              className="input"
+              disabled={!mayEdit}
+              value={name ?? known.name}
+              onChange={(event) => setName(event.target.value)}
+            />
           )}
         </Field>
         {mayEdit && (
           <div className="dialog-foot">
-            <button type="submit" className="button main" disabled={name === null || name === known.name || !name.trim()}>
+            <button
+              type="submit"
+              className="button main"
+              disabled={name === null || name === known.name || !name.trim()}
+            >
               Rename
             </button>
           </div>
@@ -57,7 +67,16 @@ export function GeneralTab({ project }: { project: string }) {
             <h2>{known.archived ? "Archived" : "Archive"}</h2>
             <p className="soft">An archived project takes no more data; what it has stays readable.</p>
           </div>
-          <button type="button" className="button" onClick={() => change({ archived: !known.archived }, known.archived ? "Project opened again" : "Project archived")}>
+          <button
+            type="button"
+            className="button"
+            onClick={() =>
+              change(
+                { archived: !known.archived },
+                known.archived ? "Project opened again" : "Project archived",
+              )
+            }
+          >
             {known.archived ? "Open again" : "Archive"}
           </button>
         </section>
@@ -75,7 +94,14 @@ export function GeneralTab({ project }: { project: string }) {
       )}
       <Dialog title={`Delete ${known.name}?`} open={isAsking} close={() => setAsking(false)}>
         <Field label={`Write ${known.name} to delete it with all its data`}>
-          {(props) => <input {...props} className="input" value={typed} onChange={(event) => setTyped(event.target.value)} />}
+          {(props) => (
+            <input
+              {...props}
+              className="input"
+              value={typed}
+              onChange={(event) => setTyped(event.target.value)}
+            />
+          )}
         </Field>
         <div className="dialog-foot">
           <button type="button" className="button" onClick={() => setAsking(false)}>

@@ -49,8 +49,15 @@ export function useSettings(project: string) {
     if (!now) {
       return;
     }
-    const saved = await put<Revised>(path, { revision: now.revision, settings: { ...now.settings, ...change } });
-    queries.setQueryData(key, { revision: saved.revision, changed_at: saved.changed_at, settings: saved.settings });
+    const saved = await put<Revised>(path, {
+      revision: now.revision,
+      settings: { ...now.settings, ...change },
+    });
+    queries.setQueryData(key, {
+      revision: saved.revision,
+      changed_at: saved.changed_at,
+      settings: saved.settings,
+    });
   };
   return { settings, save };
 }

@@ -75,12 +75,15 @@ export function KeysTab({ project }: { project: string }) {
               {shown.map((key) => (
                 <tr key={key.id}>
                   <td className="anywhere">
-                    {key.name || <span className="soft">no name</span>} {key.state !== "live" && <span className="chip">{key.state}</span>}
+                    {key.name || <span className="soft">no name</span>}{" "}
+                    {key.state !== "live" && <span className="chip">{key.state}</span>}
                   </td>
                   <td className="mono">{key.id}</td>
                   <td>{key.scopes.join(", ")}</td>
                   <td title={fullTime(key.created_at, zone)}>{ago(key.created_at)}</td>
-                  <td title={fullTime(key.last_used_at, zone)}>{key.last_used_at ? ago(key.last_used_at) : "never"}</td>
+                  <td title={fullTime(key.last_used_at, zone)}>
+                    {key.last_used_at ? ago(key.last_used_at) : "never"}
+                  </td>
                   <td>{key.expires_at ? fullTime(key.expires_at, zone).slice(0, 10) : "never"}</td>
                   <td>
                     {mayEdit && key.state === "live" && (
@@ -136,7 +139,11 @@ export function KeysTab({ project }: { project: string }) {
           </button>
         </div>
       </Dialog>
-      <Dialog title={`Revoke ${ending?.name || ending?.id}?`} open={ending !== null} close={() => setEnding(null)}>
+      <Dialog
+        title={`Revoke ${ending?.name || ending?.id}?`}
+        open={ending !== null}
+        close={() => setEnding(null)}
+      >
         <p>From now on it opens nothing, for good. What sends with it is refused.</p>
         <div className="dialog-foot">
           <button type="button" className="button" onClick={() => setEnding(null)}>
@@ -200,7 +207,14 @@ function NewKey({
         }}
       >
         <Field label="Name" hint="What has it: a service, a pipeline, a laptop.">
-          {(props) => <input {...props} className="input" value={name} onChange={(event) => setName(event.target.value)} />}
+          {(props) => (
+            <input
+              {...props}
+              className="input"
+              value={name}
+              onChange={(event) => setName(event.target.value)}
+            />
+          )}
         </Field>
         <fieldset className="plain-set">
           <legend className="label">What it is for</legend>
@@ -210,7 +224,9 @@ function NewKey({
                 type="checkbox"
                 checked={scopes.includes(scope)}
                 onChange={() =>
-                  setScopes(scopes.includes(scope) ? scopes.filter((one) => one !== scope) : [...scopes, scope])
+                  setScopes(
+                    scopes.includes(scope) ? scopes.filter((one) => one !== scope) : [...scopes, scope],
+                  )
                 }
               />
               <b>{scope}</b> <span className="soft">{meaning}</span>
@@ -218,7 +234,15 @@ function NewKey({
           ))}
         </fieldset>
         <Field label="Ends" hint="At the start of this day, UTC. Empty: never." wrong={wrong}>
-          {(props) => <input {...props} className="input" type="date" value={ends} onChange={(event) => setEnds(event.target.value)} />}
+          {(props) => (
+            <input
+              {...props}
+              className="input"
+              type="date"
+              value={ends}
+              onChange={(event) => setEnds(event.target.value)}
+            />
+          )}
         </Field>
         <div className="dialog-foot">
           <button type="button" className="button" onClick={close}>

@@ -99,7 +99,10 @@ export function MembersTab({ org, rights }: { org: string; rights: string[] }) {
                       disabled={!mayEdit}
                       value={member.role}
                       onChange={(event) =>
-                        change(put(`${path}/members/${member.user}`, { role: event.target.value }), "Role changed")
+                        change(
+                          put(`${path}/members/${member.user}`, { role: event.target.value }),
+                          "Role changed",
+                        )
                       }
                     >
                       {ROLES.map(([role, meaning]) => (
@@ -111,7 +114,11 @@ export function MembersTab({ org, rights }: { org: string; rights: string[] }) {
                   </td>
                   <td>
                     {mayEdit && !isMe && (
-                      <button type="button" className="button small danger" onClick={() => change(del(`${path}/members/${member.user}`), "Membership ended")}>
+                      <button
+                        type="button"
+                        className="button small danger"
+                        onClick={() => change(del(`${path}/members/${member.user}`), "Membership ended")}
+                      >
                         Remove
                       </button>
                     )}
@@ -134,7 +141,11 @@ export function MembersTab({ org, rights }: { org: string; rights: string[] }) {
                   <td className="soft">until {fullTime(one.expires_at, zone).slice(0, 16)}</td>
                   <td>
                     {mayEdit && (
-                      <button type="button" className="button small" onClick={() => change(del(`${path}/invitations/${one.id}`), "Invitation void")}>
+                      <button
+                        type="button"
+                        className="button small"
+                        onClick={() => change(del(`${path}/invitations/${one.id}`), "Invitation void")}
+                      >
                         Withdraw
                       </button>
                     )}
@@ -194,11 +205,25 @@ function Invite({ path, open, close }: { path: string; open: boolean; close: () 
           }}
         >
           <Field label="E-mail" wrong={wrong}>
-            {(props) => <input {...props} className="input" type="email" required value={email} onChange={(event) => setEmail(event.target.value)} />}
+            {(props) => (
+              <input
+                {...props}
+                className="input"
+                type="email"
+                required
+                value={email}
+                onChange={(event) => setEmail(event.target.value)}
+              />
+            )}
           </Field>
           <Field label="Role" hint={ROLES.find(([name]) => name === role)?.[1]}>
             {(props) => (
-              <select {...props} className="input" value={role} onChange={(event) => setRole(event.target.value)}>
+              <select
+                {...props}
+                className="input"
+                value={role}
+                onChange={(event) => setRole(event.target.value)}
+              >
                 {ROLES.map(([name]) => (
                   <option key={name}>{name}</option>
                 ))}

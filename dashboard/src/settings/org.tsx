@@ -23,7 +23,12 @@ export default function OrgSettings({ org, tab }: { org: string; tab: string }) 
       <h1>{known?.name ?? "Organization"}</h1>
       <nav className="tabs" aria-label="Organization">
         {TABS.map((one) => (
-          <Link key={one.id} href={`/o/${org}/${one.id}`} className="tab" aria-current={one.id === tab ? "page" : undefined}>
+          <Link
+            key={one.id}
+            href={`/o/${org}/${one.id}`}
+            className="tab"
+            aria-current={one.id === tab ? "page" : undefined}
+          >
             {one.name}
           </Link>
         ))}

@@ -26,7 +26,8 @@ const LISTS: [keyof Rules["keys"], string, string][] = [
   ["allow", "Kept although their name is suspicious", "The detectors still look at them."],
   ["exempt", "Never looked at", "Values under these paths stay as they are."],
 ];
-const SAMPLE = "Write to ada@example.org, card 4111 1111 1111 1111, key sk-proj-abcdefghijklmnopqrstuvwx0123456789";
+const SAMPLE =
+  "Write to ada@example.org, card 4111 1111 1111 1111, key sk-proj-abcdefghijklmnopqrstuvwx0123456789";
 
 interface Previewed {
   found: Record<string, number>;
@@ -110,18 +111,42 @@ export function RedactionTab({ project }: { project: string }) {
                   patterns: rules.patterns.map((one, place) => (place === at ? { ...one, ...to } : one)),
                 });
               return (
-                // biome-ignore lint/suspicious/noArrayIndexKey: a pattern's place is what it is known by
                 <div key={at} className="row wrap">
-                  <input className="input short" aria-label="Name of the pattern" placeholder="name" value={pattern.name} onChange={(event) => change({ name: event.target.value })} />
-                  <input className="input grow mono" aria-label="Regular expression" placeholder="regular expression" value={pattern.pattern} onChange={(event) => change({ pattern: event.target.value })} />
-                  <button type="button" className="button" onClick={() => setRules({ ...rules, patterns: rules.patterns.filter((_, place) => place !== at) })}>
+                  <input
+                    className="input short"
+                    aria-label="Name of the pattern"
+                    placeholder="name"
+                    value={pattern.name}
+                    onChange={(event) => change({ name: event.target.value })}
+                  />
+                  <input
+                    className="input grow mono"
+                    aria-label="Regular expression"
+                    placeholder="regular expression"
+                    value={pattern.pattern}
+                    onChange={(event) => change({ pattern: event.target.value })}
+                  />
+                  <button
+                    type="button"
+                    className="button"
+                    onClick={() =>
+                      setRules({ ...rules, patterns: rules.patterns.filter((_, place) => place !== at) })
+                    }
+                  >
                     Remove
                   </button>
                 </div>
               );
             })}
             <div>
-              <button type="button" className="button" disabled={!mayEdit} onClick={() => setRules({ ...rules, patterns: [...rules.patterns, { name: "", pattern: "" }] })}>
+              <button
+                type="button"
+                className="button"
+                disabled={!mayEdit}
+                onClick={() =>
+                  setRules({ ...rules, patterns: [...rules.patterns, { name: "", pattern: "" }] })
+                }
+              >
                 Add a pattern
               </button>
             </div>
@@ -181,7 +206,14 @@ function Preview({ project, rules }: { project: string; rules: Rules }) {
     <section className="card stack">
       <h2>Try it</h2>
       <Field label="A text" hint="Nothing of it is stored." wrong={wrong}>
-        {(props) => <textarea {...props} className="input" value={text} onChange={(event) => setText(event.target.value)} />}
+        {(props) => (
+          <textarea
+            {...props}
+            className="input"
+            value={text}
+            onChange={(event) => setText(event.target.value)}
+          />
+        )}
       </Field>
       <div>
         <button type="button" className="button" onClick={run}>

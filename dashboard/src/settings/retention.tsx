@@ -47,7 +47,7 @@ export function RetentionTab({ project }: { project: string }) {
     return <Ghosts />;
   }
   const input = (path: string, label: string, unit: string) => (
-    <Field key={path} label={label} wrong={wrong && wrong.field.endsWith(path) ? wrong.text : null}>
+    <Field key={path} label={label} wrong={wrong?.field.endsWith(path) ? wrong.text : null}>
       {(props) => (
         <span className="row">
           <input
@@ -78,7 +78,10 @@ export function RetentionTab({ project }: { project: string }) {
       });
       toast("Settings saved");
     } catch (error) {
-      setWrong({ field: error instanceof ApiError ? (error.problem.field ?? "") : "", text: messageOf(error) });
+      setWrong({
+        field: error instanceof ApiError ? (error.problem.field ?? "") : "",
+        text: messageOf(error),
+      });
     }
   };
   return (
@@ -91,16 +94,22 @@ export function RetentionTab({ project }: { project: string }) {
     >
       <section className="card stack">
         <h2>How long it is kept</h2>
-        <p className="soft">Counted from when it happened or came, whichever is later. Empty keeps it for ever.</p>
+        <p className="soft">
+          Counted from when it happened or came, whichever is later. Empty keeps it for ever.
+        </p>
         <div className="fields">{CLASSES.map(([key, name]) => input(`retention.${key}`, name, "days"))}</div>
       </section>
       <section className="card stack">
         <h2>How much may come, per second</h2>
         <p className="soft">What goes over is refused, and clients try again later.</p>
         <h3>The project</h3>
-        <div className="fields">{RATES.map(([key, name]) => input(`limits.project.${key}`, name, "a second"))}</div>
+        <div className="fields">
+          {RATES.map(([key, name]) => input(`limits.project.${key}`, name, "a second"))}
+        </div>
         <h3>Each key</h3>
-        <div className="fields">{RATES.map(([key, name]) => input(`limits.key.${key}`, name, "a second"))}</div>
+        <div className="fields">
+          {RATES.map(([key, name]) => input(`limits.key.${key}`, name, "a second"))}
+        </div>
       </section>
       {wrong && (
         <p className="wrong" role="alert">

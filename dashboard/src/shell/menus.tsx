@@ -6,8 +6,8 @@ import { post } from "../api/client";
 import type { Me } from "../api/types";
 import { type Prefs, setPrefs, usePrefs } from "../state/prefs";
 import { Icon, Menu } from "../ui/parts";
-import { can, useOrgs, useProjects } from "./projects";
 import { NewProject } from "./new-project";
+import { can, useOrgs, useProjects } from "./projects";
 
 export function ProjectMenu({ current }: { current: string | null }) {
   const projects = useProjects().data ?? [];

@@ -37,7 +37,6 @@ export function NewProject({ org, close }: { org: number | null; close: () => vo
               className="input"
               value={name}
               required
-              // biome-ignore lint/a11y/noAutofocus: the one field of a dialog that was just asked for
               autoFocus
               onChange={(event) => setName(event.target.value)}
             />

@@ -62,7 +62,12 @@ function Finder({ close, project }: { close: () => void; project: string | null 
       : []),
     ...(project
       ? [
-          { name: "Errors of the last day", kind: "Search", icon: "filter", run: go(`/p/${project}/traces?q=status%3Aerror&from=-1d`) },
+          {
+            name: "Errors of the last day",
+            kind: "Search",
+            icon: "filter",
+            run: go(`/p/${project}/traces?q=status%3Aerror&from=-1d`),
+          },
           { name: "Compare sets of traces", kind: "Page", icon: "compare", run: go(`/p/${project}/compare`) },
           { name: "Send the first trace", kind: "Page", icon: "plus", run: go(`/p/${project}/start`) },
         ]
@@ -115,7 +120,6 @@ function Finder({ close, project }: { close: () => void; project: string | null 
         aria-activedescendant={found.length > 0 ? `${id}-${chosen}` : undefined}
         aria-label="Go to"
         value={text}
-        // biome-ignore lint/a11y/noAutofocus: it was just asked for
         autoFocus
         onChange={(event) => {
           setText(event.target.value);

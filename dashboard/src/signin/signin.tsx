@@ -28,8 +28,8 @@ export default function SignIn() {
     return (
       <Gate title="Nobody has set this server up yet">
         <p>
-          It leaves a set-up link at each start: on its terminal, or in the file <code>setup-link</code> of its
-          data directory. Whoever opens it becomes the owner.
+          It leaves a set-up link at each start: on its terminal, or in the file <code>setup-link</code> of
+          its data directory. Whoever opens it becomes the owner.
         </p>
         <p className="soft">There is no default password.</p>
         <button type="button" className="button" onClick={() => ways.refetch()}>

@@ -2,11 +2,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { Link } from "wouter";
-import { at } from "../api/queries";
 import { get, part, post } from "../api/client";
+import { at } from "../api/queries";
 import type { KeyMade, Listed, Trace } from "../api/types";
 import { can, useProject } from "../shell/projects";
-import { Code, messageOf, sentence, Status } from "../ui/parts";
+import { Code, messageOf, Status, sentence } from "../ui/parts";
 import { SNIPPETS } from "./snippets";
 
 const LOOK_MS = 1500;
@@ -30,7 +30,10 @@ export default function StartPage({ project }: { project: string }) {
   const makeKey = async () => {
     setWrong(null);
     try {
-      const made = await post<KeyMade>(`/v1/projects/${part(project)}/keys`, { name: "first", scopes: ["ingest"] });
+      const made = await post<KeyMade>(`/v1/projects/${part(project)}/keys`, {
+        name: "first",
+        scopes: ["ingest"],
+      });
       setKey(made.key);
     } catch (error) {
       setWrong(messageOf(error));
@@ -44,7 +47,9 @@ export default function StartPage({ project }: { project: string }) {
         {key ? (
           <>
             <Code text={key} />
-            <p className="soft">Shown this once; it is in the example below, too. It may send, and nothing else.</p>
+            <p className="soft">
+              Shown this once; it is in the example below, too. It may send, and nothing else.
+            </p>
           </>
         ) : can(shown?.rights, "key.edit") ? (
           <div className="row wrap">
@@ -66,7 +71,14 @@ export default function StartPage({ project }: { project: string }) {
         <h2>2. Send</h2>
         <div className="tabs" role="tablist" aria-label="Ways to send">
           {SNIPPETS.map((one) => (
-            <button key={one.id} type="button" role="tab" className="tab" aria-selected={sdk === one.id} onClick={() => setSdk(one.id)}>
+            <button
+              key={one.id}
+              type="button"
+              role="tab"
+              className="tab"
+              aria-selected={sdk === one.id}
+              onClick={() => setSdk(one.id)}
+            >
               {one.name}
             </button>
           ))}

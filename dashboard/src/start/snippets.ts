@@ -54,7 +54,10 @@ provider.shutdown()`,
     id: "otel-node",
     name: "OpenTelemetry, Node",
     install: "npm install @opentelemetry/sdk-trace-node @opentelemetry/exporter-trace-otlp-http",
-    code: (url, key) => `import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
+    code: (
+      url,
+      key,
+    ) => `import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 
 const exporter = new OTLPTraceExporter({

@@ -24,8 +24,19 @@ describe("durations", () => {
 
 describe("money and times", () => {
   it("keep small amounts", () => {
-    expect([null, 0, 0.00001, 0.0042, 1234.5].map(money)).toEqual(["–", "$0", "$1.0e-5", "$0.0042", "$1,234.5"]);
-    expect([totalCost({ total: 1 }), totalCost(2), totalCost(null), totalCost({})]).toEqual([1, 2, null, null]);
+    expect([null, 0, 0.00001, 0.0042, 1234.5].map(money)).toEqual([
+      "–",
+      "$0",
+      "$1.0e-5",
+      "$0.0042",
+      "$1,234.5",
+    ]);
+    expect([totalCost({ total: 1 }), totalCost(2), totalCost(null), totalCost({})]).toEqual([
+      1,
+      2,
+      null,
+      null,
+    ]);
   });
 
   it("say the day only where it is another", () => {

@@ -195,7 +195,13 @@ function JsonLine({
       style={{ ...style, paddingLeft: 6 + line.depth * 16 }}
     >
       {size ? (
-        <button type="button" tabIndex={-1} className="json-fold" aria-label={line.isOpen ? "Close" : "Open"} onClick={toggle}>
+        <button
+          type="button"
+          tabIndex={-1}
+          className="json-fold"
+          aria-label={line.isOpen ? "Close" : "Open"}
+          onClick={toggle}
+        >
           <Icon name={line.isOpen ? "down" : "right"} />
         </button>
       ) : (
@@ -210,10 +216,22 @@ function JsonLine({
       <span className="json-does">
         {size === null && onFilter && (
           <>
-            <button type="button" tabIndex={-1} aria-label={`Only ${line.path}`} title="Only traces with this" onClick={() => onFilter(line.path, value, false)}>
+            <button
+              type="button"
+              tabIndex={-1}
+              aria-label={`Only ${line.path}`}
+              title="Only traces with this"
+              onClick={() => onFilter(line.path, value, false)}
+            >
               <Icon name="plus" />
             </button>
-            <button type="button" tabIndex={-1} aria-label={`Without ${line.path}`} title="Only traces without this" onClick={() => onFilter(line.path, value, true)}>
+            <button
+              type="button"
+              tabIndex={-1}
+              aria-label={`Without ${line.path}`}
+              title="Only traces without this"
+              onClick={() => onFilter(line.path, value, true)}
+            >
               <Icon name="minus" />
             </button>
           </>

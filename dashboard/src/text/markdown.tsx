@@ -20,7 +20,6 @@ function blocks(tokens: Token[], depth: number): ReactNode {
   if (depth > DEPTH_MAX) {
     return tokens.map((token) => token.raw).join("");
   }
-  // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
   return tokens.map((token, at) => <Fragment key={at}>{one(token, depth + 1)}</Fragment>);
 }
 
@@ -79,7 +78,6 @@ function one(token: Token, depth: number): ReactNode {
 
 function list(token: Tokens.List, depth: number) {
   const items = token.items.map((item, at) => (
-    // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
     <li key={at}>
       {item.task && (item.checked ? "☑ " : "☐ ")}
       {blocks(item.tokens, depth)}
@@ -95,17 +93,14 @@ function table(token: Tokens.Table, depth: number) {
         <thead>
           <tr>
             {token.header.map((cell, at) => (
-              // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
               <th key={at}>{blocks(cell.tokens, depth)}</th>
             ))}
           </tr>
         </thead>
         <tbody>
           {token.rows.map((row, at) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
             <tr key={at}>
               {row.map((cell, place) => (
-                // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
                 <td key={place}>{blocks(cell.tokens, depth)}</td>
               ))}
             </tr>

@@ -59,15 +59,34 @@ export function stepsOf(pages: SpanColumns[], nowMs: number): Steps {
     kind: joined((page) => plain(page.columns.kind, sizeOf(page))),
     status: joined((page) => plain(page.columns.status, sizeOf(page))),
     model: joined((page) => plain(page.columns.model, sizeOf(page))),
-    offset: numbers(joined((page) => page.columns.offset_ns), count, 0),
-    duration: numbers(joined((page) => page.columns.duration_ns), count, -1),
-    tokens: numbers(joined((page) => page.columns.tokens ?? new Array<null>(sizeOf(page)).fill(null)), count, 0),
-    cost: numbers(joined((page) => page.columns.cost ?? new Array<null>(sizeOf(page)).fill(null)), count, 0),
+    offset: numbers(
+      joined((page) => page.columns.offset_ns),
+      count,
+      0,
+    ),
+    duration: numbers(
+      joined((page) => page.columns.duration_ns),
+      count,
+      -1,
+    ),
+    tokens: numbers(
+      joined((page) => page.columns.tokens ?? new Array<null>(sizeOf(page)).fill(null)),
+      count,
+      0,
+    ),
+    cost: numbers(
+      joined((page) => page.columns.cost ?? new Array<null>(sizeOf(page)).fill(null)),
+      count,
+      0,
+    ),
   };
   return shaped(raw, count, startMs, nowMs);
 }
 
-type Raw = Pick<Steps, "parent" | "ids" | "name" | "kind" | "status" | "model" | "offset" | "duration" | "tokens" | "cost">;
+type Raw = Pick<
+  Steps,
+  "parent" | "ids" | "name" | "kind" | "status" | "model" | "offset" | "duration" | "tokens" | "cost"
+>;
 
 function shaped(raw: Raw, count: number, startMs: number | null, nowMs: number): Steps {
   const depth = new Uint16Array(count);
@@ -104,7 +123,11 @@ function shaped(raw: Raw, count: number, startMs: number | null, nowMs: number):
 
 // Steps in sight, in order: all but those below a closed one, or those that pass a test with what is
 // above them.
-export function visible(steps: Steps, closed: ReadonlySet<number>, passes: ((at: number) => boolean) | null): Uint32Array {
+export function visible(
+  steps: Steps,
+  closed: ReadonlySet<number>,
+  passes: ((at: number) => boolean) | null,
+): Uint32Array {
   const out = new Uint32Array(steps.count);
   let size = 0;
   if (passes) {

@@ -1,8 +1,8 @@
 // The trace as what was said, in order; what earlier turns said already is not said again.
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { at } from "../api/queries";
 import { get, part } from "../api/client";
+import { at } from "../api/queries";
 import type { Message } from "../api/types";
 import { usePrefs } from "../state/prefs";
 import { time } from "../text/format";
@@ -41,7 +41,9 @@ export function Conversation({
     );
   }
   const data = answer.data;
-  return <Messages messages={Array.isArray(data) ? data : (data.messages ?? data.data ?? [])} onStep={onStep} />;
+  return (
+    <Messages messages={Array.isArray(data) ? data : (data.messages ?? data.data ?? [])} onStep={onStep} />
+  );
 }
 
 export function Messages({ messages, onStep }: { messages: Message[]; onStep?: (span: string) => void }) {
@@ -55,16 +57,18 @@ export function Messages({ messages, onStep }: { messages: Message[]; onStep?: (
     );
   }
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
     <div className="talk" tabIndex={0} role="log" aria-label="Conversation" aria-live="off">
       {messages.slice(0, shown).map((message, place) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
         <article key={place} className={`message ${roleGroup(message.role)}`}>
           <div className="message-role row">
             <span className="grow">{message.role}</span>
             {message.at && <span className="soft num">{time(message.at, zone)}</span>}
             {message.span_id && onStep && (
-              <button type="button" className="button plain small" onClick={() => onStep(String(message.span_id))}>
+              <button
+                type="button"
+                className="button plain small"
+                onClick={() => onStep(String(message.span_id))}
+              >
                 Step
               </button>
             )}

@@ -1,8 +1,8 @@
 // Scores of a trace or of a step, and giving one.
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { at } from "../api/queries";
 import { get, part, post } from "../api/client";
+import { at } from "../api/queries";
 import type { Json } from "../api/types";
 import { usePrefs } from "../state/prefs";
 import { time } from "../text/format";
@@ -88,7 +88,7 @@ export function Feedback({
 }
 
 // A number where it is one, so that it can be averaged; otherwise the label as it stands.
-function valueOf(text: string): number | string {
+function scoreOf(text: string): number | string {
   const trimmed = text.trim();
   return trimmed !== "" && Number.isFinite(Number(trimmed)) ? Number(trimmed) : trimmed;
 }
@@ -131,32 +131,59 @@ export function ScoreForm({
       className="score-form"
       onSubmit={(event) => {
         event.preventDefault();
-        void save(valueOf(typed.value));
+        void save(scoreOf(typed.value));
       }}
     >
       <Field label="Score">
         {(props) => (
-          <input {...props} className="input" required value={typed.name} onChange={(event) => setTyped({ ...typed, name: event.target.value })} />
+          <input
+            {...props}
+            className="input"
+            required
+            value={typed.name}
+            onChange={(event) => setTyped({ ...typed, name: event.target.value })}
+          />
         )}
       </Field>
       <Field label="Value" hint="A number or a label.">
         {(props) => (
-          <input {...props} className="input" required value={typed.value} onChange={(event) => setTyped({ ...typed, value: event.target.value })} />
+          <input
+            {...props}
+            className="input"
+            required
+            value={typed.value}
+            onChange={(event) => setTyped({ ...typed, value: event.target.value })}
+          />
         )}
       </Field>
       <Field label="Comment" wrong={wrong}>
         {(props) => (
-          <input {...props} className="input" value={typed.comment} onChange={(event) => setTyped({ ...typed, comment: event.target.value })} />
+          <input
+            {...props}
+            className="input"
+            value={typed.comment}
+            onChange={(event) => setTyped({ ...typed, comment: event.target.value })}
+          />
         )}
       </Field>
       <div className="row score-does">
         <button type="submit" className="button main" disabled={isBusy}>
           Save
         </button>
-        <button type="button" className="button" disabled={isBusy || !typed.name} onClick={() => void save(1)}>
+        <button
+          type="button"
+          className="button"
+          disabled={isBusy || !typed.name}
+          onClick={() => void save(1)}
+        >
           Good
         </button>
-        <button type="button" className="button" disabled={isBusy || !typed.name} onClick={() => void save(0)}>
+        <button
+          type="button"
+          className="button"
+          disabled={isBusy || !typed.name}
+          onClick={() => void save(0)}
+        >
           Bad
         </button>
       </div>

@@ -29,11 +29,9 @@ export function MessageParts({ message }: { message: Message }) {
   return (
     <>
       {parts.map((part, at) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
         <Part key={at} part={part} />
       ))}
       {calls.map((call, at) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
         <ToolCall key={at} call={call} />
       ))}
       {isBare && <p className="soft">Says nothing</p>}
@@ -51,7 +49,9 @@ function Part({ part }: { part: Json }) {
   }
   const source = pictureOf(part);
   if (source) {
-    return <img className="picture" src={source} alt={String(part.text ?? part.alt ?? "Picture of the message")} />;
+    return (
+      <img className="picture" src={source} alt={String(part.text ?? part.alt ?? "Picture of the message")} />
+    );
   }
   const text = part.text ?? part.content ?? part.thinking ?? part.reasoning;
   if (typeof text === "string") {

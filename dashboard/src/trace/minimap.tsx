@@ -107,7 +107,8 @@ function paint(canvas: HTMLCanvasElement | null, steps: Steps, width: number) {
     const isBad = statusKind(steps.status[at]) === "error" && !steps.failsBelow[at];
     const offset = steps.offset[at] ?? 0;
     const length = steps.duration[at] ?? -1;
-    const end = length < 0 ? (statusKind(steps.status[at]) === "running" ? steps.totalNs : offset) : offset + length;
+    const end =
+      length < 0 ? (statusKind(steps.status[at]) === "running" ? steps.totalNs : offset) : offset + length;
     const x = (offset / steps.totalNs) * width;
     const y = 2 + Math.floor((at / Math.max(1, steps.count)) * rows);
     context.fillStyle = colorOf(isBad ? "bad" : kindGroup(steps.kind[at]));

@@ -64,7 +64,10 @@ export default function TracePage({ project, id }: { project: string; id: string
   });
   const steps = useMemo(() => (spans.data ? stepsOf(spans.data, Date.now()) : null), [spans.data]);
   const tab = params.tab ?? "steps";
-  const chosen = useMemo(() => (steps && params.span ? steps.ids.indexOf(params.span) : -1), [steps, params.span]);
+  const chosen = useMemo(
+    () => (steps && params.span ? steps.ids.indexOf(params.span) : -1),
+    [steps, params.span],
+  );
   const siblings = useMemo(() => {
     try {
       return JSON.parse(sessionStorage.getItem("obsrv.list") ?? "[]") as string[];
@@ -171,7 +174,12 @@ export default function TracePage({ project, id }: { project: string; id: string
           </div>
         ) : (
           <div className={`trace-split ${params.span || chosen >= 0 ? "has-step" : ""}`}>
-            <Waterfall steps={steps} chosen={chosen} onChoose={choose} error={head.data?.trace.error_message ?? null} />
+            <Waterfall
+              steps={steps}
+              chosen={chosen}
+              onChoose={choose}
+              error={head.data?.trace.error_message ?? null}
+            />
             <aside className="step" aria-label="Step">
               {chosen >= 0 || params.span ? (
                 <StepDetail
@@ -232,10 +240,24 @@ function TraceHead({
             <span className="soft num">
               {place + 1} of {siblings}
             </span>
-            <button type="button" className="button plain icon" aria-label="Trace before" title="Trace before (k)" disabled={place === 0} onClick={() => go(-1)}>
+            <button
+              type="button"
+              className="button plain icon"
+              aria-label="Trace before"
+              title="Trace before (k)"
+              disabled={place === 0}
+              onClick={() => go(-1)}
+            >
               <Icon name="up" />
             </button>
-            <button type="button" className="button plain icon" aria-label="Next trace" title="Next trace (j)" disabled={place >= siblings - 1} onClick={() => go(1)}>
+            <button
+              type="button"
+              className="button plain icon"
+              aria-label="Next trace"
+              title="Next trace (j)"
+              disabled={place >= siblings - 1}
+              onClick={() => go(1)}
+            >
               <Icon name="down" />
             </button>
           </div>
@@ -243,17 +265,40 @@ function TraceHead({
         <Menu label={<Icon name="menu" />} className="button icon" title="More">
           {(close) => (
             <>
-              <button type="button" className="menu-item" onClick={() => { close(); void copyText(window.location.href); toast("Link copied"); }}>
+              <button
+                type="button"
+                className="menu-item"
+                onClick={() => {
+                  close();
+                  void copyText(window.location.href);
+                  toast("Link copied");
+                }}
+              >
                 <Icon name="link" /> Copy the link
               </button>
-              <button type="button" className="menu-item" onClick={() => { close(); void copyText(id); toast("Id copied"); }}>
+              <button
+                type="button"
+                className="menu-item"
+                onClick={() => {
+                  close();
+                  void copyText(id);
+                  toast("Id copied");
+                }}
+              >
                 <Icon name="copy" /> Copy the id
               </button>
               <Link className="menu-item" href={`/p/${project}/compare?a=${part(id)}`} onClick={close}>
                 <Icon name="compare" /> Compare with another
               </Link>
               {can(rights, "trace.delete") && (
-                <button type="button" className="menu-item wrong" onClick={() => { close(); setAsking(true); }}>
+                <button
+                  type="button"
+                  className="menu-item wrong"
+                  onClick={() => {
+                    close();
+                    setAsking(true);
+                  }}
+                >
                   <Icon name="trash" /> Delete
                 </button>
               )}
@@ -268,10 +313,22 @@ function TraceHead({
           <Fact name="Cost" value={money(totalCost(trace.cost))} />
           <Fact name="Started" value={time(trace.start, zone)} title={fullTime(trace.start, zone)} />
           {trace.user_id && (
-            <Fact name="User" value={<Link href={`/p/${project}/traces?q=${encodeURIComponent(`user_id:${JSON.stringify(trace.user_id)}`)}`}>{trace.user_id}</Link>} />
+            <Fact
+              name="User"
+              value={
+                <Link
+                  href={`/p/${project}/traces?q=${encodeURIComponent(`user_id:${JSON.stringify(trace.user_id)}`)}`}
+                >
+                  {trace.user_id}
+                </Link>
+              }
+            />
           )}
           {trace.thread_id && (
-            <Fact name="Thread" value={<Link href={`/p/${project}/threads/${part(trace.thread_id)}`}>{trace.thread_id}</Link>} />
+            <Fact
+              name="Thread"
+              value={<Link href={`/p/${project}/threads/${part(trace.thread_id)}`}>{trace.thread_id}</Link>}
+            />
           )}
           {trace.environment && <Fact name="Environment" value={trace.environment} />}
           {trace.models?.length ? <Fact name="Models" value={trace.models.join(", ")} /> : null}
@@ -363,7 +420,11 @@ function Overview({
       {Object.keys(metadata).length > 0 && JsonView && (
         <section>
           <h3>Metadata</h3>
-          <JsonView value={metadata} label="metadata" onFilter={(path, value, exclude) => onFilter(`metadata.${path}`, value, exclude)} />
+          <JsonView
+            value={metadata}
+            label="metadata"
+            onFilter={(path, value, exclude) => onFilter(`metadata.${path}`, value, exclude)}
+          />
         </section>
       )}
       <p className="soft">Choose a step to see all of it.</p>

@@ -1,8 +1,8 @@
 // One step whole: what went in and came out first, then attributes, then what was stored.
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { at } from "../api/queries";
 import { get, part } from "../api/client";
+import { at } from "../api/queries";
 import type { Json, Message, Span } from "../api/types";
 import { usePrefs } from "../state/prefs";
 import { count, duration, fullTime, money, totalCost } from "../text/format";
@@ -54,7 +54,14 @@ export function StepDetail({
       <StepHead step={step} close={close} />
       <div className="tabs" role="tablist" aria-label="Parts of the step">
         {TABS.map((name) => (
-          <button key={name} type="button" role="tab" className="tab" aria-selected={tab === name} onClick={() => setTab(name)}>
+          <button
+            key={name}
+            type="button"
+            role="tab"
+            className="tab"
+            aria-selected={tab === name}
+            onClick={() => setTab(name)}
+          >
             {name}
             {name === "Events" && Array.isArray(step.events) && step.events.length > 0 && (
               <span className="soft num"> {step.events.length}</span>
@@ -62,12 +69,13 @@ export function StepDetail({
           </button>
         ))}
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls */}
       <div className="step-content step-pad stack" role="tabpanel" aria-label={tab} tabIndex={0}>
         {tab === "Content" && <Content step={step} />}
         {tab === "Attributes" && <Attributes step={step} onFilter={onFilter} />}
         {tab === "Events" && <Events step={step} />}
-        {tab === "Scores" && <Feedback project={project} id={trace} span={span} scores={null} changed={() => {}} />}
+        {tab === "Scores" && (
+          <Feedback project={project} id={trace} span={span} scores={null} changed={() => {}} />
+        )}
         {tab === "Raw" && <Value value={step.raw ?? (step as unknown as Json)} label="stored document" />}
       </div>
     </>
@@ -128,7 +136,6 @@ function Content({ step }: { step: Span }) {
       {messages.length > 0 && (
         <section className="stack" aria-label="Messages">
           {messages.map((message, place) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
             <article key={place} className={`message ${roleGroup(String(message.role ?? ""))}`}>
               <div className="message-role">{String(message.role ?? "message")}</div>
               <MessageParts message={message} />
@@ -139,7 +146,6 @@ function Content({ step }: { step: Span }) {
       {messages.length === 0 && calls.length > 0 && !hasIo && (
         <section className="stack">
           {calls.map((call, place) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
             <ToolCall key={place} call={call} />
           ))}
         </section>
@@ -180,7 +186,11 @@ function Attributes({
   return filled.map(([name, value, before]) => (
     <section key={name}>
       <h3>{name}</h3>
-      <JsonView value={value ?? null} label={name} onFilter={(path, one, exclude) => onFilter(before + path, one, exclude)} />
+      <JsonView
+        value={value ?? null}
+        label={name}
+        onFilter={(path, one, exclude) => onFilter(before + path, one, exclude)}
+      />
     </section>
   ));
 }
@@ -195,11 +205,11 @@ function Events({ step }: { step: Span }) {
   return (
     <>
       {events.map((event, place) => {
-        const map = typeof event === "object" && event !== null && !Array.isArray(event) ? event : { value: event };
+        const map =
+          typeof event === "object" && event !== null && !Array.isArray(event) ? event : { value: event };
         const { name, time, timestamp, ...rest } = map as { [key: string]: Json };
         const when = time ?? timestamp;
         return (
-          // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes its order
           <section key={place}>
             <h3>
               {String(name ?? "event")}{" "}

@@ -168,12 +168,22 @@ export function Waterfall({
         {(wanted || onlyErrors) && <span className="soft num">{count(order.length)} rows</span>}
         <div className="grow" />
         {errors.length > 0 && (
-          <button type="button" className="button small wrong" title="Next error (e)" onClick={() => nextError(1)}>
+          <button
+            type="button"
+            className="button small wrong"
+            title="Next error (e)"
+            onClick={() => nextError(1)}
+          >
             <StatusSign kind="error" /> {count(errors.length)} {errors.length === 1 ? "error" : "errors"}
           </button>
         )}
         {errors.length > 0 && (
-          <button type="button" className="button small" aria-pressed={onlyErrors} onClick={() => setOnlyErrors(!onlyErrors)}>
+          <button
+            type="button"
+            className="button small"
+            aria-pressed={onlyErrors}
+            onClick={() => setOnlyErrors(!onlyErrors)}
+          >
             Only errors
           </button>
         )}
@@ -182,10 +192,22 @@ export function Waterfall({
             Whole time
           </button>
         )}
-        <button type="button" className="button small icon" aria-label="Open all" title="Open all ([)" onClick={() => foldAll(false)}>
+        <button
+          type="button"
+          className="button small icon"
+          aria-label="Open all"
+          title="Open all ([)"
+          onClick={() => foldAll(false)}
+        >
           <Icon name="down" />
         </button>
-        <button type="button" className="button small icon" aria-label="Close all" title="Close all (])" onClick={() => foldAll(true)}>
+        <button
+          type="button"
+          className="button small icon"
+          aria-label="Close all"
+          title="Close all (])"
+          onClick={() => foldAll(true)}
+        >
           <Icon name="right" />
         </button>
       </div>
@@ -194,7 +216,6 @@ export function Waterfall({
         <span className="axis-name">Step</span>
         <span className="axis-time">
           {ticks.map((tick, i) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: there are always as many
             <span key={i} style={{ left: `${(100 * i) / TICKS}%` }}>
               {tick === 0 ? "0" : duration(Math.round(tick))}
             </span>
@@ -255,7 +276,11 @@ export function Waterfall({
             );
           })}
         </div>
-        {order.length === 0 && <p className="soft step-pad">{steps.count === 0 ? "No step has arrived yet." : "No step is like that."}</p>}
+        {order.length === 0 && (
+          <p className="soft step-pad">
+            {steps.count === 0 ? "No step has arrived yet." : "No step is like that."}
+          </p>
+        )}
       </div>
     </section>
   );
@@ -301,7 +326,10 @@ function Row({
   const parent = steps.parent[at] ?? -1;
   const parentEnd = parent < 0 ? 0 : (steps.offset[parent] ?? 0) + (steps.duration[parent] ?? -1);
   const isSkewed =
-    parent >= 0 && length >= 0 && (steps.duration[parent] ?? -1) >= 0 && (offset < (steps.offset[parent] ?? 0) || end > parentEnd + 1e6);
+    parent >= 0 &&
+    length >= 0 &&
+    (steps.duration[parent] ?? -1) >= 0 &&
+    (offset < (steps.offset[parent] ?? 0) || end > parentEnd + 1e6);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the tree above has the keys
     <div
@@ -344,7 +372,11 @@ function Row({
         )}
         {isClosed && <span className="chip num">{count(below)}</span>}
         <span className="grow" />
-        {tokens > 0 && <span className="soft num step-number" title={`${count(tokens)} tokens`}>{compact(tokens)}</span>}
+        {tokens > 0 && (
+          <span className="soft num step-number" title={`${count(tokens)} tokens`}>
+            {compact(tokens)}
+          </span>
+        )}
         {cost > 0 && <span className="soft num step-number">{money(cost)}</span>}
       </span>
       <span className="step-time">
@@ -356,11 +388,21 @@ function Row({
         )}
         <span
           className={`bar-label num ${start > 70 ? "is-left" : ""}`}
-          style={start > 70 ? { right: `calc(${100 - start}% + 6px)` } : { left: `calc(${stop}% + 6px)`, ...(stop > 82 ? { left: "auto", right: `calc(${100 - stop}% + 6px)` } : {}) }}
+          style={
+            start > 70
+              ? { right: `calc(${100 - start}% + 6px)` }
+              : {
+                  left: `calc(${stop}% + 6px)`,
+                  ...(stop > 82 ? { left: "auto", right: `calc(${100 - stop}% + 6px)` } : {}),
+                }
+          }
         >
           {isOpenEnded ? "running" : length < 0 ? "" : duration(length)}
           {isSkewed && (
-            <span className="skew" title="Lies outside of the step above it: the clocks of two machines differ">
+            <span
+              className="skew"
+              title="Lies outside of the step above it: the clocks of two machines differ"
+            >
               {" "}
               clock?
             </span>

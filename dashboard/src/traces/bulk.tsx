@@ -63,7 +63,11 @@ export function BulkBar({
       <button type="button" className="button small plain" onClick={clear}>
         Clear
       </button>
-      <Dialog title={`Delete ${plural(chosen.size, "trace")}?`} open={isAsking} close={() => setAsking(false)}>
+      <Dialog
+        title={`Delete ${plural(chosen.size, "trace")}?`}
+        open={isAsking}
+        close={() => setAsking(false)}
+      >
         <p>They are gone at once, with all their steps, for everybody. Nothing brings them back.</p>
         <div className="dialog-foot">
           <button type="button" className="button" onClick={() => setAsking(false)}>

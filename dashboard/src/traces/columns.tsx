@@ -1,7 +1,17 @@
 // Columns of the list of traces: what there is, how wide, by what the server sorts.
 import type { ReactNode } from "react";
 import type { Trace } from "../api/types";
-import { compact, count, duration, fullTime, money, oneLine, time, totalCost, type Zone } from "../text/format";
+import {
+  compact,
+  count,
+  duration,
+  fullTime,
+  money,
+  oneLine,
+  time,
+  totalCost,
+  type Zone,
+} from "../text/format";
 import { Status } from "../ui/parts";
 
 export interface Column {
@@ -163,7 +173,17 @@ export const COLUMNS: Column[] = [
   },
 ];
 
-export const DEFAULT_COLUMNS = ["start", "status", "name", "input", "output", "duration", "tokens", "cost", "spans"];
+export const DEFAULT_COLUMNS = [
+  "start",
+  "status",
+  "name",
+  "input",
+  "output",
+  "duration",
+  "tokens",
+  "cost",
+  "spans",
+];
 
 // A column of a metadata key, by its path.
 function ofMetadata(path: string): Column {

@@ -1,7 +1,7 @@
 // Values of the keys that people narrow by, each with how many traces have it. A key that the search
 // already narrows is counted as if it did not, so that its other values stay in sight.
 import { useMemo, useState } from "react";
-import { useFacets, useKeys, type Scope } from "../api/queries";
+import { type Scope, useFacets, useKeys } from "../api/queries";
 import type { FacetAnswer, Json } from "../api/types";
 import { has, nameText, term, terms, valueText, without, withTerm } from "../state/filter";
 import { setPrefs, usePrefs } from "../state/prefs";
@@ -23,7 +23,12 @@ function chosenOf(search: string, key: string): string[] {
   if (!text) {
     return [];
   }
-  return text.startsWith("(") ? text.slice(1, -1).split(",").map((one) => one.trim()) : [text];
+  return text.startsWith("(")
+    ? text
+        .slice(1, -1)
+        .split(",")
+        .map((one) => one.trim())
+    : [text];
 }
 
 function withValue(search: string, key: string, value: Json): string {
@@ -165,7 +170,9 @@ function Facet({
                 onClick={() => onChange(withValue(q, key, value))}
               >
                 <span className="facet-bar" style={{ width: `${(100 * rows) / most}%` }} />
-                <span className="grow cut">{key === "status" ? <Status status={name} /> : name || "(empty)"}</span>
+                <span className="grow cut">
+                  {key === "status" ? <Status status={name} /> : name || "(empty)"}
+                </span>
                 <span className="num soft">{count(rows)}</span>
               </button>
               <button

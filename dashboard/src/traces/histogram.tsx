@@ -88,7 +88,6 @@ export function Histogram({
           ? `${fullTime(new Date(over.at).toISOString(), zone)} · ${count(over.all)} runs, ${count(over.failed)} failed`
           : `up to ${compact(most)} per ${stepText(step)}`}
       </span>
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: the menu of times does the same by keys */}
       <div
         ref={box}
         className="histogram-box"

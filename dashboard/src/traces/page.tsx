@@ -116,7 +116,9 @@ export function TracesPage({ project }: { project: string }) {
             <Failure error={list.error} retry={() => list.refetch()} />
           ) : list.isSuccess && traces.length === 0 ? (
             <Empty title="No trace passes">
-              <p>Nothing in this project is like that. Take away a part of the search, or look at more time.</p>
+              <p>
+                Nothing in this project is like that. Take away a part of the search, or look at more time.
+              </p>
               <Link className="button" href={`/p/${project}/traces`}>
                 Show all traces
               </Link>
@@ -133,7 +135,10 @@ export function TracesPage({ project }: { project: string }) {
               isFetchingMore={list.isFetchingNextPage}
               href={(trace) => `/p/${project}/traces/${encodeURIComponent(trace.run_id)}`}
               onOpen={(trace) => {
-                sessionStorage.setItem("obsrv.list", JSON.stringify(traces.slice(0, 500).map((one) => one.run_id)));
+                sessionStorage.setItem(
+                  "obsrv.list",
+                  JSON.stringify(traces.slice(0, 500).map((one) => one.run_id)),
+                );
                 sessionStorage.setItem("obsrv.list.at", window.location.search);
                 navigate(`/p/${project}/traces/${encodeURIComponent(trace.run_id)}`);
               }}

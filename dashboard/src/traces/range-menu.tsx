@@ -68,7 +68,8 @@ function Custom({
   onChange: (range: { from: string | null; to: string | null }) => void;
 }) {
   const [typed, setTyped] = useState({ from, to });
-  const isGood = (text: string) => !text || /^-\d+[smhd]$/.test(text) || text === "now" || !Number.isNaN(Date.parse(text));
+  const isGood = (text: string) =>
+    !text || /^-\d+[smhd]$/.test(text) || text === "now" || !Number.isNaN(Date.parse(text));
   const wrong = (text: string) => (isGood(text) ? null : "not a time like -3h or 2026-01-31T10:00:00Z");
   return (
     <form

@@ -200,8 +200,20 @@ function useChoices(project: string, text: string, cursor: number, isOpen: boole
   return useMemo(() => {
     const { start, end, prefix } = typing;
     if (!text.trim()) {
-      const past = history(project).map((one) => ({ text: one, insert: one, note: "before", start: 0, end: text.length }));
-      const examples = EXAMPLES.map(([one, note]) => ({ text: one, insert: one, note, start: 0, end: text.length }));
+      const past = history(project).map((one) => ({
+        text: one,
+        insert: one,
+        note: "before",
+        start: 0,
+        end: text.length,
+      }));
+      const examples = EXAMPLES.map(([one, note]) => ({
+        text: one,
+        insert: one,
+        note,
+        start: 0,
+        end: text.length,
+      }));
       return [...past, ...examples];
     }
     if (isKey) {

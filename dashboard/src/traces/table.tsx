@@ -53,7 +53,9 @@ export function TraceTable(props: Props) {
   const focusRow = (to: number) => {
     move(to);
     requestAnimationFrame(() =>
-      box.current?.querySelector<HTMLElement>(`[data-row="${Math.max(0, Math.min(traces.length - 1, to))}"]`)?.focus(),
+      box.current
+        ?.querySelector<HTMLElement>(`[data-row="${Math.max(0, Math.min(traces.length - 1, to))}"]`)
+        ?.focus(),
     );
   };
   const choose = (trace: Trace | undefined) => {
@@ -81,7 +83,6 @@ export function TraceTable(props: Props) {
       aria-label="Traces"
       aria-rowcount={traces.length + 1}
       aria-busy={props.isLoading}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
       tabIndex={traces.length === 0 ? 0 : -1}
     >
       <div style={{ minWidth: width }}>
@@ -100,7 +101,6 @@ export function TraceTable(props: Props) {
             {visible.map((item) => {
               const trace = traces[item.index] as Trace;
               return (
-                // biome-ignore lint/a11y/useSemanticElements: a table's rows cannot be virtual
                 <div
                   key={item.key}
                   role="row"
@@ -175,7 +175,11 @@ function Head({ column, sort, onSort }: { column: Column; sort: string; onSort: 
   const isUp = sort === key;
   const order = isDown ? "descending" : isUp ? "ascending" : undefined;
   return (
-    <span role="columnheader" aria-sort={key ? (order ?? "none") : undefined} className={column.isNumber ? "num" : ""}>
+    <span
+      role="columnheader"
+      aria-sort={key ? (order ?? "none") : undefined}
+      className={column.isNumber ? "num" : ""}
+    >
       {key ? (
         <button type="button" className="head-button" onClick={() => onSort(isDown ? key : `-${key}`)}>
           {column.name}
@@ -244,12 +248,14 @@ function GhostRows({ template, columns }: { template: string; columns: number })
   return (
     <div className="grid-rows" aria-hidden="true">
       {Array.from({ length: 14 }, (_, row) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: they are all alike
         <div key={row} className="grid-row is-ghost" style={{ gridTemplateColumns: template }}>
           <span />
           {Array.from({ length: columns }, (_, column) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: they are all alike
-            <span key={column} className="ghost" style={{ height: 12, width: `${50 + ((row * 7 + column * 13) % 40)}%` }} />
+            <span
+              key={column}
+              className="ghost"
+              style={{ height: 12, width: `${50 + ((row * 7 + column * 13) % 40)}%` }}
+            />
           ))}
         </div>
       ))}

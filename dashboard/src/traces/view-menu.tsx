@@ -5,7 +5,7 @@ import { del, get, part, post } from "../api/client";
 import { at } from "../api/queries";
 import { usePrefs } from "../state/prefs";
 import { useParams } from "../state/url";
-import { Field, Icon, Menu, messageOf, Dialog } from "../ui/parts";
+import { Dialog, Field, Icon, Menu, messageOf } from "../ui/parts";
 import { toast } from "../ui/toast";
 
 interface View {
@@ -93,7 +93,9 @@ export function ViewMenu({ project }: { project: string }) {
                   className="button plain icon small"
                   aria-label={`Delete the view ${view.name}`}
                   onClick={async () => {
-                    await del(at(project, `/views/${part(view.id)}`)).catch((error) => toast(messageOf(error), true));
+                    await del(at(project, `/views/${part(view.id)}`)).catch((error) =>
+                      toast(messageOf(error), true),
+                    );
                     await queries.invalidateQueries({ queryKey: key });
                   }}
                 >
@@ -130,7 +132,6 @@ export function ViewMenu({ project }: { project: string }) {
                 className="input"
                 required
                 value={name}
-                // biome-ignore lint/a11y/noAutofocus: the one field of a dialog that was just asked for
                 autoFocus
                 onChange={(event) => setName(event.target.value)}
               />

@@ -100,7 +100,6 @@ export function Ghosts({ lines = 6, height = 16 }: { lines?: number; height?: nu
     <div className="stack" aria-busy="true" role="status">
       <span className="hidden-text">Loading</span>
       {Array.from({ length: lines }, (_, i) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: they are all alike
         <div key={i} className="ghost" style={{ height, width: `${92 - ((i * 17) % 40)}%` }} />
       ))}
     </div>
@@ -319,7 +318,6 @@ export async function copyText(text: string) {
 
 export function Code({ text }: { text: string }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
     <div className="code" tabIndex={0}>
       <pre>{text}</pre>
       <CopyButton text={text} />
@@ -336,7 +334,11 @@ export function Field({
   label: string;
   hint?: ReactNode;
   wrong?: string | null;
-  children: (props: { id: string; "aria-invalid": boolean; "aria-describedby": string | undefined }) => ReactNode;
+  children: (props: {
+    id: string;
+    "aria-invalid": boolean;
+    "aria-describedby": string | undefined;
+  }) => ReactNode;
 }) {
   const id = useId();
   const about = hint || wrong ? `${id}-about` : undefined;
