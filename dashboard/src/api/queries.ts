@@ -73,6 +73,7 @@ export interface AggregateAsked extends Scope {
   group_by?: string[];
   interval?: string | null;
   measures: Measure[];
+  fill?: boolean;
   limit?: number;
 }
 

@@ -6,6 +6,7 @@ import { ticksOf } from "../traces/histogram";
 
 export interface Series {
   name: string;
+  isBad?: boolean;
   points: { at: number; value: number | null }[];
 }
 
@@ -123,7 +124,7 @@ export function LineChart({
         {shown.map((one, place) => (
           <li key={one.name}>
             <svg width="18" height="8" aria-hidden="true">
-              <line className={`line-${place}`} x1="0" x2="18" y1="4" y2="4" />
+              <line className={`line-${toneOf(one, place)}`} x1="0" x2="18" y1="4" y2="4" />
             </svg>
             <span className="cut">{one.name}</span>
             {at !== null && (
@@ -159,6 +160,8 @@ export function LineChart({
   );
 }
 
+const toneOf = (series: Series, place: number) => (series.isBad ? "failed" : String(place));
+
 function Line({
   series,
   place,
@@ -171,17 +174,25 @@ function Line({
   y: (value: number) => number;
 }) {
   const known = series.points.filter((point) => point.value !== null);
-  const path = known.map(
-    (point, at) => `${at === 0 ? "M" : "L"}${x(point.at).toFixed(1)} ${y(point.value ?? 0).toFixed(1)}`,
-  );
+  let isNew = true;
+  let path = "";
+  for (const point of series.points) {
+    if (point.value === null) {
+      isNew = true;
+      continue;
+    }
+    path += `${isNew ? "M" : "L"}${x(point.at).toFixed(1)} ${y(point.value).toFixed(1)}`;
+    isNew = false;
+  }
+  const tone = toneOf(series, place);
   return (
     <>
-      <path className={`chart-line line-${place}`} d={path.join("")} />
+      <path className={`chart-line line-${tone}`} d={path} />
       {known.length <= 40 &&
         known.map((point) => (
           <circle
             key={point.at}
-            className={`chart-dot dot-${place}`}
+            className={`chart-dot dot-${tone}`}
             cx={x(point.at)}
             cy={y(point.value ?? 0)}
             r="2.5"

@@ -30,7 +30,7 @@ const CHARTS: Wanted[] = [
       { fn: "quantile", of: "duration", q: 0.95 },
       { fn: "quantile", of: "duration", q: 0.99 },
     ],
-    show: duration,
+    show: (value) => (value === 0 ? "0" : duration(value)),
   },
   { id: "tokens", title: "Tokens", measures: [{ fn: "sum", of: "tokens" }], show: compact },
   { id: "cost", title: "Cost", measures: [{ fn: "sum", of: "cost" }], show: money },
@@ -153,7 +153,7 @@ function Chart({ wanted, project, scope, step, by, pick }: Asked & { wanted: Wan
   const title = by && isLatency ? `${wanted.title}, p95` : wanted.title;
   return (
     <LineChart
-      title={`${title} per ${stepText(step)}`}
+      title={isLatency ? title : `${title} per ${stepText(step)}`}
       series={series}
       show={wanted.show}
       step={step}

@@ -137,6 +137,9 @@ export function fullTime(text: string | null | undefined, zone: Zone): string {
 // A label of a time axis whose labels are so many milliseconds apart.
 export function axisTime(ms: number, stepMs: number, zone: Zone): string {
   const f = fields(new Date(ms), zone);
+  if (stepMs >= 27 * 86_400_000) {
+    return `${MONTHS[f.month]} ${f.year}`;
+  }
   if (stepMs >= 86_400_000) {
     return `${f.day} ${MONTHS[f.month]}`;
   }

@@ -382,7 +382,7 @@ function Row({
       <span className="step-time">
         {!isOutside && (
           <span
-            className={`bar ${kindGroup(kind)} ${status === "error" ? "is-bad" : ""} ${isOpenEnded ? "is-open" : ""}`}
+            className={`span-bar ${kindGroup(kind)} ${status === "error" ? "is-bad" : ""} ${isOpenEnded ? "is-open" : ""}`}
             style={{ left: `${start}%`, width: `max(2px, ${stop - start}%)` }}
           />
         )}

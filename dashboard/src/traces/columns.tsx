@@ -31,34 +31,34 @@ export const COLUMNS: Column[] = [
   {
     id: "start",
     name: "Started",
-    width: "132px",
+    width: "118px",
     sort: "start",
     show: (trace, zone) => <span title={fullTime(trace.start, zone)}>{time(trace.start, zone)}</span>,
   },
   {
     id: "status",
     name: "Status",
-    width: "96px",
+    width: "84px",
     filter: (trace) => [["status", trace.status]],
     show: (trace) => <Status status={trace.status} />,
   },
   {
     id: "name",
     name: "Name",
-    width: "minmax(150px, 1.2fr)",
+    width: "minmax(140px, 1.3fr)",
     filter: (trace) => (trace.name ? [["name", trace.name]] : []),
     show: (trace) => <b className="cut">{trace.name || trace.run_id}</b>,
   },
   {
     id: "input",
     name: "Input",
-    width: "minmax(140px, 1.6fr)",
+    width: "minmax(100px, 1.6fr)",
     show: (trace) => <span className="cut">{oneLine(trace.input_preview ?? "")}</span>,
   },
   {
     id: "output",
     name: "Output",
-    width: "minmax(140px, 1.6fr)",
+    width: "minmax(100px, 1.6fr)",
     show: (trace) =>
       trace.error_message ? (
         <span className="cut wrong">{oneLine(trace.error_message)}</span>
@@ -69,7 +69,7 @@ export const COLUMNS: Column[] = [
   {
     id: "duration",
     name: "Latency",
-    width: "88px",
+    width: "80px",
     sort: "duration",
     isNumber: true,
     show: (trace) => (trace.status === "running" ? "running" : duration(trace.duration_ns)),
@@ -77,7 +77,7 @@ export const COLUMNS: Column[] = [
   {
     id: "tokens",
     name: "Tokens",
-    width: "78px",
+    width: "70px",
     sort: "tokens",
     isNumber: true,
     show: (trace) => <span title={count(trace.tokens?.total)}>{compact(trace.tokens?.total)}</span>,
@@ -85,7 +85,7 @@ export const COLUMNS: Column[] = [
   {
     id: "cost",
     name: "Cost",
-    width: "78px",
+    width: "70px",
     sort: "cost",
     isNumber: true,
     show: (trace) => money(totalCost(trace.cost)),

@@ -46,10 +46,12 @@ function withValue(search: string, key: string, value: Json): string {
 export function Facets({
   project,
   scope,
+  isWrong,
   onChange,
 }: {
   project: string;
   scope: Scope;
+  isWrong: boolean;
   onChange: (q: string) => void;
 }) {
   const prefs = usePrefs();
@@ -72,6 +74,8 @@ export function Facets({
       ))}
       {rest.isPending && others.length > 0 ? (
         <Ghosts lines={10} />
+      ) : isWrong ? (
+        <p className="soft">Counts come with a search that reads.</p>
       ) : rest.isError && !rest.data ? (
         <Failure error={rest.error} retry={() => rest.refetch()} />
       ) : (

@@ -43,6 +43,7 @@ export function Histogram({
           group_by: ["status"],
           interval: stepText(step),
           measures: [{ fn: "count" }],
+          fill: false,
           limit: 20,
         },
     live,

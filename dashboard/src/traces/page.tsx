@@ -93,7 +93,7 @@ export function TracesPage({ project }: { project: string }) {
       </div>
       <div className="list-body">
         <aside className={`facets ${areFacetsOpen ? "open" : ""}`} aria-label="Facets">
-          <Facets project={project} scope={scope} onChange={setQuery} />
+          <Facets project={project} scope={scope} isWrong={isQueryWrong} onChange={setQuery} />
         </aside>
         <div className="list-main">
           <Histogram project={project} scope={scope} live={live === "1"} onChange={(range) => set(range)} />
@@ -114,6 +114,10 @@ export function TracesPage({ project }: { project: string }) {
           </div>
           {list.isError && !isQueryWrong ? (
             <Failure error={list.error} retry={() => list.refetch()} />
+          ) : isQueryWrong && traces.length === 0 ? (
+            <Empty title="The search does not read yet">
+              <p>What is wrong with it is written below it.</p>
+            </Empty>
           ) : list.isSuccess && traces.length === 0 ? (
             <Empty title="No trace passes">
               <p>

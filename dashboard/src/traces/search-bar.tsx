@@ -83,7 +83,7 @@ export function SearchBar({
       run(next);
     }
   };
-  const where = problem?.position;
+  const wrong = problem ? explained(problem) : null;
   return (
     <div className="search grow">
       <div className={`search-box ${problem ? "is-wrong" : ""}`}>
@@ -177,19 +177,35 @@ export function SearchBar({
       )}
       {problem && !isOpen && (
         <div id={`${id}-wrong`} className="search-wrong" role="alert">
-          {where !== undefined && (
+          {wrong?.where != null && (
             <pre aria-hidden="true">
-              {value.slice(0, where)}
-              <mark>{value.slice(where, where + 1) || " "}</mark>
-              {value.slice(where + 1)}
+              {value.slice(0, wrong.where)}
+              <mark>{value.slice(wrong.where, wrong.where + 1) || " "}</mark>
+              {value.slice(wrong.where + 1)}
             </pre>
           )}
-          {sentence(problem.message)}
-          {problem.did_you_mean && <> Did you mean {problem.did_you_mean}?</>}
+          {wrong?.text}
         </div>
       )}
     </div>
   );
+}
+
+// What the parser says, for people: its values stand at the end, as `at=13 expected=, or )`.
+function explained(problem: Problem): { where: number | null; text: string } {
+  const place = problem.position ?? Number(/ at=(\d+)/.exec(problem.message)?.[1] ?? Number.NaN);
+  const expected =
+    problem.expected?.join(", ") ?? / expected=(.+?)(?: [a-z_]+=|$)/.exec(problem.message)?.[1];
+  const meant = problem.did_you_mean ?? / did_you_mean=(\S+)/.exec(problem.message)?.[1];
+  const said = problem.message.replace(/ (at|expected|did_you_mean)=.*$/, "");
+  const parts = [sentence(said)];
+  if (expected) {
+    parts.push(`Expected here: ${expected}.`);
+  }
+  if (meant) {
+    parts.push(`Did you mean ${meant}?`);
+  }
+  return { where: Number.isNaN(place) ? null : place, text: parts.join(" ") };
 }
 
 function useChoices(project: string, text: string, cursor: number, isOpen: boolean): Choice[] {

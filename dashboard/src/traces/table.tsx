@@ -74,7 +74,10 @@ export function TraceTable(props: Props) {
     { keys: "o", does: "Open the trace", run: () => traces[current] && props.onOpen(traces[current]) },
   ]);
   const template = `34px ${columns.map((column) => column.width).join(" ")}`;
-  const width = columns.reduce((sum, column) => sum + Number(/\d+/.exec(column.width)?.[0] ?? 100), 34);
+  const width =
+    columns.reduce((sum, column) => sum + Number(/\d+/.exec(column.width)?.[0] ?? 100), 34) +
+    12 * columns.length +
+    20;
   return (
     <div
       ref={box}

@@ -235,7 +235,7 @@ export function Menu({
 }
 
 const ICONS: Record<string, string> = {
-  traces: "M2 3h12M4 7h8M7 11h5M2 15h0",
+  traces: "M2 3.5h12M4 8h8M7 12.5h5",
   threads: "M2 3h12v8H8l-3 3v-3H2z",
   users: "M8 8a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM2.5 14c.6-3 2.8-4 5.5-4s4.9 1 5.5 4",
   charts: "M2 2v12h12M5 10l3-4 2 2 3-5",
