@@ -80,7 +80,7 @@ fn call(dice: &mut Dice, me: &Player, other: &Player, n: usize) -> Request<Body>
         0 => "AAAA",
         count => &other.cursors[dice.roll(count)],
     };
-    match dice.roll(14) {
+    match dice.roll(30) {
         0 => get(
             "/v1/traces?limit=2&total=true&facets=name,user_id,tags&explain=true",
             key,
@@ -109,7 +109,48 @@ fn call(dice: &mut Dice, me: &Player, other: &Player, n: usize) -> Request<Body>
             .header("x-obsrv-project", project)
             .body(Body::empty())
             .unwrap(),
-        _ => get(&format!("/v1/projects/{project}/environments"), key),
+        13 => get(&format!("/v1/projects/{project}/environments"), key),
+        _ => read_call(dice, me, (other, cursor), n),
+    }
+}
+
+/// The same at obsrv's own read routes.
+fn read_call(
+    dice: &mut Dice,
+    me: &Player,
+    (other, cursor): (&Player, &str),
+    n: usize,
+) -> Request<Body> {
+    let (key, named) = (&me.key, &other.canary);
+    // Mostly one's own project, with the ids and the words of another.
+    let project = [me.project, me.project, other.project][dice.roll(3)];
+    let trace = format!("traces/{named}-{}", dice.roll(6));
+    let at = format!("/v1/projects/{project}");
+    let sent = |rest: &str, body: String| post(&format!("{at}/{rest}"), key, JSON, body);
+    let mine = &me.canary;
+    match dice.roll(16) {
+        0 => get(&format!("{at}/traces?limit=2&total=true&explain=true"), key),
+        1 => get(&format!("{at}/traces?limit=2&cursor={cursor}"), key),
+        2 => get(
+            &format!("{at}/spans?limit=2&q={named}&cursor={cursor}"),
+            key,
+        ),
+        3 => get(&format!("{at}/{trace}"), key),
+        4 => get(&format!("{at}/{trace}/spans?limit=1&cursor={cursor}"), key),
+        5 => get(&format!("{at}/{trace}/spans/s-{named}-0"), key),
+        6 => get(
+            &format!("{at}/facets?over=spans&keys=name,tags,error_message"),
+            key,
+        ),
+        7 => get(&format!("{at}/values?key=name&prefix={named}"), key),
+        8 => get(&format!("{at}/fields?prefix=metadata."), key),
+        9 => get(&format!("{at}/export?format=csv&q={named}"), key),
+        10 => get(&format!("{at}/{trace}/comments"), key),
+        11 => get(&format!("{at}/users/{named}"), key),
+        12 => get(&format!("{at}/views/{}", 1 + dice.roll(20)), key),
+        13 if n.is_multiple_of(7) => sent("views", format!(r#"{{"name":"{mine}","shared":true}}"#)),
+        14 => sent("paths", "{}".to_owned()),
+        _ => sent("aggregate", r#"{"group_by":["name","user_id"]}"#.to_owned()),
     }
 }
 

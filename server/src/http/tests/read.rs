@@ -3,6 +3,7 @@
 use super::*;
 use serde_json::json;
 
+mod derived;
 mod figures;
 mod pages;
 mod trees;
