@@ -73,6 +73,8 @@ export interface SpanColumns {
     tokens?: (number | null)[];
     cost?: (number | null)[];
     model?: (string | null)[] | Dictionary;
+    // Places in this page.
+    critical?: number[];
   };
   next_cursor: string | null;
 }

@@ -61,9 +61,28 @@ function ChooseOther({ a }: { a: string }) {
   );
 }
 
-type Map = { [key: string]: Json };
-const isMap = (value: unknown): value is Map =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+interface Side {
+  span_id: string;
+  duration_ns: number | null;
+}
+
+interface DiffStepShown {
+  change: "added" | "removed" | "changed" | "same";
+  depth: number;
+  name: string;
+  kind: string;
+  a: Side | null;
+  b: Side | null;
+  differs: string[];
+}
+
+interface Diff {
+  steps: DiffStepShown[];
+  added: number;
+  removed: number;
+  changed: number;
+  same: number;
+}
 
 function TwoTraces({ project, a, b }: { project: string; a: string; b: string }) {
   const heads = useQuery({
@@ -73,11 +92,10 @@ function TwoTraces({ project, a, b }: { project: string; a: string; b: string })
   });
   const diff = useQuery({
     queryKey: ["diff", project, a, b],
-    queryFn: ({ signal }) => get<Map>(at(project, `/traces/${part(a)}/diff/${part(b)}`), {}, signal),
+    queryFn: ({ signal }) => get<Diff>(at(project, `/traces/${part(a)}/diff/${part(b)}`), {}, signal),
   });
   const traces = heads.data?.map((head) => head.trace) ?? [];
-  const found = diff.data ? (Object.values(diff.data).find(Array.isArray) ?? []) : [];
-  const steps = found.filter(isMap);
+  const steps = diff.data?.steps ?? [];
   const numbers: [string, (trace: Trace) => number | null, (value: number | null) => string][] = [
     ["Latency", (trace) => trace.duration_ns, duration],
     ["Tokens", (trace) => trace.tokens?.total ?? null, count],
@@ -152,16 +170,22 @@ function TwoTraces({ project, a, b }: { project: string; a: string; b: string })
         </div>
       )}
       <h2>Steps</h2>
+      {diff.data && (
+        <p className="soft num">
+          {count(diff.data.added)} only in B, {count(diff.data.removed)} only in A, {count(diff.data.changed)}{" "}
+          changed, {count(diff.data.same)} the same
+        </p>
+      )}
       {diff.isError ? (
         <Failure error={diff.error} retry={() => diff.refetch()} />
       ) : diff.isPending ? (
         <Ghosts lines={8} height={22} />
       ) : steps.length === 0 ? (
-        <Empty title="No difference in their steps" />
+        <Empty title="Neither has a step" />
       ) : (
         <ol className="diff">
           {steps.slice(0, 2000).map((step, place) => (
-            <DiffStep key={place} step={step} />
+            <DiffStep key={place} step={step} project={project} ids={[a, b]} />
           ))}
         </ol>
       )}
@@ -171,34 +195,28 @@ function TwoTraces({ project, a, b }: { project: string; a: string; b: string })
 
 const SIGNS: Record<string, string> = { added: "+", removed: "−", changed: "~", same: " " };
 
-function DiffStep({ step }: { step: Map }) {
-  const change = String(step.change ?? step.kind ?? step.op ?? "same");
-  const side = (name: string) => (isMap(step[name]) ? (step[name] as Map) : null);
-  const a = side("a") ?? side("left");
-  const b = side("b") ?? side("right");
-  const shown = b ?? a ?? step;
-  const differing = Array.isArray(step.fields)
-    ? step.fields
-    : Array.isArray(step.changed)
-      ? step.changed
-      : [];
+function DiffStep({ step, project, ids }: { step: DiffStepShown; project: string; ids: [string, string] }) {
+  const { a, b } = step;
+  const link = (id: string, side: Side) => (
+    <Link className="num" href={`/p/${project}/traces/${part(id)}?span=${part(side.span_id)}`}>
+      {duration(side.duration_ns)}
+    </Link>
+  );
   return (
-    <li className={`diff-${change}`}>
-      <span className="mono diff-sign">{SIGNS[change] ?? "~"}</span>
-      <span className="hidden-text">{change}</span>
-      <span style={{ paddingLeft: Math.min(20, Number(shown.depth ?? 0)) * 14 }}>
-        {String(shown.name ?? step.name ?? "")}
+    <li className={`diff-${step.change}`}>
+      <span className="mono diff-sign">{SIGNS[step.change] ?? "~"}</span>
+      <span className="hidden-text">{step.change}</span>
+      <span className="cut" style={{ paddingLeft: Math.min(20, step.depth) * 14 }}>
+        {step.name || step.kind}
       </span>
-      <span className="soft num">
-        {a && typeof a.duration_ns === "number" && duration(a.duration_ns)}
-        {a && b && typeof a.duration_ns === "number" && typeof b.duration_ns === "number" && " → "}
-        {b && typeof b.duration_ns === "number" && duration(b.duration_ns)}
+      <span className="soft cut grow">
+        {step.differs.length > 0 && `differs in ${step.differs.join(", ")}`}
       </span>
-      {differing.length > 0 && (
-        <span className="soft cut">
-          {differing.map((one) => (isMap(one) ? String(one.field ?? one.key ?? "") : String(one))).join(", ")}
-        </span>
-      )}
+      <span className="soft">
+        {a && link(ids[0], a)}
+        {a && b && " → "}
+        {b && link(ids[1], b)}
+      </span>
     </li>
   );
 }
@@ -206,13 +224,14 @@ function DiffStep({ step }: { step: Map }) {
 interface Difference {
   key: string;
   value: Json;
-  a?: number;
-  b?: number;
-  a_count?: number;
-  b_count?: number;
-  a_share?: number;
-  b_share?: number;
-  [more: string]: Json | undefined;
+  a_share: number;
+  b_share: number;
+}
+
+interface Compared {
+  a_rows: number;
+  b_rows: number;
+  data: Difference[];
 }
 
 function TwoSets({ project }: { project: string }) {
@@ -222,18 +241,15 @@ function TwoSets({ project }: { project: string }) {
   const answer = useQuery({
     queryKey: ["compare", project, qa, qb],
     queryFn: ({ signal }) =>
-      post<Map>(at(project, "/compare"), { a: { q: qa ?? "" }, b: { q: qb ?? "" }, over: "traces" }, signal),
+      post<Compared>(
+        at(project, "/compare"),
+        { a: { q: qa ?? "" }, b: { q: qb ?? "" }, over: "traces" },
+        signal,
+      ),
     enabled: qa !== undefined && qb !== undefined,
   });
-  const rows = answer.data
-    ? ((Object.values(answer.data).find(Array.isArray) ?? []).filter(isMap) as unknown as Difference[])
-    : [];
-  const share = (row: Difference, side: "a" | "b") => {
-    const own = row[`${side}_share`] ?? row[`share_${side}`];
-    const nested = row[side];
-    const value = own ?? (isMap(nested) ? (nested.share as Json | undefined) : nested);
-    return typeof value === "number" ? Math.min(1, Math.max(0, value)) : 0;
-  };
+  const rows = answer.data?.data ?? [];
+  const share = (row: Difference, side: "a" | "b") => Math.min(1, Math.max(0, row[`${side}_share`]));
   return (
     <div className="page wide">
       <h1>What differs between two sets of traces</h1>
@@ -287,8 +303,8 @@ function TwoSets({ project }: { project: string }) {
               <tr>
                 <th>Key</th>
                 <th>Value</th>
-                <th>Share in A</th>
-                <th>Share in B</th>
+                <th>Share of {count(answer.data.a_rows)} in A</th>
+                <th>Share of {count(answer.data.b_rows)} in B</th>
               </tr>
             </thead>
             <tbody>

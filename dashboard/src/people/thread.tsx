@@ -80,7 +80,7 @@ function Turn({
         <span className="soft num not-phone">{count(trace.tokens?.total)} tokens</span>
         <span className="soft num not-phone">{money(totalCost(trace.cost))}</span>
       </summary>
-      <Conversation project={project} id={trace.run_id} onStep={() => {}} />
+      <Conversation project={project} id={trace.run_id} />
     </details>
   );
 }

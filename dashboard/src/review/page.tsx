@@ -123,7 +123,7 @@ export default function ReviewPage({ project }: { project: string }) {
           </div>
           <div className="review-body">
             <div className="review-talk">
-              <Conversation key={trace.run_id} project={project} id={trace.run_id} onStep={() => {}} />
+              <Conversation key={trace.run_id} project={project} id={trace.run_id} />
             </div>
             <aside className="card stack" aria-label="Score">
               <h2>Another score</h2>

@@ -20,6 +20,8 @@ export interface Steps {
   duration: Float64Array;
   tokens: Float64Array;
   cost: Float64Array;
+  // Whether the trace waited for it.
+  critical: Uint8Array;
   // Whether something below it failed.
   failsBelow: Uint8Array;
   totalNs: number;
@@ -42,6 +44,18 @@ function numbers(column: (number | null)[] | undefined, count: number, missing: 
       out[at] = value;
     }
   });
+  return out;
+}
+
+function places(pages: SpanColumns[], count: number): Uint8Array {
+  const out = new Uint8Array(count);
+  let first = 0;
+  for (const page of pages) {
+    for (const place of page.columns.critical ?? []) {
+      out[first + place] = 1;
+    }
+    first += page.columns.offset_ns.length;
+  }
   return out;
 }
 
@@ -74,6 +88,7 @@ export function stepsOf(pages: SpanColumns[], nowMs: number): Steps {
       count,
       0,
     ),
+    critical: places(pages, count),
     cost: numbers(
       joined((page) => page.columns.cost ?? new Array<null>(sizeOf(page)).fill(null)),
       count,
@@ -85,7 +100,17 @@ export function stepsOf(pages: SpanColumns[], nowMs: number): Steps {
 
 type Raw = Pick<
   Steps,
-  "parent" | "ids" | "name" | "kind" | "status" | "model" | "offset" | "duration" | "tokens" | "cost"
+  | "critical"
+  | "parent"
+  | "ids"
+  | "name"
+  | "kind"
+  | "status"
+  | "model"
+  | "offset"
+  | "duration"
+  | "tokens"
+  | "cost"
 >;
 
 function shaped(raw: Raw, count: number, startMs: number | null, nowMs: number): Steps {

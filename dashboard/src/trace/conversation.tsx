@@ -1,19 +1,17 @@
 // The trace as what was said, in order; what earlier turns said already is not said again.
-import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { get, part } from "../api/client";
 import { at } from "../api/queries";
 import type { Message } from "../api/types";
 import { usePrefs } from "../state/prefs";
-import { time } from "../text/format";
+import { count, time } from "../text/format";
 import { Empty, Failure, Ghosts } from "../ui/parts";
 import { MessageParts, roleGroup } from "./message";
 
-const SHOWN = 200;
-
-interface Answer {
-  messages?: Message[];
-  data?: Message[];
+interface Page {
+  data: Message[];
+  total: number;
+  next_offset: number | null;
 }
 
 export function Conversation({
@@ -23,32 +21,41 @@ export function Conversation({
 }: {
   project: string;
   id: string;
-  onStep: (span: string) => void;
+  onStep?: (span: string) => void;
 }) {
-  const answer = useQuery({
+  const talk = useInfiniteQuery({
     queryKey: ["conversation", project, id],
-    queryFn: ({ signal }) =>
-      get<Answer | Message[]>(at(project, `/traces/${part(id)}/conversation`), {}, signal),
+    queryFn: ({ signal, pageParam }) =>
+      get<Page>(at(project, `/traces/${part(id)}/conversation`), { offset: pageParam }, signal),
+    initialPageParam: null as number | null,
+    getNextPageParam: (page) => page.next_offset,
   });
-  if (answer.isError) {
-    return <Failure error={answer.error} retry={() => answer.refetch()} />;
+  if (talk.isError) {
+    return <Failure error={talk.error} retry={() => talk.refetch()} />;
   }
-  if (!answer.data) {
+  if (!talk.data) {
     return (
       <div className="talk">
         <Ghosts lines={8} height={40} />
       </div>
     );
   }
-  const data = answer.data;
-  return (
-    <Messages messages={Array.isArray(data) ? data : (data.messages ?? data.data ?? [])} onStep={onStep} />
-  );
+  const messages = talk.data.pages.flatMap((page) => page.data);
+  const left = (talk.data.pages[0]?.total ?? 0) - messages.length;
+  const more = talk.hasNextPage ? { left, show: () => void talk.fetchNextPage() } : null;
+  return <Messages messages={messages} more={more} onStep={onStep} />;
 }
 
-export function Messages({ messages, onStep }: { messages: Message[]; onStep?: (span: string) => void }) {
+function Messages({
+  messages,
+  more,
+  onStep,
+}: {
+  messages: Message[];
+  more: { left: number; show: () => void } | null;
+  onStep?: (span: string) => void;
+}) {
   const { zone } = usePrefs();
-  const [shown, setShown] = useState(SHOWN);
   if (messages.length === 0) {
     return (
       <Empty title="Nobody says anything here">
@@ -58,7 +65,7 @@ export function Messages({ messages, onStep }: { messages: Message[]; onStep?: (
   }
   return (
     <div className="talk" tabIndex={0} role="log" aria-label="Conversation" aria-live="off">
-      {messages.slice(0, shown).map((message, place) => (
+      {messages.map((message, place) => (
         <article key={place} className={`message ${roleGroup(message.role)}`}>
           <div className="message-role row">
             <span className="grow">{message.role}</span>
@@ -76,9 +83,9 @@ export function Messages({ messages, onStep }: { messages: Message[]; onStep?: (
           <MessageParts message={message} />
         </article>
       ))}
-      {messages.length > shown && (
-        <button type="button" className="button" onClick={() => setShown(shown + SHOWN)}>
-          Show {Math.min(SHOWN, messages.length - shown)} more of {messages.length - shown}
+      {more && (
+        <button type="button" className="button" onClick={more.show}>
+          Show more of {count(more.left)} further messages
         </button>
       )}
     </div>

@@ -83,7 +83,75 @@ export function Feedback({
           </tbody>
         </table>
       )}
+      <Comments project={project} id={id} span={span} />
     </div>
+  );
+}
+
+interface Comment {
+  id: number;
+  span_id: string | null;
+  text: string;
+  author: string;
+  at: string;
+}
+
+function Comments({ project, id, span }: { project: string; id: string; span: string | null }) {
+  const { zone } = usePrefs();
+  const path = at(project, `/traces/${part(id)}/comments`);
+  const [text, setText] = useState("");
+  const [wrong, setWrong] = useState<string | null>(null);
+  const comments = useQuery({
+    queryKey: ["comments", project, id],
+    queryFn: ({ signal }) => get<{ data: Comment[] }>(path, {}, signal),
+  });
+  const shown = (comments.data?.data ?? []).filter((one) => span === null || one.span_id === span);
+  const save = async () => {
+    setWrong(null);
+    try {
+      await post(path, { text, ...(span === null ? {} : { span_id: span }) });
+      setText("");
+      await comments.refetch();
+    } catch (error) {
+      setWrong(messageOf(error));
+    }
+  };
+  return (
+    <section className="stack">
+      <h2>Comments</h2>
+      {shown.map((one) => (
+        <article key={one.id} className="note">
+          <div className="soft num">
+            {one.author}, {time(one.at, zone)}
+          </div>
+          <p className="anywhere">{one.text}</p>
+        </article>
+      ))}
+      <form
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void save();
+        }}
+      >
+        <Field label="A comment for everybody here" wrong={wrong}>
+          {(props) => (
+            <textarea
+              {...props}
+              className="input prose"
+              rows={3}
+              value={text}
+              onChange={(event) => setText(event.target.value)}
+            />
+          )}
+        </Field>
+        <div className="dialog-foot">
+          <button type="submit" className="button" disabled={!text.trim()}>
+            Comment
+          </button>
+        </div>
+      </form>
+    </section>
   );
 }
 

@@ -101,7 +101,6 @@ function paint(canvas: HTMLCanvasElement | null, steps: Steps, width: number) {
     }
     return known;
   };
-  const rows = Math.max(1, Math.min(steps.count, HEIGHT - 4));
   const lineHeight = Math.max(1, Math.min(4, (HEIGHT - 4) / Math.max(1, steps.count)));
   for (let at = 0; at < steps.count; at++) {
     const isBad = statusKind(steps.status[at]) === "error" && !steps.failsBelow[at];
@@ -110,7 +109,7 @@ function paint(canvas: HTMLCanvasElement | null, steps: Steps, width: number) {
     const end =
       length < 0 ? (statusKind(steps.status[at]) === "running" ? steps.totalNs : offset) : offset + length;
     const x = (offset / steps.totalNs) * width;
-    const y = 2 + Math.floor((at / Math.max(1, steps.count)) * rows);
+    const y = 2 + (at / Math.max(1, steps.count)) * (HEIGHT - 4 - lineHeight);
     context.fillStyle = colorOf(isBad ? "bad" : kindGroup(steps.kind[at]));
     context.fillRect(x, y, Math.max(1, ((end - offset) / steps.totalNs) * width), lineHeight);
   }

@@ -29,6 +29,7 @@ export function Waterfall({
   const [closed, setClosed] = useState<ReadonlySet<number>>(new Set());
   const [wanted, setWanted] = useState("");
   const [onlyErrors, setOnlyErrors] = useState(false);
+  const [isCritical, setCritical] = useState(false);
   const [zoom, setZoom] = useState<Window | null>(null);
   const box = useRef<HTMLDivElement>(null);
   const search = useRef<HTMLInputElement>(null);
@@ -143,6 +144,7 @@ export function Waterfall({
     { keys: "E", does: "Error before", run: () => nextError(-1) },
     { keys: "]", does: "Close all", run: () => foldAll(true) },
     { keys: "[", does: "Open all", run: () => foldAll(false) },
+    { keys: "x", does: "Critical path, or not", run: () => setCritical(!isCritical) },
     { keys: "w", does: "Look closer", run: () => scale(0.6) },
     { keys: "s", does: "Look from further away", run: () => scale(1.7) },
     { keys: "a", does: "Earlier", run: () => pan(-0.25) },
@@ -187,6 +189,15 @@ export function Waterfall({
             Only errors
           </button>
         )}
+        <button
+          type="button"
+          className="button small"
+          aria-pressed={isCritical}
+          title="What the trace waited for (x)"
+          onClick={() => setCritical(!isCritical)}
+        >
+          Critical path
+        </button>
         {zoom && (
           <button type="button" className="button small" onClick={() => setZoom(null)}>
             Whole time
@@ -269,6 +280,7 @@ export function Waterfall({
                 top={item.start}
                 isChosen={at === chosen}
                 isClosed={closed.has(at)}
+                isDim={isCritical && !steps.critical[at]}
                 view={view}
                 onChoose={onChoose}
                 fold={fold}
@@ -292,6 +304,7 @@ function Row({
   top,
   isChosen,
   isClosed,
+  isDim,
   view,
   onChoose,
   fold,
@@ -301,6 +314,7 @@ function Row({
   top: number;
   isChosen: boolean;
   isClosed: boolean;
+  isDim: boolean;
   view: Window;
   onChoose: (at: number) => void;
   fold: (at: number, isClosed: boolean) => void;
@@ -342,7 +356,7 @@ function Row({
       aria-selected={isChosen}
       aria-expanded={children > 0 ? !isClosed : undefined}
       aria-label={`${name}, ${kind || "step"}, ${steps.status[at] ?? ""}, ${isOpenEnded ? "running" : duration(length < 0 ? null : length)}`}
-      className={`waterfall-row ${isChosen ? "is-chosen" : ""}`}
+      className={`waterfall-row ${isChosen ? "is-chosen" : ""} ${isDim ? "is-dim" : ""}`}
       style={{ transform: `translateY(${top}px)` }}
       onClick={() => onChoose(at)}
     >

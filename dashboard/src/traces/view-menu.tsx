@@ -1,7 +1,7 @@
 // Saved views: a search, its time, columns and order under a name.
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { del, get, part, post } from "../api/client";
+import { del, get, part, post, withQuery } from "../api/client";
 import { at } from "../api/queries";
 import { usePrefs } from "../state/prefs";
 import { useParams } from "../state/url";
@@ -114,6 +114,23 @@ export function ViewMenu({ project }: { project: string }) {
             >
               <Icon name="plus" /> Save what is shown now
             </button>
+            <div className="menu-label">Export what is shown now</div>
+            {(["jsonl", "csv"] as const).map((format) => (
+              <a
+                key={format}
+                className="menu-item"
+                download={`traces.${format}`}
+                href={withQuery(at(project, "/export"), {
+                  q: params.q,
+                  from: params.from,
+                  to: params.to,
+                  format,
+                })}
+                onClick={close}
+              >
+                {format === "csv" ? "As a table (CSV)" : "As JSON, one a line"}
+              </a>
+            ))}
           </>
         )}
       </Menu>
