@@ -27,7 +27,7 @@ export function ProjectMenu({ current }: { current: string | null }) {
     <>
       <Menu
         className="button plain project-menu"
-        title="Project"
+        title={`Project ${org && orgs.length > 1 ? `${org.name} / ` : ""}${project?.name ?? current ?? "none"}`}
         label={
           <>
             {org && orgs.length > 1 && <span className="soft cut not-phone">{org.name} /</span>}

@@ -89,7 +89,7 @@ export function Shell({ me, children }: { me: Me; children: ReactNode }) {
         <div className="grow" />
         <button type="button" className="button plain find" onClick={() => setPaletteOpen(true)}>
           <Icon name="search" />
-          <span className="not-phone">Go to…</span>
+          <span className="wide-text">Go to…</span>
           <kbd className="not-phone">{/Mac/.test(navigator.userAgent) ? "⌘K" : "Ctrl K"}</kbd>
         </button>
         <button

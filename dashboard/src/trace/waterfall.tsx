@@ -355,25 +355,22 @@ function Row({
       aria-posinset={1}
       aria-selected={isChosen}
       aria-expanded={children > 0 ? !isClosed : undefined}
-      aria-label={`${name}, ${kind || "step"}, ${steps.status[at] ?? ""}, ${isOpenEnded ? "running" : duration(length < 0 ? null : length)}`}
       className={`waterfall-row ${isChosen ? "is-chosen" : ""} ${isDim ? "is-dim" : ""}`}
       style={{ transform: `translateY(${top}px)` }}
       onClick={() => onChoose(at)}
     >
       <span className="step-name" style={{ paddingLeft: 4 + Math.min(depth, 24) * 14 }}>
         {children > 0 ? (
-          <button
-            type="button"
-            tabIndex={-1}
-            className="json-fold"
-            aria-label={`${isClosed ? "Open" : "Close"} ${name}`}
+          <span
+            className="json-fold is-fold"
+            aria-hidden="true"
             onClick={(event) => {
               event.stopPropagation();
               fold(at, !isClosed);
             }}
           >
             <Icon name={isClosed ? "right" : "down"} />
-          </button>
+          </span>
         ) : (
           <span className="json-fold" />
         )}
@@ -384,6 +381,9 @@ function Row({
             <StatusSign kind="error" />
           </span>
         )}
+        <span className="hidden-text">
+          {kind} {steps.status[at]}
+        </span>
         {isClosed && <span className="chip num">{count(below)}</span>}
         <span className="grow" />
         {tokens > 0 && (

@@ -3,9 +3,9 @@ import { at, expect, test, url } from "./page.js";
 
 test("an empty project shows how to send, and notices the first trace", async ({ page }) => {
   await page.goto(at("/p/1/traces"));
-  await page.getByRole("button", { name: "Project", exact: true }).click();
+  await page.getByRole("button", { name: /^Project / }).click();
   await page.getByRole("button", { name: "New project" }).click();
-  await page.getByLabel("Name").fill("fresh");
+  await page.getByRole("textbox", { name: "Name" }).fill("fresh");
   await page.getByRole("button", { name: "Make project" }).click();
   await expect(page.getByRole("heading", { name: "Send the first trace to fresh" })).toBeVisible();
   await page.getByRole("button", { name: "Make a key" }).click();
@@ -21,7 +21,7 @@ test("an empty project shows how to send, and notices the first trace", async ({
 test("a key is made, shown once and revoked", async ({ page }) => {
   await page.goto(at("/p/1/settings/keys"));
   await page.getByRole("button", { name: "New key" }).click();
-  await page.getByLabel("Name").fill("pipeline");
+  await page.getByRole("textbox", { name: "Name" }).fill("pipeline");
   await page.getByRole("button", { name: "Make the key" }).click();
   await expect(page.getByRole("dialog", { name: "The new key" }).locator("pre")).toContainText("_");
   await page.getByRole("button", { name: "I have it" }).click();

@@ -1,7 +1,7 @@
 import { otlp, send } from "./obsrv.js";
 import { at, expect, test, url } from "./page.js";
 
-const TRACE = "5b8efff798038103d269b633813fc60c";
+const TRACE = "7b8efff798038103d269b633813fc60d";
 const NOW = Date.UTC(2026, 0, 5, 10);
 const id = (n) => (n + 1).toString(16).padStart(16, "0");
 
