@@ -1,6 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { post } from "../api/client";
+import { signedOut } from "../api/session";
 import type { Me } from "../api/types";
 import { Field, messageOf } from "../ui/parts";
 import { toast } from "../ui/toast";
@@ -81,8 +82,7 @@ export default function AccountPage() {
           onClick={async () => {
             try {
               await post("/v1/auth/signout-everywhere");
-              queries.clear();
-              window.location.assign("/signin");
+              await signedOut(queries);
             } catch (error) {
               toast(messageOf(error), true);
             }

@@ -3,6 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
 import { post } from "../api/client";
+import { signedOut } from "../api/session";
 import type { Me } from "../api/types";
 import { type Prefs, setPrefs, usePrefs } from "../state/prefs";
 import { Icon, Menu } from "../ui/parts";
@@ -165,8 +166,8 @@ export function AccountMenu({ me }: { me: Me }) {
             onClick={async () => {
               close();
               await post("/v1/auth/signout").catch(() => {});
-              queries.clear();
               navigate("/signin");
+              await signedOut(queries);
             }}
           >
             Sign out

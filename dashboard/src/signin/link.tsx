@@ -4,6 +4,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { ApiError, post } from "../api/client";
+import { signedIn } from "../api/session";
 import type { Me } from "../api/types";
 import { Field, messageOf, sentence } from "../ui/parts";
 import { Gate } from "./signin";
@@ -61,9 +62,8 @@ export default function LinkPage({ purpose }: { purpose: Purpose }) {
     },
     onSuccess: (me) => {
       taken = "";
-      queries.clear();
       if (me) {
-        queries.setQueryData(["me"], me);
+        signedIn(queries, me);
       }
       navigate("/", { replace: true });
     },

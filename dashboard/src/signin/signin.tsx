@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { get, post } from "../api/client";
+import { signedIn } from "../api/session";
 import type { Me, Ways } from "../api/types";
 import { Field, messageOf, sentence } from "../ui/parts";
 
@@ -63,8 +64,7 @@ function PasswordForm() {
     setWrong(null);
     try {
       const me = await post<Me>("/v1/auth/signin", { email, password });
-      queries.clear();
-      queries.setQueryData(["me"], me);
+      signedIn(queries, me);
     } catch (error) {
       setWrong(messageOf(error));
       setBusy(false);
