@@ -129,6 +129,28 @@ pub const COMMENT_BYTES_MAX: usize = 2 << 10;
 pub const EXPORT_PAGE_ROWS: usize = 1000;
 /// Pages of an export that wait for the client.
 pub const EXPORT_PAGES_WAITING: usize = 2;
+/// Bytes of the keys that a live tail keeps of one project until their rows are looked up.
+pub const TAIL_FEED_BYTES: usize = 1 << 20;
+/// Keys that a live tail looks up at once.
+pub const TAIL_BATCH_KEYS: usize = 512;
+/// Bytes of the events that a live tail keeps of one question for those who are slow or come back.
+pub const TAIL_RING_BYTES: usize = 512 << 10;
+/// Questions that are watched at once. Over it: 503.
+pub const TAIL_CHANNELS_MAX: usize = 64;
+/// Connections that watch at once. Over it: 503.
+pub const TAIL_WATCHERS_MAX: usize = 1024;
+/// How long a live tail waits before it looks up what came meanwhile.
+pub const TAIL_PACE_TIME: Duration = Duration::from_millis(100);
+/// How long a question stays ready when nobody watches any more.
+pub const TAIL_IDLE_TIME: Duration = Duration::from_secs(30);
+/// How often a live tail says that it is there.
+pub const TAIL_HEARTBEAT_TIME: Duration = Duration::from_secs(15);
+/// How long one connection watches; it comes back and shows again who it is.
+pub const TAIL_TIME_MAX: Duration = Duration::from_mins(15);
+/// Events that are sent at once.
+pub const TAIL_EVENTS_PER_PIECE: usize = 64;
+/// Pieces that wait for a client.
+pub const TAIL_PIECES_WAITING: usize = 4;
 /// Parameters of a URL.
 pub const PARAMS_MAX: usize = 256;
 /// Facets of one request.

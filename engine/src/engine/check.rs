@@ -89,7 +89,7 @@ pub fn verify(disk: &Arc<dyn Disk>) -> Result<Checked, OpenError> {
     Ok(checked)
 }
 
-fn wal_options(database: [u8; 16]) -> LogOptions {
+pub(super) fn wal_options(database: [u8; 16]) -> LogOptions {
     LogOptions {
         kind: FileKind::Wal,
         database,

@@ -24,6 +24,7 @@ mod openapi;
 mod orgs;
 mod outer;
 mod params;
+mod pieces;
 mod position;
 mod projects;
 mod protobuf;
@@ -32,6 +33,7 @@ mod read;
 pub mod routes;
 mod signin;
 mod store;
+mod tail;
 mod trace;
 mod trace_list;
 mod traces;
@@ -62,6 +64,7 @@ pub struct Core {
     plane: Arc<ControlPlane>,
     cursors: Macs,
     sessions: Arc<dyn SessionSource>,
+    tails: Arc<tail::Tails>,
     signin: Option<Arc<SignIn>>,
 }
 
@@ -78,6 +81,7 @@ impl Core {
             plane,
             cursors,
             sessions,
+            tails: Arc::default(),
             signin: None,
         }
     }
@@ -108,6 +112,11 @@ impl Core {
     /// Signs cursors.
     pub const fn cursors(&self) -> &Macs {
         &self.cursors
+    }
+
+    /// Who watches what comes in.
+    pub(crate) const fn tails(&self) -> &Arc<tail::Tails> {
+        &self.tails
     }
 
     /// Who is signed in.

@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::Core;
 use super::auth::Tenant;
+use super::tail::Tails;
 use obsrv_engine::engine::{
-    Done, Engine, Envelope, Snapshot, StoredRow, Submission, TraceRows, Visit,
+    Done, Engine, Envelope, IngestError, Receipt, Snapshot, StoredRow, Submission, TraceRows, Visit,
 };
 use obsrv_engine::query::aggregate::{
     AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest,
@@ -20,6 +21,7 @@ use obsrv_engine::source::SourceError;
 #[derive(Clone, Debug)]
 pub struct Store {
     engine: Arc<Engine>,
+    tails: Arc<Tails>,
     project: ProjectId,
 }
 
@@ -28,6 +30,7 @@ impl Core {
     pub fn store(&self, tenant: &Tenant) -> Store {
         Store {
             engine: Arc::clone(&self.engine),
+            tails: Arc::clone(self.tails()),
             project: tenant.project(),
         }
     }
@@ -39,6 +42,16 @@ impl Store {
         let envelope = Envelope {
             project: self.project.0,
             ..envelope
+        };
+        let done = match self.tails.touched(self.project, &events) {
+            None => done,
+            // Called when the rows are durable and visible.
+            Some((feed, touched)) => Box::new(move |result: Result<Receipt, IngestError>| {
+                if result.is_ok() {
+                    feed.push(touched);
+                }
+                done(result);
+            }),
         };
         let submission = Submission {
             envelope,

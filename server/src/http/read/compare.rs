@@ -86,6 +86,7 @@ struct Compared {
 
 /// A value and the share of rows that have it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[expect(clippy::struct_field_names, reason = "the word of the answer")]
 struct Difference {
     key: String,
     value: Value,

@@ -6,16 +6,13 @@
 
 mod csv;
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http_body::Frame;
 use obsrv_engine::query::{Hit, Position, Request};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -30,6 +27,7 @@ use crate::control::{AuditAction, AuditNote};
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::ApiError;
 use crate::http::params::Params;
+use crate::http::pieces::Pieces;
 use crate::http::routes::Routes;
 use crate::http::store::Store;
 use crate::http::{App, query};
@@ -171,7 +169,7 @@ async fn export(
     let (first, next) = job.page(head).await?;
     let (sender, receiver) = mpsc::channel(EXPORT_PAGES_WAITING);
     tokio::spawn(async move { job.run(first, next, sender).await });
-    let mut response = Response::new(Body::new(Pages(receiver)));
+    let mut response = Response::new(Body::new(Pieces(receiver)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     Ok(response)
@@ -222,22 +220,5 @@ impl Job {
                 }
             }
         }
-    }
-}
-
-/// A body of pages as they come.
-struct Pages(mpsc::Receiver<Result<Bytes, ApiError>>);
-
-impl http_body::Body for Pages {
-    type Data = Bytes;
-    type Error = ApiError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ApiError>>> {
-        self.0
-            .poll_recv(context)
-            .map(|page| page.map(|bytes| bytes.map(Frame::data)))
     }
 }

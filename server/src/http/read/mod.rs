@@ -10,6 +10,7 @@ mod export;
 mod facets;
 mod groups;
 mod list;
+mod live;
 mod names;
 mod outline;
 mod preview;
@@ -51,4 +52,5 @@ pub(super) fn add(routes: &mut Routes) {
     score::add(routes);
     views::add(routes);
     export::add(routes);
+    live::add(routes);
 }

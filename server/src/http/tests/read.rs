@@ -5,6 +5,7 @@ use serde_json::json;
 
 mod derived;
 mod figures;
+mod live;
 mod pages;
 mod trees;
 

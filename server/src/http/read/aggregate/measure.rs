@@ -143,7 +143,6 @@ impl Asked {
             (Figure::Count(count), Form::Rate) => per_second(*count, time),
             (Figure::Count(count), Form::Share) if rows > 0 => json!(float(*count) / float(rows)),
             (Figure::Count(_), Form::Share) => Value::Null,
-            (Figure::Count(count), _) => json!(count),
             (Figure::Number(number), _) => number.map_or(Value::Null, number_value),
             (Figure::Quantiles(all), Form::Only) => json!(all.first().copied().flatten()),
             (Figure::Quantiles(all), _) => json!(all),
@@ -151,7 +150,7 @@ impl Asked {
                 .iter()
                 .map(|(from, to, count)| json!({ "from": from, "to": to, "count": count }))
                 .collect(),
-            (Figure::Distinct { count, .. }, _) => json!(count),
+            (Figure::Count(count) | Figure::Distinct { count, .. }, _) => json!(count),
         }
     }
 }

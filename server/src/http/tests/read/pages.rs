@@ -152,6 +152,12 @@ async fn what_does_not_read_is_refused_with_its_name() {
             "{rest}: {error}"
         );
     }
+}
+
+#[tokio::test]
+async fn refusals_say_where_and_what_would_do() {
+    let world = world().await;
+    stored(&world, 15, 1).await;
     let (_, error) = refused(&world, "/traces?wat=1").await;
     assert!(
         error["message"]
@@ -179,5 +185,6 @@ async fn what_does_not_read_is_refused_with_its_name() {
     ] {
         assert_eq!(refused(&world, rest).await.0, 404, "{rest}");
     }
-    assert_eq!(refused(&world, &format!("{trace}?under=none")).await.0, 404);
+    let under = format!("/traces/{:032x}/spans?under=none", 1);
+    assert_eq!(refused(&world, &under).await.0, 404);
 }

@@ -1,0 +1,330 @@
+//! `GET …/tail`: rows as they are made, as server-sent events.
+//!
+//! ```text
+//! id: EPOCH-NUMBER          event: trace | span | score     data: the row as in lists
+//! event: gap                data: {"missed":n|null}         rows that were not looked at, or are not kept
+//! event: heartbeat          data: {}                        every 15 s
+//! ```
+//!
+//! A connection ends after 15 minutes, so that whoever has lost the right to read is asked again; it
+//! goes on with `Last-Event-ID`.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use obsrv_engine::query::ast::{Filter, Literal, Test};
+use obsrv_engine::query::{Budget, LIMIT_MAX, Request};
+use obsrv_engine::row::{RowKey, Table};
+use obsrv_engine::source::Column;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::ask::{Over, check_known, searched};
+use super::list::shown;
+use super::path;
+use super::project::Fields;
+use crate::http::access::{Access, TraceRead};
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::params::Params;
+use crate::http::pieces::Pieces;
+use crate::http::routes::Routes;
+use crate::http::store::Store;
+use crate::http::tail::{Channel, Follower, News, Question, Reader, Tails, Touched, Watcher};
+use crate::http::{App, query};
+use crate::limits::{
+    TAIL_EVENTS_PER_PIECE, TAIL_HEARTBEAT_TIME, TAIL_IDLE_TIME, TAIL_PACE_TIME,
+    TAIL_PIECES_WAITING, TAIL_TIME_MAX,
+};
+use obsrv_engine::row::ProjectId;
+
+const KNOWN: [&str; 2] = ["over", "q"];
+const LAST_EVENT: &str = "last-event-id";
+
+pub(super) fn add(routes: &mut Routes) {
+    routes
+        .get(&path("/tail"), TraceRead, tail)
+        .says("Rows as they are made, as server-sent events: `trace`, `span` or `score`, `gap`, `heartbeat`.")
+        .asks("q", "a filter, as in the search bar; relative times count from now")
+        .asks("over", "`traces`, `spans` or `scores`; `traces` if not given");
+}
+
+async fn tail(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, ApiError> {
+    let core = app.core()?;
+    let params = Params::parse(raw.as_deref().unwrap_or(""))?;
+    check_known(&params, &KNOWN)?;
+    let over = Over::of(&params)?;
+    let q = params.one("q")?.unwrap_or("").to_owned();
+    searched(&q, app.clock.wall_ns())?;
+    let project = access.tenant().project();
+    let question = Question {
+        over: over.as_str(),
+        table: over.table(),
+        q,
+    };
+    let tails = core.tails();
+    let full = || ApiError::new(ErrorCode::Overloaded, "too many watch at once");
+    let watcher = tails.watch().ok_or_else(full)?;
+    let epoch = u64::try_from(app.clock.wall_ns()).unwrap_or(0);
+    let store = core.store(access.tenant());
+    let follow = |channel, feed| {
+        let job = Job {
+            app: Arc::clone(&app),
+            tails: Arc::clone(tails),
+            store,
+            project,
+            channel,
+            over,
+        };
+        tokio::spawn(job.run(Follower::new(feed)));
+    };
+    let reader = tails.read((project, &question), last_event(&headers), epoch, follow);
+    let reader = reader.ok_or_else(full)?;
+    let (sender, receiver) = mpsc::channel(TAIL_PIECES_WAITING);
+    tokio::spawn(send(reader, sender, over, watcher));
+    let mut response = Response::new(Body::new(Pieces(receiver)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Epoch and number of the last event that an earlier connection got.
+fn last_event(headers: &HeaderMap) -> Option<(u64, u64)> {
+    let text = headers.get(LAST_EVENT)?.to_str().ok()?;
+    let (epoch, number) = text.split_once('-')?;
+    Some((epoch.parse().ok()?, number.parse().ok()?))
+}
+
+/// Sends what a reader gets, until the client goes or the time is over.
+async fn send(
+    mut reader: Reader,
+    sender: mpsc::Sender<Result<Bytes, ApiError>>,
+    over: Over,
+    _watcher: Watcher,
+) {
+    let end = Instant::now() + TAIL_TIME_MAX;
+    let mut text = String::from("retry: 1000\n\n");
+    if reader.is_lost() {
+        text.push_str("event: gap\ndata: {\"missed\":null}\n\n");
+    }
+    loop {
+        let (first, read) = reader.read(TAIL_EVENTS_PER_PIECE);
+        if read.missed > 0 {
+            put(
+                &mut text,
+                format_args!("event: gap\ndata: {{\"missed\":{}}}\n\n", read.missed),
+            );
+        }
+        for (number, news) in (first..).zip(&read.items) {
+            put_news(&mut text, over, (reader.epoch(), number), news);
+        }
+        if Instant::now() >= end {
+            return;
+        }
+        if !text.is_empty() {
+            let piece = Bytes::from(std::mem::take(&mut text));
+            if sender.send(Ok(piece)).await.is_err() {
+                return;
+            }
+            continue;
+        }
+        tokio::select! {
+            heard = timeout(TAIL_HEARTBEAT_TIME, reader.wait()) => {
+                if heard.is_err() {
+                    text.push_str("event: heartbeat\ndata: {}\n\n");
+                }
+            }
+            () = sender.closed() => return,
+            () = sleep_until(end) => return,
+        }
+    }
+}
+
+fn put(text: &mut String, args: std::fmt::Arguments<'_>) {
+    text.write_fmt(args)
+        .expect("BUG: writing to a string failed");
+}
+
+fn put_news(text: &mut String, over: Over, (epoch, number): (u64, u64), news: &News) {
+    put(text, format_args!("id: {epoch}-{number}\n"));
+    match news {
+        News::Row(json) => {
+            let kind = match over {
+                Over::Traces => "trace",
+                Over::Spans => "span",
+                Over::Scores => "score",
+            };
+            // JSON of one line: what would end the event is escaped in it.
+            let json = String::from_utf8_lossy(json);
+            put(text, format_args!("event: {kind}\ndata: {json}\n\n"));
+        }
+        News::Missed(count) => {
+            put(
+                text,
+                format_args!("event: gap\ndata: {{\"missed\":{count}}}\n\n"),
+            );
+        }
+    }
+}
+
+/// What fills a channel.
+struct Job {
+    app: Arc<App>,
+    tails: Arc<Tails>,
+    store: Store,
+    project: ProjectId,
+    channel: Arc<Channel>,
+    over: Over,
+}
+
+impl Job {
+    async fn run(self, mut follower: Follower) {
+        let mut unread: Option<Instant> = None;
+        loop {
+            if self.channel.is_read() {
+                unread = None;
+            } else {
+                let since = *unread.get_or_insert_with(Instant::now);
+                if since.elapsed() >= TAIL_IDLE_TIME && self.tails.end(self.project, &self.channel)
+                {
+                    return;
+                }
+            }
+            let read = follower.read();
+            if read.missed > 0 {
+                self.channel.push([News::Missed(read.missed)]);
+            }
+            if read.items.is_empty() {
+                // Whichever comes first: to look who reads is due every now and then.
+                let _ = timeout(TAIL_IDLE_TIME, follower.wait()).await;
+                continue;
+            }
+            let count = u64::try_from(read.items.len()).unwrap_or(u64::MAX);
+            match self.passing(read.items).await {
+                Ok(rows) => self.channel.push(rows.into_iter().map(News::Row)),
+                Err(error) => {
+                    tracing::debug!(%error, "rows of a live tail were not looked up");
+                    self.channel.push([News::Missed(count)]);
+                }
+            }
+            // What comes meanwhile is looked up together.
+            sleep(TAIL_PACE_TIME).await;
+        }
+    }
+
+    /// The rows that pass, in the order in which they were touched first.
+    async fn passing(&self, touched: Vec<Touched>) -> Result<Vec<Bytes>, ApiError> {
+        let filter = searched(&self.channel.question().q, self.app.clock.wall_ns())?;
+        let (store, over) = (self.store.clone(), self.over);
+        let wanted = Wanted::of(self.channel.question().table, touched);
+        query::run(&self.app, move |budget| {
+            look_up(&store, over, filter, &wanted, budget)
+        })
+        .await
+    }
+}
+
+/// The rows of a batch.
+struct Wanted {
+    order: Vec<RowKey>,
+    is_run: bool,
+    /// No row of it starts before.
+    start_min: Option<i64>,
+}
+
+impl Wanted {
+    fn of(table: Table, touched: Vec<Touched>) -> Self {
+        let is_run = table == Table::Runs;
+        let (mut seen, mut order) = (HashSet::new(), Vec::new());
+        let mut start_min = Some(i64::MAX);
+        for row in touched {
+            let is_meant = row.table == table || (is_run && row.table == Table::Spans);
+            if !is_meant {
+                continue;
+            }
+            start_min = match (start_min, row.start_ns) {
+                (Some(min), Some(start)) => Some(min.min(start)),
+                _ => None,
+            };
+            let mut key = row.key;
+            if is_run {
+                key.id = "".into();
+            }
+            if seen.insert(key.clone()) {
+                order.push(key);
+            }
+        }
+        Self {
+            order,
+            is_run,
+            // A run may have begun long before the span that touched it.
+            start_min: start_min.filter(|_| !is_run),
+        }
+    }
+
+    fn filter(&self, filter: Filter) -> Filter {
+        let texts = |texts: HashSet<&str>| {
+            let texts = texts.into_iter().map(|text| Literal::Str(text.to_owned()));
+            Test::In(texts.collect())
+        };
+        let traces = self.order.iter().map(|key| &*key.trace_id).collect();
+        let mut parts = vec![Filter::Is(Column::TraceId, texts(traces))];
+        if !self.is_run {
+            let ids = self.order.iter().map(|key| &*key.id).collect();
+            parts.push(Filter::Is(Column::Id, texts(ids)));
+        }
+        if let Some(min) = self.start_min {
+            parts.push(Filter::Is(Column::Start, Test::Ge(Literal::I64(min))));
+        }
+        if filter != Filter::All {
+            parts.push(filter);
+        }
+        Filter::And(parts)
+    }
+}
+
+fn look_up(
+    store: &Store,
+    over: Over,
+    filter: Filter,
+    wanted: &Wanted,
+    budget: &Budget<'_>,
+) -> Result<Vec<Bytes>, ApiError> {
+    if wanted.order.is_empty() {
+        return Ok(Vec::new());
+    }
+    let view = store.view();
+    let mut request = Request::new(wanted.filter(filter), LIMIT_MAX);
+    let mut found = std::collections::HashMap::new();
+    let fields = Fields::default();
+    loop {
+        let page = view.search(over.table(), &request, budget)?;
+        for hit in &page.hits {
+            let id = if wanted.is_run { "" } else { &*hit.core.id };
+            let key = RowKey {
+                trace_id: hit.core.trace_id.clone(),
+                id: id.into(),
+            };
+            let json = shown(over, hit, &fields)?;
+            found.insert(key, Bytes::from(String::from(Box::<str>::from(json))));
+        }
+        match page.next {
+            Some(next) => request.after = Some(next),
+            None => break,
+        }
+    }
+    let rows = wanted.order.iter().filter_map(|key| found.remove(key));
+    Ok(rows.collect())
+}

@@ -1,0 +1,149 @@
+//! The live tail over real connections of the router.
+
+use http_body_util::BodyExt;
+
+use super::*;
+use crate::limits::{TAIL_CHANNELS_MAX, TAIL_WATCHERS_MAX};
+
+/// What a connection was sent, event by event.
+struct Watching {
+    body: Body,
+    text: String,
+}
+
+impl Watching {
+    async fn of(world: &World, rest: &str, last: Option<&str>) -> Self {
+        let mut request = get(&format!("/v1/projects/1/tail{rest}"), "key-of-a");
+        if let Some(last) = last {
+            request
+                .headers_mut()
+                .insert("last-event-id", last.parse().unwrap());
+        }
+        let response = build(Arc::clone(&world.app))
+            .oneshot(request)
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            "text/event-stream"
+        );
+        let mut watching = Self {
+            body: response.into_body(),
+            text: String::new(),
+        };
+        assert_eq!(watching.next().await, ["retry: 1000"]);
+        watching
+    }
+
+    /// The lines of the next event.
+    async fn next(&mut self) -> Vec<String> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let lines = event.lines().map(str::to_owned).collect();
+                self.text = rest.to_owned();
+                return lines;
+            }
+            let frame = self.body.frame().await.unwrap().unwrap();
+            self.text
+                .push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+        }
+    }
+
+    /// Id, kind and data of the next event.
+    async fn event(&mut self) -> (String, String, Value) {
+        let lines = self.next().await;
+        let part = |name: &str| {
+            let found = lines.iter().find_map(|line| line.strip_prefix(name));
+            found.unwrap_or("").to_owned()
+        };
+        let data = serde_json::from_str(&part("data: ")).unwrap();
+        (part("id: "), part("event: "), data)
+    }
+}
+
+fn made(n: u64, failed: bool) -> Value {
+    Made {
+        trace: format!("{:032x}", 500 + n),
+        id: format!("{n:016x}"),
+        parent: None,
+        name: format!("live-{n}"),
+        start: BASE_NS,
+        end: Some(BASE_NS + 1),
+        failed,
+        model: None,
+        tokens: 0,
+        tier: None,
+    }
+    .otlp()
+}
+
+#[tokio::test]
+async fn what_passes_is_told_once_and_a_connection_goes_on_where_it_was() {
+    let world = world().await;
+    send(&world, &[made(1, true)]).await;
+    let mut spans = Watching::of(&world, "?over=spans&q=status:error", None).await;
+    let mut traces = Watching::of(&world, "", None).await;
+    for (n, failed) in [(2, false), (3, true), (4, true)] {
+        send(&world, &[made(n, failed)]).await;
+    }
+    let (first, kind, data) = spans.event().await;
+    assert_eq!((&*kind, &data["name"]), ("span", &json!("live-3")));
+    let (_, _, data) = spans.event().await;
+    assert_eq!(data["name"], "live-4");
+    for n in 2..=4 {
+        let (_, kind, data) = traces.event().await;
+        assert_eq!(
+            (&*kind, &data["name"]),
+            ("trace", &json!(format!("live-{n}")))
+        );
+    }
+    drop(spans);
+    send(&world, &[made(5, true)]).await;
+    let mut spans = Watching::of(&world, "?over=spans&q=status:error", Some(&first)).await;
+    for n in [4, 5] {
+        assert_eq!(spans.event().await.2["name"], format!("live-{n}"));
+    }
+    let mut lost = Watching::of(&world, "?over=spans&q=status:error", Some("1-1")).await;
+    assert_eq!(
+        lost.event().await,
+        (String::new(), "gap".to_owned(), json!({ "missed": null }))
+    );
+}
+
+#[tokio::test]
+async fn nobody_hears_of_another_project() {
+    let world = world().await;
+    let mut watching = Watching::of(&world, "", None).await;
+    let body = r#"{"trace_id":"b-1","name":"of b","steps":[]}"#;
+    assert_eq!(
+        ask(&world.app, post("/v1/traces", "key-of-b", JSON, body))
+            .await
+            .status,
+        201
+    );
+    send(&world, &[made(7, false)]).await;
+    assert_eq!(watching.event().await.2["name"], "live-7");
+}
+
+#[tokio::test]
+async fn places_are_bounded_and_given_back() {
+    let world = world().await;
+    let mut held = Vec::new();
+    for n in 0..TAIL_CHANNELS_MAX {
+        held.push(Watching::of(&world, &format!("?q=a:{n}"), None).await);
+    }
+    let (status, error) = refused(&world, "/tail?q=one_more").await;
+    assert_eq!((status, error["code"].as_str()), (503, Some("overloaded")));
+    // The same question once more takes no channel.
+    while held.len() < TAIL_WATCHERS_MAX {
+        held.push(Watching::of(&world, "?q=a:0", None).await);
+    }
+    assert_eq!(refused(&world, "/tail?q=a:0").await.0, 503);
+    held.pop();
+    let again = world.app.core().unwrap().tails();
+    while again.watch().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(refused(&world, "/tail?q=a:(").await.1["field"], "q");
+}
