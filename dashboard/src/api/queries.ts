@@ -13,7 +13,7 @@ export interface Scope {
 
 const PAGE_ROWS = 100;
 
-export function useTraces(project: string, scope: Scope & { sort?: string }, live: boolean) {
+export function useTraces(project: string, scope: Scope & { sort?: string }) {
   const asked: Query = { ...scope, limit: PAGE_ROWS };
   return useInfiniteQuery({
     queryKey: ["traces", project, asked],
@@ -26,7 +26,6 @@ export function useTraces(project: string, scope: Scope & { sort?: string }, liv
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
     placeholderData: keepPreviousData,
-    refetchInterval: live ? 3000 : false,
   });
 }
 
@@ -77,13 +76,12 @@ export interface AggregateAsked extends Scope {
   limit?: number;
 }
 
-export function useAggregate(project: string, asked: AggregateAsked | null, live = false) {
+export function useAggregate(project: string, asked: AggregateAsked | null) {
   return useQuery({
     queryKey: ["aggregate", project, asked],
     queryFn: ({ signal }) => post<Aggregate>(at(project, "/aggregate"), clean(asked), signal),
     enabled: asked !== null,
     placeholderData: keepPreviousData,
-    refetchInterval: live ? 5000 : false,
   });
 }
 

@@ -12,7 +12,7 @@ import { Empty, Failure, Ghosts, Icon, Status } from "../ui/parts";
 
 export default function ThreadPage({ project, id }: { project: string; id: string }) {
   const q = term("thread_id", id);
-  const list = useTraces(project, { q, sort: "start" }, false);
+  const list = useTraces(project, { q, sort: "start" });
   const traces = list.data?.pages.flatMap((page) => page.data) ?? [];
   const total = list.data?.pages[0]?.total;
   useEffect(() => {

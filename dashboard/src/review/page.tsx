@@ -16,7 +16,7 @@ export default function ReviewPage({ project }: { project: string }) {
   const [params, set] = useParams();
   const input = useRef<HTMLInputElement>(null);
   const { q = "" } = params;
-  const list = useTraces(project, { q }, false);
+  const list = useTraces(project, { q });
   const traces = useMemo(() => list.data?.pages.flatMap((page) => page.data) ?? [], [list.data]);
   const [done, setDone] = useState<ReadonlySet<string>>(new Set());
   const at0 = traces.findIndex((trace) => trace.run_id === params.trace);

@@ -18,12 +18,10 @@ interface Bar {
 export function Histogram({
   project,
   scope,
-  live,
   onChange,
 }: {
   project: string;
   scope: Scope;
-  live: boolean;
   onChange: (range: { from: string; to: string }) => void;
 }) {
   const { zone } = usePrefs();
@@ -46,7 +44,6 @@ export function Histogram({
           fill: false,
           limit: 20,
         },
-    live,
   );
   const bars = useMemo(() => {
     const found = new Map<number, Bar>();

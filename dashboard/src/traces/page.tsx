@@ -15,6 +15,7 @@ import { ColumnMenu } from "./column-menu";
 import { columnsOf, DEFAULT_COLUMNS } from "./columns";
 import { Facets } from "./facets";
 import { Histogram } from "./histogram";
+import { useLive } from "./live";
 import { RangeMenu } from "./range-menu";
 import { SearchBar } from "./search-bar";
 import { TraceTable } from "./table";
@@ -31,7 +32,9 @@ export function TracesPage({ project }: { project: string }) {
   const scope = useMemo(() => ({ q, from, to }), [q, from, to]);
   const ids = params.cols?.split(",") ?? prefs.columns ?? DEFAULT_COLUMNS;
   const columns = columnsOf(ids);
-  const list = useTraces(project, { ...scope, sort: sort === "-start" ? "" : sort }, live === "1");
+  const list = useTraces(project, { ...scope, sort: sort === "-start" ? "" : sort });
+  const isLive = live === "1";
+  const tail = useLive(project, q, isLive, () => (document.querySelector(".grid")?.scrollTop ?? 0) < 40);
   const traces = useMemo(() => list.data?.pages.flatMap((page) => page.data) ?? [], [list.data]);
   const total = list.data?.pages[0]?.total;
   const isNarrowed = Boolean(q || from || to);
@@ -96,7 +99,7 @@ export function TracesPage({ project }: { project: string }) {
           <Facets project={project} scope={scope} isWrong={isQueryWrong} onChange={setQuery} />
         </aside>
         <div className="list-main">
-          <Histogram project={project} scope={scope} live={live === "1"} onChange={(range) => set(range)} />
+          <Histogram project={project} scope={scope} onChange={(range) => set(range)} />
           <div className="list-head" role="status">
             {list.isError && !list.data ? null : total === undefined ? (
               <span className="soft">Counting…</span>
@@ -106,7 +109,19 @@ export function TracesPage({ project }: { project: string }) {
               </span>
             )}
             {list.isFetching && <span className="soft">Loading…</span>}
-            {live === "1" && <span className="chip">live, newest first</span>}
+            {isLive && <span className="chip">live</span>}
+            {tail.waiting > 0 && (
+              <button
+                type="button"
+                className="button small"
+                onClick={() => {
+                  document.querySelector(".grid")?.scrollTo(0, 0);
+                  tail.refresh();
+                }}
+              >
+                {count(tail.waiting)} new
+              </button>
+            )}
             <div className="grow" />
             {chosen.size > 0 && (
               <BulkBar project={project} chosen={chosen} clear={() => setChosen(new Map())} />

@@ -1,4 +1,5 @@
-import { at, expect, headline, rows, test } from "./page.js";
+import { otlp, send } from "./obsrv.js";
+import { at, expect, headline, rows, test, url } from "./page.js";
 
 test("filters by search, facet and time; all of it is in the address, and back goes back", async ({ page }) => {
   await page.goto(at("/p/1/traces"));
@@ -102,4 +103,14 @@ test("dragging over the histogram looks at that time", async ({ page }) => {
   await page.mouse.move(box.x + box.width, box.y + 20, { steps: 4 });
   await page.mouse.up();
   await expect(page).toHaveURL(/from=.*to=/);
+});
+
+test("live: a new trace comes in by itself", async ({ page }) => {
+  await page.goto(at("/p/1/traces?q=name%3Alive-*"));
+  await expect(page.getByText("No trace passes")).toBeVisible();
+  await page.getByRole("button", { name: "Live" }).click();
+  await expect(page).toHaveURL(/live=1/);
+  const now = Date.now();
+  await send(url(), otlp("c".repeat(32), [{ id: "c".repeat(16), name: "live-one", from: now, to: now + 5 }]));
+  await expect(rows(page)).toHaveCount(1);
 });
