@@ -158,7 +158,7 @@ export function Groups({
                   <td className={`num ${row.failed > 0 ? "wrong" : "soft"}`}>{count(row.failed)}</td>
                   <td className="num">{compact(row.tokens)}</td>
                   <td className="num">{money(row.cost)}</td>
-                  <td className="num" title={fullTime(row.last, zone)}>
+                  <td className="when" title={fullTime(row.last, zone)}>
                     {time(row.last, zone)}
                   </td>
                 </tr>

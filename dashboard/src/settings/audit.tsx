@@ -99,7 +99,7 @@ export function AuditTab({ org }: { org: string; rights: string[] }) {
                   <td className="num" title={record.hash}>
                     {record.number}
                   </td>
-                  <td className="num nowrap">{fullTime(record.at, zone).slice(0, 19)}</td>
+                  <td className="when">{fullTime(record.at, zone).slice(0, 19)}</td>
                   <td>
                     <button type="button" className="link" onClick={() => set({ actor: record.actor })}>
                       {record.actor}
@@ -109,6 +109,7 @@ export function AuditTab({ org }: { org: string; rights: string[] }) {
                   <td className="anywhere">{record.subject}</td>
                   <td className="anywhere soft">
                     {Object.entries(record.details)
+                      .filter(([, value]) => value !== "")
                       .map(([name, value]) => `${name} ${value}`)
                       .join(", ")}
                   </td>

@@ -20,7 +20,7 @@ export default function OrgSettings({ org, tab }: { org: string; tab: string }) 
   }, [shown]);
   return (
     <div className="page wide">
-      <h1>{known?.name ?? "Organization"}</h1>
+      <h1>Organization {known?.name ?? org}</h1>
       <nav className="tabs" aria-label="Organization">
         {TABS.map((one) => (
           <Link

@@ -77,7 +77,7 @@ export function Feedback({
                 <td className="num">{shownValue(score.value)}</td>
                 <td className="anywhere">{score.comment}</td>
                 <td className="anywhere">{score.user_id}</td>
-                <td className="num">{time(score.at ?? null, zone)}</td>
+                <td className="when">{time(score.at ?? null, zone)}</td>
               </tr>
             ))}
           </tbody>
