@@ -19,6 +19,7 @@ const ThreadPage = lazy(() => import("./people/thread"));
 const UsersPage = lazy(() => import("./people/users"));
 const ChartsPage = lazy(() => import("./charts/page"));
 const ReviewPage = lazy(() => import("./review/page"));
+const PathsPage = lazy(() => import("./paths/page"));
 const ComparePage = lazy(() => import("./compare/page"));
 const ProjectSettings = lazy(() => import("./settings/project"));
 const OrgSettings = lazy(() => import("./settings/org"));
@@ -111,6 +112,7 @@ function Pages() {
       <Route path="/p/:project/review">
         {({ project }) => <ReviewPage key={project} project={project} />}
       </Route>
+      <Route path="/p/:project/paths">{({ project }) => <PathsPage key={project} project={project} />}</Route>
       <Route path="/p/:project/compare">
         {({ project }) => <ComparePage key={project} project={project} />}
       </Route>

@@ -15,6 +15,7 @@ export const PLACES = [
   { path: "threads", name: "Threads", icon: "threads", key: "h" },
   { path: "users", name: "Users", icon: "users", key: "u" },
   { path: "charts", name: "Charts", icon: "charts", key: "c" },
+  { path: "paths", name: "Paths", icon: "paths", key: "p" },
   { path: "review", name: "Review", icon: "review", key: "r" },
   { path: "settings", name: "Settings", icon: "settings", key: "s" },
 ];

@@ -240,7 +240,7 @@ const ICONS: Record<string, string> = {
   users: "M8 8a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM2.5 14c.6-3 2.8-4 5.5-4s4.9 1 5.5 4",
   charts: "M2 2v12h12M5 10l3-4 2 2 3-5",
   review: "M2 8.5 6 12.5 14 3.5",
-  paths: "M4 3v4c0 2 8 0 8 3v3M4 3h0M12 13h0M4 7v6",
+  paths: "M2 3h3v3H2zM2 10h3v3H2zM11 6.5h3v3h-3zM5 4.5c4 0 3 3 6 3M5 11.5c4 0 3-3 6-3",
   settings: "M2 4h7M12 4h2M2 8h2M7 8h7M2 12h7M12 12h2M9 2.500v3M4.5 6.500v3M9.5 10.500v3",
   search: "M7 12A5 5 0 1 0 7 2a5 5 0 0 0 0 10zM11 11l3.5 3.5",
   close: "M3 3l10 10M13 3 3 13",

@@ -13,6 +13,7 @@ const PAGES = [
   ["/p/1/threads", "table, .empty"],
   ["/p/1/users", "table, .empty"],
   ["/p/1/charts", ".chart"],
+  ["/p/1/paths", ".graph"],
   ["/p/1/review", ".review-body"],
   ["/p/1/compare", ".set-form"],
   ["/p/1/settings/keys", "table"],
