@@ -122,14 +122,14 @@ export const COLUMNS: Column[] = [
     id: "models",
     name: "Models",
     width: "130px",
-    filter: (trace) => (trace.models ?? []).map((model) => ["models", model]),
+    filter: (trace) => (trace.models ?? []).map((model) => ["rollup.models", model]),
     show: (trace) => <span className="cut">{texts(trace.models)}</span>,
   },
   {
     id: "tools",
     name: "Tools",
     width: "130px",
-    filter: (trace) => (trace.tools ?? []).map((tool) => ["tools", tool]),
+    filter: (trace) => (trace.tools ?? []).map((tool) => ["rollup.tools", tool]),
     show: (trace) => <span className="cut">{texts(trace.tools)}</span>,
   },
   {

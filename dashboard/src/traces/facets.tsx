@@ -8,7 +8,17 @@ import { setPrefs, usePrefs } from "../state/prefs";
 import { count } from "../text/format";
 import { Failure, Ghosts, Icon, Menu, Status } from "../ui/parts";
 
-const USUAL = ["status", "environment", "service", "models", "tools", "tags", "user_id"];
+const USUAL = [
+  "status",
+  "environment",
+  "resource.deployment.environment.name",
+  "resource.deployment.environment",
+  "service",
+  "rollup.models",
+  "rollup.tools",
+  "tags",
+  "user_id",
+];
 const METADATA_SHOWN = 4;
 const VALUES_SHOWN = 6;
 
@@ -59,7 +69,7 @@ export function Facets({
   const names = useMemo(() => (known.data?.keys ?? []).map((one) => one.key), [known.data]);
   const keys = useMemo(() => {
     const metadata = names.filter((name) => name.startsWith("metadata.")).slice(0, METADATA_SHOWN);
-    return prefs.facets ?? [...USUAL, ...metadata];
+    return prefs.facets ?? [...USUAL.filter((name) => names.includes(name)), ...metadata];
   }, [prefs.facets, names]);
   const q = scope.q ?? "";
   const narrowed = keys.filter((key) => own(q, key));
@@ -72,7 +82,7 @@ export function Facets({
       {narrowed.map((key) => (
         <Narrowed key={key} project={project} scope={scope} facetKey={key} onChange={onChange} />
       ))}
-      {rest.isPending && others.length > 0 ? (
+      {known.isPending || (rest.isPending && others.length > 0) ? (
         <Ghosts lines={10} />
       ) : isWrong ? (
         <p className="soft">Counts come with a search that reads.</p>
@@ -157,7 +167,7 @@ function Facet({
   const values = isWhole ? facet.values : facet.values.slice(0, VALUES_SHOWN);
   return (
     <section className={`facet ${isStale ? "is-stale" : ""}`} aria-label={key}>
-      <h2>{key.replace(/^metadata\./, "")}</h2>
+      <h2>{key.replace(/^(metadata|rollup|resource)\./, "")}</h2>
       <ul>
         {values.map(({ value, count: rows }) => {
           const isChosen = chosen.includes(valueText(value));
