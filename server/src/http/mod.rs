@@ -8,6 +8,7 @@ mod answers;
 mod audit;
 pub mod auth;
 mod cursor;
+mod dashboard;
 mod error;
 mod events;
 mod governance;
@@ -272,6 +273,7 @@ fn routes(app: &Arc<App>) -> Routes {
     audit::add(&mut routes);
     read::add(&mut routes);
     signin::routes(&mut routes);
+    dashboard::add(&mut routes);
     routes
         .get("/openapi.json", Public, openapi::show)
         .says("This document.");

@@ -1,0 +1,203 @@
+// Values over time as lines, with a table for whoever cannot see them and a cursor for the keys.
+import { useId, useMemo, useRef, useState } from "react";
+import { usePrefs } from "../state/prefs";
+import { axisTime, fullTime } from "../text/format";
+import { ticksOf } from "../traces/histogram";
+
+export interface Series {
+  name: string;
+  isBad?: boolean;
+  points: { at: number; value: number | null }[];
+}
+
+const WIDTH = 640;
+const HEIGHT = 180;
+const LEFT = 52;
+const BOTTOM = 22;
+const TOP = 8;
+export const SERIES_MAX = 6;
+
+function round(most: number): number {
+  if (most <= 0) {
+    return 1;
+  }
+  const power = 10 ** Math.floor(Math.log10(most));
+  return ([1, 2, 2.5, 5, 10].find((step) => step * power >= most) ?? 10) * power;
+}
+
+export function LineChart({
+  title,
+  series,
+  show,
+  step,
+  onPick,
+}: {
+  title: string;
+  series: Series[];
+  show: (value: number) => string;
+  step: number;
+  onPick: (from: number, to: number) => void;
+}) {
+  const { zone } = usePrefs();
+  const id = useId();
+  const box = useRef<SVGSVGElement>(null);
+  const [over, setOver] = useState<number | null>(null);
+  const times = useMemo(
+    () => [...new Set(series.flatMap((one) => one.points.map((point) => point.at)))].sort((a, b) => a - b),
+    [series],
+  );
+  const shown = series.slice(0, SERIES_MAX);
+  const start = times[0] ?? 0;
+  const end = (times.at(-1) ?? 1) + step;
+  const top = round(Math.max(0, ...shown.flatMap((one) => one.points.map((point) => point.value ?? 0))));
+  const x = (at: number) => LEFT + ((WIDTH - LEFT - 8) * (at + step / 2 - start)) / Math.max(1, end - start);
+  const y = (value: number) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top);
+  const at = over === null ? null : (times[over] ?? null);
+  const nearest = (clientX: number) => {
+    const rect = box.current?.getBoundingClientRect();
+    if (!rect || times.length === 0) {
+      return null;
+    }
+    const wanted = ((clientX - rect.left) / rect.width) * WIDTH;
+    let best = 0;
+    times.forEach((one, place) => {
+      if (Math.abs(x(one) - wanted) < Math.abs(x(times[best] ?? 0) - wanted)) {
+        best = place;
+      }
+    });
+    return best;
+  };
+  const valueAt = (one: Series) => one.points.find((point) => point.at === at)?.value;
+  return (
+    <figure className="chart">
+      <figcaption id={id}>
+        <h2>{title}</h2>
+        <span className="soft num" aria-live="polite">
+          {at !== null && fullTime(new Date(at).toISOString(), zone)}
+        </span>
+      </figcaption>
+      <svg
+        ref={box}
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        role="application"
+        aria-labelledby={id}
+        aria-roledescription="chart"
+        tabIndex={0}
+        onPointerMove={(event) => setOver(nearest(event.clientX))}
+        onPointerLeave={() => setOver(null)}
+        onClick={() => at !== null && onPick(at, at + step)}
+        onKeyDown={(event) => {
+          const move = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+          if (move !== 0) {
+            event.preventDefault();
+            setOver(Math.max(0, Math.min(times.length - 1, (over ?? (move > 0 ? -1 : times.length)) + move)));
+          } else if (event.key === "Enter" && at !== null) {
+            onPick(at, at + step);
+          }
+        }}
+      >
+        {[0, 0.5, 1].map((share) => (
+          <g key={share}>
+            <line className="chart-grid" x1={LEFT} x2={WIDTH - 8} y1={y(top * share)} y2={y(top * share)} />
+            <text className="chart-text" x={LEFT - 6} y={y(top * share) + 4} textAnchor="end">
+              {show(top * share)}
+            </text>
+          </g>
+        ))}
+        {ticksOf(start, end, 6).map((tick) => (
+          <text
+            key={tick.at}
+            className="chart-text"
+            x={Math.max(LEFT, x(tick.at - step / 2))}
+            y={HEIGHT - 5}
+            textAnchor="middle"
+          >
+            {axisTime(tick.at, tick.step, zone)}
+          </text>
+        ))}
+        {shown.map((one, place) => (
+          <Line key={one.name} series={one} place={place} x={x} y={y} />
+        ))}
+        {at !== null && <line className="chart-cursor" x1={x(at)} x2={x(at)} y1={TOP} y2={HEIGHT - BOTTOM} />}
+      </svg>
+      <ul className="legend">
+        {shown.map((one, place) => (
+          <li key={one.name}>
+            <svg width="18" height="8" aria-hidden="true">
+              <line className={`line-${toneOf(one, place)}`} x1="0" x2="18" y1="4" y2="4" />
+            </svg>
+            <span className="cut">{one.name}</span>
+            {at !== null && (
+              <b className="num">{valueAt(one) == null ? "–" : show(valueAt(one) as number)}</b>
+            )}
+          </li>
+        ))}
+        {series.length > SERIES_MAX && <li className="soft">and {series.length - SERIES_MAX} more</li>}
+      </ul>
+      <table className="hidden-text">
+        <caption>{title}</caption>
+        <thead>
+          <tr>
+            <th>Time</th>
+            {shown.map((one) => (
+              <th key={one.name}>{one.name}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {times.map((one) => (
+            <tr key={one}>
+              <td>{fullTime(new Date(one).toISOString(), zone)}</td>
+              {shown.map((each) => {
+                const value = each.points.find((point) => point.at === one)?.value;
+                return <td key={each.name}>{value == null ? "" : show(value)}</td>;
+              })}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </figure>
+  );
+}
+
+const toneOf = (series: Series, place: number) => (series.isBad ? "failed" : String(place));
+
+function Line({
+  series,
+  place,
+  x,
+  y,
+}: {
+  series: Series;
+  place: number;
+  x: (at: number) => number;
+  y: (value: number) => number;
+}) {
+  const known = series.points.filter((point) => point.value !== null);
+  let isNew = true;
+  let path = "";
+  for (const point of series.points) {
+    if (point.value === null) {
+      isNew = true;
+      continue;
+    }
+    path += `${isNew ? "M" : "L"}${x(point.at).toFixed(1)} ${y(point.value).toFixed(1)}`;
+    isNew = false;
+  }
+  const tone = toneOf(series, place);
+  return (
+    <>
+      <path className={`chart-line line-${tone}`} d={path} />
+      {known.length <= 40 &&
+        known.map((point) => (
+          <circle
+            key={point.at}
+            className={`chart-dot dot-${tone}`}
+            cx={x(point.at)}
+            cy={y(point.value ?? 0)}
+            r="2.5"
+          />
+        ))}
+    </>
+  );
+}

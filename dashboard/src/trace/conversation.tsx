@@ -1,0 +1,93 @@
+// The trace as what was said, in order; what earlier turns said already is not said again.
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { get, part } from "../api/client";
+import { at } from "../api/queries";
+import type { Message } from "../api/types";
+import { usePrefs } from "../state/prefs";
+import { count, time } from "../text/format";
+import { Empty, Failure, Ghosts } from "../ui/parts";
+import { MessageParts, roleGroup } from "./message";
+
+interface Page {
+  data: Message[];
+  total: number;
+  next_offset: number | null;
+}
+
+export function Conversation({
+  project,
+  id,
+  onStep,
+}: {
+  project: string;
+  id: string;
+  onStep?: (span: string) => void;
+}) {
+  const talk = useInfiniteQuery({
+    queryKey: ["conversation", project, id],
+    queryFn: ({ signal, pageParam }) =>
+      get<Page>(at(project, `/traces/${part(id)}/conversation`), { offset: pageParam }, signal),
+    initialPageParam: null as number | null,
+    getNextPageParam: (page) => page.next_offset,
+  });
+  if (talk.isError) {
+    return <Failure error={talk.error} retry={() => talk.refetch()} />;
+  }
+  if (!talk.data) {
+    return (
+      <div className="talk">
+        <Ghosts lines={8} height={40} />
+      </div>
+    );
+  }
+  const messages = talk.data.pages.flatMap((page) => page.data);
+  const left = (talk.data.pages[0]?.total ?? 0) - messages.length;
+  const more = talk.hasNextPage ? { left, show: () => void talk.fetchNextPage() } : null;
+  return <Messages messages={messages} more={more} onStep={onStep} />;
+}
+
+function Messages({
+  messages,
+  more,
+  onStep,
+}: {
+  messages: Message[];
+  more: { left: number; show: () => void } | null;
+  onStep?: (span: string) => void;
+}) {
+  const { zone } = usePrefs();
+  if (messages.length === 0) {
+    return (
+      <Empty title="Nobody says anything here">
+        <p>The steps of this run hold no messages. What went in and came out is with each step.</p>
+      </Empty>
+    );
+  }
+  return (
+    <div className="talk" tabIndex={0} role="log" aria-label="Conversation" aria-live="off">
+      {messages.map((message, place) => (
+        <article key={place} className={`message ${roleGroup(message.role)}`}>
+          <div className="message-role row">
+            <span className="grow">{message.role}</span>
+            {message.at && <span className="soft num">{time(message.at, zone)}</span>}
+            {message.span_id && onStep && (
+              <button
+                type="button"
+                className="button plain small"
+                onClick={() => onStep(String(message.span_id))}
+              >
+                Step
+              </button>
+            )}
+          </div>
+          <MessageParts message={message} />
+        </article>
+      ))}
+      {more && (
+        <button type="button" className="button" onClick={more.show}>
+          Show more of {count(more.left)} further messages
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,433 @@
+// A trace: its steps over time, its conversation, what people said of it, and one step whole.
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useMemo, useState } from "react";
+import { Link, useLocation } from "wouter";
+import { del, get, part } from "../api/client";
+import { at } from "../api/queries";
+import type { Json, SpanColumns, Trace } from "../api/types";
+import { can, useProject } from "../shell/projects";
+import { usePrefs } from "../state/prefs";
+import { useParams } from "../state/url";
+import { compact, count, duration, fullTime, money, time, totalCost } from "../text/format";
+import { useShortcuts } from "../ui/keys";
+import { copyText, Dialog, Failure, Ghosts, Icon, Menu, messageOf, Status } from "../ui/parts";
+import { toast } from "../ui/toast";
+import { stepsOf } from "./columns";
+import { Conversation } from "./conversation";
+import { Feedback, type Score } from "./feedback";
+import { StepDetail } from "./step";
+import { Waterfall } from "./waterfall";
+
+const PAGES_MAX = 10;
+const RUNNING_MS = 3000;
+
+interface Head {
+  trace: Trace;
+  scores?: Score[];
+}
+
+async function allSpans(project: string, id: string, signal: AbortSignal): Promise<SpanColumns[]> {
+  const pages: SpanColumns[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: SpanColumns = await get<SpanColumns>(
+      at(project, `/traces/${part(id)}/spans`),
+      { shape: "columns", cursor },
+      signal,
+    );
+    pages.push(page);
+    cursor = page.next_cursor;
+  } while (cursor && pages.length < PAGES_MAX);
+  return pages;
+}
+
+const TABS = [
+  ["steps", "Steps"],
+  ["conversation", "Conversation"],
+  ["feedback", "Scores"],
+] as const;
+
+export default function TracePage({ project, id }: { project: string; id: string }) {
+  const [params, set] = useParams();
+  const [, navigate] = useLocation();
+  const head = useQuery({
+    queryKey: ["trace", project, id],
+    queryFn: ({ signal }) => get<Head>(at(project, `/traces/${part(id)}`), {}, signal),
+    refetchInterval: (query) => (query.state.data?.trace.status === "running" ? RUNNING_MS : false),
+  });
+  const isRunning = head.data?.trace.status === "running";
+  const spans = useQuery({
+    queryKey: ["spans", project, id],
+    queryFn: ({ signal }) => allSpans(project, id, signal),
+    refetchInterval: isRunning ? RUNNING_MS : false,
+    structuralSharing: false,
+  });
+  const steps = useMemo(() => (spans.data ? stepsOf(spans.data, Date.now()) : null), [spans.data]);
+  const tab = params.tab ?? "steps";
+  const chosen = useMemo(
+    () => (steps && params.span ? steps.ids.indexOf(params.span) : -1),
+    [steps, params.span],
+  );
+  const siblings = useMemo(() => {
+    try {
+      return JSON.parse(sessionStorage.getItem("obsrv.list") ?? "[]") as string[];
+    } catch {
+      return [];
+    }
+  }, []);
+  const place = siblings.indexOf(id);
+  const go = (step: number) => {
+    const to = siblings[place + step];
+    if (place >= 0 && to) {
+      navigate(`/p/${project}/traces/${part(to)}`, { replace: true });
+    }
+  };
+  const choose = (place: number) => {
+    const span = steps?.ids[place];
+    if (span !== undefined) {
+      set({ span }, "replace");
+    }
+  };
+  const name = head.data?.trace.name || id;
+  useEffect(() => {
+    document.title = `${name} · obsrv`;
+  }, [name]);
+  useShortcuts([
+    { keys: "j", does: "Next trace of the list", run: () => go(1) },
+    { keys: "k", does: "Trace before in the list", run: () => go(-1) },
+    {
+      keys: "c",
+      does: "Copy the link",
+      run: () => {
+        void copyText(window.location.href);
+        toast("Link copied");
+      },
+    },
+    {
+      keys: "y",
+      does: "Copy the id of the trace",
+      run: () => {
+        void copyText(id);
+        toast("Id copied");
+      },
+    },
+    { keys: "1", does: "Steps", run: () => set({ tab: null }, "replace") },
+    { keys: "2", does: "Conversation", run: () => set({ tab: "conversation" }, "replace") },
+    { keys: "3", does: "Scores", run: () => set({ tab: "feedback" }, "replace") },
+    {
+      keys: "u",
+      does: "Back to the list",
+      run: () => navigate(`/p/${project}/traces${sessionStorage.getItem("obsrv.list.at") ?? ""}`),
+    },
+  ]);
+  if (head.isError && !head.data) {
+    return <Failure error={head.error} retry={() => head.refetch()} />;
+  }
+  const onFilter = (key: string, value: Json, exclude: boolean) =>
+    import("../state/filter").then(({ term }) =>
+      navigate(`/p/${project}/traces?q=${encodeURIComponent(term(key, value, exclude))}`),
+    );
+  return (
+    <div className="trace-page">
+      <TraceHead
+        project={project}
+        id={id}
+        trace={head.data?.trace}
+        place={place}
+        siblings={siblings.length}
+        go={go}
+      />
+      <div className="tabs" role="tablist" aria-label="Views of the trace">
+        {TABS.map(([value, text]) => (
+          <button
+            key={value}
+            type="button"
+            role="tab"
+            className="tab"
+            aria-selected={tab === value}
+            onClick={() => set({ tab: value === "steps" ? null : value }, "replace")}
+          >
+            {text}
+            {value === "steps" && steps && <span className="soft num"> {count(steps.count)}</span>}
+            {value === "feedback" && Boolean(head.data?.scores?.length) && (
+              <span className="soft num"> {count(head.data?.scores?.length)}</span>
+            )}
+          </button>
+        ))}
+      </div>
+      <div className="trace-body">
+        {tab === "conversation" ? (
+          <Conversation project={project} id={id} onStep={(span) => set({ tab: null, span })} />
+        ) : tab === "feedback" ? (
+          <Feedback
+            project={project}
+            id={id}
+            span={null}
+            scores={head.data?.scores ?? []}
+            changed={() => head.refetch()}
+          />
+        ) : spans.isError && !steps ? (
+          <Failure error={spans.error} retry={() => spans.refetch()} />
+        ) : !steps ? (
+          <div className="waiting">
+            <Ghosts lines={12} height={20} />
+          </div>
+        ) : (
+          <div className={`trace-split ${params.span || chosen >= 0 ? "has-step" : ""}`}>
+            <Waterfall
+              steps={steps}
+              chosen={chosen}
+              onChoose={choose}
+              error={head.data?.trace.error_message ?? null}
+            />
+            <aside className="step" aria-label="Step">
+              {chosen >= 0 || params.span ? (
+                <StepDetail
+                  key={params.span}
+                  project={project}
+                  trace={id}
+                  span={params.span ?? ""}
+                  onFilter={onFilter}
+                  close={() => set({ span: null }, "replace")}
+                />
+              ) : (
+                <Overview trace={head.data?.trace} onFilter={onFilter} />
+              )}
+            </aside>
+          </div>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function TraceHead({
+  project,
+  id,
+  trace,
+  place,
+  siblings,
+  go,
+}: {
+  project: string;
+  id: string;
+  trace: Trace | undefined;
+  place: number;
+  siblings: number;
+  go: (step: number) => void;
+}) {
+  const { zone } = usePrefs();
+  const [, navigate] = useLocation();
+  const queries = useQueryClient();
+  const rights = useProject(project)?.rights;
+  const [isAsking, setAsking] = useState(false);
+  return (
+    <header className="trace-head">
+      <div className="row">
+        <Link
+          className="button plain icon"
+          aria-label="Back to the list"
+          title="Back to the list (u)"
+          href={`/p/${project}/traces${sessionStorage.getItem("obsrv.list.at") ?? ""}`}
+        >
+          <Icon name="left" />
+        </Link>
+        <h1 className="cut">{trace ? trace.name || id : <span className="ghost ghost-title" />}</h1>
+        {trace && <Status status={trace.status} />}
+        <div className="grow" />
+        {place >= 0 && (
+          <div className="row not-phone">
+            <span className="soft num">
+              {place + 1} of {siblings}
+            </span>
+            <button
+              type="button"
+              className="button plain icon"
+              aria-label="Trace before"
+              title="Trace before (k)"
+              disabled={place === 0}
+              onClick={() => go(-1)}
+            >
+              <Icon name="up" />
+            </button>
+            <button
+              type="button"
+              className="button plain icon"
+              aria-label="Next trace"
+              title="Next trace (j)"
+              disabled={place >= siblings - 1}
+              onClick={() => go(1)}
+            >
+              <Icon name="down" />
+            </button>
+          </div>
+        )}
+        <Menu label={<Icon name="menu" />} className="button icon" title="More">
+          {(close) => (
+            <>
+              <button
+                type="button"
+                className="menu-item"
+                onClick={() => {
+                  close();
+                  void copyText(window.location.href);
+                  toast("Link copied");
+                }}
+              >
+                <Icon name="link" /> Copy the link
+              </button>
+              <button
+                type="button"
+                className="menu-item"
+                onClick={() => {
+                  close();
+                  void copyText(id);
+                  toast("Id copied");
+                }}
+              >
+                <Icon name="copy" /> Copy the id
+              </button>
+              <Link className="menu-item" href={`/p/${project}/compare?a=${part(id)}`} onClick={close}>
+                <Icon name="compare" /> Compare with another
+              </Link>
+              {can(rights, "trace.delete") && (
+                <button
+                  type="button"
+                  className="menu-item wrong"
+                  onClick={() => {
+                    close();
+                    setAsking(true);
+                  }}
+                >
+                  <Icon name="trash" /> Delete
+                </button>
+              )}
+            </>
+          )}
+        </Menu>
+      </div>
+      {trace && (
+        <dl className="facts">
+          <Fact name="Latency" value={trace.status === "running" ? "running" : duration(trace.duration_ns)} />
+          <Fact name="Tokens" value={compact(trace.tokens?.total)} title={count(trace.tokens?.total)} />
+          <Fact name="Cost" value={money(totalCost(trace.cost))} />
+          <Fact name="Started" value={time(trace.start, zone)} title={fullTime(trace.start, zone)} />
+          {trace.user_id && (
+            <Fact
+              name="User"
+              value={
+                <Link
+                  href={`/p/${project}/traces?q=${encodeURIComponent(`user_id:${JSON.stringify(trace.user_id)}`)}`}
+                >
+                  {trace.user_id}
+                </Link>
+              }
+            />
+          )}
+          {trace.thread_id && (
+            <Fact
+              name="Thread"
+              value={<Link href={`/p/${project}/threads/${part(trace.thread_id)}`}>{trace.thread_id}</Link>}
+            />
+          )}
+          {trace.environment && <Fact name="Environment" value={trace.environment} />}
+          {trace.models?.length ? <Fact name="Models" value={trace.models.join(", ")} /> : null}
+        </dl>
+      )}
+      <Dialog title="Delete this trace?" open={isAsking} close={() => setAsking(false)}>
+        <p>It is gone at once, with all its steps, for everybody. Nothing brings it back.</p>
+        <div className="dialog-foot">
+          <button type="button" className="button" onClick={() => setAsking(false)}>
+            Keep it
+          </button>
+          <button
+            type="button"
+            className="button danger"
+            onClick={async () => {
+              try {
+                await del(at(project, `/traces/${part(id)}`));
+                await queries.invalidateQueries({ queryKey: ["traces"] });
+                navigate(`/p/${project}/traces`);
+                toast("Trace deleted");
+              } catch (error) {
+                toast(messageOf(error), true);
+              }
+            }}
+          >
+            Delete
+          </button>
+        </div>
+      </Dialog>
+    </header>
+  );
+}
+
+function Fact({ name, value, title }: { name: string; value: React.ReactNode; title?: string }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd className="num cut" title={title}>
+        {value}
+      </dd>
+    </div>
+  );
+}
+
+function Overview({
+  trace,
+  onFilter,
+}: {
+  trace: Trace | undefined;
+  onFilter: (key: string, value: Json, exclude: boolean) => void;
+}) {
+  const [JsonView, setJsonView] = useState<typeof import("../text/json-view").JsonView | null>(null);
+  useEffect(() => {
+    void import("../text/json-view").then((module) => setJsonView(() => module.JsonView));
+  }, []);
+  if (!trace) {
+    return <Ghosts lines={8} />;
+  }
+  const metadata = trace.metadata ?? {};
+  return (
+    <div className="stack step-pad">
+      <h2>The whole run</h2>
+      {trace.error_message && (
+        <section>
+          <h3>Error</h3>
+          <pre className="note bad">{trace.error_message}</pre>
+        </section>
+      )}
+      <section>
+        <h3>Input</h3>
+        <pre className="text">{trace.input_preview || "Nothing"}</pre>
+      </section>
+      <section>
+        <h3>Output</h3>
+        <pre className="text">{trace.output_preview || "Nothing"}</pre>
+      </section>
+      {trace.tags?.length ? (
+        <section>
+          <h3>Tags</h3>
+          <div className="row wrap">
+            {trace.tags.map((tag) => (
+              <button key={tag} type="button" className="chip" onClick={() => onFilter("tags", tag, false)}>
+                {tag}
+              </button>
+            ))}
+          </div>
+        </section>
+      ) : null}
+      {Object.keys(metadata).length > 0 && JsonView && (
+        <section>
+          <h3>Metadata</h3>
+          <JsonView
+            value={metadata}
+            label="metadata"
+            onFilter={(path, value, exclude) => onFilter(`metadata.${path}`, value, exclude)}
+          />
+        </section>
+      )}
+      <p className="soft">Choose a step to see all of it.</p>
+    </div>
+  );
+}

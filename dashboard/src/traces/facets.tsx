@@ -1,0 +1,216 @@
+// Values of the keys that people narrow by, each with how many traces have it. A key that the search
+// already narrows is counted as if it did not, so that its other values stay in sight.
+import { useMemo, useState } from "react";
+import { type Scope, useFacets, useKeys } from "../api/queries";
+import type { FacetAnswer, Json } from "../api/types";
+import { has, nameText, term, terms, valueText, without, withTerm } from "../state/filter";
+import { setPrefs, usePrefs } from "../state/prefs";
+import { count } from "../text/format";
+import { Failure, Ghosts, Icon, Menu, Status } from "../ui/parts";
+
+const USUAL = [
+  "status",
+  "environment",
+  "resource.deployment.environment.name",
+  "resource.deployment.environment",
+  "service",
+  "rollup.models",
+  "rollup.tools",
+  "tags",
+  "user_id",
+];
+const METADATA_SHOWN = 4;
+const VALUES_SHOWN = 6;
+
+// The term of a search that says which values of a key are wanted.
+function own(search: string, key: string) {
+  const start = `${nameText(key)}:`;
+  return terms(search).find((token) => token.text.startsWith(start))?.text;
+}
+
+function chosenOf(search: string, key: string): string[] {
+  const text = own(search, key)?.slice(nameText(key).length + 1);
+  if (!text) {
+    return [];
+  }
+  return text.startsWith("(")
+    ? text
+        .slice(1, -1)
+        .split(",")
+        .map((one) => one.trim())
+    : [text];
+}
+
+function withValue(search: string, key: string, value: Json): string {
+  const chosen = chosenOf(search, key);
+  const wanted = valueText(value);
+  const next = chosen.includes(wanted) ? chosen.filter((one) => one !== wanted) : [...chosen, wanted];
+  const before = own(search, key);
+  const rest = before ? without(search, before) : search;
+  if (next.length === 0) {
+    return rest;
+  }
+  return withTerm(rest, `${nameText(key)}:${next.length > 1 ? `(${next.join(",")})` : next[0]}`);
+}
+
+export function Facets({
+  project,
+  scope,
+  isWrong,
+  onChange,
+}: {
+  project: string;
+  scope: Scope;
+  isWrong: boolean;
+  onChange: (q: string) => void;
+}) {
+  const prefs = usePrefs();
+  const known = useKeys(project);
+  const names = useMemo(() => (known.data?.keys ?? []).map((one) => one.key), [known.data]);
+  const keys = useMemo(() => {
+    const metadata = names.filter((name) => name.startsWith("metadata.")).slice(0, METADATA_SHOWN);
+    return prefs.facets ?? [...USUAL.filter((name) => names.includes(name)), ...metadata];
+  }, [prefs.facets, names]);
+  const q = scope.q ?? "";
+  const narrowed = keys.filter((key) => own(q, key));
+  const others = keys.filter((key) => !own(q, key));
+  const rest = useFacets(project, scope, others);
+  const shown = keys.filter((key) => !narrowed.includes(key));
+  const setKeys = (next: string[]) => setPrefs({ facets: next });
+  return (
+    <>
+      {narrowed.map((key) => (
+        <Narrowed key={key} project={project} scope={scope} facetKey={key} onChange={onChange} />
+      ))}
+      {known.isPending || (rest.isPending && others.length > 0) ? (
+        <Ghosts lines={10} />
+      ) : isWrong ? (
+        <p className="soft">Counts come with a search that reads.</p>
+      ) : rest.isError && !rest.data ? (
+        <Failure error={rest.error} retry={() => rest.refetch()} />
+      ) : (
+        shown.map((key) => {
+          const facet = rest.data?.facets.find((one) => one.key === key);
+          return facet && facet.values.length > 0 ? (
+            <Facet key={key} facet={facet} q={q} onChange={onChange} isStale={rest.isPlaceholderData} />
+          ) : null;
+        })
+      )}
+      <Menu
+        className="button plain small"
+        label={
+          <>
+            <Icon name="plus" /> Facets
+          </>
+        }
+      >
+        {() => (
+          <>
+            <div className="menu-label">Keys to show values of</div>
+            {[...new Set([...keys, ...names])].slice(0, 100).map((name) => (
+              <label key={name} className="menu-item">
+                <input
+                  type="checkbox"
+                  checked={keys.includes(name)}
+                  onChange={() =>
+                    setKeys(keys.includes(name) ? keys.filter((one) => one !== name) : [...keys, name])
+                  }
+                />
+                <span className="cut">{name}</span>
+              </label>
+            ))}
+          </>
+        )}
+      </Menu>
+    </>
+  );
+}
+
+function Narrowed({
+  project,
+  scope,
+  facetKey,
+  onChange,
+}: {
+  project: string;
+  scope: Scope;
+  facetKey: string;
+  onChange: (q: string) => void;
+}) {
+  const q = scope.q ?? "";
+  const mine = own(q, facetKey);
+  const wider = mine ? without(q, mine) : q;
+  const keys = useMemo(() => [facetKey], [facetKey]);
+  const answer = useFacets(project, { ...scope, q: wider }, keys);
+  const facet = answer.data?.facets[0];
+  if (!facet) {
+    return null;
+  }
+  return <Facet facet={facet} q={q} onChange={onChange} isStale={answer.isPlaceholderData} />;
+}
+
+function Facet({
+  facet,
+  q,
+  onChange,
+  isStale,
+}: {
+  facet: FacetAnswer["facets"][number];
+  q: string;
+  onChange: (q: string) => void;
+  isStale: boolean;
+}) {
+  const [isWhole, setWhole] = useState(false);
+  const { key } = facet;
+  const chosen = chosenOf(q, key);
+  const most = Math.max(1, ...facet.values.map((value) => value.count));
+  const values = isWhole ? facet.values : facet.values.slice(0, VALUES_SHOWN);
+  return (
+    <section className={`facet ${isStale ? "is-stale" : ""}`} aria-label={key}>
+      <h2>{key.replace(/^(metadata|rollup|resource)\./, "")}</h2>
+      <ul>
+        {values.map(({ value, count: rows }) => {
+          const isChosen = chosen.includes(valueText(value));
+          const name = typeof value === "string" ? value : JSON.stringify(value);
+          const excluding = term(key, value, true);
+          const isExcluded = has(q, excluding);
+          return (
+            <li key={name} className={isExcluded ? "is-out" : ""}>
+              <button
+                type="button"
+                className="facet-value"
+                aria-pressed={isChosen}
+                title={name}
+                onClick={() => onChange(withValue(q, key, value))}
+              >
+                <span className="facet-bar" style={{ width: `${(100 * rows) / most}%` }} />
+                <span className="grow cut">
+                  {key === "status" ? <Status status={name} /> : name || "(empty)"}
+                </span>
+                <span className="num soft">{count(rows)}</span>
+              </button>
+              <button
+                type="button"
+                className="facet-out"
+                aria-label={`${isExcluded ? "No longer without" : "Without"} ${key} ${name}`}
+                aria-pressed={isExcluded}
+                title={`Without ${name}`}
+                onClick={() => onChange(isExcluded ? without(q, excluding) : withTerm(q, excluding))}
+              >
+                <Icon name="minus" />
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+      {facet.values.length > VALUES_SHOWN && (
+        <button type="button" className="button plain small" onClick={() => setWhole(!isWhole)}>
+          {isWhole ? "Fewer" : `${facet.values.length - VALUES_SHOWN} more`}
+        </button>
+      )}
+      {(isWhole || facet.values.length <= VALUES_SHOWN) && (facet.other ?? 0) > 0 && (
+        <p className="soft facet-rest">{count(facet.other)} with other values</p>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,267 @@
+// The list as a grid of which only the rows in sight are in the page.
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useEffect, useRef, useState } from "react";
+import type { Trace } from "../api/types";
+import { usePrefs } from "../state/prefs";
+import { useShortcuts } from "../ui/keys";
+import { Icon } from "../ui/parts";
+import type { Column } from "./columns";
+
+const ROW_HEIGHT = 34;
+
+interface Props {
+  columns: Column[];
+  traces: Trace[];
+  isLoading: boolean;
+  isStale: boolean;
+  sort: string;
+  onSort: (sort: string) => void;
+  more: (() => void) | null;
+  isFetchingMore: boolean;
+  href: (trace: Trace) => string;
+  onOpen: (trace: Trace) => void;
+  onFilter: (key: string, value: unknown, exclude: boolean) => void;
+  chosen: ReadonlyMap<string, Trace>;
+  onChoose: (chosen: ReadonlyMap<string, Trace>) => void;
+}
+
+export function TraceTable(props: Props) {
+  const { columns, traces, sort, more, chosen } = props;
+  const { zone } = usePrefs();
+  const box = useRef<HTMLDivElement>(null);
+  const [at, setAt] = useState(0);
+  const rows = useVirtualizer({
+    count: traces.length,
+    getScrollElement: () => box.current,
+    estimateSize: () => ROW_HEIGHT,
+    overscan: 12,
+    getItemKey: (index) => traces[index]?.run_id ?? index,
+  });
+  const visible = rows.getVirtualItems();
+  const last = visible.at(-1)?.index ?? 0;
+  useEffect(() => {
+    if (more && !props.isFetchingMore && last >= traces.length - 20) {
+      more();
+    }
+  }, [more, last, traces.length, props.isFetchingMore]);
+  const current = Math.min(at, Math.max(0, traces.length - 1));
+  const move = (to: number) => {
+    const next = Math.max(0, Math.min(traces.length - 1, to));
+    setAt(next);
+    rows.scrollToIndex(next);
+  };
+  const focusRow = (to: number) => {
+    move(to);
+    requestAnimationFrame(() =>
+      box.current
+        ?.querySelector<HTMLElement>(`[data-row="${Math.max(0, Math.min(traces.length - 1, to))}"]`)
+        ?.focus(),
+    );
+  };
+  const choose = (trace: Trace | undefined) => {
+    if (trace) {
+      const next = new Map(chosen);
+      if (!next.delete(trace.run_id)) {
+        next.set(trace.run_id, trace);
+      }
+      props.onChoose(next);
+    }
+  };
+  useShortcuts([
+    { keys: "j", does: "Next trace", run: () => focusRow(current + 1) },
+    { keys: "k", does: "Trace before", run: () => focusRow(current - 1) },
+    { keys: "x", does: "Choose the trace, for comparing or deleting", run: () => choose(traces[current]) },
+    { keys: "o", does: "Open the trace", run: () => traces[current] && props.onOpen(traces[current]) },
+  ]);
+  const template = `34px ${columns.map((column) => column.width).join(" ")}`;
+  const width =
+    columns.reduce((sum, column) => sum + Number(/\d+/.exec(column.width)?.[0] ?? 100), 34) +
+    12 * columns.length +
+    20;
+  return (
+    <div
+      ref={box}
+      className={`grid ${props.isStale ? "is-stale" : ""}`}
+      role="grid"
+      aria-label="Traces"
+      aria-rowcount={traces.length + 1}
+      aria-busy={props.isLoading}
+      tabIndex={traces.length === 0 ? 0 : -1}
+    >
+      <div style={{ minWidth: width }}>
+        <div className="grid-head" role="row" aria-rowindex={1} style={{ gridTemplateColumns: template }}>
+          <span role="columnheader">
+            <span className="hidden-text">Choose</span>
+          </span>
+          {columns.map((column) => (
+            <Head key={column.id} column={column} sort={sort} onSort={props.onSort} />
+          ))}
+        </div>
+        {props.isLoading ? (
+          <GhostRows template={template} columns={columns.length} />
+        ) : (
+          <div className="grid-rows" role="rowgroup" style={{ height: rows.getTotalSize() }}>
+            {visible.map((item) => {
+              const trace = traces[item.index] as Trace;
+              return (
+                <div
+                  key={item.key}
+                  role="row"
+                  data-row={item.index}
+                  aria-rowindex={item.index + 2}
+                  aria-selected={chosen.has(trace.run_id)}
+                  tabIndex={item.index === current ? 0 : -1}
+                  className="grid-row"
+                  style={{ gridTemplateColumns: template, transform: `translateY(${item.start}px)` }}
+                  onFocus={() => setAt(item.index)}
+                  onClick={(event) => {
+                    const isElsewhere = (event.target as HTMLElement).closest("button, input, a");
+                    if (!isElsewhere && !window.getSelection()?.toString()) {
+                      props.onOpen(trace);
+                    }
+                  }}
+                  onKeyDown={(event) => {
+                    if (event.target !== event.currentTarget) {
+                      return;
+                    }
+                    const steps: Record<string, number> = {
+                      ArrowDown: 1,
+                      ArrowUp: -1,
+                      PageDown: 20,
+                      PageUp: -20,
+                      Home: -traces.length,
+                      End: traces.length,
+                    };
+                    const step = steps[event.key];
+                    if (step !== undefined) {
+                      event.preventDefault();
+                      focusRow(item.index + step);
+                    } else if (event.key === "Enter") {
+                      event.preventDefault();
+                      props.onOpen(trace);
+                    } else if (event.key === " ") {
+                      event.preventDefault();
+                      choose(trace);
+                    }
+                  }}
+                >
+                  <span role="gridcell" className="cell-check">
+                    <input
+                      type="checkbox"
+                      tabIndex={-1}
+                      aria-label={`Choose ${trace.name || trace.run_id}`}
+                      checked={chosen.has(trace.run_id)}
+                      onChange={() => choose(trace)}
+                    />
+                  </span>
+                  {columns.map((column) => (
+                    <Cell key={column.id} column={column} trace={trace} {...props} zone={zone} />
+                  ))}
+                </div>
+              );
+            })}
+          </div>
+        )}
+        {props.isFetchingMore && (
+          <div className="soft grid-more" role="status">
+            Loading more…
+          </div>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function Head({ column, sort, onSort }: { column: Column; sort: string; onSort: (sort: string) => void }) {
+  const key = column.sort;
+  const isDown = sort === `-${key}`;
+  const isUp = sort === key;
+  const order = isDown ? "descending" : isUp ? "ascending" : undefined;
+  return (
+    <span
+      role="columnheader"
+      aria-sort={key ? (order ?? "none") : undefined}
+      className={column.isNumber ? "num" : ""}
+    >
+      {key ? (
+        <button type="button" className="head-button" onClick={() => onSort(isDown ? key : `-${key}`)}>
+          {column.name}
+          {order && <Icon name={isDown ? "down" : "up"} />}
+        </button>
+      ) : (
+        column.name
+      )}
+    </span>
+  );
+}
+
+function Cell({
+  column,
+  trace,
+  zone,
+  onFilter,
+  href,
+}: Props & { column: Column; trace: Trace; zone: "local" | "utc" }) {
+  const pairs = column.filter?.(trace) ?? [];
+  const content = column.show(trace, zone);
+  return (
+    <span role="gridcell" className={`cell ${column.isNumber ? "num" : ""}`}>
+      {column.id === "name" ? (
+        <a
+          href={href(trace)}
+          tabIndex={-1}
+          className="cut cell-link"
+          onClick={(event) => {
+            // A plain click is the row's; one with a key opens a tab.
+            if (!event.metaKey && !event.ctrlKey && !event.shiftKey) {
+              event.preventDefault();
+            }
+          }}
+        >
+          {content}
+        </a>
+      ) : (
+        content
+      )}
+      {pairs[0] && (
+        <span className="cell-filter">
+          {([false, true] as const).map((exclude) => {
+            const [key, value] = pairs[0] as [string, unknown];
+            const name = `${exclude ? "Without" : "Only"} ${key} ${String(value)}`;
+            return (
+              <button
+                key={String(exclude)}
+                type="button"
+                tabIndex={-1}
+                aria-label={name}
+                title={name}
+                onClick={() => onFilter(key, value, exclude)}
+              >
+                <Icon name={exclude ? "minus" : "plus"} />
+              </button>
+            );
+          })}
+        </span>
+      )}
+    </span>
+  );
+}
+
+function GhostRows({ template, columns }: { template: string; columns: number }) {
+  return (
+    <div className="grid-rows" aria-hidden="true">
+      {Array.from({ length: 14 }, (_, row) => (
+        <div key={row} className="grid-row is-ghost" style={{ gridTemplateColumns: template }}>
+          <span />
+          {Array.from({ length: columns }, (_, column) => (
+            <span
+              key={column}
+              className="ghost"
+              style={{ height: 12, width: `${50 + ((row * 7 + column * 13) % 40)}%` }}
+            />
+          ))}
+        </div>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,116 @@
+import { otlp, send } from "./obsrv.js";
+import { at, expect, headline, rows, test, url } from "./page.js";
+
+test("filters by search, facet and time; all of it is in the address, and back goes back", async ({ page }) => {
+  await page.goto(at("/p/1/traces"));
+  await expect(rows(page).first()).toBeVisible();
+  const all = await headline(page).textContent();
+  await page.keyboard.press("/");
+  const search = page.getByRole("combobox", { name: "Search traces" });
+  await expect(search).toBeFocused();
+  await search.fill("status:error");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/q=status%3Aerror/);
+  await expect(headline(page)).not.toHaveText(all);
+  const failed = await headline(page).textContent();
+  await page.reload();
+  await expect(headline(page)).toHaveText(failed);
+  await page.goBack();
+  await expect(headline(page)).toHaveText(all);
+});
+
+test("a facet says how many traces a click leaves", async ({ page }) => {
+  await page.goto(at("/p/1/traces"));
+  const facet = page.getByRole("region", { name: "status" });
+  const value = facet.getByRole("button", { name: /error/ }).first();
+  const promised = (await value.locator(".num").textContent()).trim();
+  await value.click();
+  await expect(headline(page)).toHaveText(promised);
+  // Its other values stay in sight, counted as without it.
+  await expect(facet.getByRole("button", { name: /success/ }).first()).toBeVisible();
+  await facet.getByRole("button", { name: /error/ }).first().click();
+  await expect(page).not.toHaveURL(/q=/);
+});
+
+test("completes keys and values from what is stored", async ({ page }) => {
+  await page.goto(at("/p/1/traces"));
+  const search = page.getByRole("combobox", { name: "Search traces" });
+  await search.click();
+  await search.pressSequentially("metadata.cor");
+  await page.getByRole("option", { name: /metadata\.corpus/ }).click();
+  await expect(search).toHaveValue("metadata.corpus:");
+  await page.getByRole("option", { name: /tau/ }).first().click();
+  await expect(page).toHaveURL(/metadata.corpus%3A/);
+  await expect(rows(page).first()).toBeVisible();
+});
+
+test("says where a search is wrong, and keeps what was there", async ({ page }) => {
+  await page.goto(at("/p/1/traces"));
+  await expect(rows(page).first()).toBeVisible();
+  const search = page.getByRole("combobox", { name: "Search traces" });
+  await search.fill("status:(error");
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Escape");
+  await search.blur();
+  await expect(page.getByRole("alert")).toBeVisible();
+  await expect(search).toHaveAttribute("aria-invalid", "true");
+});
+
+test("sorts, chooses columns, and loads more while scrolling", async ({ page }) => {
+  await page.goto(at("/p/1/traces"));
+  await expect(rows(page).first()).toBeVisible();
+  await page.getByRole("button", { name: "Latency" }).click();
+  await expect(page).toHaveURL(/sort=-duration/);
+  await page.getByRole("button", { name: "Columns" }).click();
+  await page.getByRole("checkbox", { name: "Models" }).check();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("columnheader", { name: "Models" })).toBeVisible();
+  const grid = page.getByRole("grid", { name: "Traces" });
+  const before = Number(await grid.getAttribute("aria-rowcount"));
+  await grid.evaluate((element) => element.scrollTo(0, element.scrollHeight));
+  await expect.poll(async () => Number(await grid.getAttribute("aria-rowcount"))).toBeGreaterThan(before);
+  expect(await page.locator("*").count()).toBeLessThan(3000);
+});
+
+test("the keys go through the list and into a trace and back", async ({ page }) => {
+  await page.goto(at("/p/1/traces"));
+  await expect(rows(page).first()).toBeVisible();
+  await page.keyboard.press("j");
+  await page.keyboard.press("j");
+  await expect(rows(page).nth(2)).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("tree", { name: "Steps of the trace" })).toBeVisible();
+  await page.keyboard.press("j");
+  await expect(page.getByText(/^4 of /)).toBeVisible();
+  await page.keyboard.press("u");
+  await expect(rows(page).first()).toBeVisible();
+  await page.keyboard.press("?");
+  await expect(page.getByRole("dialog", { name: "Keys" })).toContainText("Next trace");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("charts");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/charts/);
+});
+
+test("dragging over the histogram looks at that time", async ({ page }) => {
+  await page.goto(at("/p/1/traces"));
+  const strip = page.getByRole("img", { name: /runs over time/ });
+  await expect(strip.locator(".histogram-bar").first()).toBeVisible();
+  const box = await strip.boundingBox();
+  await page.mouse.move(box.x + box.width * 0.7, box.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width, box.y + 20, { steps: 4 });
+  await page.mouse.up();
+  await expect(page).toHaveURL(/from=.*to=/);
+});
+
+test("live: a new trace comes in by itself", async ({ page }) => {
+  await page.goto(at("/p/1/traces?q=name%3Alive-*"));
+  await expect(page.getByText("No trace passes")).toBeVisible();
+  await page.getByRole("button", { name: "Live" }).click();
+  await expect(page).toHaveURL(/live=1/);
+  const now = Date.now();
+  await send(url(), otlp("c".repeat(32), [{ id: "c".repeat(16), name: "live-one", from: now, to: now + 5 }]));
+  await expect(rows(page)).toHaveCount(1);
+});

@@ -1,0 +1,97 @@
+// The obsrv binary under test, with an owner and the samples.
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+export const KEY = "tk_test_bootstrap_0123456789";
+export const OWNER = { email: "ada@example.org", name: "Ada Lovelace", password: "correct horse battery" };
+const READY_MS = 30_000;
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const BINARY = path.resolve(process.env.OBSRV_BIN ?? path.join(ROOT, "target/debug/obsrv"));
+const WHERE = path.join(tmpdir(), `obsrv-browser-${process.ppid}.json`);
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+export async function begin() {
+  const folder = mkdtempSync(path.join(tmpdir(), "obsrv-browser-"));
+  const data = path.join(folder, "data");
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  let said = "";
+  const child = spawn(BINARY, ["serve", "--data", data, "--http", `127.0.0.1:${port}`], {
+    env: { ...process.env, OBSRV_BOOTSTRAP_KEY: KEY },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (part) => {
+      said = (said + part).slice(-4000);
+    });
+  }
+  const giveUp = Date.now() + READY_MS;
+  for (;;) {
+    if (child.exitCode !== null || Date.now() > giveUp) throw new Error(`obsrv is not ready:\n${said}`);
+    const answer = await fetch(`${url}/ready`).catch(() => null);
+    if (answer?.status === 200) break;
+    await wait(10);
+  }
+  const end = async () => {
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await gone;
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { folder, data, url, end, setupLink: readFileSync(path.join(data, "setup-link"), "utf8").trim() };
+}
+
+// Loads the samples as bin/start does.
+export function loadSamples(server) {
+  const requests = path.join(server.folder, "requests");
+  execFileSync("python3", [path.join(ROOT, "tests/corpora/convert.py"), path.join(ROOT, "samples"), requests]);
+  const files = readdirSync(requests).map((name) => path.join(requests, name));
+  execFileSync(BINARY, ["import", "--url", server.url, ...files], { env: { ...process.env, OBSRV_API_KEY: KEY } });
+}
+
+export async function send(url, body, key = KEY) {
+  const headers = { "x-api-key": key, "content-type": "application/json" };
+  const answer = await fetch(`${url}/v1/traces`, { method: "POST", headers, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
+}
+
+// Spans as an OTLP exporter sends them. Each: id, parent, name, start and end in milliseconds.
+export function otlp(traceId, spans) {
+  return { resourceSpans: [{ scopeSpans: [{ spans: spans.map((span) => otlpSpan(traceId, span)) }] }] };
+}
+
+const value = (v) => (typeof v === "number" ? { intValue: String(v) } : { stringValue: String(v) });
+
+function otlpSpan(traceId, { id, parent, name, from, to, error, attributes = {} }) {
+  return {
+    traceId,
+    spanId: id,
+    ...(parent ? { parentSpanId: parent } : {}),
+    name,
+    kind: 1,
+    startTimeUnixNano: `${BigInt(Math.round(from * 1000)) * 1000n}`,
+    endTimeUnixNano: `${BigInt(Math.round(to * 1000)) * 1000n}`,
+    attributes: Object.entries(attributes).map(([key, v]) => ({ key, value: value(v) })),
+    ...(error ? { status: { code: 2, message: error } } : {}),
+  };
+}
+
+// What the tests of this run share, written by the global setup.
+export const share = (facts) => writeFileSync(WHERE, JSON.stringify(facts));
+export const shared = () => JSON.parse(readFileSync(process.env.OBSRV_BROWSER_FACTS, "utf8"));
+export const sharedAt = WHERE;

@@ -1,0 +1,106 @@
+import { otlp, send } from "./obsrv.js";
+import { at, expect, test, url } from "./page.js";
+
+const TRACE = "7b8efff798038103d269b633813fc60d";
+const NOW = Date.UTC(2026, 0, 5, 10);
+const id = (n) => (n + 1).toString(16).padStart(16, "0");
+
+test.beforeAll(async () => {
+  const spans = [
+    { id: id(0), name: "plan a trip", from: NOW, to: NOW + 4000, attributes: { "user.id": "u-1", "session.id": "s-1" } },
+    {
+      id: id(1),
+      parent: id(0),
+      name: "chat gpt-4o",
+      from: NOW + 100,
+      to: NOW + 1900,
+      attributes: {
+        "openinference.span.kind": "LLM",
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.usage.input_tokens": 120,
+        "gen_ai.usage.output_tokens": 30,
+        "input.value": "**two** tickets, please",
+        "output.value": '{"seats": ["12A", "12B"], "price": 240}',
+      },
+    },
+    {
+      id: id(2),
+      parent: id(0),
+      name: "book",
+      from: NOW + 2000,
+      to: NOW + 3900,
+      error: "card refused",
+      attributes: { "openinference.span.kind": "TOOL", "tool.name": "book" },
+    },
+  ];
+  await send(url(), otlp(TRACE, spans));
+});
+
+test("shows steps as a tree over time, and one step whole", async ({ page }) => {
+  await page.goto(at(`/p/1/traces/${TRACE}`));
+  const tree = page.getByRole("tree", { name: "Steps of the trace" });
+  await expect(tree.getByRole("treeitem")).toHaveCount(3);
+  await expect(tree.getByRole("treeitem").nth(1)).toHaveAttribute("aria-level", "2");
+  await tree.getByRole("treeitem", { name: /chat gpt-4o/ }).click();
+  await expect(page).toHaveURL(/span=/);
+  const step = page.getByRole("complementary", { name: "Step" });
+  await expect(step).toContainText("gpt-4o");
+  await expect(step).toContainText("two");
+  await page.keyboard.press("e");
+  await expect(step).toContainText("card refused");
+  await tree.focus();
+  await page.keyboard.press("Home");
+  await page.keyboard.press("ArrowLeft");
+  await expect(tree.getByRole("treeitem")).toHaveCount(1);
+  await page.keyboard.press("ArrowRight");
+  await expect(tree.getByRole("treeitem")).toHaveCount(3);
+});
+
+test("an attribute narrows the list", async ({ page }) => {
+  await page.goto(at(`/p/1/traces/${TRACE}?span=${id(1)}`));
+  await page.getByRole("tab", { name: "Attributes" }).click();
+  const line = page.getByRole("treeitem").filter({ hasText: "gen_ai.request.model" });
+  await line.hover();
+  await line.getByRole("button", { name: /^Only/ }).click();
+  await expect(page).toHaveURL(/\/traces\?q=/);
+});
+
+test("what is not there says so", async ({ page }) => {
+  await page.goto(at("/p/1/traces/not-there"));
+  await expect(page.getByRole("alert")).toContainText("Not there");
+});
+
+test("a trace of 100,000 steps is shown with few elements", async ({ page }) => {
+  test.setTimeout(90_000);
+  const big = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+  for (let first = 0; first < 100_000; first += 10_000) {
+    const spans = [];
+    for (let n = first; n < first + 10_000; n++) {
+      const parent = n === 0 ? undefined : id(n % 100 === 0 ? 0 : n - (n % 100));
+      spans.push({ id: id(n), parent, name: n % 100 === 0 ? "turn" : "call", from: NOW + n / 10, to: NOW + n / 10 + (n === 0 ? 10_000 : 5) });
+    }
+    await send(url(), otlp(big, spans));
+  }
+  await page.goto(at(`/p/1/traces/${big}`));
+  const tree = page.getByRole("tree", { name: "Steps of the trace" });
+  await expect(tree.getByRole("treeitem").first()).toBeVisible({ timeout: 30_000 });
+  await expect(page.getByRole("tab", { name: /Steps 100,000/ })).toBeVisible();
+  expect(await page.locator("*").count()).toBeLessThan(3000);
+  await tree.focus();
+  await page.keyboard.press("End");
+  await expect(tree.getByRole("treeitem", { selected: true })).toBeVisible();
+  expect(await page.locator("*").count()).toBeLessThan(3000);
+  const frames = await tree.evaluate(async (element) => {
+    const times = [];
+    let last = performance.now();
+    for (let n = 0; n < 40; n++) {
+      element.scrollTop -= 2000;
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      times.push(performance.now() - last);
+      last = performance.now();
+    }
+    return times.sort((a, b) => a - b);
+  });
+  // Not a measurement: that no frame does work for all the steps.
+  expect(frames[Math.floor(frames.length / 2)]).toBeLessThan(100);
+});
