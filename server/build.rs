@@ -1,10 +1,5 @@
 //! Lists the files of the built dashboard, so that the binary holds them. Without a built dashboard
 //! the list is empty, and the server says so where the dashboard would be.
-#![expect(
-    clippy::print_stdout,
-    reason = "what a build script says to cargo goes there"
-)]
-
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -60,17 +55,24 @@ fn entry(dist: &Path, path: &str, list: &mut String) -> io::Result<()> {
     let packed = |extension: &str| -> io::Result<String> {
         let file = dist.join(format!("{path}.{extension}"));
         Ok(if file.is_file() {
-            format!("Some(include_bytes!({:?}))", file.canonicalize()?)
+            format!("Some(include_bytes!({}))", literal(&file)?)
         } else {
             "None".to_owned()
         })
     };
-    let plain = dist.join(path).canonicalize()?;
     writeln!(
         list,
-        "File {{ path: {path:?}, plain: include_bytes!({plain:?}), gzip: {}, brotli: {} }},",
+        "File {{ path: {path:?}, plain: include_bytes!({}), gzip: {}, brotli: {} }},",
+        literal(&dist.join(path))?,
         packed("gz")?,
         packed("br")?,
     )
     .map_err(io::Error::other)
+}
+
+/// The path as a string of Rust.
+fn literal(path: &Path) -> io::Result<String> {
+    let path = path.canonicalize()?;
+    let text = path.to_str().map(|text| format!("{text:?}"));
+    text.ok_or_else(|| io::Error::other("path is not UTF-8"))
 }
