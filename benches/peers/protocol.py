@@ -23,9 +23,7 @@ class Asked:
 
 
 def share(traces, run):
-    """The traces of Q3 that one timed run asks for; all of them without a run."""
-    if run is None:
-        return traces
+    """The traces of Q3 that one run asks for."""
     start = run % max(1, len(traces) // TRACES_A_RUN) * TRACES_A_RUN
     return traces[start : start + TRACES_A_RUN]
 
@@ -68,7 +66,7 @@ def obey(engine, command, asked):
     if command["do"] == "cpu":
         return {"cpu": engine.cpu()}
     if command["do"] == "ask":
-        wall, cpu, answer = once(engine, command["query"], asked, None)
+        wall, cpu, answer = once(engine, command["query"], asked, 0)
         return {"wall": wall, "cpu": cpu, "answer": answer}
     if command["do"] == "time":
         runs = []

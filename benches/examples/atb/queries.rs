@@ -75,20 +75,15 @@ struct Asking<'a> {
     asked: &'a Asked,
 }
 
-/// Runs a query; with a run given, Q3 takes that run's share of the traces.
-pub(crate) fn run(
-    engine: &Engine,
-    asked: &Asked,
-    query: &str,
-    run: Option<u64>,
-) -> Outcome<Found> {
+/// Runs a query; Q3 takes the run's share of the traces.
+pub(crate) fn run(engine: &Engine, asked: &Asked, query: &str, run: u64) -> Outcome<Found> {
     let snapshot = engine.snapshot();
     let asking = Asking { snapshot, asked };
     asking.run(query, run)
 }
 
 impl Asking<'_> {
-    fn run(&self, query: &str, run: Option<u64>) -> Outcome<Found> {
+    fn run(&self, query: &str, run: u64) -> Outcome<Found> {
         let all = self.asked.project;
         Ok(match query {
             "Q1" => Found::Roots(self.list(Table::Runs, self.since(HOUR_NS))?),
@@ -200,16 +195,11 @@ impl Asking<'_> {
         self.search(index, Table::Spans, &request)
     }
 
-    fn traces(&self, run: Option<u64>) -> Outcome<Vec<(usize, usize)>> {
+    fn traces(&self, run: u64) -> Outcome<Vec<(usize, usize)>> {
         let all = &self.asked.traces;
-        let share = match run {
-            None => all.as_slice(),
-            Some(run) => {
-                let runs = (all.len() / TRACES_A_RUN).max(1);
-                let from = usize::try_from(run)? % runs * TRACES_A_RUN;
-                all.get(from..from + TRACES_A_RUN).unwrap_or(all)
-            }
-        };
+        let runs = (all.len() / TRACES_A_RUN).max(1);
+        let from = usize::try_from(run)? % runs * TRACES_A_RUN;
+        let share = all.get(from..from + TRACES_A_RUN).unwrap_or(all);
         let whole = |(index, id): &(u64, String)| {
             let rows = self.snapshot.trace(project(*index), id)?;
             let mut bytes = 0;

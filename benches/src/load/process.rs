@@ -94,19 +94,3 @@ pub fn disk_bytes(directory: &Path) -> io::Result<BTreeMap<String, u64>> {
     }
     Ok(sizes)
 }
-
-/// CPU time of all live threads to the nanosecond; what ended threads used is not in it.
-pub fn cpu_exact(pid: u32) -> io::Result<Duration> {
-    let mut nanos = 0u64;
-    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end between the listing and the reading.
-        let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else {
-            continue;
-        };
-        let first = text.split_whitespace().next();
-        nanos += first
-            .and_then(|n| n.parse::<u64>().ok())
-            .ok_or_else(|| bad("schedstat"))?;
-    }
-    Ok(Duration::from_nanos(nanos))
-}
