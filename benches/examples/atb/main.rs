@@ -108,12 +108,7 @@ fn exact_cpu() -> f64 {
 }
 
 /// One run of a query: wall and CPU seconds, and what it answers. `run` chooses the traces of Q3.
-fn once(
-    engine: &Engine,
-    asked: &Asked,
-    command: &Json,
-    run: u64,
-) -> Outcome<(f64, f64, Json)> {
+fn once(engine: &Engine, asked: &Asked, command: &Json, run: u64) -> Outcome<(f64, f64, Json)> {
     let query = command["query"].as_str().unwrap_or_default();
     let whole = command["do"] == "ask";
     let before = exact_cpu();

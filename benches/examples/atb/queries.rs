@@ -155,13 +155,9 @@ impl Asking<'_> {
 
     /// Without what was kept of earlier answers.
     fn aggregate(&self, index: u64, request: &AggregateRequest) -> Outcome<AggregateAnswer> {
-        let answer = self.snapshot.aggregate_with(
-            project(index),
-            Table::Spans,
-            request,
-            &BUDGET,
-            None,
-        )?;
+        let answer =
+            self.snapshot
+                .aggregate_with(project(index), Table::Spans, request, &BUDGET, None)?;
         Ok(answer)
     }
 
@@ -239,7 +235,12 @@ impl Asking<'_> {
     fn facets(&self) -> Outcome<Page> {
         let filter = Filter::And(vec![is("status", "error"), self.since(DAY_NS)]);
         let request = Request {
-            facets: self.asked.facets.iter().map(|k| path(&path_of(k))).collect(),
+            facets: self
+                .asked
+                .facets
+                .iter()
+                .map(|k| path(&path_of(k)))
+                .collect(),
             facet_values_max: 20,
             ..Request::new(filter, 0)
         };
@@ -334,8 +335,14 @@ impl Found {
 }
 
 fn root(hit: &Hit) -> Outcome<Json> {
-    let status = body::view(&hit.body)?.get("status").and_then(DocRef::as_str);
-    let status = if status == Some("error") { "error" } else { "ok" };
+    let status = body::view(&hit.body)?
+        .get("status")
+        .and_then(DocRef::as_str);
+    let status = if status == Some("error") {
+        "error"
+    } else {
+        "ok"
+    };
     let core = &hit.core;
     let duration = core.end_ns.unwrap_or_default() - core.start_ns;
     Ok(json!([core.trace_id, core.start_ns, duration, status]))

@@ -231,7 +231,8 @@ fn watch_rows(watch: Watch, elapsed: Duration) {
 }
 
 fn mix_rows(reads: &Reads, outcome: &Outcome) {
-    let at = |h: &hdrhistogram::Histogram<u64>, q| millis(Duration::from_nanos(h.value_at_quantile(q)));
+    let at =
+        |h: &hdrhistogram::Histogram<u64>, q| millis(Duration::from_nanos(h.value_at_quantile(q)));
     for (name, times) in &reads.kinds {
         row(
             &format!("{name} beside the writes ({}), p50 / p99", times.len()),
@@ -241,10 +242,18 @@ fn mix_rows(reads: &Reads, outcome: &Outcome) {
     let fresh = &reads.freshness;
     row(
         &format!("acknowledged to read ({}), p50 / p99 / max", fresh.len()),
-        &format!("{} / {} / {}", at(fresh, 0.5), at(fresh, 0.99), at(fresh, 1.0)),
+        &format!(
+            "{} / {} / {}",
+            at(fresh, 0.5),
+            at(fresh, 0.99),
+            at(fresh, 1.0)
+        ),
     );
     let stalls = outcome.latency.count_between(100_000_000, u64::MAX);
-    row("acknowledgements after more than 100 ms", &stalls.to_string());
+    row(
+        "acknowledgements after more than 100 ms",
+        &stalls.to_string(),
+    );
 }
 
 fn cpu_of(pid: Option<u32>) -> Result<Duration, LoadError> {

@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use answers::Answers;
 use manifest::{Manifest, TraceFacts};
-pub use options::{DAY_NS, Options};
 use options::END_NS;
+pub use options::{DAY_NS, Options};
 use rng::{Rng, Zipf};
 use span::{Span, export_json, export_request};
 use trace::{Materials, Place};

@@ -100,7 +100,10 @@ fn ask(
         if answer.status != 200 {
             return Err(LoadError::Refused {
                 status: answer.status,
-                body: String::from_utf8_lossy(&answer.body).chars().take(300).collect(),
+                body: String::from_utf8_lossy(&answer.body)
+                    .chars()
+                    .take(300)
+                    .collect(),
             });
         }
         if let Some(times) = times.get_mut(kind) {
@@ -148,16 +151,16 @@ fn path(kind: usize, known: &[String], rng: &mut Rng) -> Option<String> {
 fn trace_ids(body: &[u8]) -> Vec<String> {
     let answer: Json = serde_json::from_slice(body).unwrap_or_default();
     let items = answer.get("items").and_then(Json::as_array);
-    let ids = items.into_iter().flatten().filter_map(|i| i.get("trace_id"));
-    ids.filter_map(|id| id.as_str().map(str::to_owned)).collect()
+    let ids = items
+        .into_iter()
+        .flatten()
+        .filter_map(|i| i.get("trace_id"));
+    ids.filter_map(|id| id.as_str().map(str::to_owned))
+        .collect()
 }
 
 /// Sends a span, and as soon as it is acknowledged asks for it until it is there.
-fn probe(
-    address: SocketAddr,
-    key: &str,
-    stop: &AtomicBool,
-) -> Result<Histogram<u64>, LoadError> {
+fn probe(address: SocketAddr, key: &str, stop: &AtomicBool) -> Result<Histogram<u64>, LoadError> {
     const WIRE: Wire = Wire {
         form: Form::Protobuf,
         encoding: Encoding::Identity,
@@ -168,7 +171,11 @@ fn probe(
     while !stop.load(Ordering::Relaxed) {
         thread::sleep(PROBE_EVERY);
         let span = probe_span(&mut rng);
-        if client.export(key, WIRE, &WIRE.body(std::slice::from_ref(&span))?)?.status != 200 {
+        if client
+            .export(key, WIRE, &WIRE.body(std::slice::from_ref(&span))?)?
+            .status
+            != 200
+        {
             continue;
         }
         let acknowledged = Instant::now();

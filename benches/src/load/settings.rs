@@ -203,7 +203,12 @@ mod tests {
         let s = read("--bin x --workload i2 --connections 4").unwrap();
         assert_eq!((s.options.batch, s.connections), (1, 4));
         assert_eq!(s.wire.form, Form::Json);
-        assert!(read("--bin x --workload i3").unwrap().resend_every.is_some());
+        assert!(
+            read("--bin x --workload i3")
+                .unwrap()
+                .resend_every
+                .is_some()
+        );
     }
 
     #[test]

@@ -155,7 +155,10 @@ mod tests {
     fn figures_are_read_from_the_text_format() {
         let text = "# TYPE obsrv_wal_bytes gauge\nobsrv_wal_bytes 12\nobsrv_segments 3\n";
         let sample = read(text, 7);
-        assert_eq!((sample.wal_bytes, sample.segments, sample.second), (12, 3, 7));
+        assert_eq!(
+            (sample.wal_bytes, sample.segments, sample.second),
+            (12, 3, 7)
+        );
         assert_eq!(sample.frozen, 0);
     }
 }

@@ -24,7 +24,10 @@ impl Answers {
         let roots = self.roots.finish();
         let roots = roots.map(|r| json!([r.trace_id, r.start_ns, r.duration_ns, r.status]));
         put("Q1", roots.collect());
-        put("Q2", self.errors_listed.finish().map(|r| json!(r)).collect());
+        put(
+            "Q2",
+            self.errors_listed.finish().map(|r| json!(r)).collect(),
+        );
         put(
             "Q3",
             traces.iter().map(|t| json!([t.spans, t.bytes])).collect(),

@@ -25,8 +25,7 @@ impl<K: Ord, T> Best<K, T> {
     }
 
     fn cut(&mut self) {
-        self.rows
-            .sort_by(|a, b| (&b.0, &b.1).cmp(&(&a.0, &a.1)));
+        self.rows.sort_by(|a, b| (&b.0, &b.1).cmp(&(&a.0, &a.1)));
         self.rows.truncate(self.limit);
     }
 

@@ -226,11 +226,7 @@ impl Answers {
         if failed_today && row.env == "prod" && row.workflow == "wf-3" {
             let preview = |text: &str| text.chars().take(PREVIEW).collect();
             self.errors_listed.offer(row.start_ns, &row.span_id, || {
-                (
-                    row.span_id.clone(),
-                    preview(row.input),
-                    preview(row.output),
-                )
+                (row.span_id.clone(), preview(row.input), preview(row.output))
             });
         }
         // The newest trace of the first half: some session in the middle of the data.

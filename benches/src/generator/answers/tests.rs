@@ -50,14 +50,11 @@ fn lists_are_those_of_a_plain_search_through_the_rows_sent() {
     assert!(slow.len() > 20, "{}", slow.len());
     assert_eq!(answers["Q7"], first(SLOWEST, &slow));
 
-    let contains = |text: &'static str| {
-        move |r: &Flat<'_>| r.input.contains(text) || r.output.contains(text)
-    };
+    let contains =
+        |text: &'static str| move |r: &Flat<'_>| r.input.contains(text) || r.output.contains(text);
     let common = ids(
         &rows,
-        |r| {
-            contains("throttled")(r) && r.region == "eu-west-1" && r.start_ns >= now - DAY_NS
-        },
+        |r| contains("throttled")(r) && r.region == "eu-west-1" && r.start_ns >= now - DAY_NS,
         |r| r.start_ns,
     );
     assert!(common.len() > 200, "{}", common.len());
@@ -133,8 +130,16 @@ fn sums_and_groups_are_those_of_the_rows_sent() {
     let recent = |r: &&Flat<'_>| {
         r.project == PROJECT && !r.model.is_empty() && r.start_ns >= now - DAY_NS / 4
     };
-    assert_eq!(usize::try_from(counted).unwrap(), flat.iter().filter(recent).count());
-    for (at, trace) in told["asked"]["traces"].as_array().unwrap().iter().enumerate() {
+    assert_eq!(
+        usize::try_from(counted).unwrap(),
+        flat.iter().filter(recent).count()
+    );
+    for (at, trace) in told["asked"]["traces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .enumerate()
+    {
         let spans = flat.iter().filter(|r| trace[1] == r.trace_id).count();
         assert_eq!(answers["Q3"][at][0], spans, "{trace}");
     }
