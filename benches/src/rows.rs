@@ -45,7 +45,7 @@ pub fn push_json(row: &Flat<'_>, out: &mut String) {
     );
 }
 
-/// Appends a line of PostgreSQL's `COPY`, in the order of the columns of `peers/postgres.sql`.
+/// Appends a line of `PostgreSQL`'s `COPY`, in the order of the columns of `peers/postgres.sql`.
 pub fn push_copy(row: &Flat<'_>, out: &mut String) {
     let _ = write!(out, "{}", row.project);
     let extra = row.rest_json().to_string();

@@ -1,4 +1,4 @@
-//! `atb`: obsrv as one of the engines of AgentTraceBench. `peers/run.py` starts it and asks.
+//! `atb`: obsrv as one of the engines of `AgentTraceBench`. `peers/run.py` starts it and asks.
 //!
 //! Commands are lines of JSON on standard input, answers lines of JSON on standard output:
 //! `load` (a file of `rows --form otlp`), `settle`, `cpu`, `ask` and `time` (a query of the

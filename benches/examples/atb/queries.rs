@@ -365,8 +365,8 @@ fn merged(pages: &[Page], key: impl Fn(&Hit) -> i64, limit: usize) -> Vec<String
     rows.into_iter().take(limit).map(|r| r.1).collect()
 }
 
-fn name(key: Option<&Option<GroupValue>>) -> String {
-    match key {
+fn name(keys: &[Option<GroupValue>]) -> String {
+    match keys.first() {
         Some(Some(GroupValue::Str(text))) => text.to_string(),
         other => format!("{other:?}"),
     }
@@ -385,7 +385,7 @@ fn number(value: &Value) -> Json {
 fn latency(answer: &AggregateAnswer) -> Json {
     let mut out = Map::new();
     for group in &answer.groups {
-        let model = name(group.keys.first());
+        let model = name(&group.keys);
         for point in &group.points {
             let key = format!("{}|{model}", point.start_ns.div_euclid(MINUTE_NS));
             let of = point.figures.measures.iter().map(|m| number(&m.value));
@@ -399,7 +399,7 @@ fn costs_json(answers: &[AggregateAnswer]) -> Json {
     let mut out = Map::new();
     for (project, answer) in answers.iter().enumerate() {
         for group in &answer.groups {
-            let model = name(group.keys.first());
+            let model = name(&group.keys);
             for point in &group.points {
                 let day = point.start_ns.div_euclid(DAY_NS);
                 let of = point.figures.measures.iter().map(|m| number(&m.value));
@@ -413,7 +413,7 @@ fn costs_json(answers: &[AggregateAnswer]) -> Json {
 fn user(group: &obsrv_engine::query::aggregate::Group) -> Json {
     let mut measures = group.figures.measures.iter().map(|m| number(&m.value));
     let (cost, sessions) = (measures.next(), measures.next());
-    json!([name(group.keys.first()), cost, group.figures.rows, sessions])
+    json!([name(&group.keys), cost, group.figures.rows, sessions])
 }
 
 fn facets(page: &Page) -> Json {

@@ -148,7 +148,11 @@ fn resend<I>(shared: &Shared<'_, I>, request: &Request) -> Result<(), LoadError>
     let Some(every) = target.resend_every else {
         return Ok(());
     };
-    if shared.sent.load(Ordering::Relaxed) % every.max(1) == 0 {
+    if shared
+        .sent
+        .load(Ordering::Relaxed)
+        .is_multiple_of(every.max(1))
+    {
         let key = target.keys.get(request.project).map_or("", String::as_str);
         Client::connect(target.address)?.export_and_leave(key, target.wire, &request.body)?;
     }

@@ -69,9 +69,8 @@ impl Settings {
     }
 
     /// Reads the arguments.
-    pub fn read(args: impl Iterator<Item = String>) -> Result<Self, LoadError> {
+    pub fn read(mut args: impl Iterator<Item = String>) -> Result<Self, LoadError> {
         let mut s = Self::new();
-        let mut args = args;
         while let Some(arg) = args.next() {
             if !s.flag(&arg) {
                 let value = args
