@@ -60,10 +60,19 @@ fn lists_are_those_of_a_plain_search_through_the_rows_sent() {
     assert!(common.len() > 200, "{}", common.len());
     assert_eq!(answers["Q9"][0], common.len());
     assert_eq!(answers["Q9"][1], first(LIST, &common));
+}
 
+#[test]
+fn searches_find_what_a_plain_search_through_the_rows_sent_finds() {
+    let (rows, told) = sent(30_000);
+    let now = told["asked"]["now_ns"].as_u64().unwrap();
+    let answers = &told["answers"];
     let medium = ids(
         &rows,
-        |r| r.project == PROJECT && contains("flumadiddle")(r),
+        |r| {
+            r.project == PROJECT
+                && (r.input.contains("flumadiddle") || r.output.contains("flumadiddle"))
+        },
         |r| r.start_ns,
     );
     assert!(!medium.is_empty());
