@@ -82,7 +82,7 @@ class ClickHouse:
                 before, _, rest = schema.partition("-- @text begin")
                 schema = before + rest.partition("-- @text end")[2]
             if synced:
-                schema += " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
+                schema = schema.rstrip() + ", fsync_after_insert = 1, fsync_part_directory = 1"
             self.session.query(schema)
 
     def load(self, path):
