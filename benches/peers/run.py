@@ -299,8 +299,8 @@ def cell(result, temperature, query):
         return "WRONG" if "expected" in told["wrong"] else "n/a"
     cpu = median(told["cpu"]) * 1e3
     if temperature == "cold":
-        return f"{told['wall'][0] * 1e3:.2f} ({cpu:.2f})"
-    return f"{median(told['wall']) * 1e3:.2f} / {p95(told['wall']) * 1e3:.2f} ({cpu:.2f})"
+        return f"{told['wall'][0] * 1e3:.3f} ({cpu:.3f})"
+    return f"{median(told['wall']) * 1e3:.3f} / {p95(told['wall']) * 1e3:.3f} ({cpu:.3f})"
 
 
 def table(rows):
