@@ -4,10 +4,9 @@ use super::*;
 use crate::generator::Generator;
 
 /// The rows that were sent, and the answers as they were worked out on the way.
-fn sent(spans: u64) -> (Vec<(usize, Span)>, serde_json::Value) {
-    // A day, so that even few spans fall into every window.
+fn sent(spans: u64, window_ns: u64) -> (Vec<(usize, Span)>, serde_json::Value) {
     let options = Options {
-        window_ns: DAY_NS,
+        window_ns,
         ..Options::core(5, spans)
     };
     let mut generator = Generator::new(options).with_answers();
@@ -39,7 +38,7 @@ fn first(n: usize, ids: &[String]) -> serde_json::Value {
 
 #[test]
 fn lists_are_those_of_a_plain_search_through_the_rows_sent() {
-    let (rows, told) = sent(30_000);
+    let (rows, told) = sent(30_000, 2 * DAY_NS);
     let now = told["asked"]["now_ns"].as_u64().unwrap();
     let answers = &told["answers"];
     let slow = ids(
@@ -57,14 +56,14 @@ fn lists_are_those_of_a_plain_search_through_the_rows_sent() {
         |r| contains("throttled")(r) && r.region == "eu-west-1" && r.start_ns >= now - DAY_NS,
         |r| r.start_ns,
     );
-    assert!(common.len() > 200, "{}", common.len());
+    assert!(common.len() > 60, "{}", common.len());
     assert_eq!(answers["Q9"][0], common.len());
     assert_eq!(answers["Q9"][1], first(LIST, &common));
 }
 
 #[test]
 fn searches_find_what_a_plain_search_through_the_rows_sent_finds() {
-    let (rows, told) = sent(30_000);
+    let (rows, told) = sent(30_000, 4 * HOUR_NS);
     let now = told["asked"]["now_ns"].as_u64().unwrap();
     let answers = &told["answers"];
     let medium = ids(
@@ -111,7 +110,7 @@ fn searches_find_what_a_plain_search_through_the_rows_sent_finds() {
 
 #[test]
 fn sums_and_groups_are_those_of_the_rows_sent() {
-    let (rows, told) = sent(20_000);
+    let (rows, told) = sent(20_000, DAY_NS);
     let answers = &told["answers"];
     let flat: Vec<_> = rows.iter().map(|(p, s)| Flat::of(*p, s)).collect();
     let sum = |at: usize| -> f64 {
