@@ -7,46 +7,29 @@
 )]
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use obsrv_benches::generator::manifest::Manifest;
-use obsrv_benches::generator::{Generator, Options, Request};
-use obsrv_benches::load::client::Encoding;
+use obsrv_benches::generator::{Batch, Generator, Request};
+use obsrv_benches::load::client::Wire;
 use obsrv_benches::load::ingest::{self, Outcome, Target};
+use obsrv_benches::load::mix::{Mix, Reads};
 use obsrv_benches::load::queries::Asker;
 use obsrv_benches::load::server::Server;
+use obsrv_benches::load::settings::{Settings, USAGE};
+use obsrv_benches::load::watch::{Verdict, Watch, sustained};
 use obsrv_benches::load::{LoadError, process};
-
-const USAGE: &str = "\
-load --bin PATH | --url HOST:PORT --key KEY
-     [--data DIR] [--server-arg ARG]… [--keep]
-     [--spans 1000000] [--seed 1] [--projects 24] [--batch 64] [--messy]
-     [--connections 8] [--encoding identity|zstd] [--rate SPANS_PER_SECOND]";
 
 /// Above this many spans, requests are made while they are sent instead of before.
 const PREPARED_SPANS_MAX: u64 = 3_000_000;
 /// Longest wait for background work to end.
 const QUIET_MAX: Duration = Duration::from_mins(10);
 
-struct Settings {
-    binary: Option<PathBuf>,
-    url: Option<String>,
-    key: String,
-    data: PathBuf,
-    server_arguments: Vec<String>,
-    keep: bool,
-    options: Options,
-    connections: usize,
-    encoding: Encoding,
-    rate: Option<u64>,
-}
-
 fn main() -> ExitCode {
-    let outcome = settings().and_then(|s| run(&s));
+    let outcome = Settings::read(std::env::args().skip(1)).and_then(|s| run(&s));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
@@ -59,70 +42,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn settings() -> Result<Settings, LoadError> {
-    let mut s = Settings {
-        binary: None,
-        url: None,
-        key: String::new(),
-        data: std::env::temp_dir().join(format!("obsrv-load-{}", std::process::id())),
-        server_arguments: Vec::new(),
-        keep: false,
-        options: Options::core(1, 1_000_000),
-        connections: 8,
-        encoding: Encoding::Identity,
-        rate: None,
-    };
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        let mut value = || {
-            args.next()
-                .ok_or_else(|| LoadError::Argument(format!("{arg}: no value\n{USAGE}")))
-        };
-        match arg.as_str() {
-            "--bin" => s.binary = Some(value()?.into()),
-            "--url" => s.url = Some(value()?),
-            "--key" => s.key = value()?,
-            "--data" => s.data = value()?.into(),
-            "--server-arg" => s.server_arguments.push(value()?),
-            "--keep" => s.keep = true,
-            "--spans" => s.options.spans = number(&value()?)?,
-            "--seed" => s.options.seed = number(&value()?)?,
-            "--projects" => s.options.projects = number(&value()?)?,
-            "--batch" => s.options.batch = number(&value()?)?,
-            "--messy" => {
-                let messy = Options::messy(1, 1);
-                s.options.duplicate_ppm = messy.duplicate_ppm;
-                s.options.late_ppm = messy.late_ppm;
-                s.options.pair_ppm = messy.pair_ppm;
-            }
-            "--connections" => s.connections = number(&value()?)?,
-            "--encoding" => {
-                s.encoding = match value()?.as_str() {
-                    "identity" => Encoding::Identity,
-                    "zstd" => Encoding::Zstd,
-                    other => return Err(LoadError::Argument(format!("--encoding {other}"))),
-                }
-            }
-            "--rate" => s.rate = Some(number(&value()?)?),
-            _ => return Err(LoadError::Argument(format!("{arg}\n{USAGE}"))),
-        }
-    }
-    if s.binary.is_none() == s.url.is_none() {
-        return Err(LoadError::Argument(format!("give --bin or --url\n{USAGE}")));
-    }
-    if s.binary.is_none() {
-        // One key is one project.
-        s.options.projects = 1;
-    }
-    Ok(s)
-}
-
-fn number<T: std::str::FromStr>(text: &str) -> Result<T, LoadError> {
-    text.replace('_', "")
-        .parse()
-        .map_err(|_| LoadError::Argument(format!("not a number: {text}")))
 }
 
 fn run(s: &Settings) -> Result<(), LoadError> {
@@ -160,28 +79,40 @@ fn measure(s: &Settings, mut server: Option<&mut Server>) -> Result<(), LoadErro
         (None, Some(url)) => resolve(url)?,
         (None, None) => return Err(LoadError::Argument(USAGE.to_owned())),
     };
-    let (encoding, connections, rate) = (s.encoding, s.connections, s.rate);
     let target = Target {
         address,
         keys,
-        encoding,
-        connections,
-        rate,
+        wire: s.wire,
+        connections: s.connections,
+        rate: s.rate,
+        resend_every: s.resend_every,
     };
     let pid = server.as_deref().and_then(Server::pid);
-    let (outcome, manifest) = ingest(s, &target, pid)?;
+    let project = usize::from(s.options.projects > 1);
+    let key = target.keys.get(project).map_or("", String::as_str);
+    let mix = match (s.mix, server.as_deref()) {
+        (true, Some(server)) => {
+            let probes = server.make_key("bench-probes")?;
+            Some(Mix::start(address, key.to_owned(), probes))
+        }
+        _ => None,
+    };
+    let (outcome, manifest) = ingest(s, &target, pid, mix)?;
     write_rows(&outcome, &manifest);
     if let (Some(pid), Some(server)) = (pid, server.as_deref()) {
         size_rows(pid, server, &manifest)?;
     }
-    let project = usize::from(s.options.projects > 1);
     let asker = |key| Asker {
         address,
         key,
         project,
         manifest: &manifest,
     };
-    let key = target.keys.get(project).map_or("", String::as_str);
+    let (traces, whole) = asker(key).count_check()?;
+    row(
+        "traces of the project asked, and of them compared span for span",
+        &format!("{traces}; {whole}"),
+    );
     query_rows(&asker(key))?;
     if let Some(server) = server {
         server.kill()?;
@@ -202,11 +133,12 @@ fn resolve(url: &str) -> Result<SocketAddr, LoadError> {
         .ok_or_else(|| LoadError::Argument(format!("--url {url}")))
 }
 
-fn code(encoding: Encoding, mut request: Request) -> Request {
-    if encoding == Encoding::Zstd {
-        request.body = zstd::bulk::compress(&request.body, 1).expect("BUG: compress to memory");
+fn code(wire: Wire, batch: Batch) -> Request {
+    Request {
+        project: batch.project,
+        body: wire.body(&batch.spans).expect("BUG: compress to memory"),
+        spans: batch.spans.len(),
     }
-    request
 }
 
 /// Makes the workload and sends it; prints what the server spent meanwhile and afterwards.
@@ -214,51 +146,114 @@ fn ingest(
     s: &Settings,
     target: &Target,
     pid: Option<u32>,
+    mix: Option<Mix>,
 ) -> Result<(Outcome, Manifest), LoadError> {
     let mut generator = Generator::new(s.options.clone());
-    let encoding = target.encoding;
+    let wire = target.wire;
     let begun = Instant::now();
-    let (outcome, manifest, cpu) = if s.options.spans <= PREPARED_SPANS_MAX {
-        let requests: Vec<_> = generator.by_ref().map(|r| code(encoding, r)).collect();
+    let (outcome, manifest, cpu, watch) = if s.options.spans <= PREPARED_SPANS_MAX {
+        let next = || generator.next_batch().map(|b| code(wire, b));
+        let requests: Vec<_> = std::iter::from_fn(next).collect();
         eprintln!("{} requests made in {:?}", requests.len(), begun.elapsed());
-        let before = cpu_of(pid)?;
+        let (before, watch) = (cpu_of(pid)?, Watch::start(target.address));
         let outcome = ingest::run(target, requests.into_iter())?;
-        (outcome, generator.into_manifest(), before)
+        (outcome, generator.into_manifest(), before, watch)
     } else {
-        let before = cpu_of(pid)?;
+        generator = generator.without_json_bytes();
+        let (before, watch) = (cpu_of(pid)?, Watch::start(target.address));
         let (sender, receiver) = sync_channel(256);
         let making = thread::spawn(move || {
-            for request in generator.by_ref() {
-                if sender.send(code(encoding, request)).is_err() {
+            while let Some(batch) = generator.next_batch() {
+                if sender.send(code(wire, batch)).is_err() {
                     break;
                 }
             }
             generator.into_manifest()
         });
         let outcome = ingest::run(target, receiver.into_iter())?;
-        (
-            outcome,
-            making.join().expect("BUG: generator panicked"),
-            before,
-        )
+        let manifest = making.join().expect("BUG: generator panicked");
+        (outcome, manifest, before, watch)
     };
+    watch_rows(watch, outcome.elapsed);
+    if let Some(mix) = mix {
+        mix_rows(&mix.finish()?, &outcome);
+    }
     if let Some(pid) = pid {
-        let acknowledged = process::cpu_time(pid)?.saturating_sub(cpu);
-        let (quiet, waited) = process::until_quiet(pid, QUIET_MAX)?;
-        row(
-            "server CPU to acknowledgement, per 1 M spans",
-            &per_million(acknowledged, outcome.spans),
-        );
-        row(
-            "server CPU until quiet, per 1 M spans",
-            &format!(
-                "{} (quiet after {})",
-                per_million(quiet.saturating_sub(cpu), outcome.spans),
-                millis(waited)
-            ),
-        );
+        quiet_rows(pid, cpu, outcome.spans)?;
     }
     Ok((outcome, manifest))
+}
+
+fn quiet_rows(pid: u32, before: Duration, spans: u64) -> Result<(), LoadError> {
+    let acknowledged = process::cpu_time(pid)?.saturating_sub(before);
+    let (quiet, waited) = process::until_quiet(pid, QUIET_MAX)?;
+    row(
+        "server CPU to acknowledgement, per 1 M spans",
+        &per_million(acknowledged, spans),
+    );
+    row(
+        "server CPU until quiet, per 1 M spans",
+        &format!(
+            "{} (quiet after {})",
+            per_million(quiet.saturating_sub(before), spans),
+            millis(waited)
+        ),
+    );
+    Ok(())
+}
+
+/// Whether the rate is one that the server can go on with.
+fn watch_rows(watch: Watch, elapsed: Duration) {
+    let samples = watch.finish();
+    let Some((early, late, verdict)) = sustained(&samples, elapsed.as_secs()) else {
+        return;
+    };
+    let seconds = (late.second - early.second).max(1);
+    row(
+        &format!("spans/s from second {} to {}", early.second, late.second),
+        &((late.spans - early.spans) / seconds).to_string(),
+    );
+    for (name, a, b) in [
+        ("frozen memtables", early.frozen, late.frozen),
+        ("MiB of log", early.wal_bytes >> 20, late.wal_bytes >> 20),
+        ("segments of all levels", early.segments, late.segments),
+        ("flushes", early.flushes, late.flushes),
+        ("compactions", early.compactions, late.compactions),
+    ] {
+        row(&format!("{name} then, at the end"), &format!("{a}, {b}"));
+    }
+    let verdict = match verdict {
+        Verdict::Sustained => "yes",
+        Verdict::FallingBehind => "NO: more waits at the end than after two minutes",
+        Verdict::TooShort => "not known: less than ten minutes",
+    };
+    row("sustained", verdict);
+}
+
+fn mix_rows(reads: &Reads, outcome: &Outcome) {
+    let at =
+        |h: &hdrhistogram::Histogram<u64>, q| millis(Duration::from_nanos(h.value_at_quantile(q)));
+    for (name, times) in &reads.kinds {
+        row(
+            &format!("{name} beside the writes ({}), p50 / p99", times.len()),
+            &format!("{} / {}", at(times, 0.5), at(times, 0.99)),
+        );
+    }
+    let fresh = &reads.freshness;
+    row(
+        &format!("acknowledged to read ({}), p50 / p99 / max", fresh.len()),
+        &format!(
+            "{} / {} / {}",
+            at(fresh, 0.5),
+            at(fresh, 0.99),
+            at(fresh, 1.0)
+        ),
+    );
+    let stalls = outcome.latency.count_between(100_000_000, u64::MAX);
+    row(
+        "acknowledgements after more than 100 ms",
+        &stalls.to_string(),
+    );
 }
 
 fn cpu_of(pid: Option<u32>) -> Result<Duration, LoadError> {

@@ -2,84 +2,35 @@
 //!
 //! Same options, same bytes. The profile `core` is what the goals are stated for: about 2,146 B a
 //! span as OTLP protobuf and no heavy tail; `messy` adds duplicates, late spans and start/end
-//! pairs. Projects follow a Zipf law, each has its own key, so a request holds spans of one.
+//! pairs, `tail` spans of up to 8 MiB. Projects follow a Zipf law, each has its own key, so a
+//! request holds spans of one.
 
+pub mod answers;
+pub mod flat;
 pub mod manifest;
+mod options;
 pub mod rng;
 pub mod span;
 pub mod text;
 pub mod trace;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use answers::Answers;
 use manifest::{Manifest, TraceFacts};
+use options::END_NS;
+pub use options::{DAY_NS, Options};
 use rng::{Rng, Zipf};
 use span::{Span, export_json, export_request};
 use trace::{Materials, Place};
 
-/// What to make.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Same seed, same workload.
-    pub seed: u64,
-    /// Distinct spans, exactly.
-    pub spans: u64,
-    /// Projects.
-    pub projects: usize,
-    /// Spans in a request.
-    pub batch: usize,
-    /// Interleaved traces that are open at any time.
-    pub open: usize,
-    /// Failing spans per million.
-    pub error_ppm: u32,
-    /// Spans sent a second time, per million.
-    pub duplicate_ppm: u32,
-    /// Spans held back for 1 to 2,000 others of the workload, per million.
-    pub late_ppm: u32,
-    /// Spans sent as a start event first, per million.
-    pub pair_ppm: u32,
-    /// When the last trace starts.
-    pub end_ns: u64,
-    /// From the first trace's start to the last one's.
-    pub window_ns: u64,
-}
-
-/// 2026-11-01T00:00:00Z.
-const END_NS: u64 = 1_793_491_200_000_000_000;
-const DAY_NS: u64 = 86_400_000_000_000;
 /// Spans of a trace: from, to.
 const TRACE_SPANS: (u64, u64) = (3, 400);
 /// Mean spans of a trace, for spreading starts over the window before the traces are made.
 const TRACE_SPANS_MEAN: u64 = 32;
-
-impl Options {
-    /// The profile of the goals.
-    pub fn core(seed: u64, spans: u64) -> Self {
-        Self {
-            seed,
-            spans,
-            projects: 24,
-            batch: 64,
-            open: 500,
-            error_ppm: 60_000,
-            duplicate_ppm: 0,
-            late_ppm: 0,
-            pair_ppm: 0,
-            end_ns: END_NS,
-            window_ns: 7 * DAY_NS,
-        }
-    }
-
-    /// `core` with 2% duplicates, 5% late, 3% start and end.
-    pub fn messy(seed: u64, spans: u64) -> Self {
-        Self {
-            duplicate_ppm: 20_000,
-            late_ppm: 50_000,
-            pair_ppm: 30_000,
-            ..Self::core(seed, spans)
-        }
-    }
-}
+/// Bytes of text after which a request is sent although it has few spans.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+const SECOND_NS: u64 = 1_000_000_000;
 
 /// Whole traces of one project, for measuring parts of the engine without a wire format.
 pub fn traces(seed: u64, count: u64, spans: usize) -> Vec<Vec<Span>> {
@@ -93,6 +44,7 @@ pub fn traces(seed: u64, count: u64, spans: usize) -> Vec<Vec<Span>> {
             spans,
             start_ns,
             error_ppm: 60_000,
+            heavy_tail: false,
         };
         trace::make(&materials, place, &mut rng).0
     };
@@ -110,6 +62,15 @@ pub struct Request {
     pub spans: usize,
 }
 
+/// Spans of one project that are sent together.
+#[derive(Debug)]
+pub struct Batch {
+    /// Index of the project.
+    pub project: usize,
+    /// In the order in which they arrive.
+    pub spans: Vec<Span>,
+}
+
 struct OpenTrace {
     project: usize,
     spans: VecDeque<Span>,
@@ -125,11 +86,15 @@ pub struct Generator {
     made: u64,
     traces: u64,
     open: Vec<OpenTrace>,
-    late: VecDeque<(u64, usize, Span)>,
-    batches: Vec<Vec<Span>>,
-    ready: VecDeque<Request>,
+    /// When the newest trace started: the workload's clock.
+    now_ns: u64,
+    /// Spans that arrive later, by when and which.
+    held: BTreeMap<(u64, u64), (usize, Span)>,
+    batches: Vec<(Vec<Span>, usize)>,
+    ready: VecDeque<Batch>,
     manifest: Manifest,
-    json: bool,
+    sizes_wanted: (bool, bool),
+    answers: Option<Answers>,
 }
 
 impl std::fmt::Debug for Generator {
@@ -151,11 +116,13 @@ impl Generator {
             made: 0,
             traces: 0,
             open: Vec::new(),
-            late: VecDeque::new(),
-            batches: vec![Vec::new(); options.projects],
+            now_ns: 0,
+            held: BTreeMap::new(),
+            batches: vec![(Vec::new(), 0); options.projects],
             ready: VecDeque::new(),
             manifest: Manifest::default(),
-            json: true,
+            sizes_wanted: (true, true),
+            answers: None,
             options,
         }
     }
@@ -163,13 +130,25 @@ impl Generator {
     /// Leaves [`Manifest::json_bytes`] at 0: half the time of making a span.
     #[must_use]
     pub const fn without_json_bytes(mut self) -> Self {
-        self.json = false;
+        self.sizes_wanted.1 = false;
+        self
+    }
+
+    /// Works out the answers of Q1 to Q13 on the way.
+    #[must_use]
+    pub fn with_answers(mut self) -> Self {
+        self.answers = Some(Answers::new(&self.options));
         self
     }
 
     /// The right answers for what was made so far; complete once the iterator has ended.
     pub fn into_manifest(self) -> Manifest {
         self.manifest
+    }
+
+    /// The same, and the answers of the queries if [`Self::with_answers`] asked for them.
+    pub fn into_parts(self) -> (Manifest, Option<Answers>) {
+        (self.manifest, self.answers)
     }
 
     /// Makes the next trace, or answers `false` if every span was made.
@@ -195,11 +174,13 @@ impl Generator {
             spans,
             start_ns,
             error_ppm,
+            heavy_tail: self.options.heavy_tail,
         };
+        self.now_ns = start_ns;
         let (spans, facts) = trace::make(&self.materials, place, &mut self.rng);
         self.note(&spans, facts);
-        // Every other project sends whole runs when they end, as SDKs with their own format do.
-        if project % 2 == 1 {
+        // As SDKs with their own format do.
+        if self.options.whole_runs && project % 2 == 1 {
             for span in spans {
                 self.arrive(project, span);
             }
@@ -213,66 +194,79 @@ impl Generator {
     }
 
     fn note(&mut self, spans: &[Span], facts: TraceFacts) {
+        if let Some(answers) = &mut self.answers {
+            answers.add_trace(facts.project, spans);
+        }
         self.manifest.traces.push(facts);
-        if self.json {
+        if self.sizes_wanted.1 {
             let bytes = export_json(spans).len();
             self.manifest.json_bytes += u64::try_from(bytes).expect("BUG: usize over 64 bits");
         }
-        let bytes = export_request(spans).len();
-        self.manifest.proto_bytes += u64::try_from(bytes).expect("BUG: usize over 64 bits");
+        if self.sizes_wanted.0 {
+            let bytes = export_request(spans).len();
+            self.manifest.proto_bytes += u64::try_from(bytes).expect("BUG: usize over 64 bits");
+        }
     }
 
     /// A span ends at its client: send it, perhaps twice, perhaps late, perhaps in two events.
     fn arrive(&mut self, project: usize, span: Span) {
-        if self.rng.chance(self.options.pair_ppm) {
+        let ended_after_ns = if self.rng.chance(self.options.pair_ppm) {
             self.send(project, span.opening());
-        }
-        if self.rng.chance(self.options.duplicate_ppm) {
-            self.send(project, span.clone());
-        }
-        if self.rng.chance(self.options.late_ppm) {
-            let due = self.manifest.sent + self.rng.range(1, 2_000);
-            self.late.push_back((due, project, span));
+            self.rng.range(1, 600) * SECOND_NS
         } else {
+            0
+        };
+        if self.rng.chance(self.options.duplicate_ppm) {
+            // A retry comes at once, or when the client has its network back.
+            let after_ns = self.rng.range(0, 1) * self.rng.range(1, 3_600) * SECOND_NS;
+            self.send_after(ended_after_ns + after_ns, project, span.clone());
+        }
+        let late_ns = if self.rng.chance(self.options.late_ppm) {
+            self.rng.range(60, 21_600) * SECOND_NS
+        } else {
+            0
+        };
+        self.send_after(ended_after_ns + late_ns, project, span);
+        while let Some(entry) = self.held.first_entry()
+            && entry.key().0 <= self.now_ns
+        {
+            let (project, span) = entry.remove();
             self.send(project, span);
         }
-        while let Some((due, _, _)) = self.late.front()
-            && *due <= self.manifest.sent
-        {
-            let Some((_, project, span)) = self.late.pop_front() else {
-                break;
-            };
+    }
+
+    fn send_after(&mut self, wait_ns: u64, project: usize, span: Span) {
+        if wait_ns == 0 {
             self.send(project, span);
+        } else {
+            let due = (self.now_ns + wait_ns, self.rng.u64());
+            self.held.insert(due, (project, span));
         }
     }
 
     fn send(&mut self, project: usize, span: Span) {
         self.manifest.sent += 1;
-        let batch = self
+        let (batch, bytes) = self
             .batches
             .get_mut(project)
             .expect("BUG: project out of range");
+        *bytes += span.text_bytes();
         batch.push(span);
-        if batch.len() >= self.options.batch {
+        if batch.len() >= self.options.batch || *bytes >= BATCH_BYTES_MAX {
             self.flush(project);
         }
     }
 
     fn flush(&mut self, project: usize) {
-        let batch = self
+        let (batch, bytes) = self
             .batches
             .get_mut(project)
             .expect("BUG: project out of range");
-        if batch.is_empty() {
-            return;
+        *bytes = 0;
+        if !batch.is_empty() {
+            let spans = std::mem::take(batch);
+            self.ready.push_back(Batch { project, spans });
         }
-        let body = export_request(batch);
-        self.ready.push_back(Request {
-            project,
-            body,
-            spans: batch.len(),
-        });
-        batch.clear();
     }
 
     /// Makes some span arrive, or answers `false` if there is none left.
@@ -301,13 +295,12 @@ impl Generator {
     }
 }
 
-impl Iterator for Generator {
-    type Item = Request;
-
-    fn next(&mut self) -> Option<Request> {
+impl Generator {
+    /// The next request's spans.
+    pub fn next_batch(&mut self) -> Option<Batch> {
         while self.ready.is_empty() && self.step() {}
         if self.ready.is_empty() {
-            while let Some((_, project, span)) = self.late.pop_front() {
+            while let Some((_, (project, span))) = self.held.pop_first() {
                 self.send(project, span);
             }
             for project in 0..self.options.projects {
@@ -315,6 +308,19 @@ impl Iterator for Generator {
             }
         }
         self.ready.pop_front()
+    }
+}
+
+impl Iterator for Generator {
+    type Item = Request;
+
+    fn next(&mut self) -> Option<Request> {
+        let batch = self.next_batch()?;
+        Some(Request {
+            project: batch.project,
+            body: export_request(&batch.spans),
+            spans: batch.spans.len(),
+        })
     }
 }
 

@@ -64,6 +64,16 @@ impl Zipf {
         Self::new((first..=last).map(|r| 1_000_000_000_000_000 / (r * r * r).isqrt().max(1)))
     }
 
+    /// Rank r has the weight of that place.
+    pub fn weighted(weights: impl Iterator<Item = u64>) -> Self {
+        Self::new(weights)
+    }
+
+    /// The sum of the weights.
+    pub fn total(&self) -> u64 {
+        self.cumulative.last().copied().unwrap_or(0)
+    }
+
     fn new(weights: impl Iterator<Item = u64>) -> Self {
         let mut sum = 0u64;
         let cumulative = weights

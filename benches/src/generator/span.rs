@@ -53,6 +53,15 @@ impl Span {
             ..self.clone()
         }
     }
+
+    /// Bytes of its texts.
+    pub fn text_bytes(&self) -> usize {
+        let text = |value: &Value| match value {
+            Value::Text(text) => text.len(),
+            _ => 0,
+        };
+        self.attributes.iter().map(|(_, v)| text(v)).sum()
+    }
 }
 
 /// The service name of every resource of the workload.
@@ -221,7 +230,8 @@ fn json_attribute(key: &str, value: &Value, out: &mut String) {
     out.push_str("}}");
 }
 
-fn json_text(text: &str, out: &mut String) {
+/// Appends a JSON string.
+pub fn json_text(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         match c {

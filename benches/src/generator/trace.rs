@@ -33,6 +33,8 @@ pub const TOOLS: [&str; 10] = [
 ];
 /// Distinct `metadata.workflow` values.
 pub const WORKFLOWS: usize = 60;
+/// Distinct `metadata.experiment` values.
+pub const EXPERIMENTS: usize = 8;
 /// Distinct `metadata.release` values.
 pub const RELEASES: usize = 300;
 /// Distinct `metadata.user` values.
@@ -69,7 +71,11 @@ pub struct Materials {
     workflows: Zipf,
     releases: Zipf,
     rare_keys: Vec<&'static str>,
+    rare_law: Zipf,
 }
+
+/// Projects share system prompts and passages in turn beyond so many, to bound memory.
+const POOLS_MAX: usize = 24;
 
 impl Materials {
     /// The materials of a seed. Rare keys are leaked: 200 short names, once per workload.
@@ -83,7 +89,7 @@ impl Materials {
                 vocabulary.prose(&mut rng, bytes, &mut text);
                 text
             };
-            (0..projects)
+            (0..projects.min(POOLS_MAX))
                 .map(|_| (0..count).map(|_| text()).collect())
                 .collect()
         };
@@ -100,6 +106,8 @@ impl Materials {
             workflows: Zipf::harmonic(WORKFLOWS),
             releases: Zipf::harmonic(RELEASES),
             rare_keys,
+            // From 1% of spans down to 0.01%.
+            rare_law: Zipf::weighted((1..=RARE_KEYS as u64).map(|r| (10_000 / r).max(100))),
         }
     }
 }
@@ -117,6 +125,8 @@ pub struct Place {
     pub start_ns: u64,
     /// Failing steps per million.
     pub error_ppm: u32,
+    /// Some tool results have 64 KiB to 8 MiB.
+    pub heavy_tail: bool,
 }
 
 /// Makes the trace: its spans in the order in which they end, root last, and what is true of it.
@@ -163,6 +173,7 @@ impl<'a> Maker<'a> {
         };
         let region = rng.pick(&REGIONS);
         let workflow = format!("wf-{}", materials.workflows.sample(rng));
+        let experiment = format!("exp-{}", rng.index(EXPERIMENTS));
         let release = format!("2026.{}", materials.releases.sample(rng));
         let user = format!("user-{:06}", materials.users.sample(rng));
         let mut session = String::from("sess-");
@@ -171,6 +182,7 @@ impl<'a> Maker<'a> {
             ("metadata.env", Value::Text(env.to_owned())),
             ("metadata.region", Value::Text(region.to_owned())),
             ("metadata.workflow", Value::Text(workflow.clone())),
+            ("metadata.experiment", Value::Text(experiment)),
             ("metadata.release", Value::Text(release)),
             ("metadata.user", Value::Text(user.clone())),
             ("metadata.session", Value::Text(session.clone())),
@@ -189,7 +201,7 @@ impl<'a> Maker<'a> {
         };
         let prompts = materials
             .prompts
-            .get(place.project)
+            .get(place.project % POOLS_MAX)
             .expect("BUG: project out of range");
         let system = prompts
             .get(rng.index(prompts.len()))
@@ -282,16 +294,12 @@ impl<'a> Maker<'a> {
         to.push(("gen_ai.operation.name", Value::Text("chat".to_owned())));
         to.push(("gen_ai.request.model", Value::Text(model.to_owned())));
         to.push(("gen_ai.request.temperature", Value::Double(0.7)));
-        to.push((
-            "gen_ai.usage.input_tokens",
-            Value::Int(small(rng.range(200, 9_000))),
-        ));
-        to.push((
-            "gen_ai.usage.output_tokens",
-            Value::Int(small(rng.range(10, 900))),
-        ));
+        let (read, written) = (rng.range(200, 9_000), rng.range(10, 900));
+        to.push(("gen_ai.usage.input_tokens", Value::Int(small(read))));
+        to.push(("gen_ai.usage.output_tokens", Value::Int(small(written))));
+        to.push(("gen_ai.usage.cost", Value::Double(cost(read, written))));
         let asked = self.prose(rng, 160);
-        let said = self.prose(rng, 330);
+        let said = self.prose(rng, 250);
         let mut input = String::with_capacity(self.system.len() + self.history.len() + 300);
         input.push_str("[{\"role\":\"system\",\"content\":\"");
         input.push_str(&self.system.replace('\n', "\\n"));
@@ -341,7 +349,7 @@ impl<'a> Maker<'a> {
         );
         to.push(("gen_ai.tool.call.arguments", Value::Text(arguments)));
         self.text.clear();
-        let bytes = 150 + rng.index(1_500);
+        let bytes = self.result_bytes(rng);
         if rng.chance(600_000) {
             self.materials
                 .vocabulary
@@ -357,13 +365,27 @@ impl<'a> Maker<'a> {
         (format!("execute_tool {tool}"), rng.range(3, 2_500))
     }
 
+    fn result_bytes(&self, rng: &mut Rng) -> usize {
+        // Tool results are 40% of spans: rates per span are divided accordingly.
+        if self.place.heavy_tail {
+            if rng.chance(250) {
+                return 8 << 20;
+            }
+            if rng.chance(25_000) {
+                let octave = (64 << 10) << rng.index(4);
+                return octave + rng.index(octave);
+            }
+        }
+        150 + rng.index(1_500)
+    }
+
     fn retrieval(&mut self, rng: &mut Rng, to: &mut Vec<(&'static str, Value)>) -> (String, u64) {
         to.push(("gen_ai.operation.name", Value::Text("retrieval".to_owned())));
         to.push(("retrieval.top_k", Value::Int(small(rng.range(3, 20)))));
         to.push(("retrieval.cached", Value::Bool(rng.chance(300_000))));
         let query = self.prose(rng, 90);
         to.push(("retrieval.query", Value::Text(query)));
-        let passages = self.materials.passages.get(self.place.project);
+        let passages = self.materials.passages.get(self.place.project % POOLS_MAX);
         let passages = passages.expect("BUG: project out of range");
         let found = (0..2 + rng.index(3)).map(|_| passages[rng.index(PASSAGES)].as_str());
         let documents = found.collect::<Vec<_>>().join("\n\n");
@@ -372,11 +394,10 @@ impl<'a> Maker<'a> {
     }
 
     fn rare(&self, rng: &mut Rng, to: &mut Vec<(&'static str, Value)>) {
-        // Each span tries one key; key i is kept in 1 of (1 + i) cases: 0.5% down to 0.0025%.
-        let at = rng.index(RARE_KEYS);
-        if rng.index(at + 1) != 0 {
+        if rng.below(1_000_000) >= self.materials.rare_law.total() {
             return;
         }
+        let at = self.materials.rare_law.sample(rng);
         let Some(key) = self.materials.rare_keys.get(at).copied() else {
             return;
         };
@@ -444,6 +465,12 @@ fn push_message(out: &mut String, role: &str, content: &str) {
 
 fn escape(text: &str) -> String {
     text.replace('\n', "\\n")
+}
+
+/// Dollars, in whole parts of 2^-20, so that sums are the same in any order.
+fn cost(read: u64, written: u64) -> f64 {
+    let parts = u32::try_from(read * 3 + written * 15).expect("BUG: small number");
+    f64::from(parts) / 1_048_576.0
 }
 
 fn small(n: u64) -> i64 {

@@ -7,6 +7,11 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::generator::span::{Span, export_json, export_request};
+
 /// Longest answer that is read, a whole trace with its payloads included.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Longest line of an answer's head.
@@ -46,21 +51,26 @@ impl Client {
     }
 
     /// Sends an export request.
-    pub fn export(
-        &mut self,
-        path: &str,
-        key: &str,
-        encoding: Encoding,
-        body: &[u8],
-    ) -> io::Result<Answer> {
-        let coding = encoding.header();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\nx-api-key: {key}\r\n\
-             content-type: application/x-protobuf\r\n{coding}content-length: {}\r\n\r\n",
-            self.address,
-            body.len()
-        );
+    pub fn export(&mut self, key: &str, wire: Wire, body: &[u8]) -> io::Result<Answer> {
+        let head = self.export_head(key, wire, body);
         self.send(head.as_bytes(), body)
+    }
+
+    /// Sends an export request and goes away, as a client does whose patience is over.
+    pub fn export_and_leave(mut self, key: &str, wire: Wire, body: &[u8]) -> io::Result<()> {
+        let head = self.export_head(key, wire, body);
+        self.write(head.as_bytes(), body)
+    }
+
+    fn export_head(&self, key: &str, wire: Wire, body: &[u8]) -> String {
+        format!(
+            "POST /v1/traces HTTP/1.1\r\nhost: {}\r\nx-api-key: {key}\r\n\
+             content-type: {}\r\n{}content-length: {}\r\n\r\n",
+            self.address,
+            wire.form.content_type(),
+            wire.encoding.header(),
+            body.len()
+        )
     }
 
     /// Gets a path.
@@ -90,6 +100,11 @@ impl Client {
     }
 
     fn send(&mut self, head: &[u8], body: &[u8]) -> io::Result<Answer> {
+        self.write(head, body)?;
+        self.answer()
+    }
+
+    fn write(&mut self, head: &[u8], body: &[u8]) -> io::Result<()> {
         let stream = self.stream.get_mut();
         let slices = [io::IoSlice::new(head), io::IoSlice::new(body)];
         let written = stream.write_vectored(&slices)?;
@@ -99,7 +114,7 @@ impl Client {
         } else {
             stream.write_all(body.get(written - head.len()..).unwrap_or_default())?;
         }
-        self.answer()
+        Ok(())
     }
 
     fn answer(&mut self) -> io::Result<Answer> {
@@ -190,6 +205,54 @@ pub enum Encoding {
     Identity,
     /// zstd, level 1.
     Zstd,
+    /// gzip, level 1.
+    Gzip,
+}
+
+/// What request bodies are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// OTLP protobuf.
+    Protobuf,
+    /// OTLP/JSON.
+    Json,
+}
+
+/// Both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wire {
+    /// What bodies are.
+    pub form: Form,
+    /// How they are coded.
+    pub encoding: Encoding,
+}
+
+impl Wire {
+    /// The body of a request of these spans.
+    pub fn body(self, spans: &[Span]) -> io::Result<Vec<u8>> {
+        let plain = match self.form {
+            Form::Protobuf => export_request(spans),
+            Form::Json => export_json(spans).into_bytes(),
+        };
+        match self.encoding {
+            Encoding::Identity => Ok(plain),
+            Encoding::Zstd => zstd::bulk::compress(&plain, 1),
+            Encoding::Gzip => {
+                let mut coder = GzEncoder::new(Vec::new(), Compression::fast());
+                coder.write_all(&plain)?;
+                coder.finish()
+            }
+        }
+    }
+}
+
+impl Form {
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Protobuf => "application/x-protobuf",
+            Self::Json => "application/json",
+        }
+    }
 }
 
 impl Encoding {
@@ -197,6 +260,7 @@ impl Encoding {
         match self {
             Self::Identity => "",
             Self::Zstd => "content-encoding: zstd\r\n",
+            Self::Gzip => "content-encoding: gzip\r\n",
         }
     }
 }

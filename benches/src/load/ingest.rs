@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::LoadError;
-use super::client::{Answer, Client, Encoding};
+use super::client::{Answer, Client, Wire};
 use crate::generator::Request;
 
 /// Where requests go.
@@ -19,12 +19,14 @@ pub struct Target {
     pub address: SocketAddr,
     /// The key of each project.
     pub keys: Vec<String>,
-    /// How bodies are coded already.
-    pub encoding: Encoding,
+    /// What bodies are, and how they are coded already.
+    pub wire: Wire,
     /// Connections, one request in flight on each.
     pub connections: usize,
     /// Spans a second in open loop; `None`: as fast as answers come.
     pub rate: Option<u64>,
+    /// Every so many requests the client goes away before the answer and sends it again.
+    pub resend_every: Option<u64>,
 }
 
 /// What came of it.
@@ -116,6 +118,7 @@ where
             (before, request)
         };
         let from = due(shared, before);
+        resend(shared, &request)?;
         send(shared, &mut client, &request)?;
         let took = u64::try_from(from.elapsed().as_nanos()).unwrap_or(LATENCY_MAX_NS);
         latency.saturating_record(took);
@@ -139,6 +142,23 @@ fn due<I>(shared: &Shared<'_, I>, spans_before: u64) -> Instant {
     due
 }
 
+/// Forces a time-out now and then: the server gets the request, the client no answer to it.
+fn resend<I>(shared: &Shared<'_, I>, request: &Request) -> Result<(), LoadError> {
+    let target = shared.target;
+    let Some(every) = target.resend_every else {
+        return Ok(());
+    };
+    if shared
+        .sent
+        .load(Ordering::Relaxed)
+        .is_multiple_of(every.max(1))
+    {
+        let key = target.keys.get(request.project).map_or("", String::as_str);
+        Client::connect(target.address)?.export_and_leave(key, target.wire, &request.body)?;
+    }
+    Ok(())
+}
+
 fn send<I>(
     shared: &Shared<'_, I>,
     client: &mut Client,
@@ -148,8 +168,7 @@ fn send<I>(
     let target = shared.target;
     let key = target.keys.get(request.project).map_or("", String::as_str);
     for _ in 0..OVERLOADS_MAX {
-        let Answer { status, body } =
-            client.export("/v1/traces", key, target.encoding, &request.body)?;
+        let Answer { status, body } = client.export(key, target.wire, &request.body)?;
         match status {
             // An export answer without a partial_success field has no bytes.
             200..300 if body.is_empty() => return Ok(()),

@@ -11,9 +11,12 @@
 
 pub mod client;
 pub mod ingest;
+pub mod mix;
 pub mod process;
 pub mod queries;
 pub mod server;
+pub mod settings;
+pub mod watch;
 
 /// Why a measurement stopped.
 #[derive(Debug, thiserror::Error)]

@@ -77,6 +77,31 @@ impl Asker<'_> {
         Ok(sample.len())
     }
 
+    /// The project has exactly the traces that it should have, and a hundred of them exactly the
+    /// spans: nothing is there twice, whatever was sent twice.
+    pub fn count_check(&self) -> Result<(u64, usize), LoadError> {
+        let mut client = Client::connect(self.address)?;
+        let path = "/v1/traces?limit=1&total=true";
+        let body = self.get(&mut client, path)?;
+        let answer: Json = serde_json::from_slice(&body).unwrap_or_default();
+        let got = answer.get("total").and_then(Json::as_u64);
+        let traces = self.manifest.newest(self.project, |_| true);
+        let right = u64::try_from(traces.len()).ok();
+        if got != right || right.is_none() {
+            return Err(LoadError::Wrong {
+                query: path.to_owned(),
+                expected: format!("{right:?} traces"),
+                got: format!("{got:?}"),
+            });
+        }
+        let step = (traces.len() / 100).max(1);
+        let sample: Vec<_> = traces.iter().step_by(step).collect();
+        for trace in &sample {
+            self.check_trace(&mut client, trace)?;
+        }
+        Ok((right.unwrap_or_default(), sample.len()))
+    }
+
     fn lists(&self) -> Vec<List> {
         let list = |name, path: &str, pass: &dyn Fn(&TraceFacts) -> bool| {
             let ids = self.manifest.newest(self.project, pass);

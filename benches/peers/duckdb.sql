@@ -1,0 +1,30 @@
+-- DuckDB: columns as for ClickHouse. Rows come in time order and every batch is sorted by (project,
+-- start_ns) when it is inserted, so zone maps prune by both. No ART index: it would have to be in
+-- memory whole and is rebuilt from the log at each start.
+CREATE TABLE spans (
+    project USMALLINT,
+    trace_id VARCHAR,
+    span_id VARCHAR,
+    parent_id VARCHAR,
+    name VARCHAR,
+    status VARCHAR,
+    kind VARCHAR,
+    model VARCHAR,
+    tool VARCHAR,
+    env VARCHAR,
+    region VARCHAR,
+    workflow VARCHAR,
+    experiment VARCHAR,
+    release VARCHAR,
+    user_id VARCHAR,
+    session VARCHAR,
+    input VARCHAR,
+    output VARCHAR,
+    error VARCHAR,
+    start_ns UBIGINT,
+    duration_ns UBIGINT,
+    input_tokens UINTEGER,
+    output_tokens UINTEGER,
+    cost DOUBLE,
+    extra JSON
+);
