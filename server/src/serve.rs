@@ -203,10 +203,8 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     if is_first_start {
         first_start::prepare(&plane, &config, address).await?;
     }
-    let signin = {
-        let accounts = Arc::clone(&accounts);
-        signing_in::prepare(&config, accounts, providers, address).await?
-    };
+    let people = Arc::clone(&accounts);
+    let signin = signing_in::prepare(&config, people, providers, address).await?;
     let router = admin::build(
         Arc::clone(&app),
         &engine,
@@ -234,9 +232,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     };
     shut_down(&stop, serving).await;
     if !failed {
-        http::usage::store(&app).await;
-        store_uses(&uses, &plane).await;
-        stop_engine(threads).await;
+        settle(&app, &uses, &plane, threads).await;
     }
     remove_socket(&config.data);
     if failed || engine.state() == State::Failed {
@@ -384,8 +380,10 @@ async fn shut_down(stop: &watch::Sender<bool>, door: JoinHandle<()>) {
     }
 }
 
-/// Everything flushed.
-async fn stop_engine(threads: Threads) {
+/// Counts written, everything flushed.
+async fn settle(app: &App, uses: &Arc<Uses>, plane: &Arc<ControlPlane>, threads: Threads) {
+    http::usage::store(app).await;
+    store_uses(uses, plane).await;
     if tokio::task::spawn_blocking(move || threads.stop())
         .await
         .is_err()

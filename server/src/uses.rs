@@ -67,14 +67,12 @@ impl Uses {
         let files = numbers(&*disk)?;
         for number in files.iter().rev() {
             newest.0 = newest.0.max(*number);
-            match read(&*disk, *number)? {
-                Some(counts) => {
-                    counts.restore(plane);
-                    newest.1 = counts;
-                    break;
-                }
-                None => tracing::warn!(number, "file of uses does not read and is left out"),
+            if let Some(counts) = read(&*disk, *number)? {
+                counts.restore(plane);
+                newest.1 = counts;
+                break;
             }
+            tracing::warn!(number, "file of uses does not read and is left out");
         }
         Ok(Self {
             disk,

@@ -168,7 +168,7 @@ fn send<I>(
     let target = shared.target;
     let key = target.keys.get(request.project).map_or("", String::as_str);
     for _ in 0..OVERLOADS_MAX {
-        let Answer { status, body } = client.export(key, target.wire, &request.body)?;
+        let Answer { status, body, .. } = client.export(key, target.wire, &request.body)?;
         match status {
             // An export answer without a partial_success field has no bytes.
             200..300 if body.is_empty() => return Ok(()),

@@ -31,7 +31,7 @@ export function Palette({
     }
   }, [open]);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes it; the click is on the backdrop
+    // Escape closes it; the click is on the backdrop
     <dialog
       ref={dialog}
       className="dialog palette"
@@ -138,7 +138,7 @@ function Finder({ close, project }: { close: () => void; project: string | null 
       />
       <div id={id} role="listbox" aria-label="Places" className="palette-list">
         {found.map((choice, place) => (
-          // biome-ignore lint/a11y/useKeyWithClickEvents: the input above has the keys
+          // the input above has the keys
           <div
             key={`${choice.kind} ${choice.name}`}
             id={`${id}-${place}`}

@@ -44,7 +44,7 @@ export function Shell({ me, children }: { me: Me; children: ReactNode }) {
       navigate(`/p/${current}/traces`, { replace: true });
     }
   }, [path, current, navigate]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: closes when the page is another
+  // closes when the page is another
   useEffect(() => setNavOpen(false), [path]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {

@@ -129,7 +129,7 @@ export function Waterfall({
     const start = steps.offset[chosen] ?? 0;
     setZoom({ from: Math.max(0, start - length * 0.05), to: Math.min(steps.totalNs, start + length * 1.05) });
   };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: moves when the choice does
+  // moves when the choice does
   useEffect(() => {
     const place = placeOf(chosen);
     if (place >= 0) {
@@ -345,7 +345,7 @@ function Row({
     (steps.duration[parent] ?? -1) >= 0 &&
     (offset < (steps.offset[parent] ?? 0) || end > parentEnd + 1e6);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the tree above has the keys
+    // the tree above has the keys
     <div
       id={`step-${at}`}
       role="treeitem"

@@ -57,7 +57,7 @@ export function SearchBar({
   const [isOpen, setOpen] = useState(false);
   const [at, setAt] = useState(-1);
   const id = useId();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: takes up what the address says
+  // takes up what the address says
   useEffect(() => {
     if (value.trim() !== text.trim()) {
       setText(value);

@@ -51,7 +51,7 @@ export function useShortcuts(shortcuts: Shortcut[]) {
   const latest = useRef(shortcuts);
   latest.current = shortcuts;
   const names = shortcuts.map((shortcut) => shortcut.keys).join("\n");
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `names` says when the list is another
+  // `names` says when the list is another
   useEffect(() => {
     if (!isOn) {
       return;

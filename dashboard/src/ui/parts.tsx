@@ -130,7 +130,7 @@ export function Dialog({
     }
   }, [open]);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes it; the click is on the backdrop
+    // Escape closes it; the click is on the backdrop
     <dialog
       ref={dialog}
       className={`dialog ${wide ? "wide" : ""}`}
@@ -201,7 +201,7 @@ export function Menu({
       >
         {label}
       </button>
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: moves between the buttons in it */}
+      {/* moves between the buttons in it */}
       <div
         ref={panel}
         id={id}

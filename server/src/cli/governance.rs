@@ -173,7 +173,7 @@ impl From {
         if self.file.as_os_str() == "-" {
             std::io::stdin().take(limit).read_to_end(&mut text)?;
         } else {
-            let file = std::fs::File::open(&self.file)?;
+            let file = std::fs::OpenOptions::new().read(true).open(&self.file)?;
             file.take(limit).read_to_end(&mut text)?;
         }
         if text.len() > max {

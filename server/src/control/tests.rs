@@ -64,6 +64,27 @@ fn events() -> Vec<(ControlEvent, Vec<u8>)> {
             }),
             vec![5, 4, 1, 4, 1, 1, 0, 1, b't'],
         ),
+    ];
+    // Variant 4, a user, id 4, time 5.
+    let of_org =
+        |(event, tail): (OrgEvent, Vec<u8>)| (org(event), [&[4, 2, 4, 10][..], &tail].concat());
+    let orgs = org_events(mac).into_iter().map(of_org);
+    // Variant 6, a user, id 4, time 5, one fact.
+    let of_user = |(fact, tail): (Fact, Vec<u8>)| {
+        let event = ControlEvent::User(act(UserEvent { facts: vec![fact] }));
+        (event, [&[6, 2, 4, 10, 1][..], &tail].concat())
+    };
+    let users = user_facts(mac).into_iter().map(of_user);
+    first
+        .into_iter()
+        .chain(governance_events())
+        .chain(orgs)
+        .chain(users)
+        .collect()
+}
+
+fn governance_events() -> Vec<(ControlEvent, Vec<u8>)> {
+    vec![
         (
             ControlEvent::Governance(act(GovernanceEvent::ProjectSettings {
                 project: 7,
@@ -91,18 +112,7 @@ fn events() -> Vec<(ControlEvent, Vec<u8>)> {
             ControlEvent::Governance(act(GovernanceEvent::TimeNoted)),
             vec![7, 2, 4, 10, 3],
         ),
-    ];
-    // Variant 4, a user, id 4, time 5.
-    let of_org =
-        |(event, tail): (OrgEvent, Vec<u8>)| (org(event), [&[4, 2, 4, 10][..], &tail].concat());
-    let orgs = org_events(mac).into_iter().map(of_org);
-    // Variant 6, a user, id 4, time 5, one fact.
-    let of_user = |(fact, tail): (Fact, Vec<u8>)| {
-        let event = ControlEvent::User(act(UserEvent { facts: vec![fact] }));
-        (event, [&[6, 2, 4, 10, 1][..], &tail].concat())
-    };
-    let users = user_facts(mac).into_iter().map(of_user);
-    first.into_iter().chain(orgs).chain(users).collect()
+    ]
 }
 
 fn user_facts(mac: [u8; 32]) -> Vec<(Fact, Vec<u8>)> {

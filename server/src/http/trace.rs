@@ -77,12 +77,12 @@ pub(crate) async fn delete_one(
     let core = app.core()?;
     check_id(&trace_id)?;
     // The audit log, too, has only what the rules leave of it.
-    let trace_id = stored_id(&app, access.tenant(), trace_id).await?;
+    let trace_id = stored_id(app, access.tenant(), trace_id).await?;
     let store = core.store(access.tenant());
     let deleted = json!({ "trace_id": trace_id, "deleted": true });
     let (there, sought) = (store.clone(), trace_id.clone());
     // Deletes of what never was would fill the audit log, which only grows.
-    let is_there = query::run(&app, move |_| Ok(there.has_trace(&sought)?)).await?;
+    let is_there = query::run(app, move |_| Ok(there.has_trace(&sought)?)).await?;
     if !is_there {
         return Ok(Json(deleted).into_response());
     }
