@@ -159,6 +159,8 @@ impl Engine {
             log: Mutex::new(Box::new(log)),
             failed: false.into(),
             failure: OnceLock::new(),
+            scrub_end: Condvar::new(),
+            damaged: Mutex::default(),
             failed_flushes: 0.into(),
             full: false.into(),
             counters: records.counters,

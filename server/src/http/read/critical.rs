@@ -2,7 +2,8 @@
 //!
 //! From the end of a span backwards: the child that ended last before that moment is on the path,
 //! then from its start on the next one. What no child covers is the span's own time. So the own
-//! times of the path add up to the time from the start of the root to its end.
+//! times of the path add up to the time from the start of the root to its end. Of a span that reaches
+//! beyond its parent only what is within counts.
 
 use super::outline::Outline;
 
@@ -40,12 +41,11 @@ pub(super) fn critical_path(outline: &Outline) -> Vec<Critical> {
     }
     let start_of = |at: &usize| nodes[*at].start_ns;
     let mut path = Vec::new();
-    // Spans to look at, and the end of the time in which they are looked at.
-    let mut open: Vec<(usize, i64)> = Vec::new();
+    // Spans to look at, and the time in which they are looked at.
+    let mut open: Vec<(usize, (i64, i64))> = Vec::new();
     let first = roots.iter().map(start_of).min().unwrap_or(last);
     let _gaps = walk(&mut roots, (first, last), &ends, &start_of, &mut open);
-    while let Some((at, end)) = open.pop() {
-        let window = (nodes[at].start_ns, end);
+    while let Some((at, window)) = open.pop() {
         let self_ns = walk(&mut below[at], window, &ends, &start_of, &mut open);
         path.push(Critical { at, self_ns });
     }
@@ -59,7 +59,7 @@ fn walk(
     (start, end): (i64, i64),
     ends: &[i64],
     start_of: &dyn Fn(&usize) -> i64,
-    open: &mut Vec<(usize, i64)>,
+    open: &mut Vec<(usize, (i64, i64))>,
 ) -> i64 {
     children.sort_by_key(|at| std::cmp::Reverse((ends[*at], start_of(at), *at)));
     let (mut now, mut alone) = (end, 0_i64);
@@ -70,7 +70,7 @@ fn walk(
             continue;
         }
         alone = alone.saturating_add(now.saturating_sub(child_end));
-        open.push((*child, child_end));
+        open.push((*child, (child_start, child_end)));
         now = child_start;
     }
     alone.saturating_add(now.saturating_sub(start).max(0))
