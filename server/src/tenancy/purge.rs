@@ -53,7 +53,7 @@ pub async fn purge_deleted(
 /// Deletes every trace of a project. Returns how many.
 pub async fn purge(engine: &Arc<Engine>, project: ProjectId) -> Result<u64, PurgeError> {
     let mut deleted = 0;
-    for table in [Table::Runs, Table::Spans, Table::Scores] {
+    for table in Table::ALL {
         loop {
             let engine_of_search = Arc::clone(engine);
             let page = move || traces_of(&engine_of_search, project, table);

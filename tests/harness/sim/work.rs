@@ -1,4 +1,5 @@
-//! Random requests: new spans, updates, late and duplicate ones, runs, scores, deletes, controls.
+//! Random requests: new spans, updates, late and duplicate ones, runs, scores, logs, points, deletes,
+//! controls.
 
 use obsrv_wal::sim::SimRng;
 
@@ -62,11 +63,19 @@ fn line(rng: &SimRng, trace: u64) -> String {
         rng.below(3),
         rng.below(5)
     );
-    match rng.below(8) {
+    match rng.below(10) {
         0 => format!("run|t{trace}|t{trace}|{version}|{partial}|{start}|{end}|{content}"),
         1 => format!(
             "score|t{trace}|c{id}|{version}||{start}|{end}|score={}",
             rng.below(9)
+        ),
+        // What has no version of its own: the same line again is the same row.
+        2 => format!("log|t{trace}|l{id}|0||{id}||level=n{id},k1={}", id % 5),
+        // A point's time is in its name; a trace's id stands for a series.
+        3 => format!(
+            "point|t{trace}|{id}|0||{}||k1={}",
+            1_200_000_000_000 * id,
+            rng.below(3)
         ),
         _ => format!("span|t{trace}|s{id}|{version}|{partial}|{start}|{end}|{content}"),
     }
