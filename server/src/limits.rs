@@ -65,6 +65,8 @@ pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 pub const PAGE_ROWS_DEFAULT: usize = 100;
 /// Runs of one page.
 pub const PAGE_ROWS_MAX: usize = 1000;
+/// Log lines or points of one page when `limit` is not given.
+pub const SIGNAL_ROWS_DEFAULT: usize = 50;
 /// Parameters of a URL.
 pub const PARAMS_MAX: usize = 256;
 /// Facets of one request.

@@ -226,11 +226,16 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     }
 }
 
-/// The public address, answered from the first moment on.
+/// The public addresses, answered from the first moment on.
 struct Door {
     app: Arc<App>,
     address: SocketAddr,
     serving: JoinHandle<()>,
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let what = format!("address cannot be bound address={address}");
+    TcpListener::bind(address).await.map_err(io(what))
 }
 
 async fn open_door(
@@ -239,10 +244,11 @@ async fn open_door(
     tls: Option<&Tls>,
     stopped: watch::Receiver<bool>,
 ) -> Result<Door, ServeError> {
-    let listener = TcpListener::bind(config.http).await.map_err(io(format!(
-        "address cannot be bound address={}",
-        config.http
-    )))?;
+    let listener = bind(config.http).await?;
+    let grpc = match config.grpc {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     let address = listener.local_addr().map_err(io("address unknown"))?;
     let app = App::new(
         Arc::clone(&system.clock),
@@ -252,7 +258,17 @@ async fn open_door(
     );
     let router = http::build(Arc::clone(&app));
     let tls = tls.map(|tls| tls.acceptor().clone());
-    let serving = accept::serve(listener, Arc::clone(&app), router, tls, stopped);
+    let calls = grpc.map(|listener| {
+        let router = http::grpc::build(Arc::clone(&app));
+        accept::serve(listener, Arc::clone(&app), router, tls.clone(), stopped.clone())
+    });
+    let requests = accept::serve(listener, Arc::clone(&app), router, tls, stopped);
+    let serving = async move {
+        match calls {
+            Some(calls) => drop(tokio::join!(requests, calls)),
+            None => requests.await,
+        }
+    };
     Ok(Door {
         app,
         address,

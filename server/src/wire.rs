@@ -120,7 +120,7 @@ fn column_name(column: &Column) -> &str {
     }
 }
 
-fn explained(explain: &Explain) -> Value {
+pub(crate) fn explained(explain: &Explain) -> Value {
     json!({
         "sources": explain.sources,
         "sources_pruned": explain.sources_pruned,

@@ -22,6 +22,9 @@ pub(super) struct ServeArgs {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:4318", value_name = "ADDR", value_parser = address)]
     pub(super) http: SocketAddr,
+    /// Where to listen for OTLP over gRPC, or `off`.
+    #[arg(long, default_value = "127.0.0.1:4317", value_name = "ADDR", value_parser = grpc_address)]
+    pub(super) grpc: GrpcAddress,
     /// Memory budget, e.g. 512MiB or 0.4GiB [default: 1GiB].
     #[arg(long, value_parser = size::parse, value_name = "SIZE")]
     pub(super) memory: Option<u64>,
@@ -165,6 +168,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandError> {
     serve::run(Config {
         data: args.data,
         http: args.http,
+        grpc: args.grpc.0,
         memory_bytes,
         decoded_bytes_max,
         behind_proxy: args.behind_proxy,
@@ -181,6 +185,17 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandError> {
 fn network(text: &str) -> Result<Network, String> {
     let wrong = || "write an address or a network, as in 10.0.0.0/8".to_owned();
     Network::parse(text).ok_or_else(wrong)
+}
+
+/// Where to listen for gRPC, if at all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GrpcAddress(Option<SocketAddr>);
+
+fn grpc_address(text: &str) -> Result<GrpcAddress, String> {
+    if text == "off" {
+        return Ok(GrpcAddress(None));
+    }
+    address(text).map(Some).map(GrpcAddress)
 }
 
 /// An address to listen on.

@@ -193,7 +193,7 @@ impl Job {
                     SniffError::ContentType(_) | SniffError::NotForm(_) => {
                         ErrorCode::UnsupportedMedia
                     }
-                    SniffError::Keys(_) => ErrorCode::InvalidRequest,
+                    SniffError::Keys { .. } => ErrorCode::InvalidRequest,
                 };
                 ApiError::new(code, error.to_string())
             })?;

@@ -10,6 +10,7 @@ pub mod auth;
 mod cursor;
 mod error;
 mod events;
+pub(crate) mod grpc;
 mod health;
 mod imports;
 mod ingest;
@@ -22,14 +23,17 @@ pub mod metrics;
 mod openapi;
 mod orgs;
 mod outer;
+mod otlp;
 mod params;
 mod position;
 mod projects;
 mod protobuf;
 mod query;
+mod read_signals;
 pub mod routes;
 mod signin;
 mod store;
+mod theta_metrics;
 mod trace;
 mod trace_list;
 mod traces;
@@ -240,6 +244,9 @@ pub fn build(app: Arc<App>) -> Router {
 fn routes(app: &Arc<App>) -> Routes {
     let mut routes = Routes::new(app);
     add_traces(&mut routes);
+    otlp::add(&mut routes);
+    theta_metrics::add(&mut routes);
+    read_signals::add(&mut routes);
     add_products(&mut routes);
     add_health(&mut routes);
     orgs::add(&mut routes);
@@ -258,16 +265,6 @@ fn add_traces(routes: &mut Routes) {
     routes
         .get("/v1/traces", TraceRead, trace_list::list)
         .says("List, filter and count runs.");
-    for path in [
-        "/v1/traces",
-        // Where SDKs send that are made for another product.
-        "/otlp/v1/traces",
-        "/api/public/otel/v1/traces",
-    ] {
-        routes
-            .post(path, TraceWrite, traces::ingest)
-            .says("Take spans over OTLP, or one trace.");
-    }
     routes
         .get("/v1/traces/{id}", TraceRead, trace::show)
         .says("Read a whole trace.");

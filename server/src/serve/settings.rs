@@ -18,6 +18,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen.
     pub http: SocketAddr,
+    /// Where to listen for OTLP over gRPC, if at all.
+    pub grpc: Option<SocketAddr>,
     /// Memory budget in bytes.
     pub memory_bytes: u64,
     /// Largest body after decompression.
@@ -42,8 +44,10 @@ impl Config {
     /// Refuses what would be open to others, or would be believed without reason.
     pub(super) fn check(&self) -> Result<(), ServeError> {
         let is_guarded = self.behind_proxy || self.tls.is_some();
-        if !self.http.ip().is_loopback() && !is_guarded {
-            return Err(ServeError::Exposed(self.http));
+        for address in [Some(self.http), self.grpc].into_iter().flatten() {
+            if !address.ip().is_loopback() && !is_guarded {
+                return Err(ServeError::Exposed(address));
+            }
         }
         if !self.trusted_proxies.is_empty() && !self.behind_proxy {
             return Err(ServeError::NoProxy);
