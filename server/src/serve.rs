@@ -40,7 +40,7 @@ use crate::{admin, http};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
 use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
 
-pub use settings::{Config, PublicUrl};
+pub use settings::{Config, GrpcAddress, PublicUrl};
 
 /// How often the server looks whether its engine has failed.
 const WATCH_TIME: Duration = Duration::from_millis(200);
@@ -238,6 +238,20 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(io(what))
 }
 
+async fn bind_grpc(address: GrpcAddress) -> Result<Option<TcpListener>, ServeError> {
+    match address {
+        GrpcAddress::Off => Ok(None),
+        GrpcAddress::At(address) => bind(address).await.map(Some),
+        GrpcAddress::IfFree(address) => {
+            let bound = bind(address).await.ok();
+            if bound.is_none() {
+                tracing::warn!(%address, "no otlp over grpc: the address is taken; give --grpc another or off");
+            }
+            Ok(bound)
+        }
+    }
+}
+
 async fn open_door(
     config: &Config,
     system: &System,
@@ -245,10 +259,7 @@ async fn open_door(
     stopped: watch::Receiver<bool>,
 ) -> Result<Door, ServeError> {
     let listener = bind(config.http).await?;
-    let grpc = match config.grpc {
-        Some(address) => Some(bind(address).await?),
-        None => None,
-    };
+    let grpc = bind_grpc(config.grpc).await?;
     let address = listener.local_addr().map_err(io("address unknown"))?;
     let app = App::new(
         Arc::clone(&system.clock),
