@@ -40,6 +40,10 @@ pub const ITEMS_MAX: usize = 100_000;
 pub const DOCS_BYTES_MAX: usize = 256 << 20;
 /// Most attributes of one span, event, link, scope or resource, and most entries of `metadata`.
 pub const ATTRIBUTES_MAX: usize = 1_024;
+/// Most buckets, bounds and quantiles of one metric point, each.
+pub const BUCKETS_MAX: usize = 4_096;
+/// Most exemplars of one metric point.
+pub const EXEMPLARS_MAX: usize = 1_024;
 /// Longest attribute or metadata key, in bytes.
 pub const KEY_BYTES_MAX: usize = 1_024;
 /// Longest id in the text form in which it is stored, in bytes.

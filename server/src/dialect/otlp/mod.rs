@@ -27,11 +27,6 @@ pub(super) use from_json::decode_json;
 /// Resource attributes that name a project.
 const PROJECT_ATTRIBUTES: [&str; 2] = ["openinference.project.name", "obtrace.project_id"];
 
-/// Most buckets, bounds and quantiles of one point, each.
-pub const BUCKETS_MAX: usize = 4_096;
-/// Most exemplars of one point.
-pub const EXEMPLARS_MAX: usize = 1_024;
-
 impl From<WireError> for DecodeError {
     fn from(e: WireError) -> Self {
         Self::Protobuf {

@@ -12,8 +12,9 @@ use super::metric::Metric;
 use super::span::{Hex, Shared, count, text, time};
 use super::value::{named, write_attributes};
 use super::wire::{Field, Fields, WireError};
-use super::{BUCKETS_MAX, EXEMPLARS_MAX, series};
+use super::series;
 use crate::dialect::bad::Bad;
+use crate::dialect::{BUCKETS_MAX, EXEMPLARS_MAX};
 
 /// What a metric's points are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 
 use super::tests::{CTX, any_value, attributes, attrs_doc, hex_of, id, write_any};
 use super::*;
-use crate::dialect::doc_json;
+use crate::dialect::{BUCKETS_MAX, EXEMPLARS_MAX, doc_json};
 
 fn shown(doc: &[u8]) -> Value {
     let doc = DocRef::parse(doc).unwrap();

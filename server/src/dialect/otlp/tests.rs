@@ -504,22 +504,22 @@ fn a_resource_is_not_multiplied_beyond_the_limit() {
 
 #[test]
 fn nesting_of_a_megabyte_is_refused_without_recursion() {
-    let mut put = wire::Put::default();
+    let mut put = Put::default();
     for _ in 0..1000 {
         let inner = std::mem::take(&mut put.out);
-        let mut list = wire::Put::default();
+        let mut list = Put::default();
         list.bytes(1, &inner);
         put.bytes(5, &list.out);
     }
-    let mut entry = wire::Put::default();
+    let mut entry = Put::default();
     entry.bytes(1, b"k");
     entry.bytes(2, &put.out);
-    let mut span = wire::Put {
+    let mut span = Put {
         out: plain_span(1).encode_to_vec(),
     };
     span.bytes(9, &entry.out);
     let wrapped = [2, 2, 1].iter().fold(span.out, |inner, number| {
-        let mut outer = wire::Put::default();
+        let mut outer = Put::default();
         outer.bytes(*number, &inner);
         outer.out
     });
