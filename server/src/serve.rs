@@ -271,7 +271,13 @@ async fn open_door(
     let tls = tls.map(|tls| tls.acceptor().clone());
     let calls = grpc.map(|listener| {
         let router = http::grpc::build(Arc::clone(&app));
-        accept::serve(listener, Arc::clone(&app), router, tls.clone(), stopped.clone())
+        accept::serve(
+            listener,
+            Arc::clone(&app),
+            router,
+            tls.clone(),
+            stopped.clone(),
+        )
     });
     let requests = accept::serve(listener, Arc::clone(&app), router, tls, stopped);
     let serving = async move {

@@ -22,7 +22,9 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TE};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TE,
+};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full};
@@ -46,9 +48,18 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// The methods, and the routes that do the work.
 const METHODS: [(&str, &str); 3] = [
-    ("/opentelemetry.proto.collector.trace.v1.TraceService/Export", "/v1/traces"),
-    ("/opentelemetry.proto.collector.logs.v1.LogsService/Export", "/v1/logs"),
-    ("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", "/v1/metrics"),
+    (
+        "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        "/v1/traces",
+    ),
+    (
+        "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        "/v1/logs",
+    ),
+    (
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        "/v1/metrics",
+    ),
 ];
 
 /// Numbers of `google.rpc.Code`.
@@ -98,13 +109,18 @@ async fn unknown(request: Request) -> Response {
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("");
     let essence = value.split(';').next().unwrap_or("").trim();
     matches!(essence, "application/grpc" | "application/grpc+proto")
 }
 
 fn not_grpc() -> Response {
-    let mut response = Response::new(Body::from("this address speaks gRPC; OTLP over HTTP has its own"));
+    let mut response = Response::new(Body::from(
+        "this address speaks gRPC; OTLP over HTTP has its own",
+    ));
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     response
 }
@@ -118,7 +134,8 @@ async fn call(State(routes): State<Router>, request: Request) -> Response {
         Ok(request) => request,
         Err(failed) => return ended(Err(failed)),
     };
-    let response: Result<Response, Infallible> = TowerToHyperService::new(routes).call(request).await;
+    let response: Result<Response, Infallible> =
+        TowerToHyperService::new(routes).call(request).await;
     let Ok(response) = response;
     ended(as_message(response).await)
 }
@@ -139,9 +156,13 @@ async fn as_http(request: Request) -> Result<Request, Failed> {
     if compressed {
         let named = encoding.filter(|e| e.as_bytes() != b"identity");
         let missing = || Failed::new(code::INTERNAL, "compressed message without grpc-encoding");
-        parts.headers.insert(CONTENT_ENCODING, named.ok_or_else(missing)?);
+        parts
+            .headers
+            .insert(CONTENT_ENCODING, named.ok_or_else(missing)?);
     }
-    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(bytes));
     let protobuf = HeaderValue::from_static(protobuf::CONTENT_TYPE_PROTOBUF);
     parts.headers.insert(CONTENT_TYPE, protobuf);
     parts.method = Method::POST;
@@ -173,7 +194,12 @@ impl Message {
             let data = match body.frame().await {
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
                 Some(Err(_)) => return Err(Failed::new(code::UNAVAILABLE, "body ended early")),
-                None => return Err(Failed::new(code::INTERNAL, "a call has one message, none came")),
+                None => {
+                    return Err(Failed::new(
+                        code::INTERNAL,
+                        "a call has one message, none came",
+                    ));
+                }
             };
             self.begun.extend_from_slice(&data);
         }
@@ -181,7 +207,10 @@ impl Message {
         let bytes = self.begun.get_u32();
         self.left = usize::try_from(bytes).unwrap_or(usize::MAX);
         if flag > 1 {
-            return Err(Failed::new(code::INTERNAL, "flag of a message is neither 0 nor 1"));
+            return Err(Failed::new(
+                code::INTERNAL,
+                "flag of a message is neither 0 nor 1",
+            ));
         }
         Ok(Prefix {
             compressed: flag == 1,
@@ -261,15 +290,21 @@ fn ended(outcome: Result<Bytes, Failed>) -> Response {
     trailers.insert(GRPC_STATUS, HeaderValue::from(number));
     if let Some(failed) = &failed {
         let text = HeaderValue::try_from(percent_encoded(&failed.message));
-        trailers.insert(GRPC_MESSAGE, text.expect("BUG: percent-encoded text is no header"));
-        let details = protobuf::rpc_status_details(failed.code, &failed.message, failed.retry_seconds);
+        trailers.insert(
+            GRPC_MESSAGE,
+            text.expect("BUG: percent-encoded text is no header"),
+        );
+        let details =
+            protobuf::rpc_status_details(failed.code, &failed.message, failed.retry_seconds);
         let details = HeaderValue::try_from(STANDARD_NO_PAD.encode(details));
         trailers.insert(GRPC_DETAILS, details.expect("BUG: base64 is no header"));
     }
     let mut response = match message {
         Some(message) => {
             let trailers = std::future::ready(Some(Ok(trailers)));
-            Response::new(Body::new(Full::new(framed(&message)).with_trailers(trailers)))
+            Response::new(Body::new(
+                Full::new(framed(&message)).with_trailers(trailers),
+            ))
         }
         // No message: what would be trailers are the headers.
         None => {

@@ -30,7 +30,9 @@ pub(super) fn signal_of(route: &str) -> Option<&'static str> {
     if route == "/v1/otel-steps" {
         return Some("/v1/traces");
     }
-    let mut signals = PREFIXES.iter().filter_map(|prefix| route.strip_prefix(prefix));
+    let mut signals = PREFIXES
+        .iter()
+        .filter_map(|prefix| route.strip_prefix(prefix));
     match signals.next()? {
         "/traces" => Some("/v1/traces"),
         "/logs" => Some("/v1/logs"),
@@ -106,7 +108,12 @@ pub(super) fn answer(stored: &Stored) -> Response {
 /// Why the first items were refused, and how many more.
 pub(crate) fn reasons(stored: &Stored) -> String {
     let refused = stored.items.iter().filter_map(|item| {
-        Some(format!("{} {}: {}", item.kind, item.index, item.error.as_deref()?))
+        Some(format!(
+            "{} {}: {}",
+            item.kind,
+            item.index,
+            item.error.as_deref()?
+        ))
     });
     let mut said: Vec<String> = refused.take(REASONS_MAX).collect();
     let more = stored

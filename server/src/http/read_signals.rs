@@ -33,8 +33,14 @@ const NOT_SCOPE: [&str; 4] = ["limit", "cursor", "total", "explain"];
 /// The routes of both.
 pub(super) fn add(routes: &mut Routes) {
     for (path, summary) in [
-        ("/v1/projects/{project}/logs", "List, filter and count log lines."),
-        ("/v1/projects/{project}/points", "List, filter and count metric points."),
+        (
+            "/v1/projects/{project}/logs",
+            "List, filter and count log lines.",
+        ),
+        (
+            "/v1/projects/{project}/points",
+            "List, filter and count metric points.",
+        ),
     ] {
         let route = if path.ends_with("/logs") {
             routes.get(path, TraceRead, logs)
@@ -46,7 +52,10 @@ pub(super) fn add(routes: &mut Routes) {
             .asks("q", "a filter, as in the search bar")
             .asks("from", "earliest start: RFC 3339, `-1h` or `now`")
             .asks("to", "the start before which they are")
-            .asks("sort", "`start` or a path; `-` before it is largest first; `-start` if not given")
+            .asks(
+                "sort",
+                "`start` or a path; `-` before it is largest first; `-start` if not given",
+            )
             .asks("limit", "1 to 1000; 50 if not given")
             .asks("cursor", "`next_cursor` of the page before")
             .asks("total", "`true` counts all rows that pass")
@@ -113,15 +122,23 @@ fn request_of(params: &Params, now_ns: i64) -> Result<Request, ApiError> {
     }
     if let Some(q) = params.one("q")? {
         let filter = parse(q, now_ns);
-        parts.push(filter.map_err(|e| ApiError::new(ErrorCode::InvalidQuery, e.to_string()).at("q"))?);
+        parts.push(
+            filter.map_err(|e| ApiError::new(ErrorCode::InvalidQuery, e.to_string()).at("q"))?,
+        );
     }
     let sort = params.one("sort")?.unwrap_or("-start");
-    let (descending, name) = sort.strip_prefix('-').map_or((false, sort), |name| (true, name));
+    let (descending, name) = sort
+        .strip_prefix('-')
+        .map_or((false, sort), |name| (true, name));
     if name.is_empty() {
         return Err(ApiError::parameter("sort", "names no field"));
     }
     Ok(Request {
-        filter: if parts.is_empty() { Filter::All } else { Filter::And(parts) },
+        filter: if parts.is_empty() {
+            Filter::All
+        } else {
+            Filter::And(parts)
+        },
         order: Order {
             column: match name {
                 "start" => Column::Start,
@@ -230,7 +247,11 @@ fn row(table: Table, hit: &Hit, out: &mut String) -> Result<(), ApiError> {
     }
     text("start", Some(&to_the_nanosecond(hit.core.start_ns)));
     for (key, value) in view.entries().into_iter().flatten().flatten() {
-        let key = if key == model::GROUP { "thread_id" } else { key };
+        let key = if key == model::GROUP {
+            "thread_id"
+        } else {
+            key
+        };
         out.push(',');
         write_str(key, out);
         out.push(':');
@@ -262,7 +283,10 @@ mod tests {
         for bad in ["-1y", "-", "-h", "--1h", "tomorrow", "-9999999999999d"] {
             assert_eq!(asked(bad), None, "{bad}");
         }
-        assert_eq!(to_the_nanosecond(1_000_000_002), "1970-01-01T00:00:01.000000002Z");
+        assert_eq!(
+            to_the_nanosecond(1_000_000_002),
+            "1970-01-01T00:00:01.000000002Z"
+        );
         assert_eq!(to_the_nanosecond(-1), "1969-12-31T23:59:59.999999999Z");
     }
 }

@@ -31,7 +31,8 @@ async fn event(
     request: Request,
 ) -> Result<Response, ApiError> {
     let metric = path.strip_suffix(EVENTS);
-    let metric = metric.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such metric route"))?;
+    let metric =
+        metric.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such metric route"))?;
     check_id(metric)?;
     let route = Route::MetricEvents;
     let stored = ingest::accept(&app, &access, request, route, metric.to_owned()).await?;

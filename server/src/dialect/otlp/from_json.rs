@@ -346,7 +346,12 @@ pub(super) fn put_enum(
     Ok(())
 }
 
-pub(super) fn put_attributes(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(), Bad> {
+pub(super) fn put_attributes(
+    doc: DocRef<'_>,
+    key: &str,
+    number: u32,
+    put: &mut Put,
+) -> Result<(), Bad> {
     for (i, entry) in list(doc, key)?.enumerate() {
         let entry = entry.unwrap_or(DocRef::Null);
         let message = put.begin(number);

@@ -87,7 +87,10 @@ pub(super) fn put_metric(
         Ok(parts) => parts,
         Err(bad) => return sink.refuse_next(&bad),
     };
-    let data = field(metric, TYPES.iter().find(|t| t.1 == number).map_or("", |t| t.0));
+    let data = field(
+        metric,
+        TYPES.iter().find(|t| t.1 == number).map_or("", |t| t.0),
+    );
     let data = data.unwrap_or(DocRef::Null);
     let mut put = std::mem::take(&mut sink.put);
     for (i, point) in points.enumerate() {
@@ -109,7 +112,11 @@ pub(super) fn put_metric(
     Ok(())
 }
 
-type Parts<'a> = (Put, super::from_json::Listed<'a>, (&'static str, u32, PutPoint));
+type Parts<'a> = (
+    Put,
+    super::from_json::Listed<'a>,
+    (&'static str, u32, PutPoint),
+);
 
 /// What a metric says of itself, its points, and of which type it is.
 fn parts(metric: DocRef<'_>) -> Result<Parts<'_>, Bad> {
@@ -196,7 +203,10 @@ fn put_histogram(point: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     put_f64(point, "sum", 5, put)?;
     for item in list(point, "bucketCounts")? {
         let n = item.ok().and_then(unsigned);
-        put.fixed64(6, n.ok_or_else(|| Bad::new("bucketCounts", "expected whole numbers"))?);
+        put.fixed64(
+            6,
+            n.ok_or_else(|| Bad::new("bucketCounts", "expected whole numbers"))?,
+        );
     }
     for item in list(point, "explicitBounds")? {
         let n = item.ok().and_then(double);
@@ -235,7 +245,10 @@ fn put_buckets(buckets: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     put_zigzag(buckets, "offset", 1, put)?;
     for item in list(buckets, "bucketCounts")? {
         let n = item.ok().and_then(unsigned);
-        put.varint(2, n.ok_or_else(|| Bad::new("bucketCounts", "expected whole numbers"))?);
+        put.varint(
+            2,
+            n.ok_or_else(|| Bad::new("bucketCounts", "expected whole numbers"))?,
+        );
     }
     Ok(())
 }

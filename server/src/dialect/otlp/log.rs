@@ -9,6 +9,7 @@ use obsrv_engine::doc::DocWriter;
 use obsrv_engine::model;
 use obsrv_engine::row::{Event, RowKey, Table, outside_traces};
 
+use super::agents;
 use super::known::Known;
 use super::span::{Hex, Shared, count, text, time};
 use super::value::{Any, Attribute, named, write_attributes};
@@ -54,7 +55,9 @@ impl<'a> Head<'a> {
         let levels = ["trace", "debug", "info", "warn", "error", "fatal"];
         let by_number = self.severity.checked_sub(1).map(|n| n / 4);
         let by_number = by_number.and_then(|n| levels.get(usize::try_from(n).ok()?));
-        by_number.copied().unwrap_or_else(|| level_named(self.severity_text))
+        by_number
+            .copied()
+            .unwrap_or_else(|| level_named(self.severity_text))
     }
 }
 
@@ -73,7 +76,9 @@ fn level_named(word: &str) -> &'static str {
         ("critical", "fatal"),
         ("fatal", "fatal"),
     ];
-    let found = WORDS.iter().find(|(sent, _)| sent.eq_ignore_ascii_case(word));
+    let found = WORDS
+        .iter()
+        .find(|(sent, _)| sent.eq_ignore_ascii_case(word));
     found.map_or("", |(_, level)| level)
 }
 
@@ -100,13 +105,18 @@ pub(super) fn event(
     let (start_ns, version) = match said.or(observed) {
         Some(at) => (at, u64::MAX),
         // The first arrival stays.
-        None => (ctx.received_ns, u64::MAX / 2 - u64::try_from(ctx.received_ns).unwrap_or(0)),
+        None => (
+            ctx.received_ns,
+            u64::MAX / 2 - u64::try_from(ctx.received_ns).unwrap_or(0),
+        ),
     };
     Ok(Event {
         table: Table::Logs,
         key: RowKey {
             trace_id: trace_id.into(),
-            id: ctx.mint("", u64::try_from(index).unwrap_or(u64::MAX)).into(),
+            id: ctx
+                .mint("", u64::try_from(index).unwrap_or(u64::MAX))
+                .into(),
         },
         start_ns: Some(start_ns),
         end_ns: None,
@@ -123,17 +133,23 @@ fn document(
     out: &mut DocWriter,
 ) -> Result<(), Bad> {
     let mut known = Known::default();
-    let mut event_name = None;
+    let (mut agent, mut event_name) = (agents::Facts::default(), None);
     let open = out.begin_map();
     text(out, model::DIALECT, "otlp");
     text(out, model::LEVEL, head.level());
+    let mut said = "";
     if let Some(body) = head.body {
         let body = Any::read(body).map_err(named(model::BODY))?;
+        said = body.as_str().unwrap_or("");
         out.key(model::BODY);
         body.write(model::BODY, 0, out)?;
     }
     if !head.span_id.iter().all(|b| *b == 0) {
-        text(out, model::SPAN_ID, Hex::of("span_id", head.span_id)?.as_str());
+        text(
+            out,
+            model::SPAN_ID,
+            Hex::of("span_id", head.span_id)?.as_str(),
+        );
     }
     out.key(model::ATTRIBUTES);
     write_attributes(fields, 6, "attributes", out, |attribute: Attribute<'_>| {
@@ -141,10 +157,19 @@ fn document(
             event_name = attribute.any.as_str();
         }
         known.note(attribute);
+        agent.note(attribute);
     })?;
     let name = Some(head.event_name).filter(|name| !name.is_empty());
-    text(out, model::NAME, name.or(event_name).unwrap_or(""));
+    let name = name.or(event_name).unwrap_or("");
+    text(out, model::NAME, name);
     known.write(out);
+    // Claude Code has the whole name of an event in its body alone.
+    let event = if said.starts_with("claude_code.") {
+        said
+    } else {
+        name
+    };
+    agent.write(event, &known, out);
     shared.write(out);
     text(out, "event_name", head.event_name);
     count(out, "severity_number", head.severity);

@@ -1,6 +1,7 @@
 //! OTLP traces, logs and metrics → events. The JSON form is turned into the wire form item by item, so
 //! that both give the same rows by construction.
 
+mod agents;
 mod from_json;
 mod json_signals;
 mod known;

@@ -9,10 +9,10 @@ use obsrv_engine::row::{Event, RowKey, Table};
 
 use super::known::Known;
 use super::metric::Metric;
+use super::series;
 use super::span::{Hex, Shared, count, text, time};
 use super::value::{named, write_attributes};
 use super::wire::{Field, Fields, WireError};
-use super::series;
 use crate::dialect::bad::Bad;
 use crate::dialect::{BUCKETS_MAX, EXEMPLARS_MAX};
 
@@ -162,7 +162,10 @@ fn write_value(fields: Fields<'_>, kind: Kind, out: &mut DocWriter) -> Result<()
 
 /// `as_double` or `as_int`, whichever comes last; of a point and of an exemplar.
 fn write_number(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> {
-    let value = fields.flatten().filter(|f| matches!(f.number, 4 | 6)).last();
+    let value = fields
+        .flatten()
+        .filter(|f| matches!(f.number, 4 | 6))
+        .last();
     let Some(field) = value else {
         return Ok(());
     };
@@ -181,7 +184,12 @@ fn last(fields: Fields<'_>, number: u32) -> Option<Field<'_>> {
     fields.flatten().filter(|f| f.number == number).last()
 }
 
-fn write_count(fields: Fields<'_>, number: u32, name: &str, out: &mut DocWriter) -> Result<(), Bad> {
+fn write_count(
+    fields: Fields<'_>,
+    number: u32,
+    name: &str,
+    out: &mut DocWriter,
+) -> Result<(), Bad> {
     let found = last(fields, number).map(|f| f.fixed64());
     out.key(name);
     out.u64(found.transpose().map_err(named(name))?.unwrap_or(0));
@@ -189,11 +197,7 @@ fn write_count(fields: Fields<'_>, number: u32, name: &str, out: &mut DocWriter)
 }
 
 /// Numbers that are there or not.
-fn write_f64s(
-    fields: Fields<'_>,
-    numbers: &[(u32, &str)],
-    out: &mut DocWriter,
-) -> Result<(), Bad> {
+fn write_f64s(fields: Fields<'_>, numbers: &[(u32, &str)], out: &mut DocWriter) -> Result<(), Bad> {
     for (number, name) in numbers {
         if let Some(field) = last(fields, *number) {
             let bits = field.fixed64().map_err(named(name))?;
@@ -207,10 +211,22 @@ fn write_f64s(
 fn write_histogram(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> {
     write_count(fields, 4, "count", out)?;
     write_f64s(fields, &[(5, "sum"), (11, "min"), (12, "max")], out)?;
-    write_list(fields, (6, "bucket_counts"), out, Repeated::Fixed64, DocWriter::u64)?;
-    write_list(fields, (7, "explicit_bounds"), out, Repeated::Fixed64, |out, bits| {
-        out.f64(f64::from_bits(bits));
-    })
+    write_list(
+        fields,
+        (6, "bucket_counts"),
+        out,
+        Repeated::Fixed64,
+        DocWriter::u64,
+    )?;
+    write_list(
+        fields,
+        (7, "explicit_bounds"),
+        out,
+        Repeated::Fixed64,
+        |out, bits| {
+            out.f64(f64::from_bits(bits));
+        },
+    )
 }
 
 fn write_exponential(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> {
@@ -231,7 +247,13 @@ fn write_exponential(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad>
         let offset = last(buckets, 1).map(|f| f.zigzag());
         out.key("offset");
         out.i64(offset.transpose().map_err(named("offset"))?.unwrap_or(0));
-        write_list(buckets, (2, "bucket_counts"), out, Repeated::Varint, DocWriter::u64)?;
+        write_list(
+            buckets,
+            (2, "bucket_counts"),
+            out,
+            Repeated::Varint,
+            DocWriter::u64,
+        )?;
         out.end(open);
     }
     Ok(())
@@ -253,7 +275,9 @@ fn write_summary(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> {
         for (number, name) in [(1, "quantile"), (2, "value")] {
             let bits = last(field, number).map(|f| f.fixed64());
             out.key(name);
-            out.f64(f64::from_bits(bits.transpose().map_err(named(NAME))?.unwrap_or(0)));
+            out.f64(f64::from_bits(
+                bits.transpose().map_err(named(NAME))?.unwrap_or(0),
+            ));
         }
         out.end(open);
     }

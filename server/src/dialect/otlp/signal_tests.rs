@@ -72,7 +72,11 @@ fn time_ns() -> impl Strategy<Value = u64> {
 }
 
 fn log() -> impl Strategy<Value = LogRecord> {
-    let ids = prop_oneof![Just((vec![], vec![])), (id(16), id(8)), Just((vec![0; 16], vec![0; 8]))];
+    let ids = prop_oneof![
+        Just((vec![], vec![])),
+        (id(16), id(8)),
+        Just((vec![0; 16], vec![0; 8]))
+    ];
     let numbers = (time_ns(), time_ns(), 0i32..26, any::<u32>(), 0u32..3);
     let texts = ("[A-Z]{0,5}", "[a-z.]{0,6}");
     (numbers, texts, option::of(any_value()), attributes(), ids).prop_map(
@@ -93,11 +97,12 @@ fn log() -> impl Strategy<Value = LogRecord> {
 }
 
 fn logs() -> impl Strategy<Value = LogsRequest> {
-    let scoped = (option::of(scope()), vec(log(), 0..4)).prop_map(|(scope, log_records)| ScopeLogs {
-        scope,
-        log_records,
-        schema_url: String::new(),
-    });
+    let scoped =
+        (option::of(scope()), vec(log(), 0..4)).prop_map(|(scope, log_records)| ScopeLogs {
+            scope,
+            log_records,
+            schema_url: String::new(),
+        });
     let group = (option::of(resource()), vec(scoped, 0..3)).prop_map(|(resource, scope_logs)| {
         ResourceLogs {
             resource,
@@ -119,9 +124,17 @@ fn expected_log(log: &LogRecord) -> Map<String, Value> {
     put(&mut map, "severity_text", json!(log.severity_text));
     put(&mut map, "event_name", json!(log.event_name));
     put(&mut map, "time_unix_nano", json!(log.time_unix_nano));
-    put(&mut map, "observed_time_unix_nano", json!(log.observed_time_unix_nano));
+    put(
+        &mut map,
+        "observed_time_unix_nano",
+        json!(log.observed_time_unix_nano),
+    );
     put(&mut map, "flags", json!(log.flags));
-    put(&mut map, "dropped_attributes_count", json!(log.dropped_attributes_count));
+    put(
+        &mut map,
+        "dropped_attributes_count",
+        json!(log.dropped_attributes_count),
+    );
     if log.span_id.iter().any(|b| *b != 0) {
         put(&mut map, "span_id", json!(hex_of(&log.span_id)));
     }
@@ -141,8 +154,16 @@ fn assert_has(event: &Event, expected: &Map<String, Value>, names: &[&str]) {
 }
 
 const LOG_NAMES: [&str; 10] = [
-    "body", "severity_number", "severity_text", "event_name", "time_unix_nano",
-    "observed_time_unix_nano", "flags", "dropped_attributes_count", "span_id", "attributes",
+    "body",
+    "severity_number",
+    "severity_text",
+    "event_name",
+    "time_unix_nano",
+    "observed_time_unix_nano",
+    "flags",
+    "dropped_attributes_count",
+    "span_id",
+    "attributes",
 ];
 
 fn exemplar() -> impl Strategy<Value = Exemplar> {
@@ -189,8 +210,16 @@ fn number_point() -> impl Strategy<Value = NumberDataPoint> {
 }
 
 fn histogram_point() -> impl Strategy<Value = HistogramDataPoint> {
-    let sums = (option::of(finite()), option::of(finite()), option::of(finite()));
-    let lists = (vec(any::<u64>(), 0..6), vec(finite(), 0..6), vec(exemplar(), 0..3));
+    let sums = (
+        option::of(finite()),
+        option::of(finite()),
+        option::of(finite()),
+    );
+    let lists = (
+        vec(any::<u64>(), 0..6),
+        vec(finite(), 0..6),
+        vec(exemplar(), 0..3),
+    );
     (head(), any::<u64>(), sums, lists).prop_map(|(head, count, sums, lists)| HistogramDataPoint {
         attributes: head.0,
         start_time_unix_nano: head.1,
@@ -209,32 +238,49 @@ fn histogram_point() -> impl Strategy<Value = HistogramDataPoint> {
 fn exponential_point() -> impl Strategy<Value = ExponentialHistogramDataPoint> {
     let buckets = || {
         let lists = (any::<i32>(), vec(any::<u64>(), 0..6));
-        option::of(lists.prop_map(|(offset, bucket_counts)| Buckets { offset, bucket_counts }))
+        option::of(lists.prop_map(|(offset, bucket_counts)| Buckets {
+            offset,
+            bucket_counts,
+        }))
     };
-    let sums = (option::of(finite()), option::of(finite()), option::of(finite()), 0.0..9f64);
+    let sums = (
+        option::of(finite()),
+        option::of(finite()),
+        option::of(finite()),
+        0.0..9f64,
+    );
     let numbers = (any::<u64>(), any::<i32>(), any::<u64>());
-    (head(), numbers, sums, buckets(), buckets(), vec(exemplar(), 0..3)).prop_map(
-        |(head, numbers, sums, positive, negative, exemplars)| ExponentialHistogramDataPoint {
-            attributes: head.0,
-            start_time_unix_nano: head.1,
-            time_unix_nano: head.2,
-            count: numbers.0,
-            sum: sums.0,
-            scale: numbers.1,
-            zero_count: numbers.2,
-            positive,
-            negative,
-            flags: head.3,
-            exemplars,
-            min: sums.1,
-            max: sums.2,
-            zero_threshold: sums.3,
-        },
+    (
+        head(),
+        numbers,
+        sums,
+        buckets(),
+        buckets(),
+        vec(exemplar(), 0..3),
     )
+        .prop_map(|(head, numbers, sums, positive, negative, exemplars)| {
+            ExponentialHistogramDataPoint {
+                attributes: head.0,
+                start_time_unix_nano: head.1,
+                time_unix_nano: head.2,
+                count: numbers.0,
+                sum: sums.0,
+                scale: numbers.1,
+                zero_count: numbers.2,
+                positive,
+                negative,
+                flags: head.3,
+                exemplars,
+                min: sums.1,
+                max: sums.2,
+                zero_threshold: sums.3,
+            }
+        })
 }
 
 fn summary_point() -> impl Strategy<Value = SummaryDataPoint> {
-    let quantile = (0.0..1f64, finite()).prop_map(|(quantile, value)| ValueAtQuantile { quantile, value });
+    let quantile =
+        (0.0..1f64, finite()).prop_map(|(quantile, value)| ValueAtQuantile { quantile, value });
     (head(), any::<u64>(), finite(), vec(quantile, 0..4)).prop_map(
         |(head, count, sum, quantile_values)| SummaryDataPoint {
             attributes: head.0,
@@ -257,49 +303,83 @@ fn metric() -> impl Strategy<Value = Metric> {
             aggregation_temporality: kind.0,
             is_monotonic: kind.1,
         })),
-        (vec(histogram_point(), 0..3), 0i32..3).prop_map(|(data_points, aggregation_temporality)| {
-            Data::Histogram(Histogram { data_points, aggregation_temporality })
-        }),
+        (vec(histogram_point(), 0..3), 0i32..3).prop_map(
+            |(data_points, aggregation_temporality)| {
+                Data::Histogram(Histogram {
+                    data_points,
+                    aggregation_temporality,
+                })
+            }
+        ),
         (vec(exponential_point(), 0..3), 0i32..3).prop_map(
-            |(data_points, aggregation_temporality)| Data::ExponentialHistogram(ExponentialHistogram {
-                data_points,
-                aggregation_temporality,
-            })
+            |(data_points, aggregation_temporality)| Data::ExponentialHistogram(
+                ExponentialHistogram {
+                    data_points,
+                    aggregation_temporality,
+                }
+            )
         ),
         vec(summary_point(), 0..3).prop_map(|data_points| Data::Summary(Summary { data_points })),
     ];
-    (data, "[a-z.]{0,5}", "[a-z]{0,4}", "[a-z]{0,3}", attributes()).prop_map(
-        |(data, name, description, unit, metadata)| Metric {
+    (
+        data,
+        "[a-z.]{0,5}",
+        "[a-z]{0,4}",
+        "[a-z]{0,3}",
+        attributes(),
+    )
+        .prop_map(|(data, name, description, unit, metadata)| Metric {
             name,
             description,
             unit,
             metadata,
             data: Some(data),
-        },
-    )
+        })
 }
 
 fn metrics() -> impl Strategy<Value = MetricsRequest> {
-    let scoped = (option::of(scope()), vec(metric(), 0..4)).prop_map(|(scope, metrics)| ScopeMetrics {
-        scope,
-        metrics,
-        schema_url: String::new(),
-    });
-    let group = (option::of(resource()), vec(scoped, 0..3)).prop_map(|(resource, scope_metrics)| {
-        ResourceMetrics {
-            resource,
-            scope_metrics,
+    let scoped =
+        (option::of(scope()), vec(metric(), 0..4)).prop_map(|(scope, metrics)| ScopeMetrics {
+            scope,
+            metrics,
             schema_url: String::new(),
-        }
-    });
+        });
+    let group =
+        (option::of(resource()), vec(scoped, 0..3)).prop_map(|(resource, scope_metrics)| {
+            ResourceMetrics {
+                resource,
+                scope_metrics,
+                schema_url: String::new(),
+            }
+        });
     vec(group, 0..3).prop_map(|resource_metrics| MetricsRequest { resource_metrics })
 }
 
 const POINT_NAMES: [&str; 24] = [
-    "name", "description", "unit", "type", "temporality", "monotonic", "metric_metadata",
-    "attributes", "start_time_unix_nano", "flags", "exemplars", "value", "count", "sum", "min",
-    "max", "bucket_counts", "explicit_bounds", "scale", "zero_count", "zero_threshold", "positive",
-    "negative", "quantile_values",
+    "name",
+    "description",
+    "unit",
+    "type",
+    "temporality",
+    "monotonic",
+    "metric_metadata",
+    "attributes",
+    "start_time_unix_nano",
+    "flags",
+    "exemplars",
+    "value",
+    "count",
+    "sum",
+    "min",
+    "max",
+    "bucket_counts",
+    "explicit_bounds",
+    "scale",
+    "zero_count",
+    "zero_threshold",
+    "positive",
+    "negative",
+    "quantile_values",
 ];
 
 fn shown_exemplars(exemplars: &[Exemplar]) -> Value {
@@ -316,7 +396,11 @@ fn shown_exemplars(exemplars: &[Exemplar]) -> Value {
         map.insert("value".into(), value);
         Value::Object(map)
     };
-    if exemplars.is_empty() { Value::Null } else { exemplars.iter().map(one).collect() }
+    if exemplars.is_empty() {
+        Value::Null
+    } else {
+        exemplars.iter().map(one).collect()
+    }
 }
 
 fn points_of(metric: &Metric) -> Vec<(u64, Map<String, Value>)> {
@@ -390,7 +474,11 @@ fn points_of(metric: &Metric) -> Vec<(u64, Map<String, Value>)> {
                 optional(&mut map, "max", p.max);
                 map.insert("scale".into(), json!(p.scale));
                 map.insert("zero_count".into(), json!(p.zero_count));
-                optional(&mut map, "zero_threshold", Some(p.zero_threshold).filter(|n| *n != 0.0));
+                optional(
+                    &mut map,
+                    "zero_threshold",
+                    Some(p.zero_threshold).filter(|n| *n != 0.0),
+                );
                 for (key, buckets) in [("positive", &p.positive), ("negative", &p.negative)] {
                     if let Some(b) = buckets {
                         let shown = json!({"offset": b.offset, "bucket_counts": b.bucket_counts});
@@ -497,7 +585,9 @@ proptest! {
 fn gauge(points: Vec<NumberDataPoint>) -> MetricsRequest {
     let metric = Metric {
         name: "m".into(),
-        data: Some(Data::Gauge(Gauge { data_points: points })),
+        data: Some(Data::Gauge(Gauge {
+            data_points: points,
+        })),
         ..Metric::default()
     };
     let scoped = ScopeMetrics {
@@ -540,14 +630,11 @@ fn decode(request: &MetricsRequest) -> Decoded {
 fn a_series_is_told_by_what_it_says_whatever_the_order() {
     let series = |request: &MetricsRequest| decode(request).events[0].key.trace_id.clone();
     let one = gauge(vec![at(1, &[("a", "1"), ("b", "2")], 1.0)]);
-    let same = [
-        gauge(vec![at(2, &[("b", "2"), ("a", "1")], 7.0)]),
-        {
-            let mut described = one.clone();
-            described.resource_metrics[0].scope_metrics[0].metrics[0].description = "d".into();
-            described
-        },
-    ];
+    let same = [gauge(vec![at(2, &[("b", "2"), ("a", "1")], 7.0)]), {
+        let mut described = one.clone();
+        described.resource_metrics[0].scope_metrics[0].metrics[0].description = "d".into();
+        described
+    }];
     for other in same {
         assert_eq!(series(&other), series(&one));
     }
@@ -571,21 +658,41 @@ fn a_series_is_told_by_what_it_says_whatever_the_order() {
 fn what_is_no_number_is_kept() {
     let sent = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
     let request = gauge(sent.iter().map(|n| at(1, &[], *n)).collect());
-    let values: Vec<_> = decode(&request).events.iter().map(|e| shown(&e.doc)["value"].clone()).collect();
+    let values: Vec<_> = decode(&request)
+        .events
+        .iter()
+        .map(|e| shown(&e.doc)["value"].clone())
+        .collect();
     assert_eq!(values, ["NaN", "Infinity", "-Infinity"]);
-    let body = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","gauge":{"dataPoints":[
+    let body =
+        br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","gauge":{"dataPoints":[
         {"timeUnixNano":"1","asDouble":"NaN"},{"timeUnixNano":1,"asDouble":"-Infinity"}]}}]}]}]}"#;
     let decoded = decode_json(Signal::Metrics, &CTX, body).unwrap();
-    let values: Vec<_> = decoded.events.iter().map(|e| shown(&e.doc)["value"].clone()).collect();
+    let values: Vec<_> = decoded
+        .events
+        .iter()
+        .map(|e| shown(&e.doc)["value"].clone())
+        .collect();
     assert_eq!(values, ["NaN", "-Infinity"]);
 }
 
 #[test]
 fn a_bad_point_is_refused_by_itself() {
-    let decoded = decode(&gauge(vec![at(1, &[], 1.0), at(0, &[], 2.0), at(3, &[], 3.0)]));
+    let decoded = decode(&gauge(vec![
+        at(1, &[], 1.0),
+        at(0, &[], 2.0),
+        at(3, &[], 3.0),
+    ]));
     assert_eq!(decoded.events.len(), 2);
-    let refused: Vec<_> = decoded.items.iter().map(|i| (i.index, i.error.clone().unwrap())).collect();
-    assert_eq!(refused, [(1, "point 1: time_unix_nano: missing".to_owned())]);
+    let refused: Vec<_> = decoded
+        .items
+        .iter()
+        .map(|i| (i.index, i.error.clone().unwrap()))
+        .collect();
+    assert_eq!(
+        refused,
+        [(1, "point 1: time_unix_nano: missing".to_owned())]
+    );
 
     let body = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[
         {"name":"m","sum":{"isMonotonic":1,"dataPoints":[{"timeUnixNano":"1","asInt":"5"}]}},
@@ -593,7 +700,11 @@ fn a_bad_point_is_refused_by_itself() {
         {"name":"o"}]}]}]}"#;
     let decoded = decode_json(Signal::Metrics, &CTX, body).unwrap();
     assert_eq!(decoded.events.len(), 1);
-    let refused: Vec<_> = decoded.items.iter().map(|i| i.error.as_deref().unwrap()).collect();
+    let refused: Vec<_> = decoded
+        .items
+        .iter()
+        .map(|i| i.error.as_deref().unwrap())
+        .collect();
     assert_eq!(
         refused,
         [
@@ -619,7 +730,10 @@ fn buckets_and_exemplars_at_the_limit_and_one_above() {
             aggregation_temporality: 1,
         });
         request.resource_metrics[0].scope_metrics[0].metrics[0].data = Some(data);
-        decode(&request).items.first().map(|i| i.error.clone().unwrap())
+        decode(&request)
+            .items
+            .first()
+            .map(|i| i.error.clone().unwrap())
     };
     assert_eq!(refused(BUCKETS_MAX, EXEMPLARS_MAX), None);
     let said = refused(BUCKETS_MAX + 1, 0).unwrap();
@@ -667,7 +781,9 @@ fn levels_come_from_numbers_and_else_from_words() {
             r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"severityNumber":{number},"severityText":"{word}"}}]}}]}}]}}"#
         );
         let decoded = decode_json(Signal::Logs, &CTX, body.as_bytes()).unwrap();
-        shown(&decoded.events[0].doc)["level"].as_str().map(str::to_owned)
+        shown(&decoded.events[0].doc)["level"]
+            .as_str()
+            .map(str::to_owned)
     };
     for (number, word, expected) in [
         (1, "", Some("trace")),
@@ -683,4 +799,77 @@ fn levels_come_from_numbers_and_else_from_words() {
     ] {
         assert_eq!(level(number, word).as_deref(), expected, "{number} {word}");
     }
+}
+
+/// The tokens of each, in the words of the agent's own documentation.
+#[test]
+fn events_of_coding_agents_say_what_others_say_by_spans() {
+    let row = |body: &str, attributes: Value| {
+        let entries = attributes.as_object().unwrap().iter();
+        let list: Vec<_> = entries
+            .map(|(key, value)| {
+                let value = match value {
+                    Value::String(s) => json!({"stringValue": s}),
+                    Value::Bool(b) => json!({"boolValue": b}),
+                    number if number.is_i64() => json!({"intValue": number}),
+                    number => json!({"doubleValue": number}),
+                };
+                json!({"key": key, "value": value})
+            })
+            .collect();
+        let record =
+            json!({"timeUnixNano": "1", "body": {"stringValue": body}, "attributes": list});
+        let request = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]});
+        let decoded = decode_json(Signal::Logs, &CTX, request.to_string().as_bytes()).unwrap();
+        shown(&decoded.events[0].doc)
+    };
+    let claude = row(
+        "claude_code.api_request",
+        json!({"event.name": "api_request", "session.id": "s1", "model": "m", "cost_usd": "0.5", "input_tokens": "3",
+            "output_tokens": 5, "cache_read_tokens": 100, "cache_creation_tokens": 7}),
+    );
+    assert_eq!(
+        claude["tokens"],
+        json!({"input": 3, "output": 5, "cache_read": 100, "cache_write": 7, "total": 115})
+    );
+    assert_eq!(
+        (&claude["group"], &claude["model"], &claude["cost_usd"]),
+        (&json!("s1"), &json!("m"), &json!(0.5))
+    );
+    let codex = row(
+        "",
+        json!({"event.name": "codex.sse_event", "conversation.id": "c1", "input_token_count": 100,
+            "cached_token_count": 60, "output_token_count": 30, "reasoning_token_count": 10}),
+    );
+    assert_eq!(
+        codex["tokens"],
+        json!({"input": 40, "output": 20, "cache_read": 60, "reasoning": 10, "total": 130})
+    );
+    assert_eq!(codex["group"], "c1");
+    let gemini = row(
+        "",
+        json!({"event.name": "gemini_cli.api_response", "session.id": "g1", "model": "g", "input_token_count": 100,
+            "cached_content_token_count": 60, "output_token_count": 30, "thoughts_token_count": 10}),
+    );
+    assert_eq!(
+        gemini["tokens"],
+        json!({"input": 40, "output": 30, "cache_read": 60, "reasoning": 10, "total": 140})
+    );
+    let tool = row(
+        "claude_code.tool_result",
+        json!({"event.name": "tool_result", "session.id": "s1", "tool_name": "Bash", "success": "false", "error": "no"}),
+    );
+    assert_eq!(
+        (&tool["tool"], &tool["status"], &tool["error_message"]),
+        (&json!("Bash"), &json!("error"), &json!("no"))
+    );
+    // Nobody else's attributes are taken for an agent's.
+    let other = row(
+        "",
+        json!({"event.name": "order", "model": "T", "success": false, "input_tokens": 1, "output_tokens": 2}),
+    );
+    assert_eq!(
+        (&other["model"], &other["status"], &other["tokens"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
 }

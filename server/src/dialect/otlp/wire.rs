@@ -90,7 +90,9 @@ impl<'a> Field<'a> {
         if !rest.is_empty() {
             return Err(self.wrong());
         }
-        numbers.iter().try_for_each(|n| take(u64::from_le_bytes(*n)))
+        numbers
+            .iter()
+            .try_for_each(|n| take(u64::from_le_bytes(*n)))
     }
 
     /// The varints in this part of a repeated field, packed or not.

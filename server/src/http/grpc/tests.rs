@@ -14,14 +14,30 @@ async fn a_message_is_what_its_prefix_says() {
     assert_eq!(whole, "abc");
     assert!(message(b"ab", 3).collect().await.is_err());
     assert!(message(b"abcd", 3).collect().await.is_err());
-    assert!(message(b"", 0).collect().await.unwrap().to_bytes().is_empty());
+    assert!(
+        message(b"", 0)
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+            .is_empty()
+    );
 
     let mut with_prefix = Message::default();
     let mut body = Body::from(&b"\x01\0\0\x01\x02xy"[..]);
     let prefix = with_prefix.begin(&mut body).await.unwrap();
-    assert_eq!(prefix, Prefix { compressed: true, bytes: 258 });
+    assert_eq!(
+        prefix,
+        Prefix {
+            compressed: true,
+            bytes: 258
+        }
+    );
     assert_eq!(with_prefix.begun, "xy");
-    for (bytes, code) in [(&b"\0\0"[..], code::INTERNAL), (b"\x02\0\0\0\0", code::INTERNAL)] {
+    for (bytes, code) in [
+        (&b"\0\0"[..], code::INTERNAL),
+        (b"\x02\0\0\0\0", code::INTERNAL),
+    ] {
         let mut body = Body::from(bytes);
         let failed = Message::default().begin(&mut body).await.unwrap_err();
         assert_eq!(failed.code, code);
@@ -55,5 +71,8 @@ async fn what_a_retry_can_cure_says_when() {
         assert_ne!(failed.code, 0);
     }
     let bad = render(&ApiError::new(ErrorCode::InvalidRequest, ""), true, "r");
-    assert_eq!(as_message(bad).await.unwrap_err().code, code::INVALID_ARGUMENT);
+    assert_eq!(
+        as_message(bad).await.unwrap_err().code,
+        code::INVALID_ARGUMENT
+    );
 }
