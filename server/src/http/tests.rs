@@ -15,6 +15,7 @@ mod canary;
 mod documents;
 mod governed;
 mod matrix;
+mod signals;
 
 /// Who is signed in stands in a header.
 #[derive(Debug)]

@@ -32,6 +32,7 @@ fn ingest(rng: &SimRng, project: u64, serial: u64) -> Asked {
         body += &line(rng, trace);
         body.push('\n');
     }
+    body += &signals(trace, serial);
     // The request's own row: whether it is there says whether the record is.
     body += &format!("score|marks|m{serial}|1||{serial}||serial={serial}");
     if rng.below(9) == 0 {
@@ -63,20 +64,30 @@ fn line(rng: &SimRng, trace: u64) -> String {
         rng.below(3),
         rng.below(5)
     );
-    match rng.below(10) {
+    match rng.below(8) {
         0 => format!("run|t{trace}|t{trace}|{version}|{partial}|{start}|{end}|{content}"),
         1 => format!(
             "score|t{trace}|c{id}|{version}||{start}|{end}|score={}",
             rng.below(9)
         ),
-        // What has no version of its own: the same line again is the same row.
-        2 => format!("log|t{trace}|l{id}|0||{id}||level=n{id},k1={}", id % 5),
-        // A point's time is in its name; a trace's id stands for a series.
-        3 => format!(
-            "point|t{trace}|{id}|0||{}||k1={}",
-            1_200_000_000_000 * id,
-            rng.below(3)
-        ),
         _ => format!("span|t{trace}|s{id}|{version}|{partial}|{start}|{end}|{content}"),
     }
+}
+
+/// Lines of logs and points, of some requests. They take nothing from the dice, so that what befalls
+/// the others stays the same.
+fn signals(trace: u64, serial: u64) -> String {
+    let mut lines = String::new();
+    if serial.is_multiple_of(3) {
+        let id = serial / 3 % SPANS;
+        // The same line again is the same row: it has no version.
+        lines += &format!("log|t{trace}|l{id}|0||{id}||level=n{id},k1={}\n", id % 5);
+    }
+    if serial.is_multiple_of(4) {
+        // A point's time is its name; a trace's id stands for a series.
+        let id = serial / 4 % SPANS;
+        let at = 1_200_000_000_000 * id;
+        lines += &format!("point|t{trace}|{id}|0||{at}||k1={}\n", serial % 3);
+    }
+    lines
 }

@@ -345,6 +345,4 @@ fn scope_doc(fields: Fields<'_>) -> Result<Vec<u8>, Bad> {
 }
 
 #[cfg(test)]
-mod signal_tests;
-#[cfg(test)]
 mod tests;

@@ -19,7 +19,9 @@ use super::*;
 use crate::dialect::{ATTRIBUTES_MAX, ID_BYTES_MAX, KEY_BYTES_MAX, VALUE_DEPTH_MAX, doc_json};
 use obsrv_engine::row::ProjectId;
 
-pub(super) const CTX: Context<'_> = Context {
+mod signals;
+
+const CTX: Context<'_> = Context {
     project: ProjectId(1),
     body_hash: 7,
     subject: "",
@@ -34,7 +36,7 @@ fn decode_json(body: &[u8]) -> Result<Decoded, DecodeError> {
     super::decode_json(Signal::Spans, &CTX, body)
 }
 
-pub(super) fn any_value() -> impl Strategy<Value = AnyValue> {
+fn any_value() -> impl Strategy<Value = AnyValue> {
     let leaf = prop_oneof![
         Just(None),
         "[^\\x00]{0,8}".prop_map(|s| Some(Value::StringValue(s))),
@@ -63,11 +65,11 @@ fn key_value((key, value): (String, AnyValue)) -> KeyValue {
     }
 }
 
-pub(super) fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
+fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
     vec(("[a-z._]{1,6}", any_value()).prop_map(key_value), 0..5)
 }
 
-pub(super) fn id(len: usize) -> impl Strategy<Value = Vec<u8>> {
+fn id(len: usize) -> impl Strategy<Value = Vec<u8>> {
     vec(1u8.., len)
 }
 
@@ -155,11 +157,11 @@ fn request() -> impl Strategy<Value = Request> {
     vec(group, 0..3).prop_map(|resource_spans| Request { resource_spans })
 }
 
-pub(super) fn hex_of(bytes: &[u8]) -> String {
+fn hex_of(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-pub(super) fn write_any(value: &AnyValue, out: &mut DocWriter) {
+fn write_any(value: &AnyValue, out: &mut DocWriter) {
     match &value.value {
         Some(Value::StringValue(s)) => out.str(s),
         Some(Value::BoolValue(b)) => out.bool(*b),
@@ -185,7 +187,7 @@ fn write_attrs(attributes: &[KeyValue], out: &mut DocWriter) {
     out.end(open);
 }
 
-pub(super) fn attrs_doc(attributes: &[KeyValue]) -> Vec<u8> {
+fn attrs_doc(attributes: &[KeyValue]) -> Vec<u8> {
     let mut out = DocWriter::new();
     write_attrs(attributes, &mut out);
     out.finish()

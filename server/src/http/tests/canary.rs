@@ -80,7 +80,7 @@ fn call(dice: &mut Dice, me: &Player, other: &Player, n: usize) -> Request<Body>
         0 => "AAAA",
         count => &other.cursors[dice.roll(count)],
     };
-    match dice.roll(14) {
+    match dice.roll(18) {
         0 => get(
             "/v1/traces?limit=2&total=true&facets=name,user_id,tags&explain=true",
             key,
@@ -109,6 +109,16 @@ fn call(dice: &mut Dice, me: &Player, other: &Player, n: usize) -> Request<Body>
             .header("x-obsrv-project", project)
             .body(Body::empty())
             .unwrap(),
+        13 => post("/v1/logs", key, JSON, log_of(&me.canary, n % 50)),
+        14 => post("/v1/metrics", key, JSON, point_of(&me.canary, n % 50)),
+        15 => get(
+            &format!("/v1/projects/{project}/logs?limit=2&cursor={cursor}"),
+            key,
+        ),
+        16 => get(
+            &format!("/v1/projects/{project}/points?limit=2&total=true"),
+            key,
+        ),
         _ => get(&format!("/v1/projects/{project}/environments"), key),
     }
 }
@@ -155,4 +165,16 @@ async fn no_tenant_ever_sees_the_canary_of_another() {
         seen > CALLS / 10,
         "the canaries were hardly seen by their own tenants: {seen}"
     );
+}
+
+fn log_of(canary: &str, n: usize) -> String {
+    format!(
+        r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{n}1","body":{{"stringValue":"{canary}"}}}}]}}]}}]}}"#
+    )
+}
+
+fn point_of(canary: &str, n: usize) -> String {
+    format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"{canary}","gauge":{{"dataPoints":[{{"timeUnixNano":"{n}1","asInt":"1"}}]}}}}]}}]}}]}}"#
+    )
 }

@@ -24,8 +24,8 @@ use proptest::prelude::*;
 use prost::Message;
 use serde_json::{Map, Value, json};
 
-use super::tests::{CTX, any_value, attributes, attrs_doc, hex_of, id, write_any};
-use super::*;
+use super::super::*;
+use super::{CTX, any_value, attributes, attrs_doc, hex_of, id, write_any};
 use crate::dialect::{BUCKETS_MAX, EXEMPLARS_MAX, doc_json};
 
 fn shown(doc: &[u8]) -> Value {
