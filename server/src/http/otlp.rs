@@ -105,16 +105,9 @@ pub(super) fn answer(stored: &Stored) -> Response {
     Json(json!({ "partialSuccess": partial })).into_response()
 }
 
-/// Why the first items were refused, and how many more.
+/// Why the first items were refused, each named, and how many more.
 pub(crate) fn reasons(stored: &Stored) -> String {
-    let refused = stored.items.iter().filter_map(|item| {
-        Some(format!(
-            "{} {}: {}",
-            item.kind,
-            item.index,
-            item.error.as_deref()?
-        ))
-    });
+    let refused = stored.items.iter().filter_map(|item| item.error.clone());
     let mut said: Vec<String> = refused.take(REASONS_MAX).collect();
     let more = stored
         .rejected()

@@ -1,7 +1,6 @@
 """Logs, metrics and gRPC: the OpenTelemetry Python SDK with its exporters, unmodified, against the binary. What is
 expected comes from the SDK's own in-memory exporters."""
 
-import collections
 import gzip
 import logging
 import math
@@ -61,13 +60,6 @@ def nanos(text):
     whole, part = text.removesuffix("Z").split(".")
     moment = datetime.datetime.fromisoformat(whole + "+00:00")
     return int(moment.timestamp()) * 10**9 + int(part.ljust(9, "0"))
-
-
-def number(value):
-    """JSON has no form for what is not finite."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
 
 
 # Logs
@@ -149,12 +141,12 @@ def test_logs_are_read_back_equal(shared, compression):
 
 def test_logs_survive_a_kill_come_twice_and_go_with_their_trace(obsrv):
     made = log_program(http_logs(obsrv), "kill")
-    body = encode_logs(made).SerializeToString()
+    body = encode_logs(made[1:]).SerializeToString()
     headers = {"content-type": "application/x-protobuf"}
     with obsrv.client() as client:
         before = rows(client, "logs")
         assert len(before) == 5
-        # A body of its own: it holds five more, however often and however packed it comes.
+        # Another body with four of them: they are four more lines, however often and however packed it comes.
         for packed in (False, True, False):
             if packed:
                 answer = client.post("/v1/logs", content=gzip.compress(body), headers=headers | {"content-encoding": "gzip"})
@@ -164,10 +156,10 @@ def test_logs_survive_a_kill_come_twice_and_go_with_their_trace(obsrv):
             obsrv.restart()
         found = rows(client, "logs")
         traced = [row for row in found if row["trace_id"]]
-        assert (len(found), len(traced)) == (10, 4)
+        assert (len(found), len(traced)) == (9, 4)
         assert client.delete(f"/v1/traces/{traced[0]['trace_id']}").status_code == 200
         left = rows(client, "logs")
-        assert len(left) == 6 and not any(row["trace_id"] for row in left)
+        assert len(left) == 5 and not any(row["trace_id"] for row in left)
 
 
 # Metrics
@@ -190,8 +182,7 @@ def metric_program(exporter, name, temporality):
         meter.create_counter("orders", unit="{order}", description="Orders.").add(3, {"plan": "pro", "ok": True})
         meter.create_counter("spent", unit="USD").add(0.25)
         meter.create_up_down_counter("queue").add(-2, {"texts": ["a", "b"]})
-        meter.create_gauge("nan").set(math.nan)
-        meter.create_gauge("infinite").set(-math.inf)
+        meter.create_gauge("level").set(0.1)
         for value in (0.0, 0.3, 7.0, 7.0, 5000.0):
             meter.create_histogram("latency", unit="ms").record(value, {"route": "/"})
         exponential = meter.create_histogram("exponential")
@@ -217,14 +208,14 @@ class Recording:
 
 
 def points_said(batches):
-    """Points by name, time and attributes, from what the SDK held."""
-    found = collections.Counter()
+    """Every point that the SDK held, once."""
+    found = set()
     for data in batches:
         for group in data.resource_metrics:
             for scoped in group.scope_metrics:
                 for metric in scoped.metrics:
                     for point in metric.data.data_points:
-                        found[repr(point_said(group, scoped, metric, point))] += 1
+                        found.add(repr(point_said(group, scoped, metric, point)))
     return found
 
 
@@ -246,11 +237,11 @@ def point_said(group, scoped, metric, point):
         "resource": sorted(plain(group.resource.attributes).items()),
         "scope": (scoped.scope.name, scoped.scope.version),
         "exemplars": sorted(
-            (number(e.value), e.time_unix_nano, f"{e.trace_id:032x}", f"{e.span_id:016x}") for e in point.exemplars
+            (e.value, e.time_unix_nano, f"{e.trace_id:032x}", f"{e.span_id:016x}") for e in point.exemplars
         ),
     }
     if kind in ("Gauge", "Sum"):
-        return said | {"value": number(point.value)}
+        return said | {"value": point.value}
     said |= {"count": point.count, "sum": point.sum, "min": point.min, "max": point.max}
     if kind == "Histogram":
         return said | {"counts": list(point.bucket_counts), "bounds": list(point.explicit_bounds)}
@@ -310,7 +301,7 @@ def test_points_are_read_back_equal(shared, temporality):
     assert recording.seen
     with shared.client() as client:
         found = rows(client, "points", q=f"resource.run:{temporality.name}")
-        assert collections.Counter(repr(point_read(row)) for row in found) == points_said(recording.seen)
+        assert sorted(repr(point_read(row)) for row in found) == sorted(points_said(recording.seen))
         assert any(row.get("exemplars") for row in found)
         # The same points in another body are the same points.
         for data in recording.seen:
@@ -326,6 +317,9 @@ def test_a_bad_point_is_told_and_the_others_are_kept(shared):
     gauge = request.resource_metrics.add().scope_metrics.add().metrics.add(name="partial").gauge
     gauge.data_points.add(time_unix_nano=10**18, as_int=7)
     gauge.data_points.add(as_int=8)
+    # What the SDK does not measure others may send.
+    gauge.data_points.add(time_unix_nano=10**18 + 1, as_double=math.nan)
+    gauge.data_points.add(time_unix_nano=10**18 + 2, as_double=-math.inf)
     with shared.client() as client:
         headers = {"content-type": "application/x-protobuf"}
         answer = client.post("/v1/metrics", content=request.SerializeToString(), headers=headers)
@@ -335,7 +329,7 @@ def test_a_bad_point_is_told_and_the_others_are_kept(shared):
         partial = ExportMetricsServiceResponse.FromString(answer.content).partial_success
         assert partial.rejected_data_points == 1
         assert "time_unix_nano" in partial.error_message
-        assert [row["value"] for row in rows(client, "points", q="name:partial")] == [7]
+        assert [row["value"] for row in rows(client, "points", q="name:partial")] == [7, "NaN", "-Infinity"]
         wrong = client.post("/v1/metrics", json={"neither": 1})
         assert wrong.status_code == 400
         assert "resourceMetrics" in wrong.text and "name and type" in wrong.text
@@ -379,7 +373,7 @@ def test_metrics_over_grpc(shared):
     metric_program(exporter, "grpc", AggregationTemporality.CUMULATIVE)
     with shared.client() as client:
         found = rows(client, "points", q="resource.run:grpc")
-    assert collections.Counter(repr(point_read(row)) for row in found) == points_said(recording.seen)
+    assert sorted(repr(point_read(row)) for row in found) == sorted(points_said(recording.seen))
 
 
 def call(server, message, method="/opentelemetry.proto.collector.trace.v1.TraceService/Export", key=KEY):

@@ -155,9 +155,9 @@ fn put_times(point: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     put_time(point, "timeUnixNano", 3, put)
 }
 
-/// `asDouble` and `asInt`.
-fn put_number(point: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
-    put_f64(point, "asDouble", 4, put)?;
+/// `asDouble`, which has this number, and `asInt`.
+fn put_number(point: DocRef<'_>, double: u32, put: &mut Put) -> Result<(), Bad> {
+    put_f64(point, "asDouble", double, put)?;
     if let Some(value) = field(point, "asInt") {
         let n = signed(value).ok_or_else(|| Bad::new("asInt", "expected a whole number"))?;
         put.fixed64(6, n.cast_unsigned());
@@ -191,7 +191,7 @@ fn put_zigzag(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<
 
 fn put_number_point(point: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     put_times(point, put)?;
-    put_number(point, put)?;
+    put_number(point, 4, put)?;
     put_each(point, "exemplars", 5, put, put_exemplar)?;
     put_attributes(point, "attributes", 7, put)?;
     put_count(point, "flags", 8, put)
@@ -267,7 +267,7 @@ fn put_summary(point: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
 
 fn put_exemplar(exemplar: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     put_time(exemplar, "timeUnixNano", 2, put)?;
-    put_number(exemplar, put)?;
+    put_number(exemplar, 3, put)?;
     put_id(exemplar, "spanId", 4, put)?;
     put_id(exemplar, "traceId", 5, put)?;
     put_attributes(exemplar, "filteredAttributes", 7, put)

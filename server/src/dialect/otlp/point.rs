@@ -153,25 +153,29 @@ fn write_metric(
 
 fn write_value(fields: Fields<'_>, kind: Kind, out: &mut DocWriter) -> Result<(), Bad> {
     match kind {
-        Kind::Gauge | Kind::Sum => write_number(fields, out),
+        Kind::Gauge | Kind::Sum => write_number(fields, (4, 6), out),
         Kind::Histogram => write_histogram(fields, out),
         Kind::Exponential => write_exponential(fields, out),
         Kind::Summary => write_summary(fields, out),
     }
 }
 
-/// `as_double` or `as_int`, whichever comes last; of a point and of an exemplar.
-fn write_number(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> {
-    let value = fields
+/// `as_double` or `as_int`, which have these numbers, whichever comes last.
+fn write_number(
+    fields: Fields<'_>,
+    (double, int): (u32, u32),
+    out: &mut DocWriter,
+) -> Result<(), Bad> {
+    let numbers = fields
         .flatten()
-        .filter(|f| matches!(f.number, 4 | 6))
-        .last();
+        .filter(|f| f.number == double || f.number == int);
+    let value = numbers.last();
     let Some(field) = value else {
         return Ok(());
     };
     let bits = field.fixed64().map_err(named(model::VALUE))?;
     out.key(model::VALUE);
-    if field.number == 4 {
+    if field.number == double {
         out.f64(f64::from_bits(bits));
     } else {
         out.i64(bits.cast_signed());
@@ -365,7 +369,7 @@ fn write_exemplar(fields: Fields<'_>, out: &mut DocWriter) -> Result<(), Bad> {
             _ => {}
         }
     }
-    write_number(fields, out)?;
+    write_number(fields, (3, 6), out)?;
     out.key("filtered_attributes");
     write_attributes(fields, 7, "exemplars.filtered_attributes", out, |_| {})
 }
