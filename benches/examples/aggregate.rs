@@ -173,30 +173,44 @@ fn error() -> Filter {
     Filter::Is(path("status"), Test::Eq(Literal::Str("error".to_owned())))
 }
 
-fn aggregates() -> Vec<(&'static str, AggregateRequest)> {
-    let time = |fill| TimeBuckets {
+fn new(measures: Vec<Measure>) -> AggregateRequest {
+    AggregateRequest::new(Filter::All, measures)
+}
+
+fn model() -> Vec<Key> {
+    vec![Key::new(path("model"))]
+}
+
+fn duration(at: &[f64]) -> Measure {
+    Measure::Quantiles {
+        column: Column::Duration,
+        at: at.to_vec(),
+    }
+}
+
+fn by_hour(fill: bool) -> TimeBuckets {
+    TimeBuckets {
         width_ns: HOUR_NS,
         origin_ns: 0,
         range: None,
         fill,
-    };
-    let model = || vec![Key::new(path("model"))];
-    let duration = |at: &[f64]| Measure::Quantiles {
-        column: Column::Duration,
-        at: at.to_vec(),
-    };
-    let new = |measures| AggregateRequest::new(Filter::All, measures);
-    let distinct = |column: &str, mode| Measure::Distinct {
+    }
+}
+
+fn distinct(column: &str) -> Measure {
+    Measure::Distinct {
         column: path(column),
-        mode,
-    };
-    let user = "metadata.user";
+        mode: DistinctMode::Exact,
+    }
+}
+
+fn over_time() -> Vec<(&'static str, AggregateRequest)> {
     vec![
         ("count", new(vec![])),
         (
             "time buckets of an hour: count and errors",
             AggregateRequest {
-                time: Some(time(true)),
+                time: Some(by_hour(true)),
                 ..new(vec![Measure::Count, Measure::CountIf(error())])
             },
         ),
@@ -211,18 +225,17 @@ fn aggregates() -> Vec<(&'static str, AggregateRequest)> {
             "p99 by model and hour",
             AggregateRequest {
                 keys: model(),
-                time: Some(time(false)),
+                time: Some(by_hour(false)),
                 ..new(vec![duration(&[0.99])])
             },
         ),
-        (
-            "distinct models",
-            new(vec![distinct("model", DistinctMode::Exact)]),
-        ),
-        (
-            "distinct users",
-            new(vec![distinct(user, DistinctMode::Exact)]),
-        ),
+    ]
+}
+
+fn by_key() -> Vec<(&'static str, AggregateRequest)> {
+    vec![
+        ("distinct models", new(vec![distinct("model")])),
+        ("distinct users", new(vec![distinct("metadata.user")])),
         (
             "cost and tokens by model",
             AggregateRequest {
@@ -237,7 +250,7 @@ fn aggregates() -> Vec<(&'static str, AggregateRequest)> {
         (
             "ten users with most rows",
             AggregateRequest {
-                keys: vec![Key::new(path(user))],
+                keys: vec![Key::new(path("metadata.user"))],
                 top: Top {
                     limit: 10,
                     by: Rank::Rows,
@@ -258,7 +271,7 @@ fn aggregates() -> Vec<(&'static str, AggregateRequest)> {
 }
 
 fn all(snapshot: &Snapshot) {
-    for (name, request) in &aggregates() {
+    for (name, request) in over_time().iter().chain(&by_key()) {
         aggregate(snapshot, name, request);
     }
     let keys = [

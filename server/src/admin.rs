@@ -1,6 +1,7 @@
 //! What the admin socket answers: every route of the public address, with whoever asks as the operator,
 //! and a few of its own. No key is asked for: who can open the socket owns the data.
 
+mod copies;
 mod users;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use obsrv_engine::engine::Engine;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -35,12 +37,18 @@ struct OldKey {
 }
 
 /// The routes of the admin socket.
-pub(crate) fn build(app: Arc<App>, plane: Arc<ControlPlane>, signin: Arc<SignIn>) -> Router {
+pub(crate) fn build(
+    app: Arc<App>,
+    engine: &Arc<Engine>,
+    plane: Arc<ControlPlane>,
+    signin: Arc<SignIn>,
+) -> Router {
     Router::new()
         .route("/keys", post(create_key).delete(revoke_key))
         .route("/projects/named", get(named))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(plane)
+        .merge(copies::build(Arc::clone(engine)))
         .merge(users::build(signin))
         .merge(auth::as_operator(http::build(app)))
 }

@@ -199,7 +199,12 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
     tokio::spawn(unix::serve(
         socket,
-        admin::build(Arc::clone(&app), Arc::clone(&plane), Arc::clone(&signin)),
+        admin::build(
+            Arc::clone(&app),
+            &engine,
+            Arc::clone(&plane),
+            Arc::clone(&signin),
+        ),
         stopped,
     ));
     let core = Core::new(

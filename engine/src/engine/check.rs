@@ -47,6 +47,9 @@ pub fn verify(disk: &Arc<dyn Disk>) -> Result<Checked, OpenError> {
     })?;
     let store = LocalStore::over(disk);
     let database = read_identity(disk)?;
+    if !files.iter().any(|f| f.kind == FileKind::Manifest) {
+        return Err(OpenError::NoManifest);
+    }
     let (_, state) = manifest::read(disk, database)?;
     let mut checked = Checked {
         controls: state.controls.clone(),
@@ -89,7 +92,7 @@ pub fn verify(disk: &Arc<dyn Disk>) -> Result<Checked, OpenError> {
     Ok(checked)
 }
 
-fn wal_options(database: [u8; 16]) -> LogOptions {
+pub(super) fn wal_options(database: [u8; 16]) -> LogOptions {
     LogOptions {
         kind: FileKind::Wal,
         database,

@@ -10,6 +10,7 @@
 //!
 //! Lock order: log, then writer, then the version.
 
+pub mod backup;
 pub mod check;
 mod commit;
 mod compact;
@@ -21,11 +22,13 @@ mod quarantine;
 mod queue;
 mod record;
 mod runs;
+pub mod scrub;
 mod side;
 mod snapshot;
 mod threads;
 mod version;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -254,6 +257,8 @@ pub struct Stats {
     pub frozen: u64,
     /// Live segments.
     pub segments: u64,
+    /// Live segments that a scrub found damaged.
+    pub damaged_segments: u64,
     /// Bytes of live segments.
     pub segment_bytes: u64,
     /// Bytes of the log.
@@ -317,12 +322,16 @@ pub struct Engine {
     failed: AtomicBool,
     /// Why, in words.
     failure: OnceLock<String>,
+    /// Segments that a scrub found damaged, and how.
+    damaged: Mutex<BTreeMap<u64, String>>,
     /// Flushes that failed since one worked.
     failed_flushes: AtomicU32,
     full: AtomicBool,
     counters: Counters,
     /// Whether the background threads must end, and what wakes them.
     background: (Mutex<bool>, Condvar),
+    /// What ends the scrub's pause, with the lock of `background`.
+    scrub_end: Condvar,
     /// What wakes the index thread.
     index_due: (Mutex<()>, Condvar),
     /// What wakes the thread that makes the log's next file.
@@ -439,6 +448,7 @@ impl Engine {
             memtable_bytes: version.memtables().iter().map(|m| m.bytes()).sum(),
             frozen: u64::try_from(version.memtables().len().saturating_sub(1)).unwrap_or(0),
             segments: u64::try_from(version.segments().len()).unwrap_or(0),
+            damaged_segments: u64::try_from(self.damaged().len()).unwrap_or(u64::MAX),
             segment_bytes: version.segments().values().map(|s| s.bytes()).sum(),
             wal_bytes,
             visible_lsn: self.writer.lock().visible,

@@ -10,6 +10,7 @@ use obsrv_wal::io::{Disk, FileId, FileKind, Rng};
 use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError};
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::check;
 use super::publish::{PublishError, apply_control};
 use super::quarantine::{Poisoned, Quarantine, QuarantineError};
 use super::queue::Queue;
@@ -120,18 +121,7 @@ impl Engine {
     ) -> Result<Arc<Self>, OpenError> {
         let files = disk.list().map_err(io("list"))?;
         let database = identity(&disk, rng, &files)?;
-        let used = files
-            .iter()
-            .filter(|f| !matches!(f.kind, FileKind::Secret | FileKind::Quarantine))
-            .map(|f| f.number);
-        let used_any = files.iter().any(|f| f.kind != FileKind::Secret);
-        let above_files = used.max().map_or(1, |n| n.saturating_add(1));
-        // Its name is synced before any other data file is made.
-        let is_manifest = |f: &FileId| f.kind == FileKind::Manifest;
-        if used_any && !files.iter().any(is_manifest) {
-            return Err(OpenError::NoManifest);
-        }
-        let manifest = Manifest::open(&disk, database, above_files, planted)?;
+        let manifest = open_manifest(&disk, database, &files, planted)?;
         let store = LocalStore::over(&disk);
         let segments = open_segments(&store, database, &manifest)?;
         let next_number = AtomicU64::new(manifest.state().next_number);
@@ -143,10 +133,8 @@ impl Engine {
             planted,
         );
         let log_options = LogOptions {
-            kind: FileKind::Wal,
-            database,
             file_bytes: options.wal_file_bytes,
-            record_bytes_max: RECORD_BYTES_MAX,
+            ..check::wal_options(database)
         };
         let quarantine = Quarantine::of(&store, database, &files, writer.visible);
         let quarantine = quarantine.map_err(io("quarantine"))?;
@@ -171,6 +159,8 @@ impl Engine {
             log: Mutex::new(Box::new(log)),
             failed: false.into(),
             failure: OnceLock::new(),
+            scrub_end: Condvar::new(),
+            damaged: Mutex::default(),
             failed_flushes: 0.into(),
             full: false.into(),
             counters: records.counters,
@@ -251,6 +241,26 @@ fn identity(disk: &Arc<dyn Disk>, rng: &dyn Rng, files: &[FileId]) -> Result<[u8
     };
     create().map_err(io("create identity"))?;
     Ok(id)
+}
+
+fn open_manifest(
+    disk: &Arc<dyn Disk>,
+    database: [u8; 16],
+    files: &[FileId],
+    planted: Planted,
+) -> Result<Manifest, OpenError> {
+    let used = files
+        .iter()
+        .filter(|f| !matches!(f.kind, FileKind::Secret | FileKind::Quarantine))
+        .map(|f| f.number);
+    let used_any = files.iter().any(|f| f.kind != FileKind::Secret);
+    let above_files = used.max().map_or(1, |n| n.saturating_add(1));
+    // Its name is synced before any other data file is made.
+    let is_manifest = |f: &FileId| f.kind == FileKind::Manifest;
+    if used_any && !files.iter().any(is_manifest) {
+        return Err(OpenError::NoManifest);
+    }
+    Ok(Manifest::open(disk, database, above_files, planted)?)
 }
 
 fn open_segments(

@@ -1,6 +1,7 @@
 //! The named threads of a running engine. Each calls the step functions and nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ impl Engine {
                 spawn("obsrv-index", Self::index_loop)?,
                 spawn("obsrv-flush", Self::flush_loop)?,
                 spawn("obsrv-maint", Self::maintenance_loop)?,
+                spawn("obsrv-scrub", Self::scrub_loop)?,
             ],
             engine: Arc::clone(self),
         })
@@ -91,6 +93,26 @@ impl Engine {
         }
     }
 
+    /// Begins somewhere else in each life, so that restarts do not keep the last segments from their turn.
+    fn scrub_loop(&self) {
+        let visible = self.version.read().visible();
+        let mut after = visible % self.next_number.load(Ordering::Acquire).max(1);
+        while self.keep_going() {
+            // Under the lock that `stop` takes, so that its word is not missed.
+            let mut stopping = self.background.0.lock();
+            let is_over = *stopping
+                || !self
+                    .scrub_end
+                    .wait_for(&mut stopping, self.scrub_pause())
+                    .timed_out();
+            drop(stopping);
+            if is_over {
+                continue;
+            }
+            after = self.scrub_step(after).map_or(0, |done| done.segment);
+        }
+    }
+
     fn index_loop(&self) {
         while self.keep_going() {
             if !self.index_step() {
@@ -134,6 +156,7 @@ impl Threads {
         self.join(commit);
         *self.engine.background.0.lock() = true;
         self.engine.background.1.notify_all();
+        self.engine.scrub_end.notify_all();
         self.engine.index_due.1.notify_all();
         self.engine.spare_due.1.notify_all();
         for thread in std::mem::take(&mut self.background) {

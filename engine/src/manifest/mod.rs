@@ -201,6 +201,17 @@ impl Manifest {
         })
     }
 
+    /// Writes the manifest of a directory that has none.
+    pub(crate) fn write_new(
+        disk: &Arc<dyn Disk>,
+        database: [u8; 16],
+        state: &State,
+    ) -> Result<(), ManifestError> {
+        let (none, _) = read(disk, database)?;
+        none.restart_with(KIND_CHECKPOINT, &[&format::encode_state(state)])?;
+        Ok(())
+    }
+
     /// What is live.
     pub fn state(&self) -> &State {
         &self.state

@@ -112,6 +112,11 @@ impl Segment {
         self.file.place.file.number
     }
 
+    /// Its bytes, as long as anybody has them open.
+    pub(crate) fn object(&self) -> &dyn Object {
+        &*self.file.object
+    }
+
     /// The length of the file.
     pub fn bytes(&self) -> u64 {
         self.file.object.len()

@@ -68,7 +68,7 @@ pub(super) enum FilesError {
 const IDENTITY: FileId = FileId::new(FileKind::Secret, 0);
 
 /// Opens a directory that is there: a typo must not make a new one, nor leave a lock in another.
-fn open(data: &Path) -> Result<Arc<dyn Disk>, FilesError> {
+pub(super) fn open(data: &Path) -> Result<Arc<dyn Disk>, FilesError> {
     if !data.is_dir() {
         return Err(FilesError::NoDirectory(data.to_owned()));
     }

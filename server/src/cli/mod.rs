@@ -1,6 +1,7 @@
 //! The command line.
 
 mod client;
+mod copies;
 mod files;
 mod import;
 mod serve;
@@ -53,6 +54,12 @@ enum Command {
     Import(import::ImportArgs),
     /// Check every checksum of a data directory that no server has open.
     Verify(files::VerifyArgs),
+    /// Copy a data directory, while its server runs or not. The copy holds the master secret.
+    Backup(copies::BackupArgs),
+    /// Make a data directory from a backup.
+    Restore(copies::RestoreArgs),
+    /// Read every segment of a running server again and say what is damaged.
+    Scrub(copies::ScrubArgs),
     /// Show a file of a data directory that no server has open.
     Inspect(files::InspectArgs),
 }
@@ -68,6 +75,8 @@ enum CommandError {
     Import(#[from] import::ImportError),
     #[error(transparent)]
     Files(#[from] files::FilesError),
+    #[error(transparent)]
+    Copies(#[from] copies::CopiesError),
     #[error("OBSRV_BOOTSTRAP_KEY is no key")]
     BootstrapKey(#[from] KeyError),
     #[error("memory budget too small min={MEMORY_BYTES_MIN} memory={0}")]
@@ -90,6 +99,9 @@ pub fn run() -> ExitCode {
         Some(Command::Audit(args)) => tenancy::audit(&args).map_err(CommandError::from),
         Some(Command::Import(args)) => import::run(&args).map_err(CommandError::from),
         Some(Command::Verify(args)) => files::verify(&args).map_err(CommandError::from),
+        Some(Command::Backup(args)) => copies::backup(&args).map_err(CommandError::from),
+        Some(Command::Restore(args)) => copies::restore(&args).map_err(CommandError::from),
+        Some(Command::Scrub(args)) => copies::scrub(&args).map_err(CommandError::from),
         Some(Command::Inspect(args)) => files::inspect(&args).map_err(CommandError::from),
     };
     match outcome {

@@ -175,6 +175,7 @@ fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
         ("memtable_bytes", "gauge", stats.memtable_bytes),
         ("frozen_memtables", "gauge", stats.frozen),
         ("segments", "gauge", stats.segments),
+        ("damaged_segments", "gauge", stats.damaged_segments),
         ("segment_bytes", "gauge", stats.segment_bytes),
         ("wal_bytes", "gauge", stats.wal_bytes),
         ("visible_lsn", "gauge", stats.visible_lsn),

@@ -64,6 +64,19 @@ impl Ledger {
         self.entries.len() - 1
     }
 
+    /// Forgets what was stored after a record.
+    pub(super) fn cut(&mut self, through: Lsn) {
+        self.stored.clear();
+        self.known.clear();
+        for index in 0..self.entries.len() {
+            match self.entries.get(index).map(|(_, fate)| *fate) {
+                Some(Fate::Stored(lsn)) if lsn > through => self.decide(index, Fate::Absent),
+                Some(fate) => self.decide(index, fate),
+                None => {}
+            }
+        }
+    }
+
     /// What became of a request.
     pub(super) fn decide(&mut self, index: usize, fate: Fate) {
         let Some((asked, old)) = self.entries.get_mut(index) else {

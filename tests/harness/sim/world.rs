@@ -89,6 +89,17 @@ impl World {
         world
     }
 
+    /// A machine with a copy of this one's data that ends at a record: what came after was never stored.
+    /// Nothing runs on it.
+    #[must_use]
+    pub fn restored(&self, disk: SimDisk, through: u64) -> Self {
+        let rng = SimRng::new(through);
+        let desk = Arc::new(self.desk.fork(disk.clone(), rng));
+        desk.ledger.lock().cut(through);
+        desk.seen.fetch_min(through, Ordering::Relaxed);
+        Self::on(disk, desk, self.flaw)
+    }
+
     /// The disk, to damage it.
     pub fn disk(&self) -> &SimDisk {
         &self.disk

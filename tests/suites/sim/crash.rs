@@ -1,7 +1,7 @@
 //! Power losses and kills, at random and at every call.
 
 use obsrv_engine::io::FileKind;
-use obsrv_tests::sim::{Coverage, Flaw, Lie, Outcome, World, lives};
+use obsrv_tests::sim::{Coverage, Flaw, Lie, Outcome, Step, World, lives};
 use obsrv_wal::sim::{Fault, FaultPlan};
 
 use crate::campaign::{Part, each, setting};
@@ -77,6 +77,55 @@ fn ends_at(seed: u64, call: u64, end: End) -> Result<(Outcome, World), String> {
     Ok((outcome, world))
 }
 
+/// Work that asks for the log's next file often. Which calls making it took.
+fn work_with_spares(world: &mut World) -> Vec<u64> {
+    let mut calls = Vec::new();
+    for _ in 0..60 {
+        if world.work(3) == Outcome::Down {
+            break;
+        }
+        let before = world.ops();
+        let outcome = world.step(Step::Spare);
+        calls.extend(before + 1..=world.ops());
+        if outcome == Outcome::Down {
+            break;
+        }
+    }
+    calls
+}
+
+/// Lives that end while the log's next file is made: it is rarely due in a small workload.
+static SPARES: Part = Part::new("spare files", || {
+    let run = |number: u64| {
+        let mut sum = Coverage::default();
+        let mut whole = World::new(number, Flaw::None);
+        whole.open()?;
+        for call in work_with_spares(&mut whole) {
+            for end in [End::Power, End::Kill] {
+                let mut world = World::new(number, Flaw::None);
+                let mut plan = FaultPlan::default();
+                match end {
+                    End::Kill => plan.kill_at = Some(call),
+                    _ => plan.crash_at = Some(call),
+                }
+                world.plan(plan);
+                world.open()?;
+                work_with_spares(&mut world);
+                match end {
+                    End::Kill => world.kill(),
+                    _ => world.cut_power(),
+                }
+                let at = |what: String| format!("seed {number} call {call} {end:?}: {what}");
+                world.open().map_err(at)?;
+                world.check().map_err(|what| at(what.to_string()))?;
+                sum.add(&world.coverage());
+            }
+        }
+        Ok(sum)
+    };
+    each(0, 6, run)
+});
+
 /// The calls of one workload, each the last one.
 fn every_call(seed: u64, end: End) -> Result<Coverage, String> {
     let mut sum = Coverage::default();
@@ -112,6 +161,7 @@ fn every_fault_point_is_hit() {
         &RANDOM,
         &EXHAUSTIVE,
         &FAILING,
+        &SPARES,
         &recovery::NESTED,
         &recovery::FAILING,
         &refusal::FULL,

@@ -1,7 +1,7 @@
 //! Damage to what was durable: found and named, or harmless. Never a wrong row, never a panic.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use obsrv_engine::io::{Disk, FileId, FileKind};
 use obsrv_tests::sim::{Coverage, Finding, Flaw, Outcome, Step, World};
@@ -253,10 +253,11 @@ fn an_idle_log_is_witnessed_once() {
 fn the_commit_thread_witnesses_a_pause() {
     let world = acknowledged(3);
     let threads = world.engine().unwrap().start().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
     let is_witnessed = || frames(&world).1.last().is_some_and(|(.., kind)| *kind == 0);
-    while !is_witnessed() && Instant::now() < deadline {
+    let mut looks = 0;
+    while !is_witnessed() && looks < 3_000 {
         std::thread::park_timeout(Duration::from_millis(20));
+        looks += 1;
     }
     let mut victim = world.fork(3);
     let (file, offset, _) = last_record(&victim);

@@ -28,6 +28,10 @@ fn cut_at(world: &mut World, call: u64, kill: bool) -> Result<bool, String> {
     if outcome == Outcome::Down && !cut {
         return Err("open went down without a crash".into());
     }
+    if !cut {
+        // What comes after the recovery is not part of it.
+        world.plan(FaultPlan::default());
+    }
     Ok(cut)
 }
 
@@ -45,7 +49,7 @@ fn nested(seed: u64) -> Result<Coverage, String> {
         let at = |what: String| format!("seed {seed} first {first}: {what}");
         let mut one = origin.fork(first);
         if !cut_at(&mut one, first, kill).map_err(at)? {
-            whole(&mut one).map_err(at)?;
+            one.check().map_err(|finding| at(finding.to_string()))?;
             sum.add(&one.coverage());
             return Ok(sum);
         }

@@ -541,6 +541,15 @@ impl Recovered {
         }
     }
 
+    /// Begins a log that has no file yet, with the record after `lsn`: what came before is elsewhere.
+    ///
+    /// # Panics
+    /// If there are records.
+    pub fn begin_after(self, lsn: u64) -> Result<Log, LogError> {
+        assert!(self.places.is_empty(), "BUG: a log begins twice");
+        self.seal(lsn + 1, false, &mut |_| {})
+    }
+
     /// Opens the log with a new file that holds one record in place of everything before it.
     pub fn restart_with(self, kind: u8, parts: &[&[u8]]) -> Result<Log, LogError> {
         let next_lsn = self.next_lsn;

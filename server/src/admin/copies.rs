@@ -1,0 +1,149 @@
+//! What the admin socket answers about the data as a whole: a copy of it, and a look at every byte.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use obsrv_engine::engine::backup::{BackupError, Prefix};
+use obsrv_engine::engine::check::Checked;
+use obsrv_engine::engine::{Engine, State as EngineState};
+use obsrv_engine::io::{Disk, OpenError, RealDisk};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::limits::ADMIN_BODY_BYTES_MAX;
+
+/// How often a backup looks whether the flush that it waits for is done.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// For so long it waits: a flush takes some seconds, unless the disk is full.
+const FLUSH_WAIT: Duration = Duration::from_mins(5);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Copy {
+    /// An absolute path: the server's working directory is not the caller's.
+    to: PathBuf,
+}
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+enum CopyError {
+    #[error("path must be absolute field=to")]
+    Relative,
+    #[error("target does not open: {0}")]
+    Target(#[from] OpenError),
+    #[error("what is in memory could not be flushed within {} s", FLUSH_WAIT.as_secs())]
+    Flush,
+    #[error("{}", chain(.0))]
+    Backup(#[from] BackupError),
+    #[error("the copy was broken off")]
+    BrokenOff(#[from] tokio::task::JoinError),
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl IntoResponse for CopyError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Flush => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Relative | Self::Target(_) => StatusCode::BAD_REQUEST,
+            Self::Backup(BackupError::NotEmpty(_)) => StatusCode::CONFLICT,
+            Self::Backup(_) | Self::BrokenOff(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let error = json!({ "error": { "message": self.to_string() } });
+        (status, Json(error)).into_response()
+    }
+}
+
+/// The routes.
+pub(super) fn build(engine: Arc<Engine>) -> Router {
+    Router::new()
+        .route("/backup", post(backup))
+        .route("/scrub", post(scrub))
+        .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
+        .with_state(engine)
+}
+
+async fn backup(
+    State(engine): State<Arc<Engine>>,
+    Json(copy): Json<Copy>,
+) -> Result<Response, CopyError> {
+    if !copy.to.is_absolute() {
+        return Err(CopyError::Relative);
+    }
+    let prefix = flushed(engine).await?;
+    let watermark = prefix.watermark();
+    let done = tokio::task::spawn_blocking(move || -> Result<Checked, CopyError> {
+        let target: Arc<dyn Disk> = Arc::new(RealDisk::open(&copy.to)?);
+        Ok(prefix.copy_to(&target)?)
+    });
+    let checked = done.await??;
+    tracing::info!(
+        watermark,
+        segments = checked.segments,
+        rows = checked.rows,
+        "backup written"
+    );
+    Ok(Json(json!({
+        "watermark": watermark,
+        "segments": checked.segments,
+        "rows": checked.rows,
+        "blocks": checked.blocks,
+    }))
+    .into_response())
+}
+
+/// Everything that was acknowledged before the call, in segments.
+async fn flushed(engine: Arc<Engine>) -> Result<Prefix, CopyError> {
+    let sealing = Arc::clone(&engine);
+    let through = tokio::task::spawn_blocking(move || sealing.seal()).await?;
+    let waiting = async {
+        loop {
+            if let Some(prefix) = engine.prefix(through) {
+                return Ok(prefix);
+            }
+            if engine.state() == EngineState::Failed {
+                return Err(CopyError::Flush);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    let waited = tokio::time::timeout(FLUSH_WAIT, waiting).await;
+    waited.unwrap_or(Err(CopyError::Flush))
+}
+
+/// One segment a call, so that whoever asks sees progress and can stop.
+async fn scrub(
+    State(engine): State<Arc<Engine>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, CopyError> {
+    let after = query
+        .as_deref()
+        .and_then(|q| q.strip_prefix("after=")?.parse().ok());
+    let step = move || engine.scrub_step(after.unwrap_or(0));
+    let done = tokio::task::spawn_blocking(step).await?;
+    let answer = done.map(|done| match done.found {
+        Ok(read) => json!({
+            "segment": done.segment,
+            "bytes": read.bytes,
+            "rows": read.rows,
+            "blocks": read.blocks,
+        }),
+        Err(what) => json!({ "segment": done.segment, "damage": what }),
+    });
+    Ok(Json(json!({ "scrubbed": answer })).into_response())
+}
