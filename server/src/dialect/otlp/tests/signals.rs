@@ -403,7 +403,12 @@ fn shown_exemplars(exemplars: &[Exemplar]) -> Value {
     }
 }
 
-fn points_of(metric: &Metric) -> Vec<(u64, Map<String, Value>)> {
+/// What every point of a metric says.
+fn begin(
+    metric: &Metric,
+    head: (&[KeyValue], u64, u32),
+    exemplars: &[Exemplar],
+) -> Map<String, Value> {
     let (kind, temporality) = match metric.data.as_ref().unwrap() {
         Data::Gauge(_) => ("gauge", 0),
         Data::Sum(sum) => ("sum", sum.aggregation_temporality),
@@ -412,95 +417,103 @@ fn points_of(metric: &Metric) -> Vec<(u64, Map<String, Value>)> {
         Data::Summary(_) => ("summary", 0),
     };
     let temporality = ["", "delta", "cumulative"][usize::try_from(temporality).unwrap()];
-    let begin = |attributes: &[KeyValue], began: u64, flags: u32, exemplars: &[Exemplar]| {
-        let mut map = Map::new();
-        put(&mut map, "name", json!(metric.name));
-        put(&mut map, "description", json!(metric.description));
-        put(&mut map, "unit", json!(metric.unit));
-        put(&mut map, "type", json!(kind));
-        put(&mut map, "temporality", json!(temporality));
-        if !metric.metadata.is_empty() {
-            map.insert("metric_metadata".into(), attrs(&metric.metadata));
-        }
-        map.insert("attributes".into(), attrs(attributes));
-        put(&mut map, "start_time_unix_nano", json!(began));
-        put(&mut map, "flags", json!(flags));
-        put(&mut map, "exemplars", shown_exemplars(exemplars));
-        map
-    };
-    let optional = |map: &mut Map<String, Value>, key: &str, n: Option<f64>| {
+    let (attributes, began, flags) = head;
+    let mut map = Map::new();
+    put(&mut map, "name", json!(metric.name));
+    put(&mut map, "description", json!(metric.description));
+    put(&mut map, "unit", json!(metric.unit));
+    put(&mut map, "type", json!(kind));
+    put(&mut map, "temporality", json!(temporality));
+    if let Data::Sum(sum) = metric.data.as_ref().unwrap() {
+        map.insert("monotonic".into(), json!(sum.is_monotonic));
+    }
+    if !metric.metadata.is_empty() {
+        map.insert("metric_metadata".into(), attrs(&metric.metadata));
+    }
+    map.insert("attributes".into(), attrs(attributes));
+    put(&mut map, "start_time_unix_nano", json!(began));
+    put(&mut map, "flags", json!(flags));
+    put(&mut map, "exemplars", shown_exemplars(exemplars));
+    map
+}
+
+fn put_floats(map: &mut Map<String, Value>, floats: &[(&str, Option<f64>)]) {
+    for (key, n) in floats {
         if let Some(n) = n {
-            map.insert(key.into(), float(n));
+            map.insert((*key).into(), float(*n));
         }
-    };
-    let numbers = |points: &[NumberDataPoint], monotonic: Option<bool>| {
-        let one = |p: &NumberDataPoint| {
-            let mut map = begin(&p.attributes, p.start_time_unix_nano, p.flags, &p.exemplars);
-            if let Some(monotonic) = monotonic {
-                map.insert("monotonic".into(), json!(monotonic));
-            }
-            match p.value {
-                Some(Number::AsDouble(n)) => drop(map.insert("value".into(), float(n))),
-                Some(Number::AsInt(n)) => drop(map.insert("value".into(), json!(n))),
-                None => {}
-            }
-            (p.time_unix_nano, map)
-        };
+    }
+}
+
+type Expected = (u64, Map<String, Value>);
+
+fn expected_number(metric: &Metric, p: &NumberDataPoint) -> Expected {
+    let head = (&p.attributes[..], p.start_time_unix_nano, p.flags);
+    let mut map = begin(metric, head, &p.exemplars);
+    let value = p.value.map(|value| match value {
+        Number::AsDouble(n) => float(n),
+        Number::AsInt(n) => json!(n),
+    });
+    map.extend(value.map(|value| ("value".to_owned(), value)));
+    (p.time_unix_nano, map)
+}
+
+fn expected_histogram(metric: &Metric, p: &HistogramDataPoint) -> Expected {
+    let head = (&p.attributes[..], p.start_time_unix_nano, p.flags);
+    let mut map = begin(metric, head, &p.exemplars);
+    map.insert("count".into(), json!(p.count));
+    put_floats(&mut map, &[("sum", p.sum), ("min", p.min), ("max", p.max)]);
+    map.insert("bucket_counts".into(), json!(p.bucket_counts));
+    let bounds = p.explicit_bounds.iter().copied().map(float);
+    map.insert("explicit_bounds".into(), bounds.collect());
+    (p.time_unix_nano, map)
+}
+
+fn expected_exponential(metric: &Metric, p: &ExponentialHistogramDataPoint) -> Expected {
+    let head = (&p.attributes[..], p.start_time_unix_nano, p.flags);
+    let mut map = begin(metric, head, &p.exemplars);
+    map.insert("count".into(), json!(p.count));
+    put_floats(&mut map, &[("sum", p.sum), ("min", p.min), ("max", p.max)]);
+    map.insert("scale".into(), json!(p.scale));
+    map.insert("zero_count".into(), json!(p.zero_count));
+    let threshold = Some(p.zero_threshold).filter(|n| n.to_bits() != 0);
+    put_floats(&mut map, &[("zero_threshold", threshold)]);
+    for (key, buckets) in [("positive", &p.positive), ("negative", &p.negative)] {
+        if let Some(b) = buckets {
+            let shown = json!({"offset": b.offset, "bucket_counts": b.bucket_counts});
+            map.insert(key.into(), shown);
+        }
+    }
+    (p.time_unix_nano, map)
+}
+
+fn expected_summary(metric: &Metric, p: &SummaryDataPoint) -> Expected {
+    let head = (&p.attributes[..], p.start_time_unix_nano, p.flags);
+    let mut map = begin(metric, head, &[]);
+    map.insert("count".into(), json!(p.count));
+    put_floats(
+        &mut map,
+        &[("sum", Some(p.sum).filter(|n| n.to_bits() != 0))],
+    );
+    let quantile =
+        |q: &ValueAtQuantile| json!({"quantile": float(q.quantile), "value": float(q.value)});
+    let values = p.quantile_values.iter().map(quantile);
+    map.insert("quantile_values".into(), values.collect());
+    (p.time_unix_nano, map)
+}
+
+fn points_of(metric: &Metric) -> Vec<Expected> {
+    fn all<P>(points: &[P], one: impl Fn(&P) -> Expected) -> Vec<Expected> {
         points.iter().map(one).collect()
-    };
+    }
     match metric.data.as_ref().unwrap() {
-        Data::Gauge(gauge) => numbers(&gauge.data_points, None),
-        Data::Sum(sum) => numbers(&sum.data_points, Some(sum.is_monotonic)),
-        Data::Histogram(histogram) => {
-            let one = |p: &HistogramDataPoint| {
-                let mut map = begin(&p.attributes, p.start_time_unix_nano, p.flags, &p.exemplars);
-                map.insert("count".into(), json!(p.count));
-                optional(&mut map, "sum", p.sum);
-                optional(&mut map, "min", p.min);
-                optional(&mut map, "max", p.max);
-                map.insert("bucket_counts".into(), json!(p.bucket_counts));
-                let bounds = p.explicit_bounds.iter().copied().map(float);
-                map.insert("explicit_bounds".into(), bounds.collect());
-                (p.time_unix_nano, map)
-            };
-            histogram.data_points.iter().map(one).collect()
+        Data::Gauge(data) => all(&data.data_points, |p| expected_number(metric, p)),
+        Data::Sum(data) => all(&data.data_points, |p| expected_number(metric, p)),
+        Data::Histogram(data) => all(&data.data_points, |p| expected_histogram(metric, p)),
+        Data::ExponentialHistogram(data) => {
+            all(&data.data_points, |p| expected_exponential(metric, p))
         }
-        Data::ExponentialHistogram(histogram) => {
-            let one = |p: &ExponentialHistogramDataPoint| {
-                let mut map = begin(&p.attributes, p.start_time_unix_nano, p.flags, &p.exemplars);
-                map.insert("count".into(), json!(p.count));
-                optional(&mut map, "sum", p.sum);
-                optional(&mut map, "min", p.min);
-                optional(&mut map, "max", p.max);
-                map.insert("scale".into(), json!(p.scale));
-                map.insert("zero_count".into(), json!(p.zero_count));
-                optional(
-                    &mut map,
-                    "zero_threshold",
-                    Some(p.zero_threshold).filter(|n| *n != 0.0),
-                );
-                for (key, buckets) in [("positive", &p.positive), ("negative", &p.negative)] {
-                    if let Some(b) = buckets {
-                        let shown = json!({"offset": b.offset, "bucket_counts": b.bucket_counts});
-                        map.insert(key.into(), shown);
-                    }
-                }
-                (p.time_unix_nano, map)
-            };
-            histogram.data_points.iter().map(one).collect()
-        }
-        Data::Summary(summary) => {
-            let one = |p: &SummaryDataPoint| {
-                let mut map = begin(&p.attributes, p.start_time_unix_nano, p.flags, &[]);
-                map.insert("count".into(), json!(p.count));
-                optional(&mut map, "sum", Some(p.sum).filter(|n| n.to_bits() != 0));
-                let quantile = |q: &ValueAtQuantile| json!({"quantile": float(q.quantile), "value": float(q.value)});
-                let values = p.quantile_values.iter().map(quantile);
-                map.insert("quantile_values".into(), values.collect());
-                (p.time_unix_nano, map)
-            };
-            summary.data_points.iter().map(one).collect()
-        }
+        Data::Summary(data) => all(&data.data_points, |p| expected_summary(metric, p)),
     }
 }
 
