@@ -267,7 +267,9 @@ fn put_summary(point: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
 
 fn put_exemplar(exemplar: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     put_time(exemplar, "timeUnixNano", 2, put)?;
-    put_number(exemplar, 3, put)?;
+    // OpenTelemetry's Rust SDK puts the number below a key of its own.
+    let number = object(exemplar, "value")?.unwrap_or(exemplar);
+    put_number(number, 3, put)?;
     put_id(exemplar, "spanId", 4, put)?;
     put_id(exemplar, "traceId", 5, put)?;
     put_attributes(exemplar, "filteredAttributes", 7, put)
