@@ -299,19 +299,16 @@ fn ended(outcome: Result<Bytes, Failed>) -> Response {
         let details = HeaderValue::try_from(STANDARD_NO_PAD.encode(details));
         trailers.insert(GRPC_DETAILS, details.expect("BUG: base64 is no header"));
     }
-    let mut response = match message {
-        Some(message) => {
-            let trailers = std::future::ready(Some(Ok(trailers)));
-            Response::new(Body::new(
-                Full::new(framed(&message)).with_trailers(trailers),
-            ))
-        }
+    let mut response = if let Some(message) = message {
+        let trailers = std::future::ready(Some(Ok(trailers)));
+        Response::new(Body::new(
+            Full::new(framed(&message)).with_trailers(trailers),
+        ))
+    } else {
         // No message: what would be trailers are the headers.
-        None => {
-            let mut response = Response::new(Body::empty());
-            *response.headers_mut() = trailers;
-            response
-        }
+        let mut response = Response::new(Body::empty());
+        *response.headers_mut() = trailers;
+        response
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
