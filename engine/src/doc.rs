@@ -413,6 +413,11 @@ impl DocWriter {
         self.out.extend_from_slice(entries.0);
     }
 
+    /// What was written from one length to another.
+    pub fn written(&self, range: Range<usize>) -> &[u8] {
+        self.out.get(range).unwrap_or_default()
+    }
+
     /// A value that stands in these bytes of this writer already; nothing if they are not there.
     pub fn again(&mut self, written: Range<usize>) {
         if written.start <= written.end && written.end <= self.out.len() {

@@ -3,7 +3,7 @@
 //! A dialect writes what it knows and leaves out the rest. What it has no name for stays as it came
 //! under `metadata` (what the user set), `attributes` (the source's own) and `resource`.
 
-/// Display name. Runs and spans; text.
+/// Display name; of a log line the name of its event, of a point that of its metric. Text.
 pub const NAME: &str = "name";
 /// `success`, `error` or `running`. Runs and spans; text.
 pub const STATUS: &str = "status";
@@ -22,11 +22,11 @@ pub const MODEL: &str = "model";
 pub const TOOL: &str = "tool";
 /// What went wrong. Runs and spans; text.
 pub const ERROR_MESSAGE: &str = "error_message";
-/// The user. Runs and spans; text.
+/// The user. Runs, spans, logs and points; text.
 pub const USER_ID: &str = "user_id";
-/// The thread or session that the run belongs to. Runs and spans; text.
+/// The thread or session that it belongs to. Runs, spans, logs and points; text.
 pub const GROUP: &str = "group";
-/// The service that sent it. Runs and spans; text.
+/// The service that sent it. Runs, spans, logs and points; text.
 pub const SERVICE: &str = "service";
 /// Labels. Runs and spans; array of text.
 pub const TAGS: &str = "tags";
@@ -38,11 +38,27 @@ pub const TOKENS: &str = "tokens";
 pub const COST_USD: &str = "cost_usd";
 /// What the user attached: a map. Runs and spans.
 pub const METADATA: &str = "metadata";
-/// The source's own attributes as they came: a map. Spans.
+/// The source's own attributes as they came: a map. Spans, logs and points.
 pub const ATTRIBUTES: &str = "attributes";
-/// The source's resource attributes as they came: a map. Spans.
+/// The source's resource attributes as they came: a map. Spans, logs and points.
 pub const RESOURCE: &str = "resource";
-/// Which dialect the event came in: `otlp`, `theta`, `langfuse`, `langsmith`. Runs, spans and scores; text.
+/// What a log line says: of any type. Logs.
+pub const BODY: &str = "body";
+/// `trace`, `debug`, `info`, `warn`, `error` or `fatal`. Logs; text.
+pub const LEVEL: &str = "level";
+/// The span that a log line was written in. Logs; text.
+pub const SPAN_ID: &str = "span_id";
+/// `gauge`, `sum`, `histogram`, `exponential_histogram` or `summary`. Points; text.
+pub const TYPE: &str = "type";
+/// The unit of a point's value. Points; text.
+pub const UNIT: &str = "unit";
+/// `delta` or `cumulative`. Points; text.
+pub const TEMPORALITY: &str = "temporality";
+/// Whether a sum only grows. Points; bool.
+pub const MONOTONIC: &str = "monotonic";
+/// The value of a gauge or sum. Points; number.
+pub const VALUE: &str = "value";
+/// Which dialect the event came in: `otlp`, `theta`, `langfuse`, `langsmith`. Every row; text.
 pub const DIALECT: &str = "dialect";
 /// What the engine derives for a run from its spans: a map, see `FORMAT.md`. Runs.
 pub const ROLLUP: &str = "rollup";

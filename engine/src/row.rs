@@ -59,10 +59,25 @@ impl Table {
 /// The identity of a row within its project and table, in the text form in which it came.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowKey {
-    /// The trace that the row is clustered with.
+    /// The trace that the row is clustered with. Of a log line without one [`outside_traces`]; of a
+    /// point its series.
     pub trace_id: Box<str>,
-    /// The row within the trace: span id, run id, score id.
+    /// The row within the trace: span id, run id, score id; of a point its time.
     pub id: Box<str>,
+}
+
+/// What a cluster that is no trace begins with. No dialect that writes logs has such a trace id.
+const OUTSIDE_TRACES: char = '~';
+
+/// What rows of [`Table::Logs`] that belong to no trace are clustered with: what came together. A
+/// cluster for all of them would make looking one up as slow as there are many.
+pub fn outside_traces(together: &str) -> String {
+    format!("{OUTSIDE_TRACES}{together}")
+}
+
+/// The trace of a row of [`Table::Logs`] that is clustered with this.
+pub fn trace_of(cluster: &str) -> Option<&str> {
+    (!cluster.starts_with(OUTSIDE_TRACES)).then_some(cluster)
 }
 
 /// Orders the events of one row: a higher version wins, the content hash breaks ties. Both come
@@ -82,7 +97,8 @@ pub struct Event {
     pub table: Table,
     /// The row.
     pub key: RowKey,
-    /// Start, nanoseconds since the epoch; `None` when this event does not say.
+    /// Start, nanoseconds since the epoch; `None` when this event does not say. Of a point its time,
+    /// which is part of its identity: every event of a point has the same.
     pub start_ns: Option<i64>,
     /// End, nanoseconds since the epoch; `None` while it runs or when this event does not say.
     pub end_ns: Option<i64>,

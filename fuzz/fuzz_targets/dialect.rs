@@ -8,7 +8,7 @@ use obsrv_server::dialect::{Context, Dialect, decode};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&number, body)) = bytes.split_first() else { return };
-    let Some(dialect) = Dialect::from_u16(u16::from(number) % 7) else { return };
+    let Some(dialect) = Dialect::from_u16(u16::from(number) % 64) else { return };
     let context =
         Context { project: ProjectId(1), body_hash: 7, subject: "t", received_ns: 1 << 60 };
     let decoded = decode(dialect, &context, body);

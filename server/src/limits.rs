@@ -160,6 +160,8 @@ pub const TAIL_TIME_MAX: Duration = Duration::from_mins(15);
 pub const TAIL_EVENTS_PER_PIECE: usize = 64;
 /// Pieces that wait for a client.
 pub const TAIL_PIECES_WAITING: usize = 4;
+/// Log lines or points of one page when `limit` is not given.
+pub const SIGNAL_ROWS_DEFAULT: usize = 50;
 /// Parameters of a URL.
 pub const PARAMS_MAX: usize = 256;
 /// Facets of one request.

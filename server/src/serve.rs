@@ -44,7 +44,7 @@ use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
 use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
 use obsrv_engine::source::SourceError;
 
-pub use settings::{Config, PublicUrl};
+pub use settings::{Config, GrpcAddress, PublicUrl};
 
 /// How often the server looks whether its engine has failed.
 const WATCH_TIME: Duration = Duration::from_millis(200);
@@ -242,11 +242,30 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     }
 }
 
-/// The public address, answered from the first moment on.
+/// The public addresses, answered from the first moment on.
 struct Door {
     app: Arc<App>,
     address: SocketAddr,
     serving: JoinHandle<()>,
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let what = format!("address cannot be bound address={address}");
+    TcpListener::bind(address).await.map_err(io(what))
+}
+
+async fn bind_grpc(address: GrpcAddress) -> Result<Option<TcpListener>, ServeError> {
+    match address {
+        GrpcAddress::Off => Ok(None),
+        GrpcAddress::At(address) => bind(address).await.map(Some),
+        GrpcAddress::IfFree(address) => {
+            let bound = bind(address).await.ok();
+            if bound.is_none() {
+                tracing::warn!(%address, "no otlp over grpc: the address is taken; give --grpc another or off");
+            }
+            Ok(bound)
+        }
+    }
 }
 
 async fn open_door(
@@ -255,10 +274,8 @@ async fn open_door(
     tls: Option<&Tls>,
     stopped: watch::Receiver<bool>,
 ) -> Result<Door, ServeError> {
-    let listener = TcpListener::bind(config.http).await.map_err(io(format!(
-        "address cannot be bound address={}",
-        config.http
-    )))?;
+    let listener = bind(config.http).await?;
+    let grpc = bind_grpc(config.grpc).await?;
     let address = listener.local_addr().map_err(io("address unknown"))?;
     let app = App::new(
         Arc::clone(&system.clock),
@@ -271,7 +288,23 @@ async fn open_door(
         tls: tls.map(|tls| tls.acceptor().clone()),
         proxies: config.proxies(),
     };
-    let serving = accept::serve(listener, Arc::clone(&app), router, doorway, stopped);
+    let calls = grpc.map(|listener| {
+        let router = http::grpc::build(Arc::clone(&app));
+        accept::serve(
+            listener,
+            Arc::clone(&app),
+            router,
+            doorway.clone(),
+            stopped.clone(),
+        )
+    });
+    let requests = accept::serve(listener, Arc::clone(&app), router, doorway, stopped);
+    let serving = async move {
+        match calls {
+            Some(calls) => drop(tokio::join!(requests, calls)),
+            None => requests.await,
+        }
+    };
     Ok(Door {
         app,
         address,

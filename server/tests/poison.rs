@@ -89,7 +89,7 @@ struct Server {
 impl Server {
     fn start(data: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_obsrv"))
-            .args(["serve", "--http", "127.0.0.1:0", "--data"])
+            .args(["serve", "--grpc", "off", "--http", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("OBSRV_BOOTSTRAP_KEY", KEY)
             .stderr(Stdio::piped())

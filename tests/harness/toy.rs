@@ -42,6 +42,8 @@ fn event(line: &str) -> Option<Event> {
         table: match *table {
             "run" => Table::Runs,
             "span" => Table::Spans,
+            "log" => Table::Logs,
+            "point" => Table::Points,
             "score" => Table::Scores,
             _ => return None,
         },

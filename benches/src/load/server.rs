@@ -54,6 +54,7 @@ impl Server {
             .arg("serve")
             .arg("--data")
             .arg(&self.data)
+            .args(["--grpc", "off"])
             .arg("--http")
             .arg(self.address.to_string())
             .args(&self.arguments)

@@ -15,7 +15,7 @@ use crate::fold::{Part, Parts};
 use crate::memtable::{MemRow, MemTable, Memtable};
 use crate::mutant::Bug;
 use crate::row::{Event, Lsn, ProjectId, RowKey, Table};
-use crate::segment::Segment;
+use crate::segment::{SectionSummary, Segment};
 use crate::source::{Source, SourceError};
 
 /// Charged to the memtable for every record, whatever it holds.
@@ -187,7 +187,7 @@ impl<'a> Applying<'a> {
     /// Folds one event into its row.
     fn upsert(&mut self, event: Event) -> Result<(), PublishError> {
         let at = (self.lsn, self.project);
-        let old = self.find(event.table, &event.key)?;
+        let old = self.find(event.table, &event.key, event.start_ns)?;
         let part = Part::of(&event);
         let Event { table, key, .. } = event;
         let (times, content) = match &old {
@@ -300,11 +300,12 @@ impl<'a> Applying<'a> {
         Arc::clone(rows)
     }
 
-    /// The live row of a key, wherever it is.
+    /// The live row of a key, wherever it is. `start_ns` is what the event says.
     pub(super) fn find(
         &mut self,
         table: Table,
         key: &RowKey,
+        start_ns: Option<i64>,
     ) -> Result<Option<Found>, PublishError> {
         for (memtable, rows) in self.memory(table).iter().rev() {
             if let Some((row, found)) = rows.find(key) {
@@ -325,6 +326,9 @@ impl<'a> Applying<'a> {
             let Some(section) = segment.section(self.project, table) else {
                 continue;
             };
+            if !may_hold(section.summary(), table, start_ns) {
+                continue;
+            }
             let Some(row) = section.find(&key.trace_id, &key.id)? else {
                 continue;
             };
@@ -431,4 +435,13 @@ impl<'a> Applying<'a> {
         }
         Ok(found)
     }
+}
+
+/// Whether a section may have a row of this start. A series is in nearly every segment, and a point is
+/// of one time alone; of any other row the start may change.
+fn may_hold(section: &SectionSummary, table: Table, start_ns: Option<i64>) -> bool {
+    let Some(start) = start_ns.filter(|_| table == Table::Points) else {
+        return true;
+    };
+    (section.start_min..=section.start_max).contains(&start)
 }

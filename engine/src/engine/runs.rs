@@ -163,7 +163,7 @@ fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishE
         trace_id: trace_id.clone(),
         id: trace_id.clone(),
     };
-    let old = applying.find(Table::Runs, &key)?;
+    let old = applying.find(Table::Runs, &key, None)?;
     let cached_as = (change.project, trace_id);
     let cached = applying.writer.run_cache.take(&cached_as);
     let mut run = match (&old, cached) {

@@ -37,7 +37,7 @@ pub struct StoredRow {
     pub body: Bytes,
 }
 
-/// All rows of one trace.
+/// A trace: its run, its spans and their scores. Its logs are read by [`Snapshot::rows`].
 #[derive(Clone, Debug, Default)]
 pub struct TraceRows {
     /// The run.
@@ -208,6 +208,23 @@ impl Snapshot {
             }
         }
         Ok(found)
+    }
+
+    /// The rows of one table that are clustered with `trace_id`, by start, then id, unless their bodies
+    /// have more bytes than the budget allows.
+    pub fn rows(
+        &self,
+        project: ProjectId,
+        table: Table,
+        trace_id: &str,
+        budget: &Budget<'_>,
+    ) -> Result<Vec<StoredRow>, QueryError> {
+        self.check()?;
+        let mut meter = Meter::new(budget);
+        let mut admit = |bytes| meter.read_body(bytes);
+        let mut rows = self.rows_of(project, table, trace_id, &mut admit)?;
+        rows.sort_by(|a, b| (a.core.start_ns, &a.core.id).cmp(&(b.core.start_ns, &b.core.id)));
+        Ok(rows)
     }
 
     fn trace_rows<E: From<SourceError>>(

@@ -1,6 +1,6 @@
 //! The flags of `obsrv serve`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -10,9 +10,12 @@ use crate::keys::KeyString;
 use crate::limits::{DECODED_BYTES_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN};
 use crate::net::forwarded::Network;
 use crate::net::tls::TlsFiles;
-use crate::serve::{self, Config, PublicUrl};
+use crate::serve::{self, Config, GrpcAddress, PublicUrl};
 use crate::signin::mail::{MailSecurity, MailSettings};
 use crate::telemetry;
+
+/// Where OpenTelemetry's SDKs send over gRPC if nobody tells them otherwise.
+const GRPC_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4317);
 
 #[derive(Args, Debug)]
 pub(super) struct ServeArgs {
@@ -22,6 +25,9 @@ pub(super) struct ServeArgs {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:4318", value_name = "ADDR", value_parser = address)]
     pub(super) http: SocketAddr,
+    /// Where to listen for OTLP over gRPC, or `off` [default: 127.0.0.1:4317, if that is free].
+    #[arg(long, value_name = "ADDR", value_parser = grpc_address)]
+    grpc: Option<GrpcAddress>,
     /// Memory budget, e.g. 512MiB or 0.4GiB [default: 1GiB].
     #[arg(long, value_parser = size::parse, value_name = "SIZE")]
     pub(super) memory: Option<u64>,
@@ -165,6 +171,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandError> {
     serve::run(Config {
         data: args.data,
         http: args.http,
+        grpc: args.grpc.unwrap_or(GrpcAddress::IfFree(GRPC_ADDRESS)),
         memory_bytes,
         decoded_bytes_max,
         behind_proxy: args.behind_proxy,
@@ -181,6 +188,13 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandError> {
 fn network(text: &str) -> Result<Network, String> {
     let wrong = || "write an address or a network, as in 10.0.0.0/8".to_owned();
     Network::parse(text).ok_or_else(wrong)
+}
+
+fn grpc_address(text: &str) -> Result<GrpcAddress, String> {
+    if text == "off" {
+        return Ok(GrpcAddress::Off);
+    }
+    address(text).map(GrpcAddress::At)
 }
 
 /// An address to listen on.

@@ -22,6 +22,8 @@ use obsrv_engine::row::{Event, ProjectId};
 use thiserror::Error;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use otlp::Signal;
+
 pub use json::{JsonError, read as read_json};
 pub(crate) use langsmith::multipart::boundary;
 pub use sniff::{Route, SniffError, sniff};
@@ -31,13 +33,17 @@ pub use time::{format_micros, format_nanos, parse as parse_time};
 /// for the same bytes: it stands in the log's envelopes.
 pub const MAPPING_VERSION: u16 = 1;
 
-/// Most spans, steps, events and import items that one request may hold.
+/// Most spans, log records, points, steps, events and import items that one request may hold.
 pub const ITEMS_MAX: usize = 100_000;
 /// Most bytes of documents that one OTLP request may make. A resource and a scope stand in the
 /// document of each of their spans, so a small body could ask for any amount of memory.
 pub const DOCS_BYTES_MAX: usize = 256 << 20;
 /// Most attributes of one span, event, link, scope or resource, and most entries of `metadata`.
 pub const ATTRIBUTES_MAX: usize = 1_024;
+/// Most buckets, bounds and quantiles of one metric point, each.
+pub const BUCKETS_MAX: usize = 4_096;
+/// Most exemplars of one metric point.
+pub const EXEMPLARS_MAX: usize = 1_024;
 /// Longest attribute or metadata key, in bytes.
 pub const KEY_BYTES_MAX: usize = 1_024;
 /// Longest id in the text form in which it is stored, in bytes.
@@ -65,6 +71,18 @@ pub enum Dialect {
     ThetaImport = 5,
     /// One canonical envelope.
     ThetaEvent = 6,
+    /// `ExportLogsServiceRequest`, protobuf.
+    OtlpLogsProtobuf = 7,
+    /// `ExportLogsServiceRequest`, JSON.
+    OtlpLogsJson = 8,
+    /// `ExportMetricsServiceRequest`, protobuf.
+    OtlpMetricsProtobuf = 9,
+    /// `ExportMetricsServiceRequest`, JSON.
+    OtlpMetricsJson = 10,
+    /// The definition of a theta metric.
+    ThetaMetric = 11,
+    /// What the metric named by the path says of a trace.
+    ThetaMetricEvent = 12,
     /// A batch of Langfuse's events.
     LangfuseBatch = 32,
     /// One Langfuse score.
@@ -93,6 +111,12 @@ impl Dialect {
             4 => Some(Self::ThetaAnnotation),
             5 => Some(Self::ThetaImport),
             6 => Some(Self::ThetaEvent),
+            7 => Some(Self::OtlpLogsProtobuf),
+            8 => Some(Self::OtlpLogsJson),
+            9 => Some(Self::OtlpMetricsProtobuf),
+            10 => Some(Self::OtlpMetricsJson),
+            11 => Some(Self::ThetaMetric),
+            12 => Some(Self::ThetaMetricEvent),
             32 => Some(Self::LangfuseBatch),
             33 => Some(Self::LangfuseScore),
             34 => Some(Self::LangfuseScores),
@@ -123,7 +147,7 @@ pub struct Context<'a> {
     /// Hash of the body as received; minted ids come from it.
     pub body_hash: u64,
     /// What is not in the body and decides what it means: the trace id of annotations and the run
-    /// id of patches, from the path; the boundary of a form. Empty elsewhere.
+    /// id of patches and the metric of events, from the path; the boundary of a form. Empty elsewhere.
     pub subject: &'a str,
     /// When the request came in.
     pub received_ns: i64,
@@ -146,8 +170,8 @@ impl Context<'_> {
 pub struct Item {
     /// Its place: in the import, among the spans of the request, among the steps of the trace.
     pub index: usize,
-    /// `trace`, `envelope`, `step`, `event`, `annotation`, `span`, `observation`, `score`, `log`, `run`,
-    /// `feedback`, `attachment` or `unknown`.
+    /// `trace`, `envelope`, `step`, `event`, `annotation`, `span`, `observation`, `score`, `log`, `point`,
+    /// `metric`, `metric_event`, `run`, `feedback`, `attachment` or `unknown`.
     pub kind: &'static str,
     /// The trace it belongs to, where that is known.
     pub trace_id: Option<String>,
@@ -163,8 +187,8 @@ pub struct Item {
 pub struct Decoded {
     /// The facts to store.
     pub events: Vec<Event>,
-    /// Every top-level item of a theta body and every refused part of any body. Spans of OTLP that
-    /// were taken are not listed.
+    /// Every top-level item of a theta body and every refused part of any body. What was taken of OTLP
+    /// is not listed.
     pub items: Vec<Item>,
     /// xxh3 over table, trace id and row id of the events: tells a changed mapping at replay.
     pub digest: u64,
@@ -228,7 +252,7 @@ const fn table_number(event: &Event) -> u8 {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// Not protobuf, or not this message.
-    #[error("body is not an otlp trace request: {problem} offset={offset}")]
+    #[error("body is not an otlp request: {problem} offset={offset}")]
     Protobuf {
         /// What is wrong.
         problem: &'static str,
@@ -251,7 +275,7 @@ pub enum DecodeError {
     Items,
     /// More than [`DOCS_BYTES_MAX`].
     #[error(
-        "spans of one request too large with their resource and scope, send fewer at once \
+        "rows of one request too large with their resource and scope, send fewer at once \
          limit={DOCS_BYTES_MAX}"
     )]
     Documents,
@@ -260,12 +284,18 @@ pub enum DecodeError {
 /// Reads a body that is already decompressed.
 pub fn decode(dialect: Dialect, ctx: &Context<'_>, body: &[u8]) -> Result<Decoded, DecodeError> {
     let decoded = match dialect {
-        Dialect::OtlpProtobuf => otlp::decode_protobuf(body)?,
-        Dialect::OtlpJson => otlp::decode_json(body)?,
+        Dialect::OtlpProtobuf => otlp::decode_protobuf(Signal::Spans, ctx, body)?,
+        Dialect::OtlpJson => otlp::decode_json(Signal::Spans, ctx, body)?,
+        Dialect::OtlpLogsProtobuf => otlp::decode_protobuf(Signal::Logs, ctx, body)?,
+        Dialect::OtlpLogsJson => otlp::decode_json(Signal::Logs, ctx, body)?,
+        Dialect::OtlpMetricsProtobuf => otlp::decode_protobuf(Signal::Metrics, ctx, body)?,
+        Dialect::OtlpMetricsJson => otlp::decode_json(Signal::Metrics, ctx, body)?,
         Dialect::ThetaTrace => theta::decode_trace(ctx, body)?,
         Dialect::ThetaAnnotation => theta::decode_annotation(ctx, body)?,
         Dialect::ThetaImport => theta::decode_import(ctx, body)?,
         Dialect::ThetaEvent => theta::decode_event(ctx, body)?,
+        Dialect::ThetaMetric => theta::metric::decode_definition(ctx, body)?,
+        Dialect::ThetaMetricEvent => theta::metric::decode_event(ctx, body)?,
         Dialect::LangfuseBatch => langfuse::decode_batch(ctx, body)?,
         Dialect::LangfuseScore | Dialect::LangfuseScores => langfuse::decode_scores(ctx, body)?,
         Dialect::LangsmithRun => langsmith::decode_run(ctx, body, true)?,

@@ -11,6 +11,12 @@ pub enum Route {
     Traces,
     /// `POST /otlp/v1/traces` and others that are OTLP alone.
     Otlp,
+    /// `POST /v1/logs`.
+    Logs,
+    /// `POST /v1/metrics`: two protocols.
+    Metrics,
+    /// `POST /v1/metrics/{metric}/events`.
+    MetricEvents,
     /// `POST /v1/traces/{id}/annotations`.
     Annotations,
     /// `POST /v1/imports/traces`.
@@ -46,11 +52,13 @@ pub enum SniffError {
     #[error("unsupported content type, accepted is multipart/form-data content_type={0}")]
     NotForm(String),
     /// JSON with top-level keys of no known body.
-    #[error(
-        "unknown body, accepted are an OTLP request (top-level key resourceSpans) and a theta \
-         trace (top-level keys trace_id and steps) found={0}"
-    )]
-    Keys(String),
+    #[error("unknown body, accepted {accepted} found={found}")]
+    Keys {
+        /// What the route takes.
+        accepted: &'static str,
+        /// The first keys.
+        found: String,
+    },
 }
 
 /// Keys that are looked at before a body counts as unknown.
@@ -76,6 +84,8 @@ pub fn sniff(content_type: &str, route: Route, body: &[u8]) -> Result<Dialect, S
         || matches!(first(body), Some(b'{' | b'['));
     match route {
         Route::Traces | Route::Otlp if is_protobuf => Ok(Dialect::OtlpProtobuf),
+        Route::Logs if is_protobuf => Ok(Dialect::OtlpLogsProtobuf),
+        Route::Metrics if is_protobuf => Ok(Dialect::OtlpMetricsProtobuf),
         Route::LangsmithForm if essence == "multipart/form-data" => Ok(Dialect::LangsmithForm),
         Route::LangsmithForm => Err(SniffError::NotForm(
             content_type.chars().take(128).collect(),
@@ -84,10 +94,13 @@ pub fn sniff(content_type: &str, route: Route, body: &[u8]) -> Result<Dialect, S
             content_type.chars().take(128).collect(),
         )),
         Route::Otlp => Ok(Dialect::OtlpJson),
-        Route::Traces => by_keys(body),
+        Route::Traces => by_keys(body, &TRACES),
+        Route::Logs => by_keys(body, &LOGS),
+        Route::Metrics => by_keys(body, &METRICS),
         Route::Annotations => Ok(Dialect::ThetaAnnotation),
         Route::Imports => Ok(Dialect::ThetaImport),
         Route::Events => Ok(Dialect::ThetaEvent),
+        Route::MetricEvents => Ok(Dialect::ThetaMetricEvent),
         Route::LangfuseBatch => Ok(Dialect::LangfuseBatch),
         Route::LangfuseScores if first(body) == Some(b'[') => Ok(Dialect::LangfuseScores),
         Route::LangfuseScores => Ok(Dialect::LangfuseScore),
@@ -102,14 +115,38 @@ fn first(body: &[u8]) -> Option<u8> {
     body.iter().copied().find(|b| !b.is_ascii_whitespace())
 }
 
-fn by_keys(body: &[u8]) -> Result<Dialect, SniffError> {
+/// What a route takes, in words, and the keys that tell.
+type Accepted = (&'static str, &'static [(&'static [u8], Dialect)]);
+
+const TRACES: Accepted = (
+    "are an OTLP request (top-level key resourceSpans) and a theta trace (top-level keys trace_id and steps)",
+    &[
+        (b"resourceSpans", Dialect::OtlpJson),
+        (b"trace_id", Dialect::ThetaTrace),
+        (b"steps", Dialect::ThetaTrace),
+    ],
+);
+const LOGS: Accepted = (
+    "is an OTLP request (top-level key resourceLogs)",
+    &[(b"resourceLogs", Dialect::OtlpLogsJson)],
+);
+const METRICS: Accepted = (
+    "are an OTLP request (top-level key resourceMetrics) and the definition of a theta metric (top-level keys name and type)",
+    &[
+        (b"resourceMetrics", Dialect::OtlpMetricsJson),
+        (b"name", Dialect::ThetaMetric),
+        (b"type", Dialect::ThetaMetric),
+    ],
+);
+
+fn by_keys(body: &[u8], (accepted, known): &Accepted) -> Result<Dialect, SniffError> {
     let mut found = Vec::new();
     for key in TopLevelKeys::new(body).take(KEYS_MAX) {
-        match key {
-            b"resourceSpans" => return Ok(Dialect::OtlpJson),
-            b"trace_id" | b"steps" => return Ok(Dialect::ThetaTrace),
-            _ if found.len() < 8 => found.push(String::from_utf8_lossy(&key[..key.len().min(32)])),
-            _ => {}
+        if let Some((_, dialect)) = known.iter().find(|(name, _)| *name == key) {
+            return Ok(*dialect);
+        }
+        if found.len() < 8 {
+            found.push(String::from_utf8_lossy(&key[..key.len().min(32)]));
         }
     }
     let found = match first(body) {
@@ -118,7 +155,7 @@ fn by_keys(body: &[u8]) -> Result<Dialect, SniffError> {
         Some(b'[') => "a list".to_owned(),
         _ => "no object".to_owned(),
     };
-    Err(SniffError::Keys(found))
+    Err(SniffError::Keys { accepted, found })
 }
 
 /// The keys of the outermost object. Does not check the JSON: whoever reads the body does.

@@ -515,6 +515,7 @@ fn write_annotations(
     let mut others: Vec<&StoredRow> = scores
         .iter()
         .filter(|s| is_here(s.text("step_id")) && !seen.contains(&*s.core.id))
+        .filter(|s| s.text(model::KIND) != Some("metric_event"))
         .collect();
     others.sort_by_key(|s| (s.core.start_ns, s.core.lsn_first, s.core.id.clone()));
     for score in others {

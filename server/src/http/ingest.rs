@@ -280,7 +280,7 @@ impl Job {
                     SniffError::ContentType(_) | SniffError::NotForm(_) => {
                         ErrorCode::UnsupportedMedia
                     }
-                    SniffError::Keys(_) => ErrorCode::InvalidRequest,
+                    SniffError::Keys { .. } => ErrorCode::InvalidRequest,
                 };
                 self.refusal(code, error.to_string())
             })?;

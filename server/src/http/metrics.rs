@@ -15,13 +15,14 @@ use http::header::CONTENT_TYPE;
 use super::App;
 use super::access::{Access, Public};
 use super::error::{ApiError, ErrorCode};
+use super::otlp;
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 26] = [
+const ROUTES: [&str; 29] = [
     "/v1/traces",
-    "/otlp/v1/traces",
-    "/api/public/otel/v1/traces",
+    "/v1/logs",
+    "/v1/metrics",
     "/v1/traces/{id}",
     "/v1/traces/{id}/annotations",
     "/v1/imports/traces",
@@ -41,6 +42,9 @@ const ROUTES: [&str; 26] = [
     "/v1/projects/{project}/refusals",
     "/v1/projects/{project}/settings",
     "/v1/projects/{project}/redaction/preview",
+    "/v1/metrics/{*metric_events}",
+    "/v1/projects/{project}/logs",
+    "/v1/projects/{project}/points",
     "/live",
     "/ready",
     "/metrics",
@@ -79,9 +83,10 @@ impl Metrics {
     /// Counts an answer. `route` is the matched template; aliases count as what they stand for.
     pub fn answered(&self, route: Option<&str>, is_write: bool, status: StatusCode, micros: u64) {
         let unprefixed = route.and_then(|r| r.strip_prefix(LANGSMITH_PREFIX));
+        let signal = route.and_then(otlp::signal_of);
         let route = ROUTES
             .iter()
-            .position(|r| Some(*r) == route || Some(*r) == unprefixed)
+            .position(|r| [route, unprefixed, signal].contains(&Some(*r)))
             .unwrap_or(ROUTES.len() - 1);
         let class = match status.as_u16() {
             503 => 3,

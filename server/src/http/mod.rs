@@ -12,6 +12,7 @@ mod dashboard;
 mod error;
 mod events;
 mod governance;
+pub(crate) mod grpc;
 mod health;
 mod imports;
 mod ingest;
@@ -23,6 +24,7 @@ mod members;
 pub mod metrics;
 mod openapi;
 mod orgs;
+mod otlp;
 mod outer;
 mod params;
 mod pieces;
@@ -31,10 +33,12 @@ mod projects;
 mod protobuf;
 mod query;
 mod read;
+mod read_signals;
 pub mod routes;
 mod signin;
 mod store;
 mod tail;
+mod theta_metrics;
 mod trace;
 mod trace_list;
 mod traces;
@@ -262,6 +266,9 @@ pub fn build(app: Arc<App>) -> Router {
 fn routes(app: &Arc<App>) -> Routes {
     let mut routes = Routes::new(app);
     add_traces(&mut routes);
+    otlp::add(&mut routes);
+    theta_metrics::add(&mut routes);
+    read_signals::add(&mut routes);
     add_products(&mut routes);
     add_health(&mut routes);
     orgs::add(&mut routes);
@@ -284,16 +291,6 @@ fn add_traces(routes: &mut Routes) {
     routes
         .get("/v1/traces", TraceRead, trace_list::list)
         .says("List, filter and count runs.");
-    for path in [
-        "/v1/traces",
-        // Where SDKs send that are made for another product.
-        "/otlp/v1/traces",
-        "/api/public/otel/v1/traces",
-    ] {
-        routes
-            .post(path, TraceWrite, traces::ingest)
-            .says("Take spans over OTLP, or one trace.");
-    }
     routes
         .get("/v1/traces/{id}", TraceRead, trace::show)
         .says("Read a whole trace.");

@@ -17,6 +17,7 @@ mod governed;
 mod matrix;
 mod read;
 mod revoked;
+mod signals;
 mod signing_in;
 
 /// Who is signed in stands in a header.
@@ -206,6 +207,9 @@ async fn every_data_route_wants_a_key_in_the_clients_language() {
         "/v1/traces/t/annotations",
         "/v1/imports/traces",
         "/v1/events",
+        "/v1/logs",
+        "/v1/metrics",
+        "/v1/metrics/m/events",
     ];
     for path in posts {
         let said = ask(&world.app, post(path, "key-of-c", JSON, "{}")).await;
@@ -356,6 +360,9 @@ async fn spans_arrive_at_every_address_that_sdks_know() {
         "/v1/traces",
         "/otlp/v1/traces",
         "/api/public/otel/v1/traces",
+        "/otel/v1/traces",
+        "/api/v1/private/otel/v1/traces",
+        "/v1/otel-steps",
     ];
     for (n, path) in paths.into_iter().enumerate() {
         let trace_id = format!("{:032x}", n + 1);
@@ -376,7 +383,7 @@ async fn spans_arrive_at_every_address_that_sdks_know() {
     );
     let metrics = ask(&world.app, get("/metrics", "")).await;
     let metrics = String::from_utf8(metrics.body).unwrap();
-    assert!(metrics.contains(r#"{route="/otlp/v1/traces",status="2xx"} 1"#));
+    assert!(metrics.contains(r#"{route="/v1/traces",status="2xx"} 6"#));
 }
 
 #[tokio::test]

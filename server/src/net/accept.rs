@@ -101,6 +101,7 @@ impl Drop for Entered {
 }
 
 /// What connections come with.
+#[derive(Clone)]
 pub(crate) struct Doorway {
     /// TLS, if this server speaks it.
     pub(crate) tls: Option<TlsAcceptor>,

@@ -18,6 +18,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen.
     pub http: SocketAddr,
+    /// Where to listen for OTLP over gRPC.
+    pub grpc: GrpcAddress,
     /// Memory budget in bytes.
     pub memory_bytes: u64,
     /// Largest body after decompression.
@@ -38,12 +40,35 @@ pub struct Config {
     pub bootstrap_key: Option<KeyString>,
 }
 
+/// Where to listen for OTLP over gRPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcAddress {
+    /// Nowhere.
+    Off,
+    /// There, or the server does not start.
+    At(SocketAddr),
+    /// There, unless something else does: nobody asked for it.
+    IfFree(SocketAddr),
+}
+
+impl GrpcAddress {
+    /// The address.
+    pub const fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::At(address) | Self::IfFree(address) => Some(address),
+        }
+    }
+}
+
 impl Config {
     /// Refuses what would be open to others, or would be believed without reason.
     pub(super) fn check(&self) -> Result<(), ServeError> {
         let is_guarded = self.behind_proxy || self.tls.is_some();
-        if !self.http.ip().is_loopback() && !is_guarded {
-            return Err(ServeError::Exposed(self.http));
+        for address in [Some(self.http), self.grpc.address()].into_iter().flatten() {
+            if !address.ip().is_loopback() && !is_guarded {
+                return Err(ServeError::Exposed(address));
+            }
         }
         if !self.trusted_proxies.is_empty() && !self.behind_proxy {
             return Err(ServeError::NoProxy);

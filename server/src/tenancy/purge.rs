@@ -83,7 +83,7 @@ impl Purge {
     fn of(project: ProjectId) -> Self {
         Self {
             project,
-            tables: vec![Table::Scores, Table::Spans, Table::Runs],
+            tables: Table::ALL.to_vec(),
             traces: 0,
         }
     }

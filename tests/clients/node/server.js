@@ -34,7 +34,7 @@ export class Obsrv {
   }
 
   async run() {
-    const flags = ["serve", "--data", path.join(this.folder, "data"), "--http", `127.0.0.1:${this.port}`];
+    const flags = ["serve", "--grpc", "off", "--data", path.join(this.folder, "data"), "--http", `127.0.0.1:${this.port}`];
     const environment = { ...process.env, OBSRV_BOOTSTRAP_KEY: KEY };
     this.said = "";
     this.child = spawn(BINARY, flags, { env: environment, stdio: ["ignore", "pipe", "pipe"] });

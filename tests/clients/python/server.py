@@ -36,6 +36,7 @@ class Obsrv:
         self.data = pathlib.Path(data)
         self.flags = flags
         self.port = free_port()
+        self.grpc_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.key = KEY
         self.child = None
@@ -44,6 +45,7 @@ class Obsrv:
     def start(self):
         assert self.child is None
         command = [binary(), "serve", "--data", str(self.data), "--http", f"127.0.0.1:{self.port}"]
+        command += ["--grpc", f"127.0.0.1:{self.grpc_port}"]
         environment = os.environ | ({"OBSRV_BOOTSTRAP_KEY": self.key} if self.key else {})
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(

@@ -101,6 +101,28 @@ def test_an_empty_trace_and_an_observed_function(theta):
     assert (other.name, other.step_count) == ("fetch", 1)
 
 
+def test_metrics_and_what_they_say_of_a_trace(theta, obsrv, caplog):
+    with theta.trace("rated") as trace:
+        pass
+    assert theta.flush()
+    trace_id = trace.model.trace_id
+    theta.create_metric("faith/fulness", "llm_judge", description="Says it true.", evaluator_prompt="Is it true?")
+    theta.create_metric("faith/fulness", "code", description="Said anew.")
+    theta.record_metric("faith/fulness", trace_id, passed=True, score=0.25, label="good")
+    theta.record_metric("faith/fulness", trace_id, passed=True, score=0.25, label="good")
+    theta.record_metric("never defined", trace_id, passed=False)
+    theta.record_metric("never defined", "not sent", score=3)
+    assert not caplog.records, "the client warns of every answer that is an error"
+    # What a metric says is no annotation of the trace.
+    assert read(theta.get_trace(trace_id)) == said(trace)
+    with obsrv.client() as client:
+        answer = client.post("/v1/metrics/m/events", json={"trace_id": trace_id, "score": "high"})
+        assert (answer.status_code, "score" in answer.text) == (400, True)
+        answer = client.post("/v1/metrics/m/events", json={"score": 1})
+        assert (answer.status_code, "trace_id" in answer.text) == (400, True)
+        assert client.post("/v1/metrics/m/other", json={"trace_id": trace_id}).status_code == 404
+
+
 def test_what_is_not_there_is_none(theta):
     assert theta.get_trace("tr_0000000000000000000000000") is None
 

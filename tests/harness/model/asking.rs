@@ -96,14 +96,16 @@ fn spans_of(view: &View, question: &Question) -> SpansOf {
     spans
 }
 
+/// As much as anyone asks for.
+const BUDGET: Budget<'_> = Budget {
+    rows_max: u64::MAX,
+    bytes_max: u64::MAX,
+    cancelled: &|| false,
+};
+
 fn search(snapshot: &Snapshot, question: &Question, request: &Request) -> Result<Page, String> {
-    let budget = Budget {
-        rows_max: u64::MAX,
-        bytes_max: u64::MAX,
-        cancelled: &|| false,
-    };
     let project = ProjectId(question.project);
-    let page = snapshot.search(project, question.table, request, &budget);
+    let page = snapshot.search(project, question.table, request, &BUDGET);
     page.map_err(|e| chain(&e))
 }
 
@@ -179,14 +181,24 @@ pub(super) fn read_trace(
         .trace(ProjectId(project), trace)
         .map_err(|e| chain(&e))?;
     let runs = model.trace(project, trace, Table::Runs);
-    let mut spans = model.trace(project, trace, Table::Spans);
-    spans.sort_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
+    let read = |table| {
+        let rows = snapshot.rows(ProjectId(project), table, trace, &BUDGET);
+        rows.map_err(|e| chain(&e))
+    };
+    let by_start = |table| {
+        let mut rows = model.trace(project, trace, table);
+        rows.sort_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
+        rows
+    };
+    let spans = by_start(Table::Spans);
     let mut scores = model.trace(project, trace, Table::Scores);
     scores.sort_by(|a, b| (a.first, &a.id).cmp(&(b.first, &b.id)));
     let tables = [
         ("runs", got.run.into_iter().collect(), runs),
         ("spans", got.spans, spans),
         ("scores", got.scores, scores),
+        ("logs", read(Table::Logs)?, by_start(Table::Logs)),
+        ("points", read(Table::Points)?, by_start(Table::Points)),
     ];
     for (table, got, right) in tables {
         if got.len() != right.len() {

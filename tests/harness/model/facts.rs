@@ -1,6 +1,6 @@
-//! What requests say: spans, runs' own words, scores; new, again, as news of what was said before.
+//! What requests say: spans, runs' own words, scores, logs, points; new, again, as news of what was said before.
 
-use obsrv_engine::row::Table;
+use obsrv_engine::row::{Table, outside_traces};
 
 use super::make::{Maker, Shape};
 use super::value::{Fact, Val};
@@ -28,11 +28,13 @@ impl Maker {
             .filter(|(p, _)| *p == project)
             .map(|s| &s.1)
             .collect();
-        match rng.below(14) {
+        match rng.below(16) {
             0 if !mine.is_empty() => pick(rng, &mine).clone(),
             1..=5 if !mine.is_empty() => self.update(pick(rng, &mine)),
             6 => self.header(),
             7 => self.score(),
+            8 => self.log(),
+            9 => self.point(None),
             _ => self.span(),
         }
     }
@@ -49,9 +51,11 @@ impl Maker {
         let fresh = match old.table {
             Table::Runs => self.header(),
             Table::Scores => self.score(),
-            _ => self.span(),
+            Table::Logs => self.log(),
+            Table::Points => self.point(old.start),
+            Table::Spans => self.span(),
         };
-        let silent = rng.chance(2);
+        let silent = rng.chance(2) && old.table != Table::Points;
         Fact {
             trace: old.trace.clone(),
             id: old.id.clone(),
@@ -139,6 +143,47 @@ impl Maker {
             start,
             end: self.end(start),
             version: 1 + self.rng.below(2),
+            partial: false,
+            doc: Val::map(doc),
+        }
+    }
+
+    /// A log line; some belong to no trace.
+    fn log(&self) -> Fact {
+        let rng = &self.rng;
+        let mut doc = vec![("body", Val::Str(text(rng))), ("level", self.label("l"))];
+        if rng.chance(2) {
+            doc.push(("attributes", metadata(rng)));
+        }
+        let together = outside_traces(&rng.below(self.traces).to_string());
+        Fact {
+            table: Table::Logs,
+            trace: pick(rng, &[self.trace_name(), self.trace_name(), together]),
+            id: format!("l{}", rng.below(6)),
+            start: self.start(),
+            end: None,
+            version: rng.below(2),
+            partial: false,
+            doc: Val::map(doc),
+        }
+    }
+
+    /// A point of a series, at its time.
+    fn point(&self, at: Option<i64>) -> Fact {
+        let rng = &self.rng;
+        let at = at.unwrap_or_else(|| NOW + pick(rng, &WINDOWS) * SECOND + below(rng, 4));
+        let mut doc = vec![("name", self.label("m")), ("value", number(rng))];
+        if rng.chance(3) {
+            let counts = (0..rng.below(5)).map(|_| Val::I64(below(rng, 9)));
+            doc.push(("bucket_counts", Val::Array(counts.collect())));
+        }
+        Fact {
+            table: Table::Points,
+            trace: self.trace_name(),
+            id: at.to_string(),
+            start: Some(at),
+            end: None,
+            version: rng.below(2),
             partial: false,
             doc: Val::map(doc),
         }

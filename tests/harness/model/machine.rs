@@ -391,7 +391,7 @@ impl<'a> Machine<'a> {
             return Err(format!("snapshot {} of {}", snapshot.lsn(), self.model.lsn));
         }
         for project in 1..=self.case.projects + 1 {
-            for table in [Table::Runs, Table::Spans, Table::Scores] {
+            for table in Table::ALL {
                 let request = Request {
                     order: Order {
                         column: Column::Id,

@@ -27,6 +27,8 @@ pub(super) fn question(rng: &SimRng, project: u64, sent: &[&Fact]) -> Question {
             Table::Spans,
             Table::Spans,
             Table::Scores,
+            Table::Logs,
+            Table::Points,
         ],
     );
     let asker = Asker {

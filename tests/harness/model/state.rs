@@ -38,7 +38,7 @@ struct Entry {
 
 #[derive(Clone, Debug, Default)]
 struct Trace {
-    /// Rows that stand for themselves: spans, scores.
+    /// Rows that stand for themselves: all but the run's.
     rows: BTreeMap<(u8, String), Entry>,
     run: Entry,
 }
@@ -162,7 +162,7 @@ impl View {
     pub(super) fn of(model: &Model) -> Self {
         let mut rows = BTreeMap::new();
         for ((project, _), trace) in &model.traces {
-            for table in [Table::Runs, Table::Spans, Table::Scores] {
+            for table in Table::ALL {
                 let all: &mut Rows = rows.entry((*project, table as u8)).or_default();
                 all.extend(trace.rows_of(table));
             }

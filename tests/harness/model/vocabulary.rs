@@ -146,7 +146,7 @@ pub(super) fn path(rng: &SimRng) -> String {
 
 /// A path of the fields that every dialect fills, or one that nobody does.
 pub(super) fn known_path(rng: &SimRng, runs: bool) -> String {
-    const SPANS: [&str; 20] = [
+    const SPANS: [&str; 24] = [
         "name",
         "status",
         "kind",
@@ -164,6 +164,10 @@ pub(super) fn known_path(rng: &SimRng, runs: bool) -> String {
         "tokens.total",
         "cost_usd",
         "score",
+        "level",
+        "body",
+        "value",
+        "bucket_counts",
         "output",
         "absent",
         "absent.x",

@@ -163,9 +163,15 @@ fn found(engine: &Engine) -> Result<Rows, Finding> {
             let rows = snapshot
                 .trace(ProjectId(project), trace)
                 .map_err(unreadable)?;
+            let read = |table| {
+                let read = snapshot.rows(ProjectId(project), table, trace, &BUDGET);
+                read.map_err(unreadable)
+            };
             let tables = [
                 (Table::Runs, rows.run.into_iter().collect()),
                 (Table::Spans, rows.spans),
+                (Table::Logs, read(Table::Logs)?),
+                (Table::Points, read(Table::Points)?),
                 (Table::Scores, rows.scores),
             ];
             for (table, row) in tables
@@ -185,18 +191,21 @@ fn found(engine: &Engine) -> Result<Rows, Finding> {
     Ok(found)
 }
 
+const BUDGET: Budget<'_> = Budget {
+    rows_max: u64::MAX,
+    bytes_max: u64::MAX,
+    cancelled: &|| false,
+};
+
 /// The indexes must say what the rows say.
 fn filters(engine: &Engine, expected: &Rows) -> Result<(), Finding> {
-    let budget = Budget {
-        rows_max: u64::MAX,
-        bytes_max: u64::MAX,
-        cancelled: &|| false,
-    };
     for project in 1..=PROJECTS {
         for (table, path, value) in [
             (Table::Spans, "status", "error"),
             (Table::Runs, "status", "success"),
             (Table::Spans, "k1", "2"),
+            (Table::Logs, "level", "n3"),
+            (Table::Points, "k1", "2"),
         ] {
             let literal = value
                 .parse()
@@ -209,7 +218,7 @@ fn filters(engine: &Engine, expected: &Rows) -> Result<(), Finding> {
             };
             let page = engine
                 .snapshot()
-                .search(ProjectId(project), table, &request, &budget)
+                .search(ProjectId(project), table, &request, &BUDGET)
                 .map_err(unreadable)?;
             let wanted = expected
                 .iter()

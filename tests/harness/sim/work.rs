@@ -1,4 +1,5 @@
-//! Random requests: new spans, updates, late and duplicate ones, runs, scores, deletes, controls.
+//! Random requests: new spans, updates, late and duplicate ones, runs, scores, logs, points, deletes,
+//! controls.
 
 use obsrv_wal::sim::SimRng;
 
@@ -31,6 +32,7 @@ fn ingest(rng: &SimRng, project: u64, serial: u64) -> Asked {
         body += &line(rng, trace);
         body.push('\n');
     }
+    body += &signals(trace, serial);
     // The request's own row: whether it is there says whether the record is.
     body += &format!("score|marks|m{serial}|1||{serial}||serial={serial}");
     if rng.below(9) == 0 {
@@ -70,4 +72,22 @@ fn line(rng: &SimRng, trace: u64) -> String {
         ),
         _ => format!("span|t{trace}|s{id}|{version}|{partial}|{start}|{end}|{content}"),
     }
+}
+
+/// Lines of logs and points, of some requests. They take nothing from the dice, so that what befalls
+/// the others stays the same.
+fn signals(trace: u64, serial: u64) -> String {
+    let mut lines = String::new();
+    if serial.is_multiple_of(3) {
+        let id = serial / 3 % SPANS;
+        // The same line again is the same row: it has no version.
+        lines += &format!("log|t{trace}|l{id}|0||{id}||level=n{id},k1={}\n", id % 5);
+    }
+    if serial.is_multiple_of(4) {
+        // A point's time is its name; a trace's id stands for a series.
+        let id = serial / 4 % SPANS;
+        let at = 1_200_000_000_000 * id;
+        lines += &format!("point|t{trace}|{id}|0||{at}||k1={}\n", serial % 3);
+    }
+    lines
 }

@@ -1,7 +1,7 @@
 //! Every answer of the engine against a model that works it out row by row.
 //!
 //! Each case is a random workload from a seed on the simulated disk: spans that arrive in pieces, late,
-//! twice, out of order, before their parents, updated, moved in time; runs' own words; scores; traces
+//! twice, out of order, before their parents, updated, moved in time; runs' own words; scores; logs and points; traces
 //! deleted and sent again; in groups of any size, between freezes, flushes, compactions, clean stops,
 //! kills and power cuts (also in the middle of a flush, a compaction, a commit), with commits while a flush
 //! or a compaction writes. At random points, and
@@ -13,7 +13,7 @@
 //! `OBSRV_MODEL_SEEDS` and `OBSRV_MODEL_FIRST` widen it for campaigns. A failing case is cut down and
 //! printed; its seed makes it again.
 //!
-//! Not covered: tables of logs and points; more than 256 partial events of one row; sums beyond an
+//! Not covered: more than 256 partial events of one row; sums beyond an
 //! i64; documents deeper than their limit; budgets and cancelling; the grammar of searches; `explain`;
 //! disks that lie or fill up (the `sim` suite); real threads: what they do to each other happens at one
 //! place of a job, where its segment is published.

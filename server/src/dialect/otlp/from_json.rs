@@ -1,33 +1,47 @@
-//! The JSON form of OTLP → wire form, span by span.
+//! The JSON form of OTLP → wire form, item by item: requests, groups and spans; what logs and metrics
+//! add to them is in `json_signals`.
 //!
 //! Ids are hex, whole numbers may be numbers or decimal strings, enums numbers or their names,
 //! bytes base64; null means absent, unknown keys are ignored.
 
 use obsrv_engine::doc::{DocRef, Items};
 
+use super::json_signals::{put_log, put_metric};
+use super::span::Shared;
 use super::wire::{Fields, Put};
-use super::{Sink, resource_doc, scope_doc, shared};
+use super::{Signal, Sink, resource_doc, scope_doc, shared};
 use crate::dialect::bad::Bad;
-use crate::dialect::{DecodeError, Decoded, ID_BYTES_MAX, VALUE_DEPTH_MAX, json};
+use crate::dialect::{Context, DecodeError, Decoded, ID_BYTES_MAX, VALUE_DEPTH_MAX, json};
 
 /// One level of an attribute value is up to four objects and lists of JSON.
 const OTLP_JSON_DEPTH_MAX: usize = 4 * VALUE_DEPTH_MAX + 16;
 
-/// Reads an `ExportTraceServiceRequest` in JSON.
-pub(in crate::dialect) fn decode_json(body: &[u8]) -> Result<Decoded, DecodeError> {
+/// The keys of a signal: of the groups by resource, of those by scope, of the items.
+const fn keys(signal: Signal) -> [&'static str; 3] {
+    match signal {
+        Signal::Spans => ["resourceSpans", "scopeSpans", "spans"],
+        Signal::Logs => ["resourceLogs", "scopeLogs", "logRecords"],
+        Signal::Metrics => ["resourceMetrics", "scopeMetrics", "metrics"],
+    }
+}
+
+/// Reads an export request in JSON.
+pub(in crate::dialect) fn decode_json(
+    signal: Signal,
+    ctx: &Context<'_>,
+    body: &[u8],
+) -> Result<Decoded, DecodeError> {
     let doc = json::read(body, OTLP_JSON_DEPTH_MAX)?;
     let root = DocRef::parse(&doc).map_err(|e| shape("body", &e.to_string()))?;
     if root.entries().is_none() {
         return Err(shape("body", "expected an object"));
     }
-    let mut sink = Sink::default();
+    let mut sink = Sink::new(signal, ctx);
     sink.make_room(0, body.len());
-    for (i, group) in whole_list(root, "resourceSpans", "resourceSpans")?.enumerate() {
-        resource_spans(
-            group.unwrap_or(DocRef::Null),
-            &format!("resourceSpans[{i}]"),
-            &mut sink,
-        )?;
+    let [groups, ..] = keys(signal);
+    for (i, group) in whole_list(root, groups, groups)?.enumerate() {
+        let path = format!("{groups}[{i}]");
+        resource_group(group.unwrap_or(DocRef::Null), &path, &mut sink)?;
     }
     Ok(sink.finish())
 }
@@ -44,9 +58,9 @@ fn whole_list<'a>(doc: DocRef<'a>, key: &str, path: &str) -> Result<Listed<'a>, 
     list(doc, key).map_err(|_| shape(path, "expected a list"))
 }
 
-type Listed<'a> = std::iter::Flatten<std::option::IntoIter<Items<'a>>>;
+pub(super) type Listed<'a> = std::iter::Flatten<std::option::IntoIter<Items<'a>>>;
 
-fn list<'a>(doc: DocRef<'a>, key: &str) -> Result<Listed<'a>, Bad> {
+pub(super) fn list<'a>(doc: DocRef<'a>, key: &str) -> Result<Listed<'a>, Bad> {
     match doc.get(key) {
         None | Some(DocRef::Null) => Ok(None.into_iter().flatten()),
         Some(DocRef::Array(items)) => Ok(Some(items).into_iter().flatten()),
@@ -54,38 +68,49 @@ fn list<'a>(doc: DocRef<'a>, key: &str) -> Result<Listed<'a>, Bad> {
     }
 }
 
-fn resource_spans(group: DocRef<'_>, path: &str, sink: &mut Sink) -> Result<(), DecodeError> {
+fn resource_group(group: DocRef<'_>, path: &str, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
     if group.entries().is_none() {
         return Err(shape(path, "expected an object"));
     }
+    let [_, scopes, items] = keys(sink.signal);
     let mut put = Put::default();
     let resource =
         put_resource(group, &mut put).and_then(|()| resource_doc(Fields::new(&put.out, 0)));
-    let scopes = whole_list(group, "scopeSpans", &format!("{path}.scopeSpans"))?;
-    for (j, scoped) in scopes.enumerate() {
+    let groups = whole_list(group, scopes, &format!("{path}.{scopes}"))?;
+    for (j, scoped) in groups.enumerate() {
         let scoped = scoped.unwrap_or(DocRef::Null);
-        let path = format!("{path}.scopeSpans[{j}]");
+        let path = format!("{path}.{scopes}[{j}]");
         if scoped.entries().is_none() {
             return Err(shape(&path, "expected an object"));
         }
         let mut put = Put::default();
         let scope = put_scope(scoped, &mut put).and_then(|()| scope_doc(Fields::new(&put.out, 0)));
-        let shared = shared(resource.as_ref(), scope);
-        let mut put = Put::default();
-        for span in whole_list(scoped, "spans", &format!("{path}.spans"))? {
-            put.out.clear();
-            match put_span(span.unwrap_or(DocRef::Null), &mut put) {
-                Ok(()) => {
-                    let fields = Fields::new(&put.out, 0);
-                    sink.span(fields, shared.as_ref())?;
-                }
-                Err(bad) => {
-                    let index = sink.next_index()?;
-                    sink.refuse(index, &bad);
-                }
-            }
+        let shared = shared(sink.signal, resource.as_ref(), scope);
+        for item in whole_list(scoped, items, &format!("{path}.{items}"))? {
+            let item = item.unwrap_or(DocRef::Null);
+            put_item(item, shared.as_ref(), sink)?;
         }
     }
+    Ok(())
+}
+
+fn put_item(
+    item: DocRef<'_>,
+    shared: Result<&Shared, &Bad>,
+    sink: &mut Sink<'_>,
+) -> Result<(), DecodeError> {
+    let put_whole = match sink.signal {
+        Signal::Spans => put_span,
+        Signal::Logs => put_log,
+        Signal::Metrics => return put_metric(item, shared, sink),
+    };
+    let mut put = std::mem::take(&mut sink.put);
+    put.out.clear();
+    match put_whole(item, &mut put) {
+        Ok(()) => sink.item(Fields::new(&put.out, 0), shared)?,
+        Err(bad) => sink.refuse_next(&bad)?,
+    }
+    sink.put = put;
     Ok(())
 }
 
@@ -111,7 +136,7 @@ fn put_scope(scoped: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     put_text(scoped, "schemaUrl", 3, put)
 }
 
-fn inside(outer: &str, bad: &Bad) -> Bad {
+pub(super) fn inside(outer: &str, bad: &Bad) -> Bad {
     Bad::new(format!("{outer}.{}", bad.field), bad.problem.clone())
 }
 
@@ -152,9 +177,9 @@ const SPAN_KINDS: [&str; 6] = [
 ];
 const STATUS_CODES: [&str; 3] = ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"];
 
-type PutPart = fn(DocRef<'_>, &mut Put) -> Result<(), Bad>;
+pub(super) type PutPart = fn(DocRef<'_>, &mut Put) -> Result<(), Bad>;
 
-fn put_each(
+pub(super) fn put_each(
     doc: DocRef<'_>,
     key: &str,
     number: u32,
@@ -190,11 +215,11 @@ fn put_link(link: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
 }
 
 /// The value of a key; null means absent.
-fn field<'a>(doc: DocRef<'a>, key: &str) -> Option<DocRef<'a>> {
+pub(super) fn field<'a>(doc: DocRef<'a>, key: &str) -> Option<DocRef<'a>> {
     doc.get(key).filter(|v| *v != DocRef::Null)
 }
 
-fn object<'a>(doc: DocRef<'a>, key: &str) -> Result<Option<DocRef<'a>>, Bad> {
+pub(super) fn object<'a>(doc: DocRef<'a>, key: &str) -> Result<Option<DocRef<'a>>, Bad> {
     match field(doc, key) {
         None => Ok(None),
         Some(v @ DocRef::Map(_)) => Ok(Some(v)),
@@ -202,7 +227,7 @@ fn object<'a>(doc: DocRef<'a>, key: &str) -> Result<Option<DocRef<'a>>, Bad> {
     }
 }
 
-fn put_text(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(), Bad> {
+pub(super) fn put_text(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(), Bad> {
     match field(doc, key) {
         None => {}
         Some(DocRef::Str(s)) => put.bytes(number, s.as_bytes()),
@@ -211,7 +236,7 @@ fn put_text(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<()
     Ok(())
 }
 
-fn put_id(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(), Bad> {
+pub(super) fn put_id(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(), Bad> {
     let Some(value) = field(doc, key) else {
         return Ok(());
     };
@@ -248,7 +273,7 @@ fn unhex(text: &[u8]) -> Option<Vec<u8>> {
     clippy::cast_sign_loss,
     reason = "the range is checked first"
 )]
-fn unsigned(value: DocRef<'_>) -> Option<u64> {
+pub(super) fn unsigned(value: DocRef<'_>) -> Option<u64> {
     match value {
         DocRef::I64(n) => u64::try_from(n).ok(),
         DocRef::U64(n) => Some(n),
@@ -262,7 +287,7 @@ fn unsigned(value: DocRef<'_>) -> Option<u64> {
     clippy::cast_possible_truncation,
     reason = "the range is checked first"
 )]
-fn signed(value: DocRef<'_>) -> Option<i64> {
+pub(super) fn signed(value: DocRef<'_>) -> Option<i64> {
     match value {
         DocRef::I64(n) => Some(n),
         DocRef::F64(n) if n.fract() == 0.0 && n.abs() < 9.2e18 => Some(n as i64),
@@ -271,7 +296,7 @@ fn signed(value: DocRef<'_>) -> Option<i64> {
     }
 }
 
-fn put_time(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(), Bad> {
+pub(super) fn put_time(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(), Bad> {
     if let Some(value) = field(doc, key) {
         let ns = unsigned(value).ok_or_else(|| Bad::new(key, "expected whole nanoseconds"))?;
         put.fixed64(number, ns);
@@ -279,7 +304,7 @@ fn put_time(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<()
     Ok(())
 }
 
-fn put_count(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(), Bad> {
+pub(super) fn put_count(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(), Bad> {
     if let Some(value) = field(doc, key) {
         let n = unsigned(value).ok_or_else(|| Bad::new(key, "expected a whole number"))?;
         put.varint(number, n);
@@ -287,7 +312,7 @@ fn put_count(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(
     Ok(())
 }
 
-fn put_flags(doc: DocRef<'_>, number: u32, put: &mut Put) -> Result<(), Bad> {
+pub(super) fn put_flags(doc: DocRef<'_>, number: u32, put: &mut Put) -> Result<(), Bad> {
     if let Some(value) = field(doc, "flags") {
         let flags = unsigned(value).and_then(|n| u32::try_from(n).ok());
         put.fixed32(
@@ -298,7 +323,7 @@ fn put_flags(doc: DocRef<'_>, number: u32, put: &mut Put) -> Result<(), Bad> {
     Ok(())
 }
 
-fn put_enum(
+pub(super) fn put_enum(
     doc: DocRef<'_>,
     key: &str,
     number: u32,
@@ -321,7 +346,12 @@ fn put_enum(
     Ok(())
 }
 
-fn put_attributes(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> Result<(), Bad> {
+pub(super) fn put_attributes(
+    doc: DocRef<'_>,
+    key: &str,
+    number: u32,
+    put: &mut Put,
+) -> Result<(), Bad> {
     for (i, entry) in list(doc, key)?.enumerate() {
         let entry = entry.unwrap_or(DocRef::Null);
         let message = put.begin(number);
@@ -344,7 +374,7 @@ fn put_key_value(entry: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     Ok(())
 }
 
-fn put_any(value: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
+pub(super) fn put_any(value: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     let Some(entries) = value.entries() else {
         return Err(Bad::new("value", "expected an object"));
     };
@@ -393,7 +423,7 @@ fn put_any(value: DocRef<'_>, put: &mut Put) -> Result<(), Bad> {
     Ok(())
 }
 
-fn double(value: DocRef<'_>) -> Option<f64> {
+pub(super) fn double(value: DocRef<'_>) -> Option<f64> {
     match value {
         DocRef::Str("NaN") => Some(f64::NAN),
         DocRef::Str("Infinity") => Some(f64::INFINITY),

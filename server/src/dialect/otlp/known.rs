@@ -233,6 +233,21 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// Whether it writes this field of the model.
+    pub(super) fn says(&self, key: &str) -> bool {
+        match key {
+            model::MODEL => self.model.get().is_some(),
+            model::TOOL => self.tool.get().or(self.entity.get()).is_some(),
+            model::GROUP => self.group.get().is_some(),
+            model::COST_USD => self.cost.get().is_some(),
+            model::TOKENS => {
+                let counts = [self.input, self.output, self.total];
+                counts.iter().any(|count| count.get().is_some())
+            }
+            _ => false,
+        }
+    }
+
     /// What the attributes say went wrong.
     pub(super) fn error(&self) -> Option<&'a str> {
         self.error.get()

@@ -1,20 +1,27 @@
-//! OTLP traces → events. The JSON form is turned into the wire form span by span, so that both
-//! give the same rows by construction.
+//! OTLP traces, logs and metrics → events. The JSON form is turned into the wire form item by item, so
+//! that both give the same rows by construction.
 
+mod agents;
 mod from_json;
+mod json_signals;
 mod known;
+mod log;
+mod metric;
+mod point;
+mod series;
 mod span;
 mod value;
 mod wire;
 
 use bytes::Bytes;
 use obsrv_engine::doc::DocWriter;
+use obsrv_engine::row::Event;
 
 use self::span::{ResourceDoc, Shared};
 use self::value::{Any, Attribute, named, write_attributes};
-use self::wire::{Field, Fields, WireError};
+use self::wire::{Field, Fields, Put, WireError};
 use super::bad::Bad;
-use super::{DOCS_BYTES_MAX, DecodeError, Decoded, ITEMS_MAX};
+use super::{Context, DOCS_BYTES_MAX, DecodeError, Decoded, ITEMS_MAX};
 
 pub(super) use from_json::decode_json;
 
@@ -30,79 +37,127 @@ impl From<WireError> for DecodeError {
     }
 }
 
-/// Reads an `ExportTraceServiceRequest`.
-pub(super) fn decode_protobuf(body: &[u8]) -> Result<Decoded, DecodeError> {
-    let mut sink = Sink::default();
+/// What a request holds. All three have groups by resource, in these groups by scope, with the same
+/// field numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// `ExportTraceServiceRequest`.
+    Spans,
+    /// `ExportLogsServiceRequest`.
+    Logs,
+    /// `ExportMetricsServiceRequest`.
+    Metrics,
+}
+
+impl Signal {
+    /// What an item is called in a refusal.
+    const fn item(self) -> &'static str {
+        match self {
+            Self::Spans => "span",
+            Self::Logs => "log",
+            Self::Metrics => "point",
+        }
+    }
+}
+
+/// Reads an export request.
+pub(super) fn decode_protobuf(
+    signal: Signal,
+    ctx: &Context<'_>,
+    body: &[u8],
+) -> Result<Decoded, DecodeError> {
+    let mut sink = Sink::new(signal, ctx);
     for field in Fields::new(body, 0) {
         let field = field?;
         if field.number == 1 {
-            resource_spans(field, &mut sink)?;
+            resource_group(field, &mut sink)?;
         }
     }
     Ok(sink.finish())
 }
 
-fn resource_spans(field: Field<'_>, sink: &mut Sink) -> Result<(), DecodeError> {
+fn resource_group(field: Field<'_>, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
     let fields = field.message()?;
-    // The resource may stand after its spans.
+    // The resource may stand after its groups.
     let resource = resource_doc(fields);
     for part in fields {
         let part = part?;
         if part.number == 2 {
-            scope_spans(part, resource.as_ref(), sink)?;
+            scope_group(part, resource.as_ref(), sink)?;
         }
     }
     Ok(())
 }
 
-fn scope_spans(
+fn scope_group(
     field: Field<'_>,
     resource: Result<&ResourceDoc, &Bad>,
-    sink: &mut Sink,
+    sink: &mut Sink<'_>,
 ) -> Result<(), DecodeError> {
     let fields = field.message()?;
-    let shared = shared(resource, scope_doc(fields));
-    let spans = fields.flatten().filter(|part| part.number == 2).count();
-    sink.make_room(spans, fields.len());
+    let shared = shared(sink.signal, resource, scope_doc(fields));
+    let items = fields.flatten().filter(|part| part.number == 2).count();
+    sink.make_room(items, fields.len());
     for part in fields {
         let part = part?;
         if part.number == 2 {
-            sink.span(part.message()?, shared.as_ref())?;
+            sink.item(part.message()?, shared.as_ref())?;
         }
     }
     Ok(())
 }
 
 fn shared(
+    signal: Signal,
     resource: Result<&ResourceDoc, &Bad>,
     scope: Result<Vec<u8>, Bad>,
 ) -> Result<Shared, Bad> {
-    let resource = resource.map_err(Bad::clone)?;
-    Ok(Shared::new(resource, &scope?))
+    let (resource, scope) = (resource.map_err(Bad::clone)?, scope?);
+    let mut shared = Shared::new(resource, &scope);
+    if signal == Signal::Metrics {
+        shared.identity = series::identity_of_group(&resource.attributes, &scope);
+    }
+    Ok(shared)
 }
 
 /// Bytes that a document has beside what stands in the message, about.
 const DOC_EXTRA_BYTES: usize = 512;
 
-/// Collects the spans of a request. Their documents are written one behind the other into one
-/// buffer, so that a span costs no allocation of its own but for its ids.
-#[derive(Debug, Default)]
-struct Sink {
+/// Collects the rows of a request. Their documents are written one behind the other into one
+/// buffer, so that a row costs no allocation of its own but for its ids.
+#[derive(Debug)]
+struct Sink<'a> {
+    signal: Signal,
+    ctx: &'a Context<'a>,
     decoded: Decoded,
     docs: DocWriter,
     /// Where the document of each event ends.
     ends: Vec<usize>,
-    /// Spans seen, the refused ones too.
+    /// Items seen, the refused ones too.
     seen: usize,
+    /// The item that is turned from JSON into wire form.
+    put: Put,
 }
 
-impl Sink {
-    /// Makes room for what is about to come: so many spans in so many bytes of a message.
-    fn make_room(&mut self, spans: usize, bytes: usize) {
-        let spans = spans.min(ITEMS_MAX);
-        self.decoded.events.reserve(spans);
-        self.ends.reserve(spans);
-        self.docs.reserve(bytes + spans * DOC_EXTRA_BYTES);
+impl<'a> Sink<'a> {
+    fn new(signal: Signal, ctx: &'a Context<'a>) -> Self {
+        Self {
+            signal,
+            ctx,
+            decoded: Decoded::default(),
+            docs: DocWriter::new(),
+            ends: Vec::new(),
+            seen: 0,
+            put: Put::default(),
+        }
+    }
+
+    /// Makes room for what is about to come: so many items in so many bytes of a message.
+    fn make_room(&mut self, items: usize, bytes: usize) {
+        let items = items.min(ITEMS_MAX);
+        self.decoded.events.reserve(items);
+        self.ends.reserve(items);
+        self.docs.reserve(bytes + items * DOC_EXTRA_BYTES);
     }
 
     fn next_index(&mut self) -> Result<usize, DecodeError> {
@@ -113,11 +168,27 @@ impl Sink {
         Ok(self.seen - 1)
     }
 
-    /// Takes one span. What is wrong with its resource or scope is wrong with it.
-    fn span(
+    /// Takes one span, log record or metric.
+    fn item(
         &mut self,
         fields: Fields<'_>,
         shared: Result<&Shared, &Bad>,
+    ) -> Result<(), DecodeError> {
+        let ctx = self.ctx;
+        match self.signal {
+            Signal::Spans => self.row(shared, |_, shared, docs| span::event(fields, shared, docs)),
+            Signal::Logs => self.row(shared, |index, shared, docs| {
+                log::event(fields, shared, (ctx, index), docs)
+            }),
+            Signal::Metrics => metric::points(fields, shared, self),
+        }
+    }
+
+    /// Takes what makes one row. What is wrong with its resource or scope is wrong with it.
+    fn row(
+        &mut self,
+        shared: Result<&Shared, &Bad>,
+        event: impl FnOnce(usize, &Shared, &mut DocWriter) -> Result<Event, Bad>,
     ) -> Result<(), DecodeError> {
         let index = self.next_index()?;
         let start = self.docs.len();
@@ -125,7 +196,7 @@ impl Sink {
             if self.decoded.named_project.is_none() {
                 self.decoded.named_project.clone_from(&shared.project);
             }
-            span::event(fields, shared, &mut self.docs)
+            event(index, shared, &mut self.docs)
         });
         match event {
             Ok(event) => {
@@ -143,13 +214,17 @@ impl Sink {
         Ok(())
     }
 
+    /// Refuses an item that does not read at all.
+    fn refuse_next(&mut self, bad: &Bad) -> Result<(), DecodeError> {
+        let index = self.next_index()?;
+        self.refuse(index, bad);
+        Ok(())
+    }
+
     fn refuse(&mut self, index: usize, bad: &Bad) {
-        self.decoded.reject(
-            index,
-            "span",
-            None,
-            format!("span {index}: {}", bad.message()),
-        );
+        let item = self.signal.item();
+        let message = format!("{item} {index}: {}", bad.message());
+        self.decoded.reject(index, item, None, message);
     }
 
     /// What the request says: every event gets its part of the buffer.
@@ -168,16 +243,16 @@ impl Sink {
     }
 }
 
-/// The documents of the resource in field 1 and the schema URL in field 3 of `ResourceSpans`.
+/// The documents of the resource in field 1 and the schema URL in field 3 of a group.
 fn resource_doc(fields: Fields<'_>) -> Result<ResourceDoc, Bad> {
     let mut resource = ResourceDoc::default();
     let (mut schema, mut dropped) = ("", 0);
     let mut message = Fields::new(&[], 0);
     for field in fields {
-        let field = field.map_err(named("resource_spans"))?;
+        let field = field.map_err(named("resource"))?;
         match field.number {
             1 => message = field.message().map_err(named("resource"))?,
-            3 => schema = field.text().map_err(named("resource_spans.schema_url"))?,
+            3 => schema = field.text().map_err(named("resource.schema_url"))?,
             _ => {}
         }
     }
@@ -230,15 +305,15 @@ fn write_about(texts: &[(&str, &str)], dropped: u64, out: &mut DocWriter) {
     }
 }
 
-/// The document of the scope in field 1 and the schema URL in field 3 of `ScopeSpans`.
+/// The document of the scope in field 1 and the schema URL in field 3 of a group.
 fn scope_doc(fields: Fields<'_>) -> Result<Vec<u8>, Bad> {
     let (mut schema, mut name, mut version, mut dropped) = ("", "", "", 0);
     let mut message = Fields::new(&[], 0);
     for field in fields {
-        let field = field.map_err(named("scope_spans"))?;
+        let field = field.map_err(named("scope"))?;
         match field.number {
             1 => message = field.message().map_err(named("scope"))?,
-            3 => schema = field.text().map_err(named("scope_spans.schema_url"))?,
+            3 => schema = field.text().map_err(named("scope.schema_url"))?,
             _ => {}
         }
     }

@@ -11,13 +11,15 @@ use super::wire::{Field, Fields};
 use crate::dialect::bad::Bad;
 use crate::dialect::{ID_BYTES_MAX, version_of};
 
-/// What the spans of one scope share.
+/// What the rows of one scope share.
 #[derive(Debug)]
 pub(super) struct Shared {
     /// The entries of the row's document that come from the resource and the scope, as a map.
     pub(super) entries: Vec<u8>,
     /// The project that the resource names.
     pub(super) project: Option<String>,
+    /// What of resource and scope tells a series from others. Metrics alone.
+    pub(super) identity: Vec<u8>,
 }
 
 impl Shared {
@@ -39,10 +41,11 @@ impl Shared {
         Self {
             entries: out.finish(),
             project: resource.project.clone(),
+            identity: Vec::new(),
         }
     }
 
-    fn write(&self, out: &mut DocWriter) {
+    pub(super) fn write(&self, out: &mut DocWriter) {
         if let Some(entries) = DocRef::parse(&self.entries).ok().and_then(DocRef::entries) {
             out.entries(entries);
         }
@@ -154,13 +157,13 @@ const HEX: [[u8; 2]; 256] = {
 
 /// Lowercase hex of an id.
 #[derive(Debug)]
-struct Hex {
+pub(super) struct Hex {
     digits: [u8; ID_BYTES_MAX],
     len: usize,
 }
 
 impl Hex {
-    fn of(field: &str, id: &[u8]) -> Result<Self, Bad> {
+    pub(super) fn of(field: &str, id: &[u8]) -> Result<Self, Bad> {
         if id.len() * 2 > ID_BYTES_MAX {
             return Err(Bad::new(
                 field,
@@ -176,7 +179,7 @@ impl Hex {
         Ok(Self { digits, len })
     }
 
-    fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         let digits = self.digits.get(..self.len).unwrap_or_default();
         std::str::from_utf8(digits).expect("BUG: hex digits are ascii")
     }
@@ -194,7 +197,7 @@ fn required_id(field: &str, id: &[u8]) -> Result<Box<str>, Bad> {
     Ok(Hex::of(field, id)?.as_str().into())
 }
 
-fn time(field: &str, ns: u64) -> Result<Option<i64>, Bad> {
+pub(super) fn time(field: &str, ns: u64) -> Result<Option<i64>, Bad> {
     if ns == 0 {
         return Ok(None);
     }
@@ -261,14 +264,14 @@ fn document(head: &Head<'_>, shared: &Shared, out: &mut DocWriter) -> Result<(),
     Ok(())
 }
 
-fn text(out: &mut DocWriter, key: &str, value: &str) {
+pub(super) fn text(out: &mut DocWriter, key: &str, value: &str) {
     if !value.is_empty() {
         out.key(key);
         out.str(value);
     }
 }
 
-fn count(out: &mut DocWriter, key: &str, value: u64) {
+pub(super) fn count(out: &mut DocWriter, key: &str, value: u64) {
     if value != 0 {
         out.key(key);
         out.u64(value);

@@ -17,6 +17,24 @@ use prost::Message;
 
 use super::*;
 use crate::dialect::{ATTRIBUTES_MAX, ID_BYTES_MAX, KEY_BYTES_MAX, VALUE_DEPTH_MAX, doc_json};
+use obsrv_engine::row::ProjectId;
+
+mod signals;
+
+const CTX: Context<'_> = Context {
+    project: ProjectId(1),
+    body_hash: 7,
+    subject: "",
+    received_ns: 5,
+};
+
+fn decode_protobuf(body: &[u8]) -> Result<Decoded, DecodeError> {
+    super::decode_protobuf(Signal::Spans, &CTX, body)
+}
+
+fn decode_json(body: &[u8]) -> Result<Decoded, DecodeError> {
+    super::decode_json(Signal::Spans, &CTX, body)
+}
 
 fn any_value() -> impl Strategy<Value = AnyValue> {
     let leaf = prop_oneof![
@@ -488,22 +506,22 @@ fn a_resource_is_not_multiplied_beyond_the_limit() {
 
 #[test]
 fn nesting_of_a_megabyte_is_refused_without_recursion() {
-    let mut put = wire::Put::default();
+    let mut put = Put::default();
     for _ in 0..1000 {
         let inner = std::mem::take(&mut put.out);
-        let mut list = wire::Put::default();
+        let mut list = Put::default();
         list.bytes(1, &inner);
         put.bytes(5, &list.out);
     }
-    let mut entry = wire::Put::default();
+    let mut entry = Put::default();
     entry.bytes(1, b"k");
     entry.bytes(2, &put.out);
-    let mut span = wire::Put {
+    let mut span = Put {
         out: plain_span(1).encode_to_vec(),
     };
     span.bytes(9, &entry.out);
     let wrapped = [2, 2, 1].iter().fold(span.out, |inner, number| {
-        let mut outer = wire::Put::default();
+        let mut outer = Put::default();
         outer.bytes(*number, &inner);
         outer.out
     });

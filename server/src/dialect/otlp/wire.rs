@@ -78,6 +78,45 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The numbers of 64 bits in this part of a repeated field, packed or not.
+    pub(super) fn each_fixed64(
+        &self,
+        take: &mut dyn FnMut(u64) -> Result<(), WireError>,
+    ) -> Result<(), WireError> {
+        let Wire::Bytes(bytes) = self.value else {
+            return take(self.fixed64()?);
+        };
+        let (numbers, rest) = bytes.as_chunks();
+        if !rest.is_empty() {
+            return Err(self.wrong());
+        }
+        numbers
+            .iter()
+            .try_for_each(|n| take(u64::from_le_bytes(*n)))
+    }
+
+    /// The varints in this part of a repeated field, packed or not.
+    pub(super) fn each_varint(
+        &self,
+        take: &mut dyn FnMut(u64) -> Result<(), WireError>,
+    ) -> Result<(), WireError> {
+        let Wire::Bytes(bytes) = self.value else {
+            return take(self.varint()?);
+        };
+        let mut rest = Fields::new(bytes, self.offset);
+        while rest.len() > 0 {
+            take(rest.take_varint()?)?;
+        }
+        Ok(())
+    }
+
+    /// A whole number in zigzag form.
+    #[inline]
+    pub(super) fn zigzag(&self) -> Result<i64, WireError> {
+        let n = self.varint()?;
+        Ok((n >> 1).cast_signed() ^ -(n & 1).cast_signed())
+    }
+
     #[inline]
     pub(super) const fn fixed32(&self) -> Result<u32, WireError> {
         match self.value {

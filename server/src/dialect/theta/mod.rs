@@ -2,6 +2,7 @@
 
 pub(super) mod check;
 mod envelope;
+pub(super) mod metric;
 mod row;
 pub(super) mod score;
 pub(super) mod trace;
@@ -55,11 +56,17 @@ impl<'a> Build<'a> {
         }
     }
 
-    fn accept(&mut self, index: usize, kind: &'static str, trace_id: String, id: Option<String>) {
+    fn accept(
+        &mut self,
+        index: usize,
+        kind: &'static str,
+        trace_id: impl Into<Option<String>>,
+        id: Option<String>,
+    ) {
         self.decoded.items.push(Item {
             index,
             kind,
-            trace_id: Some(trace_id),
+            trace_id: trace_id.into(),
             id,
             error: None,
         });

@@ -88,7 +88,7 @@ fn call(dice: &mut Dice, me: &Player, other: &Player, n: usize) -> Request<Body>
         0 => "AAAA",
         count => &other.cursors[dice.roll(count)],
     };
-    match dice.roll(34) {
+    match dice.roll(38) {
         0 => get(
             "/v1/traces?limit=2&total=true&facets=name,user_id,tags&explain=true",
             key,
@@ -127,6 +127,16 @@ fn call(dice: &mut Dice, me: &Player, other: &Player, n: usize) -> Request<Body>
             r#"{"document":{"x":{"y":"z"}}}"#,
         ),
         17 => get(&format!("/v1/projects/{project}/environments"), key),
+        18 => post("/v1/logs", key, JSON, log_of(&me.canary, n % 50)),
+        19 => post("/v1/metrics", key, JSON, point_of(&me.canary, n % 50)),
+        20 => get(
+            &format!("/v1/projects/{project}/logs?limit=2&cursor={cursor}"),
+            key,
+        ),
+        21 => get(
+            &format!("/v1/projects/{project}/points?limit=2&total=true"),
+            key,
+        ),
         _ => read_call(dice, me, (other, cursor), n),
     }
 }
@@ -213,4 +223,16 @@ async fn no_tenant_ever_sees_the_canary_of_another() {
         seen > CALLS / 10,
         "the canaries were hardly seen by their own tenants: {seen}"
     );
+}
+
+fn log_of(canary: &str, n: usize) -> String {
+    format!(
+        r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{n}1","body":{{"stringValue":"{canary}"}}}}]}}]}}]}}"#
+    )
+}
+
+fn point_of(canary: &str, n: usize) -> String {
+    format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"{canary}","gauge":{{"dataPoints":[{{"timeUnixNano":"{n}1","asInt":"1"}}]}}}}]}}]}}]}}"#
+    )
 }

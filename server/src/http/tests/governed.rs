@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::tenancy::{FIRST_ORG, Role};
+use obsrv_engine::query::ast::Filter;
+use obsrv_engine::query::{Budget, Request as Question};
+use obsrv_engine::row::Table;
 
 struct Asked<'a> {
     app: &'a Arc<App>,
@@ -484,6 +487,22 @@ async fn a_deleted_project_is_purged_and_no_other() {
         let path = "/v1/traces/never/annotations";
         let sent = post(path, key, JSON, r#"{"score":1}"#);
         assert_eq!(ask(&world.app, sent).await.status, 201);
+        // What belongs to no trace at all.
+        for (path, body) in [
+            (
+                "/v1/logs",
+                r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1"},{"timeUnixNano":"1"}]}]}]}"#,
+            ),
+            (
+                "/v1/metrics",
+                r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","gauge":{"dataPoints":[{"timeUnixNano":"1"}]}}]}]}]}"#,
+            ),
+        ] {
+            assert_eq!(
+                ask(&world.app, post(path, key, JSON, body)).await.status,
+                200
+            );
+        }
     }
     operator(&world)
         .done("DELETE", "/v1/projects/1", Value::Null)
@@ -499,17 +518,28 @@ async fn a_deleted_project_is_purged_and_no_other() {
         let snapshot = core.engine.snapshot();
         let ids = ["t0", "t1", "t2", "never"];
         let all = ids.iter().map(|id| snapshot.trace(project, id).unwrap());
-        all.map(|rows| rows.spans.len() + rows.scores.len())
-            .sum::<usize>()
+        let all = all.map(|rows| rows.spans.len() + rows.scores.len());
+        let budget = Budget {
+            rows_max: u64::MAX,
+            bytes_max: u64::MAX,
+            cancelled: &|| false,
+        };
+        let signals = [Table::Logs, Table::Points].map(|table| {
+            let request = Question::new(Filter::All, 10);
+            let page = snapshot.search(project, table, &request, &budget).unwrap();
+            page.hits.len()
+        });
+        all.sum::<usize>() + signals.iter().sum::<usize>()
     };
     let (gone, other) = (
         obsrv_engine::row::ProjectId(1),
         obsrv_engine::row::ProjectId(2),
     );
-    assert_eq!((rows(gone), rows(other)), (4, 4));
+    assert_eq!((rows(gone), rows(other)), (7, 7));
     let deleted = crate::tenancy::purge::purge(&core.engine, gone)
         .await
         .unwrap();
-    assert_eq!(deleted, 4);
-    assert_eq!((rows(gone), rows(other)), (0, 4));
+    // Four traces, the lines of one request, one series.
+    assert_eq!(deleted, 6);
+    assert_eq!((rows(gone), rows(other)), (0, 7));
 }

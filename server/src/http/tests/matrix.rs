@@ -13,8 +13,24 @@ use crate::tenancy::{FIRST_ORG, Grantee, OrgId, Role, Scope, Scopes};
 const ROUTES: &str = "
 GET /v1/traces                        read
 POST /v1/traces                       write
-POST /otlp/v1/traces                  write
-POST /api/public/otel/v1/traces       write
+POST /v1/logs write
+POST /v1/metrics write
+POST /otlp/v1/traces write
+POST /otlp/v1/logs write
+POST /otlp/v1/metrics write
+POST /api/public/otel/v1/traces write
+POST /api/public/otel/v1/logs write
+POST /api/public/otel/v1/metrics write
+POST /otel/v1/traces write
+POST /otel/v1/logs write
+POST /otel/v1/metrics write
+POST /api/v1/private/otel/v1/traces write
+POST /api/v1/private/otel/v1/logs write
+POST /api/v1/private/otel/v1/metrics write
+POST /v1/otel-steps                   write
+POST /v1/metrics/{*metric_events}     write
+GET /v1/projects/{project}/logs       read-one
+GET /v1/projects/{project}/points     read-one
 GET /v1/traces/{id}                   read
 DELETE /v1/traces/{id}                delete
 POST /v1/traces/{id}/annotations      write

@@ -1,0 +1,183 @@
+//! One OTLP log record → one event.
+//!
+//! A record has no identity of its own: it is named by what the request is (project, bytes) and its
+//! place in it. So a request that comes again makes the same rows, and equal records of one request
+//! are as many rows.
+
+use bytes::Bytes;
+use obsrv_engine::doc::DocWriter;
+use obsrv_engine::model;
+use obsrv_engine::row::{Event, RowKey, Table, outside_traces};
+
+use super::agents;
+use super::known::Known;
+use super::span::{Hex, Shared, count, text, time};
+use super::value::{Any, Attribute, named, write_attributes};
+use super::wire::{Field, Fields};
+use crate::dialect::Context;
+use crate::dialect::bad::Bad;
+
+/// The single-valued fields of a record.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head<'a> {
+    time: u64,
+    observed: u64,
+    severity: u64,
+    severity_text: &'a str,
+    body: Option<Fields<'a>>,
+    dropped: u64,
+    flags: u32,
+    trace_id: &'a [u8],
+    span_id: &'a [u8],
+    event_name: &'a str,
+}
+
+impl<'a> Head<'a> {
+    fn take(&mut self, field: Field<'a>) -> Result<(), Bad> {
+        match field.number {
+            1 => self.time = field.fixed64().map_err(named("time_unix_nano"))?,
+            2 => self.severity = field.varint().map_err(named("severity_number"))?,
+            3 => self.severity_text = field.text().map_err(named("severity_text"))?,
+            5 => self.body = Some(field.message().map_err(named("body"))?),
+            7 => self.dropped = field.varint().map_err(named("dropped_attributes_count"))?,
+            8 => self.flags = field.fixed32().map_err(named("flags"))?,
+            9 => self.trace_id = field.bytes().map_err(named("trace_id"))?,
+            10 => self.span_id = field.bytes().map_err(named("span_id"))?,
+            11 => self.observed = field.fixed64().map_err(named("observed_time_unix_nano"))?,
+            12 => self.event_name = field.text().map_err(named("event_name"))?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The level that the number or else the text means.
+    fn level(&self) -> &'static str {
+        let levels = ["trace", "debug", "info", "warn", "error", "fatal"];
+        let by_number = self.severity.checked_sub(1).map(|n| n / 4);
+        let by_number = by_number.and_then(|n| levels.get(usize::try_from(n).ok()?));
+        by_number
+            .copied()
+            .unwrap_or_else(|| level_named(self.severity_text))
+    }
+}
+
+fn level_named(word: &str) -> &'static str {
+    const WORDS: [(&str, &str); 12] = [
+        ("trace", "trace"),
+        ("verbose", "trace"),
+        ("debug", "debug"),
+        ("info", "info"),
+        ("information", "info"),
+        ("notice", "info"),
+        ("warn", "warn"),
+        ("warning", "warn"),
+        ("error", "error"),
+        ("err", "error"),
+        ("critical", "fatal"),
+        ("fatal", "fatal"),
+    ];
+    let found = WORDS
+        .iter()
+        .find(|(sent, _)| sent.eq_ignore_ascii_case(word));
+    found.map_or("", |(_, level)| level)
+}
+
+/// Reads one record, the one of this place in the request. Its document is written behind what `docs`
+/// holds already, and is for the caller to put in, or to take back after an error.
+pub(super) fn event(
+    fields: Fields<'_>,
+    shared: &Shared,
+    (ctx, index): (&Context<'_>, usize),
+    docs: &mut DocWriter,
+) -> Result<Event, Bad> {
+    let mut head = Head::default();
+    for field in fields {
+        head.take(field.map_err(named("log"))?)?;
+    }
+    let said = time("time_unix_nano", head.time)?;
+    let observed = time("observed_time_unix_nano", head.observed)?;
+    let trace_id = if head.trace_id.iter().all(|b| *b == 0) {
+        outside_traces(&ctx.mint("", u64::MAX))
+    } else {
+        Hex::of("trace_id", head.trace_id)?.as_str().to_owned()
+    };
+    document(&head, fields, shared, docs)?;
+    let (start_ns, version) = match said.or(observed) {
+        Some(at) => (at, u64::MAX),
+        // The first arrival stays.
+        None => (
+            ctx.received_ns,
+            u64::MAX / 2 - u64::try_from(ctx.received_ns).unwrap_or(0),
+        ),
+    };
+    Ok(Event {
+        table: Table::Logs,
+        key: RowKey {
+            trace_id: trace_id.into(),
+            id: ctx
+                .mint("", u64::try_from(index).unwrap_or(u64::MAX))
+                .into(),
+        },
+        start_ns: Some(start_ns),
+        end_ns: None,
+        version,
+        partial: false,
+        doc: Bytes::new(),
+    })
+}
+
+fn document(
+    head: &Head<'_>,
+    fields: Fields<'_>,
+    shared: &Shared,
+    out: &mut DocWriter,
+) -> Result<(), Bad> {
+    let mut known = Known::default();
+    let (mut agent, mut event_name) = (agents::Facts::default(), None);
+    let open = out.begin_map();
+    text(out, model::DIALECT, "otlp");
+    text(out, model::LEVEL, head.level());
+    let mut said = "";
+    if let Some(body) = head.body {
+        let body = Any::read(body).map_err(named(model::BODY))?;
+        said = body.as_str().unwrap_or("");
+        out.key(model::BODY);
+        body.write(model::BODY, 0, out)?;
+    }
+    if !head.span_id.iter().all(|b| *b == 0) {
+        text(
+            out,
+            model::SPAN_ID,
+            Hex::of("span_id", head.span_id)?.as_str(),
+        );
+    }
+    out.key(model::ATTRIBUTES);
+    write_attributes(fields, 6, "attributes", out, |attribute: Attribute<'_>| {
+        if attribute.key == "event.name" {
+            event_name = attribute.any.as_str();
+        }
+        known.note(attribute);
+        agent.note(attribute);
+    })?;
+    let name = Some(head.event_name).filter(|name| !name.is_empty());
+    let name = name.or(event_name).unwrap_or("");
+    text(out, model::NAME, name);
+    known.write(out);
+    // Claude Code has the whole name of an event in its body alone.
+    let event = if said.starts_with("claude_code.") {
+        said
+    } else {
+        name
+    };
+    agent.write(event, &known, out);
+    shared.write(out);
+    text(out, "event_name", head.event_name);
+    count(out, "severity_number", head.severity);
+    text(out, "severity_text", head.severity_text);
+    count(out, "time_unix_nano", head.time);
+    count(out, "observed_time_unix_nano", head.observed);
+    count(out, "flags", u64::from(head.flags));
+    count(out, "dropped_attributes_count", head.dropped);
+    out.end(open);
+    Ok(())
+}
