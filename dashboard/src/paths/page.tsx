@@ -98,7 +98,7 @@ function Graph({ paths }: { paths: Paths }) {
   const places = new Map(all.map((one) => [one.node.name, one]));
   const most = Math.max(1, ...shown.edges.map((edge) => edge.count));
   return (
-    <figure className="chart scroll-x">
+    <figure className="chart scroll-x" tabIndex={0} aria-label="Graph of steps">
       <svg
         className="graph"
         viewBox={`-4 0 ${width + 8} ${height}`}
