@@ -160,7 +160,9 @@ async fn members(
         page.cut(shown, |member| member.user)
     });
     if let Some(signin) = core.signin() {
-        items.iter_mut().for_each(|member| introduce(member, signin));
+        items
+            .iter_mut()
+            .for_each(|member| introduce(member, signin));
     }
     Ok(List { items, next })
 }
