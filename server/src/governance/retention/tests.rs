@@ -262,6 +262,8 @@ async fn log_lines_and_points_go_one_by_one_by_days_of_their_own() {
         metrics_days: Some(3),
         ..Retention::default()
     };
+    // Marks are an hour apart at least, and the project's making has left one.
+    world.at(BEGAN_NS + 2 * HOUR_NS);
     world.keep_for(retention).await;
     // Lines of the same trace and points of the same series that came two days later.
     world.at(BEGAN_NS + 2 * DAY_NS);
