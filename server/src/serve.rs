@@ -170,9 +170,30 @@ fn make_private(data: &Path) -> Result<(), ServeError> {
         )))
 }
 
+/// The signals that stop the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, ServeError> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(io("no signals"))?,
+            interrupt: signal(SignalKind::interrupt()).map_err(io("no signals"))?,
+        })
+    }
+
+    async fn told_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => (),
+            _ = self.interrupt.recv() => (),
+        }
+    }
+}
+
 async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(io("no signals"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(io("no signals"))?;
+    let mut signals = Signals::listen()?;
     let system = System {
         clock: system::clock(),
         rng: system::rng(),
@@ -186,8 +207,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     let opening = open_in_background(&config, system);
     let running = tokio::select! {
         opened = opening => opened?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = signals.told_to_stop() => return Ok(()),
     };
     let Running {
         engine,
@@ -224,8 +244,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     tracing::info!(%address, data = %config.data.display(), "ready");
     first_start::greet(address);
     let failed = tokio::select! {
-        _ = terminate.recv() => false,
-        _ = interrupt.recv() => false,
+        () = signals.told_to_stop() => false,
         () = keep_house(&app, &engine, &plane, &accounts, &uses, tls) => true,
         () = purge_always(&engine, &plane) => true,
         () = expire_always(&engine, &governance) => true,
