@@ -17,6 +17,7 @@ const StartPage = lazy(() => import("./start/page"));
 const ThreadsPage = lazy(() => import("./people/threads"));
 const ThreadPage = lazy(() => import("./people/thread"));
 const UsersPage = lazy(() => import("./people/users"));
+const UserPage = lazy(() => import("./people/user"));
 const ChartsPage = lazy(() => import("./charts/page"));
 const ReviewPage = lazy(() => import("./review/page"));
 const PathsPage = lazy(() => import("./paths/page"));
@@ -106,6 +107,9 @@ function Pages() {
         {({ project, id }) => <ThreadPage key={`${project} ${id}`} project={project} id={id} />}
       </Route>
       <Route path="/p/:project/users">{({ project }) => <UsersPage key={project} project={project} />}</Route>
+      <Route path="/p/:project/users/:id">
+        {({ project, id }) => <UserPage key={`${project} ${id}`} project={project} id={id} />}
+      </Route>
       <Route path="/p/:project/charts">
         {({ project }) => <ChartsPage key={project} project={project} />}
       </Route>

@@ -8,7 +8,7 @@ export interface Problem {
   request_id: string;
   // Errors of the filter language also say where, and what would be right there.
   position?: number;
-  expected?: string[];
+  expected?: string;
   did_you_mean?: string;
 }
 

@@ -1,5 +1,5 @@
 // The trace as what was said, in order; what earlier turns said already is not said again.
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { get, part } from "../api/client";
 import { at } from "../api/queries";
 import type { Message } from "../api/types";
@@ -7,6 +7,8 @@ import { usePrefs } from "../state/prefs";
 import { count, time } from "../text/format";
 import { Empty, Failure, Ghosts } from "../ui/parts";
 import { MessageParts, roleGroup } from "./message";
+
+const TOLD_TOKENS = 8000;
 
 interface Page {
   data: Message[];
@@ -43,7 +45,45 @@ export function Conversation({
   const messages = talk.data.pages.flatMap((page) => page.data);
   const left = (talk.data.pages[0]?.total ?? 0) - messages.length;
   const more = talk.hasNextPage ? { left, show: () => void talk.fetchNextPage() } : null;
+  if (messages.length === 0) {
+    return <AsText project={project} id={id} />;
+  }
   return <Messages messages={messages} more={more} onStep={onStep} />;
+}
+
+// A run without messages is told by its steps, as text.
+function AsText({ project, id }: { project: string; id: string }) {
+  const told = useQuery({
+    queryKey: ["render", project, id],
+    queryFn: ({ signal }) =>
+      get<{ text: string; spans_left_out: number }>(
+        at(project, `/traces/${part(id)}/render`),
+        { tokens: TOLD_TOKENS },
+        signal,
+      ),
+  });
+  if (told.isError) {
+    return <Failure error={told.error} retry={() => told.refetch()} />;
+  }
+  if (!told.data) {
+    return (
+      <div className="talk">
+        <Ghosts lines={8} height={20} />
+      </div>
+    );
+  }
+  if (!told.data.text.trim()) {
+    return <Empty title="Nobody says anything here" />;
+  }
+  return (
+    <div className="talk" tabIndex={0} role="log" aria-label="The run as text" aria-live="off">
+      <p className="soft">The steps of this run hold no messages. This is what they did.</p>
+      <pre className="text">{told.data.text}</pre>
+      {told.data.spans_left_out > 0 && (
+        <p className="soft num">{count(told.data.spans_left_out)} further steps are not told here.</p>
+      )}
+    </div>
+  );
 }
 
 function Messages({
@@ -56,13 +96,6 @@ function Messages({
   onStep?: (span: string) => void;
 }) {
   const { zone } = usePrefs();
-  if (messages.length === 0) {
-    return (
-      <Empty title="Nobody says anything here">
-        <p>The steps of this run hold no messages. What went in and came out is with each step.</p>
-      </Empty>
-    );
-  }
   return (
     <div className="talk" tabIndex={0} role="log" aria-label="Conversation" aria-live="off">
       {messages.map((message, place) => (

@@ -195,7 +195,7 @@ export function SearchBar({
 function explained(problem: Problem): { where: number | null; text: string } {
   const place = problem.position ?? Number(/ at=(\d+)/.exec(problem.message)?.[1] ?? Number.NaN);
   const expected =
-    problem.expected?.join(", ") ?? / expected=(.+?)(?: [a-z_]+=|$)/.exec(problem.message)?.[1];
+    problem.expected ?? / expected=(.+?)(?: [a-z_]+=|$)/.exec(problem.message)?.[1];
   const meant = problem.did_you_mean ?? / did_you_mean=(\S+)/.exec(problem.message)?.[1];
   const said = problem.message.replace(/ (at|expected|did_you_mean)=.*$/, "");
   const parts = [sentence(said)];

@@ -5,7 +5,7 @@ import type { Trace } from "../api/types";
 import { usePrefs } from "../state/prefs";
 import { useShortcuts } from "../ui/keys";
 import { Icon } from "../ui/parts";
-import type { Column } from "./columns";
+import { type Column, widthOf } from "./columns";
 
 const ROW_HEIGHT = 34;
 
@@ -73,9 +73,10 @@ export function TraceTable(props: Props) {
     { keys: "x", does: "Choose the trace, for comparing or deleting", run: () => choose(traces[current]) },
     { keys: "o", does: "Open the trace", run: () => traces[current] && props.onOpen(traces[current]) },
   ]);
-  const template = `34px ${columns.map((column) => column.width).join(" ")}`;
+  const widths = columns.map((column) => widthOf(column, traces));
+  const template = `34px ${widths.join(" ")}`;
   const width =
-    columns.reduce((sum, column) => sum + Number(/\d+/.exec(column.width)?.[0] ?? 100), 34) +
+    widths.reduce((sum, one) => sum + Number(/\d+/.exec(one)?.[0] ?? 100), 34) +
     12 * columns.length +
     20;
   return (

@@ -37,7 +37,7 @@ test("completes keys and values from what is stored", async ({ page }) => {
   const search = page.getByRole("combobox", { name: "Search traces" });
   await search.click();
   await search.pressSequentially("metadata.cor");
-  await page.getByRole("option", { name: /metadata\.corpus/ }).click();
+  await page.getByRole("option", { name: /^metadata\.corpus/ }).click();
   await expect(search).toHaveValue("metadata.corpus:");
   await page.getByRole("option", { name: /tau/ }).first().click();
   await expect(page).toHaveURL(/metadata.corpus%3A/);

@@ -20,7 +20,8 @@ test("no address of the API is a page, and no unknown address is one", async ({ 
   const document = await (await request.get(at("/openapi.json"))).json();
   const reads = Object.entries(document.paths).filter(([path, methods]) => methods.get && path.startsWith("/v1/"));
   expect(reads.length).toBeGreaterThan(20);
-  for (const [path] of reads) {
+  // A live tail answers for as long as somebody watches.
+  for (const [path] of reads.filter(([path]) => !path.endsWith("/tail"))) {
     const answer = await request.get(at(path.replace(/\{[^}]+\}/g, "1")), { maxRedirects: 0 });
     expect(answer.headers()["content-type"] ?? "", path).not.toContain("text/html");
   }
