@@ -113,6 +113,9 @@ function Pages() {
       <Route path="/p/:project/charts">
         {({ project }) => <ChartsPage key={project} project={project} />}
       </Route>
+      <Route path="/p/:project/charts/:id">
+        {({ project, id }) => <ChartsPage key={project} project={project} id={id} />}
+      </Route>
       <Route path="/p/:project/review">
         {({ project }) => <ReviewPage key={project} project={project} />}
       </Route>
