@@ -13,6 +13,8 @@ import { Toasts } from "./ui/toast";
 const SignIn = lazy(() => import("./signin/signin"));
 const LinkPage = lazy(() => import("./signin/link"));
 const TracePage = lazy(() => import("./trace/page"));
+const LogsPage = lazy(() => import("./logs/page"));
+const MetricsPage = lazy(() => import("./metrics/page"));
 const StartPage = lazy(() => import("./start/page"));
 const ThreadsPage = lazy(() => import("./people/threads"));
 const ThreadPage = lazy(() => import("./people/thread"));
@@ -100,6 +102,10 @@ function Pages() {
         {({ project, id }) => <TracePage key={`${project} ${id}`} project={project} id={id} />}
       </Route>
       <Route path="/p/:project/start">{({ project }) => <StartPage key={project} project={project} />}</Route>
+      <Route path="/p/:project/logs">{({ project }) => <LogsPage key={project} project={project} />}</Route>
+      <Route path="/p/:project/metrics">
+        {({ project }) => <MetricsPage key={project} project={project} />}
+      </Route>
       <Route path="/p/:project/threads">
         {({ project }) => <ThreadsPage key={project} project={project} />}
       </Route>

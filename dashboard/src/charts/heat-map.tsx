@@ -160,7 +160,7 @@ export function HeatMap({
               {show(Math.round(cells.edges[Math.round(share * bands)] ?? 0))}
             </span>
           ))}
-        {ticksOf(start, end, 6).map((tick) => (
+        {ticksOf(start, end, width < 420 ? 3 : 6).map((tick) => (
           <span
             key={tick.at}
             className="heat-x soft num"

@@ -1,6 +1,6 @@
 // Values over time as lines, with a table for whoever cannot see them and a cursor for the keys.
 import type React from "react";
-import { useId, useMemo, useRef, useState } from "react";
+import { useEffect, useId, useMemo, useRef, useState } from "react";
 import { usePrefs } from "../state/prefs";
 import { axisTime, fullTime } from "../text/format";
 import { ticksOf } from "../traces/histogram";
@@ -13,6 +13,7 @@ export interface Series {
   points: { at: number; value: number | null }[];
 }
 
+// Until it is known how much room there is.
 const WIDTH = 640;
 const HEIGHT = 180;
 const LEFT = 52;
@@ -47,6 +48,18 @@ export function LineChart({
   const [over, setOver] = useState<number | null>(null);
   // Which of the lines, where one is meant.
   const [line, setLine] = useState<number | null>(null);
+  const [width, setWidth] = useState(WIDTH);
+  useEffect(() => {
+    const element = box.current?.parentElement;
+    if (!element) {
+      return;
+    }
+    const observer = new ResizeObserver(([entry]) =>
+      setWidth(Math.max(240, Math.floor(entry?.contentRect.width ?? WIDTH))),
+    );
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
   const times = useMemo(
     () => [...new Set(series.flatMap((one) => one.points.map((point) => point.at)))].sort((a, b) => a - b),
     [series],
@@ -55,7 +68,7 @@ export function LineChart({
   const start = times[0] ?? 0;
   const end = (times.at(-1) ?? 1) + step;
   const top = round(Math.max(0, ...shown.flatMap((one) => one.points.map((point) => point.value ?? 0))));
-  const x = (at: number) => LEFT + ((WIDTH - LEFT - 8) * (at + step / 2 - start)) / Math.max(1, end - start);
+  const x = (at: number) => LEFT + ((width - LEFT - 8) * (at + step / 2 - start)) / Math.max(1, end - start);
   const y = (value: number) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top);
   const at = over === null ? null : (times[over] ?? null);
   const nearest = (clientX: number) => {
@@ -63,7 +76,7 @@ export function LineChart({
     if (!rect || times.length === 0) {
       return null;
     }
-    const wanted = ((clientX - rect.left) / rect.width) * WIDTH;
+    const wanted = ((clientX - rect.left) / rect.width) * width;
     let best = 0;
     times.forEach((one, place) => {
       if (Math.abs(x(one) - wanted) < Math.abs(x(times[best] ?? 0) - wanted)) {
@@ -109,7 +122,7 @@ export function LineChart({
       </figcaption>
       <svg
         ref={box}
-        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        viewBox={`0 0 ${width} ${HEIGHT}`}
         role="application"
         aria-labelledby={id}
         aria-roledescription="chart"
@@ -143,13 +156,13 @@ export function LineChart({
       >
         {[0, 0.5, 1].map((share) => (
           <g key={share}>
-            <line className="chart-grid" x1={LEFT} x2={WIDTH - 8} y1={y(top * share)} y2={y(top * share)} />
+            <line className="chart-grid" x1={LEFT} x2={width - 8} y1={y(top * share)} y2={y(top * share)} />
             <text className="chart-text" x={LEFT - 6} y={y(top * share) + 4} textAnchor="end">
               {show(top * share)}
             </text>
           </g>
         ))}
-        {ticksOf(start, end, 6).map((tick) => (
+        {ticksOf(start, end, width < 420 ? 3 : 6).map((tick) => (
           <text
             key={tick.at}
             className="chart-text"
@@ -164,7 +177,7 @@ export function LineChart({
           <Line key={one.name} series={one} place={place} x={x} y={y} isMeant={line === place} />
         ))}
         {isEmpty && (
-          <text className="chart-text" x={WIDTH / 2} y={HEIGHT / 2} textAnchor="middle">
+          <text className="chart-text" x={width / 2} y={HEIGHT / 2} textAnchor="middle">
             Nothing has a value in this time
           </text>
         )}

@@ -1,5 +1,6 @@
 // The trace as what was said, in order; what earlier turns said already is not said again.
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
 import { get, part } from "../api/client";
 import { at } from "../api/queries";
 import type { Message } from "../api/types";
@@ -7,6 +8,7 @@ import { usePrefs } from "../state/prefs";
 import { count, time } from "../text/format";
 import { Empty, Failure, Ghosts } from "../ui/parts";
 import { MessageParts, roleGroup } from "./message";
+import { changedText, DiffText } from "./turns";
 
 const TOLD_TOKENS = 8000;
 
@@ -96,6 +98,7 @@ function Messages({
   onStep?: (span: string) => void;
 }) {
   const { zone } = usePrefs();
+  const earlier = useMemo(() => earlierOf(messages), [messages]);
   return (
     <div className="talk" tabIndex={0} role="log" aria-label="Conversation" aria-live="off">
       {messages.map((message, place) => (
@@ -113,7 +116,7 @@ function Messages({
               </button>
             )}
           </div>
-          <MessageParts message={message} />
+          <Said message={message} before={earlier[place] ?? null} />
         </article>
       ))}
       {more && (
@@ -122,5 +125,35 @@ function Messages({
         </button>
       )}
     </div>
+  );
+}
+
+// For each message the last one before it of whoever says it, where that is much alike.
+function earlierOf(messages: Message[]): (Message | null)[] {
+  const last = new Map<string, Message>();
+  return messages.map((message) => {
+    const before = last.get(message.role);
+    last.set(message.role, message);
+    return before && changedText(before, message) ? before : null;
+  });
+}
+
+function Said({ message, before }: { message: Message; before: Message | null }) {
+  const [isDiff, setDiff] = useState(false);
+  const pieces = isDiff && before ? changedText(before, message) : null;
+  return (
+    <>
+      {before && (
+        <button
+          type="button"
+          className="button small turn-same"
+          aria-pressed={isDiff}
+          onClick={() => setDiff(!isDiff)}
+        >
+          What changed since they last said it
+        </button>
+      )}
+      {pieces ? <DiffText pieces={pieces} /> : <MessageParts message={message} />}
+    </>
   );
 }

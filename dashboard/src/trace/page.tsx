@@ -5,16 +5,19 @@ import { Link, useLocation } from "wouter";
 import { del, get, part } from "../api/client";
 import { at } from "../api/queries";
 import type { Json, SpanColumns, Trace } from "../api/types";
+import { LogsOf } from "../logs/of-trace";
 import { can, useProject } from "../shell/projects";
+import { term } from "../state/filter";
 import { usePrefs } from "../state/prefs";
 import { useParams } from "../state/url";
 import { compact, count, duration, fullTime, money, time, totalCost } from "../text/format";
 import { useShortcuts } from "../ui/keys";
 import { copyText, Dialog, Failure, Ghosts, Icon, Menu, messageOf, Status } from "../ui/parts";
 import { toast } from "../ui/toast";
-import { stepsOf } from "./columns";
+import { kindGroup, type Steps, stepsOf } from "./columns";
 import { Conversation } from "./conversation";
 import { Feedback, type Score } from "./feedback";
+import { TraceGraph } from "./graph";
 import { StepDetail } from "./step";
 import { Waterfall } from "./waterfall";
 
@@ -41,9 +44,28 @@ async function allSpans(project: string, id: string, signal: AbortSignal): Promi
   return pages;
 }
 
+// The model call before this one of the same name, or else of any; null where this is none.
+function callBefore(steps: Steps, chosen: number): string | null {
+  if (chosen < 0 || kindGroup(steps.kind[chosen]) !== "llm") {
+    return null;
+  }
+  let any: string | null = null;
+  for (let place = chosen - 1; place >= 0; place--) {
+    if (kindGroup(steps.kind[place]) === "llm") {
+      if (steps.name[place] === steps.name[chosen]) {
+        return steps.ids[place] ?? null;
+      }
+      any ??= steps.ids[place] ?? null;
+    }
+  }
+  return any;
+}
+
 const TABS = [
   ["steps", "Steps"],
   ["conversation", "Conversation"],
+  ["graph", "Graph"],
+  ["logs", "Logs"],
   ["feedback", "Scores"],
 ] as const;
 
@@ -113,7 +135,9 @@ export default function TracePage({ project, id }: { project: string; id: string
     },
     { keys: "1", does: "Steps", run: () => set({ tab: null }, "replace") },
     { keys: "2", does: "Conversation", run: () => set({ tab: "conversation" }, "replace") },
-    { keys: "3", does: "Scores", run: () => set({ tab: "feedback" }, "replace") },
+    { keys: "3", does: "Graph of the steps", run: () => set({ tab: "graph" }, "replace") },
+    { keys: "4", does: "Logs", run: () => set({ tab: "logs" }, "replace") },
+    { keys: "5", does: "Scores", run: () => set({ tab: "feedback" }, "replace") },
     {
       keys: "u",
       does: "Back to the list",
@@ -124,9 +148,7 @@ export default function TracePage({ project, id }: { project: string; id: string
     return <Failure error={head.error} retry={() => head.refetch()} />;
   }
   const onFilter = (key: string, value: Json, exclude: boolean) =>
-    import("../state/filter").then(({ term }) =>
-      navigate(`/p/${project}/traces?q=${encodeURIComponent(term(key, value, exclude))}`),
-    );
+    navigate(`/p/${project}/traces?q=${encodeURIComponent(term(key, value, exclude))}`);
   return (
     <div className="trace-page">
       <TraceHead
@@ -158,6 +180,10 @@ export default function TracePage({ project, id }: { project: string; id: string
       <div className="trace-body">
         {tab === "conversation" ? (
           <Conversation project={project} id={id} onStep={(span) => set({ tab: null, span })} />
+        ) : tab === "logs" ? (
+          <LogsOf project={project} q={term("trace_id", id)} />
+        ) : tab === "graph" ? (
+          <TraceGraph project={project} id={id} />
         ) : tab === "feedback" ? (
           <Feedback
             project={project}
@@ -187,6 +213,7 @@ export default function TracePage({ project, id }: { project: string; id: string
                   project={project}
                   trace={id}
                   span={params.span ?? ""}
+                  before={steps ? callBefore(steps, chosen) : null}
                   onFilter={onFilter}
                   close={() => set({ span: null }, "replace")}
                 />
