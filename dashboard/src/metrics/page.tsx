@@ -198,8 +198,12 @@ function Metric({ project, metric, scope }: { project: string; metric: Point; sc
   if (!answer.data) {
     return <Ghosts lines={8} height={32} />;
   }
-  const unit = metric.unit && metric.unit !== "1" ? ` ${metric.unit.replace(/[{}]/g, "")}` : "";
-  const show = (value: number) => `${number(value)}${shown === "count" ? "" : unit}${shown === "rate" ? "/s" : ""}`;
+  const unit = metric.unit && metric.unit !== "1" ? metric.unit.replace(/[{}]/g, "") : "";
+  const title = [
+    metric.name,
+    shown === "rate" ? `${unit || "times"} a second` : shown === "count" ? "how many" : unit,
+    shown === "value" || shown === "rate" || shown === "count" ? "" : shown,
+  ];
   const { total } = answer.data;
   return (
     <section className={`stack ${answer.isPlaceholderData ? "is-stale" : ""}`} aria-label={metric.name}>
@@ -227,9 +231,9 @@ function Metric({ project, metric, scope }: { project: string; metric: Point; sc
         )}
       </div>
       <LineChart
-        title={metric.name}
+        title={title.filter(Boolean).join(", ")}
         series={series.map(({ label, points: own }) => ({ name: label, points: own }))}
-        show={show}
+        show={number}
         step={step}
         onPick={(start, end) => {
           const where = new URLSearchParams({
@@ -241,12 +245,12 @@ function Metric({ project, metric, scope }: { project: string; metric: Point; sc
       />
       <SeriesTable
         series={series}
-        show={show}
+        show={number}
         onFilter={(key, value) =>
           set({ q: withTerm(scope.q ?? "", `${nameText(key)}:${valueText(value)}`) })
         }
       />
-      <Exemplars project={project} points={points} show={show} />
+      <Exemplars project={project} points={points} show={number} />
     </section>
   );
 }

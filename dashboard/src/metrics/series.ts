@@ -161,9 +161,11 @@ export function measured(points: Point[], shown: Shown, step: number): Measured[
     .map((list): Measured => {
       list.sort((a, b) => (a.start < b.start ? -1 : 1));
       const [first] = list;
-      const told = keyed(first?.attributes ?? {})
-        .filter(([key]) => isTelling(key))
-        .map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+      const telling = keyed(first?.attributes ?? {}).filter(([key]) => isTelling(key));
+      const told = telling.map(([key, value]) => {
+        const text = typeof value === "string" ? value : JSON.stringify(value);
+        return telling.length > 1 ? `${key}=${text}` : text;
+      });
       if (services.size > 1) {
         told.unshift(first?.service ?? "(no service)");
       }

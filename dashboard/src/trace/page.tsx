@@ -1,10 +1,10 @@
 // A trace: its steps over time, its conversation, what people said of it, and one step whole.
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { Link, useLocation } from "wouter";
-import { del, get, part } from "../api/client";
+import { del, part } from "../api/client";
 import { at } from "../api/queries";
-import type { Json, SpanColumns, Trace } from "../api/types";
+import type { Json, Trace } from "../api/types";
 import { LogsOf } from "../logs/of-trace";
 import { can, useProject } from "../shell/projects";
 import { term } from "../state/filter";
@@ -14,52 +14,12 @@ import { compact, count, duration, fullTime, money, time, totalCost } from "../t
 import { useShortcuts } from "../ui/keys";
 import { copyText, Dialog, Failure, Ghosts, Icon, Menu, messageOf, Status } from "../ui/parts";
 import { toast } from "../ui/toast";
-import { kindGroup, type Steps, stepsOf } from "./columns";
 import { Conversation } from "./conversation";
-import { Feedback, type Score } from "./feedback";
+import { Feedback } from "./feedback";
 import { TraceGraph } from "./graph";
+import { callBefore, useTrace } from "./load";
 import { StepDetail } from "./step";
 import { Waterfall } from "./waterfall";
-
-const PAGES_MAX = 10;
-const RUNNING_MS = 3000;
-
-interface Head {
-  trace: Trace;
-  scores?: Score[];
-}
-
-async function allSpans(project: string, id: string, signal: AbortSignal): Promise<SpanColumns[]> {
-  const pages: SpanColumns[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: SpanColumns = await get<SpanColumns>(
-      at(project, `/traces/${part(id)}/spans`),
-      { shape: "columns", cursor },
-      signal,
-    );
-    pages.push(page);
-    cursor = page.next_cursor;
-  } while (cursor && pages.length < PAGES_MAX);
-  return pages;
-}
-
-// The model call before this one of the same name, or else of any; null where this is none.
-function callBefore(steps: Steps, chosen: number): string | null {
-  if (chosen < 0 || kindGroup(steps.kind[chosen]) !== "llm") {
-    return null;
-  }
-  let any: string | null = null;
-  for (let place = chosen - 1; place >= 0; place--) {
-    if (kindGroup(steps.kind[place]) === "llm") {
-      if (steps.name[place] === steps.name[chosen]) {
-        return steps.ids[place] ?? null;
-      }
-      any ??= steps.ids[place] ?? null;
-    }
-  }
-  return any;
-}
 
 const TABS = [
   ["steps", "Steps"],
@@ -72,19 +32,7 @@ const TABS = [
 export default function TracePage({ project, id }: { project: string; id: string }) {
   const [params, set] = useParams();
   const [, navigate] = useLocation();
-  const head = useQuery({
-    queryKey: ["trace", project, id],
-    queryFn: ({ signal }) => get<Head>(at(project, `/traces/${part(id)}`), {}, signal),
-    refetchInterval: (query) => (query.state.data?.trace.status === "running" ? RUNNING_MS : false),
-  });
-  const isRunning = head.data?.trace.status === "running";
-  const spans = useQuery({
-    queryKey: ["spans", project, id],
-    queryFn: ({ signal }) => allSpans(project, id, signal),
-    refetchInterval: isRunning ? RUNNING_MS : false,
-    structuralSharing: false,
-  });
-  const steps = useMemo(() => (spans.data ? stepsOf(spans.data, Date.now()) : null), [spans.data]);
+  const { head, spans, steps } = useTrace(project, id);
   const tab = params.tab ?? "steps";
   const chosen = useMemo(
     () => (steps && params.span ? steps.ids.indexOf(params.span) : -1),
@@ -204,7 +152,6 @@ export default function TracePage({ project, id }: { project: string; id: string
               steps={steps}
               chosen={chosen}
               onChoose={choose}
-              error={head.data?.trace.error_message ?? null}
             />
             <aside className="step" aria-label="Step">
               {chosen >= 0 || params.span ? (

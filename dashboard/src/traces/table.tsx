@@ -20,6 +20,9 @@ interface Props {
   isFetchingMore: boolean;
   href: (trace: Trace) => string;
   onOpen: (trace: Trace) => void;
+  // The trace that is shown beside the list, and how to show another or none.
+  peek: string;
+  onPeek: (trace: Trace | null) => void;
   onFilter: (key: string, value: unknown, exclude: boolean) => void;
   chosen: ReadonlyMap<string, Trace>;
   onChoose: (chosen: ReadonlyMap<string, Trace>) => void;
@@ -52,6 +55,10 @@ export function TraceTable(props: Props) {
   };
   const focusRow = (to: number) => {
     move(to);
+    const trace = traces[Math.max(0, Math.min(traces.length - 1, to))];
+    if (props.peek && trace) {
+      props.onPeek(trace);
+    }
     requestAnimationFrame(() =>
       box.current
         ?.querySelector<HTMLElement>(`[data-row="${Math.max(0, Math.min(traces.length - 1, to))}"]`)
@@ -67,10 +74,16 @@ export function TraceTable(props: Props) {
       props.onChoose(next);
     }
   };
+  const togglePeek = (trace: Trace | undefined) => {
+    if (trace) {
+      props.onPeek(props.peek === trace.run_id ? null : trace);
+    }
+  };
   useShortcuts([
     { keys: "j", does: "Next trace", run: () => focusRow(current + 1) },
     { keys: "k", does: "Trace before", run: () => focusRow(current - 1) },
     { keys: "x", does: "Choose the trace, for comparing or deleting", run: () => choose(traces[current]) },
+    { keys: "space", does: "Look at the trace beside the list", run: () => togglePeek(traces[current]) },
     { keys: "o", does: "Open the trace", run: () => traces[current] && props.onOpen(traces[current]) },
   ]);
   const widths = columns.map((column) => widthOf(column, traces));
@@ -112,7 +125,7 @@ export function TraceTable(props: Props) {
                   aria-rowindex={item.index + 2}
                   aria-selected={chosen.has(trace.run_id)}
                   tabIndex={item.index === current ? 0 : -1}
-                  className="grid-row"
+                  className={`grid-row ${props.peek === trace.run_id ? "is-peeked" : ""}`}
                   style={{ gridTemplateColumns: template, transform: `translateY(${item.start}px)` }}
                   onFocus={() => setAt(item.index)}
                   onClick={(event) => {
@@ -142,7 +155,7 @@ export function TraceTable(props: Props) {
                       props.onOpen(trace);
                     } else if (event.key === " ") {
                       event.preventDefault();
-                      choose(trace);
+                      togglePeek(trace);
                     }
                   }}
                 >
