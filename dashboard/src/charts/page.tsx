@@ -112,7 +112,7 @@ function Head({
   return (
     <div className="row wrap">
       <Menu
-        title="Dashboards"
+        title={`Dashboards: ${dashboard?.name ?? "The usual charts"}`}
         label={
           <>
             <Icon name="charts" />

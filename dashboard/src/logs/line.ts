@@ -58,7 +58,7 @@ export function saidBy(line: Line): string {
 }
 
 // Keys and values of lines at hand, with how many of them have each: the server counts none of lines.
-const TOP = ["level", "service", "agent", "name", "model", "tool", "user_id", "thread_id", "trace_id", "span_id"];
+const TOP = ["level", "service", "agent", "name", "model", "tool", "user_id", "thread_id", "trace_id"];
 const INNER = ["attributes", "resource"] as const;
 
 function* pairsOf(line: Line): Generator<[string, Json]> {

@@ -25,7 +25,7 @@ const TOP_PX = 40;
 const EXAMPLES: [string, string][] = [
   ["level:(error,fatal)", "what went wrong"],
   ['"timeout"', "this word anywhere"],
-  ["has:span_id", "lines of traces"],
+  ['has:"span_id"', "lines of traces"],
 ];
 
 function useLines(project: string, scope: Scope) {

@@ -57,7 +57,9 @@ export function UsageTab({ project }: { project: string }) {
         <table className="table">
           <thead>
             <tr>
-              <th />
+              <th>
+                <span className="hidden-text">What</span>
+              </th>
               <th className="num">Today, UTC</th>
               <th className="num">In {month}</th>
             </tr>

@@ -15,6 +15,8 @@ import { Feedback } from "./feedback";
 import { MessageParts, roleGroup, ToolCall } from "./message";
 import { TurnChanges } from "./turns";
 
+// In quotes, for without them it is the id of the line.
+const OF_STEP = '"span_id":';
 const TABS = ["Content", "Changes", "Attributes", "Events", "Logs", "Scores", "Raw"] as const;
 
 const isFilled = (value: unknown) =>
@@ -80,7 +82,7 @@ export function StepDetail({
         {tab === "Changes" && before !== null && (
           <TurnChanges project={project} trace={trace} step={step} before={before} />
         )}
-        {tab === "Logs" && <LogsOf project={project} q={`${term("trace_id", trace)} ${term("span_id", span)}`} />}
+        {tab === "Logs" && <LogsOf project={project} q={`${term("trace_id", trace)} ${OF_STEP}${JSON.stringify(span)}`} />}
         {tab === "Attributes" && <Attributes step={step} onFilter={onFilter} />}
         {tab === "Events" && <Events step={step} />}
         {tab === "Scores" && (
