@@ -227,6 +227,8 @@ pub const PURGE_DELAY: Duration = Duration::from_mins(1);
 pub const PURGE_TIME: Duration = Duration::from_secs(30);
 /// Rows of a deleted project that are looked up at once.
 pub const PURGE_PAGE_ROWS: usize = 1000;
+/// Log lines or points that one record deletes.
+pub const DELETE_ROWS_MAX: usize = 256;
 /// Records of the audit log that one request looks at. Past it: an earlier end of the page.
 pub const AUDIT_LOOK_MAX: usize = 10_000;
 /// Organizations of a person in whose audit logs one record about that person stands.

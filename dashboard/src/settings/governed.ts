@@ -24,7 +24,6 @@ export interface Settings {
     traces_days: number | null;
     logs_days: number | null;
     metrics_days: number | null;
-    attachments_days: number | null;
   };
 }
 

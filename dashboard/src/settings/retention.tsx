@@ -9,7 +9,6 @@ const CLASSES: [keyof Settings["retention"], string][] = [
   ["traces_days", "Traces, steps and scores"],
   ["logs_days", "Log lines"],
   ["metrics_days", "Metric points"],
-  ["attachments_days", "Attachments"],
 ];
 const RATES: [keyof Rates, string][] = [
   ["requests_per_second", "Requests that send"],

@@ -133,8 +133,11 @@ fn append(log: &mut dyn RecordLog, work: &Work) -> Result<Lsn, LogError> {
         }
         Work::Control { body, .. } => log.append(record::KIND_CONTROL, &[body]),
         Work::Delete {
-            project, trace_id, ..
-        } => log.append(record::KIND_DELETE, &[&record::delete(*project, trace_id)]),
+            project, deletion, ..
+        } => {
+            let (kind, bytes) = record::delete(*project, deletion);
+            log.append(kind, &[&bytes])
+        }
     };
     Ok(position?.sequence)
 }

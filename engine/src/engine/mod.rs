@@ -14,6 +14,7 @@ pub mod backup;
 pub mod check;
 mod commit;
 mod compact;
+mod deletion;
 mod flush;
 mod open;
 mod pick;
@@ -45,6 +46,7 @@ use runs::settle;
 use version::{Version, Writer};
 
 pub use compact::CompactError;
+pub use deletion::{Deletion, RowAt};
 pub use flush::FlushError;
 pub use open::OpenError;
 pub use quarantine::{QUARANTINE_BYTES_MAX, QUARANTINE_FILES_MAX, QuarantineError};
@@ -160,7 +162,7 @@ enum Work {
     },
     Delete {
         project: ProjectId,
-        trace_id: Box<str>,
+        deletion: Deletion,
         done: Done,
     },
 }
@@ -193,7 +195,7 @@ impl Work {
             } => submission.body.len(),
             Self::Ingest { .. } => 0,
             Self::Control { body, .. } => body.len(),
-            Self::Delete { trace_id, .. } => trace_id.len(),
+            Self::Delete { deletion, .. } => deletion.bytes(),
         };
         u64::try_from(body).unwrap_or(u64::MAX).saturating_add(256)
     }
@@ -375,9 +377,14 @@ impl Engine {
 
     /// Deletes every row of a trace that is there when the record is committed.
     pub fn delete_trace(&self, project: ProjectId, trace_id: &str, done: Done) {
+        self.delete(project, Deletion::Trace(trace_id.into()), done);
+    }
+
+    /// Deletes what is there of it when the record is committed.
+    pub fn delete(&self, project: ProjectId, deletion: Deletion, done: Done) {
         self.enqueue(Work::Delete {
             project,
-            trace_id: trace_id.into(),
+            deletion,
             done,
         });
     }

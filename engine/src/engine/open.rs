@@ -336,12 +336,11 @@ impl<'a> Replay<'a> {
                 Ok(())
             }
             RecordRef::Delete { .. } if self.writer.planted.has(Bug::DeleteNotReplayed) => Ok(()),
-            RecordRef::Delete { project, trace_id } => super::publish::apply_delete(
+            RecordRef::Delete { project, deletion } => super::publish::apply_delete(
                 &mut self.writer,
                 &self.counters,
-                lsn,
-                project,
-                trace_id,
+                (lsn, project),
+                &deletion,
             )
             .map_err(replay),
             RecordRef::Ingest { envelope, body } => {

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use obsrv_wal::log::Durable;
 
 use super::commit::Committed;
+use super::deletion::{Aim, Deletion, RowAt};
 use super::version::Writer;
 use super::{Counters, Engine, Work, count};
 use crate::body::Content;
@@ -103,10 +104,10 @@ impl Engine {
                 apply_control(&mut writer, committed.lsn, body.clone());
             }
             Work::Delete {
-                project, trace_id, ..
+                project, deletion, ..
             } => {
-                let lsn = committed.lsn;
-                apply_delete(&mut writer, &self.counters, lsn, *project, trace_id)?;
+                let at = (committed.lsn, *project);
+                apply_delete(&mut writer, &self.counters, at, deletion)?;
             }
         }
         writer.visible = committed.lsn;
@@ -143,20 +144,32 @@ pub(super) fn apply(
     Ok(())
 }
 
-/// Marks every row of a trace dead. Also called by replay.
+/// Marks rows dead. Also called by replay.
 pub(super) fn apply_delete(
     writer: &mut Writer,
     counters: &Counters,
-    lsn: Lsn,
-    project: ProjectId,
-    trace_id: &str,
+    (lsn, project): (Lsn, ProjectId),
+    deletion: &Deletion,
 ) -> Result<(), PublishError> {
-    writer.behind.forget(project, trace_id);
+    if let Aim::Cluster(trace_id, _) = deletion.aim() {
+        writer.behind.forget(project, trace_id);
+    }
     let mut applying = Applying::new(writer, lsn, project);
     applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
-    for table in Table::ALL {
-        for (place, row) in applying.live_rows(table, trace_id)? {
-            applying.kill(table, &place, row);
+    match deletion.aim() {
+        Aim::Cluster(trace_id, tables) => {
+            for table in tables {
+                for (place, row) in applying.live_rows(*table, trace_id)? {
+                    applying.kill(*table, &place, row);
+                }
+            }
+        }
+        Aim::Rows(table, rows) => {
+            for row in rows {
+                if let Some((place, row)) = applying.locate(table, row)? {
+                    applying.kill(table, &place, row);
+                }
+            }
         }
     }
     count(&counters.superseded, applying.superseded);
@@ -322,6 +335,18 @@ impl<'a> Applying<'a> {
         if self.writer.planted.has(Bug::DedupForgetsSegments) {
             return Ok(None);
         }
+        let flushed = self.find_flushed(table, key, start_ns)?;
+        let read = flushed.map(|(segment, row)| self.read(table, Place::Segment(segment), row));
+        Ok(read.transpose()?.map(|(_, found)| found))
+    }
+
+    /// The live row of a key in the segments. Reads no payload.
+    fn find_flushed(
+        &mut self,
+        table: Table,
+        key: &RowKey,
+        start_ns: Option<i64>,
+    ) -> Result<Option<(Arc<Segment>, u32)>, PublishError> {
         for segment in self.segments_of(table, &key.trace_id) {
             let Some(section) = segment.section(self.project, table) else {
                 continue;
@@ -335,9 +360,20 @@ impl<'a> Applying<'a> {
             if self.is_dead(&segment, table, row) {
                 continue;
             }
-            return Ok(Some(self.read(table, Place::Segment(segment), row)?.1));
+            return Ok(Some((segment, row)));
         }
         Ok(None)
+    }
+
+    /// Where the live row of a key is.
+    fn locate(&mut self, table: Table, at: &RowAt) -> Result<Option<(Place, u32)>, PublishError> {
+        for (memtable, rows) in self.memory(table).iter().rev() {
+            if let Some((row, _)) = rows.find(&at.key) {
+                return Ok(Some((Place::Memory(Arc::clone(memtable)), row)));
+            }
+        }
+        let flushed = self.find_flushed(table, &at.key, Some(at.start_ns))?;
+        Ok(flushed.map(|(segment, row)| (Place::Segment(segment), row)))
     }
 
     pub(super) fn read(

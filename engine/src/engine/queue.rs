@@ -158,12 +158,13 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Deletion;
     use crate::row::ProjectId;
 
     fn work(project: u64, trace: &str) -> Work {
         Work::Delete {
             project: ProjectId(project),
-            trace_id: trace.into(),
+            deletion: Deletion::Trace(trace.into()),
             done: Box::new(|_| ()),
         }
     }
@@ -198,7 +199,9 @@ mod tests {
             }
             seen.extend(group.into_iter().filter_map(|w| match w {
                 Work::Delete {
-                    project, trace_id, ..
+                    project,
+                    deletion: Deletion::Trace(trace_id),
+                    ..
                 } => Some((project.0, trace_id.parse::<u64>().unwrap())),
                 _ => None,
             }));

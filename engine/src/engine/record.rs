@@ -5,12 +5,17 @@
 //!                 envelope (bincode, standard configuration), then the body as received, or
 //!                 side file number u64 LE, length u64 LE, CRC-32 u32 LE
 //! kind 2 control  the event of the layer above, opaque
-//! kind 3 delete   version u8, project u64 LE, trace id UTF-8
+//! kind 3 delete   version u8, project u64 LE, trace id UTF-8: every row of the trace
+//! kind 4 delete   version u8, what u8, project u64 LE, then
+//!                 what 1: trace id UTF-8: its run, spans and scores
+//!                 what 2 log lines, 3 points: per row start i64 LE, trace id, id,
+//!                 each as length u32 LE and UTF-8
 //! ```
 
 use bincode::config::{self, Configuration, Limit};
 use bincode::{Decode, Encode};
 
+use super::deletion::{self, Deletion};
 use crate::row::{Event, ProjectId};
 
 const VERSION: u8 = 1;
@@ -20,6 +25,7 @@ const ENVELOPE_BYTES_MAX: usize = 1 << 20;
 pub(super) const KIND_INGEST: u8 = 1;
 pub(super) const KIND_CONTROL: u8 = 2;
 pub(super) const KIND_DELETE: u8 = 3;
+pub(super) const KIND_DELETE_PART: u8 = 4;
 
 /// What stands before a request body in the log: all that is needed to read it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,7 +85,7 @@ pub(super) enum RecordRef<'a> {
     Control(&'a [u8]),
     Delete {
         project: ProjectId,
-        trace_id: &'a str,
+        deletion: Deletion,
     },
 }
 
@@ -148,12 +154,15 @@ pub(super) fn ingest_head(envelope: &Envelope, side: Option<SideRef>) -> Vec<u8>
     out
 }
 
-/// The bytes of a delete record.
-pub(super) fn delete(project: ProjectId, trace_id: &str) -> Vec<u8> {
+/// Kind and bytes of a delete record.
+pub(super) fn delete(project: ProjectId, deletion: &Deletion) -> (u8, Vec<u8>) {
+    let kind = match deletion {
+        Deletion::Trace(_) => KIND_DELETE,
+        _ => KIND_DELETE_PART,
+    };
     let mut out = vec![VERSION];
-    out.extend_from_slice(&project.0.to_le_bytes());
-    out.extend_from_slice(trace_id.as_bytes());
-    out
+    deletion::encode(project, deletion, &mut out);
+    (kind, out)
 }
 
 /// Reads a record.
@@ -161,14 +170,11 @@ pub(super) fn decode(kind: u8, bytes: &[u8]) -> Result<RecordRef<'_>, RecordErro
     match kind {
         KIND_INGEST => decode_ingest(bytes),
         KIND_CONTROL => Ok(RecordRef::Control(bytes)),
-        KIND_DELETE => {
+        KIND_DELETE | KIND_DELETE_PART => {
             let rest = versioned(bytes)?;
-            let (project, trace) = rest.split_first_chunk::<8>().ok_or(RecordError::Short)?;
-            let trace_id = std::str::from_utf8(trace).map_err(|_| RecordError::Short)?;
-            Ok(RecordRef::Delete {
-                project: ProjectId(u64::from_le_bytes(*project)),
-                trace_id,
-            })
+            let read = deletion::decode(kind == KIND_DELETE, rest);
+            let (project, deletion) = read.ok_or(RecordError::Short)?;
+            Ok(RecordRef::Delete { project, deletion })
         }
         other => Err(RecordError::Kind(other)),
     }
@@ -286,16 +292,19 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(decode(KIND_INGEST, &bytes[..end]).is_err(), "cut at {end}");
         }
-        let bytes = delete(ProjectId(8), "t");
-        let read = decode(KIND_DELETE, &bytes).unwrap();
-        assert_eq!(
-            read,
-            RecordRef::Delete {
-                project: ProjectId(8),
-                trace_id: "t"
-            }
-        );
-        assert!(matches!(decode(9, &bytes), Err(RecordError::Kind(9))));
+        for (kind, deletion) in [
+            (KIND_DELETE, Deletion::Trace("t".into())),
+            (KIND_DELETE_PART, Deletion::Run("t".into())),
+        ] {
+            let project = ProjectId(8);
+            let (found, bytes) = delete(project, &deletion);
+            let read = decode(found, &bytes).unwrap();
+            assert_eq!(
+                (found, read),
+                (kind, RecordRef::Delete { project, deletion })
+            );
+            assert!(matches!(decode(9, &bytes), Err(RecordError::Kind(9))));
+        }
     }
 
     #[test]

@@ -191,6 +191,20 @@ impl Snapshot {
         self.trace_rows(project, trace_id, &mut |bytes| meter.read_body(bytes))
     }
 
+    /// Whether any row is there that goes with this trace when it is deleted. Reads no payload.
+    pub fn has_trace(&self, project: ProjectId, trace_id: &str) -> Result<bool, SourceError> {
+        self.check()?;
+        for table in [Table::Runs, Table::Spans, Table::Logs, Table::Scores] {
+            let held = self.held(project, table);
+            for place in self.visible(project, table, &held) {
+                if !place.live.is_disjoint(&place.source.trace_rows(trace_id)?) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// The hot columns of the rows of one trace, in no order. Reads no payload.
     pub fn trace_cores(
         &self,

@@ -25,7 +25,7 @@ pub(super) struct ServeArgs {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:4318", value_name = "ADDR", value_parser = address)]
     pub(super) http: SocketAddr,
-    /// Where to listen for OTLP over gRPC, or `off` [default: 127.0.0.1:4317, if that is free].
+    /// Where to listen for OTLP over gRPC, or `off` [default: 127.0.0.1:4317] if that is free.
     #[arg(long, value_name = "ADDR", value_parser = grpc_address)]
     grpc: Option<GrpcAddress>,
     /// Memory budget, e.g. 512MiB or 0.4GiB [default: 1GiB].

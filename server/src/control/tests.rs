@@ -103,10 +103,11 @@ fn governance_events() -> Vec<(ControlEvent, Vec<u8>)> {
         (
             ControlEvent::Governance(act(GovernanceEvent::Expired {
                 project: 7,
-                traces: 3,
+                class: crate::governance::Class::Logs,
+                count: 3,
                 before_ns: -1,
             })),
-            vec![7, 2, 4, 10, 2, 7, 3, 1],
+            vec![7, 2, 4, 10, 2, 7, 1, 3, 1],
         ),
         (
             ControlEvent::Governance(act(GovernanceEvent::TimeNoted)),

@@ -2,6 +2,8 @@
 
 use bincode::{Decode, Encode};
 
+use super::Class;
+
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum GovernanceEvent {
@@ -22,13 +24,15 @@ pub enum GovernanceEvent {
         /// The plan as JSON; the same holds as for settings.
         plan: String,
     },
-    /// Traces were deleted because they were older than their project keeps them.
+    /// Something was deleted because it was older than its project keeps it.
     Expired {
         /// The project.
         project: u64,
+        /// What.
+        class: Class,
         /// How many.
-        traces: u64,
-        /// All their rows ended and came before this, nanoseconds since the epoch.
+        count: u64,
+        /// They ended and came before this, nanoseconds since the epoch.
         before_ns: i64,
     },
     /// Nothing but that it is so late: what stands before it in the log was received before.

@@ -12,7 +12,7 @@ mod settings;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use obsrv_engine::row::{ProjectId, Table};
+use obsrv_engine::row::ProjectId;
 use parking_lot::{Mutex, RwLock};
 
 use crate::control::{Act, ControlEvent};
@@ -27,7 +27,7 @@ use crate::tenancy::{ChangeError, ControlPlane, OrgEvent, OrgId};
 pub use event::GovernanceEvent;
 pub use marks::Marks;
 pub use retention::Expiry;
-pub use settings::{ProjectSettings, Retention, SettingsError};
+pub use settings::{Class, ProjectSettings, Retention, SettingsError};
 
 /// A project's settings and which change they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,13 +103,12 @@ impl Settings {
         now.plans.get(&organization).cloned().unwrap_or_default()
     }
 
-    /// Every project that does not keep traces for ever, and for how many days it keeps them.
-    pub(crate) fn keeping_traces(&self) -> BTreeMap<u64, u32> {
+    /// Every project that does not keep everything for ever, and what it keeps for how long.
+    pub(crate) fn expiring(&self) -> BTreeMap<u64, Retention> {
         let now = self.now.read();
-        let days = |revised: &Revised| revised.settings.retention.of(Table::Runs);
-        let kept = now.projects.iter();
-        kept.filter_map(|(project, revised)| Some((*project, days(revised)?)))
-            .collect()
+        let all = now.projects.iter();
+        let all = all.map(|(project, revised)| (*project, revised.settings.retention));
+        all.filter(|(_, kept)| !kept.is_for_ever()).collect()
     }
 
     /// How many projects have settings.
@@ -252,11 +251,6 @@ impl Governance {
             at_ns: self.plane.now_ns(),
             event,
         }
-    }
-
-    /// How long rows are to be kept, in days; `None`: for ever.
-    pub fn retention_of(&self, project: ProjectId, table: Table) -> Option<u32> {
-        self.of(project).settings.retention.of(table)
     }
 
     /// Changes a project's settings, if nobody did since `revision`. Done when it is durable. The

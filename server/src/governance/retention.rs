@@ -1,23 +1,26 @@
-//! Retention: deletes traces that are older than their project keeps them, as the purge of a project
-//! does, and notes how many in the audit log.
+//! Retention: deletes what is older than its project keeps it, by delete records as the purge of a project
+//! does, and notes how much in the audit log.
 //!
-//! A trace is as old as the youngest of its rows, and a row as old as the later of its end and its
-//! receipt; so a trace goes as a whole, and one that is still written stays. When a row was received is
+//! A row is as old as the later of its end and its receipt. A trace is as old as the youngest of its
+//! spans and scores, so it goes as a whole, and one that is still written stays; log lines, which have days of
+//! their own, go one by one, and so do points. When a row was received is
 //! known by marks in the log that are `RETENTION_MARK_TIME` apart or little more: a trace may stay that much
 //! longer. A row that comes for such a trace just while it is deleted is deleted with it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use obsrv_engine::engine::{Engine, Snapshot};
+use obsrv_engine::engine::{Deletion, Engine, RowAt, Snapshot};
 use obsrv_engine::query::ast::{Filter, Literal, Test};
 use obsrv_engine::query::{Budget, Order, Position, QueryError, Request};
-use obsrv_engine::row::{Lsn, ProjectId, Table};
+use obsrv_engine::row::{Lsn, ProjectId, RowKey, Table};
 use obsrv_engine::source::{Column, Core};
 
-use super::{Governance, GovernanceEvent};
+use super::{Class, Governance, GovernanceEvent, Retention};
 use crate::control::ControlEvent;
-use crate::limits::{CONTROL_LOG_BYTES_MAX, PURGE_PAGE_ROWS, QUERY_ROWS_MAX, RETENTION_TIME};
+use crate::limits::{
+    CONTROL_LOG_BYTES_MAX, DELETE_ROWS_MAX, PURGE_PAGE_ROWS, QUERY_ROWS_MAX, RETENTION_TIME,
+};
 use crate::tenancy::plane::By;
 use crate::tenancy::purge::{PurgeError, delete_all};
 
@@ -48,8 +51,8 @@ impl Bounds {
 }
 
 impl Expiry {
-    /// Looks at every project that keeps traces for a time and was not looked at for
-    /// [`RETENTION_TIME`]. Returns how many traces were deleted. After an error the project is looked at
+    /// Looks at every project that keeps something for a time and was not looked at for
+    /// [`RETENTION_TIME`]. Returns how many traces, log lines and points were deleted. After an error the project is looked at
     /// again the next time.
     pub async fn step(
         &mut self,
@@ -58,7 +61,7 @@ impl Expiry {
     ) -> Result<u64, PurgeError> {
         let plane = &governance.plane;
         let now = plane.now_ns();
-        let kept = plane.settings().keeping_traces();
+        let kept = plane.settings().expiring();
         self.looked_ns
             .retain(|project, _| kept.contains_key(project));
         if !kept.is_empty() && plane.marks().are_old(now) && engine.stats().records > self.noted {
@@ -69,18 +72,13 @@ impl Expiry {
         }
         let every = i64::try_from(RETENTION_TIME.as_nanos()).unwrap_or(i64::MAX);
         let (mut deleted, mut failed) = (0, None);
-        for (project, days) in kept {
+        for (project, retention) in kept {
             let looked = self.looked_ns.get(&project);
             if looked.is_some_and(|at| now.saturating_sub(*at) < every) {
                 continue;
             }
-            let cutoff = now.saturating_sub(i64::from(days).saturating_mul(DAY_NS));
-            let bounds = Bounds {
-                ended_ns: cutoff,
-                received: plane.marks().received_before(cutoff),
-            };
             // Rows of one project that do not read keep no other's.
-            match expire(engine, governance, ProjectId(project), bounds).await {
+            match expire(engine, governance, ProjectId(project), retention, now).await {
                 Ok(more) => {
                     deleted += more;
                     self.looked_ns.insert(project, now);
@@ -92,26 +90,40 @@ impl Expiry {
     }
 }
 
-/// Deletes the traces of a project that are within the bounds, and notes it.
+/// Deletes what a project no longer keeps, class by class, and notes it.
 async fn expire(
     engine: &Arc<Engine>,
     governance: &Governance,
     project: ProjectId,
-    bounds: Bounds,
+    retention: Retention,
+    now_ns: i64,
 ) -> Result<u64, PurgeError> {
-    let mut deleted = 0;
-    let done = delete_old(engine, project, bounds, &mut deleted).await;
-    if deleted > 0 {
-        tracing::info!(project = project.0, traces = deleted, "old traces deleted");
-        let event = GovernanceEvent::Expired {
-            project: project.0,
-            traces: deleted,
-            before_ns: bounds.ended_ns,
+    let mut all = 0;
+    for class in Class::ALL {
+        let Some(days) = retention.of(class) else {
+            continue;
         };
-        note(governance, event).await?;
+        let cutoff = now_ns.saturating_sub(i64::from(days).saturating_mul(DAY_NS));
+        let bounds = Bounds {
+            ended_ns: cutoff,
+            received: governance.plane.marks().received_before(cutoff),
+        };
+        let mut count = 0;
+        let done = delete_old(engine, project, class, bounds, &mut count).await;
+        if count > 0 {
+            tracing::info!(project = project.0, class = class.name(), count, "expired");
+            let event = GovernanceEvent::Expired {
+                project: project.0,
+                class,
+                count,
+                before_ns: bounds.ended_ns,
+            };
+            note(governance, event).await?;
+        }
+        done?;
+        all += count;
     }
-    done?;
-    Ok(deleted)
+    Ok(all)
 }
 
 /// Receipts never take the room that revoking a key needs.
@@ -129,6 +141,7 @@ async fn note(governance: &Governance, event: GovernanceEvent) -> Result<(), Pur
 async fn delete_old(
     engine: &Arc<Engine>,
     project: ProjectId,
+    class: Class,
     bounds: Bounds,
     deleted: &mut u64,
 ) -> Result<(), PurgeError> {
@@ -137,16 +150,25 @@ async fn delete_old(
         return Ok(());
     }
     // Every span has a run; a score may have neither.
-    for table in [Table::Runs, Table::Scores] {
+    let tables: &[Table] = match class {
+        Class::Traces => &[Table::Runs, Table::Scores],
+        Class::Logs => &[Table::Logs],
+        Class::Metrics => &[Table::Points],
+    };
+    for table in tables.iter().copied() {
         let mut after = None;
         loop {
             let engine_of_search = Arc::clone(engine);
-            let look =
-                move || old_traces(&engine_of_search.snapshot(), project, table, bounds, after);
+            let look = move || {
+                let snapshot = engine_of_search.snapshot();
+                let (page, next) = old_rows(&snapshot, project, table, bounds, after)?;
+                let deletions = deletions(&snapshot, project, class, bounds, page)?;
+                Ok::<_, QueryError>((deletions, next))
+            };
             let page = tokio::task::spawn_blocking(look).await;
-            let (traces, next) = page.map_err(|_| PurgeError::Stopped)??;
-            delete_all(engine, project, &traces).await?;
-            *deleted += u64::try_from(traces.len()).unwrap_or(u64::MAX);
+            let ((deletions, count), next) = page.map_err(|_| PurgeError::Stopped)??;
+            delete_all(engine, project, deletions).await?;
+            *deleted += count;
             after = next;
             if after.is_none() {
                 break;
@@ -156,14 +178,14 @@ async fn delete_old(
     Ok(())
 }
 
-/// Traces of a page of rows that are old with all their rows, and where the next page begins.
-fn old_traces(
+/// Rows of a page that are old, and where the next page begins.
+fn old_rows(
     snapshot: &Snapshot,
     project: ProjectId,
     table: Table,
     bounds: Bounds,
     after: Option<Position>,
-) -> Result<(Vec<String>, Option<Position>), QueryError> {
+) -> Result<(Vec<Core>, Option<Position>), QueryError> {
     let started = Test::Lt(Literal::I64(bounds.ended_ns));
     let request = Request {
         order: Order {
@@ -179,22 +201,60 @@ fn old_traces(
         cancelled: &|| false,
     };
     let page = snapshot.search(project, table, &request, &budget)?;
-    let mut traces: Vec<String> = page
-        .hits
-        .iter()
-        .filter(|hit| bounds.pass(&hit.core))
-        .map(|hit| hit.core.trace_id.to_string())
-        .collect();
-    traces.sort();
+    let old = page.hits.into_iter().map(|hit| hit.core);
+    Ok((old.filter(|core| bounds.pass(core)).collect(), page.next))
+}
+
+/// What deletes these rows and, of runs and scores, what belongs to them; and how much that is. A trace that
+/// has a younger row stays.
+fn deletions(
+    snapshot: &Snapshot,
+    project: ProjectId,
+    class: Class,
+    bounds: Bounds,
+    rows: Vec<Core>,
+) -> Result<(Vec<Deletion>, u64), QueryError> {
+    let of_rows: fn(Vec<RowAt>) -> Deletion = match class {
+        Class::Traces => return runs(snapshot, project, bounds, &rows),
+        Class::Logs => Deletion::Logs,
+        Class::Metrics => Deletion::Points,
+    };
+    let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    let rows: Vec<RowAt> = rows.into_iter().map(row_at).collect();
+    let deletions = rows
+        .chunks(DELETE_ROWS_MAX)
+        .map(|rows| of_rows(rows.to_vec()));
+    Ok((deletions.collect(), count))
+}
+
+fn row_at(core: Core) -> RowAt {
+    RowAt {
+        key: RowKey {
+            trace_id: core.trace_id,
+            id: core.id,
+        },
+        start_ns: core.start_ns,
+    }
+}
+
+fn runs(
+    snapshot: &Snapshot,
+    project: ProjectId,
+    bounds: Bounds,
+    rows: &[Core],
+) -> Result<(Vec<Deletion>, u64), QueryError> {
+    let mut traces: Vec<&str> = rows.iter().map(|core| core.trace_id.as_ref()).collect();
+    traces.sort_unstable();
     traces.dedup();
     let mut old = Vec::with_capacity(traces.len());
     for trace in traces {
-        let rows = snapshot.trace_cores(project, &trace)?;
+        let rows = snapshot.trace_cores(project, trace)?;
         if rows.iter().all(|row| bounds.pass(row)) {
-            old.push(trace);
+            old.push(Deletion::Run(trace.into()));
         }
     }
-    Ok((old, page.next))
+    let count = u64::try_from(old.len()).unwrap_or(u64::MAX);
+    Ok((old, count))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Settings of a project as its owners write them.
 
-use obsrv_engine::row::Table;
+use bincode::{Decode, Encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,31 @@ pub struct ProjectSettings {
     pub retention: Retention,
 }
 
+/// What is kept for as long as it says, each on its own. Persisted: never reuse a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Class {
+    /// Runs, their spans and scores.
+    Traces,
+    /// Log lines, those of traces too.
+    Logs,
+    /// Metric points.
+    Metrics,
+}
+
+impl Class {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Traces, Self::Logs, Self::Metrics];
+
+    /// In the plural, as it is said.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Logs => "log lines",
+            Self::Metrics => "points",
+        }
+    }
+}
+
 /// Days from the later of event and receive time; `None`: for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -37,9 +62,6 @@ pub struct Retention {
     /// Metric points.
     #[serde(default)]
     pub metrics_days: Option<u32>,
-    /// Files that came with traces.
-    #[serde(default)]
-    pub attachments_days: Option<u32>,
 }
 
 /// Why settings are not valid.
@@ -107,13 +129,18 @@ impl SettingsError {
 }
 
 impl Retention {
-    /// Days for the rows of a table.
-    pub const fn of(&self, table: Table) -> Option<u32> {
-        match table {
-            Table::Runs | Table::Spans | Table::Scores => self.traces_days,
-            Table::Logs => self.logs_days,
-            Table::Points => self.metrics_days,
+    /// Days for a class.
+    pub const fn of(&self, class: Class) -> Option<u32> {
+        match class {
+            Class::Traces => self.traces_days,
+            Class::Logs => self.logs_days,
+            Class::Metrics => self.metrics_days,
         }
+    }
+
+    /// Whether everything is kept for ever.
+    pub fn is_for_ever(&self) -> bool {
+        Class::ALL.iter().all(|class| self.of(*class).is_none())
     }
 
     /// Whether all days are in range.
@@ -122,7 +149,6 @@ impl Retention {
             ("traces_days", self.traces_days),
             ("logs_days", self.logs_days),
             ("metrics_days", self.metrics_days),
-            ("attachments_days", self.attachments_days),
         ] {
             if days.is_some_and(|days| !(1..=RETENTION_DAYS_MAX).contains(&days)) {
                 return Err(SettingsError::Days { field });
@@ -154,13 +180,16 @@ mod tests {
     }
 
     #[test]
-    fn retention_by_table_within_its_limits() {
+    fn retention_by_class_within_its_limits() {
         let set = |days: u32| Retention {
             logs_days: Some(days),
             ..Retention::default()
         };
-        let days: Vec<_> = Table::ALL.iter().map(|t| set(3).of(*t)).collect();
-        assert_eq!(days, [None, None, Some(3), None, None]);
+        assert_eq!(
+            Class::ALL.map(|class| set(3).of(class)),
+            [None, Some(3), None]
+        );
+        assert!(Retention::default().is_for_ever() && !set(3).is_for_ever());
         assert!(set(1).check().is_ok() && set(RETENTION_DAYS_MAX).check().is_ok());
         for days in [0, RETENTION_DAYS_MAX + 1] {
             assert_eq!(

@@ -185,6 +185,12 @@ pub(super) struct TeamShown {
 pub(super) struct MemberShown {
     /// The user's id.
     pub(super) user: u64,
+    /// Their address; none of a user that this server does not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) email: Option<String>,
+    /// What to call them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
     /// Their role.
     pub(super) role: &'static str,
 }

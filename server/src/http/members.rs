@@ -21,6 +21,7 @@ use super::params::Params;
 use super::routes::Routes;
 use crate::control::Actor;
 use crate::dialect::format_micros;
+use crate::signin::SignIn;
 use crate::tenancy::plane::Changed;
 use crate::tenancy::{Role, UserId};
 
@@ -147,15 +148,30 @@ async fn members(
     RawQuery(raw): RawQuery,
 ) -> Result<List<MemberShown>, ApiError> {
     let page = Page::of(&Params::parse(raw.as_deref().unwrap_or(""))?, &[])?;
-    let (items, next) = app.core()?.directory().read(|state| {
+    let core = app.core()?;
+    let (mut items, next) = core.directory().read(|state| {
         let all = state.people.members(access.org(), UserId(page.after));
         let shown = all.map(|(user, role)| MemberShown {
             user: user.0,
+            email: None,
+            name: None,
             role: role.as_str(),
         });
         page.cut(shown, |member| member.user)
     });
+    if let Some(signin) = core.signin() {
+        items
+            .iter_mut()
+            .for_each(|member| introduce(member, signin));
+    }
     Ok(List { items, next })
+}
+
+fn introduce(member: &mut MemberShown, signin: &SignIn) {
+    if let Some(user) = signin.accounts.users().get(UserId(member.user)) {
+        member.email = Some(user.email.to_string());
+        member.name = Some(user.name.to_string());
+    }
 }
 
 /// Ends the sessions of somebody whose role changed: an old session id never carries new rights.

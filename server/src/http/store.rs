@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::Core;
 use super::auth::Tenant;
 use super::tail::Tails;
-use crate::limits::QUERY_ROWS_MAX;
 use obsrv_engine::engine::{
     Done, Engine, Envelope, IngestError, Receipt, Snapshot, StoredRow, Submission, TraceRows, Visit,
 };
@@ -84,18 +83,8 @@ impl Store {
     }
 
     /// Whether there is any row of a trace.
-    pub fn has_trace(&self, trace_id: &str) -> Result<bool, QueryError> {
-        let budget = Budget {
-            rows_max: QUERY_ROWS_MAX,
-            // The first body says it.
-            bytes_max: 0,
-            cancelled: &|| false,
-        };
-        match self.trace_within(trace_id, &budget) {
-            Ok(rows) => Ok(rows.run.is_some() || !rows.spans.is_empty() || !rows.scores.is_empty()),
-            Err(QueryError::BudgetExceeded { .. }) => Ok(true),
-            Err(error) => Err(error),
-        }
+    pub fn has_trace(&self, trace_id: &str) -> Result<bool, SourceError> {
+        self.engine.snapshot().has_trace(self.project, trace_id)
     }
 
     /// Deletes every row of a trace.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use obsrv_engine::engine::{Engine, IngestError};
+use obsrv_engine::engine::{Deletion, Engine, IngestError};
 use obsrv_engine::query::ast::Filter;
 use obsrv_engine::query::{Budget, Order, QueryError, Request};
 use obsrv_engine::row::{ProjectId, Table};
@@ -100,27 +100,28 @@ impl Purge {
         if traces.is_empty() {
             self.tables.pop();
         } else {
-            delete_all(engine, project, &traces).await?;
             self.traces += u64::try_from(traces.len()).unwrap_or(u64::MAX);
+            let deletions = traces.into_iter().map(|t| Deletion::Trace(t.into()));
+            delete_all(engine, project, deletions.collect()).await?;
         }
         Ok(!self.tables.is_empty())
     }
 }
 
-/// Hides these traces at once; compaction drops their rows.
+/// Hides all of this at once; compaction drops the rows.
 pub(crate) async fn delete_all(
     engine: &Engine,
     project: ProjectId,
-    traces: &[String],
+    deletions: Vec<Deletion>,
 ) -> Result<(), PurgeError> {
-    let mut outcomes = Vec::with_capacity(traces.len());
-    for trace in traces {
+    let mut outcomes = Vec::with_capacity(deletions.len());
+    for deletion in deletions {
         let (sender, outcome) = tokio::sync::oneshot::channel();
         let done = Box::new(move |result| {
             // The receiver waits below, unless the first of the others failed.
             let _ = sender.send(result);
         });
-        engine.delete_trace(project, trace, done);
+        engine.delete(project, deletion, done);
         outcomes.push(outcome);
     }
     for outcome in outcomes {

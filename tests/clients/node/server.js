@@ -12,7 +12,7 @@ const READY_MS = 20_000;
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const BINARY = path.resolve(process.env.OBSRV_BIN ?? path.join(ROOT, "target/debug/obsrv"));
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once("error", reject);
@@ -24,17 +24,18 @@ function freePort() {
 }
 
 export class Obsrv {
-  static async start() {
+  static async start({ port, flags = [] } = {}) {
     const server = new Obsrv();
+    server.flags = flags;
     server.folder = await mkdtemp(path.join(tmpdir(), "obsrv-node-"));
-    server.port = await freePort();
+    server.port = port ?? (await freePort());
     server.url = `http://127.0.0.1:${server.port}`;
     await server.run();
     return server;
   }
 
   async run() {
-    const flags = ["serve", "--grpc", "off", "--data", path.join(this.folder, "data"), "--http", `127.0.0.1:${this.port}`];
+    const flags = ["serve", "--grpc", "off", "--data", path.join(this.folder, "data"), "--http", `127.0.0.1:${this.port}`, ...this.flags];
     const environment = { ...process.env, OBSRV_BOOTSTRAP_KEY: KEY };
     this.said = "";
     this.child = spawn(BINARY, flags, { env: environment, stdio: ["ignore", "pipe", "pipe"] });

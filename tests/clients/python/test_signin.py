@@ -57,6 +57,9 @@ def test_the_owner_signs_in_and_out_and_sessions_survive_a_crash(people):
     obsrv, client, first = people
     me = client.get("/v1/auth/me", headers=first).json()
     assert me["email"] == "ada@example.org" and me["method"] == "setup"
+    members = client.get("/v1/orgs/1/members", headers=first).json()["items"]
+    ada = {"user": me["user_id"], "email": "ada@example.org", "name": "Ada", "role": "owner"}
+    assert members == [ada]
     second = cookie_of(sign_in(client))
     assert sign_in(client, "wrong password 1").status_code == 401
     assert client.post("/v1/auth/signout", headers={**second, **OWN_PAGE}).status_code == 204

@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use obsrv_engine::engine::{
-    Done, Engine, Envelope, FROZEN_MAX, IngestError, Receipt, Snapshot, State, Submission, check,
+    Deletion, Done, Engine, Envelope, FROZEN_MAX, IngestError, Receipt, Snapshot, State,
+    Submission, check,
 };
 use obsrv_engine::io::FileKind;
 use obsrv_engine::query::ast::Filter;
@@ -42,7 +43,7 @@ pub fn run(case: &Case) -> Result<Coverage, String> {
 
 enum Asked {
     Store { project: u64, facts: Vec<Fact> },
-    Delete { project: u64, trace: String },
+    Delete { project: u64, deletion: Deletion },
 }
 
 type Answers = Arc<Mutex<Vec<(u64, Result<Receipt, IngestError>)>>>;
@@ -101,7 +102,7 @@ impl<'a> Machine<'a> {
         match op {
             Op::Record { project, facts } => self.submit(*project, facts.clone())?,
             Op::Bulk(bulk) => self.submit(bulk.project, bulk.facts())?,
-            Op::Delete { project, trace } => self.delete(*project, trace),
+            Op::Delete { project, deletion } => self.delete(*project, deletion),
             Op::Commit => self.commit()?,
             Op::Freeze => self.engine().freeze(),
             Op::Flush => self.flush()?,
@@ -206,20 +207,20 @@ impl<'a> Machine<'a> {
         (submission, self.note_answer(self.serial))
     }
 
-    fn prepare_delete(&mut self, project: u64, trace: &str) -> (u64, String, Done) {
+    fn prepare_delete(&mut self, project: u64, deletion: &Deletion) -> (u64, Deletion, Done) {
         self.serial += 1;
-        let trace = trace.to_owned();
+        let deletion = deletion.clone();
         let asked = Asked::Delete {
             project,
-            trace: trace.clone(),
+            deletion: deletion.clone(),
         };
         self.pending.insert(self.serial, asked);
-        (project, trace, self.note_answer(self.serial))
+        (project, deletion, self.note_answer(self.serial))
     }
 
-    fn delete(&mut self, project: u64, trace: &str) {
-        let (project, trace, done) = self.prepare_delete(project, trace);
-        self.engine().delete_trace(ProjectId(project), &trace, done);
+    fn delete(&mut self, project: u64, deletion: &Deletion) {
+        let (project, deletion, done) = self.prepare_delete(project, deletion);
+        self.engine().delete(ProjectId(project), deletion, done);
     }
 
     fn commit(&mut self) -> Result<(), String> {
@@ -257,10 +258,14 @@ impl<'a> Machine<'a> {
                 self.coverage.note_many("facts", facts.len());
                 self.model.store(lsn, project, &facts);
             }
-            Asked::Delete { project, trace } => {
-                let there = !self.model.trace(project, &trace, Table::Runs).is_empty();
-                self.coverage.note_many("deletes", usize::from(there));
-                self.model.delete(lsn, project, &trace);
+            Asked::Delete { project, deletion } => {
+                let what = match deletion {
+                    Deletion::Trace(_) => "deletes",
+                    Deletion::Run(_) => "deletes of runs",
+                    Deletion::Logs(_) | Deletion::Points(_) => "deletes of rows",
+                };
+                let rows = self.model.delete(lsn, project, &deletion);
+                self.coverage.note_many(what, usize::from(rows > 0));
             }
         }
     }
@@ -298,7 +303,7 @@ impl<'a> Machine<'a> {
         &mut self,
         (flush, other): (bool, bool),
         records: &[(u64, Vec<Fact>)],
-        delete: Option<&(u64, String)>,
+        delete: Option<&(u64, Deletion)>,
     ) -> Result<(), String> {
         self.commit()?;
         // Room for what is frozen meanwhile.
@@ -313,15 +318,15 @@ impl<'a> Machine<'a> {
             .iter()
             .map(|(project, facts)| self.prepare(*project, facts.clone()))
             .collect();
-        let delete = delete.map(|(project, trace)| self.prepare_delete(*project, trace));
+        let delete = delete.map(|(project, deletion)| self.prepare_delete(*project, deletion));
         let kept: Arc<Mutex<Option<Snapshot>>> = Arc::default();
         let (keep, busy) = (Arc::clone(&kept), Arc::clone(&engine));
         self.meanwhile.plan(Box::new(move || {
             for (submission, done) in queued {
                 busy.submit(submission, done);
             }
-            if let Some((project, trace, done)) = delete {
-                busy.delete_trace(ProjectId(project), &trace, done);
+            if let Some((project, deletion, done)) = delete {
+                busy.delete(ProjectId(project), deletion, done);
             }
             while busy.commit_step() > 0 {}
             if other && flush {

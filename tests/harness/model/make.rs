@@ -1,7 +1,8 @@
 //! Workloads from seeds.
 
-use obsrv_engine::engine::Options;
+use obsrv_engine::engine::{Deletion, Options, RowAt};
 use obsrv_engine::query::ast::Filter;
+use obsrv_engine::row::Table;
 use obsrv_wal::sim::SimRng;
 
 use super::bulk::Bulk;
@@ -22,7 +23,7 @@ pub enum Op {
     /// A delete is queued.
     Delete {
         project: u64,
-        trace: String,
+        deletion: Deletion,
     },
     /// Everything queued is committed.
     Commit,
@@ -50,7 +51,7 @@ pub enum Op {
         flush: bool,
         other: bool,
         records: Vec<(u64, Vec<Fact>)>,
-        delete: Option<(u64, String)>,
+        delete: Option<(u64, Deletion)>,
     },
     /// A question to a new snapshot, with all its pages.
     Ask(Question),
@@ -198,7 +199,9 @@ impl Maker {
             let facts = self.facts(1);
             self.ops.push(Op::Record { project: 1, facts });
             let trace = format!("b{}-{}", self.rng.below(self.rounds), self.rng.below(60));
-            self.ops.push(Op::Delete { project: 1, trace });
+            let deletion = Deletion::Trace(trace.into());
+            let project = 1;
+            self.ops.push(Op::Delete { project, deletion });
             self.ops.push(Op::Commit);
             self.ops.push(Op::Walk(self.long_question()));
             for _ in 0..3 {
@@ -293,7 +296,8 @@ impl Maker {
         let delete = self
             .rng
             .chance(4)
-            .then(|| (project(self), self.trace_name()));
+            .then(|| project(self))
+            .map(|project| (project, self.deletion(project)));
         self.ops.push(Op::During {
             flush: self.rng.chance(2),
             other: self.rng.chance(3),
@@ -311,8 +315,8 @@ impl Maker {
         for _ in 0..=self.rng.below(4) {
             let project = 1 + self.rng.below(self.projects);
             if self.rng.chance(12) {
-                let trace = self.trace_name();
-                self.ops.push(Op::Delete { project, trace });
+                let deletion = self.deletion(project);
+                self.ops.push(Op::Delete { project, deletion });
                 self.send_again(project);
             } else {
                 let facts = self.facts(project);
@@ -322,6 +326,32 @@ impl Maker {
         if !self.rng.chance(5) {
             self.ops.push(Op::Commit);
         }
+    }
+
+    fn deletion(&self, project: u64) -> Deletion {
+        let trace = self.trace_name().into();
+        match self.rng.below(5) {
+            0 => Deletion::Run(trace),
+            1 => Deletion::Logs(self.some_rows(project, Table::Logs)),
+            2 => Deletion::Points(self.some_rows(project, Table::Points)),
+            _ => Deletion::Trace(trace),
+        }
+    }
+
+    /// Rows of which something was said, some maybe more than once.
+    fn some_rows(&self, project: u64, table: Table) -> Vec<RowAt> {
+        let sent = self.sent.iter();
+        let mine = sent.filter(|(p, fact)| *p == project && fact.table == table);
+        let rows = mine.map(|(_, fact)| RowAt {
+            key: fact.event().key,
+            start_ns: fact.start.unwrap_or(0),
+        });
+        let rows: Vec<RowAt> = rows.collect();
+        if rows.is_empty() {
+            return rows;
+        }
+        let count = 1 + self.rng.below(12);
+        (0..count).map(|_| pick(&self.rng, &rows)).collect()
     }
 
     /// Some of what was said once, as a client does that has not heard of a delete.

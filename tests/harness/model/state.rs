@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use obsrv_engine::engine::{Deletion, RowAt};
 use obsrv_engine::row::{Lsn, Table};
 
 use super::fold::Facts;
@@ -76,10 +77,26 @@ impl Model {
         }
     }
 
-    /// Forgets a trace.
-    pub(super) fn delete(&mut self, lsn: Lsn, project: u64, trace: &str) {
+    /// Forgets rows. Answers how many.
+    pub(super) fn delete(&mut self, lsn: Lsn, project: u64, deletion: &Deletion) -> usize {
         self.lsn = self.lsn.max(lsn);
-        self.traces.remove(&(project, trace.to_owned()));
+        let of = |trace: &str| (project, trace.to_owned());
+        match deletion {
+            Deletion::Trace(trace) => self.traces.remove(&of(trace)).map_or(0, |t| t.len()),
+            Deletion::Run(trace) => self.traces.get_mut(&of(trace)).map_or(0, Trace::forget_run),
+            Deletion::Logs(rows) => self.forget_rows(project, Table::Logs, rows),
+            Deletion::Points(rows) => self.forget_rows(project, Table::Points, rows),
+        }
+    }
+
+    fn forget_rows(&mut self, project: u64, table: Table, rows: &[RowAt]) -> usize {
+        let mut gone = 0;
+        for RowAt { key, .. } in rows {
+            let trace = self.traces.get_mut(&(project, key.trace_id.to_string()));
+            let row = trace.and_then(|t| t.rows.remove(&(table as u8, key.id.to_string())));
+            gone += usize::from(row.is_some());
+        }
+        gone
     }
 
     /// The rows of one trace of one table, by id.
@@ -90,6 +107,19 @@ impl Model {
 }
 
 impl Trace {
+    fn len(&self) -> usize {
+        self.rows.len() + usize::from(self.run.row.is_some())
+    }
+
+    /// Forgets all but the log lines and the points.
+    fn forget_run(&mut self) -> usize {
+        let before = self.len();
+        let stays = [Table::Logs as u8, Table::Points as u8];
+        self.rows.retain(|(table, _), _| stays.contains(table));
+        self.run = Entry::default();
+        before - self.len()
+    }
+
     fn upsert(&mut self, lsn: Lsn, table: Table, fact: &Fact) {
         let key = (table as u8, fact.id.clone());
         let entry = self.rows.entry(key).or_default();

@@ -97,8 +97,8 @@ impl Desk {
                 );
                 false
             }
-            Asked::Delete { project, trace } => {
-                engine.delete_trace(ProjectId(project), &trace, done);
+            Asked::Delete { project, deletion } => {
+                engine.delete(ProjectId(project), deletion, done);
                 true
             }
             Asked::Control { body } => {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use obsrv_engine::doc::DocRef;
+use obsrv_engine::engine::{Deletion, RowAt};
 use obsrv_engine::fold::{Part, Parts};
 use obsrv_engine::row::{Event, Lsn, Table};
 use obsrv_engine::run::{Run, SpanFacts};
@@ -18,7 +19,7 @@ pub(super) enum Asked {
     },
     Delete {
         project: u64,
-        trace: String,
+        deletion: Deletion,
     },
     Control {
         body: String,
@@ -106,7 +107,7 @@ impl Ledger {
             })
             .collect();
         history.sort_by_key(|(lsn, _)| *lsn);
-        let mut traces: BTreeMap<(u64, String), (Lsn, Vec<&Event>)> = BTreeMap::new();
+        let mut traces = History::new();
         for (lsn, asked) in history {
             match asked {
                 Asked::Ingest {
@@ -119,9 +120,20 @@ impl Ledger {
                         entry.1.push(event);
                     }
                 }
-                Asked::Delete { project, trace } => {
-                    traces.remove(&(*project, trace.clone()));
-                }
+                Asked::Delete { project, deletion } => match deletion {
+                    Deletion::Trace(trace) => {
+                        traces.remove(&(*project, trace.to_string()));
+                    }
+                    part => {
+                        for ((_, trace), (last, events)) in of_project(&mut traces, *project) {
+                            let before = events.len();
+                            events.retain(|event| !is_meant(part, trace, event));
+                            if events.len() != before {
+                                *last = lsn;
+                            }
+                        }
+                    }
+                },
                 Asked::Control { .. } => {}
             }
         }
@@ -151,6 +163,30 @@ impl Ledger {
                 _ => None,
             });
         stored.collect()
+    }
+}
+
+/// The events of each trace, and the record that last changed them.
+type History<'a> = BTreeMap<(u64, String), (Lsn, Vec<&'a Event>)>;
+
+fn of_project<'m, 'a>(
+    traces: &'m mut History<'a>,
+    project: u64,
+) -> impl Iterator<Item = (&'m (u64, String), &'m mut (Lsn, Vec<&'a Event>))> {
+    traces.iter_mut().filter(move |((of, _), _)| *of == project)
+}
+
+/// Whether a deletion of part of a project is about an event's row.
+fn is_meant(part: &Deletion, trace: &str, event: &Event) -> bool {
+    let named =
+        |table, rows: &[RowAt]| event.table == table && rows.iter().any(|row| row.key == event.key);
+    match part {
+        Deletion::Trace(of) => **of == *trace,
+        Deletion::Run(of) => {
+            **of == *trace && matches!(event.table, Table::Runs | Table::Spans | Table::Scores)
+        }
+        Deletion::Logs(rows) => named(Table::Logs, rows),
+        Deletion::Points(rows) => named(Table::Points, rows),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Random requests: new spans, updates, late and duplicate ones, runs, scores, logs, points, deletes,
 //! controls.
 
+use obsrv_engine::engine::{Deletion, RowAt};
+use obsrv_engine::row::RowKey;
 use obsrv_wal::sim::SimRng;
 
 use super::ledger::Asked;
@@ -9,6 +11,8 @@ use crate::toy;
 pub(super) const PROJECTS: u64 = 3;
 pub(super) const TRACES: u64 = 6;
 const SPANS: u64 = 8;
+/// Between two points of a series, nanoseconds.
+const POINT_APART_NS: u64 = 1_200_000_000_000;
 
 /// The next request. Ids repeat often, so that most requests meet older rows.
 pub(super) fn next(rng: &SimRng, serial: u64) -> Asked {
@@ -16,12 +20,35 @@ pub(super) fn next(rng: &SimRng, serial: u64) -> Asked {
     match rng.below(12) {
         0 => Asked::Delete {
             project,
-            trace: format!("t{}", rng.below(TRACES)),
+            deletion: deletion(rng.below(TRACES), serial),
         },
         1 => Asked::Control {
             body: format!("control {serial}"),
         },
         _ => ingest(rng, project, serial),
+    }
+}
+
+/// A delete of a trace or of a part of what there is. It takes no more from the dice than before there
+/// were parts.
+fn deletion(trace: u64, serial: u64) -> Deletion {
+    let id = serial % SPANS;
+    let row = |id: String, start: u64| RowAt {
+        key: RowKey {
+            trace_id: format!("t{trace}").into(),
+            id: id.into(),
+        },
+        start_ns: i64::try_from(start).expect("small"),
+    };
+    let ids = (0..4).map(|n| (id + n) % SPANS);
+    match serial % 6 {
+        0 => Deletion::Run(format!("t{trace}").into()),
+        1 => Deletion::Logs(ids.map(|id| row(format!("l{id}"), id)).collect()),
+        2 => Deletion::Points(
+            ids.map(|id| row(id.to_string(), POINT_APART_NS * id))
+                .collect(),
+        ),
+        _ => Deletion::Trace(format!("t{trace}").into()),
     }
 }
 
@@ -86,7 +113,7 @@ fn signals(trace: u64, serial: u64) -> String {
     if serial.is_multiple_of(4) {
         // A point's time is its name; a trace's id stands for a series.
         let id = serial / 4 % SPANS;
-        let at = 1_200_000_000_000 * id;
+        let at = POINT_APART_NS * id;
         lines += &format!("point|t{trace}|{id}|0||{at}||k1={}\n", serial % 3);
     }
     lines

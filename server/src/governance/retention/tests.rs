@@ -97,11 +97,16 @@ fn row(table: Table, trace: &str, id: &str, end_ns: Option<i64>) -> Event {
 
 impl World {
     async fn keep(&self, days: Option<u32>) {
+        self.keep_for(Retention {
+            traces_days: days,
+            ..Retention::default()
+        })
+        .await;
+    }
+
+    async fn keep_for(&self, retention: Retention) {
         let settings = ProjectSettings {
-            retention: Retention {
-                traces_days: days,
-                ..Retention::default()
-            },
+            retention,
             ..ProjectSettings::default()
         };
         let revision = self.governance.of(self.project).revision;
@@ -142,6 +147,17 @@ impl World {
             .step(&self.engine, &self.governance)
             .await
             .unwrap()
+    }
+
+    /// How many rows of a table are there.
+    fn count(&self, table: Table) -> usize {
+        let bounds = Bounds {
+            ended_ns: i64::MAX,
+            received: Lsn::MAX,
+        };
+        let snapshot = self.engine.snapshot();
+        let found = old_rows(&snapshot, self.project, table, bounds, None);
+        found.unwrap().0.len()
     }
 
     fn has(&self, trace: &str) -> bool {
@@ -200,18 +216,94 @@ async fn a_trace_at_the_limit_stays_and_one_beyond_it_goes() {
         received: Lsn::MAX,
     };
     let snapshot = world.engine.snapshot();
-    let old = |table| old_traces(&snapshot, world.project, table, bounds(BEGAN_NS), None);
-    assert_eq!(old(Table::Runs).unwrap().0, ["old", "running"]);
-    assert_eq!(old(Table::Scores).unwrap().0, ["scored"]);
+    let old = |table| {
+        let bounds = bounds(BEGAN_NS);
+        let (rows, _) = old_rows(&snapshot, world.project, table, bounds, None).unwrap();
+        runs(&snapshot, world.project, bounds, &rows).unwrap().0
+    };
+    let gone = |traces: &[&str]| -> Vec<Deletion> {
+        let all = traces.iter().map(|trace| Deletion::Run((*trace).into()));
+        all.collect()
+    };
+    assert_eq!(old(Table::Runs), gone(&["old", "running"]));
+    assert_eq!(old(Table::Scores), gone(&["scored"]));
     drop(snapshot);
     assert_eq!(world.look(BEGAN_NS + 2 * DAY_NS + 2 * HOUR_NS).await, 5);
     assert!(!all.iter().any(|trace| world.has(trace)));
     let expired = GovernanceEvent::Expired {
         project: 1,
-        traces: 5,
+        class: Class::Traces,
+        count: 5,
         before_ns: BEGAN_NS + DAY_NS + 2 * HOUR_NS,
     };
     assert_eq!(world.receipts(), [expired]);
+}
+
+#[tokio::test]
+async fn log_lines_and_points_go_one_by_one_by_days_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = open(&dir, BEGAN_NS).await;
+    let at = |table, trace: &str, id: usize, start_ns| Event {
+        start_ns: Some(start_ns),
+        ..row(table, trace, &id.to_string(), None)
+    };
+    let both = |start_ns, ids: std::ops::Range<usize>| -> Vec<Event> {
+        let logs = ids.clone().map(|id| at(Table::Logs, "t", id, start_ns));
+        logs.chain(ids.map(|id| at(Table::Points, "series", id, start_ns)))
+            .collect()
+    };
+    let old = DELETE_ROWS_MAX + 1;
+    world.send(both(BEGAN_NS, 0..old)).await;
+    world
+        .send(vec![row(Table::Spans, "t", "s", Some(BEGAN_NS))])
+        .await;
+    let retention = Retention {
+        logs_days: Some(1),
+        metrics_days: Some(3),
+        ..Retention::default()
+    };
+    // Marks are an hour apart at least, and the project's making has left one.
+    world.at(BEGAN_NS + 2 * HOUR_NS);
+    world.keep_for(retention).await;
+    // Lines of the same trace and points of the same series that came two days later.
+    world.at(BEGAN_NS + 2 * DAY_NS);
+    world.send(both(BEGAN_NS + 2 * DAY_NS, old..old + 2)).await;
+    let gone = u64::try_from(old).unwrap();
+    assert_eq!(world.look(BEGAN_NS + 2 * DAY_NS + HOUR_NS).await, gone);
+    assert_eq!(world.count(Table::Logs), 2);
+    assert_eq!(world.count(Table::Points), old + 2);
+    assert_eq!(world.look(BEGAN_NS + 4 * DAY_NS - HOUR_NS).await, 2 + gone);
+    assert_eq!(world.count(Table::Logs), 0);
+    assert_eq!(world.count(Table::Points), 2);
+    assert!(world.has("t"));
+    let classes = world.receipts().into_iter().map(|receipt| match receipt {
+        GovernanceEvent::Expired { class, count, .. } => (class, count),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(
+        classes.collect::<Vec<_>>(),
+        [
+            (Class::Logs, gone),
+            (Class::Logs, 2),
+            (Class::Metrics, gone)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_lines_of_a_trace_that_has_gone_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = open(&dir, BEGAN_NS).await;
+    world.keep(Some(1)).await;
+    let rows = vec![
+        row(Table::Spans, "t", "s", Some(BEGAN_NS)),
+        row(Table::Logs, "t", "l", None),
+    ];
+    world.send(rows).await;
+    world.look(BEGAN_NS + HOUR_NS).await;
+    assert_eq!(world.look(BEGAN_NS + 3 * DAY_NS).await, 1);
+    assert!(!world.has("t"));
+    assert_eq!(world.count(Table::Logs), 1);
 }
 
 #[tokio::test]

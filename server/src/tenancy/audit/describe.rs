@@ -152,13 +152,15 @@ fn of_governance(event: &GovernanceEvent) -> Option<Said> {
         ),
         GovernanceEvent::Expired {
             project,
-            traces,
+            class,
+            count,
             before_ns,
         } => (
-            "project.traces_expired",
+            "project.expired",
             project.to_string(),
             vec![
-                ("traces", traces.to_string()),
+                ("what", class.name().to_owned()),
+                ("count", count.to_string()),
                 ("before", format_micros(*before_ns)),
             ],
         ),
