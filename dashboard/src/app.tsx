@@ -13,10 +13,13 @@ import { Toasts } from "./ui/toast";
 const SignIn = lazy(() => import("./signin/signin"));
 const LinkPage = lazy(() => import("./signin/link"));
 const TracePage = lazy(() => import("./trace/page"));
+const LogsPage = lazy(() => import("./logs/page"));
+const MetricsPage = lazy(() => import("./metrics/page"));
 const StartPage = lazy(() => import("./start/page"));
 const ThreadsPage = lazy(() => import("./people/threads"));
 const ThreadPage = lazy(() => import("./people/thread"));
 const UsersPage = lazy(() => import("./people/users"));
+const UserPage = lazy(() => import("./people/user"));
 const ChartsPage = lazy(() => import("./charts/page"));
 const ReviewPage = lazy(() => import("./review/page"));
 const PathsPage = lazy(() => import("./paths/page"));
@@ -99,6 +102,10 @@ function Pages() {
         {({ project, id }) => <TracePage key={`${project} ${id}`} project={project} id={id} />}
       </Route>
       <Route path="/p/:project/start">{({ project }) => <StartPage key={project} project={project} />}</Route>
+      <Route path="/p/:project/logs">{({ project }) => <LogsPage key={project} project={project} />}</Route>
+      <Route path="/p/:project/metrics">
+        {({ project }) => <MetricsPage key={project} project={project} />}
+      </Route>
       <Route path="/p/:project/threads">
         {({ project }) => <ThreadsPage key={project} project={project} />}
       </Route>
@@ -106,8 +113,14 @@ function Pages() {
         {({ project, id }) => <ThreadPage key={`${project} ${id}`} project={project} id={id} />}
       </Route>
       <Route path="/p/:project/users">{({ project }) => <UsersPage key={project} project={project} />}</Route>
+      <Route path="/p/:project/users/:id">
+        {({ project, id }) => <UserPage key={`${project} ${id}`} project={project} id={id} />}
+      </Route>
       <Route path="/p/:project/charts">
         {({ project }) => <ChartsPage key={project} project={project} />}
+      </Route>
+      <Route path="/p/:project/charts/:id">
+        {({ project, id }) => <ChartsPage key={project} project={project} id={id} />}
       </Route>
       <Route path="/p/:project/review">
         {({ project }) => <ReviewPage key={project} project={project} />}

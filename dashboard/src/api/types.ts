@@ -145,17 +145,19 @@ export interface ValuesAnswer {
 }
 
 export interface Measure {
-  fn: "count" | "rate" | "sum" | "avg" | "min" | "max" | "quantile" | "distinct" | "histogram";
+  fn: "count" | "rate" | "share" | "sum" | "avg" | "min" | "max" | "quantile" | "distinct" | "histogram";
   of?: string;
   q?: number;
+  where?: string;
 }
 
 export interface Aggregate {
   groups: {
     by: { [key: string]: Json };
     values?: (number | null)[];
-    buckets?: { at: string; values: (number | null)[] }[];
+    buckets?: { at: string; rows: number; values: (number | null)[] }[];
   }[];
+  groups_left_out?: number;
   measures: string[];
 }
 

@@ -20,6 +20,6 @@ describe("a graph of steps", () => {
     const nodes = [START, "a", "b", END].map((name) => node(name, 3));
     const { all } = placed(nodes, [edge(START, "a"), edge("a", "b"), edge("b", "a"), edge("b", END)]);
     const x = (name: string) => all.find((one) => one.node.name === name)?.x ?? -1;
-    expect([x(START), x("a"), x("b"), x(END)]).toEqual([0, 220, 440, 660]);
+    expect([x(START), x("a"), x("b"), x(END)]).toEqual([0, 238, 476, 714]);
   });
 });

@@ -28,7 +28,7 @@ export interface Placed {
 
 export const START = "(start)";
 export const END = "(end)";
-export const NODE_WIDTH = 150;
+export const NODE_WIDTH = 168;
 export const NODE_HEIGHT = 40;
 const GAP_X = 70;
 const GAP_Y = 18;

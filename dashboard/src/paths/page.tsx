@@ -20,7 +20,7 @@ import {
   placed,
 } from "./layout";
 
-interface Paths {
+export interface Paths {
   runs: number;
   cut: boolean;
   nodes: Node[];
@@ -30,6 +30,8 @@ interface Paths {
 
 const NODES_SHOWN = 18;
 const STEPS_SHOWN = 12;
+// So many letters fit a node.
+const NAME_SHOWN = 18;
 const RUNS = 500;
 
 export default function PathsPage({ project }: { project: string }) {
@@ -92,7 +94,7 @@ export default function PathsPage({ project }: { project: string }) {
   );
 }
 
-function Graph({ paths }: { paths: Paths }) {
+export function Graph({ paths }: { paths: Paths }) {
   const shown = useMemo(() => kept(paths.nodes, paths.edges, NODES_SHOWN), [paths]);
   const { all, width, height } = useMemo(() => placed(shown.nodes, shown.edges), [shown]);
   const places = new Map(all.map((one) => [one.node.name, one]));
@@ -143,7 +145,7 @@ function Graph({ paths }: { paths: Paths }) {
               rx="2"
             />
             <text x="9" y="17" className="node-name">
-              {node.name.length > 20 ? `${node.name.slice(0, 19)}…` : node.name}
+              {node.name.length > NAME_SHOWN ? `${node.name.slice(0, NAME_SHOWN - 1)}…` : node.name}
             </text>
             <text x="9" y="31" className="chart-text">
               {compact(node.count)} · {(100 * failedShare(node.runs)).toFixed(0)}% failed

@@ -1,19 +1,6 @@
-import { useEffect } from "react";
-import { term } from "../state/filter";
-import { Groups } from "./groups";
+import { part } from "../api/client";
+import { Groups, USERS } from "./groups";
 
 export default function UsersPage({ project }: { project: string }) {
-  useEffect(() => {
-    document.title = "Users · obsrv";
-  }, []);
-  return (
-    <Groups
-      project={project}
-      by="user_id"
-      title="Users"
-      one="user"
-      empty="Traces that name a user are put together here."
-      href={(name) => `/p/${project}/traces?q=${encodeURIComponent(term("user_id", name))}`}
-    />
-  );
+  return <Groups project={project} kind={USERS} href={(name) => `/p/${project}/users/${part(name)}`} />;
 }

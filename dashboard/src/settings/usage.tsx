@@ -12,7 +12,9 @@ interface Amounts {
 }
 
 interface Usage {
-  period: { month: string; day_resets_at: string; month_resets_at: string };
+  month: string;
+  day_resets_at: string;
+  month_resets_at: string;
   used: { day: Amounts; month: Amounts };
   organization?: { plan?: { name?: string } };
 }
@@ -47,7 +49,7 @@ export function UsageTab({ project }: { project: string }) {
   if (!usage.data) {
     return <Ghosts />;
   }
-  const { used, period } = usage.data;
+  const { used, month } = usage.data;
   return (
     <div className="stack">
       <section className="card">
@@ -55,9 +57,11 @@ export function UsageTab({ project }: { project: string }) {
         <table className="table">
           <thead>
             <tr>
-              <th />
+              <th>
+                <span className="hidden-text">What</span>
+              </th>
               <th className="num">Today, UTC</th>
-              <th className="num">In {period.month}</th>
+              <th className="num">In {month}</th>
             </tr>
           </thead>
           <tbody>

@@ -14,6 +14,8 @@ export const PLACES = [
   { path: "traces", name: "Traces", icon: "traces", key: "t" },
   { path: "threads", name: "Threads", icon: "threads", key: "h" },
   { path: "users", name: "Users", icon: "users", key: "u" },
+  { path: "logs", name: "Logs", icon: "logs", key: "l" },
+  { path: "metrics", name: "Metrics", icon: "metrics", key: "m" },
   { path: "charts", name: "Charts", icon: "charts", key: "c" },
   { path: "paths", name: "Paths", icon: "paths", key: "p" },
   { path: "review", name: "Review", icon: "review", key: "r" },

@@ -110,6 +110,37 @@ export function toggled(search: string, one: string): string {
   return has(search, one) ? without(search, one) : withTerm(search, one);
 }
 
+// The term of a search that says which values of a key are wanted.
+export function own(search: string, key: string) {
+  const start = `${nameText(key)}:`;
+  return terms(search).find((token) => token.text.startsWith(start))?.text;
+}
+
+export function chosenOf(search: string, key: string): string[] {
+  const text = own(search, key)?.slice(nameText(key).length + 1);
+  if (!text) {
+    return [];
+  }
+  return text.startsWith("(")
+    ? text
+        .slice(1, -1)
+        .split(",")
+        .map((one) => one.trim())
+    : [text];
+}
+
+export function toggledValue(search: string, key: string, value: unknown): string {
+  const chosen = chosenOf(search, key);
+  const wanted = valueText(value);
+  const next = chosen.includes(wanted) ? chosen.filter((one) => one !== wanted) : [...chosen, wanted];
+  const before = own(search, key);
+  const rest = before ? without(search, before) : search;
+  if (next.length === 0) {
+    return rest;
+  }
+  return withTerm(rest, `${nameText(key)}:${next.length > 1 ? `(${next.join(",")})` : next[0]}`);
+}
+
 // What is being typed at a place: a key, or a value of a key.
 export interface Typing {
   kind: "key" | "value";

@@ -3,6 +3,7 @@ import { lazy, Suspense, useMemo, useState } from "react";
 import type { Json } from "../api/types";
 import { CopyButton } from "../ui/parts";
 import { JsonView } from "./json-view";
+import { MediaList, MediaView, mediaOfText } from "./media";
 
 const Markdown = lazy(() => import("./markdown"));
 
@@ -46,6 +47,7 @@ export function Value({
       <div className="value-does">
         <CopyButton text={JSON.stringify(value, null, 2)} label={`Copy ${label}`} />
       </div>
+      <MediaList value={value} label={label} />
       <JsonView value={value} label={label} onFilter={onFilter} />
     </div>
   );
@@ -53,6 +55,7 @@ export function Value({
 
 function TextValue({ text, label }: { text: string; label: string }) {
   const json = useMemo(() => parsed(text), [text]);
+  const media = mediaOfText(text);
   const kinds = [
     ...(json === undefined ? [] : ["JSON"]),
     ...(json === undefined && looksLikeMarkdown(text.slice(0, SHOWN)) ? ["Formatted"] : []),
@@ -62,6 +65,9 @@ function TextValue({ text, label }: { text: string; label: string }) {
   const [isWhole, setWhole] = useState(false);
   const kind = chosen && kinds.includes(chosen) ? chosen : kinds[0];
   const shown = isWhole ? text : text.slice(0, SHOWN);
+  if (media) {
+    return <MediaView media={media} label={label} />;
+  }
   return (
     <div className="value">
       <div className="value-does">
@@ -80,7 +86,10 @@ function TextValue({ text, label }: { text: string; label: string }) {
         <CopyButton text={text} label={`Copy ${label}`} />
       </div>
       {kind === "JSON" && json !== undefined ? (
-        <JsonView value={json} label={label} />
+        <>
+          <MediaList value={json} label={label} />
+          <JsonView value={json} label={label} />
+        </>
       ) : kind === "Formatted" ? (
         <Suspense fallback={<pre className="text">{shown}</pre>}>
           <Markdown text={shown} />

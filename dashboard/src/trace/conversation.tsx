@@ -1,5 +1,6 @@
 // The trace as what was said, in order; what earlier turns said already is not said again.
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
 import { get, part } from "../api/client";
 import { at } from "../api/queries";
 import type { Message } from "../api/types";
@@ -7,6 +8,9 @@ import { usePrefs } from "../state/prefs";
 import { count, time } from "../text/format";
 import { Empty, Failure, Ghosts } from "../ui/parts";
 import { MessageParts, roleGroup } from "./message";
+import { changedText, DiffText } from "./turns";
+
+const TOLD_TOKENS = 8000;
 
 interface Page {
   data: Message[];
@@ -43,7 +47,45 @@ export function Conversation({
   const messages = talk.data.pages.flatMap((page) => page.data);
   const left = (talk.data.pages[0]?.total ?? 0) - messages.length;
   const more = talk.hasNextPage ? { left, show: () => void talk.fetchNextPage() } : null;
+  if (messages.length === 0) {
+    return <AsText project={project} id={id} />;
+  }
   return <Messages messages={messages} more={more} onStep={onStep} />;
+}
+
+// A run without messages is told by its steps, as text.
+function AsText({ project, id }: { project: string; id: string }) {
+  const told = useQuery({
+    queryKey: ["render", project, id],
+    queryFn: ({ signal }) =>
+      get<{ text: string; spans_left_out: number }>(
+        at(project, `/traces/${part(id)}/render`),
+        { tokens: TOLD_TOKENS },
+        signal,
+      ),
+  });
+  if (told.isError) {
+    return <Failure error={told.error} retry={() => told.refetch()} />;
+  }
+  if (!told.data) {
+    return (
+      <div className="talk">
+        <Ghosts lines={8} height={20} />
+      </div>
+    );
+  }
+  if (!told.data.text.trim()) {
+    return <Empty title="Nobody says anything here" />;
+  }
+  return (
+    <div className="talk" tabIndex={0} role="log" aria-label="The run as text" aria-live="off">
+      <p className="soft">The steps of this run hold no messages. This is what they did.</p>
+      <pre className="text">{told.data.text}</pre>
+      {told.data.spans_left_out > 0 && (
+        <p className="soft num">{count(told.data.spans_left_out)} further steps are not told here.</p>
+      )}
+    </div>
+  );
 }
 
 function Messages({
@@ -56,13 +98,7 @@ function Messages({
   onStep?: (span: string) => void;
 }) {
   const { zone } = usePrefs();
-  if (messages.length === 0) {
-    return (
-      <Empty title="Nobody says anything here">
-        <p>The steps of this run hold no messages. What went in and came out is with each step.</p>
-      </Empty>
-    );
-  }
+  const earlier = useMemo(() => earlierOf(messages), [messages]);
   return (
     <div className="talk" tabIndex={0} role="log" aria-label="Conversation" aria-live="off">
       {messages.map((message, place) => (
@@ -80,7 +116,7 @@ function Messages({
               </button>
             )}
           </div>
-          <MessageParts message={message} />
+          <Said message={message} before={earlier[place] ?? null} />
         </article>
       ))}
       {more && (
@@ -89,5 +125,35 @@ function Messages({
         </button>
       )}
     </div>
+  );
+}
+
+// For each message the last one before it of whoever says it, where that is much alike.
+function earlierOf(messages: Message[]): (Message | null)[] {
+  const last = new Map<string, Message>();
+  return messages.map((message) => {
+    const before = last.get(message.role);
+    last.set(message.role, message);
+    return before && changedText(before, message) ? before : null;
+  });
+}
+
+function Said({ message, before }: { message: Message; before: Message | null }) {
+  const [isDiff, setDiff] = useState(false);
+  const pieces = isDiff && before ? changedText(before, message) : null;
+  return (
+    <>
+      {before && (
+        <button
+          type="button"
+          className="button small turn-same"
+          aria-pressed={isDiff}
+          onClick={() => setDiff(!isDiff)}
+        >
+          What changed since they last said it
+        </button>
+      )}
+      {pieces ? <DiffText pieces={pieces} /> : <MessageParts message={message} />}
+    </>
   );
 }

@@ -1,5 +1,6 @@
 // One message of a conversation: who says it, its parts, and the tools that it calls.
 import type { Json, Message } from "../api/types";
+import { MediaView, mediaOf } from "../text/media";
 import { Value } from "../text/value";
 
 type Map = { [key: string]: Json };
@@ -47,11 +48,10 @@ function Part({ part }: { part: Json }) {
   if (kind === "tool_call" || kind === "tool_use" || kind === "function_call") {
     return <ToolCall call={part} />;
   }
-  const source = pictureOf(part);
-  if (source) {
-    return (
-      <img className="picture" src={source} alt={String(part.text ?? part.alt ?? "Picture of the message")} />
-    );
+  const media = mediaOf(part);
+  if (media) {
+    const said = typeof part.text === "string" && part.text !== media.source ? part.text : null;
+    return <MediaView media={media} label={said ?? String(part.alt ?? `${media.kind} of the message`)} />;
   }
   const text = part.text ?? part.content ?? part.thinking ?? part.reasoning;
   if (typeof text === "string") {
@@ -70,15 +70,14 @@ function Part({ part }: { part: Json }) {
   );
 }
 
-// Only pictures that are in the message itself: nothing is loaded from elsewhere.
-function pictureOf(part: Map): string | null {
-  const nested = isMap(part.image_url) ? part.image_url.url : part.image_url;
-  for (const value of [nested, part.url, part.data, part.image, part.text]) {
-    if (typeof value === "string" && /^data:image\/(png|jpeg|gif|webp);base64,/.test(value)) {
-      return value;
-    }
-  }
-  return null;
+// What a message says, without what is not text.
+export function plainText(message: Message): string {
+  const content = message.parts ?? message.content;
+  const parts = Array.isArray(content) ? content : [content ?? ""];
+  return parts
+    .map((part) => (isMap(part) ? (part.text ?? part.content) : part))
+    .filter((text) => typeof text === "string")
+    .join("\n");
 }
 
 export function ToolCall({ call }: { call: Json }) {

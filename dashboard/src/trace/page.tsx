@@ -1,68 +1,38 @@
 // A trace: its steps over time, its conversation, what people said of it, and one step whole.
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { Link, useLocation } from "wouter";
-import { del, get, part } from "../api/client";
+import { del, part } from "../api/client";
 import { at } from "../api/queries";
-import type { Json, SpanColumns, Trace } from "../api/types";
+import type { Json, Trace } from "../api/types";
+import { LogsOf } from "../logs/of-trace";
 import { can, useProject } from "../shell/projects";
+import { term } from "../state/filter";
 import { usePrefs } from "../state/prefs";
 import { useParams } from "../state/url";
 import { compact, count, duration, fullTime, money, time, totalCost } from "../text/format";
 import { useShortcuts } from "../ui/keys";
 import { copyText, Dialog, Failure, Ghosts, Icon, Menu, messageOf, Status } from "../ui/parts";
 import { toast } from "../ui/toast";
-import { stepsOf } from "./columns";
 import { Conversation } from "./conversation";
-import { Feedback, type Score } from "./feedback";
+import { Feedback } from "./feedback";
+import { TraceGraph } from "./graph";
+import { callBefore, useTrace } from "./load";
 import { StepDetail } from "./step";
 import { Waterfall } from "./waterfall";
-
-const PAGES_MAX = 10;
-const RUNNING_MS = 3000;
-
-interface Head {
-  trace: Trace;
-  scores?: Score[];
-}
-
-async function allSpans(project: string, id: string, signal: AbortSignal): Promise<SpanColumns[]> {
-  const pages: SpanColumns[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: SpanColumns = await get<SpanColumns>(
-      at(project, `/traces/${part(id)}/spans`),
-      { shape: "columns", cursor },
-      signal,
-    );
-    pages.push(page);
-    cursor = page.next_cursor;
-  } while (cursor && pages.length < PAGES_MAX);
-  return pages;
-}
 
 const TABS = [
   ["steps", "Steps"],
   ["conversation", "Conversation"],
+  ["graph", "Graph"],
+  ["logs", "Logs"],
   ["feedback", "Scores"],
 ] as const;
 
 export default function TracePage({ project, id }: { project: string; id: string }) {
   const [params, set] = useParams();
   const [, navigate] = useLocation();
-  const head = useQuery({
-    queryKey: ["trace", project, id],
-    queryFn: ({ signal }) => get<Head>(at(project, `/traces/${part(id)}`), {}, signal),
-    refetchInterval: (query) => (query.state.data?.trace.status === "running" ? RUNNING_MS : false),
-  });
-  const isRunning = head.data?.trace.status === "running";
-  const spans = useQuery({
-    queryKey: ["spans", project, id],
-    queryFn: ({ signal }) => allSpans(project, id, signal),
-    refetchInterval: isRunning ? RUNNING_MS : false,
-    structuralSharing: false,
-  });
-  const steps = useMemo(() => (spans.data ? stepsOf(spans.data, Date.now()) : null), [spans.data]);
+  const { head, spans, steps } = useTrace(project, id);
   const tab = params.tab ?? "steps";
   const chosen = useMemo(
     () => (steps && params.span ? steps.ids.indexOf(params.span) : -1),
@@ -113,7 +83,9 @@ export default function TracePage({ project, id }: { project: string; id: string
     },
     { keys: "1", does: "Steps", run: () => set({ tab: null }, "replace") },
     { keys: "2", does: "Conversation", run: () => set({ tab: "conversation" }, "replace") },
-    { keys: "3", does: "Scores", run: () => set({ tab: "feedback" }, "replace") },
+    { keys: "3", does: "Graph of the steps", run: () => set({ tab: "graph" }, "replace") },
+    { keys: "4", does: "Logs", run: () => set({ tab: "logs" }, "replace") },
+    { keys: "5", does: "Scores", run: () => set({ tab: "feedback" }, "replace") },
     {
       keys: "u",
       does: "Back to the list",
@@ -124,9 +96,7 @@ export default function TracePage({ project, id }: { project: string; id: string
     return <Failure error={head.error} retry={() => head.refetch()} />;
   }
   const onFilter = (key: string, value: Json, exclude: boolean) =>
-    import("../state/filter").then(({ term }) =>
-      navigate(`/p/${project}/traces?q=${encodeURIComponent(term(key, value, exclude))}`),
-    );
+    navigate(`/p/${project}/traces?q=${encodeURIComponent(term(key, value, exclude))}`);
   return (
     <div className="trace-page">
       <TraceHead
@@ -158,6 +128,10 @@ export default function TracePage({ project, id }: { project: string; id: string
       <div className="trace-body">
         {tab === "conversation" ? (
           <Conversation project={project} id={id} onStep={(span) => set({ tab: null, span })} />
+        ) : tab === "logs" ? (
+          <LogsOf project={project} q={term("trace_id", id)} />
+        ) : tab === "graph" ? (
+          <TraceGraph project={project} id={id} />
         ) : tab === "feedback" ? (
           <Feedback
             project={project}
@@ -178,7 +152,6 @@ export default function TracePage({ project, id }: { project: string; id: string
               steps={steps}
               chosen={chosen}
               onChoose={choose}
-              error={head.data?.trace.error_message ?? null}
             />
             <aside className="step" aria-label="Step">
               {chosen >= 0 || params.span ? (
@@ -187,6 +160,7 @@ export default function TracePage({ project, id }: { project: string; id: string
                   project={project}
                   trace={id}
                   span={params.span ?? ""}
+                  before={steps ? callBefore(steps, chosen) : null}
                   onFilter={onFilter}
                   close={() => set({ span: null }, "replace")}
                 />

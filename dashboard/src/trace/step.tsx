@@ -4,6 +4,8 @@ import { useState } from "react";
 import { get, part } from "../api/client";
 import { at } from "../api/queries";
 import type { Json, Message, Span } from "../api/types";
+import { LogsOf } from "../logs/of-trace";
+import { term } from "../state/filter";
 import { usePrefs } from "../state/prefs";
 import { count, duration, fullTime, money, totalCost } from "../text/format";
 import { JsonView } from "../text/json-view";
@@ -11,8 +13,11 @@ import { Value } from "../text/value";
 import { CopyButton, Failure, Ghosts, Icon, Status } from "../ui/parts";
 import { Feedback } from "./feedback";
 import { MessageParts, roleGroup, ToolCall } from "./message";
+import { TurnChanges } from "./turns";
 
-const TABS = ["Content", "Attributes", "Events", "Scores", "Raw"] as const;
+// In quotes, for without them it is the id of the line.
+const OF_STEP = '"span_id":';
+const TABS = ["Content", "Changes", "Attributes", "Events", "Logs", "Scores", "Raw"] as const;
 
 const isFilled = (value: unknown) =>
   value !== null &&
@@ -24,12 +29,15 @@ export function StepDetail({
   project,
   trace,
   span,
+  before,
   onFilter,
   close,
 }: {
   project: string;
   trace: string;
   span: string;
+  // The model call before this one, if this is one.
+  before: string | null;
   onFilter: (key: string, value: Json, exclude: boolean) => void;
   close: () => void;
 }) {
@@ -53,7 +61,7 @@ export function StepDetail({
     <>
       <StepHead step={step} close={close} />
       <div className="tabs" role="tablist" aria-label="Parts of the step">
-        {TABS.map((name) => (
+        {TABS.filter((name) => name !== "Changes" || before !== null).map((name) => (
           <button
             key={name}
             type="button"
@@ -71,6 +79,10 @@ export function StepDetail({
       </div>
       <div className="step-content step-pad stack" role="tabpanel" aria-label={tab} tabIndex={0}>
         {tab === "Content" && <Content step={step} />}
+        {tab === "Changes" && before !== null && (
+          <TurnChanges project={project} trace={trace} step={step} before={before} />
+        )}
+        {tab === "Logs" && <LogsOf project={project} q={`${term("trace_id", trace)} ${OF_STEP}${JSON.stringify(span)}`} />}
         {tab === "Attributes" && <Attributes step={step} onFilter={onFilter} />}
         {tab === "Events" && <Events step={step} />}
         {tab === "Scores" && (

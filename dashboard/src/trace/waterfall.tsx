@@ -3,13 +3,14 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { compact, count, duration, money } from "../text/format";
-import { useShortcuts } from "../ui/keys";
+import { type Shortcut, useShortcuts } from "../ui/keys";
 import { Icon, StatusSign, statusKind } from "../ui/parts";
 import { kindGroup, type Steps, visible } from "./columns";
 import { Minimap } from "./minimap";
 
 const ROW_HEIGHT = 28;
 const TICKS = 5;
+const NO_KEYS: Shortcut[] = [];
 
 export interface Window {
   from: number;
@@ -20,11 +21,13 @@ export function Waterfall({
   steps,
   chosen,
   onChoose,
+  isBeside = false,
 }: {
   steps: Steps;
   chosen: number;
   onChoose: (at: number) => void;
-  error: string | null;
+  // Beside something else, whose keys hold.
+  isBeside?: boolean;
 }) {
   const [closed, setClosed] = useState<ReadonlySet<number>>(new Set());
   const [wanted, setWanted] = useState("");
@@ -136,7 +139,7 @@ export function Waterfall({
       rows.scrollToIndex(place, { align: "auto" });
     }
   }, [chosen, order]);
-  useShortcuts([
+  const shortcuts = [
     { keys: "/", does: "Find a step", run: () => search.current?.focus() },
     { keys: "n", does: "Next step", run: () => move(1) },
     { keys: "p", does: "Step before", run: () => move(-1) },
@@ -150,7 +153,8 @@ export function Waterfall({
     { keys: "a", does: "Earlier", run: () => pan(-0.25) },
     { keys: "d", does: "Later", run: () => pan(0.25) },
     { keys: "f", does: "Fit the step, or all", run: fit },
-  ]);
+  ];
+  useShortcuts(isBeside ? NO_KEYS : shortcuts);
   const width = Math.max(1, view.to - view.from);
   const ticks = Array.from({ length: TICKS }, (_, i) => view.from + (width * i) / TICKS);
   return (
@@ -401,7 +405,7 @@ function Row({
           />
         )}
         <span
-          className={`bar-label num ${start > 70 ? "is-left" : ""}`}
+          className={`bar-label num ${start > 70 ? "is-left" : stop > 82 ? "is-inside" : ""}`}
           style={
             start > 70
               ? { right: `calc(${100 - start}% + 6px)` }

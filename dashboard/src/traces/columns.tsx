@@ -18,6 +18,9 @@ export interface Column {
   id: string;
   name: string;
   width: string;
+  // The width where no trace shown has anything in it, and how to know.
+  widthEmpty?: string;
+  isEmpty?: (trace: Trace) => boolean;
   sort?: string;
   isNumber?: boolean;
   // The key and value that the cell's content filters by.
@@ -45,7 +48,7 @@ export const COLUMNS: Column[] = [
   {
     id: "name",
     name: "Name",
-    width: "minmax(140px, 1.3fr)",
+    width: "minmax(200px, 1.6fr)",
     filter: (trace) => (trace.name ? [["name", trace.name]] : []),
     show: (trace) => <b className="cut">{trace.name || trace.run_id}</b>,
   },
@@ -53,12 +56,16 @@ export const COLUMNS: Column[] = [
     id: "input",
     name: "Input",
     width: "minmax(100px, 1.6fr)",
+    widthEmpty: "minmax(48px, 0.2fr)",
+    isEmpty: (trace) => !trace.input_preview,
     show: (trace) => <span className="cut">{oneLine(trace.input_preview ?? "")}</span>,
   },
   {
     id: "output",
     name: "Output",
     width: "minmax(100px, 1.6fr)",
+    widthEmpty: "minmax(56px, 0.2fr)",
+    isEmpty: (trace) => !trace.output_preview && !trace.error_message,
     show: (trace) =>
       trace.error_message ? (
         <span className="cut wrong">{oneLine(trace.error_message)}</span>
@@ -69,7 +76,7 @@ export const COLUMNS: Column[] = [
   {
     id: "duration",
     name: "Latency",
-    width: "80px",
+    width: "72px",
     sort: "duration",
     isNumber: true,
     show: (trace) => (trace.status === "running" ? "running" : duration(trace.duration_ns)),
@@ -77,7 +84,7 @@ export const COLUMNS: Column[] = [
   {
     id: "tokens",
     name: "Tokens",
-    width: "70px",
+    width: "62px",
     sort: "tokens",
     isNumber: true,
     show: (trace) => <span title={count(trace.tokens?.total)}>{compact(trace.tokens?.total)}</span>,
@@ -85,7 +92,7 @@ export const COLUMNS: Column[] = [
   {
     id: "cost",
     name: "Cost",
-    width: "70px",
+    width: "62px",
     sort: "cost",
     isNumber: true,
     show: (trace) => money(totalCost(trace.cost)),
@@ -93,7 +100,7 @@ export const COLUMNS: Column[] = [
   {
     id: "spans",
     name: "Steps",
-    width: "64px",
+    width: "50px",
     isNumber: true,
     show: (trace) => count(trace.span_count),
   },
@@ -197,6 +204,15 @@ function ofMetadata(path: string): Column {
     filter: (trace) => (value(trace) === undefined ? [] : [[path, value(trace)]]),
     show: (trace) => <span className="cut">{oneLine(value(trace) ?? "")}</span>,
   };
+}
+
+// By what the first of the traces have, so that loading more moves nothing.
+const LOOKED_AT = 100;
+
+export function widthOf(column: Column, traces: Trace[]): string {
+  const { isEmpty, widthEmpty, width } = column;
+  const first = traces.slice(0, LOOKED_AT);
+  return widthEmpty && isEmpty && first.length > 0 && first.every(isEmpty) ? widthEmpty : width;
 }
 
 export function columnsOf(ids: string[]): Column[] {

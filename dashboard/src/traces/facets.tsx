@@ -2,8 +2,8 @@
 // already narrows is counted as if it did not, so that its other values stay in sight.
 import { useMemo, useState } from "react";
 import { type Scope, useFacets, useKeys } from "../api/queries";
-import type { FacetAnswer, Json } from "../api/types";
-import { has, nameText, term, terms, valueText, without, withTerm } from "../state/filter";
+import type { FacetAnswer } from "../api/types";
+import { chosenOf, has, own, term, toggledValue, valueText, without, withTerm } from "../state/filter";
 import { setPrefs, usePrefs } from "../state/prefs";
 import { count } from "../text/format";
 import { Failure, Ghosts, Icon, Menu, Status } from "../ui/parts";
@@ -21,37 +21,6 @@ const USUAL = [
 ];
 const METADATA_SHOWN = 4;
 const VALUES_SHOWN = 6;
-
-// The term of a search that says which values of a key are wanted.
-function own(search: string, key: string) {
-  const start = `${nameText(key)}:`;
-  return terms(search).find((token) => token.text.startsWith(start))?.text;
-}
-
-function chosenOf(search: string, key: string): string[] {
-  const text = own(search, key)?.slice(nameText(key).length + 1);
-  if (!text) {
-    return [];
-  }
-  return text.startsWith("(")
-    ? text
-        .slice(1, -1)
-        .split(",")
-        .map((one) => one.trim())
-    : [text];
-}
-
-function withValue(search: string, key: string, value: Json): string {
-  const chosen = chosenOf(search, key);
-  const wanted = valueText(value);
-  const next = chosen.includes(wanted) ? chosen.filter((one) => one !== wanted) : [...chosen, wanted];
-  const before = own(search, key);
-  const rest = before ? without(search, before) : search;
-  if (next.length === 0) {
-    return rest;
-  }
-  return withTerm(rest, `${nameText(key)}:${next.length > 1 ? `(${next.join(",")})` : next[0]}`);
-}
 
 export function Facets({
   project,
@@ -181,7 +150,7 @@ function Facet({
                 className="facet-value"
                 aria-pressed={isChosen}
                 title={name}
-                onClick={() => onChange(withValue(q, key, value))}
+                onClick={() => onChange(toggledValue(q, key, value))}
               >
                 <span className="facet-bar" style={{ width: `${(100 * rows) / most}%` }} />
                 <span className="grow cut">

@@ -1,5 +1,5 @@
 // The list of traces: search, facets, histogram, table. All of what it shows is in the address.
-import { useEffect, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useEffect, useMemo, useRef, useState } from "react";
 import { Link, Redirect, useLocation } from "wouter";
 import { ApiError } from "../api/client";
 import { useTraces } from "../api/queries";
@@ -21,6 +21,8 @@ import { SearchBar } from "./search-bar";
 import { TraceTable } from "./table";
 import { ViewMenu } from "./view-menu";
 
+const Peek = lazy(() => import("../trace/peek"));
+
 export function TracesPage({ project }: { project: string }) {
   const [params, set] = useParams();
   const prefs = usePrefs();
@@ -28,7 +30,7 @@ export function TracesPage({ project }: { project: string }) {
   const [chosen, setChosen] = useState<ReadonlyMap<string, Trace>>(new Map());
   const [areFacetsOpen, setFacetsOpen] = useState(false);
   const search = useRef<HTMLInputElement>(null);
-  const { q = "", from = "", to = "", sort = "-start", live = "" } = params;
+  const { q = "", from = "", to = "", sort = "-start", live = "", peek = "" } = params;
   const scope = useMemo(() => ({ q, from, to }), [q, from, to]);
   const ids = params.cols?.split(",") ?? prefs.columns ?? DEFAULT_COLUMNS;
   const columns = columnsOf(ids);
@@ -46,6 +48,7 @@ export function TracesPage({ project }: { project: string }) {
   useShortcuts([
     { keys: "/", does: "Search", run: () => search.current?.focus() },
     { keys: "l", does: "Live on and off", run: () => set({ live: live ? null : "1" }) },
+    { keys: "Escape", does: "Close what is beside the list", run: () => set({ peek: null }, "replace") },
     { keys: "E", does: "Only errors, or all", run: () => setQuery(toggled(q, term("status", "error"))) },
   ]);
   if (list.isSuccess && !list.isPlaceholderData && traces.length === 0 && !isNarrowed) {
@@ -94,7 +97,7 @@ export function TracesPage({ project }: { project: string }) {
           }}
         />
       </div>
-      <div className="list-body">
+      <div className={`list-body ${peek ? "has-peek" : ""}`}>
         <aside className={`facets ${areFacetsOpen ? "open" : ""}`} aria-label="Facets">
           <Facets project={project} scope={scope} isWrong={isQueryWrong} onChange={setQuery} />
         </aside>
@@ -161,12 +164,25 @@ export function TracesPage({ project }: { project: string }) {
                 sessionStorage.setItem("obsrv.list.at", window.location.search);
                 navigate(`/p/${project}/traces/${encodeURIComponent(trace.run_id)}`);
               }}
+              peek={peek}
+              onPeek={(trace) => set({ peek: trace?.run_id ?? null }, "replace")}
               onFilter={(key, value, exclude) => setQuery(withTerm(q, term(key, value, exclude)))}
               chosen={chosen}
               onChoose={setChosen}
             />
           )}
         </div>
+        {peek && (
+          <Suspense fallback={<aside className="peek" />}>
+            <Peek
+              key={peek}
+              project={project}
+              id={peek}
+              close={() => set({ peek: null }, "replace")}
+              onFilter={(key, value, exclude) => setQuery(withTerm(q, term(key, value, exclude)))}
+            />
+          </Suspense>
+        )}
       </div>
     </div>
   );

@@ -3,6 +3,7 @@
 import { type RefObject, useEffect, useId, useMemo, useState } from "react";
 import type { Problem } from "../api/client";
 import { useKeys, useValues } from "../api/queries";
+import type { Json } from "../api/types";
 import { nameText, typingAt, valueText } from "../state/filter";
 import { compact } from "../text/format";
 import { Icon, sentence } from "../ui/parts";
@@ -23,6 +24,12 @@ const EXAMPLES: [string, string][] = [
   ["{kind:tool status:error}", "some tool call failed"],
 ];
 const HISTORY_MAX = 8;
+
+// Keys and values to complete with, where they are not those of traces.
+export interface Suggest {
+  keys: { key: string; rows?: number | null }[];
+  values: (key: string, prefix: string) => { value: Json; count: number }[];
+}
 
 function history(project: string): string[] {
   try {
@@ -45,12 +52,20 @@ export function SearchBar({
   onChange,
   problem,
   input,
+  name = "Search traces",
+  placeholder = "Search: status:error metadata.customer:acme “rate limit”",
+  examples = EXAMPLES,
+  suggest,
 }: {
   project: string;
   value: string;
   onChange: (next: string) => void;
   problem: Problem | null;
   input: RefObject<HTMLInputElement | null>;
+  name?: string;
+  placeholder?: string;
+  examples?: [string, string][];
+  suggest?: Suggest;
 }) {
   const [text, setText] = useState(value);
   const [cursor, setCursor] = useState(value.length);
@@ -64,7 +79,7 @@ export function SearchBar({
       setCursor(value.length);
     }
   }, [value]);
-  const choices = useChoices(project, text, cursor, isOpen);
+  const choices = useChoices(project, text, cursor, isOpen, examples, suggest);
   const run = (search: string) => {
     setOpen(false);
     setAt(-1);
@@ -95,13 +110,13 @@ export function SearchBar({
           autoComplete="off"
           autoCapitalize="off"
           role="combobox"
-          aria-label="Search traces"
+          aria-label={name}
           aria-expanded={isOpen && choices.length > 0}
           aria-controls={`${id}-list`}
           aria-activedescendant={at >= 0 ? `${id}-${at}` : undefined}
           aria-invalid={problem !== null}
           aria-describedby={problem ? `${id}-wrong` : undefined}
-          placeholder="Search: status:error metadata.customer:acme “rate limit”"
+          placeholder={placeholder}
           value={text}
           onChange={(event) => {
             setText(event.target.value);
@@ -208,11 +223,19 @@ function explained(problem: Problem): { where: number | null; text: string } {
   return { where: Number.isNaN(place) ? null : place, text: parts.join(" ") };
 }
 
-function useChoices(project: string, text: string, cursor: number, isOpen: boolean): Choice[] {
+function useChoices(
+  project: string,
+  text: string,
+  cursor: number,
+  isOpen: boolean,
+  shown: [string, string][],
+  suggest: Suggest | undefined,
+): Choice[] {
   const typing = useMemo(() => typingAt(text, cursor), [text, cursor]);
   const isKey = typing.kind === "key";
   const keys = useKeys(project, "", 500);
-  const values = useValues(project, typing.key, typing.prefix, isOpen && !isKey && typing.key !== "");
+  const values = useValues(project, typing.key, typing.prefix, !suggest && isOpen && !isKey && typing.key !== "");
+  const known = suggest ? suggest.keys : keys.data?.keys;
   return useMemo(() => {
     const { start, end, prefix } = typing;
     if (!text.trim()) {
@@ -223,7 +246,7 @@ function useChoices(project: string, text: string, cursor: number, isOpen: boole
         start: 0,
         end: text.length,
       }));
-      const examples = EXAMPLES.map(([one, note]) => ({
+      const examples = shown.map(([one, note]) => ({
         text: one,
         insert: one,
         note,
@@ -238,7 +261,7 @@ function useChoices(project: string, text: string, cursor: number, isOpen: boole
       }
       const wanted = prefix.toLowerCase();
       const rank = (key: string) => (key.toLowerCase().startsWith(wanted) ? 0 : 1);
-      return (keys.data?.keys ?? [])
+      return (known ?? [])
         .filter(({ key }) => key.toLowerCase().includes(wanted))
         .sort((a, b) => rank(a.key) - rank(b.key) || (b.rows ?? 0) - (a.rows ?? 0))
         .slice(0, 12)
@@ -250,12 +273,12 @@ function useChoices(project: string, text: string, cursor: number, isOpen: boole
           end,
         }));
     }
-    return (values.data?.values ?? []).map(({ value, count }) => ({
+    return (suggest ? suggest.values(typing.key, prefix) : (values.data?.values ?? [])).map(({ value, count }) => ({
       text: typeof value === "string" ? value : JSON.stringify(value),
       insert: valueText(value),
       note: compact(count),
       start,
       end,
     }));
-  }, [typing, isKey, keys.data, values.data, project, text]);
+  }, [typing, isKey, known, values.data, suggest, shown, project, text]);
 }

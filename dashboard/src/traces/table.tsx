@@ -5,7 +5,7 @@ import type { Trace } from "../api/types";
 import { usePrefs } from "../state/prefs";
 import { useShortcuts } from "../ui/keys";
 import { Icon } from "../ui/parts";
-import type { Column } from "./columns";
+import { type Column, widthOf } from "./columns";
 
 const ROW_HEIGHT = 34;
 
@@ -20,6 +20,9 @@ interface Props {
   isFetchingMore: boolean;
   href: (trace: Trace) => string;
   onOpen: (trace: Trace) => void;
+  // The trace that is shown beside the list, and how to show another or none.
+  peek: string;
+  onPeek: (trace: Trace | null) => void;
   onFilter: (key: string, value: unknown, exclude: boolean) => void;
   chosen: ReadonlyMap<string, Trace>;
   onChoose: (chosen: ReadonlyMap<string, Trace>) => void;
@@ -52,6 +55,10 @@ export function TraceTable(props: Props) {
   };
   const focusRow = (to: number) => {
     move(to);
+    const trace = traces[Math.max(0, Math.min(traces.length - 1, to))];
+    if (props.peek && trace) {
+      props.onPeek(trace);
+    }
     requestAnimationFrame(() =>
       box.current
         ?.querySelector<HTMLElement>(`[data-row="${Math.max(0, Math.min(traces.length - 1, to))}"]`)
@@ -67,15 +74,22 @@ export function TraceTable(props: Props) {
       props.onChoose(next);
     }
   };
+  const togglePeek = (trace: Trace | undefined) => {
+    if (trace) {
+      props.onPeek(props.peek === trace.run_id ? null : trace);
+    }
+  };
   useShortcuts([
     { keys: "j", does: "Next trace", run: () => focusRow(current + 1) },
     { keys: "k", does: "Trace before", run: () => focusRow(current - 1) },
     { keys: "x", does: "Choose the trace, for comparing or deleting", run: () => choose(traces[current]) },
+    { keys: "space", does: "Look at the trace beside the list", run: () => togglePeek(traces[current]) },
     { keys: "o", does: "Open the trace", run: () => traces[current] && props.onOpen(traces[current]) },
   ]);
-  const template = `34px ${columns.map((column) => column.width).join(" ")}`;
+  const widths = columns.map((column) => widthOf(column, traces));
+  const template = `34px ${widths.join(" ")}`;
   const width =
-    columns.reduce((sum, column) => sum + Number(/\d+/.exec(column.width)?.[0] ?? 100), 34) +
+    widths.reduce((sum, one) => sum + Number(/\d+/.exec(one)?.[0] ?? 100), 34) +
     12 * columns.length +
     20;
   return (
@@ -111,7 +125,7 @@ export function TraceTable(props: Props) {
                   aria-rowindex={item.index + 2}
                   aria-selected={chosen.has(trace.run_id)}
                   tabIndex={item.index === current ? 0 : -1}
-                  className="grid-row"
+                  className={`grid-row ${props.peek === trace.run_id ? "is-peeked" : ""}`}
                   style={{ gridTemplateColumns: template, transform: `translateY(${item.start}px)` }}
                   onFocus={() => setAt(item.index)}
                   onClick={(event) => {
@@ -141,7 +155,7 @@ export function TraceTable(props: Props) {
                       props.onOpen(trace);
                     } else if (event.key === " ") {
                       event.preventDefault();
-                      choose(trace);
+                      togglePeek(trace);
                     }
                   }}
                 >

@@ -17,6 +17,8 @@ interface View {
   from?: string | null;
   to?: string | null;
   shared?: boolean;
+  // Of a kind of its own: not a view of the list.
+  settings?: { kind?: string };
 }
 
 export function ViewMenu({ project }: { project: string }) {
@@ -29,10 +31,10 @@ export function ViewMenu({ project }: { project: string }) {
   const key = ["views", project];
   const views = useQuery({
     queryKey: key,
-    queryFn: ({ signal }) => get<{ data?: View[]; items?: View[] }>(at(project, "/views"), {}, signal),
+    queryFn: ({ signal }) => get<{ data: View[] }>(at(project, "/views"), {}, signal),
     retry: false,
   });
-  const all = views.data?.data ?? views.data?.items ?? [];
+  const all = (views.data?.data ?? []).filter((view) => !view.settings?.kind);
   if (views.isError) {
     return null;
   }

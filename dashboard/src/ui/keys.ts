@@ -27,18 +27,23 @@ function onKey(event: KeyboardEvent) {
   if (event.defaultPrevented || isTyping(event.target)) {
     return;
   }
+  // Space is a click on what has the focus.
+  if (event.key === " " && event.target instanceof Element && event.target.closest("button, a, summary, [role=grid]")) {
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) {
     return;
   }
-  const chord = performance.now() - pendingAt < CHORD_MS ? `${pending} ${event.key}` : event.key;
-  pending = event.key;
+  const key = event.key === " " ? "space" : event.key;
+  const chord = performance.now() - pendingAt < CHORD_MS ? `${pending} ${key}` : key;
+  pending = key;
   pendingAt = performance.now();
-  for (const wanted of chord === event.key ? [event.key] : [chord, event.key]) {
+  for (const wanted of chord === key ? [key] : [chord, key]) {
     for (const list of [...lists].reverse()) {
       const found = list.find((shortcut) => shortcut.keys === wanted);
       if (found) {
         event.preventDefault();
-        pendingAt = wanted === chord && chord !== event.key ? 0 : pendingAt;
+        pendingAt = wanted === chord && chord !== key ? 0 : pendingAt;
         found.run();
         return;
       }

@@ -239,6 +239,8 @@ const ICONS: Record<string, string> = {
   threads: "M2 3h12v8H8l-3 3v-3H2z",
   users: "M8 8a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM2.5 14c.6-3 2.8-4 5.5-4s4.9 1 5.5 4",
   charts: "M2 2v12h12M5 10l3-4 2 2 3-5",
+  logs: "M2 3h1M5.500 3H14M2 6.300h1M5.500 6.300H12M2 9.700h1M5.500 9.700H14M2 13h1M5.500 13H11",
+  metrics: "M2 13.500h12M3.500 13V9M7 13V5M10.500 13V7.500M14 13V3",
   review: "M2 8.5 6 12.5 14 3.5",
   paths: "M2 3h3v3H2zM2 10h3v3H2zM11 6.5h3v3h-3zM5 4.5c4 0 3 3 6 3M5 11.5c4 0 3-3 6-3",
   settings: "M2 4h7M12 4h2M2 8h2M7 8h7M2 12h7M12 12h2M9 2.500v3M4.5 6.500v3M9.5 10.500v3",

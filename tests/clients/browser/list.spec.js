@@ -93,6 +93,57 @@ test("the keys go through the list and into a trace and back", async ({ page }) 
   await expect(page).toHaveURL(/\/charts/);
 });
 
+test("space shows a trace beside the list, and the keys go on with it", async ({ page }) => {
+  await page.goto(at("/p/1/traces?q=metadata.corpus%3Atau"));
+  await expect(rows(page).first()).toBeVisible();
+  await page.keyboard.press("j");
+  await page.keyboard.press("Space");
+  const peek = page.getByRole("complementary", { name: "Peek" });
+  await expect(peek.getByRole("treeitem").first()).toBeVisible();
+  await expect(page).toHaveURL(/\/traces\?.*peek=/);
+  const first = await peek.getByRole("heading").first().textContent();
+  await page.keyboard.press("j");
+  await expect(peek.getByRole("heading").first()).not.toHaveText(first);
+  await expect(rows(page).nth(2)).toBeFocused();
+  // Its steps open below; the list stays.
+  await peek.getByRole("treeitem").nth(1).click();
+  await expect(peek.getByRole("region", { name: "Step" }).getByRole("tabpanel")).toBeVisible();
+  await expect(rows(page).nth(2)).toBeVisible();
+  await peek.getByRole("button", { name: "Close the peek" }).click();
+  await expect(peek).toHaveCount(0);
+});
+
+test("a view is saved, taken up again and deleted; what is shown is exported", async ({ page }) => {
+  await page.goto(at("/p/1/traces?q=status%3Aerror&sort=-duration"));
+  const menu = page.getByRole("button", { name: "Saved views" });
+  await menu.click();
+  await page.getByRole("button", { name: "Save what is shown now" }).click();
+  await page.getByRole("dialog").getByRole("textbox", { name: "Name" }).fill("the slow failures");
+  await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+  await expect(page.getByText("View saved")).toBeVisible();
+  await page.goto(at("/p/1/traces"));
+  await menu.click();
+  await page.getByRole("button", { name: "the slow failures", exact: true }).click();
+  await expect(page).toHaveURL(/q=status%3Aerror.*sort=-duration|sort=-duration.*q=status%3Aerror/);
+  await expect(rows(page).first()).toBeVisible();
+  const shown = Number((await headline(page).textContent()).replaceAll(",", ""));
+  await menu.click();
+  const link = page.getByRole("link", { name: /one a line/ });
+  const exported = await page.request.get(at(await link.getAttribute("href")));
+  expect((await exported.text()).trim().split("\n").length).toBe(shown);
+  await page.getByRole("button", { name: "Delete the view the slow failures" }).click();
+  await expect(page.getByRole("button", { name: "the slow failures", exact: true })).toHaveCount(0);
+});
+
+test("two that are chosen are compared step by step", async ({ page }) => {
+  await page.goto(at("/p/1/traces?q=metadata.corpus%3Atau"));
+  await rows(page).nth(0).getByRole("checkbox").check();
+  await rows(page).nth(1).getByRole("checkbox").check();
+  await page.getByRole("button", { name: "Compare" }).click();
+  await expect(page.getByRole("heading", { name: "Two traces" })).toBeVisible();
+  await expect(page.locator(".diff li").first()).toBeVisible();
+});
+
 test("dragging over the histogram looks at that time", async ({ page }) => {
   await page.goto(at("/p/1/traces"));
   const strip = page.getByRole("img", { name: /runs over time/ });

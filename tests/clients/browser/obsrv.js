@@ -64,9 +64,9 @@ export function loadSamples(server) {
   execFileSync(BINARY, ["import", "--url", server.url, ...files], { env: { ...process.env, OBSRV_API_KEY: KEY } });
 }
 
-export async function send(url, body, key = KEY) {
+export async function send(url, body, key = KEY, signal = "traces") {
   const headers = { "x-api-key": key, "content-type": "application/json" };
-  const answer = await fetch(`${url}/v1/traces`, { method: "POST", headers, body: JSON.stringify(body) });
+  const answer = await fetch(`${url}/v1/${signal}`, { method: "POST", headers, body: JSON.stringify(body) });
   if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
 }
 
@@ -77,6 +77,36 @@ export function otlp(traceId, spans) {
 
 const value = (v) => (typeof v === "number" ? { intValue: String(v) } : { stringValue: String(v) });
 
+const attributesOf = (attributes) => Object.entries(attributes).map(([key, v]) => ({ key, value: value(v) }));
+const resource = (service) => ({ attributes: attributesOf({ "service.name": service }) });
+const nanos = (ms) => `${BigInt(Math.round(ms)) * 1_000_000n}`;
+
+// Log records of one service. Each: at in milliseconds, level as a number of OTLP, body, and what else.
+export function otlpLogs(service, lines) {
+  const logRecords = lines.map(({ at, level, body, traceId, spanId, attributes = {} }) => ({
+    timeUnixNano: nanos(at),
+    severityNumber: level,
+    body: { stringValue: body },
+    attributes: attributesOf(attributes),
+    ...(traceId ? { traceId, spanId } : {}),
+  }));
+  return { resourceLogs: [{ resource: resource(service), scopeLogs: [{ logRecords }] }] };
+}
+
+// Counters that count from their start, by name and model. Each point: at in milliseconds, value.
+export function otlpCounters(service, name, models) {
+  const dataPoints = Object.entries(models).flatMap(([model, points]) =>
+    points.map(([at, n]) => ({
+      timeUnixNano: nanos(at),
+      startTimeUnixNano: nanos(points[0][0]),
+      asInt: String(n),
+      attributes: attributesOf({ model }),
+    })),
+  );
+  const metrics = [{ name, unit: "{token}", sum: { aggregationTemporality: 2, isMonotonic: true, dataPoints } }];
+  return { resourceMetrics: [{ resource: resource(service), scopeMetrics: [{ metrics }] }] };
+}
+
 function otlpSpan(traceId, { id, parent, name, from, to, error, attributes = {} }) {
   return {
     traceId,
@@ -86,7 +116,7 @@ function otlpSpan(traceId, { id, parent, name, from, to, error, attributes = {} 
     kind: 1,
     startTimeUnixNano: `${BigInt(Math.round(from * 1000)) * 1000n}`,
     endTimeUnixNano: `${BigInt(Math.round(to * 1000)) * 1000n}`,
-    attributes: Object.entries(attributes).map(([key, v]) => ({ key, value: value(v) })),
+    attributes: attributesOf(attributes),
     ...(error ? { status: { code: 2, message: error } } : {}),
   };
 }

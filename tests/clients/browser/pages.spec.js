@@ -59,15 +59,8 @@ test("threads and users add up, and lead to their traces", async ({ page }) => {
   await expect(page.locator(".turn")).toHaveCount(2);
   await page.goto(at("/p/1/users"));
   await page.getByRole("row", { name: /user-of-the-test/ }).getByRole("link").click();
+  await expect(page.getByRole("heading", { name: "user-of-the-test" })).toBeVisible();
+  await expect(page.getByRole("link", { name: "thread-of-the-test" })).toBeVisible();
+  await page.getByRole("link", { name: "As a list" }).click();
   await expect(page).toHaveURL(/q=user_id%3Auser-of-the-test/);
-});
-
-test("charts draw, group, and lead to the traces of a point", async ({ page }) => {
-  await page.goto(at("/p/1/charts"));
-  const chart = page.getByRole("application", { name: /Runs per/ });
-  await expect(chart).toBeVisible();
-  await chart.focus();
-  await page.keyboard.press("ArrowRight");
-  await page.keyboard.press("Enter");
-  await expect(page).toHaveURL(/\/traces\?from=/);
 });
