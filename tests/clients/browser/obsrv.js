@@ -66,7 +66,10 @@ export function loadSamples(server) {
 
 export async function send(url, body, key = KEY, signal = "traces") {
   const headers = { "x-api-key": key, "content-type": "application/json" };
-  const answer = await fetch(`${url}/v1/${signal}`, { method: "POST", headers, body: JSON.stringify(body) });
+  const post = () => fetch(`${url}/v1/${signal}`, { method: "POST", headers, body: JSON.stringify(body) });
+  let answer = await post();
+  // As every exporter does: on a busy machine the outcome of a large body may not be known in time.
+  for (let again = 0; answer.status === 503 && again < 3; again += 1) answer = await post();
   if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
 }
 
