@@ -11,7 +11,7 @@ export const KEY = "tk_test_bootstrap_0123456789";
 export const OWNER = { email: "ada@example.org", name: "Ada Lovelace", password: "correct horse battery" };
 const READY_MS = 30_000;
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
-const BINARY = path.resolve(process.env.OBSRV_BIN ?? path.join(ROOT, "target/debug/obsrv"));
+export const BINARY = path.resolve(process.env.OBSRV_BIN ?? path.join(ROOT, "target/debug/obsrv"));
 const WHERE = path.join(tmpdir(), `obsrv-browser-${process.ppid}.json`);
 
 function freePort() {
