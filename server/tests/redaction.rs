@@ -323,21 +323,16 @@ fn found_on_disk(data: &Path) -> Vec<String> {
 }
 
 fn places(bytes: &[u8], what: &[u8]) -> Vec<usize> {
-    let is_at = |(at, window): (usize, &[u8])| (window == what).then_some(at);
-    bytes
-        .windows(what.len())
-        .enumerate()
-        .filter_map(is_at)
-        .collect()
+    memchr::memmem::find_iter(bytes, what).collect()
 }
 
 /// The secret or most of it, in any case, in UTF-8 or as hex.
 fn contains(bytes: &[u8]) -> bool {
     let hex: String = SECRET.bytes().map(|b| format!("{b:02x}")).collect();
+    let bytes = bytes.to_ascii_lowercase();
     [&SECRET[..8], &SECRET[4..], &hex].iter().any(|part| {
-        bytes
-            .windows(part.len())
-            .any(|w| w.eq_ignore_ascii_case(part.as_bytes()))
+        let part = part.to_ascii_lowercase();
+        memchr::memmem::find(&bytes, part.as_bytes()).is_some()
     })
 }
 
