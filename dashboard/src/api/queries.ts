@@ -1,5 +1,12 @@
 // What pages ask, each with the key under which its answer is kept.
-import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import {
+  infiniteQueryOptions,
+  keepPreviousData,
+  useInfiniteQuery,
+  useQuery,
+  useQueryClient,
+} from "@tanstack/react-query";
+import { useLayoutEffect } from "react";
 import { get, part, post, type Query } from "./client";
 import type { Aggregate, FacetAnswer, KeysAnswer, Listed, Measure, Trace, ValuesAnswer } from "./types";
 
@@ -15,7 +22,8 @@ const PAGE_ROWS = 100;
 
 export function useTraces(project: string, scope: Scope & { sort?: string }) {
   const asked: Query = { ...scope, limit: PAGE_ROWS };
-  return useInfiniteQuery({
+  const queries = useQueryClient();
+  const options = infiniteQueryOptions({
     queryKey: ["traces", project, asked],
     queryFn: ({ signal, pageParam }) =>
       get<Listed<Trace>>(
@@ -25,8 +33,12 @@ export function useTraces(project: string, scope: Scope & { sort?: string }) {
       ),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
-    placeholderData: keepPreviousData,
   });
+  // Before what the parts of the page ask: a browser has six connections, and the rows are waited for.
+  useLayoutEffect(() => {
+    void queries.prefetchInfiniteQuery(options);
+  }, [JSON.stringify(asked), project, queries]);
+  return useInfiniteQuery({ ...options, placeholderData: keepPreviousData });
 }
 
 export function useFacets(project: string, scope: Scope, keys: string[], over = "traces") {
@@ -43,7 +55,7 @@ export function useFacets(project: string, scope: Scope, keys: string[], over = 
   });
 }
 
-export function useKeys(project: string, prefix = "", limit = 200, over = "traces") {
+export function useKeys(project: string, prefix = "", limit = 200, over = "traces", enabled = true) {
   return useQuery({
     queryKey: ["keys", project, over, prefix, limit],
     queryFn: ({ signal }) =>
@@ -52,6 +64,7 @@ export function useKeys(project: string, prefix = "", limit = 200, over = "trace
         { prefix, limit, over: over === "traces" ? null : over },
         signal,
       ),
+    enabled,
     staleTime: 60_000,
     placeholderData: keepPreviousData,
   });

@@ -58,12 +58,12 @@ export function saidBy(line: Line): string {
 }
 
 // Keys and values of lines at hand, with how many of them have each: the server counts none of lines.
-const TOP = ["level", "service", "agent", "name", "model", "tool", "user_id", "thread_id", "trace_id"];
+const TOP = ["level", "service", "agent", "name", "model", "tool", "user_id", "group", "trace_id"];
 const INNER = ["attributes", "resource"] as const;
 
 function* pairsOf(line: Line): Generator<[string, Json]> {
   for (const key of TOP) {
-    const value = line[key];
+    const value = key === "group" ? line.thread_id : line[key];
     if (value !== undefined && value !== null && value !== "") {
       yield [key, value];
     }

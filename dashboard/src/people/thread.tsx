@@ -29,6 +29,13 @@ export default function ThreadPage({ project, id }: { project: string; id: strin
         </Link>
         <h1 className="grow anywhere">{id}</h1>
         {total !== undefined && <span className="soft num">{plural(total, "trace")}</span>}
+        {/* Filters of lines know a thread by the name that it has in the row. */}
+        <Link
+          className="button"
+          href={`/p/${project}/logs?q=${encodeURIComponent(term("group", id))}`}
+        >
+          Logs
+        </Link>
         <Link className="button" href={`/p/${project}/traces?q=${encodeURIComponent(q)}`}>
           As a list
         </Link>

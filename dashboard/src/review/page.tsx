@@ -1,7 +1,8 @@
 // A queue of runs to look at: one after the other, scored from the keyboard.
+import { useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { Link } from "wouter";
-import { ApiError, part, post } from "../api/client";
+import { ApiError, get, part, post } from "../api/client";
 import { at, useTraces } from "../api/queries";
 import { useParams } from "../state/url";
 import { count, duration } from "../text/format";
@@ -12,12 +13,43 @@ import { useShortcuts } from "../ui/keys";
 import { Empty, Failure, Ghosts, Icon, messageOf, Status } from "../ui/parts";
 import { toast } from "../ui/toast";
 
+const SCORES_MAX = 1000;
+
+// The runs that somebody has judged before: of the newest scores of quality.
+function useReviewed(project: string) {
+  return useQuery({
+    queryKey: ["reviewed", project],
+    queryFn: async ({ signal }) => {
+      const asked = { q: "name:quality", fields: "trace_id", limit: SCORES_MAX };
+      const { data } = await get<{ data: { trace_id: string }[] }>(at(project, "/scores"), asked, signal);
+      return new Set(data.map((score) => score.trace_id));
+    },
+    // A run that is judged now stays where it is until the page is opened again.
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: 0,
+  });
+}
+
 export default function ReviewPage({ project }: { project: string }) {
   const [params, set] = useParams();
   const input = useRef<HTMLInputElement>(null);
   const { q = "" } = params;
   const list = useTraces(project, { q });
-  const traces = useMemo(() => list.data?.pages.flatMap((page) => page.data) ?? [], [list.data]);
+  const isAll = params.all === "1";
+  const before = useReviewed(project);
+  const traces = useMemo(
+    () =>
+      (list.data?.pages.flatMap((page) => page.data) ?? []).filter(
+        (trace) => isAll || !before.data?.has(trace.trace_id),
+      ),
+    [list.data, before.data, isAll],
+  );
+  const { hasNextPage, isFetchingNextPage, fetchNextPage } = list;
+  useEffect(() => {
+    if (traces.length === 0 && hasNextPage && !isFetchingNextPage) {
+      void fetchNextPage();
+    }
+  }, [traces.length, hasNextPage, isFetchingNextPage, fetchNextPage]);
   const [done, setDone] = useState<ReadonlySet<string>>(new Set());
   const at0 = traces.findIndex((trace) => trace.run_id === params.trace);
   const place = Math.max(at0, 0);
@@ -75,11 +107,16 @@ export default function ReviewPage({ project }: { project: string }) {
       </div>
       {list.isError && problem?.field !== "q" ? (
         <Failure error={list.error} retry={() => list.refetch()} />
-      ) : list.isPending ? (
+      ) : list.isPending || before.isPending || (traces.length === 0 && list.hasNextPage) ? (
         <Ghosts lines={8} height={32} />
       ) : !trace ? (
         <Empty title="Nothing to review">
-          <p>No run passes this search.</p>
+          <p>{isAll ? "No run passes this search." : "Every run that passes has a score of its quality."}</p>
+          {!isAll && (
+            <button type="button" className="button" onClick={() => set({ all: "1" })}>
+              Show them all
+            </button>
+          )}
         </Empty>
       ) : (
         <>
@@ -105,7 +142,7 @@ export default function ReviewPage({ project }: { project: string }) {
               <Icon name="right" />
             </button>
             <span className="soft num">
-              {count(place + 1)} of {count(total)}
+              {count(place + 1)} of {list.hasNextPage && !isAll ? `up to ${count(total)}` : count(isAll ? total : traces.length)}
             </span>
             <Status status={trace.status} />
             <Link href={`/p/${project}/traces/${part(trace.run_id)}`}>
@@ -114,6 +151,14 @@ export default function ReviewPage({ project }: { project: string }) {
             <span className="soft num">{duration(trace.duration_ns)}</span>
             {done.has(trace.run_id) && <span className="chip">scored</span>}
             <div className="grow" />
+            <button
+              type="button"
+              className="button"
+              aria-pressed={isAll}
+              onClick={() => set({ all: isAll ? null : "1", trace: null })}
+            >
+              Reviewed ones, too
+            </button>
             <button type="button" className="button" onClick={() => void rate(1)}>
               Good <kbd>1</kbd>
             </button>

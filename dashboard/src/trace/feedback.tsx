@@ -1,9 +1,9 @@
 // Scores of a trace or of a step, and giving one.
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { get, part, post } from "../api/client";
 import { at } from "../api/queries";
-import type { Json } from "../api/types";
+import type { Json, Me } from "../api/types";
 import { usePrefs } from "../state/prefs";
 import { time } from "../text/format";
 import { Field, messageOf } from "../ui/parts";
@@ -99,6 +99,8 @@ interface Comment {
 function Comments({ project, id, span }: { project: string; id: string; span: string | null }) {
   const { zone } = usePrefs();
   const path = at(project, `/traces/${part(id)}/comments`);
+  const me = useQueryClient().getQueryData<Me>(["me"]);
+  const own = me && `user:${me.user_id}`;
   const [text, setText] = useState("");
   const [wrong, setWrong] = useState<string | null>(null);
   const comments = useQuery({
@@ -122,7 +124,7 @@ function Comments({ project, id, span }: { project: string; id: string; span: st
       {shown.map((one) => (
         <article key={one.id} className="note">
           <div className="soft num">
-            {one.author}, {time(one.at, zone)}
+            {one.author === own ? "you" : one.author}, {time(one.at, zone)}
           </div>
           <p className="anywhere">{one.text}</p>
         </article>

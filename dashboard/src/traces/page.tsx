@@ -22,6 +22,17 @@ import { TraceTable } from "./table";
 import { ViewMenu } from "./view-menu";
 
 const Peek = lazy(() => import("../trace/peek"));
+// What is likely to be opened next is there by then.
+const SOON_MS = 800;
+
+function usePreloaded() {
+  useEffect(() => {
+    const timer = window.setTimeout(() => {
+      void import("../trace/page");
+    }, SOON_MS);
+    return () => window.clearTimeout(timer);
+  }, []);
+}
 
 export function TracesPage({ project }: { project: string }) {
   const [params, set] = useParams();
@@ -41,7 +52,7 @@ export function TracesPage({ project }: { project: string }) {
   const total = list.data?.pages[0]?.total;
   const isNarrowed = Boolean(q || from || to);
   const setQuery = (next: string) => set({ q: next });
-
+  usePreloaded();
   useEffect(() => {
     document.title = `${q || "Traces"} · obsrv`;
   }, [q]);

@@ -233,7 +233,7 @@ function useChoices(
 ): Choice[] {
   const typing = useMemo(() => typingAt(text, cursor), [text, cursor]);
   const isKey = typing.kind === "key";
-  const keys = useKeys(project, "", 500);
+  const keys = useKeys(project, "", 500, "traces", isOpen && !suggest);
   const values = useValues(project, typing.key, typing.prefix, !suggest && isOpen && !isKey && typing.key !== "");
   const known = suggest ? suggest.keys : keys.data?.keys;
   return useMemo(() => {

@@ -25,6 +25,7 @@ export function ViewMenu({ project }: { project: string }) {
   const [params, set] = useParams();
   const prefs = usePrefs();
   const queries = useQueryClient();
+  const [isOpen, setOpen] = useState(false);
   const [isNaming, setNaming] = useState(false);
   const [name, setName] = useState("");
   const [wrong, setWrong] = useState<string | null>(null);
@@ -33,11 +34,9 @@ export function ViewMenu({ project }: { project: string }) {
     queryKey: key,
     queryFn: ({ signal }) => get<{ data: View[] }>(at(project, "/views"), {}, signal),
     retry: false,
+    enabled: isOpen,
   });
   const all = (views.data?.data ?? []).filter((view) => !view.settings?.kind);
-  if (views.isError) {
-    return null;
-  }
   const save = async () => {
     try {
       const columns = params.cols?.split(",") ?? prefs.columns;
@@ -62,6 +61,7 @@ export function ViewMenu({ project }: { project: string }) {
     <>
       <Menu
         title="Saved views"
+        onOpen={() => setOpen(true)}
         label={
           <>
             <Icon name="save" />
@@ -71,7 +71,11 @@ export function ViewMenu({ project }: { project: string }) {
       >
         {(close) => (
           <>
-            {all.length === 0 && <div className="menu-label">No view is saved yet</div>}
+            {all.length === 0 && (
+              <div className="menu-label">
+                {views.isPending ? "Loading…" : views.isError ? messageOf(views.error) : "No view is saved yet"}
+              </div>
+            )}
             {all.map((view) => (
               <div key={view.id} className="row">
                 <button

@@ -158,11 +158,13 @@ export function Menu({
   label,
   title,
   className = "button",
+  onOpen,
   children,
 }: {
   label: ReactNode;
   title?: string;
   className?: string;
+  onOpen?: () => void;
   children: (close: () => void) => ReactNode;
 }) {
   const id = useId();
@@ -211,6 +213,7 @@ export function Menu({
           const opened = event.newState === "open";
           setOpen(opened);
           if (opened) {
+            onOpen?.();
             requestAnimationFrame(() => {
               place();
               panel.current?.querySelector<HTMLElement>("button, a, input, select")?.focus();

@@ -1,5 +1,5 @@
 // What somebody sends must never do anything but be shown.
-import { otlp, send } from "./obsrv.js";
+import { KEY, otlp, otlpCounters, otlpLogs, send } from "./obsrv.js";
 import { at, expect, test, url } from "./page.js";
 
 const BEACON = "http://198.51.100.7/x";
@@ -132,4 +132,32 @@ test("a hundred hostile texts run nothing, load nothing and break nothing", asyn
   expect(await page.locator("main script, main iframe, main object, main embed, main form, main link, main style, main base, main meta").count()).toBe(0);
   // What was sent is there to be read.
   await expect(page.getByText("window.__ran=1").first()).toBeVisible();
+});
+
+test("as log lines and metrics they do nothing either", async ({ page }) => {
+  test.setTimeout(120_000);
+  const now = Date.UTC(2026, 1, 3);
+  const all = [...SCRIPTS, ...PICTURES];
+  const lines = all.map((payload, n) => ({ at: now + n, level: 9, body: payload, attributes: { [payload]: payload, n } }));
+  await send(url(), otlpLogs(all[0], lines), KEY, "logs");
+  const points = [[now, 1], [now + 10_000, 5]];
+  const models = Object.fromEntries(all.filter((one) => one !== "__proto__").map((payload) => [payload, points]));
+  await send(url(), otlpCounters(all[0], all[1], models), KEY, "metrics");
+  await page.goto(at("/p/1/logs?from=2026-02-03&to=2026-02-04"));
+  const rows = page.getByRole("listbox", { name: "Log lines" });
+  await expect(rows.getByRole("option").first()).toBeVisible();
+  await rows.focus();
+  const detail = page.getByRole("complementary", { name: "Line" });
+  for (let n = 0; n < all.length; n++) {
+    await page.keyboard.press("ArrowDown");
+    await expect(detail.getByRole("heading", { name: "Attributes" })).toBeVisible();
+    const formatted = detail.getByRole("button", { name: "Formatted" });
+    if (await formatted.count()) await formatted.first().click({ timeout: 2000 });
+    await rows.focus();
+  }
+  await page.goto(at("/p/1/metrics?from=2026-02-03&to=2026-02-04"));
+  await expect(page.getByRole("application")).toBeVisible();
+  await expect(page.getByText("window.__ran=1").first()).toBeVisible();
+  expect(await page.evaluate(() => window.__ran)).toBeUndefined();
+  expect(await page.locator("main script, main iframe, main object, main embed, main form, main link, main style").count()).toBe(0);
 });

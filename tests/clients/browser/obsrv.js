@@ -9,9 +9,10 @@ import { fileURLToPath } from "node:url";
 
 export const KEY = "tk_test_bootstrap_0123456789";
 export const OWNER = { email: "ada@example.org", name: "Ada Lovelace", password: "correct horse battery" };
+const TRIES = 5;
 const READY_MS = 30_000;
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
-const BINARY = path.resolve(process.env.OBSRV_BIN ?? path.join(ROOT, "target/debug/obsrv"));
+export const BINARY = path.resolve(process.env.OBSRV_BIN ?? path.join(ROOT, "target/debug/obsrv"));
 const WHERE = path.join(tmpdir(), `obsrv-browser-${process.ppid}.json`);
 
 function freePort() {
@@ -66,11 +67,14 @@ export function loadSamples(server) {
 
 export async function send(url, body, key = KEY, signal = "traces") {
   const headers = { "x-api-key": key, "content-type": "application/json" };
-  const post = () => fetch(`${url}/v1/${signal}`, { method: "POST", headers, body: JSON.stringify(body) });
-  let answer = await post();
-  // As every exporter does: on a busy machine the outcome of a large body may not be known in time.
-  for (let again = 0; answer.status === 503 && again < 3; again += 1) answer = await post();
-  if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
+  for (let tries = 1; ; tries++) {
+    const answer = await fetch(`${url}/v1/${signal}`, { method: "POST", headers, body: JSON.stringify(body) });
+    if (answer.ok) return;
+    const said = await answer.text();
+    // As an exporter does: what is refused for a while is sent again.
+    if (answer.status !== 503 || tries === TRIES) throw new Error(`${answer.status} ${said}`);
+    await wait(200 * tries);
+  }
 }
 
 // Spans as an OTLP exporter sends them. Each: id, parent, name, start and end in milliseconds.

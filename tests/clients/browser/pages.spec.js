@@ -9,7 +9,9 @@ test("an empty project shows how to send, and notices the first trace", async ({
   await page.getByRole("button", { name: "Make project" }).click();
   await expect(page.getByRole("heading", { name: "Send the first trace to fresh" })).toBeVisible();
   await page.getByRole("button", { name: "Make a key" }).click();
-  const key = (await page.locator(".code pre").first().textContent()).trim();
+  const made = page.locator(".card", { hasText: "1. A key" }).locator(".code pre");
+  await expect(made).toBeVisible();
+  const key = (await made.textContent()).trim();
   await expect(page.getByText("Waiting for the first trace")).toBeVisible();
   const now = Date.now();
   await send(url(), otlp("b".repeat(32), [{ id: "b".repeat(16), name: "hello obsrv", from: now, to: now + 5 }]), key);

@@ -50,6 +50,13 @@ test("runs are reviewed one after the other from the keyboard", async ({ page })
   await expect(page.getByText(/^2 of /)).toBeVisible();
   await page.keyboard.press("k");
   await expect(page.getByText("scored", { exact: true })).toBeVisible();
+  // Whoever comes next is not asked again.
+  const first = await page.getByRole("link", { name: /airline task/ }).getAttribute("href");
+  await page.reload();
+  await expect(page.getByText(/^1 of /)).toBeVisible();
+  await expect(page.getByRole("link", { name: /airline task/ })).not.toHaveAttribute("href", first);
+  await page.getByRole("button", { name: "Reviewed ones, too" }).click();
+  await expect(page.getByRole("link", { name: /airline task/ })).toHaveAttribute("href", first);
 });
 
 test("paths say where runs go, and what differs between two sets", async ({ page }) => {

@@ -80,7 +80,7 @@ test("a line leads to its step, and the trace and the step to their lines", asyn
   await step.getByRole("tab", { name: "Logs" }).click();
   await expect(step).toContainText("payment refused");
   await page.getByRole("tablist", { name: "Views of the trace" }).getByRole("tab", { name: "Logs" }).click();
-  await page.getByText("payment refused").click();
+  await page.locator("summary", { hasText: "payment refused" }).click();
   await expect(page.getByText("logs-pay").first()).toBeVisible();
   await page.getByRole("link", { name: "Search in these lines" }).click();
   await expect(page).toHaveURL(/\/logs\?q=trace_id/);
