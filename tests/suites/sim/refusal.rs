@@ -378,6 +378,7 @@ fn a_nearly_full_disk_takes_deletes_and_control_events_until_there_is_room() {
     };
     for n in 0..60 {
         world.store(1, &body(n)).unwrap().unwrap();
+        while engine.flush_step().unwrap() {}
     }
     engine.freeze();
     while engine.flush_step().unwrap() {}
@@ -421,6 +422,7 @@ fn a_nearly_full_disk_takes_deletes_and_control_events_until_there_is_room() {
     give(&mut world, 250_000);
     assert!(engine.space_step());
     assert_eq!(engine.state(), State::Ready);
+    while engine.flush_step().unwrap() {}
     world.store(1, &body(102)).unwrap().unwrap();
     world.check().unwrap();
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use obsrv_wal::io::{FileId, FileKind};
-use obsrv_wal::log::{Log, scan_file, scan_frames};
+use obsrv_wal::log::{Log, RecoverError, scan_file, scan_frames};
 
 use super::{RepairError, Work};
 use crate::engine::check::wal_options;
@@ -38,34 +38,35 @@ impl Work<'_> {
             }
         });
         let sound = recovered.and_then(|log| log.covers(state.watermark));
-        let broken = sound.err().map(|error| chain(&error));
+        let broken = sound.err();
         if broken.is_none() && bad_sides.is_empty() {
             return Ok(());
         }
-        self.report.found.extend(broken);
+        self.report
+            .found
+            .extend(broken.as_ref().map(|error| chain(error)));
         self.report.found.extend(bad_sides.values().cloned());
-        let found = self.readable(state.watermark);
-        let mut lost: BTreeSet<Lsn> = BTreeSet::new();
-        let mut records = Vec::new();
-        let mut next = state.watermark + 1;
-        for (lsn, found) in found {
-            if lsn - next > MISSING_MAX {
-                let left = format!("log goes on at lsn={lsn} after lsn={}", next - 1);
-                self.report.left.push(left);
-                return Ok(());
-            }
-            let missing = next..lsn;
-            lost.extend(missing.clone());
-            records.extend(missing.map(|_| nothing()));
-            next = lsn + 1;
-            let mut bad = BTreeMap::new();
-            self.check_side(lsn, found.kind, &found.body, &mut bad);
-            if bad.is_empty() && record::decode(found.kind, &found.body).is_ok() {
-                records.push((found.kind, found.body));
-            } else {
-                lost.insert(lsn);
-                records.push(nothing());
-            }
+        if self.is_manifest_old(state, broken.as_ref()) {
+            self.report.left.push(
+                "log and segments are ahead of the manifest, which lost its end: restore a backup"
+                    .to_owned(),
+            );
+            return Ok(());
+        }
+        let (found, durable) = self.readable(state.watermark);
+        let last = found.keys().next_back().copied().unwrap_or(0);
+        let last = last.max(durable).max(state.watermark);
+        if last - state.watermark > MISSING_MAX + u64::try_from(found.len()).unwrap_or(0) {
+            let left = format!("log goes on at lsn={last} after lsn={}", state.watermark);
+            self.report.left.push(left);
+            return Ok(());
+        }
+        let (records, lost) = self.without_lost(found, (state.watermark, last));
+        if let Some(RecoverError::Damaged { lsn, .. }) = broken
+            && lsn > last
+        {
+            let lost = format!("records from lsn={lsn} on, if there were any");
+            self.report.lost.push(lost);
         }
         self.name_lost(&lost);
         self.report.done.push(format!(
@@ -84,6 +85,44 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Whether the log begins behind what the manifest has, though there are segments that it does not
+    /// list: then it is the manifest of which the end is gone, and those segments have the records.
+    fn is_manifest_old(&self, state: &State, broken: Option<&RecoverError>) -> bool {
+        let begins_late = |error: &RecoverError| {
+            let watermark = state.watermark;
+            matches!(error, RecoverError::Uncovered { first, .. } if *first > watermark + 1)
+        };
+        let unlisted = |file: &FileId| {
+            file.kind == FileKind::Segment && !state.segments.contains_key(&file.number)
+        };
+        broken.is_some_and(begins_late) && self.files.iter().any(unlisted)
+    }
+
+    /// All records from the one after `after` to `last`, with something that changes nothing in the place
+    /// of lost ones; and which those are.
+    fn without_lost(
+        &self,
+        mut found: BTreeMap<Lsn, Found>,
+        (after, last): (Lsn, Lsn),
+    ) -> (Vec<(u8, Vec<u8>)>, BTreeSet<Lsn>) {
+        let mut lost = BTreeSet::new();
+        let mut records = Vec::new();
+        for lsn in after + 1..=last {
+            let readable = found.remove(&lsn).filter(|found| {
+                let mut bad = BTreeMap::new();
+                self.check_side(lsn, found.kind, &found.body, &mut bad);
+                bad.is_empty() && record::decode(found.kind, &found.body).is_ok()
+            });
+            if let Some(found) = readable {
+                records.push((found.kind, found.body));
+            } else {
+                lost.insert(lsn);
+                records.push(nothing());
+            }
+        }
+        (records, lost)
+    }
+
     /// Notes a side file that its record cannot be read without.
     fn check_side(&self, lsn: Lsn, kind: u8, body: &[u8], bad: &mut BTreeMap<Lsn, String>) {
         if let Ok(RecordRef::Ingest {
@@ -96,8 +135,9 @@ impl Work<'_> {
         }
     }
 
-    /// Every record above the watermark that reads, later files before earlier ones.
-    fn readable(&mut self, watermark: Lsn) -> BTreeMap<Lsn, Found> {
+    /// Every record above the watermark that reads, later files before earlier ones; and the last one
+    /// that was durable, as far as anything says.
+    fn readable(&mut self, watermark: Lsn) -> (BTreeMap<Lsn, Found>, Lsn) {
         let mut found: BTreeMap<Lsn, Found> = BTreeMap::new();
         let mut durable = watermark;
         let logs = self.files.iter().filter(|f| f.kind == FileKind::Wal);
@@ -142,7 +182,7 @@ impl Work<'_> {
             }
             kept
         });
-        found
+        (found, durable)
     }
 
     /// Says which records are lost, runs of them in one line.

@@ -230,6 +230,8 @@ impl Work<'_> {
         for number in &salvage.edit.remove {
             self.keep(FileId::new(FileKind::Segment, *number))?;
         }
+        let manifests = self.files.iter().filter(|f| f.kind == FileKind::Manifest);
+        manifests.copied().try_for_each(|file| self.keep(file))?;
         salvage.edit.next_number = salvage.number;
         let bug = Planted::default();
         let mut manifest = Manifest::open(self.disk, self.database, salvage.number, bug)?;
