@@ -62,10 +62,11 @@ impl Work<'_> {
             return Ok(());
         }
         let (records, lost) = self.without_lost(found, (state.watermark, last));
+        // A file without a header, or cut short, does not say how far it went.
         if let Some(RecoverError::Damaged { lsn, .. }) = broken
-            && lsn > last
+            && (lsn == 0 || lsn > last)
         {
-            let lost = format!("records from lsn={lsn} on, if there were any");
+            let lost = format!("records from lsn={} on, if there were any", last + 1);
             self.report.lost.push(lost);
         }
         self.name_lost(&lost);

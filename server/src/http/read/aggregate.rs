@@ -76,8 +76,8 @@ struct Answer {
     /// Names of the measures, in the order of values.
     measures: Vec<String>,
     /// What is damaged on disk and left out; only with `allow_partial`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    damaged: Vec<Damaged>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Value>,
 }
@@ -186,7 +186,7 @@ impl Plan {
             groups_left_out: answer.groups_left_out,
             total: self.figures(&answer.total, self.range.both()),
             measures: self.asked.iter().map(|asked| asked.name.clone()).collect(),
-            damaged: Vec::new(),
+            damaged: None,
             explain: self.explain.then(|| wire::explained(&answer.explain)),
         }
     }

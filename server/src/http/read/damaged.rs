@@ -22,15 +22,15 @@ pub(super) struct Damaged {
     rows: u64,
 }
 
-/// All of them; none if nothing is missing.
-pub(super) fn damaged(left_out: Vec<LeftOut>) -> Vec<Damaged> {
+/// All of them; `None` if nothing is missing.
+pub(super) fn damaged(left_out: Vec<LeftOut>) -> Option<Vec<Damaged>> {
     let shown = |part: LeftOut| Damaged {
         segment: part.file,
         offset: part.offset,
         part: part.part,
         rows: part.rows,
     };
-    left_out.into_iter().map(shown).collect()
+    (!left_out.is_empty()).then(|| left_out.into_iter().map(shown).collect())
 }
 
 pub(super) fn asks_partial(route: &mut Route) -> &mut Route {

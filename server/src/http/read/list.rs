@@ -57,8 +57,8 @@ pub(super) struct Listed<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) total: Option<u64>,
     /// What is damaged on disk and left out; only with `allow_partial`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) damaged: Vec<Damaged>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) damaged: Option<Vec<Damaged>>,
     /// What it cost, if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) explain: Option<Value>,
@@ -172,7 +172,7 @@ async fn list(
 fn answer(
     over: Over,
     page: &Page,
-    (next_cursor, damaged): (Option<String>, Vec<Damaged>),
+    (next_cursor, damaged): (Option<String>, Option<Vec<Damaged>>),
     (fields, explain): (&Fields, bool),
 ) -> Result<String, ApiError> {
     let data = page.hits.iter().map(|hit| shown(over, hit, fields));

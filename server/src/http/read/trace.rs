@@ -37,8 +37,8 @@ struct TraceHead<'a> {
     /// Where its spans are.
     spans_url: String,
     /// What is damaged on disk and left out; only with `allow_partial`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    damaged: Vec<Damaged>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
 }
 
 pub(super) fn add(routes: &mut Routes) {
