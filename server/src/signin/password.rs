@@ -18,6 +18,8 @@ use obsrv_engine::io::Rng;
 
 const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
+/// How far hashing stands back for threads of the process that have work, from 0 to 19.
+const NICE: i32 = 10;
 
 /// What a hash costs. OWASP's floor for argon2id; raising it rehashes each password at the next
 /// sign-in with it.
@@ -256,13 +258,19 @@ impl Hasher {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.map_err(|_| Busy)?;
         let counts = Arc::clone(&self.counts);
-        // The place is given back when the work is done, also if the client has gone meanwhile.
-        let work = tokio::task::spawn_blocking(move || {
+        let (sender, outcome) = tokio::sync::oneshot::channel();
+        let work = move || {
+            // Behind those who serve requests. Where that is refused a hash is made all the same.
+            let _ = rustix::process::setpriority_process(None, NICE);
             let out = counts.count(hash);
+            // The place is given back when the work is done, also if the client has gone meanwhile.
             drop((place, waiting));
-            out
-        });
-        work.await.map_err(|_| Busy)
+            let _ = sender.send(out);
+        };
+        // A thread of its own each: no thread may take back a priority that it has given up.
+        let thread = std::thread::Builder::new().name("obsrv-hash".to_owned());
+        thread.spawn(work).map_err(|_| Busy)?;
+        outcome.await.map_err(|_| Busy)
     }
 }
 
