@@ -80,17 +80,23 @@ test("a trace of 100,000 steps is shown with few elements", async ({ page }) => 
   await page.keyboard.press("End");
   await expect(tree.getByRole("treeitem", { selected: true })).toBeVisible();
   expect(await page.locator("*").count()).toBeLessThan(3000);
-  const frames = await tree.evaluate(async (element) => {
-    const times = [];
-    let last = performance.now();
+  // No frame makes elements for more steps than it shows.
+  const made = await tree.evaluate(async (element) => {
+    let most = 0;
+    const count = (changes) => {
+      const added = changes.reduce((sum, change) => sum + change.addedNodes.length, 0);
+      most = Math.max(most, added);
+    };
+    const observer = new MutationObserver(count);
+    observer.observe(element, { childList: true, subtree: true });
     for (let n = 0; n < 40; n++) {
       element.scrollTop -= 2000;
       await new Promise((resolve) => requestAnimationFrame(resolve));
-      times.push(performance.now() - last);
-      last = performance.now();
     }
-    return times.sort((a, b) => a - b);
+    count(observer.takeRecords());
+    observer.disconnect();
+    return most;
   });
-  // Not a measurement: that no frame does work for all the steps.
-  expect(frames[Math.floor(frames.length / 2)]).toBeLessThan(100);
+  expect(made).toBeGreaterThan(0);
+  expect(made).toBeLessThan(500);
 });

@@ -143,7 +143,7 @@ def test_verify_and_inspect_say_why_they_do_not_look(obsrv, tmp_path):
 
 def test_a_second_server_on_the_same_directory_is_refused(obsrv):
     second = subprocess.run(
-        [binary(), "serve", "--data", str(obsrv.data), "--http", "127.0.0.1:0"],
+        [binary(), "serve", "--data", str(obsrv.data), "--http", "127.0.0.1:0", "--grpc", "off"],
         capture_output=True,
         text=True,
         timeout=20,
