@@ -4,7 +4,7 @@
 //   OBSRV_MEASURE_SPANS=100000 npm run measure          with fewer
 //   OBSRV_BIN=../../../target/release/obsrv npm run measure
 import { execFileSync } from "node:child_process";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "@playwright/test";
@@ -226,7 +226,10 @@ const browser = await chromium.launch(config.use.launchOptions);
 try {
   const root = fileURLToPath(new URL("../../..", import.meta.url));
   const commit = execFileSync("git", ["-C", root, "rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
-  console.log(`commit ${commit}, ${path.relative(root, BINARY)}, ${cpus().length} x ${cpus()[0].model.trim()}, Chromium ${browser.version()}`);
+  const inTree = path.relative(root, BINARY);
+  const binary = inTree.startsWith("..") ? path.basename(BINARY) : inTree;
+  const machine = `${cpus().length} x ${cpus()[0].model.trim()}`;
+  console.log(`commit ${commit}, ${binary}, ${machine}, load ${loadavg()[0].toFixed(1)}, Chromium ${browser.version()}`);
   const state = await signedIn(browser, server);
   const seconds = await fill(server.url);
   console.log(`${SPANS + 300 * ROUNDS + BIG.steps} spans sent in ${seconds.toFixed(0)} s; ${ROUNDS} rounds each, in a new context\n`);
