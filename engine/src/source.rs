@@ -91,7 +91,7 @@ pub struct Blocks {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A block failed its checksum or does not decode.
-    #[error("damaged block file={file} offset={offset} what={what}")]
+    #[error("damaged block file={file} offset={offset} what={what} part={part}")]
     Damaged {
         /// The file.
         file: String,
@@ -99,15 +99,28 @@ pub enum SourceError {
         offset: u64,
         /// What was read.
         what: &'static str,
+        /// Of which section, and which block of it; empty where that is not known yet.
+        part: String,
     },
-    /// The disk refused.
-    #[error("read failed file={file}")]
+    /// The disk refused, twice.
+    #[error("read failed file={file} offset={offset}")]
     Io {
         /// The file.
         file: String,
+        /// Where in it.
+        offset: u64,
         /// The cause.
         source: std::io::Error,
     },
+}
+
+impl SourceError {
+    /// The file and the offset in it of what did not read.
+    pub fn place(&self) -> (&str, u64) {
+        match self {
+            Self::Damaged { file, offset, .. } | Self::Io { file, offset, .. } => (file, *offset),
+        }
+    }
 }
 
 /// One table of one project in one place. Rows are numbered from 0 without gaps.

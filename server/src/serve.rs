@@ -461,8 +461,12 @@ fn open_in_background(
     config: &Config,
     system: System,
 ) -> impl Future<Output = Result<Running, ServeError>> + use<> {
-    let (data, memory_bytes) = (config.data.clone(), config.memory_bytes);
-    let opening = tokio::task::spawn_blocking(move || open(&data, memory_bytes, &system));
+    let data = config.data.clone();
+    let options = Options {
+        reserve_bytes: config.disk_reserve_bytes,
+        ..Options::for_memory(config.memory_bytes)
+    };
+    let opening = tokio::task::spawn_blocking(move || open(&data, options, &system));
     async move {
         opening.await.unwrap_or_else(|panic| {
             Err(ServeError::Io {
@@ -473,16 +477,11 @@ fn open_in_background(
     }
 }
 
-fn open(data: &Path, memory_bytes: u64, system: &System) -> Result<Running, ServeError> {
+fn open(data: &Path, options: Options, system: &System) -> Result<Running, ServeError> {
     let disk = system::disk(data)?;
     let master = secret::load_or_create(&*disk, &*system.rng)?;
     refuse_shared_secret(data)?;
-    let engine = Engine::open(
-        Arc::clone(&disk),
-        &*system.rng,
-        Options::for_memory(memory_bytes),
-        &Replay,
-    )?;
+    let engine = Engine::open(Arc::clone(&disk), &*system.rng, options, &Replay)?;
     let plane = ControlPlane::recover(
         Arc::clone(&engine),
         &master,

@@ -173,7 +173,7 @@ fn verified(disk: &Arc<dyn Disk>) -> Result<Checked, BackupError> {
     }
 }
 
-fn copy_file(
+pub(super) fn copy_file(
     source: &Arc<dyn Disk>,
     target: &Arc<dyn Disk>,
     file: FileId,

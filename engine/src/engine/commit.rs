@@ -46,7 +46,12 @@ impl Engine {
     fn make_durable(&self, group: Vec<Work>) -> Result<(Vec<Committed>, Durable), ()> {
         let mut log = self.log.lock();
         let mut committed = Vec::with_capacity(group.len());
+        let has_room = self.space_step();
         for work in group {
+            if !has_room && Self::must_wait(&work) {
+                work.finish(Err(IngestError::NoSpace));
+                continue;
+            }
             match append(&mut **log, &work) {
                 Ok(lsn) => committed.push(Committed { lsn, work }),
                 Err(LogError::TooLarge { .. }) => work.finish(Err(IngestError::TooLarge)),

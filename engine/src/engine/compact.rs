@@ -51,6 +51,14 @@ struct Inputs {
 impl Engine {
     /// Does the next merge. False when none is due.
     pub fn compact_step(&self) -> Result<bool, CompactError> {
+        let done = self.merge_next();
+        if let Err(error) = &done {
+            self.set_aside(error);
+        }
+        done
+    }
+
+    fn merge_next(&self) -> Result<bool, CompactError> {
         let Some(inputs) = self.pick_inputs() else {
             return Ok(false);
         };
@@ -82,10 +90,14 @@ impl Engine {
 
     fn pick_inputs(&self) -> Option<Inputs> {
         let rows_max = (self.options.memtable_bytes / MERGE_ROW_BYTES).max(MERGE_ROWS_MIN);
+        let damaged: BTreeSet<u64> = self.damaged().into_iter().map(|(n, _)| n).collect();
         let catalog = self.catalog.lock();
         let writer = self.writer.lock();
         let state = catalog.state();
-        let choice = pick(state, self.options.merge_min, rows_max)?;
+        let choice = pick(state, &damaged, self.options.merge_min, rows_max)?;
+        if !self.has_room_for(state, &choice.inputs) {
+            return None;
+        }
         let chosen = |(number, _, _): &SectionId| choice.inputs.contains(number);
         let visible = writer.dead.iter().map(|(s, r)| (s, &**r));
         let visible = visible.filter(|_| writer.planted.has(Bug::LateKillsCompacted));

@@ -14,6 +14,7 @@ pub mod backup;
 pub mod check;
 mod commit;
 mod compact;
+mod damage;
 mod deletion;
 mod flush;
 mod open;
@@ -22,10 +23,12 @@ mod publish;
 mod quarantine;
 mod queue;
 mod record;
+pub mod repair;
 mod runs;
 pub mod scrub;
 mod side;
 mod snapshot;
+mod space;
 mod threads;
 mod version;
 
@@ -46,6 +49,7 @@ use runs::settle;
 use version::{Version, Writer};
 
 pub use compact::CompactError;
+pub use damage::{DAMAGED_BLOCKS_MAX, LeftOut};
 pub use deletion::{Deletion, RowAt};
 pub use flush::FlushError;
 pub use open::OpenError;
@@ -53,6 +57,7 @@ pub use quarantine::{QUARANTINE_BYTES_MAX, QUARANTINE_FILES_MAX, QuarantineError
 pub use queue::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
 pub use record::{Envelope, RecordError};
 pub use snapshot::{ReadBody, Snapshot, StoredRow, TraceRows, Visit};
+pub use space::RESERVE_BYTES;
 pub use threads::Threads;
 
 /// Bodies above this go to a side file instead of the log.
@@ -77,6 +82,8 @@ pub struct Options {
     pub compact_level: i32,
     /// Segments of one level and window that are merged.
     pub merge_min: usize,
+    /// Room on the disk that ingest leaves: see [`RESERVE_BYTES`]. 0: none, and nobody looks.
+    pub reserve_bytes: u64,
 }
 
 impl Options {
@@ -90,6 +97,7 @@ impl Options {
             flush_level: 1,
             compact_level: 1,
             merge_min: 8,
+            reserve_bytes: RESERVE_BYTES,
         }
     }
 }
@@ -214,7 +222,7 @@ impl Work {
 pub enum State {
     /// Reads and writes.
     Ready,
-    /// The disk is full: reads only, heals by itself.
+    /// The disk is full: reads, deletes and control events only; heals by itself.
     ReadOnly,
     /// A sync failed or an invariant broke: the process must restart.
     Failed,
@@ -259,12 +267,16 @@ pub struct Stats {
     pub frozen: u64,
     /// Live segments.
     pub segments: u64,
-    /// Live segments that a scrub found damaged.
+    /// Live segments of which something does not read.
     pub damaged_segments: u64,
     /// Bytes of live segments.
     pub segment_bytes: u64,
     /// Bytes of the log.
     pub wal_bytes: u64,
+    /// Room on the disk; 0 if nobody looks.
+    pub disk_free_bytes: u64,
+    /// Room that ingest leaves.
+    pub disk_reserve_bytes: u64,
     /// The newest visible record.
     pub visible_lsn: Lsn,
 }
@@ -324,11 +336,14 @@ pub struct Engine {
     failed: AtomicBool,
     /// Why, in words.
     failure: OnceLock<String>,
-    /// Segments that a scrub found damaged, and how.
+    /// Segments that a scrub or a merge found damaged, and how: see [`Engine::damaged`].
     damaged: Mutex<BTreeMap<u64, String>>,
     /// Flushes that failed since one worked.
     failed_flushes: AtomicU32,
+    /// The log was refused room.
     full: AtomicBool,
+    /// Less room than the reserve is left.
+    low: AtomicBool,
     counters: Counters,
     /// Whether the background threads must end, and what wakes them.
     background: (Mutex<bool>, Condvar),
@@ -354,6 +369,9 @@ impl Engine {
         submission.envelope.digest = record::digest(&submission.events);
         if self.frozen_count() >= FROZEN_MAX {
             return done(Err(IngestError::Overloaded));
+        }
+        if !self.space_step() {
+            return done(Err(IngestError::NoSpace));
         }
         let side = if submission.body.len() > self.options.side_bytes_min {
             match self.write_side(&submission.body) {
@@ -418,7 +436,7 @@ impl Engine {
     pub fn state(&self) -> State {
         if self.failed.load(Ordering::Acquire) {
             State::Failed
-        } else if self.full.load(Ordering::Acquire) {
+        } else if self.full.load(Ordering::Acquire) || self.low.load(Ordering::Acquire) {
             State::ReadOnly
         } else {
             State::Ready
@@ -458,6 +476,8 @@ impl Engine {
             damaged_segments: u64::try_from(self.damaged().len()).unwrap_or(u64::MAX),
             segment_bytes: version.segments().values().map(|s| s.bytes()).sum(),
             wal_bytes,
+            disk_free_bytes: self.free_bytes().unwrap_or(0),
+            disk_reserve_bytes: self.options.reserve_bytes,
             visible_lsn: self.writer.lock().visible,
         }
     }

@@ -26,7 +26,7 @@ use crate::row::{Event, Lsn, ProjectId};
 use crate::segment::{Segment, SegmentError};
 
 /// The file that holds the database id. The layer above has the other numbers.
-const IDENTITY: FileId = FileId::new(FileKind::Secret, 0);
+pub(super) const IDENTITY: FileId = FileId::new(FileKind::Secret, 0);
 /// A WAL record is at most a group's worth of an inline body and its envelope.
 pub(super) const RECORD_BYTES_MAX: u32 = 8 << 20;
 
@@ -163,6 +163,7 @@ impl Engine {
             damaged: Mutex::default(),
             failed_flushes: 0.into(),
             full: false.into(),
+            low: false.into(),
             counters: records.counters,
             background: (Mutex::new(false), Condvar::new()),
             index_due: (Mutex::new(()), Condvar::new()),
@@ -231,16 +232,18 @@ fn identity(disk: &Arc<dyn Disk>, rng: &dyn Rng, files: &[FileId]) -> Result<[u8
     }
     let mut id = [0; 16];
     rng.fill(&mut id);
-    let create = || {
-        let file = disk.create(IDENTITY)?;
-        file.write_at(0, &id)?;
-        file.write_at(16, &crc32fast::hash(&id).to_le_bytes())?;
-        file.sync_data()?;
-        disk.publish(IDENTITY)?;
-        disk.sync_dir()
-    };
-    create().map_err(io("create identity"))?;
+    put_identity(disk, id).map_err(io("create identity"))?;
     Ok(id)
+}
+
+/// Writes the file of the database id, which is not there.
+pub(super) fn put_identity(disk: &Arc<dyn Disk>, id: [u8; 16]) -> std::io::Result<()> {
+    let file = disk.create(IDENTITY)?;
+    file.write_at(0, &id)?;
+    file.write_at(16, &crc32fast::hash(&id).to_le_bytes())?;
+    file.sync_data()?;
+    disk.publish(IDENTITY)?;
+    disk.sync_dir()
 }
 
 fn open_manifest(

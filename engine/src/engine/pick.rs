@@ -4,7 +4,7 @@
 //! level 2 by the UTC day of their latest start, so that time windows stay apart (time-window
 //! compaction, as in Cassandra's TWCS). A segment of which much is dead is rewritten alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::manifest::{SegmentMeta, State};
 
@@ -22,10 +22,17 @@ pub(super) struct Choice {
     pub(super) level: u8,
 }
 
-/// The next merge, if one is due. `rows_max` bounds the rows of one merge.
-pub(super) fn pick(state: &State, merge_min: usize, rows_max: u64) -> Option<Choice> {
+/// The next merge, if one is due. `rows_max` bounds the rows of one merge; `damaged` segments stay
+/// where they are.
+pub(super) fn pick(
+    state: &State,
+    damaged: &BTreeSet<u64>,
+    merge_min: usize,
+    rows_max: u64,
+) -> Option<Choice> {
     let mut groups: BTreeMap<(u8, i64), Vec<u64>> = BTreeMap::new();
-    for (number, meta) in &state.segments {
+    let whole = |(number, _): &(&u64, &SegmentMeta)| !damaged.contains(number);
+    for (number, meta) in state.segments.iter().filter(whole) {
         groups
             .entry((meta.level, window(meta)))
             .or_default()
@@ -52,7 +59,7 @@ pub(super) fn pick(state: &State, merge_min: usize, rows_max: u64) -> Option<Cho
             });
         }
     }
-    mostly_dead(state)
+    mostly_dead(state, damaged)
 }
 
 fn window(meta: &SegmentMeta) -> i64 {
@@ -69,13 +76,13 @@ fn rows_of(meta: &SegmentMeta) -> u64 {
 }
 
 /// A segment of which over a quarter of the rows are dead.
-fn mostly_dead(state: &State) -> Option<Choice> {
+fn mostly_dead(state: &State, damaged: &BTreeSet<u64>) -> Option<Choice> {
     let dead_of = |number: u64| -> u64 {
         let range = state.dead.iter().filter(|((n, _, _), _)| *n == number);
         range.map(|(_, rows)| rows.len()).sum()
     };
     state.segments.iter().find_map(|(&number, meta)| {
-        let due = dead_of(number) * 4 > rows_of(meta);
+        let due = !damaged.contains(&number) && dead_of(number) * 4 > rows_of(meta);
         due.then(|| Choice {
             inputs: vec![number],
             level: meta.level,
@@ -116,8 +123,8 @@ mod tests {
     #[test]
     fn merges_at_the_least_number_and_not_one_below() {
         let fresh: Vec<_> = (1..=8).map(|n| (n, 0, 5)).collect();
-        assert_eq!(pick(&state(&fresh[..7]), 8, 1000), None);
-        let choice = pick(&state(&fresh), 8, 1000).unwrap();
+        assert_eq!(pick(&state(&fresh[..7]), &BTreeSet::new(), 8, 1000), None);
+        let choice = pick(&state(&fresh), &BTreeSet::new(), 8, 1000).unwrap();
         assert_eq!(
             choice,
             Choice {
@@ -126,10 +133,23 @@ mod tests {
             }
         );
         // Eight rows each.
-        let choice = pick(&state(&fresh), 8, 39).unwrap();
+        let choice = pick(&state(&fresh), &BTreeSet::new(), 8, 39).unwrap();
         assert_eq!(choice.inputs, vec![1, 2, 3, 4]);
-        let choice = pick(&state(&fresh), 8, 32).unwrap();
+        let choice = pick(&state(&fresh), &BTreeSet::new(), 8, 32).unwrap();
         assert_eq!(choice.inputs, vec![1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn damaged_segments_are_left_where_they_are() {
+        let fresh: Vec<_> = (1..=9).map(|n| (n, 0, 5)).collect();
+        let mut state = state(&fresh);
+        let damaged = BTreeSet::from([3]);
+        let choice = pick(&state, &damaged, 8, 1000).unwrap();
+        assert_eq!(choice.inputs, [1, 2, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(pick(&state, &BTreeSet::from([3, 4]), 8, 1000), None);
+        let section = (3, ProjectId(1), Table::Spans);
+        state.dead.insert(section, (0..8).collect());
+        assert_eq!(pick(&state, &damaged, 9, 1000), None);
     }
 
     #[test]
@@ -137,9 +157,9 @@ mod tests {
         let apart: Vec<_> = (1i64..=8)
             .map(|n| (n.unsigned_abs(), 1, n * HOUR_NS))
             .collect();
-        assert_eq!(pick(&state(&apart), 2, 1000), None);
+        assert_eq!(pick(&state(&apart), &BTreeSet::new(), 2, 1000), None);
         let hostile = [(1, 1, i64::MIN), (2, 1, i64::MAX)];
-        assert_eq!(pick(&state(&hostile), 2, 1000), None);
+        assert_eq!(pick(&state(&hostile), &BTreeSet::new(), 2, 1000), None);
     }
 
     #[test]
@@ -147,10 +167,10 @@ mod tests {
         let mut state = state(&[(1, 2, 5)]);
         let section = (1, ProjectId(1), Table::Spans);
         state.dead.insert(section, (0..2).collect());
-        assert_eq!(pick(&state, 8, 1000), None);
+        assert_eq!(pick(&state, &BTreeSet::new(), 8, 1000), None);
         state.dead.insert(section, (0..3).collect());
         assert_eq!(
-            pick(&state, 8, 1000),
+            pick(&state, &BTreeSet::new(), 8, 1000),
             Some(Choice {
                 inputs: vec![1],
                 level: 2

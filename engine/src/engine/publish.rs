@@ -386,6 +386,7 @@ impl<'a> Applying<'a> {
             file: "row".to_owned(),
             offset: u64::from(row),
             what: "row number",
+            part: String::new(),
         };
         let found = match &place {
             Place::Memory(memtable) => {

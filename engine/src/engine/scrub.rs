@@ -44,17 +44,6 @@ impl Engine {
         })
     }
 
-    /// Live segments that a scrub found damaged, and what is wrong with each.
-    pub fn damaged(&self) -> Vec<(u64, String)> {
-        let version = std::sync::Arc::clone(&self.version.read());
-        let mut damaged = self.damaged.lock();
-        damaged.retain(|number, _| version.segments().contains_key(number));
-        damaged
-            .iter()
-            .map(|(number, what)| (*number, what.clone()))
-            .collect()
-    }
-
     /// How long to wait before the next segment.
     pub(super) fn scrub_pause(&self) -> Duration {
         let segments = self.version.read().segments().len();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::damage::Partial;
 use super::version::Version;
 use crate::memtable::TableView;
 use crate::query::aggregate::{
@@ -23,9 +24,11 @@ static PARTIALS: PartialCache = PartialCache::new(PARTIAL_CACHE_BYTES);
 /// All records up to one LSN. Cheap to make; holds its files until dropped.
 #[derive(Debug)]
 pub struct Snapshot {
-    version: Arc<Version>,
+    pub(super) version: Arc<Version>,
     /// Rows of runs could not be brought up to date: no question is answered.
     refuses: bool,
+    /// What is left out, if that is allowed.
+    pub(super) partial: Option<Partial>,
 }
 
 /// A row with its content.
@@ -65,6 +68,7 @@ impl Snapshot {
         Self {
             version,
             refuses: false,
+            partial: None,
         }
     }
 
@@ -72,6 +76,7 @@ impl Snapshot {
         Self {
             version,
             refuses: true,
+            partial: None,
         }
     }
 
@@ -81,6 +86,7 @@ impl Snapshot {
                 file: "runs".to_owned(),
                 offset: self.lsn(),
                 what: "a row that a newer record changes",
+                part: String::new(),
             });
         }
         Ok(())
@@ -102,13 +108,15 @@ impl Snapshot {
         self.check()?;
         let rows = self.held(project, table);
         let spans = self.held(project, Table::Spans);
-        search(
-            &self.visible(project, table, &rows),
-            &self.visible(project, Table::Spans, &spans),
-            self.lsn(),
-            budget,
-            request,
-        )
+        self.going_round(project, &mut || {
+            search(
+                &self.visible(project, table, &rows),
+                &self.visible(project, Table::Spans, &spans),
+                self.lsn(),
+                budget,
+                request,
+            )
+        })
     }
 
     /// What the rows of `table` that pass the request's filter come to.
@@ -134,13 +142,15 @@ impl Snapshot {
         self.check()?;
         let rows = self.held(project, table);
         let spans = self.held(project, Table::Spans);
-        aggregate(
-            &self.visible(project, table, &rows),
-            &self.visible(project, Table::Spans, &spans),
-            budget,
-            known,
-            request,
-        )
+        self.going_round(project, &mut || {
+            aggregate(
+                &self.visible(project, table, &rows),
+                &self.visible(project, Table::Spans, &spans),
+                budget,
+                known,
+                request,
+            )
+        })
     }
 
     /// The keys of `table` that begin with `prefix`, with their types.
@@ -153,7 +163,9 @@ impl Snapshot {
     ) -> Result<ObservedKeys, QueryError> {
         self.check()?;
         let rows = self.held(project, table);
-        observed_keys(&self.visible(project, table, &rows), budget, prefix, limit)
+        self.going_round(project, &mut || {
+            observed_keys(&self.visible(project, table, &rows), budget, prefix, limit)
+        })
     }
 
     /// The most frequent values of a column.
@@ -167,12 +179,14 @@ impl Snapshot {
         self.check()?;
         let rows = self.held(project, table);
         let spans = self.held(project, Table::Spans);
-        observed_values(
-            &self.visible(project, table, &rows),
-            &self.visible(project, Table::Spans, &spans),
-            budget,
-            request,
-        )
+        self.going_round(project, &mut || {
+            observed_values(
+                &self.visible(project, table, &rows),
+                &self.visible(project, Table::Spans, &spans),
+                budget,
+                request,
+            )
+        })
     }
 
     /// The rows of one trace, each read once.
@@ -212,16 +226,18 @@ impl Snapshot {
         trace_id: &str,
     ) -> Result<Vec<Core>, SourceError> {
         self.check()?;
-        let mut found = Vec::new();
-        for table in [Table::Runs, Table::Spans, Table::Scores] {
-            let held = self.held(project, table);
-            for place in self.visible(project, table, &held) {
-                for row in place.source.trace_rows(trace_id)? & &place.live {
-                    found.push(place.source.core(row)?);
+        self.going_round(project, &mut || {
+            let mut found = Vec::new();
+            for table in [Table::Runs, Table::Spans, Table::Scores] {
+                let held = self.held(project, table);
+                for place in self.visible(project, table, &held) {
+                    for row in place.source.trace_rows(trace_id)? & &place.live {
+                        found.push(place.source.core(row)?);
+                    }
                 }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// The rows of one table that are clustered with `trace_id`, by start, then id, unless their bodies
@@ -284,10 +300,24 @@ impl Snapshot {
     ) -> Result<(), E> {
         self.check()?;
         let held = self.held(project, table);
+        let named = |error| self.named(project, error);
+        if self.partial.is_some() {
+            // Nobody is shown a row twice: what cannot be read is found before.
+            self.going_round(project, &mut || {
+                for place in self.visible(project, table, &held) {
+                    for row in place.source.trace_rows(trace_id)? & &place.live {
+                        place.source.core(row)?;
+                        place.source.body(row)?;
+                    }
+                }
+                Ok::<_, SourceError>(())
+            })?;
+        }
         for place in self.visible(project, table, &held) {
-            for row in place.source.trace_rows(trace_id)? & &place.live {
-                let core = place.source.core(row)?;
-                visit(core, &mut || place.source.body(row))?;
+            let rows = place.source.trace_rows(trace_id).map_err(named)?;
+            for row in rows & &place.live {
+                let core = place.source.core(row).map_err(named)?;
+                visit(core, &mut || place.source.body(row).map_err(named))?;
             }
         }
         Ok(())
@@ -331,9 +361,18 @@ impl Snapshot {
         let segments = held.segments.iter().filter_map(|segment| {
             let source = segment.section(project, table)?;
             let rows = crate::source::Source::row_count(source);
+            let mut live = self.version.live(segment.id(), project, table, rows);
+            let section = (segment.id(), project, table);
+            if let Some(lost) = self.partial.as_ref().and_then(|p| p.rows(&section)) {
+                live -= lost;
+                // Not even its row groups are asked for.
+                if live.is_empty() {
+                    return None;
+                }
+            }
             Some(Visible {
                 source,
-                live: self.version.live(segment.id(), project, table, rows),
+                live,
                 name: format!("segment-{:016x}", segment.id()),
             })
         });

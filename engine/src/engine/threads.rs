@@ -82,6 +82,7 @@ impl Engine {
 
     fn maintenance_loop(&self) {
         while self.keep_going() {
+            self.space_step();
             match self.compact_step() {
                 Ok(true) => {}
                 Ok(false) => self.wait_for_work(),

@@ -306,5 +306,6 @@ fn no_such_row(row: u32) -> SourceError {
         file: "memtable".to_owned(),
         offset: u64::from(row),
         what: "row number",
+        part: String::new(),
     }
 }

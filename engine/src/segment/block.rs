@@ -88,12 +88,14 @@ impl Place {
             file: self.file.to_string(),
             offset,
             what,
+            part: String::new(),
         }
     }
 
-    pub(super) fn io(&self, source: io::Error) -> SourceError {
+    pub(super) fn io(&self, offset: u64, source: io::Error) -> SourceError {
         SourceError::Io {
             file: self.file.to_string(),
+            offset,
             source,
         }
     }
@@ -104,14 +106,12 @@ impl Place {
         object: &dyn Object,
         block: &BlockRef,
     ) -> Result<Bytes, SourceError> {
-        let stored = object
-            .get_range(block.offset..block.end())
-            .map_err(|e| match e.kind() {
-                io::ErrorKind::UnexpectedEof => {
-                    self.damaged(block.offset, Bad("block past the end"))
-                }
-                _ => self.io(e),
-            })?;
+        let get = || object.get_range(block.offset..block.end());
+        // A disk that refuses once may have been busy with something else (F15).
+        let stored = get().or_else(|_| get()).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => self.damaged(block.offset, Bad("block past the end")),
+            _ => self.io(block.offset, e),
+        })?;
         if self.crc(block.offset, &stored) == block.crc {
             Ok(stored)
         } else {

@@ -14,6 +14,7 @@
 mod block;
 mod cache;
 mod chunk;
+pub(crate) mod damage;
 mod directory;
 mod encode;
 mod footer;
@@ -21,6 +22,7 @@ mod index;
 mod lanes;
 mod lookup;
 mod merge;
+mod narrow;
 mod packed;
 mod query;
 mod read;

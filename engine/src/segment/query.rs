@@ -5,39 +5,40 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
+use super::GROUP_ROWS;
 use super::chunk::group_count;
 use super::directory::{ColumnEntry, Dict};
 use super::lanes::Lanes;
 use super::lookup::{CoreReader, Dictionary, Ids};
 use super::section::SectionReader;
-use super::terms::{self, Posting, Root};
 use super::view::{View, required};
 use super::wire::{Bad, narrow};
-use super::{FULL_ROWS_MIN, GROUP_ROWS};
-use crate::columns::value::{Kind, to_i64};
-use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocRef, Scalar, scalar_of};
+use crate::columns::value::to_i64;
+use crate::doc::{DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
 use crate::source::{
     Blocks, Column, ColumnReader, Core, LaneKind, Matches, Probe, Selection, Source, SourceError,
-    ValueTest,
+    ValueTest, by_values,
 };
-use crate::text::RULE;
 
 /// Where the values of a column come from.
 enum Values<'a> {
     /// Typed columns of one path.
     Typed(&'a [ColumnEntry]),
+    /// The documents, because columns of this path do not read.
+    Documents(&'a str),
     Id,
     End,
     Duration,
 }
 
 impl<'a> Values<'a> {
-    fn of(view: &'a View<'_>, column: &Column) -> Self {
+    fn of(view: &'a View<'_>, column: &'a Column, rows: &RoaringBitmap) -> Self {
         let directory = &view.index.directory;
         match column {
             Column::TraceId => Self::Typed(std::slice::from_ref(&directory.core.trace)),
             Column::Start => Self::Typed(std::slice::from_ref(&directory.core.start)),
+            Column::Path(path) if view.misses(directory.at(path), rows) => Self::Documents(path),
             Column::Path(path) => Self::Typed(directory.at(path)),
             Column::Id => Self::Id,
             Column::End => Self::End,
@@ -114,6 +115,7 @@ fn each_value(
             })
         }
         Values::Typed(columns) => each_of_several(view, columns, rows, visit),
+        Values::Documents(path) => view.each_of_documents(path, rows, visit),
         Values::Id => {
             let mut ids = Ids::new(view);
             for row in rows.range(0..view.rows()) {
@@ -213,7 +215,7 @@ fn match_typed(
     found: &mut Verdicts,
 ) -> Result<(), SourceError> {
     let mut dictionary = Dictionary::new(view, column);
-    if !column.bitmaps.is_empty() {
+    if view.has_bitmaps(column) {
         for bitmap in view.bitmaps(column) {
             let (code, bitmap) = bitmap?;
             let verdict = test(dictionary.scalar(code)?);
@@ -283,9 +285,10 @@ fn count_typed(
     add: &mut dyn FnMut(Scalar<'_>, u64),
 ) -> Result<(), SourceError> {
     let mut dictionary = Dictionary::new(view, column);
+    let indexed = view.has_bitmaps(column);
     let Some(dict) = column.dict.as_ref().filter(|dict| {
         let len = u64::from(dict.len());
-        len <= rows.len() || !column.bitmaps.is_empty()
+        len <= rows.len() || indexed
     }) else {
         let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
         each_number(view, column, rows, &mut |_, number| {
@@ -302,7 +305,7 @@ fn count_typed(
     rest.insert_range(0..view.rows());
     let wanted = &rest & rows;
     rest -= rows;
-    if rest.len() < wanted.len() && !column.bitmaps.is_empty() {
+    if rest.len() < wanted.len() && indexed {
         // Most rows: all of them, as the bitmaps say, without the others.
         for bitmap in view.bitmaps(column) {
             let (code, bitmap) = bitmap?;
@@ -377,48 +380,6 @@ fn present_typed(
     Ok(found & within)
 }
 
-impl View<'_> {
-    /// The blocks that may have all of the terms.
-    fn blocks_with(&self, root: &Root, terms: &[u64]) -> Result<Blocks, SourceError> {
-        let mut found: Option<Vec<Posting>> = None;
-        for term in terms {
-            let with = terms::lookup(self, root, *term)?;
-            let both = match found {
-                None => with,
-                Some(mut before) => {
-                    before.retain(|(block, _)| with.binary_search_by_key(block, |p| p.0).is_ok());
-                    before
-                }
-            };
-            let none = both.is_empty();
-            found = Some(both);
-            if none {
-                break;
-            }
-        }
-        let counted = terms.len() == 1;
-        let mut left: Vec<(u32, Option<u32>)> = found
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(block, rows)| (block, counted.then_some(rows)))
-            .collect();
-        left.retain(|(block, _)| root.open.binary_search(block).is_err());
-        left.extend(root.open.iter().map(|block| (*block, None)));
-        left.sort_unstable();
-        let left = left.into_iter().map(|(block, rows)| {
-            let of_block = self.rows_by_block()?.get(narrow(u64::from(block)));
-            let of_block = of_block.ok_or_else(|| self.no_row())?;
-            if rows.is_some_and(|n| u64::from(n) > of_block.len()) {
-                return Err(self.no_row());
-            }
-            Ok((of_block.clone(), rows))
-        });
-        Ok(Blocks {
-            left: left.collect::<Result<_, _>>()?,
-        })
-    }
-}
-
 impl Source for SectionReader {
     fn row_count(&self) -> u32 {
         self.summary().rows
@@ -450,7 +411,7 @@ impl Source for SectionReader {
             return Ok(found.0);
         }
         let view = self.view()?;
-        match Values::of(&view, column) {
+        match Values::of(&view, column, within) {
             Values::Typed(columns) => {
                 for column in columns {
                     match_typed(&view, column, test, within, &mut found)?;
@@ -470,12 +431,19 @@ impl Source for SectionReader {
         within: &RoaringBitmap,
     ) -> Result<RoaringBitmap, SourceError> {
         let view = self.view()?;
-        match Values::of(&view, column) {
+        match Values::of(&view, column, within) {
             Values::Typed(columns) => columns
                 .iter()
                 .try_fold(RoaringBitmap::new(), |found, column| {
                     Ok(found | present_typed(&view, column, within)?)
                 }),
+            Values::Documents(path) => {
+                let mut found = RoaringBitmap::new();
+                view.each_of_documents(path, within, &mut |row, _| {
+                    found.insert(row);
+                })?;
+                Ok(found)
+            }
             Values::Id => {
                 let mut all = RoaringBitmap::new();
                 all.insert_range(0..view.rows());
@@ -494,7 +462,7 @@ impl Source for SectionReader {
         visit: &mut dyn FnMut(u32, Scalar<'_>),
     ) -> Result<(), SourceError> {
         let view = self.view()?;
-        each_value(&view, &Values::of(&view, column), rows, visit)
+        each_value(&view, &Values::of(&view, column, rows), rows, visit)
     }
 
     fn count_values(
@@ -504,7 +472,7 @@ impl Source for SectionReader {
         add: &mut dyn FnMut(Scalar<'_>, u64),
     ) -> Result<(), SourceError> {
         let view = self.view()?;
-        match Values::of(&view, column) {
+        match Values::of(&view, column, rows) {
             Values::Typed(columns) => columns
                 .iter()
                 .try_for_each(|column| count_typed(&view, column, rows, add)),
@@ -513,28 +481,7 @@ impl Source for SectionReader {
     }
 
     fn narrow(&self, probe: Probe<'_>) -> Result<Option<Blocks>, SourceError> {
-        let view = self.view()?;
-        let directory = &view.index.directory;
-        let Some(root) = directory.terms.as_ref().filter(|root| root.rule == RULE) else {
-            return Ok(None);
-        };
-        match probe {
-            Probe::Words([]) => Ok(None),
-            Probe::Words(terms) => view.blocks_with(root, terms).map(Some),
-            Probe::Text { path, text, terms } => {
-                let long = text.len() > COLUMN_VALUE_BYTES_MAX;
-                let kind = if long { Kind::Long } else { Kind::Str };
-                let Some(column) = directory.at(path).iter().find(|c| c.kind == kind) else {
-                    return Ok(Some(Blocks::default()));
-                };
-                // Where codes are few they are read as fast.
-                let direct = !column.bitmaps.is_empty() || !long && directory.rows < FULL_ROWS_MIN;
-                if direct || terms.is_empty() {
-                    return Ok(None);
-                }
-                view.blocks_with(root, terms).map(Some)
-            }
-        }
+        self.narrowed(probe)
     }
 
     fn block_of(&self, row: u32) -> Option<u32> {
@@ -553,6 +500,12 @@ impl Source for SectionReader {
     }
 
     fn reader<'a>(&'a self, column: &Column) -> Result<Box<dyn ColumnReader + 'a>, SourceError> {
+        if let Column::Path(path) = column {
+            let view = self.view()?;
+            if view.misses(view.index.directory.at(path), &RoaringBitmap::full()) {
+                return Ok(by_values(self, column));
+            }
+        }
         Ok(Box::new(Lanes::open(self, column)?))
     }
 

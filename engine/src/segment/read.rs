@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::block::{BlockRef, Place};
+use super::damage::BadBlocks;
 use super::footer::{self, Form, HEADER_LEN, MAGIC, SectionEntry, TRAILER_LEN, Trailer};
 use super::section::SectionReader;
 use super::wire::{Bad, narrow, wide};
@@ -44,6 +45,7 @@ pub(super) struct SegmentFile {
     pub(super) place: Place,
     pub(super) instance: u64,
     pub(super) object: Arc<dyn Object>,
+    pub(super) bad: BadBlocks,
 }
 
 impl Drop for SegmentFile {
@@ -54,12 +56,14 @@ impl Drop for SegmentFile {
 
 impl SegmentFile {
     pub(super) fn read(&self, block: &BlockRef) -> Result<bytes::Bytes, SourceError> {
-        self.place.read(&*self.object, block)
+        let read = self.place.read(&*self.object, block);
+        read.inspect_err(|_| self.bad.note(block.offset))
     }
 
     /// The block as it is stored, checked.
     pub(super) fn read_stored(&self, block: &BlockRef) -> Result<bytes::Bytes, SourceError> {
-        self.place.read_stored(&*self.object, block)
+        let read = self.place.read_stored(&*self.object, block);
+        read.inspect_err(|_| self.bad.note(block.offset))
     }
 }
 
@@ -92,13 +96,14 @@ impl Segment {
     ) -> Result<Arc<Self>, SegmentError> {
         let file = FileId::new(FileKind::Segment, id);
         let place = Place { file, database };
-        let object = store.open(place.file).map_err(|e| place.io(e))?;
+        let object = store.open(place.file).map_err(|e| place.io(0, e))?;
         let (entries, _) = read_footer(&place, &*object)?;
         let instance = cache::next_instance();
         let file = Arc::new(SegmentFile {
             place,
             instance,
             object,
+            bad: BadBlocks::default(),
         });
         let sections = entries
             .into_iter()
@@ -115,6 +120,11 @@ impl Segment {
     /// Its bytes, as long as anybody has them open.
     pub(crate) fn object(&self) -> &dyn Object {
         &*self.file.object
+    }
+
+    /// Offsets of blocks that did not read since it was opened, or since it was last read whole.
+    pub(crate) fn bad_blocks(&self) -> Vec<u64> {
+        self.file.bad.all()
     }
 
     /// The length of the file.
@@ -141,7 +151,7 @@ impl Segment {
     pub fn verify(&self) -> Result<VerifyReport, SegmentError> {
         let place = &self.file.place;
         let header = self.file.object.get_range(0..wide(HEADER_LEN));
-        let header = header.map_err(|e| place.io(e))?;
+        let header = header.map_err(|e| place.io(0, e))?;
         if header != *footer::header(place) {
             return Err(SegmentError::damaged(place, 0, "header"));
         }
@@ -150,8 +160,10 @@ impl Segment {
             ..VerifyReport::default()
         };
         let mut end = wide(HEADER_LEN);
-        for section in &self.sections {
-            let mut blocks = section.check()?;
+        // All sections, so that every block that does not read is known.
+        let checked: Vec<_> = self.sections.iter().map(SectionReader::check).collect();
+        for (section, blocks) in self.sections.iter().zip(checked) {
+            let mut blocks = blocks?;
             blocks.sort_unstable_by_key(|b| b.offset);
             for block in &blocks {
                 if block.offset != end {
@@ -167,6 +179,8 @@ impl Segment {
         if footer != end {
             return Err(SegmentError::damaged(place, end, "gap before the footer"));
         }
+        // A disk that refused a read for a while gives it now.
+        self.file.bad.forget();
         Ok(report)
     }
 
@@ -185,7 +199,7 @@ fn read_footer(
     let too_short = || SegmentError::damaged(place, 0, "file shorter than header and trailer");
     let tail_at = len - len.min(TAIL_READ_BYTES);
     let tail = object.get_range(tail_at..len);
-    let tail = tail.map_err(|e| place.io(e))?;
+    let tail = tail.map_err(|e| place.io(tail_at, e))?;
     let (before, trailer) = tail
         .split_last_chunk::<TRAILER_LEN>()
         .ok_or_else(too_short)?;
@@ -205,7 +219,9 @@ fn read_footer(
     let sections = if let Some(at) = start.checked_sub(tail_at) {
         trailer.sections(place, start, before.get(narrow(at)..).unwrap_or_default())
     } else {
-        let footer = object.get_range(start..end).map_err(|e| place.io(e))?;
+        let footer = object
+            .get_range(start..end)
+            .map_err(|e| place.io(start, e))?;
         trailer.sections(place, start, &footer)
     };
     Ok((sections.map_err(|bad| place.damaged(start, bad))?, start))

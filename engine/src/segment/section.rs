@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::block::BlockRef;
 use super::cache;
+use super::damage::TraceRuns;
 use super::directory::{Directory, Payload};
 use super::encode::Pieces;
 use super::footer::{Form, SectionEntry};
@@ -27,7 +28,9 @@ pub struct SectionReader {
     pub(super) file: Arc<SegmentFile>,
     pub(super) entry: SectionEntry,
     /// See [`Directory::trace_hashes`]; held from the first time it is asked for.
-    traces: OnceLock<Box<[u32]>>,
+    pub(super) traces: OnceLock<Box<[u32]>>,
+    /// First rows and counts of the trace index, made again because the stored ones do not read.
+    pub(super) runs: OnceLock<TraceRuns>,
 }
 
 impl SectionReader {
@@ -36,6 +39,7 @@ impl SectionReader {
             file,
             entry,
             traces: OnceLock::new(),
+            runs: OnceLock::new(),
         }
     }
 
@@ -148,48 +152,31 @@ impl SectionReader {
         }
     }
 
-    /// See [`Directory::trace_hashes`].
-    pub(super) fn trace_hashes(&self) -> Result<&[u32], SourceError> {
-        if let Some(known) = self.traces.get() {
-            return Ok(known);
-        }
-        let view = self.view()?;
-        let piece = view.index.directory.trace_hashes;
-        let (hashes, rest) = {
-            let bytes = view.piece(piece)?;
-            let (words, rest) = bytes.as_chunks::<4>();
-            (
-                words
-                    .iter()
-                    .map(|w| u32::from_le_bytes(*w))
-                    .collect::<Box<[u32]>>(),
-                rest.len(),
-            )
-        };
-        if rest > 0 || !hashes.is_sorted() {
-            return Err(view.bad(piece, Bad("trace hashes")));
-        }
-        Ok(self.traces.get_or_init(|| hashes))
-    }
-
     pub(super) fn bad(&self, offset: u64, bad: Bad) -> SourceError {
         self.file.place.damaged(offset, bad)
     }
 
-    /// Reads every block, past the caches, and gives them.
+    /// Reads every block, past the caches, and gives them. After damage it goes on, so that all of it
+    /// is known; the answer is then the first.
     pub(super) fn check(&self) -> Result<Vec<BlockRef>, SourceError> {
         let index = self.load()?;
         let mut blocks = vec![self.entry.block];
         blocks.extend(&index.directory.blocks);
         blocks.extend(&index.directory.payload.blocks);
+        let mut failed = None;
         if let Some(root) = &index.directory.terms {
             let bad = |at, bad| self.bad(at, bad);
-            blocks.extend(terms::blocks_of(root, &|b| self.file.read(b), &bad)?);
+            match terms::blocks_of(root, &|b| self.file.read(b), &bad) {
+                Ok(of_terms) => blocks.extend(of_terms),
+                Err(error) => failed = Some(error),
+            }
         }
         for block in blocks.iter().skip(1) {
-            self.file.read(block)?;
+            if let Err(error) = self.file.read(block) {
+                failed.get_or_insert(error);
+            }
         }
-        Ok(blocks)
+        failed.map_or(Ok(blocks), Err)
     }
 
     pub(super) fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ mod decode;
 pub(super) mod disk;
 mod golden;
 mod merge;
+mod missing;
 pub(super) mod oracle;
 
 use std::sync::Arc;

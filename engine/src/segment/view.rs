@@ -12,7 +12,6 @@ use super::chunk::{Chunk, Hint, group_bounds, group_count};
 use super::directory::{ColumnEntry, Dict, Piece, Placement};
 use super::index::{Index, trace_hash};
 use super::lookup::Dictionary;
-use super::packed::Packed;
 use super::section::SectionReader;
 use super::table::Table;
 use super::wire::{Bad, Cursor, narrow};
@@ -208,10 +207,7 @@ impl View<'_> {
         }
         let directory = &self.index.directory;
         let piece = directory.trace_runs;
-        let (firsts, counts) = self.decode(piece, |cursor| {
-            let firsts = Packed::read_exact(cursor, hashes.len())?;
-            Ok((firsts, Packed::read_exact(cursor, hashes.len())?))
-        })?;
+        let (firsts, counts) = self.trace_runs(hashes.len())?;
         let rows = u64::from(self.rows());
         let mut traces = Dictionary::new(self, &directory.core.trace);
         for run in from..to {

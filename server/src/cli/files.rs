@@ -75,6 +75,23 @@ pub(super) fn open(data: &Path) -> Result<Arc<dyn Disk>, FilesError> {
     if !data.join(IDENTITY.to_string()).is_file() {
         return Err(FilesError::NotData(data.to_owned()));
     }
+    take(data)
+}
+
+/// As [`open`], also if the file that says what it is got lost but others of obsrv are there.
+pub(super) fn open_any(data: &Path) -> Result<Arc<dyn Disk>, FilesError> {
+    let is_ours = |name: std::ffi::OsString| name.to_str().and_then(FileId::from_name).is_some();
+    let mut names = std::fs::read_dir(data)
+        .map_err(|_| FilesError::NoDirectory(data.to_owned()))?
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name());
+    if names.any(is_ours) {
+        return take(data);
+    }
+    Err(FilesError::NotData(data.to_owned()))
+}
+
+fn take(data: &Path) -> Result<Arc<dyn Disk>, FilesError> {
     match RealDisk::open(data) {
         Ok(disk) => Ok(Arc::new(disk)),
         Err(DiskOpenError::InUse(path)) => Err(FilesError::InUse(path)),

@@ -5,6 +5,7 @@ mod copies;
 mod files;
 mod governance;
 mod import;
+mod repair;
 mod serve;
 mod size;
 mod tenancy;
@@ -70,6 +71,9 @@ enum Command {
     Restore(copies::RestoreArgs),
     /// Read every segment of a running server again and say what is damaged.
     Scrub(copies::ScrubArgs),
+    /// Make a damaged data directory sound that no server has open, as far as its bytes allow: says what
+    /// is damaged and what is lost; with `--write` it is done, and originals are kept beside.
+    Repair(repair::RepairArgs),
     /// Show a file of a data directory that no server has open.
     Inspect(files::InspectArgs),
 }
@@ -85,6 +89,8 @@ enum CommandError {
     Import(#[from] import::ImportError),
     #[error(transparent)]
     Files(#[from] files::FilesError),
+    #[error(transparent)]
+    Repair(#[from] repair::RepairCommandError),
     #[error(transparent)]
     Copies(#[from] copies::CopiesError),
     #[error("OBSRV_BOOTSTRAP_KEY is no key")]
@@ -117,6 +123,7 @@ pub fn run() -> ExitCode {
         Some(Command::Backup(args)) => copies::backup(&args).map_err(CommandError::from),
         Some(Command::Restore(args)) => copies::restore(&args).map_err(CommandError::from),
         Some(Command::Scrub(args)) => copies::scrub(&args).map_err(CommandError::from),
+        Some(Command::Repair(args)) => repair::run(&args).map_err(CommandError::from),
         Some(Command::Inspect(args)) => files::inspect(&args).map_err(CommandError::from),
     };
     match outcome {

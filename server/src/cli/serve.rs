@@ -13,6 +13,7 @@ use crate::net::tls::TlsFiles;
 use crate::serve::{self, Config, GrpcAddress, PublicUrl};
 use crate::signin::mail::{MailSecurity, MailSettings};
 use crate::telemetry;
+use obsrv_engine::engine::RESERVE_BYTES;
 
 /// Where OpenTelemetry's SDKs send over gRPC if nobody tells them otherwise.
 const GRPC_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4317);
@@ -31,6 +32,10 @@ pub(super) struct ServeArgs {
     /// Memory budget, e.g. 512MiB or 0.4GiB [default: 1GiB].
     #[arg(long, value_parser = size::parse, value_name = "SIZE")]
     pub(super) memory: Option<u64>,
+    /// Room on the disk that is left for deletes and for changes of keys: with less, nothing is ingested
+    /// [default: 256MiB].
+    #[arg(long, value_parser = size::parse, value_name = "SIZE")]
+    disk_reserve: Option<u64>,
     /// Largest request body after decompression [default: 64MiB].
     #[arg(long, value_parser = size::parse, value_name = "SIZE")]
     max_body: Option<u64>,
@@ -173,6 +178,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandError> {
         http: args.http,
         grpc: args.grpc.unwrap_or(GrpcAddress::IfFree(GRPC_ADDRESS)),
         memory_bytes,
+        disk_reserve_bytes: args.disk_reserve.unwrap_or(RESERVE_BYTES),
         decoded_bytes_max,
         behind_proxy: args.behind_proxy,
         trusted_proxies: args.trusted_proxy,

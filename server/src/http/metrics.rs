@@ -183,6 +183,8 @@ fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
         ("damaged_segments", "gauge", stats.damaged_segments),
         ("segment_bytes", "gauge", stats.segment_bytes),
         ("wal_bytes", "gauge", stats.wal_bytes),
+        ("disk_free_bytes", "gauge", stats.disk_free_bytes),
+        ("disk_reserve_bytes", "gauge", stats.disk_reserve_bytes),
         ("visible_lsn", "gauge", stats.visible_lsn),
     ] {
         line(out, name, kind, value)?;

@@ -8,7 +8,8 @@ use super::Core;
 use super::auth::Tenant;
 use super::tail::Tails;
 use obsrv_engine::engine::{
-    Done, Engine, Envelope, IngestError, Receipt, Snapshot, StoredRow, Submission, TraceRows, Visit,
+    Done, Engine, Envelope, IngestError, LeftOut, Receipt, Snapshot, StoredRow, Submission,
+    TraceRows, Visit,
 };
 use obsrv_engine::query::aggregate::{
     AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest,
@@ -108,9 +109,26 @@ impl Store {
             project: self.project,
         }
     }
+
+    /// The same; if `partial`, questions go on without rows that cannot be read: see [`View::left_out`].
+    pub fn view_or(&self, partial: bool) -> View {
+        let view = self.view();
+        if !partial {
+            return view;
+        }
+        View {
+            snapshot: view.snapshot.allowing_partial(),
+            ..view
+        }
+    }
 }
 
 impl View {
+    /// What the questions so far were answered without.
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        self.snapshot.left_out()
+    }
+
     /// The rows of a table that pass the request's filter.
     pub fn search(
         &self,

@@ -22,6 +22,8 @@ pub struct Config {
     pub grpc: GrpcAddress,
     /// Memory budget in bytes.
     pub memory_bytes: u64,
+    /// Room on the disk that ingest leaves for deletes and changes of the control plane.
+    pub disk_reserve_bytes: u64,
     /// Largest body after decompression.
     pub decoded_bytes_max: usize,
     /// TLS and the network are someone else's care: listen anywhere.

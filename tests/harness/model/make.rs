@@ -142,6 +142,7 @@ impl Case {
             flush_level: 1,
             compact_level: 3,
             merge_min: pick(&rng, &[2, 2, 3, 4]),
+            reserve_bytes: 0,
         };
         let mut maker = Maker::new(rng, shape, (projects, traces, spans));
         maker.fill();
@@ -167,6 +168,7 @@ impl Case {
                 flush_level: 1,
                 compact_level: 1,
                 merge_min: 2,
+                reserve_bytes: 0,
             },
             projects: 1,
             ops: maker.ops,

@@ -32,6 +32,8 @@ pub struct World {
     kills: u64,
     /// Marks noted in this life.
     marks: [u64; 3],
+    /// Room that ingest leaves.
+    reserve: u64,
 }
 
 /// What is wrong with a machine on purpose: the harness must notice.
@@ -75,6 +77,7 @@ impl World {
             last: None,
             kills: 0,
             marks: [0; 3],
+            reserve: 0,
         }
     }
 
@@ -127,6 +130,11 @@ impl World {
         coverage
     }
 
+    /// Room that ingest leaves, from the next open on.
+    pub fn reserve(&mut self, bytes: u64) {
+        self.reserve = bytes;
+    }
+
     /// What shall go wrong from now on.
     pub fn plan(&mut self, plan: FaultPlan) {
         self.faulty = plan.fail_at.is_some() || !plan.odds.is_empty() || plan.quota.is_some();
@@ -143,6 +151,7 @@ impl World {
             flush_level: 1,
             compact_level: 3,
             merge_min: 2,
+            reserve_bytes: self.reserve,
         }
     }
 

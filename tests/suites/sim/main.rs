@@ -13,6 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod backup;
 mod campaign;
 mod crash;
+mod damage;
 mod decay;
 mod mutants;
 mod recovery;

@@ -26,7 +26,7 @@ use seal::{Publish, Seal, prepare, publish};
 #[cfg(feature = "mutants")]
 pub use mutant::Bug;
 pub use recover::{RecoverError, Recovered, TailReport};
-pub use scan::{FileScan, ScanError, ScannedFrame, scan_file};
+pub use scan::{FileScan, ScanError, ScannedFrame, scan_file, scan_frames};
 
 /// Kind of the frames that only carry the durable LSN. Not shown to readers.
 const KIND_WATERMARK: u8 = 0;

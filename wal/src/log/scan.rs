@@ -69,8 +69,38 @@ pub fn scan_file(
         frames: 0,
         end: as_u64(HEADER_BYTES),
     };
-    let mut at = HEADER_BYTES;
     let mut chained = true;
+    each_frame(&bytes, id, database, &mut |frame, end| {
+        scan.frames += 1;
+        chained &= frame.offset == scan.end;
+        if chained {
+            scan.end = end;
+        }
+        visit(frame);
+    });
+    Ok(scan)
+}
+
+/// Shows every valid frame of a file in order, whatever its header says.
+pub fn scan_frames(
+    disk: &Arc<dyn Disk>,
+    id: FileId,
+    database: [u8; 16],
+    visit: &mut dyn FnMut(ScannedFrame<'_>),
+) -> io::Result<()> {
+    let bytes = read_file(disk, id)?;
+    each_frame(&bytes, id, database, &mut |frame, _| visit(frame));
+    Ok(())
+}
+
+/// Calls `visit` with every valid frame and where it ends.
+fn each_frame(
+    bytes: &[u8],
+    id: FileId,
+    database: [u8; 16],
+    visit: &mut dyn FnMut(ScannedFrame<'_>, u64),
+) {
+    let mut at = HEADER_BYTES;
     while at < bytes.len() {
         let spot = Spot {
             database,
@@ -78,23 +108,18 @@ pub fn scan_file(
             offset: as_u64(at),
             planted: Planted::default(),
         };
-        if let Some((frame, _, body)) = Frame::read(&bytes, at, spot) {
-            scan.frames += 1;
-            visit(ScannedFrame {
-                offset: as_u64(at),
-                lsn: frame.lsn,
-                durable_lsn: frame.durable,
-                kind: frame.kind,
-                body,
-            });
-            at += Frame::size(body.len());
-            if chained {
-                scan.end = as_u64(at);
-            }
-        } else {
-            chained = false;
+        let Some((frame, _, body)) = Frame::read(bytes, at, spot) else {
             at += 8;
-        }
+            continue;
+        };
+        let scanned = ScannedFrame {
+            offset: as_u64(at),
+            lsn: frame.lsn,
+            durable_lsn: frame.durable,
+            kind: frame.kind,
+            body,
+        };
+        at += Frame::size(body.len());
+        visit(scanned, as_u64(at));
     }
-    Ok(scan)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::format::{Frame, HEADER_BYTES, Header, Spot};
 use super::mutant::{Bug, Planted};
-use super::{FILE_BYTES_MAX, Log, LogOptions, Place, as_u64, file_len};
+use super::{FILE_BYTES_MAX, Log, LogError, LogOptions, Place, as_u64, file_len};
 use crate::io::{Disk, DiskFile, FileId};
 
 /// Why a file did not get its name.
@@ -56,6 +56,47 @@ pub(super) fn publish(
         return Ok(());
     }
     disk.sync_dir().map_err(Publish::Unknown)
+}
+
+impl Log {
+    /// Puts one new file in the place of all files of a log: it begins with record `base_lsn` and holds
+    /// `records`, kind and body of each. For repairs; nobody may have the log open.
+    ///
+    /// # Errors
+    /// `NoSpace`: nothing was changed. After another error the old files may be there beside the new
+    /// one, which overrules them; replacing them again is safe.
+    pub fn replace(
+        disk: &Arc<dyn Disk>,
+        options: LogOptions,
+        base_lsn: u64,
+        records: &[(u8, Vec<u8>)],
+    ) -> Result<(), LogError> {
+        let unknown = LogError::OutcomeUnknown;
+        let mut old = disk.list().map_err(unknown)?;
+        old.retain(|file| file.kind == options.kind);
+        let seal = Seal {
+            disk: Arc::clone(disk),
+            options,
+            places: Vec::new(),
+            number: old.last().map_or(1, |last| last.number + 1),
+            base_lsn,
+            reset: true,
+            planted: Planted::default(),
+        };
+        let written = seal.write(&mut |out| {
+            records
+                .iter()
+                .for_each(|(kind, body)| out.frame(*kind, &[body]));
+        });
+        written.map_err(|error| match error {
+            Publish::Not(error) if super::no_space(&error) => LogError::NoSpace,
+            Publish::Not(error) | Publish::Unknown(error) => LogError::OutcomeUnknown(error),
+        })?;
+        for file in old {
+            disk.remove(file).map_err(unknown)?;
+        }
+        disk.sync_dir().map_err(unknown)
+    }
 }
 
 /// A base file to be.

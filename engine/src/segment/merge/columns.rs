@@ -22,13 +22,16 @@ pub(super) struct Part<'a> {
 }
 
 /// All texts of a dictionary.
-pub(super) struct Texts {
+pub(in crate::segment) struct Texts {
     pages: Vec<Table>,
     len: u32,
 }
 
 impl Texts {
-    pub(super) fn read(view: &View<'_>, column: &ColumnEntry) -> Result<Self, SourceError> {
+    pub(in crate::segment) fn read(
+        view: &View<'_>,
+        column: &ColumnEntry,
+    ) -> Result<Self, SourceError> {
         let Some(Dict::Text { len, pages }) = &column.dict else {
             return Err(view.no_row());
         };
@@ -46,7 +49,7 @@ impl Texts {
     }
 
     /// The text of a code. Every page was read through before.
-    fn get(&self, code: u32) -> &str {
+    pub(in crate::segment) fn get(&self, code: u32) -> &str {
         let page = self.pages.get(narrow(u64::from(code / Page::Text.items())));
         let text =
             page.and_then(|page| page.text(narrow(u64::from(code % Page::Text.items()))).ok());

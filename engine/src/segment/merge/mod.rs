@@ -5,7 +5,7 @@
 //! live on are written anew. A merge holds the rows' order, ids and one column at a time, and a few
 //! MiB of bodies, however large its inputs are.
 
-mod columns;
+pub(super) mod columns;
 mod order;
 mod payload;
 

@@ -22,12 +22,16 @@ pub(crate) struct MemDisk {
 struct Faults {
     done: AtomicU64,
     fail_at: AtomicU64,
+    /// How many after it fail, too.
+    more: AtomicU64,
 }
 
 impl Faults {
     fn step(&self) -> io::Result<()> {
         let at = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        if at == self.fail_at.load(Ordering::Relaxed) {
+        let from = self.fail_at.load(Ordering::Relaxed);
+        let to = from + self.more.load(Ordering::Relaxed);
+        if from > 0 && (from..=to).contains(&at) {
             return Err(io::Error::other("injected"));
         }
         Ok(())
@@ -44,6 +48,12 @@ impl MemDisk {
     pub(crate) fn failing_at(operation: u64) -> Self {
         let disk = Self::default();
         disk.faults.fail_at.store(operation, Ordering::Relaxed);
+        disk
+    }
+
+    pub(crate) fn failing_at_each(operation: u64, times: u64) -> Self {
+        let disk = Self::failing_at(operation);
+        disk.faults.more.store(times - 1, Ordering::Relaxed);
         disk
     }
 

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use self::measure::{Asked, MeasureAsked};
 use super::ask::{Over, Range, column, length, searched};
+use super::damaged::{Damaged, damaged};
 use super::list::json;
 use super::path;
 use crate::dialect::format_nanos;
@@ -60,6 +61,9 @@ pub(super) struct Question {
     /// Whether to tell what it cost.
     #[serde(default)]
     explain: bool,
+    /// Whether to go on without rows that are damaged on disk; `damaged` says which those are.
+    #[serde(default)]
+    allow_partial: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -71,6 +75,9 @@ struct Answer {
     total: FiguresShown,
     /// Names of the measures, in the order of values.
     measures: Vec<String>,
+    /// What is damaged on disk and left out; only with `allow_partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Value>,
 }
@@ -179,6 +186,7 @@ impl Plan {
             groups_left_out: answer.groups_left_out,
             total: self.figures(&answer.total, self.range.both()),
             measures: self.asked.iter().map(|asked| asked.name.clone()).collect(),
+            damaged: None,
             explain: self.explain.then(|| wire::explained(&answer.explain)),
         }
     }
@@ -274,13 +282,16 @@ async fn answer(
     State(app): State<Arc<App>>,
     Input(question): Input<Question>,
 ) -> Result<Response, ApiError> {
+    let partial = question.allow_partial;
     let plan = Plan::of(question, app.clock.wall_ns())?;
     let store = app.core()?.store(access.tenant());
     let body = query::run(&app, move |budget| {
-        let answer = store
-            .view()
-            .aggregate(plan.over.table(), &plan.request, budget)?;
-        json(&plan.shown(&answer))
+        let view = store.view_or(partial);
+        let answer = view.aggregate(plan.over.table(), &plan.request, budget)?;
+        json(&Answer {
+            damaged: damaged(view.left_out()),
+            ..plan.shown(&answer)
+        })
     })
     .await?;
     Ok(wire::json_response(body))

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ask::{Over, Paging, Range, check_known, limit, order, searched};
+use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged};
 use super::path;
 use super::project::Fields;
 use super::shape::{ScoreShown, SpanShown, TraceShown};
@@ -22,11 +23,27 @@ use crate::limits::{PAGE_ROWS_MAX, READ_PAGE_ROWS_DEFAULT};
 use crate::wire;
 use obsrv_engine::query::ast::Filter;
 
-const KNOWN: [&str; 9] = [
-    "q", "from", "to", "sort", "limit", "cursor", "fields", "total", "explain",
+const KNOWN: [&str; 10] = [
+    "q",
+    "from",
+    "to",
+    "sort",
+    "limit",
+    "cursor",
+    "fields",
+    "total",
+    "explain",
+    ALLOW_PARTIAL,
 ];
 /// What decides neither which rows are in the list nor their order.
-const NOT_SCOPE: [&str; 5] = ["limit", "cursor", "fields", "total", "explain"];
+const NOT_SCOPE: [&str; 6] = [
+    "limit",
+    "cursor",
+    "fields",
+    "total",
+    "explain",
+    ALLOW_PARTIAL,
+];
 
 /// A page.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -39,6 +56,9 @@ pub(super) struct Listed<T> {
     /// All rows that pass, if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) total: Option<u64>,
+    /// What is damaged on disk and left out; only with `allow_partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) damaged: Option<Vec<Damaged>>,
     /// What it cost, if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) explain: Option<Value>,
@@ -53,7 +73,7 @@ pub(super) fn asks_rows(route: &mut Route) -> &mut Route {
 }
 
 fn asks(route: &mut Route) -> &mut Route {
-    asks_rows(route)
+    asks_partial(asks_rows(route))
         .asks(
             "sort",
             "a key: `start`, `duration`, `tokens`, `cost` or a path; `-` before it is largest first; `-start` if not given",
@@ -134,13 +154,16 @@ async fn list(
     };
     let fields = Fields::of(&params)?;
     let explain = params.flag("explain")?;
+    let partial = params.flag(ALLOW_PARTIAL)?;
     let store = core.store(access.tenant());
     let asked = Arc::clone(&app);
     let body = query::run(&app, move |budget| {
-        let page = store.search(over.table(), &request, budget)?;
+        let view = store.view_or(partial);
+        let page = view.search(over.table(), &request, budget)?;
         let core = asked.core()?;
         let next = page.next.as_ref().map(|next| paging.next(core, next));
-        answer(over, &page, next, (&fields, explain))
+        let missing = damaged(view.left_out());
+        answer(over, &page, (next, missing), (&fields, explain))
     })
     .await?;
     Ok(wire::json_response(body))
@@ -149,7 +172,7 @@ async fn list(
 fn answer(
     over: Over,
     page: &Page,
-    next_cursor: Option<String>,
+    (next_cursor, damaged): (Option<String>, Option<Vec<Damaged>>),
     (fields, explain): (&Fields, bool),
 ) -> Result<String, ApiError> {
     let data = page.hits.iter().map(|hit| shown(over, hit, fields));
@@ -158,6 +181,7 @@ fn answer(
         next_cursor,
         snapshot_changed: page.snapshot_changed,
         total: page.total,
+        damaged,
         explain: explain.then(|| wire::explained(&page.explain)),
     })
 }

@@ -5,6 +5,7 @@ mod ask;
 mod compare;
 mod conversation;
 mod critical;
+mod damaged;
 mod diff;
 mod export;
 mod facets;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::engine::ReadBody;
 use obsrv_engine::query::{Budget, QueryError};
@@ -10,6 +10,7 @@ use obsrv_engine::row::Table;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged};
 use super::list::json;
 use super::path;
 use super::shape::{ScoreShown, TraceShown};
@@ -17,6 +18,7 @@ use crate::dialect::theta_read::StoredRow;
 use crate::http::access::{Access, TraceDelete, TraceRead};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::input::InPath;
+use crate::http::params::Params;
 use crate::http::routes::Routes;
 use crate::http::store::View;
 use crate::http::trace::{check_id, delete_one};
@@ -34,12 +36,14 @@ struct TraceHead<'a> {
     scores_cut: bool,
     /// Where its spans are.
     spans_url: String,
+    /// What is damaged on disk and left out; only with `allow_partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
 }
 
 pub(super) fn add(routes: &mut Routes) {
     let one = path("/traces/{trace}");
-    routes
-        .get(&one, TraceRead, show)
+    asks_partial(routes.get(&one, TraceRead, show))
         .says("A trace without its spans.")
         .gives::<TraceHead<'_>>();
     routes
@@ -94,12 +98,14 @@ async fn show(
     access: Access<TraceRead>,
     State(app): State<Arc<App>>,
     place: InPath,
+    RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let trace_id = trace_id(&place, "trace")?;
+    let partial = Params::parse(raw.as_deref().unwrap_or(""))?.flag(ALLOW_PARTIAL)?;
     let project = access.tenant().project().0;
     let store = app.core()?.store(access.tenant());
     let body = query::run(&app, move |budget| {
-        let view = store.view();
+        let view = store.view_or(partial);
         let run = run_of(&view, &trace_id)?;
         let (scores, scores_cut) = scores_of(&view, &trace_id, budget)?;
         json(&TraceHead {
@@ -107,6 +113,7 @@ async fn show(
             scores: scores.iter().map(ScoreShown::of).collect(),
             scores_cut,
             spans_url: format!("/v1/projects/{project}/traces/{}/spans", encoded(&trace_id)),
+            damaged: damaged(view.left_out()),
         })
     })
     .await?;

@@ -1,0 +1,188 @@
+"""Faults of the process and of its clients, against the real binary: F2, F21, F22, F25, F26 of FAULTS.md."""
+
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+
+import pytest
+
+from server import KEY, Obsrv, binary, pages, post_json
+from test_otlp_json import request, span
+
+
+class Sender(threading.Thread):
+    """Sends one trace after the other and keeps the ids that were acknowledged."""
+
+    def __init__(self, obsrv, name):
+        super().__init__(daemon=True)
+        self.obsrv, self.name_ = obsrv, name
+        self.acknowledged, self.statuses = [], []
+        self.stopped = threading.Event()
+
+    def run(self):
+        with self.obsrv.client() as client:
+            number = 0
+            while not self.stopped.is_set():
+                number += 1
+                trace_id = f"{self.name_}{number:024x}"
+                try:
+                    answer = post_json(client, "/v1/traces", request(span(1, traceId=trace_id)))
+                except Exception:  # the connection ended: the outcome is open
+                    return
+                self.statuses.append(answer.status_code)
+                if answer.status_code == 200:
+                    self.acknowledged.append(trace_id)
+
+
+def senders(obsrv, count=4):
+    all_of_them = [Sender(obsrv, f"{n:08x}") for n in range(1, count + 1)]
+    for sender in all_of_them:
+        sender.start()
+    return all_of_them
+
+
+def test_sigterm_finishes_what_was_taken_and_leaves_an_empty_log(obsrv):
+    load = senders(obsrv)
+    while sum(len(sender.acknowledged) for sender in load) < 200:
+        load[0].join(0.01)
+    begun = time.monotonic()
+    obsrv.stop()  # exit code 0, or it fails
+    assert time.monotonic() - begun < 15
+    for sender in load:
+        sender.join(30)
+        assert set(sender.statuses) <= {200, 503}, sender.statuses
+    verified = obsrv.run("verify", str(obsrv.data)).stdout
+    assert "records=0 " in verified, verified
+    obsrv.start()
+    with obsrv.client() as client:
+        there = {page["trace_id"] for page in pages(client, limit=1000)}
+    for sender in load:
+        assert set(sender.acknowledged) <= there
+
+
+def under_strace(tmp_path, inject):
+    """A server of which calls are delayed."""
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    real = binary()
+    wrapper = tmp_path / "wrapper.sh"
+    call = inject.split(":")[0]
+    line = f'exec strace -D -f -qq --seccomp-bpf -o /dev/null -e trace={call} -e inject={inject} {real} "$@"'
+    wrapper.write_text(f"#!/bin/sh\n{line}\n")
+    wrapper.chmod(0o700)
+    before = os.environ.get("OBSRV_BIN")
+    os.environ["OBSRV_BIN"] = str(wrapper)
+    try:
+        return Obsrv(tmp_path / "data").start()
+    finally:
+        if before is None:
+            del os.environ["OBSRV_BIN"]
+        else:
+            os.environ["OBSRV_BIN"] = before
+
+
+def test_slow_syncs_slow_writers_down_and_nobody_else(tmp_path):
+    server = under_strace(tmp_path, "fdatasync:delay_enter=200000:when=40+")
+    try:
+        load = senders(server, 8)
+        with server.client() as client:
+            for _ in range(20):
+                begun = time.monotonic()
+                assert client.get("/live").status_code == 200
+                assert client.get("/v1/traces?limit=5").status_code == 200
+                assert time.monotonic() - begun < 5
+        for sender in load:
+            sender.stopped.set()
+        for sender in load:
+            sender.join(30)
+            assert set(sender.statuses) <= {200, 503}, sender.statuses
+        with server.client() as client:
+            there = {page["trace_id"] for page in pages(client, limit=1000)}
+        for sender in load:
+            assert set(sender.acknowledged) <= there
+    finally:
+        server.end()
+
+
+def test_a_stuck_sync_leaves_the_process_answering(tmp_path):
+    server = under_strace(tmp_path, "fdatasync:delay_enter=20000000:when=60+")
+    try:
+        load = senders(server, 4)
+        for _ in range(300):
+            before = sum(len(sender.statuses) for sender in load)
+            load[0].join(1)
+            if before and before == sum(len(sender.statuses) for sender in load):
+                break
+        else:
+            pytest.fail("no sync was stuck")
+        with server.client() as client:
+            begun = time.monotonic()
+            assert client.get("/live").status_code == 200
+            assert client.get("/v1/traces?limit=5").status_code == 200
+            assert time.monotonic() - begun < 5
+    finally:
+        server.end()
+
+
+def opened(obsrv):
+    connection = socket.create_connection(("127.0.0.1", obsrv.port), timeout=60)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def head(length):
+    lines = ["POST /v1/traces HTTP/1.1", "host: x", f"x-api-key: {KEY}", "content-type: application/json"]
+    return "\r\n".join([*lines, f"content-length: {length}", "", ""]).encode()
+
+
+def closed_after(connection, keep):
+    """Seconds until the server has had enough, while `keep` is sent piece by piece."""
+    begun = time.monotonic()
+    connection.settimeout(0.5)
+    while time.monotonic() - begun < 60:
+        try:
+            if keep is not None:
+                connection.send(keep)
+            if connection.recv(4096) == b"":
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    return time.monotonic() - begun
+
+
+def test_clients_that_dawdle_are_let_go_and_hold_nobody_up(obsrv):
+    silent = [opened(obsrv) for _ in range(100)]
+    heads = [opened(obsrv) for _ in range(20)]
+    for connection in heads:
+        connection.send(b"POST /v1/traces HTTP/1.1\r\n")
+    bodies = [opened(obsrv) for _ in range(20)]
+    for connection in bodies:
+        connection.send(head(100_000))
+    with obsrv.client() as client:
+        begun = time.monotonic()
+        assert post_json(client, "/v1/traces", request(span(1))).status_code == 200
+        assert time.monotonic() - begun < 5
+    assert closed_after(silent[0], None) < 60
+    assert closed_after(heads[0], b"x") < 60
+    assert closed_after(bodies[0], b" ") < 60
+    for connection in [*silent, *heads, *bodies]:
+        connection.close()
+
+
+def test_a_client_that_goes_away_leaves_nothing(obsrv):
+    body = json.dumps(request(*(span(n) for n in range(1, 200)))).encode()
+    for share in (0, len(body) // 2, len(body) - 1):
+        connection = opened(obsrv)
+        connection.send(head(len(body)) + body[:share])
+        connection.close()
+    with obsrv.client() as client:
+        assert pages(client) == []
+        assert post_json(client, "/v1/traces", json.loads(body)).status_code == 200
+        assert len(pages(client)) == 1
+        metrics = client.get("/metrics").text
+        assert "obsrv_body_bytes_in_flight 0" in metrics

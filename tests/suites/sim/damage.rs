@@ -1,0 +1,395 @@
+//! Damaged segments under a running engine: errors that name the block, answers that say what they
+//! leave out, merges that leave what they cannot read, and repair.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use obsrv_engine::engine::check::verify;
+use obsrv_engine::engine::repair::{Repaired, repair};
+use obsrv_engine::engine::{Engine, LeftOut, Snapshot};
+use obsrv_engine::io::{Disk, FileId, FileKind};
+use obsrv_engine::query::ast::Filter;
+use obsrv_engine::query::{Budget, QueryError, Request};
+use obsrv_engine::row::{ProjectId, Table};
+use obsrv_engine::source::SourceError;
+use obsrv_tests::sim::{Flaw, Outcome, Step, World};
+use obsrv_wal::sim::SimDisk;
+
+const BUDGET: Budget<'_> = Budget {
+    rows_max: u64::MAX,
+    bytes_max: u64::MAX,
+    cancelled: &|| false,
+};
+
+/// Places of one file that are damaged.
+const PLACES: usize = 1_200;
+
+/// Project, table, trace and id.
+type Key = (u64, Table, String, String);
+
+/// Every row and its content, as far as questions are answered.
+fn rows_of(snapshot: &Snapshot) -> Result<BTreeMap<Key, Vec<u8>>, QueryError> {
+    let mut rows = BTreeMap::new();
+    for project in 1..=3 {
+        for table in Table::ALL {
+            let mut request = Request::new(Filter::All, 1_000);
+            loop {
+                let page = snapshot.search(ProjectId(project), table, &request, &BUDGET)?;
+                for hit in page.hits {
+                    let core = hit.core;
+                    let key = (project, table, core.trace_id.into(), core.id.into());
+                    rows.insert(key, hit.body.to_vec());
+                }
+                request.after = page.next;
+                if request.after.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// A machine of which all rows are in several segments, and those rows.
+fn flushed(seed: u64, steps: u64) -> (World, BTreeMap<Key, Vec<u8>>) {
+    let mut world = World::new(seed, Flaw::None);
+    world.open().unwrap();
+    world.work(steps);
+    world.step(Step::Freeze);
+    while world.engine().unwrap().flush_step().unwrap() {}
+    let rows = rows_of(&world.engine().unwrap().snapshot()).unwrap();
+    world.kill();
+    (world, rows)
+}
+
+fn files(world: &World, kind: FileKind) -> Vec<FileId> {
+    let names = world.disk().names();
+    names.into_iter().filter(|name| name.kind == kind).collect()
+}
+
+fn left_out_rows(left_out: &[LeftOut]) -> u64 {
+    left_out.iter().map(|part| part.rows).sum()
+}
+
+#[test]
+fn a_damaged_block_fails_the_question_by_name_or_is_left_out_and_said() {
+    let (mut refused, mut partial) = (0, 0);
+    for seed in 0..4 {
+        let (world, all) = flushed(seed, 120);
+        for file in files(&world, FileKind::Segment) {
+            let len = world.disk().peek(file).unwrap().len() as u64;
+            for at in (36..len).step_by(83) {
+                let mut victim = world.fork(at);
+                victim.disk().flip(file, at, 0x20);
+                // The list of sections: the open is refused, and named.
+                if let Err(refusal) = victim.open() {
+                    assert!(refusal.contains(&file.to_string()), "{refusal}");
+                    continue;
+                }
+                let engine = victim.engine().unwrap();
+                match rows_of(&engine.snapshot()) {
+                    Ok(rows) => assert!(rows == all, "{file} {at}"),
+                    Err(QueryError::Source(SourceError::Damaged {
+                        file: name, part, ..
+                    })) => {
+                        refused += 1;
+                        assert_eq!(name, file.to_string());
+                        assert!(part.starts_with("project "), "{part}");
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+                let snapshot = engine.snapshot().allowing_partial();
+                let rows = rows_of(&snapshot).unwrap();
+                let left_out = snapshot.left_out();
+                assert!(rows.iter().all(|(key, row)| all.get(key) == Some(row)));
+                let missing = (all.len() - rows.len()) as u64;
+                assert_eq!(
+                    missing,
+                    left_out_rows(&left_out),
+                    "{file} {at}: {left_out:?}"
+                );
+                partial += u64::from(missing > 0);
+                assert!(left_out.iter().all(|part| part.file == file.to_string()));
+            }
+        }
+    }
+    assert!(refused > 50 && partial > 50, "{refused} {partial}");
+}
+
+#[test]
+fn a_partial_answer_over_sound_segments_leaves_nothing_out() {
+    let (mut world, all) = flushed(3, 80);
+    world.open().unwrap();
+    let snapshot = world.engine().unwrap().snapshot().allowing_partial();
+    assert_eq!(rows_of(&snapshot).unwrap(), all);
+    assert_eq!(snapshot.left_out(), []);
+}
+
+fn merge_all(engine: &Engine) -> u64 {
+    let mut failed = 0;
+    for _ in 0..40 {
+        match engine.compact_step() {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(_) => failed += 1,
+        }
+    }
+    failed
+}
+
+#[test]
+fn a_merge_leaves_a_damaged_segment_where_it_is_and_merges_the_others() {
+    let mut tried = 0;
+    for seed in 0..12 {
+        let (world, all) = flushed(seed, 150);
+        for file in files(&world, FileKind::Segment) {
+            let mut victim = world.fork(seed);
+            // The first block of the first section.
+            victim.disk().flip(file, 40, 1);
+            victim.open().unwrap();
+            let engine = Arc::clone(victim.engine().unwrap());
+            let failed = merge_all(&engine);
+            assert!(failed <= 1, "the merge was tried {failed} times");
+            tried += failed;
+            if failed > 0 {
+                assert!(victim.disk().peek(file).is_some(), "{file} is gone");
+                let damaged = engine.damaged();
+                assert_eq!(damaged.first().map(|d| d.0), Some(file.number));
+                assert_eq!(engine.stats().damaged_segments, 1);
+            }
+            let snapshot = engine.snapshot().allowing_partial();
+            let rows = rows_of(&snapshot).unwrap();
+            let missing = (all.len() - rows.len()) as u64;
+            assert_eq!(missing, left_out_rows(&snapshot.left_out()));
+            assert!(rows.iter().all(|(key, row)| all.get(key) == Some(row)));
+        }
+    }
+    assert!(tried > 5, "{tried}");
+}
+
+/// Repairs, first without changing anything. Verify is clean afterwards.
+fn repaired(world: &World, what: &str) -> (Repaired, SimDisk) {
+    let disk: Arc<dyn Disk> = world.disk().handle();
+    let bytes = |disk: &SimDisk| -> BTreeMap<FileId, Option<Vec<u8>>> {
+        let names = disk.names().into_iter();
+        names.map(|name| (name, disk.peek(name))).collect()
+    };
+    let before = bytes(world.disk());
+    let plan = repair(&disk, None).unwrap();
+    assert!(
+        before == bytes(world.disk()),
+        "{what}: a dry run changed a file"
+    );
+    let aside = SimDisk::new(1);
+    let keep: Arc<dyn Disk> = aside.handle();
+    let done = repair(&disk, Some(&keep)).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_eq!(plan, done, "{what}: the dry run said something else");
+    let after = bytes(world.disk());
+    for (name, old) in &before {
+        let kept = after.get(name) == Some(old) || aside.peek(*name) == *old;
+        assert!(kept, "{what}: the original of {name} is gone");
+    }
+    if done.left.is_empty() {
+        let checked = verify(&disk).unwrap();
+        assert_eq!(checked.findings, Vec::<String>::new(), "{what}: {done:?}");
+        let again = repair(&disk, None).unwrap();
+        assert_eq!(again, Repaired::default(), "{what}");
+    }
+    (done, aside)
+}
+
+fn lost_rows(done: &Repaired) -> u64 {
+    let number = |line: &String| {
+        if let Some((_, rest)) = line.split_once(" rows, ") {
+            return rest.split(' ').next()?.parse::<u64>().ok();
+        }
+        let (_, rest) = line.split_once(", all ")?;
+        rest.split(' ').next()?.parse().ok()
+    };
+    done.lost.iter().filter_map(number).sum()
+}
+
+#[test]
+fn repair_keeps_every_row_that_reads_and_counts_the_others() {
+    let (mut some, mut dead) = (0, 0);
+    for seed in 0..4 {
+        let (world, all) = flushed(seed, 100);
+        for file in files(&world, FileKind::Segment) {
+            let len = world.disk().peek(file).unwrap().len() as u64;
+            for at in (0..len).step_by(67) {
+                let mut victim = world.fork(at);
+                victim.disk().flip(file, at, 1 << (at % 8));
+                let what = format!("seed {seed} {file} {at}");
+                let (done, _) = repaired(&victim, &what);
+                assert!(!done.found.is_empty(), "{what}");
+                // The version in the trailer: what it says may be true.
+                if !done.left.is_empty() {
+                    assert!(
+                        done.left[0].contains("of another version"),
+                        "{what}: {done:?}"
+                    );
+                    assert!(at + 12 >= len, "{what}");
+                    continue;
+                }
+                assert_eq!(victim.open().unwrap(), Outcome::Done);
+                let rows = rows_of(&victim.engine().unwrap().snapshot()).unwrap();
+                assert!(
+                    rows.iter().all(|(key, row)| all.get(key) == Some(row)),
+                    "{what}"
+                );
+                let missing = (all.len() - rows.len()) as u64;
+                let lost = lost_rows(&done);
+                // A segment of which nothing reads is counted with its dead rows.
+                assert!(
+                    missing <= lost,
+                    "{what}: {missing} missing, {:?}",
+                    done.lost
+                );
+                if !done.lost.iter().any(|line| line.contains(", all ")) {
+                    assert_eq!(missing, lost, "{what}: {:?}", done.lost);
+                    some += u64::from(lost > 0 && !rows.is_empty());
+                }
+                dead += victim.engine().unwrap().stats().dead_rows;
+                // Goes on, and merges again.
+                let engine = Arc::clone(victim.engine().unwrap());
+                assert_eq!(merge_all(&engine), 0, "{what}");
+                assert_eq!(rows_of(&engine.snapshot()).unwrap(), rows, "{what}");
+            }
+        }
+    }
+    assert!(some > 20 && dead > 0, "{some} {dead}");
+}
+
+/// A machine whose log has five records, the fourth with a side file, and a quarantined record's file.
+fn five() -> World {
+    let mut world = World::new(5, Flaw::None);
+    world.open().unwrap();
+    for n in 0..5 {
+        let text = if n == 3 {
+            "x".repeat(1_600)
+        } else {
+            String::new()
+        };
+        let body = format!("span|t|s{n}|1||1|2|k1={n},text=a{text}\nscore|marks|m{n}|1||{n}||");
+        world.store(1, &body).unwrap().unwrap();
+    }
+    world.step(Step::Witness);
+    world.kill();
+    assert_eq!(files(&world, FileKind::Side).len(), 1);
+    world
+}
+
+#[test]
+fn every_byte_of_every_kind_of_file_is_found_or_harmless_and_repair_makes_it_sound() {
+    let (segments, _) = flushed(2, 30);
+    let mut counts = BTreeMap::new();
+    for world in [&segments, &five()] {
+        let all = {
+            let mut sound = world.fork(0);
+            sound.open().unwrap();
+            rows_of(&sound.engine().unwrap().snapshot()).unwrap()
+        };
+        let mut smallest: BTreeMap<FileKind, (usize, FileId)> = BTreeMap::new();
+        for name in world.disk().names() {
+            let bytes = world.disk().peek(name).unwrap();
+            let used = bytes
+                .iter()
+                .rposition(|b| *b != 0)
+                .map_or(0, |last| last + 1);
+            let this = (used, name);
+            let least = smallest.entry(name.kind).or_insert(this);
+            *least = (*least).min(this);
+        }
+        for (kind, (used, file)) in smallest {
+            let step = used.div_ceil(PLACES);
+            for at in (0..used as u64).step_by(step) {
+                for (damage, every) in [("flip", 1), ("invert", 5), ("zero", 5), ("cut", 13)] {
+                    if !(at / step as u64).is_multiple_of(every) {
+                        continue;
+                    }
+                    let what = format!("{file} {damage} {at}");
+                    let mut victim = world.fork(at);
+                    let disk = victim.disk();
+                    match damage {
+                        "flip" => disk.flip(file, at, 1 << (at % 8)),
+                        "invert" => disk.flip(file, at, 0xff),
+                        "zero" => disk.overwrite(file, at, &[0]),
+                        _ => disk.truncate(file, at),
+                    }
+                    let handle: Arc<dyn Disk> = disk.handle();
+                    let found = verify(&handle).map_or(true, |c| !c.findings.is_empty());
+                    let (done, _) = repaired(&victim, &what);
+                    assert_eq!(found, !done.found.is_empty(), "{what}: {done:?}");
+                    let (cases, hits) = counts.entry(kind).or_insert((0u64, 0u64));
+                    *cases += 1;
+                    *hits += u64::from(found);
+                    if !done.left.is_empty() {
+                        let version = done.left[0].contains("of another version");
+                        assert!(kind == FileKind::Manifest || version, "{what}: {done:?}");
+                        assert!(victim.open().is_err(), "{what}");
+                        continue;
+                    }
+                    let opened = victim.open();
+                    assert_eq!(opened, Ok(Outcome::Done), "{what}: {done:?}");
+                    let rows = rows_of(&victim.engine().unwrap().snapshot()).unwrap();
+                    let unknown = done.lost.iter().any(|line| line.contains("from lsn="));
+                    if unknown {
+                        assert!(rows.len() <= all.len(), "{what}: {done:?}");
+                    } else if done.lost.is_empty() {
+                        assert!(rows == all, "{what}: {done:?}");
+                    } else {
+                        assert!(rows.len() < all.len(), "{what}: {done:?}");
+                    }
+                    assert!(rows.iter().all(|(key, _)| all.contains_key(key)), "{what}");
+                }
+            }
+        }
+    }
+    println!("kind of file: damages, found: {counts:?}");
+    assert!(counts.len() >= 5 && counts.values().all(|(_, hits)| *hits > 0));
+}
+
+#[test]
+fn a_lost_record_of_the_log_leaves_the_others_where_they_were() {
+    let world = five();
+    let log = *files(&world, FileKind::Wal).last().unwrap();
+    let bytes = world.disk().peek(log).unwrap();
+    let needle = b"|m1|";
+    let at = bytes.windows(4).position(|part| part == needle).unwrap() as u64;
+    let mut victim = world.fork(1);
+    victim.disk().flip(log, at, 1);
+    assert!(victim.open().is_err());
+    let (done, aside) = repaired(&victim, "record 2");
+    assert_eq!(done.lost, ["records lsn=2 to lsn=2"]);
+    let mut damaged = bytes.clone();
+    damaged[usize::try_from(at).unwrap()] ^= 1;
+    assert_eq!(aside.peek(log), Some(damaged));
+    victim.open().unwrap();
+    let engine = victim.engine().unwrap();
+    let trace = engine.snapshot().trace(ProjectId(1), "t").unwrap();
+    let ids: Vec<&str> = trace.spans.iter().map(|row| &*row.core.id).collect();
+    assert_eq!(ids, ["s0", "s2", "s3", "s4"]);
+    assert_eq!(engine.snapshot().lsn(), 5);
+    let lsns: Vec<u64> = trace.spans.iter().map(|row| row.core.lsn_first).collect();
+    assert_eq!(lsns, [1, 3, 4, 5]);
+}
+
+#[test]
+fn a_missing_log_segment_or_side_file_is_repaired_and_named() {
+    for kind in [FileKind::Wal, FileKind::Side] {
+        let world = five();
+        let file = *files(&world, kind).last().unwrap();
+        world.disk().handle().remove(file).unwrap();
+        let (done, _) = repaired(&world, kind.prefix());
+        let is_side = kind == FileKind::Side;
+        assert_eq!(done.lost.is_empty(), !is_side, "{done:?}");
+    }
+    let (mut world, all) = flushed(1, 60);
+    let file = files(&world, FileKind::Segment)[0];
+    world.disk().handle().remove(file).unwrap();
+    let (done, _) = repaired(&world, "segment");
+    assert!(lost_rows(&done) > 0);
+    world.open().unwrap();
+    let rows = rows_of(&world.engine().unwrap().snapshot()).unwrap();
+    assert!(rows.len() < all.len());
+}
