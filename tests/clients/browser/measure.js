@@ -4,19 +4,18 @@
 //   OBSRV_MEASURE_SPANS=100000 npm run measure          with fewer
 //   OBSRV_BIN=../../../target/release/obsrv npm run measure
 import { execFileSync } from "node:child_process";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "@playwright/test";
 import config from "./playwright.config.js";
-import { BINARY, begin, otlp, OWNER, send } from "./obsrv.js";
+import { BIG, BINARY, begin, otlp, OWNER, send, sendBig } from "./obsrv.js";
 
 const SPANS = Number(process.env.OBSRV_MEASURE_SPANS ?? 1_000_000);
 const ROUNDS = Number(process.env.OBSRV_MEASURE_ROUNDS ?? 9);
 const PER_TRACE = 10;
 const PER_REQUEST = 5000;
 const IN_FLIGHT = 2;
-const BIG = "b".repeat(32);
 const MIDDLE = (n) => `a300${n.toString(16).padStart(28, "0")}`;
 const NOW = Date.now();
 
@@ -47,25 +46,26 @@ function run(n) {
   ).resourceSpans;
 }
 
+// 300 steps in turns of twenty.
+function middle(round) {
+  const id = (n) => hex(n + 1, 16);
+  const steps = Array.from({ length: 300 }, (_, n) => ({
+    id: id(n),
+    parent: n === 0 ? undefined : id(n % 20 === 0 ? 0 : n - (n % 20)),
+    name: n === 0 ? "the run" : n % 20 === 0 ? "turn" : "call",
+    from: NOW + n * 10,
+    to: NOW + n * 10 + (n === 0 ? 3000 : 9),
+  }));
+  return otlp(MIDDLE(round), steps);
+}
+
 async function fill(url) {
-  const requests = [];
+  await sendBig(url, NOW);
+  const requests = Array.from({ length: ROUNDS }, (_, round) => () => middle(round));
   for (let first = 0; first < SPANS / PER_TRACE; first += PER_REQUEST / PER_TRACE) {
     const last = Math.min(SPANS / PER_TRACE, first + PER_REQUEST / PER_TRACE);
     requests.push(() => ({ resourceSpans: Array.from({ length: last - first }, (_, at) => run(first + at)).flat() }));
   }
-  const tree = (id, size, wide) => (from, to) =>
-    otlp(
-      id,
-      Array.from({ length: to - from }, (_, at) => from + at).map((n) => ({
-        id: hex(n + 1, 16),
-        parent: n === 0 ? undefined : hex(n % wide === 0 ? 1 : n - (n % wide) + 1, 16),
-        name: n === 0 ? "the run" : n % wide === 0 ? "turn" : "call",
-        from: NOW + n / 10,
-        to: NOW + n / 10 + (n === 0 ? size / 10 : 5),
-      })),
-    );
-  for (let round = 0; round < ROUNDS; round++) requests.push(() => tree(MIDDLE(round), 300, 20)(0, 300));
-  for (let from = 0; from < 100_000; from += PER_REQUEST) requests.push(() => tree(BIG, 100_000, 100)(from, from + PER_REQUEST));
   const started = performance.now();
   let next = 0;
   const work = async () => {
@@ -185,13 +185,13 @@ const WAITS = [
             () => document.querySelector(".waterfall-row"),
             () => history.pushState(null, "", to),
           ),
-        `/p/1/traces/${BIG}`,
+        `/p/1/traces/${BIG.trace}`,
       ),
   ],
 ];
 
 async function scrolled(page, url) {
-  await page.goto(`${url}/p/1/traces/${BIG}`);
+  await page.goto(`${url}/p/1/traces/${BIG.trace}`);
   await page.locator(".waterfall-row").first().waitFor();
   return page.evaluate(async () => {
     const box = document.querySelector(".waterfall-rows");
@@ -226,10 +226,13 @@ const browser = await chromium.launch(config.use.launchOptions);
 try {
   const root = fileURLToPath(new URL("../../..", import.meta.url));
   const commit = execFileSync("git", ["-C", root, "rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
-  console.log(`commit ${commit}, ${path.relative(root, BINARY)}, ${cpus().length} x ${cpus()[0].model.trim()}, Chromium ${browser.version()}`);
+  const inTree = path.relative(root, BINARY);
+  const binary = inTree.startsWith("..") ? path.basename(BINARY) : inTree;
+  const machine = `${cpus().length} x ${cpus()[0].model.trim()}`;
+  console.log(`commit ${commit}, ${binary}, ${machine}, load ${loadavg()[0].toFixed(1)}, Chromium ${browser.version()}`);
   const state = await signedIn(browser, server);
   const seconds = await fill(server.url);
-  console.log(`${SPANS + 300 * ROUNDS + 100_000} spans sent in ${seconds.toFixed(0)} s; ${ROUNDS} rounds each, in a new context\n`);
+  console.log(`${SPANS + 300 * ROUNDS + BIG.steps} spans sent in ${seconds.toFixed(0)} s; ${ROUNDS} rounds each, in a new context\n`);
   console.log("| what | median ms | least | most |\n|---|---|---|---|");
   for (const [name, page0, act] of WAITS) {
     const times = await measured(browser, state, server.url, (page, round) => act(page, round, server.url), page0);

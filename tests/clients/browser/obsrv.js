@@ -128,6 +128,24 @@ function otlpSpan(traceId, { id, parent, name, from, to, error, attributes = {} 
   };
 }
 
+export const BIG = { trace: "a".repeat(32), steps: 100_000 };
+const BIG_REQUEST = 10_000;
+
+// A run of 1,000 turns of 99 calls each.
+export async function sendBig(url, now) {
+  const id = (n) => (n + 1).toString(16).padStart(16, "0");
+  for (let first = 0; first < BIG.steps; first += BIG_REQUEST) {
+    const spans = Array.from({ length: BIG_REQUEST }, (_, at) => first + at).map((n) => ({
+      id: id(n),
+      parent: n === 0 ? undefined : id(n % 100 === 0 ? 0 : n - (n % 100)),
+      name: n === 0 ? "the run" : n % 100 === 0 ? "turn" : "call",
+      from: now + n / 10,
+      to: now + n / 10 + (n === 0 ? BIG.steps / 10 : 5),
+    }));
+    await send(url, otlp(BIG.trace, spans));
+  }
+}
+
 // What the tests of this run share, written by the global setup.
 export const share = (facts) => writeFileSync(WHERE, JSON.stringify(facts));
 export const shared = () => JSON.parse(readFileSync(process.env.OBSRV_BROWSER_FACTS, "utf8"));

@@ -2,10 +2,11 @@
 import { chromium, expect } from "@playwright/test";
 import { rmSync } from "node:fs";
 import path from "node:path";
-import { begin, loadSamples, OWNER, share, sharedAt } from "./obsrv.js";
+import { begin, loadSamples, OWNER, sendBig, share, sharedAt } from "./obsrv.js";
 
 export default async function start(config) {
   const server = await begin();
+  await sendBig(server.url, Date.UTC(2026, 0, 5, 10));
   loadSamples(server);
   const browser = await chromium.launch(config.projects[0].use.launchOptions);
   const page = await browser.newPage();
