@@ -46,6 +46,19 @@ impl Work<'_> {
             .found
             .extend(broken.as_ref().map(|error| chain(error)));
         self.report.found.extend(bad_sides.values().cloned());
+        let left = match &broken {
+            Some(RecoverError::Version { file, .. }) => {
+                Some(format!("{file} is of another version of obsrv"))
+            }
+            Some(RecoverError::Io { file, .. }) => {
+                Some(format!("{file} cannot be read now, so it is not replaced"))
+            }
+            _ => None,
+        };
+        if let Some(left) = left {
+            self.report.left.push(left);
+            return Ok(());
+        }
         if self.is_manifest_old(state, broken.as_ref()) {
             self.report.left.push(
                 "log and segments are ahead of the manifest, which lost its end: restore a backup"
@@ -62,10 +75,13 @@ impl Work<'_> {
             return Ok(());
         }
         let (records, lost) = self.without_lost(found, (state.watermark, last));
-        // A file without a header, or cut short, does not say how far it went.
-        if let Some(RecoverError::Damaged { lsn, .. }) = broken
-            && (lsn == 0 || lsn > last)
-        {
+        // A file without a header, cut short or not there does not say how far it went.
+        let is_open_ended = match broken {
+            Some(RecoverError::Damaged { lsn, .. }) => lsn == 0 || lsn > last,
+            Some(RecoverError::Uncovered { .. }) => true,
+            _ => false,
+        };
+        if is_open_ended {
             let lost = format!("records from lsn={} on, if there were any", last + 1);
             self.report.lost.push(lost);
         }
