@@ -46,24 +46,8 @@ impl Work<'_> {
             .found
             .extend(broken.as_ref().map(|error| chain(error)));
         self.report.found.extend(bad_sides.values().cloned());
-        let left = match &broken {
-            Some(RecoverError::Version { file, .. }) => {
-                Some(format!("{file} is of another version of obsrv"))
-            }
-            Some(RecoverError::Io { file, .. }) => {
-                Some(format!("{file} cannot be read now, so it is not replaced"))
-            }
-            _ => None,
-        };
-        if let Some(left) = left {
+        if let Some(left) = self.reason_to_leave(state, broken.as_ref()) {
             self.report.left.push(left);
-            return Ok(());
-        }
-        if self.is_manifest_old(state, broken.as_ref()) {
-            self.report.left.push(
-                "log and segments are ahead of the manifest, which lost its end: restore a backup"
-                    .to_owned(),
-            );
             return Ok(());
         }
         let (found, durable) = self.readable(state.watermark);
@@ -102,17 +86,29 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether the log begins behind what the manifest has, though there are segments that it does not
-    /// list: then it is the manifest of which the end is gone, and those segments have the records.
-    fn is_manifest_old(&self, state: &State, broken: Option<&RecoverError>) -> bool {
-        let begins_late = |error: &RecoverError| {
-            let watermark = state.watermark;
-            matches!(error, RecoverError::Uncovered { first, .. } if *first > watermark + 1)
-        };
+    /// Why the log must stay as it is, if it must. Where it begins behind what the manifest has, though
+    /// there are segments that the manifest does not list, it is the manifest of which the end is gone,
+    /// and those segments have the records.
+    fn reason_to_leave(&self, state: &State, broken: Option<&RecoverError>) -> Option<String> {
         let unlisted = |file: &FileId| {
             file.kind == FileKind::Segment && !state.segments.contains_key(&file.number)
         };
-        broken.is_some_and(begins_late) && self.files.iter().any(unlisted)
+        match broken? {
+            RecoverError::Version { file, .. } => {
+                Some(format!("{file} is of another version of obsrv"))
+            }
+            RecoverError::Io { file, .. } => {
+                Some(format!("{file} cannot be read now, so it is not replaced"))
+            }
+            RecoverError::Uncovered { first, .. } => {
+                let is_late = *first > state.watermark + 1 && self.files.iter().any(unlisted);
+                is_late.then(|| {
+                    "log and segments are ahead of the manifest, which lost its end: restore a backup"
+                        .to_owned()
+                })
+            }
+            RecoverError::Damaged { .. } => None,
+        }
     }
 
     /// All records from the one after `after` to `last`, with something that changes nothing in the place
