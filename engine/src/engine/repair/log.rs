@@ -19,6 +19,9 @@ use crate::row::{Lsn, ProjectId};
 /// Records that may be missing in one place. More is not a damaged file but another directory's.
 const MISSING_MAX: u64 = 1 << 20;
 
+/// What recovery says of a file that is shorter than its header says.
+const CUT_SHORT: &str = "length";
+
 /// A record as it stands in the log.
 struct Found {
     kind: u8,
@@ -61,7 +64,9 @@ impl Work<'_> {
         let (records, lost) = self.without_lost(found, (state.watermark, last));
         // A file without a header, cut short or not there does not say how far it went.
         let is_open_ended = match broken {
-            Some(RecoverError::Damaged { lsn, .. }) => lsn == 0 || lsn > last,
+            Some(RecoverError::Damaged { lsn, what, .. }) => {
+                lsn == 0 || lsn > last || what == CUT_SHORT
+            }
             Some(RecoverError::Uncovered { .. }) => true,
             _ => false,
         };
