@@ -22,7 +22,7 @@ const BUDGET: Budget<'_> = Budget {
 };
 
 /// Places of one file that are damaged.
-const PLACES: usize = 1_200;
+const PLACES: usize = 500;
 
 /// Project, table, trace and id.
 type Key = (u64, Table, String, String);

@@ -19,6 +19,9 @@ use crate::row::{Lsn, ProjectId};
 /// Records that may be missing in one place. More is not a damaged file but another directory's.
 const MISSING_MAX: u64 = 1 << 20;
 
+/// What recovery says of a file that is shorter than its header says.
+const CUT_SHORT: &str = "length";
+
 /// A record as it stands in the log.
 struct Found {
     kind: u8,
@@ -46,11 +49,8 @@ impl Work<'_> {
             .found
             .extend(broken.as_ref().map(|error| chain(error)));
         self.report.found.extend(bad_sides.values().cloned());
-        if self.is_manifest_old(state, broken.as_ref()) {
-            self.report.left.push(
-                "log and segments are ahead of the manifest, which lost its end: restore a backup"
-                    .to_owned(),
-            );
+        if let Some(left) = self.reason_to_leave(state, broken.as_ref()) {
+            self.report.left.push(left);
             return Ok(());
         }
         let (found, durable) = self.readable(state.watermark);
@@ -62,10 +62,15 @@ impl Work<'_> {
             return Ok(());
         }
         let (records, lost) = self.without_lost(found, (state.watermark, last));
-        // A file without a header, or cut short, does not say how far it went.
-        if let Some(RecoverError::Damaged { lsn, .. }) = broken
-            && (lsn == 0 || lsn > last)
-        {
+        // A file without a header, cut short or not there does not say how far it went.
+        let is_open_ended = match broken {
+            Some(RecoverError::Damaged { lsn, what, .. }) => {
+                lsn == 0 || lsn > last || what == CUT_SHORT
+            }
+            Some(RecoverError::Uncovered { .. }) => true,
+            _ => false,
+        };
+        if is_open_ended {
             let lost = format!("records from lsn={} on, if there were any", last + 1);
             self.report.lost.push(lost);
         }
@@ -86,17 +91,29 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether the log begins behind what the manifest has, though there are segments that it does not
-    /// list: then it is the manifest of which the end is gone, and those segments have the records.
-    fn is_manifest_old(&self, state: &State, broken: Option<&RecoverError>) -> bool {
-        let begins_late = |error: &RecoverError| {
-            let watermark = state.watermark;
-            matches!(error, RecoverError::Uncovered { first, .. } if *first > watermark + 1)
-        };
+    /// Why the log must stay as it is, if it must. Where it begins behind what the manifest has, though
+    /// there are segments that the manifest does not list, it is the manifest of which the end is gone,
+    /// and those segments have the records.
+    fn reason_to_leave(&self, state: &State, broken: Option<&RecoverError>) -> Option<String> {
         let unlisted = |file: &FileId| {
             file.kind == FileKind::Segment && !state.segments.contains_key(&file.number)
         };
-        broken.is_some_and(begins_late) && self.files.iter().any(unlisted)
+        match broken? {
+            RecoverError::Version { file, .. } => {
+                Some(format!("{file} is of another version of obsrv"))
+            }
+            RecoverError::Io { file, .. } => {
+                Some(format!("{file} cannot be read now, so it is not replaced"))
+            }
+            RecoverError::Uncovered { first, .. } => {
+                let is_late = *first > state.watermark + 1 && self.files.iter().any(unlisted);
+                is_late.then(|| {
+                    "log and segments are ahead of the manifest, which lost its end: restore a backup"
+                        .to_owned()
+                })
+            }
+            RecoverError::Damaged { .. } => None,
+        }
     }
 
     /// All records from the one after `after` to `last`, with something that changes nothing in the place
