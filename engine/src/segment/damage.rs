@@ -9,6 +9,7 @@
 //! the first time fails, and asked again goes round it. A mutex is held for a set operation only.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
@@ -195,13 +196,12 @@ impl View<'_> {
         block.is_some_and(|block| self.section.file.bad.has(block.offset))
     }
 
-    /// Whether it is known that these columns do not read where any of `rows` is.
-    pub(super) fn misses(&self, columns: &[ColumnEntry], rows: &RoaringBitmap) -> bool {
+    /// Whether it is known that these columns do not read in any row group of `rows`.
+    pub(super) fn misses(&self, columns: &[ColumnEntry], rows: RangeInclusive<u32>) -> bool {
         if self.index.frame.is_some() || !self.section.file.bad.any.load(Ordering::Acquire) {
             return false;
         }
-        let (first, last) = (rows.min().unwrap_or(0), rows.max().unwrap_or(0));
-        let groups = first / GROUP_ROWS..=last / GROUP_ROWS;
+        let groups = rows.start() / GROUP_ROWS..=rows.end() / GROUP_ROWS;
         columns.iter().any(|column| {
             let chunks = (0..)
                 .zip(&column.chunks)

@@ -1,6 +1,7 @@
 //! What a query asks of a section.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use roaring::RoaringBitmap;
@@ -38,13 +39,20 @@ impl<'a> Values<'a> {
         match column {
             Column::TraceId => Self::Typed(std::slice::from_ref(&directory.core.trace)),
             Column::Start => Self::Typed(std::slice::from_ref(&directory.core.start)),
-            Column::Path(path) if view.misses(directory.at(path), rows) => Self::Documents(path),
+            Column::Path(path) if view.misses(directory.at(path), extent(rows)) => {
+                Self::Documents(path)
+            }
             Column::Path(path) => Self::Typed(directory.at(path)),
             Column::Id => Self::Id,
             Column::End => Self::End,
             Column::Duration => Self::Duration,
         }
     }
+}
+
+/// From the first of `rows` to the last.
+fn extent(rows: &RoaringBitmap) -> RangeInclusive<u32> {
+    rows.min().unwrap_or(0)..=rows.max().unwrap_or(0)
 }
 
 /// The groups that hold any of `rows`.
@@ -502,7 +510,7 @@ impl Source for SectionReader {
     fn reader<'a>(&'a self, column: &Column) -> Result<Box<dyn ColumnReader + 'a>, SourceError> {
         if let Column::Path(path) = column {
             let view = self.view()?;
-            if view.misses(view.index.directory.at(path), &RoaringBitmap::full()) {
+            if view.misses(view.index.directory.at(path), 0..=u32::MAX) {
                 return Ok(by_values(self, column));
             }
         }
