@@ -171,7 +171,7 @@ impl Snapshot {
             file: FileId::new(FileKind::Segment, number).to_string(),
             offset,
             part: block.lost.part.clone(),
-            rows: (&lost & &live - &*rows).len(),
+            rows: (&lost & &(&live - &*rows)).len(),
         };
         *rows |= lost;
         if left_out.rows > 0 {

@@ -51,9 +51,9 @@ impl Work<'_> {
         };
         for (number, meta) in &state.segments {
             let opened = Segment::open(&self.store, *number, self.database);
-            let checked = opened.and_then(|segment| {
+            let checked = opened.map(|segment| {
                 let found = segment.verify().err();
-                Ok((segment, found))
+                (segment, found)
             });
             let segment = match checked {
                 Ok((_, None)) => continue,
