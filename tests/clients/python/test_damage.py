@@ -94,7 +94,7 @@ def test_damage_is_named_left_out_on_request_and_repaired(obsrv):
 
 
 def test_with_little_room_rows_are_refused_and_deletes_are_not(tmp_path):
-    """On a file system of 160 MiB: the reserve is 48 MiB, the log's files are 64 MiB."""
+    """On a file system of 256 MiB: the reserve is 64 MiB, the log's files are 64 MiB."""
     if os.geteuid() != 0:
         pytest.skip("mounting needs root")
     place = tmp_path / "disk"
