@@ -153,6 +153,25 @@ fn requests() -> Vec<Request> {
                 "traceState": s, "attributes": attributes }],
         }, { "traceId": s, "name": s }] }],
     }] });
+    let at = "1767225600000000000";
+    let (resource, scope) = (
+        json!({ "attributes": attributes }),
+        json!({ "name": s, "attributes": attributes }),
+    );
+    let logs = json!({ "resourceLogs": [{ "resource": resource, "schemaUrl": s, "scopeLogs": [{
+        "scope": scope, "schemaUrl": s, "logRecords": [
+            { "timeUnixNano": at, "severityText": s, "eventName": s, "attributes": attributes,
+                "body": { "stringValue": format!("a {s} b") }, "traceId": "000000000000000000000000000000ac" },
+            { "observedTimeUnixNano": at, "body": { "kvlistValue": { "values": [attribute(s)] } } },
+        ] }] }] });
+    let point = json!({ "timeUnixNano": at, "startTimeUnixNano": at, "asDouble": 1.5, "attributes": attributes,
+        "exemplars": [{ "timeUnixNano": at, "asDouble": 2.5, "filteredAttributes": attributes }] });
+    let metrics = json!({ "resourceMetrics": [{ "resource": resource, "schemaUrl": s, "scopeMetrics": [{
+        "scope": scope, "schemaUrl": s, "metrics": [{ "name": s, "description": s, "unit": s,
+            "metadata": attributes, "gauge": { "dataPoints": [point] } }] }] }] });
+    let metric = json!({ "name": s, "description": s, "unit": s, "metadata": nested });
+    let metric_event = json!({ "trace_id": format!("tr-{s}"), "value": 1, "label": s, "user_id": s,
+        "comment": s, "metadata": nested });
     let step = json!({
         "step_id": format!("st-{s}"), "parent_step_id": s, "type": s, "name": s, "model": s,
         "status": s, "started_at": "2026-01-01T00:00:00Z", "error_message": s, "metadata": nested,
@@ -230,6 +249,10 @@ fn requests() -> Vec<Request> {
             &json!([trace, event, s, { "trace_id": 1, s: s }]),
         ),
         text_request("/v1/events", &event),
+        text_request("/v1/logs", &logs),
+        text_request("/v1/metrics", &metrics),
+        text_request("/v1/metrics", &metric),
+        text_request(&format!("/v1/metrics/{s}/events"), &metric_event),
         text_request("/api/public/ingestion", &langfuse),
         text_request("/api/public/scores", &score),
         text_request("/api/public/scores", &json!([score, { "traceId": s }])),
@@ -372,6 +395,8 @@ fn looks() -> Vec<(&'static str, String)> {
         ("GET", "/info".to_owned()),
         ("GET", "/openapi.json".to_owned()),
         ("GET", "/v1/usage".to_owned()),
+        ("GET", "/v1/projects/1/logs".to_owned()),
+        ("GET", "/v1/projects/1/points".to_owned()),
         ("GET", "/v1/projects/1".to_owned()),
         ("GET", "/v1/projects/1/settings".to_owned()),
         ("GET", "/v1/projects/1/usage".to_owned()),
@@ -434,7 +459,7 @@ fn run(with_rules: bool) -> Traces {
         let said = server.ask_with("POST", &path, kind, "zstd", &packed);
         traces.answers.push(said);
     }
-    assert!(stored >= 14, "stored {stored}: {:#?}", traces.answers);
+    assert!(stored >= 16, "stored {stored}: {:#?}", traces.answers);
     // This is no trace, so it has no record.
     let report = json!({ "trace_count": SECRET, SECRET: SECRET }).to_string();
     let said = server.ask("POST", "/v1/usage", "application/json", report.as_bytes());
