@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::timeout;
 
-use super::App;
+use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
+use super::{App, usage};
 use crate::limits::{QUERY_ROWS_MAX, QUERY_TIME_MAX, QUERY_WAIT_TIME_MAX};
 use obsrv_engine::query::Budget;
 
@@ -18,6 +19,16 @@ impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Runs a query that somebody asks, if their rates and their plan let them.
+pub(crate) async fn ask<T, F>(app: &Arc<App>, tenant: &Tenant, work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce(&Budget<'_>) -> Result<T, ApiError> + Send + 'static,
+{
+    usage::admit_query(app, tenant)?;
+    run(app, work).await
 }
 
 /// Runs `work` with a budget on a blocking thread.

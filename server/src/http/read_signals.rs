@@ -101,7 +101,7 @@ async fn list(
     }
     let explain = params.flag("explain")?;
     let (store, cursors) = (core.store(access.tenant()), core.cursors().clone());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let page = store.search(table, &request, budget)?;
         let list = &scope_text;
         let seal = |next| cursor::seal(&cursors, Scope { project, list }, &position::encode(next));

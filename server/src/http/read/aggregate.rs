@@ -285,7 +285,7 @@ async fn answer(
     let partial = question.allow_partial;
     let plan = Plan::of(question, app.clock.wall_ns())?;
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view_or(partial);
         let answer = view.aggregate(plan.over.table(), &plan.request, budget)?;
         json(&Answer {

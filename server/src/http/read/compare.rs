@@ -131,7 +131,7 @@ async fn answer(
         return Err(ApiError::parameter("keys", message));
     }
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view();
         let keys = match question.keys {
             Some(keys) => keys,

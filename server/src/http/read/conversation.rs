@@ -194,7 +194,7 @@ async fn show(
     let offset = params.one("offset")?.map_or(Ok(0), str::parse);
     let offset: usize = offset.map_err(|_| ApiError::parameter("offset", "not a number"))?;
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view();
         run_of(&view, &trace_id)?;
         let reader = Reader {

@@ -109,7 +109,7 @@ async fn show(
 ) -> Result<Response, ApiError> {
     let (a_id, b_id) = (trace_id(&place, "trace")?, trace_id(&place, "other")?);
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view();
         let (a_run, b_run) = (run_of(&view, &a_id)?, run_of(&view, &b_id)?);
         let a = Outline::read(&view, &a_id, budget)?;

@@ -30,6 +30,7 @@ use crate::http::params::Params;
 use crate::http::pieces::Pieces;
 use crate::http::routes::Routes;
 use crate::http::store::Store;
+use crate::http::usage;
 use crate::http::{App, query};
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_PAGES_WAITING};
 use crate::wire;
@@ -132,6 +133,7 @@ async fn export(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let core = app.core()?;
+    usage::admit_query(&app, access.tenant())?;
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
     check_known(&params, &KNOWN)?;
     let over = Over::of(&params)?;

@@ -118,7 +118,7 @@ async fn show(
     };
     let explain = params.flag("explain")?;
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view();
         let page = view.search(over.table(), &request, budget)?;
         let total = page.total.unwrap_or(0);

@@ -255,7 +255,7 @@ async fn list(
     };
     let (total, explain) = (params.flag("total")?, params.flag("explain")?);
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let answer = store.view().aggregate(Table::Runs, &request, budget)?;
         let listed = answer.groups.len();
         let page = answer.groups.iter().skip(offset).take(limit);
@@ -341,7 +341,7 @@ async fn one(
     };
     let asked = AggregateRequest::new(filter, measures(by));
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view();
         let figures = view.aggregate(Table::Runs, &asked, budget)?.total;
         if figures.rows == 0 {

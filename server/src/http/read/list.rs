@@ -157,7 +157,7 @@ async fn list(
     let partial = params.flag(ALLOW_PARTIAL)?;
     let store = core.store(access.tenant());
     let asked = Arc::clone(&app);
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view_or(partial);
         let page = view.search(over.table(), &request, budget)?;
         let core = asked.core()?;

@@ -37,6 +37,7 @@ use crate::http::pieces::Pieces;
 use crate::http::routes::Routes;
 use crate::http::store::Store;
 use crate::http::tail::{Channel, Follower, News, Question, Reader, Tails, Touched, Watcher};
+use crate::http::usage;
 use crate::http::{App, query};
 use crate::limits::{
     TAIL_EVENTS_PER_PIECE, TAIL_HEARTBEAT_TIME, TAIL_IDLE_TIME, TAIL_PACE_TIME,
@@ -62,6 +63,7 @@ async fn tail(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let core = app.core()?;
+    usage::admit_query(&app, access.tenant())?;
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
     check_known(&params, &KNOWN)?;
     let over = Over::of(&params)?;

@@ -125,7 +125,7 @@ async fn fields(
     let prefix = params.one("prefix")?.unwrap_or("").to_owned();
     let limit = limit(&params, READ_NAMES_DEFAULT, KEYS_LISTED_MAX)?;
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let found = store.view().keys(over.table(), (&prefix, limit), budget)?;
         json(&FieldsShown {
             keys: found.keys.iter().map(FieldShown::of).collect(),
@@ -156,7 +156,7 @@ async fn values(
     };
     let explain = params.flag("explain")?;
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let (facet, explained) = store.view().values(over.table(), &request, budget)?;
         json(&ValuesShown {
             key,

@@ -78,7 +78,7 @@ async fn show(
         }
     };
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view();
         let run = run_of(&view, &trace_id)?;
         let outline = Outline::read(&view, &trace_id, budget)?;

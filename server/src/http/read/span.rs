@@ -68,7 +68,7 @@ async fn show(
     let trace_id = trace_id(&place, "trace")?;
     let span_id = super::trace::trace_id(&place, "span")?;
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |_budget| {
+    let body = query::ask(&app, access.tenant(), move |_budget| {
         let found = store.view().row(Table::Spans, (&trace_id, &span_id))?;
         let found = found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such span"))?;
         let row = wire::row_of(&found.core, &found.body)?;

@@ -139,7 +139,7 @@ async fn answer(
     let q = question.q.as_deref().filter(|q| !q.is_empty());
     let filter = range.and(q.map_or(Ok(Filter::All), |q| searched(q, now_ns))?);
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         json(&paths(&store.view(), (by, limit), filter, budget)?)
     })
     .await?;

@@ -104,7 +104,7 @@ async fn show(
     let partial = Params::parse(raw.as_deref().unwrap_or(""))?.flag(ALLOW_PARTIAL)?;
     let project = access.tenant().project().0;
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view_or(partial);
         let run = run_of(&view, &trace_id)?;
         let (scores, scores_cut) = scores_of(&view, &trace_id, budget)?;

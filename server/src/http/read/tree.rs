@@ -234,7 +234,7 @@ async fn show(
         wanted.after = Some(position(&bytes).ok_or_else(refused)?);
     }
     let store = core.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let outline = Outline::read(&store.view(), &trace_id, budget)?;
         let start = outline.start_ns().ok_or_else(no_such_trace)?;
         let rows = wanted.rows(&outline)?;

@@ -58,7 +58,7 @@ async fn show(
 ) -> Result<Response, ApiError> {
     let trace_id = trace_id(&place, "trace")?;
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::ask(&app, access.tenant(), move |budget| {
         let outline = Outline::read(&store.view(), &trace_id, budget)?;
         let start = outline.start_ns().ok_or_else(no_such_trace)?;
         let mut on_path = critical_path(&outline);
