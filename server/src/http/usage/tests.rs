@@ -131,7 +131,7 @@ async fn queries_have_a_rate_of_their_own() {
 }
 
 /// Asks until the limit holds. A bucket that is empty lets one more in now and then.
-async fn is_limited(world: &World, made: impl Fn() -> http::Request<axum::body::Body>) -> bool {
+async fn is_limited(world: &World, made: impl Fn() -> Request<axum::body::Body>) -> bool {
     for _ in 0..10 {
         if ask(&world.app, made()).await.status == 429 {
             return true;
