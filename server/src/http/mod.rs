@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod admission;
+mod aiobs;
 mod annotations;
 mod answers;
 mod audit;
@@ -22,6 +23,7 @@ mod langfuse;
 mod langsmith;
 mod members;
 pub mod metrics;
+mod obtrace;
 mod openapi;
 mod orgs;
 mod otlp;
@@ -38,6 +40,7 @@ pub mod routes;
 mod signin;
 mod store;
 mod tail;
+mod tcc;
 mod theta_metrics;
 mod trace;
 mod trace_list;
@@ -328,6 +331,8 @@ fn add_products(routes: &mut Routes) {
     langsmith::routes(routes, "");
     // As its clients write the address of a server of one's own.
     langsmith::routes(routes, metrics::LANGSMITH_PREFIX);
+    tcc::add(routes);
+    obtrace::add(routes);
 }
 
 fn add_health(routes: &mut Routes) {
