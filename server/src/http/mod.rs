@@ -57,6 +57,7 @@ pub use error::{ApiError, ErrorCode, OUTCOME};
 use crate::governance::Governance;
 use crate::keys::Macs;
 use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
+use crate::price;
 use crate::signin::SignIn;
 use crate::tenancy::{ControlPlane, Directory};
 use access::{ProjectSee, Public, TraceDelete, TraceRead, TraceWrite};
@@ -201,6 +202,7 @@ pub struct App {
     pub queries: Arc<Semaphore>,
     request_ids: outer::RequestIds,
     openapi: OnceLock<String>,
+    prices: OnceLock<Arc<price::Table>>,
 }
 
 impl App {
@@ -221,6 +223,7 @@ impl App {
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             request_ids: outer::RequestIds::new(request_seed),
             openapi: OnceLock::new(),
+            prices: OnceLock::new(),
         })
     }
 
@@ -229,6 +232,17 @@ impl App {
         self.core
             .set(core)
             .expect("BUG: the app became ready twice");
+    }
+
+    /// Prices by this table. Before anybody asks for prices, or those shipped stay.
+    pub fn set_prices(&self, table: price::Table) {
+        let _shipped = self.prices.set(Arc::new(table));
+    }
+
+    /// The table of prices.
+    pub(crate) fn prices(&self) -> &Arc<price::Table> {
+        self.prices
+            .get_or_init(|| Arc::new(price::Table::shipped()))
     }
 
     /// The engine, or a 503 while it recovers.

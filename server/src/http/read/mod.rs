@@ -4,6 +4,7 @@ mod aggregate;
 mod ask;
 mod compare;
 mod conversation;
+mod cost;
 mod critical;
 mod diff;
 mod export;
@@ -53,4 +54,5 @@ pub(super) fn add(routes: &mut Routes) {
     views::add(routes);
     export::add(routes);
     live::add(routes);
+    cost::add(routes);
 }

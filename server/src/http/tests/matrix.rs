@@ -162,6 +162,7 @@ GET /v1/projects/{project}/traces/{trace}/render read-one
 GET /v1/projects/{project}/traces/{trace}/critical-path read-one
 GET /v1/projects/{project}/traces/{trace}/diff/{other} read-one
 POST /v1/projects/{project}/compare read-one
+GET /v1/projects/{project}/traces/{trace}/cost read-one
 POST /v1/projects/{project}/paths read-one
 GET /v1/projects/{project}/threads read-one
 GET /v1/projects/{project}/users read-one
