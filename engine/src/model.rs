@@ -30,9 +30,9 @@ pub const GROUP: &str = "group";
 pub const SERVICE: &str = "service";
 /// Labels. Runs and spans; array of text.
 pub const TAGS: &str = "tags";
-/// Tokens: a map with `input`, `output`, `total`, each a whole number. Runs and spans. Spans may
-/// have `cache_read`, `cache_write` and `reasoning` beside them: then `input` and `output` are
-/// without these, and `total` is with them.
+/// Tokens: a map with `input`, `output`, `total`, each a whole number. Runs and spans. There may be
+/// `cache_read`, `cache_write` and `reasoning` beside them: `input` and `output` are without these,
+/// and `total` is with them.
 pub const TOKENS: &str = "tokens";
 /// Cost in US dollars as the source stated it. Runs and spans; number.
 pub const COST_USD: &str = "cost_usd";
@@ -58,7 +58,7 @@ pub const TEMPORALITY: &str = "temporality";
 pub const MONOTONIC: &str = "monotonic";
 /// The value of a gauge or sum. Points; number.
 pub const VALUE: &str = "value";
-/// Which dialect the event came in: `otlp`, `theta`, `langfuse`, `langsmith`. Every row; text.
+/// Which dialect the event came in: `otlp`, `theta`, `langfuse`, `langsmith`, `aiobs`, `tcc`. Every row; text.
 pub const DIALECT: &str = "dialect";
 /// What the engine derives for a run from its spans: a map, see `FORMAT.md`. Runs.
 pub const ROLLUP: &str = "rollup";

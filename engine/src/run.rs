@@ -32,16 +32,26 @@ const FROM_ROOT: [&str; 11] = [
     model::RESOURCE,
 ];
 
+/// What is added up of each span, in the order of a stored roll-up: tokens in, out and in all,
+/// nano-dollars, and the tokens that were read from a cache, written to one, and thought.
+type Sums = [i64; 7];
+
+/// The buckets of tokens beside input, output and total, where they stand in [`Sums`].
+const BUCKETS: [(&str, usize); 3] = [("cache_read", 4), ("cache_write", 5), ("reasoning", 6)];
+
+/// Place of the cost in [`Sums`].
+const COST: usize = 3;
+
 /// What the spans of a run add up to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rollup {
     spans: i64,
     errors: i64,
     running: i64,
-    /// Tokens (input, output, total) and nano-dollars of steps that did the work.
-    leaf: [i64; 4],
-    /// The same of agents and chains, which repeat what their steps say.
-    above: [i64; 4],
+    /// Of steps that did the work.
+    leaf: Sums,
+    /// Of agents and chains, which repeat what their steps say.
+    above: Sums,
     models: BTreeSet<String>,
     tools: BTreeSet<String>,
     start_ns: Option<i64>,
@@ -103,12 +113,21 @@ impl Rollup {
         }
     }
 
-    fn usage(&self) -> [i64; 4] {
-        if self.leaf == [0; 4] {
-            self.above
-        } else {
-            self.leaf
+    /// What the steps say. Tokens and cost are each taken from the agents and chains above when no step
+    /// says any: some senders tell the one where the work is done and the other only where it ends.
+    fn usage(&self) -> Sums {
+        let of_steps = |cost: bool| {
+            let mut sums = self.leaf.iter().enumerate();
+            sums.any(|(place, n)| (place == COST) == cost && *n != 0)
+        };
+        let (tokens, cost) = (of_steps(false), of_steps(true));
+        let mut usage = self.leaf;
+        for (place, (sum, above)) in usage.iter_mut().zip(self.above).enumerate() {
+            if !(if place == COST { cost } else { tokens }) {
+                *sum = above;
+            }
         }
+        usage
     }
 }
 
@@ -175,19 +194,32 @@ impl<'a> Says<'a> {
         self.root == Some(DocRef::Bool(true))
     }
 
-    /// Input, output and total tokens, and nano-dollars.
-    fn usage(&self) -> [i64; 4] {
+    /// What the span adds to its run.
+    fn usage(&self) -> Sums {
         let tokens = |key| {
             let found = self.tokens.and_then(|t| t.get(key));
             found.and_then(DocRef::as_i64).unwrap_or(0)
         };
-        let (input, output) = (tokens("input"), tokens("output"));
-        let total = match tokens("total") {
-            0 => input.saturating_add(output),
+        let dollars = self.cost.and_then(DocRef::as_f64).unwrap_or(0.0);
+        let mut sums = [
+            tokens("input"),
+            tokens("output"),
+            0,
+            nanos(dollars),
+            0,
+            0,
+            0,
+        ];
+        for (key, place) in BUCKETS {
+            sums[place] = tokens(key);
+        }
+        let [input, output, _, _, buckets @ ..] = sums;
+        let all = buckets.into_iter().chain([input, output]);
+        sums[2] = match tokens("total") {
+            0 => all.fold(0, i64::saturating_add),
             n => n,
         };
-        let dollars = self.cost.and_then(DocRef::as_f64).unwrap_or(0.0);
-        [input, output, total, nanos(dollars)]
+        sums
     }
 }
 
@@ -331,11 +363,15 @@ impl Run {
     }
 
     fn write_usage(&self, own_has: &dyn Fn(&str) -> bool, out: &mut DocWriter) {
-        let [input, output, total, cost] = self.rollup.usage();
+        let usage = self.rollup.usage();
+        let [input, output, total, cost, ..] = usage;
         if total > 0 && !own_has(model::TOKENS) {
             out.key(model::TOKENS);
             let open = out.begin_map();
-            for (key, n) in [("input", input), ("output", output), ("total", total)] {
+            let parts = BUCKETS.map(|(key, place)| (key, usage[place]));
+            let parts = parts.into_iter().filter(|(_, n)| *n != 0);
+            let named = [("input", input), ("output", output)];
+            for (key, n) in named.into_iter().chain(parts).chain([("total", total)]) {
                 out.key(key);
                 out.i64(n);
             }
@@ -366,7 +402,7 @@ impl Rollup {
             out.i64(n);
         }
         for (key, sums) in [("leaf", &self.leaf), ("above", &self.above)] {
-            if *sums != [0; 4] {
+            if *sums != [0; 7] {
                 out.key(key);
                 let open = out.begin_array();
                 sums.iter().for_each(|n| out.i64(*n));
@@ -396,8 +432,9 @@ impl Rollup {
     /// Reads what `write` wrote; `shared` is the buffer that `doc` borrows from.
     fn read(doc: DocRef<'_>, shared: &Bytes) -> Result<Self, DocError> {
         let number = |key| doc.get(key).and_then(DocRef::as_i64);
-        let sums = |key| -> [i64; 4] {
-            let mut sums = [0; 4];
+        // Of roll-ups that were stored before there were buckets the first four.
+        let sums = |key| -> Sums {
+            let mut sums = [0; 7];
             if let Some(DocRef::Array(items)) = doc.get(key) {
                 for (slot, n) in sums.iter_mut().zip(items) {
                     *slot = n.ok().and_then(DocRef::as_i64).unwrap_or(0);
@@ -527,6 +564,72 @@ mod tests {
             let count = i64::try_from(spans.len()).unwrap();
             prop_assert_eq!(view.at(&["rollup", "span_count"]), Some(DocRef::I64(count)));
         }
+    }
+
+    /// `usage` as a span has it; none where it is null.
+    fn used(kind: &str, tokens: &[(&str, i64)], cost: Option<f64>) -> Vec<u8> {
+        let mut out = DocWriter::new();
+        let open = out.begin_map();
+        out.key(model::KIND);
+        out.str(kind);
+        if let Some(cost) = cost {
+            out.key(model::COST_USD);
+            out.f64(cost);
+        }
+        out.key(model::TOKENS);
+        let inner = out.begin_map();
+        for (key, n) in tokens {
+            out.key(key);
+            out.i64(*n);
+        }
+        out.end(inner);
+        out.end(open);
+        out.finish()
+    }
+
+    fn run_of(spans: &[Vec<u8>]) -> Bytes {
+        let mut run = Run::default();
+        for (place, view) in spans.iter().enumerate() {
+            run.rollup.add(SpanFacts {
+                id: &place.to_string(),
+                start_ns: 1,
+                end_ns: Some(2),
+                view: DocRef::parse(view).unwrap(),
+            });
+        }
+        run.body()
+    }
+
+    #[test]
+    fn buckets_of_tokens_add_up_to_the_total() {
+        let call = [
+            ("input", 4),
+            ("output", 3),
+            ("cache_read", 20),
+            ("cache_write", 2),
+            ("reasoning", 1),
+        ];
+        let body = run_of(&[used("llm", &call, None), used("llm", &call, None)]);
+        let view = crate::body::view(&body).unwrap();
+        for (key, n) in call.iter().chain(&[("total", 30)]) {
+            assert_eq!(view.at(&["tokens", key]), Some(DocRef::I64(2 * n)), "{key}");
+        }
+        let body = run_of(&[used("llm", &[("input", 4)], None)]);
+        let view = crate::body::view(&body).unwrap();
+        assert_eq!(view.at(&["tokens", "cache_read"]), None);
+    }
+
+    #[test]
+    fn a_cost_that_only_the_agent_tells_is_the_runs_beside_the_tokens_of_its_steps() {
+        let agent = used("agent", &[("input", 30)], Some(0.5));
+        let step = used("llm", &[("input", 10)], None);
+        let body = run_of(&[agent.clone(), step.clone(), step.clone()]);
+        let view = crate::body::view(&body).unwrap();
+        assert_eq!(view.at(&["tokens", "total"]), Some(DocRef::I64(20)));
+        assert_eq!(view.get(model::COST_USD), Some(DocRef::F64(0.5)));
+        let body = run_of(&[agent, step, used("llm", &[], Some(0.25))]);
+        let view = crate::body::view(&body).unwrap();
+        assert_eq!(view.get(model::COST_USD), Some(DocRef::F64(0.25)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod interpreter;
 pub mod keys;
 pub mod limits;
 pub mod net;
+pub mod price;
 pub mod quota;
 pub mod redact;
 pub mod secret;

@@ -292,6 +292,14 @@ pub const REFUSALS_MAX: usize = 10_000;
 pub const PLAN_NAME_BYTES_MAX: usize = 64;
 /// Bytes of a client's report of its own use. Over it: 413.
 pub const USAGE_BODY_BYTES_MAX: usize = 4 << 10;
+/// Steps of a trace whose cost is told one by one; the sums count all.
+pub const COST_STEPS_MAX: usize = 1_000;
+/// Bytes of a file of prices. Over it: the server does not start.
+pub const PRICE_FILE_BYTES_MAX: usize = 4 << 20;
+/// Models of a table of prices. Over it: the server does not start.
+pub const PRICE_MODELS_MAX: usize = 4_096;
+/// Bytes of what an Obtrace client says of itself when it starts. Over it: 413.
+pub const INIT_BODY_BYTES_MAX: usize = 16 << 10;
 
 /// Users of a data directory, disabled ones included.
 pub const USERS_MAX: usize = 100_000;

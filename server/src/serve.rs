@@ -30,6 +30,7 @@ use crate::limits::{
 };
 use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
+use crate::price;
 use crate::quota::Quota;
 use crate::secret::{self, SecretError};
 use crate::signin::mail::MailError;
@@ -71,6 +72,9 @@ pub enum ServeError {
     /// Mail was asked for and cannot be sent.
     #[error("no mail")]
     Mail(#[from] MailError),
+    /// The table of prices makes no sense.
+    #[error("prices")]
+    Prices(#[from] price::TableError),
     /// A provider was asked for and cannot be used.
     #[error("providers")]
     Providers(#[from] ProvidersError),
@@ -302,6 +306,10 @@ async fn open_door(
         config.decoded_bytes_max,
         seed(&*system.rng),
     );
+    if let Some(file) = &config.prices {
+        let text = std::fs::read(file).map_err(io("prices do not read"))?;
+        app.set_prices(price::Table::read(&text)?);
+    }
     let router = http::build(Arc::clone(&app));
     let doorway = accept::Doorway {
         tls: tls.map(|tls| tls.acceptor().clone()),

@@ -284,11 +284,73 @@ fn requests() -> Vec<Request> {
             s.as_bytes().to_vec(),
         ),
     ];
+    all.extend(of_agents(&nested));
     // Over the size of a record: this one has a side file.
     let big = json!({ "trace_id": "big", "started_at": "2026-01-01T00:00:00Z", "name": s,
         "metadata": { "noise": noise(2 << 20), "s": s } });
     all.push(text_request("/v1/traces", &big));
     all
+}
+
+/// The dialects of aiobs and The Context Company.
+fn of_agents(nested: &Value) -> Vec<Request> {
+    let s = SECRET;
+    let at = 1_767_225_600.5;
+    let session = json!({ "id": format!("se-{s}"), "name": s, "started_at": at, "ended_at": null,
+        "meta": nested, "labels": nested, s: s });
+    let call = json!({ "provider": s, "api": s, "name": s, "module": s, "args": [nested], "kwargs": nested,
+        "result": nested, "request": nested, "response": { "model": s, "text": s }, "error": s,
+        "started_at": at, "ended_at": at, "duration_ms": 1.0, "callsite": nested, "span_id": s,
+        "parent_span_id": s, "trace_id": format!("ab-{s}"), "session_id": format!("se-{s}"), "enh_prompt_id": s, s: s });
+    let mut bare = call.clone();
+    for key in ["span_id", "parent_span_id", "trace_id"] {
+        bare[key] = Value::Null;
+    }
+    let export = json!({ "sessions": [session, s], "events": [call, bare, { "api": 1, s: s }],
+        "function_events": [bare], "trace_tree": [nested], "enh_prompt_traces": [s], "generated_at": at, s: s });
+    let times = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
+    let custom = |kind: &str, id: &str| {
+        json!({ "type": kind, "run_id": format!("cc-{s}"), id: s, "start_time": times.0, "end_time": times.1,
+            "status_code": 2, "status_message": s, "session_id": s, "prompt": nested, "response": s,
+            "metadata": nested, "model_requested": s, "model_used": s, "finish_reason": s, "args": s,
+            "result": nested, "tool_name": s, "tool_definitions": s, s: s })
+    };
+    let claude = json!({ "runId": format!("cl-{s}"), "sessionId": s, "userPrompt": s, "customMetadata": nested,
+        "messages": [
+            { "type": "system", "subtype": s, "model": s, "receivedAtMs": 1_767_225_600_000_i64, s: s },
+            { "type": "assistant", "uuid": s, "session_id": s, "error": s, "parent_tool_use_id": s, s: s,
+                "message": { "id": format!("m-{s}"), "model": s, "stop_reason": s, "content": [
+                    { "type": "text", "text": s }, { "type": "tool_use", "id": format!("t-{s}"), "name": s, "input": nested }] } },
+            { "type": "user", "tool_use_result": nested, "uuid": s, "message": { "content": [
+                { "type": "tool_result", "tool_use_id": format!("t-{s}"), "content": s, "is_error": true }] } },
+            { "type": "user", "message": { "content": s } },
+            { "type": "result", "is_error": true, "result": s, "errors": [s], "modelUsage": { s: nested } },
+        ] });
+    let run_id = |key: &str| json!({ "key": key, "value": { "stringValue": format!("run-{s}") } });
+    let otlp = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [{
+        "traceId": "000000000000000000000000000000bb", "spanId": "00000000000000bb", "name": s,
+        "startTimeUnixNano": "1767225600000000000", "endTimeUnixNano": "1767225601000000000",
+        "attributes": [run_id("tcc.runId"), run_id("ai.settings.context.tcc.runId"), run_id("theazo.agent.id")],
+    }] }] }] });
+    let log = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [{ "body": { "stringValue": s },
+        "observedTimeUnixNano": "1767225600000000000", "severityText": s,
+        "attributes": [run_id("obtrace.trace_id"), run_id("obtrace.span_id"), run_id("obtrace.log.level")],
+    }] }] }] });
+    vec![
+        text_request("/v1/traces", &export),
+        text_request("/v1/traces", &json!({ "sessions": s, s: s })),
+        text_request("/v1/custom", &custom("run", "run")),
+        text_request("/v1/custom", &custom("step", "step_id")),
+        text_request("/v1/custom", &custom("tool_call", "tool_call_id")),
+        text_request("/v1/custom", &json!({ "type": s, "run_id": s })),
+        text_request(
+            "/v1/feedback",
+            &json!({ "runId": format!("cc-{s}"), "score": s, "text": s, s: s }),
+        ),
+        text_request("/v1/claude", &claude),
+        text_request("/v1/traces", &otlp),
+        text_request("/v1/logs", &log),
+    ]
 }
 
 /// Text that does not compress, so that it is in a side file in any case.
@@ -459,12 +521,21 @@ fn run(with_rules: bool) -> Traces {
         let said = server.ask_with("POST", &path, kind, "zstd", &packed);
         traces.answers.push(said);
     }
-    assert!(stored >= 16, "stored {stored}: {:#?}", traces.answers);
+    assert!(stored >= 26, "stored {stored}: {:#?}", traces.answers);
     // This is no trace, so it has no record.
     let report = json!({ "trace_count": SECRET, SECRET: SECRET }).to_string();
     let said = server.ask("POST", "/v1/usage", "application/json", report.as_bytes());
     assert!(said.starts_with("HTTP/1.1 400"), "{said}");
     traces.answers.push(said);
+    for (body, status) in [
+        (json!({ "sdk": SECRET, SECRET: SECRET }), 200),
+        (json!({ "sdk": [SECRET] }), 400),
+    ] {
+        let body = body.to_string();
+        let said = server.ask("POST", "/v1/init", "application/json", body.as_bytes());
+        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{said}");
+        traces.answers.push(said);
+    }
     for (method, path) in looks() {
         let said = server.ask(method, &path, "text/plain", b"");
         assert!(!said.starts_with("HTTP/1.1 5"), "{path} {said}");

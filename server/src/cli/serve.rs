@@ -67,6 +67,9 @@ pub(super) struct ServeArgs {
     /// Providers by which people sign in, as a JSON file.
     #[arg(long, env = "OBSRV_OIDC_FILE", value_name = "FILE")]
     oidc_file: Option<PathBuf>,
+    /// What tokens cost, as a JSON file in the place of the table that is built in.
+    #[arg(long, env = "OBSRV_PRICES_FILE", value_name = "FILE")]
+    prices: Option<PathBuf>,
     #[command(flatten)]
     mail: MailArgs,
     /// The key to install at the first start.
@@ -186,6 +189,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandError> {
         public_url: args.public_url,
         mail: args.mail.settings(),
         providers: args.oidc_file,
+        prices: args.prices,
         bootstrap_key,
     })?;
     Ok(())

@@ -5,8 +5,12 @@
 //! up to 64 bits stay whole, larger ones become floats. A number beyond a float's range, bytes
 //! that are not UTF-8 and lone surrogates are errors, because no value of a document can hold them.
 
+mod members;
+
 use obsrv_engine::doc::{DocWriter, Open};
 use thiserror::Error;
+
+pub(super) use members::{Member, members};
 
 /// What is wrong with the text, and at which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -4,6 +4,7 @@
 //! functions over the same bytes and must get the same events. `README.md` beside this file has
 //! the mapping tables.
 
+mod aiobs;
 mod bad;
 pub mod doc_json;
 pub mod encoding;
@@ -13,6 +14,7 @@ mod langsmith;
 mod otlp;
 mod pieces;
 mod sniff;
+mod tcc;
 mod theta;
 pub mod theta_read;
 pub(crate) mod time;
@@ -31,7 +33,10 @@ pub use time::{format_micros, format_nanos, parse as parse_time};
 
 /// Version of the mapping from bodies to rows. Raise it with every change that gives other events
 /// for the same bytes: it stands in the log's envelopes.
-pub const MAPPING_VERSION: u16 = 1;
+///
+/// 2: tokens of OTLP in buckets that exclude one another (an input with cached tokens in it was priced and
+/// added up twice); spans and logs that name a run stand in it; counts in Langfuse's attributes.
+pub const MAPPING_VERSION: u16 = 2;
 
 /// Most spans, log records, points, steps, events and import items that one request may hold.
 pub const ITEMS_MAX: usize = 100_000;
@@ -44,6 +49,8 @@ pub const ATTRIBUTES_MAX: usize = 1_024;
 pub const BUCKETS_MAX: usize = 4_096;
 /// Most exemplars of one metric point.
 pub const EXEMPLARS_MAX: usize = 1_024;
+/// Most fields of a body of which only some are read.
+pub const MEMBERS_MAX: usize = 1_024;
 /// Longest attribute or metadata key, in bytes.
 pub const KEY_BYTES_MAX: usize = 1_024;
 /// Longest id in the text form in which it is stored, in bytes.
@@ -99,6 +106,14 @@ pub enum Dialect {
     LangsmithForm = 43,
     /// One piece of `LangSmith` feedback.
     LangsmithFeedback = 44,
+    /// What an aiobs client has recorded.
+    AiobsExport = 48,
+    /// A run, a step or a tool call of The Context Company's client.
+    TccCustom = 56,
+    /// Feedback of The Context Company's client.
+    TccFeedback = 57,
+    /// The messages of a Claude agent's run.
+    TccClaude = 58,
 }
 
 impl Dialect {
@@ -125,6 +140,10 @@ impl Dialect {
             42 => Some(Self::LangsmithBatch),
             43 => Some(Self::LangsmithForm),
             44 => Some(Self::LangsmithFeedback),
+            48 => Some(Self::AiobsExport),
+            56 => Some(Self::TccCustom),
+            57 => Some(Self::TccFeedback),
+            58 => Some(Self::TccClaude),
             _ => None,
         }
     }
@@ -171,7 +190,8 @@ pub struct Item {
     /// Its place: in the import, among the spans of the request, among the steps of the trace.
     pub index: usize,
     /// `trace`, `envelope`, `step`, `event`, `annotation`, `span`, `observation`, `score`, `log`, `point`,
-    /// `metric`, `metric_event`, `run`, `feedback`, `attachment` or `unknown`.
+    /// `metric`, `metric_event`, `run`, `feedback`, `attachment`, `session`, `function_event`, `tool_call`
+    /// or `unknown`.
     pub kind: &'static str,
     /// The trace it belongs to, where that is known.
     pub trace_id: Option<String>,
@@ -303,6 +323,10 @@ pub fn decode(dialect: Dialect, ctx: &Context<'_>, body: &[u8]) -> Result<Decode
         Dialect::LangsmithBatch => langsmith::decode_batch(ctx, body)?,
         Dialect::LangsmithForm => langsmith::decode_form(ctx, body)?,
         Dialect::LangsmithFeedback => langsmith::decode_feedback(ctx, body)?,
+        Dialect::AiobsExport => aiobs::decode(ctx, body)?,
+        Dialect::TccCustom => tcc::decode_custom(ctx, body)?,
+        Dialect::TccFeedback => tcc::decode_feedback(ctx, body)?,
+        Dialect::TccClaude => tcc::decode_claude(ctx, body)?,
     };
     Ok(decoded.sealed())
 }
@@ -312,3 +336,6 @@ fn version_of(end_ns: Option<i64>, closed: bool) -> u64 {
     let end = end_ns.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
     (u64::from(closed) << 63) | (end >> 1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use super::Dialect;
 /// The route that a body came in by, as far as it decides the dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// `POST /v1/traces`: three protocols.
+    /// `POST /v1/traces`: three protocols, one of them in two encodings.
     Traces,
     /// `POST /otlp/v1/traces` and others that are OTLP alone.
     Otlp,
@@ -37,6 +37,12 @@ pub enum Route {
     LangsmithForm,
     /// `POST /feedback`.
     LangsmithFeedback,
+    /// `POST /v1/custom`.
+    TccCustom,
+    /// `POST /v1/feedback`: two protocols.
+    Feedback,
+    /// `POST /v1/claude`.
+    TccClaude,
 }
 
 /// Why no dialect fits.
@@ -108,6 +114,9 @@ pub fn sniff(content_type: &str, route: Route, body: &[u8]) -> Result<Dialect, S
         Route::LangsmithPatch => Ok(Dialect::LangsmithPatch),
         Route::LangsmithBatch => Ok(Dialect::LangsmithBatch),
         Route::LangsmithFeedback => Ok(Dialect::LangsmithFeedback),
+        Route::TccCustom => Ok(Dialect::TccCustom),
+        Route::Feedback => by_keys(body, &FEEDBACK),
+        Route::TccClaude => Ok(Dialect::TccClaude),
     }
 }
 
@@ -119,11 +128,14 @@ fn first(body: &[u8]) -> Option<u8> {
 type Accepted = (&'static str, &'static [(&'static [u8], Dialect)]);
 
 const TRACES: Accepted = (
-    "are an OTLP request (top-level key resourceSpans) and a theta trace (top-level keys trace_id and steps)",
+    "are an OTLP request (top-level key resourceSpans), a theta trace (top-level keys trace_id and steps) and an export \
+     of aiobs (top-level keys sessions and function_events)",
     &[
         (b"resourceSpans", Dialect::OtlpJson),
         (b"trace_id", Dialect::ThetaTrace),
         (b"steps", Dialect::ThetaTrace),
+        (b"sessions", Dialect::AiobsExport),
+        (b"function_events", Dialect::AiobsExport),
     ],
 );
 const LOGS: Accepted = (
@@ -136,6 +148,16 @@ const METRICS: Accepted = (
         (b"resourceMetrics", Dialect::OtlpMetricsJson),
         (b"name", Dialect::ThetaMetric),
         (b"type", Dialect::ThetaMetric),
+    ],
+);
+
+const FEEDBACK: Accepted = (
+    "are feedback of The Context Company's clients (top-level key runId) and of LangSmith's (top-level keys key, run_id and trace_id)",
+    &[
+        (b"runId", Dialect::TccFeedback),
+        (b"key", Dialect::LangsmithFeedback),
+        (b"run_id", Dialect::LangsmithFeedback),
+        (b"trace_id", Dialect::LangsmithFeedback),
     ],
 );
 
@@ -242,9 +264,29 @@ mod tests {
         let late = r#"{"name":"x \" }","metadata":{"resourceSpans":[{}]},"trace_id":"t"}"#;
         assert_eq!(traces(JSON, late), Ok(Dialect::ThetaTrace));
         assert_eq!(traces("", r#"{"steps":[]}"#), Ok(Dialect::ThetaTrace));
+        for export in [
+            r#"{"sessions":[],"events":[]}"#,
+            r#"{"function_events":[]}"#,
+        ] {
+            assert_eq!(traces(JSON, export), Ok(Dialect::AiobsExport));
+        }
         assert_eq!(
             traces("text/plain", r#"{"trace_id":"a"}"#),
             Ok(Dialect::ThetaTrace)
+        );
+    }
+
+    #[test]
+    fn tells_feedback_apart() {
+        let feedback = |body: &str| sniff(JSON, Route::Feedback, body.as_bytes());
+        let langsmith = r#"{"score":1,"key":"good","run_id":"r"}"#;
+        assert_eq!(feedback(langsmith), Ok(Dialect::LangsmithFeedback));
+        let tcc = r#"{"score":"thumbs_up","runId":"r"}"#;
+        assert_eq!(feedback(tcc), Ok(Dialect::TccFeedback));
+        let error = feedback(r#"{"score":1}"#).unwrap_err().to_string();
+        assert!(
+            error.contains("runId") && error.contains("run_id"),
+            "{error}"
         );
     }
 

@@ -47,7 +47,9 @@ impl StoredRow {
 
     /// Whether it keeps what went in and came out in `input` and `output`.
     fn has_io(&self) -> bool {
-        matches!(self.text(model::DIALECT), Some("langfuse" | "langsmith"))
+        let dialects = ["langfuse", "langsmith", "aiobs", "tcc"];
+        self.text(model::DIALECT)
+            .is_some_and(|d| dialects.contains(&d))
     }
 
     fn is_otlp(&self) -> bool {

@@ -50,6 +50,15 @@ impl Tokens<'_> {
         self
     }
 
+    /// Writes the field `tokens` of a sender that says nothing but the sum.
+    pub(super) fn write_total(total: i64, out: &mut DocWriter) {
+        out.key(model::TOKENS);
+        let open = out.begin_map();
+        out.key("total");
+        out.i64(total);
+        out.end(open);
+    }
+
     /// Writes the field `tokens`.
     pub(super) fn write(&self, out: &mut DocWriter) {
         out.key(model::TOKENS);
@@ -77,4 +86,50 @@ impl Tokens<'_> {
 /// The count that stands under a key: a whole number that is not negative.
 pub(super) fn count(usage: DocRef<'_>, key: &str) -> Option<i64> {
     usage.get(key).and_then(whole).filter(|n| *n >= 0)
+}
+
+/// What a provider's answer says of a call, in the forms of `OpenAI`'s two interfaces and of Anthropic's: details
+/// are parts of the input and the output, what Anthropic says of its cache stands beside the input. A
+/// proxy that gives both forms is told by a total that leaves no room for the latter.
+pub(super) fn of_provider(usage: DocRef<'_>) -> Option<Tokens<'_>> {
+    let first = |keys: [&str; 2]| keys.into_iter().find_map(|key| count(usage, key));
+    let (input, output) = (
+        first(["input_tokens", "prompt_tokens"]),
+        first(["output_tokens", "completion_tokens"]),
+    );
+    let total = count(usage, "total_tokens");
+    if (input, output, total) == (None, None, None) {
+        return None;
+    }
+    let detail = |keys: [&str; 2], part: &str| {
+        let details = keys.into_iter().find_map(|key| usage.get(key));
+        details.and_then(|details| count(details, part))
+    };
+    let of_input = ["input_tokens_details", "prompt_tokens_details"];
+    let of_output = ["output_tokens_details", "completion_tokens_details"];
+    let (input, output) = (input.unwrap_or(0), output.unwrap_or(0));
+    let beside = [
+        count(usage, "cache_read_input_tokens"),
+        count(usage, "cache_creation_input_tokens"),
+    ];
+    let parts = [
+        detail(of_input, "cached_tokens"),
+        detail(of_input, "cache_write_tokens"),
+    ];
+    let has_parts = parts.iter().any(Option::is_some)
+        || (beside.iter().any(Option::is_some) && total == Some(input.saturating_add(output)));
+    let mut tokens = Tokens {
+        input,
+        output,
+        cache_read: parts[0].or(beside[0]).unwrap_or(0),
+        cache_write: parts[1].or(beside[1]).unwrap_or(0),
+        total,
+        ..Tokens::default()
+    };
+    if has_parts {
+        tokens = tokens.carved();
+    }
+    tokens.reasoning = detail(of_output, "reasoning_tokens").unwrap_or(0);
+    tokens.output = tokens.output.saturating_sub(tokens.reasoning).max(0);
+    Some(tokens)
 }

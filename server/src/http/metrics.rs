@@ -19,7 +19,7 @@ use super::otlp;
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 29] = [
+const ROUTES: [&str; 33] = [
     "/v1/traces",
     "/v1/logs",
     "/v1/metrics",
@@ -37,6 +37,10 @@ const ROUTES: [&str; 29] = [
     "/runs/multipart",
     "/runs/{id}",
     "/feedback",
+    "/v1/custom",
+    "/v1/feedback",
+    "/v1/claude",
+    "/v1/init",
     "/v1/usage",
     "/v1/projects/{project}/usage",
     "/v1/projects/{project}/refusals",
@@ -59,7 +63,7 @@ const BUCKETS_US: [u64; 12] = [
 ];
 
 /// Counters of the server. All relaxed: they order nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
     requests: [[AtomicU64; CLASSES.len()]; ROUTES.len()],
     seconds: [[AtomicU64; BUCKETS_US.len() + 1]; 2],
@@ -72,6 +76,20 @@ pub struct Metrics {
     pub connections: AtomicU64,
     /// Connections closed by the server because they were silent, slow or stuck.
     pub connections_dropped: AtomicU64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            requests: std::array::from_fn(|_| Default::default()),
+            seconds: Default::default(),
+            micros: Default::default(),
+            items_accepted: AtomicU64::default(),
+            items_rejected: AtomicU64::default(),
+            connections: AtomicU64::default(),
+            connections_dropped: AtomicU64::default(),
+        }
+    }
 }
 
 /// Adds one.

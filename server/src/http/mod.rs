@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod admission;
+mod aiobs;
 mod annotations;
 mod answers;
 mod audit;
@@ -22,6 +23,7 @@ mod langfuse;
 mod langsmith;
 mod members;
 pub mod metrics;
+mod obtrace;
 mod openapi;
 mod orgs;
 mod otlp;
@@ -38,6 +40,7 @@ pub mod routes;
 mod signin;
 mod store;
 mod tail;
+mod tcc;
 mod theta_metrics;
 mod trace;
 mod trace_list;
@@ -54,6 +57,7 @@ pub use error::{ApiError, ErrorCode, OUTCOME};
 use crate::governance::Governance;
 use crate::keys::Macs;
 use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
+use crate::price;
 use crate::signin::SignIn;
 use crate::tenancy::{ControlPlane, Directory};
 use access::{ProjectSee, Public, TraceDelete, TraceRead, TraceWrite};
@@ -198,6 +202,7 @@ pub struct App {
     pub queries: Arc<Semaphore>,
     request_ids: outer::RequestIds,
     openapi: OnceLock<String>,
+    prices: OnceLock<Arc<price::Table>>,
 }
 
 impl App {
@@ -218,6 +223,7 @@ impl App {
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             request_ids: outer::RequestIds::new(request_seed),
             openapi: OnceLock::new(),
+            prices: OnceLock::new(),
         })
     }
 
@@ -226,6 +232,17 @@ impl App {
         self.core
             .set(core)
             .expect("BUG: the app became ready twice");
+    }
+
+    /// Prices by this table. Before anybody asks for prices, or those shipped stay.
+    pub fn set_prices(&self, table: price::Table) {
+        let _shipped = self.prices.set(Arc::new(table));
+    }
+
+    /// The table of prices.
+    pub(crate) fn prices(&self) -> &Arc<price::Table> {
+        self.prices
+            .get_or_init(|| Arc::new(price::Table::shipped()))
     }
 
     /// The engine, or a 503 while it recovers.
@@ -328,6 +345,8 @@ fn add_products(routes: &mut Routes) {
     langsmith::routes(routes, "");
     // As its clients write the address of a server of one's own.
     langsmith::routes(routes, metrics::LANGSMITH_PREFIX);
+    tcc::add(routes);
+    obtrace::add(routes);
 }
 
 fn add_health(routes: &mut Routes) {

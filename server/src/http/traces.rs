@@ -1,4 +1,4 @@
-//! `POST /v1/traces`: OTLP in protobuf or JSON, or one theta trace, told apart by content.
+//! `POST /v1/traces`: OTLP in protobuf or JSON, one theta trace, or an export of aiobs, told apart by content.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use super::access::{Access, TraceWrite};
 use super::error::ApiError;
-use super::{App, ingest, otlp};
+use super::{App, aiobs, ingest, otlp};
 use crate::dialect::{Dialect, Route};
 
 /// Takes a trace or a batch of spans.
@@ -21,6 +21,7 @@ pub(crate) async fn ingest(
     let stored = ingest::accept(&app, &access, request, Route::Traces, String::new()).await?;
     Ok(match stored.dialect {
         Dialect::OtlpProtobuf | Dialect::OtlpJson => otlp::answer(&stored),
+        Dialect::AiobsExport => aiobs::answer(&stored)?,
         // Of this route's dialects the theta trace.
         _ => (StatusCode::CREATED, Json(ingest::single(stored)?)).into_response(),
     })

@@ -38,6 +38,8 @@ pub struct Config {
     pub mail: Option<MailSettings>,
     /// The file that lists the providers by which people may sign in.
     pub providers: Option<PathBuf>,
+    /// A table of prices in the place of the shipped one.
+    pub prices: Option<PathBuf>,
     /// The key to install at the first start.
     pub bootstrap_key: Option<KeyString>,
 }

@@ -44,13 +44,23 @@ pub(super) fn run_row(
         }
     }
     let (leaf, above) = sums(spans);
-    let [input, output, total, cost] = if leaf == [0; 4] { above } else { leaf };
+    let is_told = |at: &[usize]| at.iter().any(|at| leaf[*at] != 0);
+    let has_tokens = is_told(&[0, 1, 2, 4, 5, 6]);
+    let [input, output, total, _, read, written, thought] = if has_tokens { leaf } else { above };
+    let cost = if is_told(&[3]) { leaf[3] } else { above[3] };
     if total > 0 && own.get("tokens").is_none() {
-        let tokens = [("input", input), ("output", output), ("total", total)];
-        fields.push((
-            "tokens".into(),
-            Val::map(tokens.map(|(k, n)| (k, Val::I64(n)))),
-        ));
+        let mut tokens = vec![("input", Val::I64(input)), ("output", Val::I64(output))];
+        for (key, n) in [
+            ("cache_read", read),
+            ("cache_write", written),
+            ("reasoning", thought),
+        ] {
+            if n != 0 {
+                tokens.push((key, Val::I64(n)));
+            }
+        }
+        tokens.push(("total", Val::I64(total)));
+        fields.push(("tokens".into(), Val::map(tokens)));
     }
     if cost > 0 && own.get("cost_usd").is_none() {
         fields.push(("cost_usd".into(), Val::F64(dollars(cost))));
@@ -64,7 +74,7 @@ pub(super) fn run_row(
         ("running", Val::I64(count(spans, "running"))),
     ];
     for (key, sums) in [("leaf", leaf), ("above", above)] {
-        if sums != [0; 4] {
+        if sums != [0; 7] {
             rollup.push((key, Val::Array(sums.map(Val::I64).to_vec())));
         }
     }
@@ -143,9 +153,10 @@ fn names(spans: &[&Row], key: &str) -> Val {
     Val::Array(short.into_iter().take(NAMES_MAX).map(Val::str).collect())
 }
 
-/// Tokens in, out, in all, and nano-dollars: of steps, and of agents and chains.
-fn sums(spans: &[&Row]) -> ([i64; 4], [i64; 4]) {
-    let (mut leaf, mut above) = ([0; 4], [0; 4]);
+/// Tokens in, out, in all, nano-dollars, tokens read from and written to a cache, and thought: of steps, and of
+/// agents and chains.
+fn sums(spans: &[&Row]) -> ([i64; 7], [i64; 7]) {
+    let (mut leaf, mut above) = ([0; 7], [0; 7]);
     for span in spans {
         let repeats = matches!(text(span, "kind"), Some("agent" | "chain"));
         let sums = if repeats { &mut above } else { &mut leaf };
@@ -156,21 +167,19 @@ fn sums(spans: &[&Row]) -> ([i64; 4], [i64; 4]) {
     (leaf, above)
 }
 
-fn usage(doc: &Val) -> [i64; 4] {
+fn usage(doc: &Val) -> [i64; 7] {
     let tokens = |key| match doc.get("tokens").and_then(|t| t.get(key)) {
         Some(Val::I64(n)) => *n,
         _ => 0,
     };
+    let parts = ["input", "output", "cache_read", "cache_write", "reasoning"].map(tokens);
     let total = match tokens("total") {
-        0 => tokens("input") + tokens("output"),
+        0 => parts.iter().sum(),
         n => n,
     };
-    [
-        tokens("input"),
-        tokens("output"),
-        total,
-        nanos(doc.get("cost_usd")),
-    ]
+    let [input, output, read, written, thought] = parts;
+    let cost = nanos(doc.get("cost_usd"));
+    [input, output, total, cost, read, written, thought]
 }
 
 /// Nano-dollars; what is no amount that fits counts for nothing.

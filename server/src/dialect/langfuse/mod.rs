@@ -4,7 +4,7 @@
 
 mod row;
 mod score;
-mod usage;
+pub(super) mod usage;
 
 use obsrv_engine::doc::DocRef;
 

@@ -45,12 +45,17 @@ const BUCKETS: [(&str, Bucket); 22] = [
 pub(super) fn tokens(body: DocRef<'_>) -> Option<Tokens<'_>> {
     let said = |key| body.get(key).filter(|v| has_counts(*v));
     if let Some(details) = said("usageDetails") {
-        return Some(of_openai(details).unwrap_or_else(|| of_types(details)));
+        return of_details(details);
     }
     let usage = said("usage")?;
     let unit = usage.get("unit").and_then(DocRef::as_str);
     unit.is_none_or(|unit| unit.eq_ignore_ascii_case("tokens"))
         .then(|| of_usage(usage))
+}
+
+/// What `usageDetails` say, if they count anything.
+pub(in crate::dialect) fn of_details(details: DocRef<'_>) -> Option<Tokens<'_>> {
+    has_counts(details).then(|| of_openai(details).unwrap_or_else(|| of_types(details)))
 }
 
 fn has_counts(usage: DocRef<'_>) -> bool {
@@ -132,18 +137,8 @@ fn of_usage(usage: DocRef<'_>) -> Tokens<'_> {
 
 /// US dollars: the total of `costDetails`, else its sum, else what `usage` says.
 pub(super) fn cost(body: DocRef<'_>) -> Option<f64> {
-    let amount = |v: DocRef<'_>| v.as_f64().filter(|n| n.is_finite());
-    if let Some(details) = body.get("costDetails") {
-        let said = details.get("total").and_then(amount);
-        let parts = details.entries().into_iter().flatten().flatten();
-        let sum = || {
-            parts
-                .filter_map(|(_, v)| amount(v))
-                .fold(None, |sum: Option<f64>, n| Some(sum.unwrap_or(0.0) + n))
-        };
-        if let Some(cost) = said.or_else(sum) {
-            return Some(cost);
-        }
+    if let Some(cost) = body.get("costDetails").and_then(cost_of) {
+        return Some(cost);
     }
     let usage = body.get("usage")?;
     let of = |key| usage.get(key).and_then(amount);
@@ -151,4 +146,19 @@ pub(super) fn cost(body: DocRef<'_>) -> Option<f64> {
         (None, None) => None,
         (input, output) => Some(input.unwrap_or(0.0) + output.unwrap_or(0.0)),
     })
+}
+
+fn amount(value: DocRef<'_>) -> Option<f64> {
+    value.as_f64().filter(|n| n.is_finite())
+}
+
+/// US dollars of `costDetails`.
+pub(in crate::dialect) fn cost_of(details: DocRef<'_>) -> Option<f64> {
+    let parts = details.entries().into_iter().flatten().flatten();
+    let sum = || {
+        parts
+            .filter_map(|(_, v)| amount(v))
+            .reduce(|sum, n| sum + n)
+    };
+    details.get("total").and_then(amount).or_else(sum)
 }

@@ -6,8 +6,10 @@
 use obsrv_engine::doc::{DocRef, DocWriter};
 use obsrv_engine::model;
 
+use super::usage::{Count, Usage};
 use super::value::{Any, Attribute};
-use crate::dialect::{ATTRIBUTES_MAX, JSON_DEPTH_MAX, json};
+use crate::dialect::langfuse;
+use crate::dialect::{ATTRIBUTES_MAX, ID_BYTES_MAX, JSON_DEPTH_MAX, json};
 
 /// What an attribute's name says that its value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,23 +20,34 @@ pub(super) enum Fact {
     Entity,
     User,
     Group,
+    /// The run that it belongs to, whatever its trace.
+    Run,
+    /// The user's own name for the run that [`Fact::Run`] names.
+    RunAlias,
+    /// The trace of a log record that has none itself.
+    Trace,
     Error,
-    Input,
-    Output,
-    Total,
+    Tokens(Count),
+    /// Langfuse's JSON text of both.
+    UsageJson,
+    CostJson,
     Cost,
+    /// A whole number of cents, and of which currency.
+    Cents,
+    Currency,
     Tags,
     MetadataJson,
 }
 
 /// The names, each with its rank for its fact.
-pub(super) const NAMES: [(&str, Fact, u8); 54] = [
+pub(super) const NAMES: [(&str, Fact, u8); 95] = [
     ("openinference.span.kind", Fact::Kind, 0),
     ("gen_ai.operation.name", Fact::Kind, 1),
     ("langfuse.observation.type", Fact::Kind, 2),
     ("ai.operationId", Fact::Kind, 3),
     ("traceloop.span.kind", Fact::Kind, 4),
     ("llm.request.type", Fact::Kind, 5),
+    ("theazo.operation", Fact::Kind, 6),
     ("gen_ai.request.model", Fact::Model, 0),
     ("llm.model_name", Fact::Model, 1),
     ("ai.model.id", Fact::Model, 2),
@@ -43,16 +56,19 @@ pub(super) const NAMES: [(&str, Fact, u8); 54] = [
     ("embedding.model_name", Fact::Model, 5),
     ("gen_ai.response.model", Fact::Model, 6),
     ("ai.response.model", Fact::Model, 7),
+    ("theazo.model", Fact::Model, 8),
     ("gen_ai.tool.name", Fact::Tool, 0),
     ("ai.toolCall.name", Fact::Tool, 1),
     ("tool.name", Fact::Tool, 2),
     ("tool_name", Fact::Tool, 3),
+    ("theazo.tool", Fact::Tool, 4),
     ("traceloop.entity.name", Fact::Entity, 0),
     ("user.id", Fact::User, 0),
     ("langfuse.user.id", Fact::User, 1),
     ("enduser.id", Fact::User, 2),
     ("traceloop.association.properties.user_id", Fact::User, 3),
     ("ai.telemetry.metadata.userId", Fact::User, 4),
+    ("theazo.user.id", Fact::User, 5),
     ("session.id", Fact::Group, 0),
     ("gen_ai.conversation.id", Fact::Group, 1),
     ("langfuse.session.id", Fact::Group, 2),
@@ -69,24 +85,157 @@ pub(super) const NAMES: [(&str, Fact, u8); 54] = [
         5,
     ),
     ("ai.telemetry.metadata.tcc.sessionId", Fact::Group, 5),
+    ("ai.settings.context.tcc.sessionId", Fact::Group, 5),
+    ("metadata.tcc.sessionId", Fact::Group, 5),
+    ("theazo.session.id", Fact::Group, 6),
+    ("obtrace.session_id", Fact::Group, 7),
+    ("tcc.runId", Fact::Run, 0),
+    ("metadata.tcc.runId", Fact::Run, 1),
+    ("theazo.trace.id", Fact::Run, 2),
+    ("ai.settings.context.tcc.runId", Fact::RunAlias, 0),
+    ("obtrace.trace_id", Fact::Trace, 0),
     ("error.message", Fact::Error, 0),
     ("error.type", Fact::Error, 1),
-    ("gen_ai.usage.input_tokens", Fact::Input, 0),
-    ("gen_ai.usage.prompt_tokens", Fact::Input, 1),
-    ("llm.token_count.prompt", Fact::Input, 2),
-    ("ai.usage.inputTokens", Fact::Input, 3),
-    ("ai.usage.promptTokens", Fact::Input, 4),
-    ("gen_ai.usage.output_tokens", Fact::Output, 0),
-    ("gen_ai.usage.completion_tokens", Fact::Output, 1),
-    ("llm.token_count.completion", Fact::Output, 2),
-    ("ai.usage.outputTokens", Fact::Output, 3),
-    ("ai.usage.completionTokens", Fact::Output, 4),
-    ("gen_ai.usage.total_tokens", Fact::Total, 0),
-    ("llm.token_count.total", Fact::Total, 1),
-    ("llm.usage.total_tokens", Fact::Total, 2),
-    ("ai.usage.totalTokens", Fact::Total, 3),
+    ("gen_ai.usage.input_tokens", Fact::Tokens(Count::Input), 0),
+    ("gen_ai.usage.prompt_tokens", Fact::Tokens(Count::Input), 1),
+    ("llm.token_count.prompt", Fact::Tokens(Count::Input), 2),
+    ("ai.usage.inputTokens", Fact::Tokens(Count::Input), 3),
+    ("ai.usage.promptTokens", Fact::Tokens(Count::Input), 4),
+    ("gen_ai.usage.output_tokens", Fact::Tokens(Count::Output), 0),
+    (
+        "gen_ai.usage.completion_tokens",
+        Fact::Tokens(Count::Output),
+        1,
+    ),
+    ("llm.token_count.completion", Fact::Tokens(Count::Output), 2),
+    ("ai.usage.outputTokens", Fact::Tokens(Count::Output), 3),
+    ("ai.usage.completionTokens", Fact::Tokens(Count::Output), 4),
+    ("gen_ai.usage.total_tokens", Fact::Tokens(Count::Total), 0),
+    ("llm.token_count.total", Fact::Tokens(Count::Total), 1),
+    ("llm.usage.total_tokens", Fact::Tokens(Count::Total), 2),
+    ("ai.usage.totalTokens", Fact::Tokens(Count::Total), 3),
+    ("theazo.tokens", Fact::Tokens(Count::Total), 4),
+    (
+        "gen_ai.usage.cache_read.input_tokens",
+        Fact::Tokens(Count::CacheRead),
+        0,
+    ),
+    (
+        "gen_ai.usage.cache_read_input_tokens",
+        Fact::Tokens(Count::CacheRead),
+        1,
+    ),
+    (
+        "llm.token_count.prompt_details.cache_read",
+        Fact::Tokens(Count::CacheRead),
+        2,
+    ),
+    (
+        "ai.usage.inputTokenDetails.cacheReadTokens",
+        Fact::Tokens(Count::CacheRead),
+        3,
+    ),
+    (
+        "ai.usage.cachedInputTokens",
+        Fact::Tokens(Count::CacheRead),
+        4,
+    ),
+    (
+        "gen_ai.usage.details.cache_read_tokens",
+        Fact::Tokens(Count::CacheRead),
+        5,
+    ),
+    (
+        "gen_ai.usage.details.cached_tokens",
+        Fact::Tokens(Count::CacheRead),
+        6,
+    ),
+    (
+        "gen_ai.usage.cache_read_tokens",
+        Fact::Tokens(Count::CacheRead),
+        7,
+    ),
+    (
+        "gen_ai.usage.input_cached_tokens",
+        Fact::Tokens(Count::CacheRead),
+        8,
+    ),
+    (
+        "gen_ai.usage.cache_write.input_tokens",
+        Fact::Tokens(Count::CacheWrite),
+        5,
+    ),
+    (
+        "gen_ai.usage.cache_write_tokens",
+        Fact::Tokens(Count::CacheWrite),
+        6,
+    ),
+    (
+        "gen_ai.usage.cache_creation.input_tokens",
+        Fact::Tokens(Count::CacheWrite),
+        0,
+    ),
+    (
+        "gen_ai.usage.cache_creation_input_tokens",
+        Fact::Tokens(Count::CacheWrite),
+        1,
+    ),
+    (
+        "llm.token_count.prompt_details.cache_write",
+        Fact::Tokens(Count::CacheWrite),
+        2,
+    ),
+    (
+        "ai.usage.inputTokenDetails.cacheWriteTokens",
+        Fact::Tokens(Count::CacheWrite),
+        3,
+    ),
+    (
+        "gen_ai.usage.details.cache_write_tokens",
+        Fact::Tokens(Count::CacheWrite),
+        4,
+    ),
+    (
+        "gen_ai.usage.reasoning.output_tokens",
+        Fact::Tokens(Count::Reasoning),
+        0,
+    ),
+    (
+        "gen_ai.usage.reasoning_tokens",
+        Fact::Tokens(Count::Reasoning),
+        1,
+    ),
+    (
+        "llm.token_count.completion_details.reasoning",
+        Fact::Tokens(Count::Reasoning),
+        2,
+    ),
+    (
+        "ai.usage.outputTokenDetails.reasoningTokens",
+        Fact::Tokens(Count::Reasoning),
+        3,
+    ),
+    (
+        "ai.usage.reasoningTokens",
+        Fact::Tokens(Count::Reasoning),
+        4,
+    ),
+    (
+        "gen_ai.usage.details.reasoning_tokens",
+        Fact::Tokens(Count::Reasoning),
+        5,
+    ),
+    (
+        "ai.usage.inputTokenDetails.noCacheTokens",
+        Fact::Tokens(Count::Uncached),
+        0,
+    ),
+    ("langfuse.observation.usage_details", Fact::UsageJson, 0),
+    ("langfuse.observation.cost_details", Fact::CostJson, 0),
     ("gen_ai.usage.cost", Fact::Cost, 0),
     ("llm.cost.total", Fact::Cost, 1),
+    ("theazo.cost.amount", Fact::Cents, 2),
+    ("theazo.cost.currency", Fact::Currency, 0),
     ("tag.tags", Fact::Tags, 0),
     ("langfuse.trace.tags", Fact::Tags, 1),
     ("ai.telemetry.metadata.tags", Fact::Tags, 2),
@@ -147,7 +296,7 @@ fn metadata_name(key: &str) -> Option<&str> {
 
 /// A value of the best rank so far.
 #[derive(Clone, Copy, Debug)]
-struct Best<T>(Option<(u8, T)>);
+pub(super) struct Best<T>(Option<(u8, T)>);
 
 impl<T> Default for Best<T> {
     fn default() -> Self {
@@ -156,7 +305,7 @@ impl<T> Default for Best<T> {
 }
 
 impl<T: Copy> Best<T> {
-    fn offer(&mut self, rank: u8, value: Option<T>) {
+    pub(super) fn offer(&mut self, rank: u8, value: Option<T>) {
         if let Some(value) = value
             && self.0.is_none_or(|(best, _)| rank < best)
         {
@@ -164,7 +313,7 @@ impl<T: Copy> Best<T> {
         }
     }
 
-    fn get(self) -> Option<T> {
+    pub(super) fn get(self) -> Option<T> {
         self.0.map(|(_, v)| v)
     }
 }
@@ -179,10 +328,15 @@ pub(super) struct Known<'a> {
     user: Best<&'a str>,
     group: Best<&'a str>,
     error: Best<&'a str>,
-    input: Best<i64>,
-    output: Best<i64>,
-    total: Best<i64>,
+    run: Best<&'a str>,
+    run_alias: Option<&'a str>,
+    trace: Option<&'a str>,
+    usage: Usage,
+    usage_json: Option<&'a str>,
+    cost_json: Option<&'a str>,
     cost: Best<f64>,
+    cents: Option<f64>,
+    currency: Option<&'a str>,
     /// Where the list stands in the document.
     tags: Best<(usize, usize)>,
     /// Names, and where the values stand in the document.
@@ -207,9 +361,14 @@ impl<'a> Known<'a> {
                 Fact::User => self.user.offer(rank, text(any)),
                 Fact::Group => self.group.offer(rank, text(any)),
                 Fact::Error => self.error.offer(rank, text(any)),
-                Fact::Input => self.input.offer(rank, whole(any)),
-                Fact::Output => self.output.offer(rank, whole(any)),
-                Fact::Total => self.total.offer(rank, whole(any)),
+                Fact::Run => self.run.offer(rank, id(any)),
+                Fact::RunAlias => self.run_alias = id(any),
+                Fact::Trace => self.trace = id(any),
+                Fact::Tokens(count) => self.usage.offer(count, rank, whole(any)),
+                Fact::UsageJson => self.usage_json = any.as_str(),
+                Fact::CostJson => self.cost_json = any.as_str(),
+                Fact::Cents => self.cents = number(any),
+                Fact::Currency => self.currency = any.as_str(),
                 Fact::Cost => self.cost.offer(rank, number(any)),
                 Fact::Tags => {
                     let list = matches!(any, Any::Array(_)).then_some(written);
@@ -239,11 +398,8 @@ impl<'a> Known<'a> {
             model::MODEL => self.model.get().is_some(),
             model::TOOL => self.tool.get().or(self.entity.get()).is_some(),
             model::GROUP => self.group.get().is_some(),
-            model::COST_USD => self.cost.get().is_some(),
-            model::TOKENS => {
-                let counts = [self.input, self.output, self.total];
-                counts.iter().any(|count| count.get().is_some())
-            }
+            model::COST_USD => self.cost().is_some(),
+            model::TOKENS => self.usage.is_said() || self.usage_json.is_some(),
             _ => false,
         }
     }
@@ -269,7 +425,7 @@ impl<'a> Known<'a> {
             }
         }
         self.write_tokens(out);
-        if let Some(cost) = self.cost.get() {
+        if let Some(cost) = self.cost() {
             out.key(model::COST_USD);
             out.f64(cost);
         }
@@ -281,24 +437,42 @@ impl<'a> Known<'a> {
     }
 
     fn write_tokens(&self, out: &mut DocWriter) {
-        let (input, output) = (self.input.get(), self.output.get());
-        let sum = input.unwrap_or(0).checked_add(output.unwrap_or(0));
-        let total = self
-            .total
-            .get()
-            .or(sum.filter(|_| input.is_some() || output.is_some()));
-        if total.is_none() {
-            return;
+        if self.usage.is_said() {
+            return self.usage.write(out);
         }
-        out.key(model::TOKENS);
-        let open = out.begin_map();
-        for (key, value) in [("input", input), ("output", output), ("total", total)] {
-            if let Some(value) = value {
-                out.key(key);
-                out.i64(value);
+        json_of(self.usage_json, |details| {
+            if let Some(tokens) = langfuse::usage::of_details(details) {
+                tokens.write(out);
             }
+        });
+    }
+
+    /// US dollars.
+    fn cost(&self) -> Option<f64> {
+        let is_usd = self.currency.is_none_or(|c| c.eq_ignore_ascii_case("usd"));
+        let of_cents = || self.cents.filter(|_| is_usd).map(|cents| cents / 100.0);
+        let mut of_json = None;
+        if self.cost.get().is_none() {
+            json_of(self.cost_json, |details| {
+                of_json = langfuse::usage::cost_of(details);
+            });
         }
-        out.end(open);
+        self.cost.get().or(of_json).or_else(of_cents)
+    }
+
+    /// The run that it belongs to, if it names one other than its trace.
+    pub(super) fn run(&self) -> Option<&'a str> {
+        self.run.get()
+    }
+
+    /// The user's own name for that run, if there are two.
+    pub(super) const fn run_alias(&self) -> Option<&'a str> {
+        self.run_alias
+    }
+
+    /// The trace of a log record that has none itself.
+    pub(super) const fn trace(&self) -> Option<&'a str> {
+        self.trace
     }
 
     fn write_metadata(&self, out: &mut DocWriter) {
@@ -323,6 +497,18 @@ impl<'a> Known<'a> {
         }
         out.end(open);
     }
+}
+
+/// Calls back with what a text means as JSON.
+fn json_of(text: Option<&str>, then: impl FnOnce(DocRef<'_>)) {
+    let doc = text.and_then(|text| json::read(text.as_bytes(), JSON_DEPTH_MAX).ok());
+    if let Some(value) = doc.as_deref().and_then(|doc| DocRef::parse(doc).ok()) {
+        then(value);
+    }
+}
+
+fn id(any: Any<'_>) -> Option<&str> {
+    text(any).filter(|id| id.len() <= ID_BYTES_MAX)
 }
 
 fn text(any: Any<'_>) -> Option<&str> {
@@ -364,10 +550,11 @@ fn kind_named(word: &str) -> Option<&'static str> {
         | "ai.generateText.doGenerate"
         | "ai.streamText.doStream"
         | "ai.generateObject.doGenerate"
-        | "ai.streamObject.doStream" => "llm",
-        "TOOL" | "tool" | "execute_tool" | "ai.toolCall" => "tool",
+        | "ai.streamObject.doStream"
+        | "model.call" => "llm",
+        "TOOL" | "tool" | "execute_tool" | "ai.toolCall" | "tool.exec" => "tool",
         "RETRIEVER" | "RERANKER" | "retriever" | "rerank" | "retrieval" => "retrieval",
-        "AGENT" | "agent" | "invoke_agent" | "create_agent" => "agent",
+        "AGENT" | "agent" | "invoke_agent" | "create_agent" | "agent.run" => "agent",
         "CHAIN" | "chain" | "workflow" | "task" | "invoke_workflow" | "ai.generateText"
         | "ai.streamText" | "ai.generateObject" | "ai.streamObject" => "chain",
         "EMBEDDING"
@@ -378,6 +565,8 @@ fn kind_named(word: &str) -> Option<&'static str> {
         | "ai.embed.doEmbed"
         | "ai.embedMany.doEmbed" => "embedding",
         "GUARDRAIL" | "guardrail" => "guardrail",
+        "file.read" | "file.write" => "file",
+        "sandbox.boot" | "sandbox.exec" | "sandbox.destroy" => "sandbox",
         _ => return None,
     })
 }

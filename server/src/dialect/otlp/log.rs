@@ -11,11 +11,11 @@ use obsrv_engine::row::{Event, RowKey, Table, outside_traces};
 
 use super::agents;
 use super::known::Known;
-use super::span::{Hex, Shared, count, text, time};
+use super::span::{Hex, OTEL_TRACE_ID, Shared, count, text, time};
 use super::value::{Any, Attribute, named, write_attributes};
 use super::wire::{Field, Fields};
-use crate::dialect::Context;
 use crate::dialect::bad::Bad;
+use crate::dialect::{Context, ID_BYTES_MAX};
 
 /// The single-valued fields of a record.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,14 +50,15 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    /// The level that the number or else the text means.
-    fn level(&self) -> &'static str {
+    /// The level that the number or else the text means, or else an attribute's word.
+    fn level(&self, attribute: Option<&str>) -> &'static str {
         let levels = ["trace", "debug", "info", "warn", "error", "fatal"];
         let by_number = self.severity.checked_sub(1).map(|n| n / 4);
         let by_number = by_number.and_then(|n| levels.get(usize::try_from(n).ok()?));
-        by_number
-            .copied()
-            .unwrap_or_else(|| level_named(self.severity_text))
+        let by_number = by_number.copied().unwrap_or("");
+        let words = [self.severity_text, attribute.unwrap_or("")].map(level_named);
+        let mut levels = [by_number, words[0], words[1]].into_iter();
+        levels.find(|level| !level.is_empty()).unwrap_or("")
     }
 }
 
@@ -96,12 +97,17 @@ pub(super) fn event(
     }
     let said = time("time_unix_nano", head.time)?;
     let observed = time("observed_time_unix_nano", head.observed)?;
-    let trace_id = if head.trace_id.iter().all(|b| *b == 0) {
-        outside_traces(&ctx.mint("", u64::MAX))
+    let own = if head.trace_id.iter().all(|b| *b == 0) {
+        None
     } else {
-        Hex::of("trace_id", head.trace_id)?.as_str().to_owned()
+        Some(Hex::of("trace_id", head.trace_id)?)
     };
-    document(&head, fields, shared, docs)?;
+    let own = own.as_ref().map(Hex::as_str);
+    let known = document(&head, own, (fields, shared), docs)?;
+    let trace_id = match known.run().or(own).or(known.trace()) {
+        Some(id) => id.to_owned(),
+        None => outside_traces(&ctx.mint("", u64::MAX)),
+    };
     let (start_ns, version) = match said.or(observed) {
         Some(at) => (at, u64::MAX),
         // The first arrival stays.
@@ -126,17 +132,17 @@ pub(super) fn event(
     })
 }
 
-fn document(
-    head: &Head<'_>,
-    fields: Fields<'_>,
-    shared: &Shared,
+fn document<'a>(
+    head: &Head<'a>,
+    trace_id: Option<&str>,
+    (fields, shared): (Fields<'a>, &Shared),
     out: &mut DocWriter,
-) -> Result<(), Bad> {
+) -> Result<Known<'a>, Bad> {
     let mut known = Known::default();
     let (mut agent, mut event_name) = (agents::Facts::default(), None);
+    let (mut level, mut span_id) = (None, None);
     let open = out.begin_map();
     text(out, model::DIALECT, "otlp");
-    text(out, model::LEVEL, head.level());
     let mut said = "";
     if let Some(body) = head.body {
         let body = Any::read(body).map_err(named(model::BODY))?;
@@ -144,21 +150,28 @@ fn document(
         out.key(model::BODY);
         body.write(model::BODY, 0, out)?;
     }
-    if !head.span_id.iter().all(|b| *b == 0) {
-        text(
-            out,
-            model::SPAN_ID,
-            Hex::of("span_id", head.span_id)?.as_str(),
-        );
-    }
     out.key(model::ATTRIBUTES);
     write_attributes(fields, 6, "attributes", out, |attribute: Attribute<'_>| {
-        if attribute.key == "event.name" {
-            event_name = attribute.any.as_str();
+        match attribute.key {
+            "event.name" => event_name = attribute.any.as_str(),
+            "obtrace.log.level" => level = attribute.any.as_str(),
+            "obtrace.span_id" => span_id = attribute.any.as_str(),
+            _ => {}
         }
         known.note(attribute);
         agent.note(attribute);
     })?;
+    text(out, model::LEVEL, head.level(level));
+    if head.span_id.iter().all(|b| *b == 0) {
+        let said = span_id.filter(|id| id.len() <= ID_BYTES_MAX);
+        text(out, model::SPAN_ID, said.unwrap_or(""));
+    } else {
+        let id = Hex::of("span_id", head.span_id)?;
+        text(out, model::SPAN_ID, id.as_str());
+    }
+    if let (Some(trace_id), Some(_)) = (trace_id, known.run()) {
+        text(out, OTEL_TRACE_ID, trace_id);
+    }
     let name = Some(head.event_name).filter(|name| !name.is_empty());
     let name = name.or(event_name).unwrap_or("");
     text(out, model::NAME, name);
@@ -179,5 +192,5 @@ fn document(
     count(out, "flags", u64::from(head.flags));
     count(out, "dropped_attributes_count", head.dropped);
     out.end(open);
-    Ok(())
+    Ok(known)
 }

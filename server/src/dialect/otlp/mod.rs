@@ -10,8 +10,11 @@ mod metric;
 mod point;
 mod series;
 mod span;
+mod usage;
 mod value;
 mod wire;
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use obsrv_engine::doc::DocWriter;
@@ -137,6 +140,8 @@ struct Sink<'a> {
     seen: usize,
     /// The item that is turned from JSON into wire form.
     put: Put,
+    /// The user's names of runs, by those that their spans name.
+    run_names: HashMap<Box<str>, Box<str>>,
 }
 
 impl<'a> Sink<'a> {
@@ -149,6 +154,7 @@ impl<'a> Sink<'a> {
             ends: Vec::new(),
             seen: 0,
             put: Put::default(),
+            run_names: HashMap::new(),
         }
     }
 
@@ -176,7 +182,17 @@ impl<'a> Sink<'a> {
     ) -> Result<(), DecodeError> {
         let ctx = self.ctx;
         match self.signal {
-            Signal::Spans => self.row(shared, |_, shared, docs| span::event(fields, shared, docs)),
+            Signal::Spans => {
+                let mut names = std::mem::take(&mut self.run_names);
+                let mut renamed = |run: &str, name: &str| {
+                    names.entry(run.into()).or_insert_with(|| name.into());
+                };
+                let taken = self.row(shared, |_, shared, docs| {
+                    span::event(fields, shared, docs, &mut renamed)
+                });
+                self.run_names = names;
+                taken
+            }
             Signal::Logs => self.row(shared, |index, shared, docs| {
                 log::event(fields, shared, (ctx, index), docs)
             }),
@@ -238,6 +254,12 @@ impl<'a> Sink<'a> {
         for (event, end) in self.decoded.events.iter_mut().zip(self.ends) {
             event.doc = docs.slice(start..end);
             start = end;
+            // Not every span of a run says the user's name for it.
+            if !self.run_names.is_empty()
+                && let Some(name) = self.run_names.get(&event.key.trace_id)
+            {
+                event.key.trace_id.clone_from(name);
+            }
         }
         self.decoded
     }

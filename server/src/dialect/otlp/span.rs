@@ -11,6 +11,9 @@ use super::wire::{Field, Fields};
 use crate::dialect::bad::Bad;
 use crate::dialect::{ID_BYTES_MAX, version_of};
 
+/// The trace of a span that stands in the run that it names.
+pub(super) const OTEL_TRACE_ID: &str = "otel_trace_id";
+
 /// What the rows of one scope share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -207,21 +210,31 @@ pub(super) fn time(field: &str, ns: u64) -> Result<Option<i64>, Bad> {
 }
 
 /// Reads one span. Its document is written behind what `docs` holds already, and is for the caller
-/// to put in, or to take back after an error.
+/// to put in, or to take back after an error. A run that the span names stands in the place of its trace;
+/// `renamed` is called with that name and the user's own, if it has both.
 pub(super) fn event(
     fields: Fields<'_>,
     shared: &Shared,
     docs: &mut DocWriter,
+    renamed: &mut dyn FnMut(&str, &str),
 ) -> Result<Event, Bad> {
     let head = Head::read(fields)?;
     let trace_id = required_id("trace_id", head.trace_id)?;
     let id = required_id("span_id", head.span_id)?;
     let start_ns = time("start_time_unix_nano", head.start)?;
     let end_ns = time("end_time_unix_nano", head.end)?;
-    document(&head, shared, docs)?;
+    let known = document(&head, &trace_id, shared, docs)?;
+    if let (Some(run), Some(alias)) = (known.run(), known.run_alias()) {
+        renamed(run, alias);
+    }
+    let run = known.run().or(known.run_alias()).map(Box::from);
+    let key = RowKey {
+        trace_id: run.unwrap_or(trace_id),
+        id,
+    };
     Ok(Event {
         table: Table::Spans,
-        key: RowKey { trace_id, id },
+        key,
         start_ns,
         end_ns,
         version: version_of(end_ns, end_ns.is_some()),
@@ -230,7 +243,12 @@ pub(super) fn event(
     })
 }
 
-fn document(head: &Head<'_>, shared: &Shared, out: &mut DocWriter) -> Result<(), Bad> {
+fn document<'a>(
+    head: &Head<'a>,
+    trace_id: &str,
+    shared: &Shared,
+    out: &mut DocWriter,
+) -> Result<Known<'a>, Bad> {
     let mut known = Known::default();
     let open = out.begin_map();
     text(out, model::DIALECT, "otlp");
@@ -249,6 +267,9 @@ fn document(head: &Head<'_>, shared: &Shared, out: &mut DocWriter) -> Result<(),
     })?;
     text(out, model::KIND, known.kind());
     known.write(out);
+    if known.run().or(known.run_alias()).is_some() {
+        text(out, OTEL_TRACE_ID, trace_id);
+    }
     if head.status_code == 2 {
         write_error(head, &known, out)?;
     }
@@ -261,7 +282,7 @@ fn document(head: &Head<'_>, shared: &Shared, out: &mut DocWriter) -> Result<(),
         write_each(links, 13, "links", out, write_link)?;
     }
     out.end(open);
-    Ok(())
+    Ok(known)
 }
 
 pub(super) fn text(out: &mut DocWriter, key: &str, value: &str) {

@@ -89,8 +89,10 @@ pub(super) fn write_talk(row: DocRef<'_>, out: &mut DocWriter) {
     let open = raw.begin_array();
     for (key, role) in IO {
         if let Some(value) = row.get(key) {
-            let messages = value.get("messages").unwrap_or(value);
-            put_messages(messages, role, &mut raw);
+            told(value, |value| {
+                let messages = value.get("messages").unwrap_or(value);
+                put_messages(messages, role, &mut raw);
+            });
         }
     }
     raw.end(open);
@@ -98,6 +100,31 @@ pub(super) fn write_talk(row: DocRef<'_>, out: &mut DocWriter) {
     if let Ok(messages) = DocRef::parse(&raw) {
         write_field("messages", messages, Form::List(Model::Message), out);
     }
+}
+
+/// The value, or the messages that its text is as JSON. Other text in JSON is what was said.
+fn told(value: DocRef<'_>, then: impl FnOnce(DocRef<'_>)) {
+    let says_who = |message: DocRef<'_>| message.get("role").is_some();
+    if value.as_str().is_none() {
+        return then(value);
+    }
+    let mut found = None;
+    parsed(value, |read| {
+        let is_told = match read {
+            DocRef::Array(items) => {
+                let mut said = items.map(|item| item.is_ok_and(says_who)).peekable();
+                said.peek().is_some() && said.all(|says| says)
+            }
+            _ => says_who(read) || read.get("messages").is_some(),
+        };
+        found = is_told.then(|| {
+            let mut out = DocWriter::new();
+            out.value(read);
+            out.finish()
+        });
+    });
+    let read = found.as_deref().and_then(|doc| DocRef::parse(doc).ok());
+    then(read.unwrap_or(value));
 }
 
 /// The value, or what its text means as JSON.

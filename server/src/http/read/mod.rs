@@ -4,6 +4,7 @@ mod aggregate;
 mod ask;
 mod compare;
 mod conversation;
+mod cost;
 mod critical;
 mod damaged;
 mod diff;
@@ -54,4 +55,5 @@ pub(super) fn add(routes: &mut Routes) {
     views::add(routes);
     export::add(routes);
     live::add(routes);
+    cost::add(routes);
 }

@@ -128,6 +128,10 @@ GET /v1/projects/{project}/refusals                 settings-one
 GET /v1/orgs/{org}/usage                            org-see
 GET /v1/usage                         see
 POST /v1/usage                        write
+POST /v1/custom                       write
+POST /v1/feedback                     write
+POST /v1/claude                       write
+POST /v1/init                         write
 GET /v1/projects/{project}/environments             see-one
 PUT /v1/projects/{project}/environments/{name}      edit-one
 DELETE /v1/projects/{project}/environments/{name}   edit-one
@@ -158,6 +162,7 @@ GET /v1/projects/{project}/traces/{trace}/render read-one
 GET /v1/projects/{project}/traces/{trace}/critical-path read-one
 GET /v1/projects/{project}/traces/{trace}/diff/{other} read-one
 POST /v1/projects/{project}/compare read-one
+GET /v1/projects/{project}/traces/{trace}/cost read-one
 POST /v1/projects/{project}/paths read-one
 GET /v1/projects/{project}/threads read-one
 GET /v1/projects/{project}/users read-one

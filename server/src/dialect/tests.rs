@@ -1,0 +1,3 @@
+//! What holds of several dialects.
+
+mod reported;
