@@ -10,7 +10,7 @@ use super::block::BlockRef;
 use super::cache::{self, Cache};
 use super::chunk::{Chunk, Hint, group_bounds, group_count};
 use super::directory::{ColumnEntry, Dict, Piece, Placement};
-use super::index::{Index, trace_hash};
+use super::index::{Index, id_hash};
 use super::lookup::Dictionary;
 use super::section::SectionReader;
 use super::table::Table;
@@ -196,7 +196,7 @@ impl View<'_> {
 
     pub(super) fn trace_rows(&self, trace_id: &str) -> Result<RoaringBitmap, SourceError> {
         let hashes = self.section.trace_hashes()?;
-        let hash = trace_hash(trace_id);
+        let hash = id_hash(trace_id);
         let (from, to) = (
             hashes.partition_point(|h| *h < hash),
             hashes.partition_point(|h| *h <= hash),
