@@ -14,7 +14,7 @@ use super::scan::{Verdict, count_term, evaluate, group_count, live_rows, settle}
 use super::top::{Ranked, Top};
 use crate::doc::Scalar;
 use crate::row::Lsn;
-use crate::source::{Column, Core, Source, Visible};
+use crate::source::{Column, Core, Source, Visible, reading};
 
 /// Most rows of a page.
 pub const LIMIT_MAX: usize = 1_000;
@@ -368,16 +368,18 @@ impl Scan<'_> {
         verdict: &mut Verdict,
         lsn: Lsn,
     ) -> Result<(), QueryError> {
-        for row in verdict.possible.clone() {
-            let core = source.core(row)?;
-            if core.lsn_first > lsn {
-                verdict.sure.remove(row);
-                verdict.possible.remove(row);
-            } else if core.lsn_last > lsn {
-                self.changed = true;
+        reading(source, |rows| {
+            for row in verdict.possible.clone() {
+                let core = rows.core(row)?;
+                if core.lsn_first > lsn {
+                    verdict.sure.remove(row);
+                    verdict.possible.remove(row);
+                } else if core.lsn_last > lsn {
+                    self.changed = true;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn finish(mut self, rows: &[Visible<'_>], snapshot_lsn: Lsn) -> Result<Page, QueryError> {

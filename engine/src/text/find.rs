@@ -16,6 +16,8 @@ pub(crate) struct Phrase {
     longest: Option<usize>,
 }
 
+/// Most words of a phrase that is looked for around each place where its longest word stands.
+const LOOK_WORDS_MAX: usize = 16;
 /// Most terms of one phrase that an index is asked for.
 pub(crate) const TERMS_MAX: usize = 16;
 
@@ -64,7 +66,7 @@ impl Phrase {
     pub(crate) fn is_in(&self, text: &str) -> bool {
         if let Some(at) = self.longest {
             match self.look(at, text) {
-                Look::Found if self.words.len() == 1 => return true,
+                Look::Found if self.words.len() <= LOOK_WORDS_MAX => return true,
                 Look::Absent => return false,
                 Look::Found | Look::Unknown => {}
             }
@@ -74,7 +76,7 @@ impl Phrase {
         self.walk(text)
     }
 
-    /// Looks for one ASCII word as it would stand in ASCII text.
+    /// Looks for one ASCII word as it would stand in ASCII text, and there for those around it.
     fn look(&self, at: usize, text: &str) -> Look {
         let open = self.open && at + 1 == self.words.len();
         let (word, bytes) = (self.words[at].as_bytes(), text.as_bytes());
@@ -83,7 +85,7 @@ impl Phrase {
             let start = from + found;
             let before = start.checked_sub(1).and_then(|at| bytes.get(at));
             let after = bytes.get(start + word.len());
-            if ends(before) && (open || ends(after)) {
+            if ends(before) && (open || ends(after)) && self.stands(at, bytes, start) {
                 return Look::Found;
             }
             from = start + 1;
@@ -93,6 +95,41 @@ impl Phrase {
         } else {
             Look::Unknown
         }
+    }
+
+    /// Whether the other words stand around the one at `start`, as they would in ASCII text. A phrase of
+    /// too many words is left to [`Self::walk`], which does not go back in the text.
+    fn stands(&self, at: usize, bytes: &[u8], start: usize) -> bool {
+        if self.words.len() > LOOK_WORDS_MAX {
+            return true;
+        }
+        let mut begin = start;
+        for word in self.words[..at].iter().rev() {
+            let gap = gap(bytes[..begin].iter().rev());
+            let Some(before) = begin.checked_sub(gap + word.len()) else {
+                return false;
+            };
+            let is_same = bytes[before..begin - gap].eq_ignore_ascii_case(word.as_bytes());
+            if gap == 0 || !is_same || !ends(before.checked_sub(1).and_then(|at| bytes.get(at))) {
+                return false;
+            }
+            begin = before;
+        }
+        let mut end = start + self.words[at].len();
+        for (at, word) in self.words.iter().enumerate().skip(at + 1) {
+            let rest = bytes.get(end..).unwrap_or_default();
+            let from = gap(rest.iter());
+            let found = rest.get(from..from + word.len());
+            let open = self.open && at + 1 == self.words.len();
+            end += from + word.len();
+            if from == 0
+                || !found.is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
+                || !(open || ends(bytes.get(end)))
+            {
+                return false;
+            }
+        }
+        true
     }
 
     /// Word by word, never going back in the text.
@@ -126,6 +163,13 @@ enum Look {
     Absent,
     /// Folding may still make it of characters over ASCII.
     Unknown,
+}
+
+/// How many ASCII separators come first.
+fn gap<'b>(bytes: impl Iterator<Item = &'b u8>) -> usize {
+    bytes
+        .take_while(|b| b.is_ascii() && !b.is_ascii_alphanumeric())
+        .count()
 }
 
 fn ends(neighbour: Option<&u8>) -> bool {

@@ -38,6 +38,8 @@ mod read;
 mod read_signals;
 pub mod routes;
 mod signin;
+pub(crate) mod slow;
+pub(crate) mod status;
 mod store;
 mod tail;
 mod tcc;
@@ -160,6 +162,8 @@ pub enum Phase {
     ReadOnly,
     /// The engine has failed; the process ends.
     Failed,
+    /// The disk does not answer: what was stored can be read.
+    Stuck,
 }
 
 impl Phase {
@@ -170,6 +174,7 @@ impl Phase {
             Self::Ready => "ready",
             Self::ReadOnly => "read_only",
             Self::Failed => "failed",
+            Self::Stuck => "stuck",
         }
     }
 
@@ -180,6 +185,7 @@ impl Phase {
             Self::Ready => 1,
             Self::ReadOnly => 2,
             Self::Failed => 3,
+            Self::Stuck => 4,
         }
     }
 }
@@ -200,7 +206,11 @@ pub struct App {
     pub metrics: Metrics,
     /// Places for queries.
     pub queries: Arc<Semaphore>,
+    /// Queries that took long.
+    pub(crate) slow: SlowQueries,
     request_ids: outer::RequestIds,
+    began_ns: u64,
+    stuck: AtomicBool,
     openapi: OnceLock<String>,
     prices: OnceLock<Arc<price::Table>>,
 }
@@ -215,6 +225,9 @@ impl App {
     ) -> Arc<Self> {
         Arc::new(Self {
             core: OnceLock::new(),
+            slow: SlowQueries::default(),
+            began_ns: clock.mono_ns(),
+            stuck: AtomicBool::new(false),
             clock,
             admission: Admission::new(memory_bytes),
             decoded_bytes_max,
@@ -252,13 +265,19 @@ impl App {
             .ok_or_else(|| ApiError::new(ErrorCode::Starting, "recovering, nothing stored"))
     }
 
+    /// The disk does not answer, or does again.
+    pub fn set_stuck(&self, stuck: bool) {
+        self.stuck.store(stuck, Ordering::Relaxed);
+    }
+
     /// Where the process is in its life.
     pub fn phase(&self) -> Phase {
         match self.core.get().map(|core| core.engine.state()) {
             None => Phase::Starting,
+            Some(State::Failed) => Phase::Failed,
+            Some(_) if self.stuck.load(Ordering::Relaxed) => Phase::Stuck,
             Some(State::Ready) => Phase::Ready,
             Some(State::ReadOnly) => Phase::ReadOnly,
-            Some(State::Failed) => Phase::Failed,
         }
     }
 }
