@@ -49,6 +49,7 @@ mod trace_list;
 mod traces;
 pub(crate) mod usage;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
@@ -69,6 +70,7 @@ use metrics::Metrics;
 use obsrv_engine::engine::{Engine, State, Stats};
 use obsrv_engine::io::Clock;
 use routes::Routes;
+use slow::SlowQueries;
 
 /// What exists once the engine has recovered.
 #[derive(Debug)]
