@@ -88,13 +88,11 @@ impl Applying<'_> {
             return Ok(if lost { Sought::Lost } else { Sought::Absent });
         };
         let place = Place::Segment(segment);
-        match self.read(table, &place, row)? {
-            Some((_, found)) => Ok(Sought::Live(found)),
-            None => {
-                self.kill(table, &place, row);
-                Ok(Sought::Lost)
-            }
+        if let Some((_, found)) = self.read(table, &place, row)? {
+            return Ok(Sought::Live(found));
         }
+        self.kill(table, &place, row);
+        Ok(Sought::Lost)
     }
 
     /// The live row of a key in the segments. Reads no payload.

@@ -468,8 +468,9 @@ impl Engine {
         let version = Arc::clone(&self.version.read());
         let read = |c: &AtomicU64| c.load(Ordering::Relaxed);
         let wal_bytes = self.log_bytes.of(&self.log, |log| log.bytes());
-        let dead_rows = |catalog: &Box<dyn Catalog>| catalog.state().dead_rows();
-        let dead_rows = self.dead_rows.of(&self.catalog, dead_rows);
+        let dead_rows = self
+            .dead_rows
+            .of(&self.catalog, |catalog| catalog.state().dead_rows());
         Stats {
             records: read(&self.counters.records),
             groups: read(&self.counters.groups),
