@@ -138,6 +138,16 @@ pub const COMMENT_BYTES_MAX: usize = 2 << 10;
 pub const EXPORT_PAGE_ROWS: usize = 1000;
 /// Pages of an export that wait for the client.
 pub const EXPORT_PAGES_WAITING: usize = 2;
+/// Runs whose spans an export as OTLP looks for at once.
+pub const EXPORT_RUNS: usize = 64;
+/// Bytes of documents in one request of an export as OTLP; a larger row has a request of its own.
+pub const EXPORT_REQUEST_BYTES: usize = 1 << 20;
+/// Exports as Parquet at once. Over it: 503.
+pub const PARQUET_EXPORTS_MAX: usize = 4;
+/// Rows of one row group of an export as Parquet.
+pub const PARQUET_GROUP_ROWS: usize = 65_536;
+/// Bytes of values at which a row group of an export as Parquet is written.
+pub const PARQUET_GROUP_BYTES: usize = 8 << 20;
 /// Bytes of the keys that a live tail keeps of one project until their rows are looked up.
 pub const TAIL_FEED_BYTES: usize = 1 << 20;
 /// Keys that a live tail looks up at once.
@@ -160,8 +170,6 @@ pub const TAIL_TIME_MAX: Duration = Duration::from_mins(15);
 pub const TAIL_EVENTS_PER_PIECE: usize = 64;
 /// Pieces that wait for a client.
 pub const TAIL_PIECES_WAITING: usize = 4;
-/// Log lines or points of one page when `limit` is not given.
-pub const SIGNAL_ROWS_DEFAULT: usize = 50;
 /// Parameters of a URL.
 pub const PARAMS_MAX: usize = 256;
 /// Facets of one request.

@@ -20,6 +20,7 @@ mod project;
 mod render;
 mod score;
 mod shape;
+mod signals;
 mod span;
 mod steps;
 mod trace;
