@@ -142,6 +142,22 @@ pub const EXPORT_PAGES_WAITING: usize = 2;
 pub const EXPORT_RUNS: usize = 64;
 /// Bytes of documents in one request of an export as OTLP; a larger row has a request of its own.
 pub const EXPORT_REQUEST_BYTES: usize = 1 << 20;
+/// Log lines of one answer of `/v1/logs/query` when `limit` is not given.
+pub const THEAZO_LOGS_DEFAULT: usize = 100;
+/// Log lines that `/v1/logs/query` passes over at most. Over it: 400.
+pub const THEAZO_OFFSET_MAX: usize = 10_000;
+/// Traces of one answer of `/v1/agents/traces` when `limit` is not given.
+pub const THEAZO_TRACES_DEFAULT: usize = 20;
+/// Traces of one answer of `/v1/agents/traces`. Over it: 400.
+pub const THEAZO_TRACES_MAX: usize = 100;
+/// Bytes of spans after which traces of such an answer come without theirs.
+pub const THEAZO_TRACES_BYTES: usize = 16 << 20;
+/// Spans below one another in an answer in Theazo's words; deeper ones stand beside their parents.
+pub const THEAZO_DEPTH_MAX: usize = 64;
+/// Runs whose cost is added up for one user. Over it: 422.
+pub const THEAZO_USER_RUNS_MAX: usize = 100_000;
+/// Bytes of one frame that the client of a WebSocket sends. Over it the connection is closed.
+pub const SOCKET_FRAME_BYTES_MAX: usize = 4 << 10;
 /// Exports as Parquet at once. Over it: 503.
 pub const PARQUET_EXPORTS_MAX: usize = 4;
 /// Rows of one row group of an export as Parquet.

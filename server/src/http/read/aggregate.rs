@@ -1,6 +1,6 @@
 //! `POST …/aggregate`: what rows add up to, by key and over time.
 
-mod measure;
+pub(super) mod measure;
 
 use std::sync::Arc;
 

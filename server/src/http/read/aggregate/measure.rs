@@ -179,7 +179,7 @@ const fn float(n: u64) -> f64 {
 
 /// A whole number as it is as far as JSON's readers hold it.
 #[expect(clippy::cast_precision_loss, reason = "over 64 bits")]
-fn number_value(number: Number) -> Value {
+pub(in crate::http::read) fn number_value(number: Number) -> Value {
     match number {
         Number::Whole(n) => i64::try_from(n).map_or_else(|_| json!(n as f64), |n| json!(n)),
         Number::Float(n) => json!(n),
