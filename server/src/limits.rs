@@ -142,6 +142,10 @@ pub const EXPORT_PAGES_WAITING: usize = 2;
 pub const EXPORT_RUNS: usize = 64;
 /// Bytes of documents in one request of an export as OTLP; a larger row has a request of its own.
 pub const EXPORT_REQUEST_BYTES: usize = 1 << 20;
+/// Traces, scores, log lines or points that one request deletes of what passes its filter; another goes on.
+pub const DELETE_STEP_ROWS: usize = 5_000;
+/// Bytes of a filter by which is deleted: the audit log keeps it for good. Over it: 400.
+pub const DELETE_FILTER_BYTES_MAX: usize = 1 << 10;
 /// Log lines of one answer of `/v1/logs/query` when `limit` is not given.
 pub const THEAZO_LOGS_DEFAULT: usize = 100;
 /// Log lines that `/v1/logs/query` passes over at most. Over it: 400.

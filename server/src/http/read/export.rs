@@ -27,13 +27,13 @@ use super::ask::{OVER, Over, Paging, check_known};
 use super::list::{asks_rows, chosen};
 use super::path;
 use crate::control::{AuditAction, AuditNote};
+use crate::http::App;
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Params;
 use crate::http::pieces::Pieces;
 use crate::http::routes::Routes;
 use crate::http::usage;
-use crate::http::App;
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_PAGES_WAITING};
 use obsrv_engine::query::Request;
 

@@ -181,10 +181,7 @@ impl Watch {
 }
 
 /// An answer of server-sent events; `put` writes one.
-pub(super) fn events(
-    watch: Watch,
-    put: impl Fn(&mut String, &Said) + Send + 'static,
-) -> Response {
+pub(super) fn events(watch: Watch, put: impl Fn(&mut String, &Said) + Send + 'static) -> Response {
     let (sender, receiver) = mpsc::channel(TAIL_PIECES_WAITING);
     tokio::spawn(send(watch, sender, put));
     let mut response = Response::new(Body::new(Pieces(receiver)));

@@ -10,6 +10,7 @@ mod stream;
 mod traces;
 mod usage;
 
+pub(super) use self::filter::quoted;
 use super::super::routes::Routes;
 
 pub(super) fn add(routes: &mut Routes) {

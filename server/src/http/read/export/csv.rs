@@ -30,7 +30,10 @@ impl Table {
 
     pub(super) fn write(&self, row: &RawValue, out: &mut String) {
         let row: Value = serde_json::from_str(row.get()).unwrap_or_default();
-        let cells = self.0.iter().map(|name| text(find(&row, name)).unwrap_or_default());
+        let cells = self
+            .0
+            .iter()
+            .map(|name| text(find(&row, name)).unwrap_or_default());
         line(cells, out);
     }
 }

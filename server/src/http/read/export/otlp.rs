@@ -128,7 +128,10 @@ mod tests {
         for n in [0, 1, 127, 128, 300, 1 << 20] {
             let mut out = Vec::new();
             put_length(n, &mut out);
-            let read = out.iter().rev().fold(0, |n, b| (n << 7) | usize::from(b & 0x7f));
+            let read = out
+                .iter()
+                .rev()
+                .fold(0, |n, b| (n << 7) | usize::from(b & 0x7f));
             assert_eq!(read, n);
         }
     }

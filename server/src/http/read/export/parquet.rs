@@ -68,7 +68,10 @@ pub(super) struct Parquet {
 }
 
 fn failed(error: ParquetError) -> ApiError {
-    ApiError::new(ErrorCode::Internal, format!("parquet does not write: {error}"))
+    ApiError::new(
+        ErrorCode::Internal,
+        format!("parquet does not write: {error}"),
+    )
 }
 
 impl Parquet {
@@ -78,7 +81,9 @@ impl Parquet {
                 .iter()
                 .map(|name| Column::new(name, kind_of(over, name)))
                 .collect(),
-            None => all(over).map(|(name, kind)| Column::new(name, kind)).collect(),
+            None => all(over)
+                .map(|(name, kind)| Column::new(name, kind))
+                .collect(),
         };
         if fields.is_all() && over == Over::Scores {
             columns.push(Column::new(VALUE_NUMBER, Kind::Double));
@@ -91,8 +96,12 @@ impl Parquet {
             let name = name_of(&column.path, &mut taken);
             schema_of(&name, column.kind).map(Arc::new)
         });
-        let fields = fields.collect::<Result<Vec<TypePtr>, _>>().map_err(failed)?;
-        let schema = Type::group_type_builder("obsrv").with_fields(fields).build();
+        let fields = fields
+            .collect::<Result<Vec<TypePtr>, _>>()
+            .map_err(failed)?;
+        let schema = Type::group_type_builder("obsrv")
+            .with_fields(fields)
+            .build();
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_statistics_enabled(EnabledStatistics::Chunk)
@@ -277,19 +286,27 @@ impl Column {
         let repeated = Some(self.repeated.as_slice()).filter(|_| self.kind == Kind::Texts);
         match &mut self.values {
             Values::Ints(ints) => {
-                writer.typed::<Int64Type>().write_batch(ints, present, repeated)?;
+                writer
+                    .typed::<Int64Type>()
+                    .write_batch(ints, present, repeated)?;
                 ints.clear();
             }
             Values::Doubles(doubles) => {
-                writer.typed::<DoubleType>().write_batch(doubles, present, repeated)?;
+                writer
+                    .typed::<DoubleType>()
+                    .write_batch(doubles, present, repeated)?;
                 doubles.clear();
             }
             Values::Bools(bools) => {
-                writer.typed::<BoolType>().write_batch(bools, present, repeated)?;
+                writer
+                    .typed::<BoolType>()
+                    .write_batch(bools, present, repeated)?;
                 bools.clear();
             }
             Values::Texts(texts) => {
-                writer.typed::<ByteArrayType>().write_batch(texts, present, repeated)?;
+                writer
+                    .typed::<ByteArrayType>()
+                    .write_batch(texts, present, repeated)?;
                 texts.clear();
             }
         }
@@ -312,7 +329,11 @@ fn push_list(
     let items = value.and_then(Value::as_array);
     let mut bytes = size_of::<ByteArray>();
     let mut is_first = true;
-    for item in items.into_iter().flatten().filter_map(|item| text(Some(item))) {
+    for item in items
+        .into_iter()
+        .flatten()
+        .filter_map(|item| text(Some(item)))
+    {
         bytes += size_of::<ByteArray>() + item.len();
         texts.push(ByteArray::from(item.into_bytes()));
         present.push(IN_LIST);
@@ -335,7 +356,11 @@ mod tests {
     use super::*;
     use crate::http::params::Params;
 
-    fn written(fields: &str, rows: &[Value], next: Option<&str>) -> SerializedFileReader<bytes::Bytes> {
+    fn written(
+        fields: &str,
+        rows: &[Value],
+        next: Option<&str>,
+    ) -> SerializedFileReader<bytes::Bytes> {
         let params = Params::parse(&format!("fields={fields}")).unwrap();
         let fields = Fields::of(&params).unwrap();
         let mut file = Parquet::new(Over::Spans, &fields, false).unwrap();
@@ -352,11 +377,12 @@ mod tests {
         let rows = file.get_row_iter(None).unwrap();
         rows.map(|row| {
             let row = row.unwrap();
-            row.get_column_iter().map(|(name, field)| match field {
-                Field::Null => format!("{name}: null"),
-                field => format!("{name}: {field}"),
-            })
-            .collect()
+            row.get_column_iter()
+                .map(|(name, field)| match field {
+                    Field::Null => format!("{name}: null"),
+                    field => format!("{name}: {field}"),
+                })
+                .collect()
         })
         .collect()
     }
@@ -368,21 +394,42 @@ mod tests {
                 "metadata": { "k": [1] }, "start": "2026-01-31T12:00:00.000000001Z" }),
             json!({ "name": null, "tags": [], "cost": { "total": "NaN" }, "start": null }),
         ];
-        let file = written("name,tags,duration_ns,cost.total,metadata,start", &rows, None);
+        let file = written(
+            "name,tags,duration_ns,cost.total,metadata,start",
+            &rows,
+            None,
+        );
         let found = values(&file);
-        assert_eq!(found[0][..5], [
-            "name: \"a\"", "tags: [\"x\", \"y\"]", "duration_ns: 5", "cost_total: 0.5",
-            "metadata: \"{\\\"k\\\":[1]}\"",
-        ]);
+        assert_eq!(
+            found[0][..5],
+            [
+                "name: \"a\"",
+                "tags: [\"x\", \"y\"]",
+                "duration_ns: 5",
+                "cost_total: 0.5",
+                "metadata: \"{\\\"k\\\":[1]}\"",
+            ]
+        );
         assert!(found[0][5].starts_with("start: "), "{found:?}");
-        assert_eq!(found[1], [
-            "name: null", "tags: []", "duration_ns: null", "cost_total: NaN", "metadata: null",
-            "start: null",
-        ]);
+        assert_eq!(
+            found[1],
+            [
+                "name: null",
+                "tags: []",
+                "duration_ns: null",
+                "cost_total: NaN",
+                "metadata: null",
+                "start: null",
+            ]
+        );
         let metadata = file.metadata().file_metadata();
         assert_eq!(metadata.key_value_metadata(), None);
         let file = written("name", &rows, Some("more"));
-        let metadata = file.metadata().file_metadata().key_value_metadata().unwrap();
+        let metadata = file
+            .metadata()
+            .file_metadata()
+            .key_value_metadata()
+            .unwrap();
         assert_eq!(metadata[0].key, NEXT_CURSOR);
         assert_eq!(metadata[0].value.as_deref(), Some("more"));
     }

@@ -8,7 +8,7 @@ use crate::http::params::Params;
 pub(super) const AGENT_IDS: [&str; 2] = ["theazo.agent.id", "gen_ai.agent.id"];
 
 /// A text as a search takes it literally.
-pub(super) fn quoted(text: &str) -> String {
+pub(in crate::http::read) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -87,7 +87,15 @@ mod tests {
 
     #[test]
     fn whatever_is_asked_is_taken_literally() {
-        for odd in ["a", "a*", "x\" or \"y", "back\\slash", "two\nlines", "ü(", ""] {
+        for odd in [
+            "a",
+            "a*",
+            "x\" or \"y",
+            "back\\slash",
+            "two\nlines",
+            "ü(",
+            "",
+        ] {
             let expected = Test::Eq(Literal::Str(odd.to_owned()));
             match parse(&format!("group:{}", quoted(odd)), 0).unwrap() {
                 Filter::Is(_, test) => assert_eq!(test, expected),
@@ -103,9 +111,15 @@ mod tests {
             panic!("{q}");
         };
         assert_eq!(parts.len(), 4);
-        assert_eq!(parts[3], Filter::Text(TextTest::Words("rate \"limit".into())));
+        assert_eq!(
+            parts[3],
+            Filter::Text(TextTest::Words("rate \"limit".into()))
+        );
         let wrong = Params::parse("level=fatal").unwrap();
-        assert_eq!(lines.search(&wrong).unwrap_err().field.as_deref(), Some("level"));
+        assert_eq!(
+            lines.search(&wrong).unwrap_err().field.as_deref(),
+            Some("level")
+        );
         assert_eq!(Lines::default().search(&Params::default()).unwrap(), "");
     }
 }

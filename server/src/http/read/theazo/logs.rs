@@ -26,7 +26,14 @@ use crate::limits::{PAGE_ROWS_MAX, THEAZO_LOGS_DEFAULT, THEAZO_OFFSET_MAX};
 use crate::wire;
 
 const KNOWN: [&str; 8] = [
-    "agentId", "sessionId", "level", "search", "since", "until", "limit", "offset",
+    "agentId",
+    "sessionId",
+    "level",
+    "search",
+    "since",
+    "until",
+    "limit",
+    "offset",
 ];
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -41,7 +48,10 @@ pub(super) fn asks_lines(route: &mut Route) -> &mut Route {
     route
         .asks("agentId", "lines of this agent")
         .asks("sessionId", "lines of this session")
-        .asks("level", "`debug`, `info`, `warn` or `error`: this one alone")
+        .asks(
+            "level",
+            "`debug`, `info`, `warn` or `error`: this one alone",
+        )
         .asks("search", "words that stand in the line")
 }
 
@@ -134,7 +144,8 @@ fn offset(params: &Params) -> Result<usize, ApiError> {
     let offset = params.one("offset")?.map_or(Ok(0), str::parse);
     let offset = offset.ok().filter(|n| *n <= THEAZO_OFFSET_MAX);
     let wrong = || {
-        let message = format!("not a number from 0 to {THEAZO_OFFSET_MAX}; narrow the time instead");
+        let message =
+            format!("not a number from 0 to {THEAZO_OFFSET_MAX}; narrow the time instead");
         ApiError::parameter("offset", message)
     };
     offset.ok_or_else(wrong)
@@ -166,10 +177,5 @@ fn page(
 }
 
 /// Parameters of a stream of lines.
-pub(super) const OF_STREAM: [&str; 5] = [
-    OF_LINES[0],
-    OF_LINES[1],
-    OF_LINES[2],
-    OF_LINES[3],
-    "token",
-];
+pub(super) const OF_STREAM: [&str; 5] =
+    [OF_LINES[0], OF_LINES[1], OF_LINES[2], OF_LINES[3], "token"];

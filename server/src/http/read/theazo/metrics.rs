@@ -76,17 +76,65 @@ const BOOT: &str = "attributes.theazo.operation:sandbox.boot";
 
 const METRICS: [Metric; 12] = [
     metric("agents.active", Over::Spans, "", From::Agents, 1.0),
-    metric("agents.boot_time", Over::Spans, BOOT, From::Average("duration"), MS),
+    metric(
+        "agents.boot_time",
+        Over::Spans,
+        BOOT,
+        From::Average("duration"),
+        MS,
+    ),
     metric("runs.total", Over::Traces, "", From::Count, 1.0),
-    metric("error_rate", Over::Traces, "", From::Share("status:error"), 1.0),
+    metric(
+        "error_rate",
+        Over::Traces,
+        "",
+        From::Share("status:error"),
+        1.0,
+    ),
     metric("cost.total", Over::Spans, "", From::Sum("cost"), CENTS),
     metric("latency", Over::Traces, "", From::Average("duration"), MS),
-    metric("latency.p50", Over::Traces, "", From::Quantile("duration", 0.5), MS),
-    metric("latency.p95", Over::Traces, "", From::Quantile("duration", 0.95), MS),
-    metric("latency.p99", Over::Traces, "", From::Quantile("duration", 0.99), MS),
-    metric("tokens.total", Over::Spans, "", From::Sum("tokens.total"), 1.0),
-    metric("tokens.input", Over::Spans, "", From::Sum("tokens.input"), 1.0),
-    metric("tokens.output", Over::Spans, "", From::Sum("tokens.output"), 1.0),
+    metric(
+        "latency.p50",
+        Over::Traces,
+        "",
+        From::Quantile("duration", 0.5),
+        MS,
+    ),
+    metric(
+        "latency.p95",
+        Over::Traces,
+        "",
+        From::Quantile("duration", 0.95),
+        MS,
+    ),
+    metric(
+        "latency.p99",
+        Over::Traces,
+        "",
+        From::Quantile("duration", 0.99),
+        MS,
+    ),
+    metric(
+        "tokens.total",
+        Over::Spans,
+        "",
+        From::Sum("tokens.total"),
+        1.0,
+    ),
+    metric(
+        "tokens.input",
+        Over::Spans,
+        "",
+        From::Sum("tokens.input"),
+        1.0,
+    ),
+    metric(
+        "tokens.output",
+        Over::Spans,
+        "",
+        From::Sum("tokens.output"),
+        1.0,
+    ),
 ];
 
 /// A bucket of time.
@@ -233,14 +281,18 @@ async fn show(
     check_known(&params, &KNOWN)?;
     let now_ns = app.clock.wall_ns();
     let metric = named(&params)?;
-    let filter = metric.over.searched(&metric.search(agent.as_deref()), now_ns)?;
+    let filter = metric
+        .over
+        .searched(&metric.search(agent.as_deref()), now_ns)?;
     let request = AggregateRequest {
         time: Some(buckets(&params, now_ns)?),
         ..AggregateRequest::new(filter, metric.measures(now_ns)?)
     };
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let answer = store.view().aggregate(metric.over.table(), &request, budget)?;
+        let answer = store
+            .view()
+            .aggregate(metric.over.table(), &request, budget)?;
         let points = answer.groups.iter().flat_map(|group| &group.points);
         let samples = points.map(|point| Sample {
             timestamp: format_nanos(point.start_ns),

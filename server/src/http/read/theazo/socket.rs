@@ -9,11 +9,11 @@ use axum::extract::Request;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
 use http::header::{
     CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::StatusCode;
 use hyper_util::rt::TokioIo;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -46,7 +46,11 @@ pub(super) fn asked(
     principal: &Principal,
     headers: &HeaderMap,
 ) -> Result<Option<HeaderValue>, ApiError> {
-    let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|v: &HeaderValue| v.to_str().ok())
+    };
     if !text(UPGRADE).is_some_and(|wish| wish.eq_ignore_ascii_case("websocket")) {
         return Ok(None);
     }
@@ -59,8 +63,14 @@ pub(super) fn asked(
         return Err(ApiError::parameter("sec-websocket-version", "not 13"));
     }
     let key = text(SEC_WEBSOCKET_KEY).unwrap_or("");
-    if !STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == KEY_BYTES) {
-        return Err(ApiError::parameter("sec-websocket-key", "not 16 bytes in base64"));
+    if !STANDARD
+        .decode(key)
+        .is_ok_and(|bytes| bytes.len() == KEY_BYTES)
+    {
+        return Err(ApiError::parameter(
+            "sec-websocket-key",
+            "not 16 bytes in base64",
+        ));
     }
     let proof = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{GUID}").as_bytes());
     let proof = HeaderValue::from_str(&STANDARD.encode(proof));
@@ -112,7 +122,10 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, mut watch: Watch
         if is_over || !matches!(written, Ok(Ok(()))) {
             return;
         }
-        if !matches!(timeout(WRITE_STALL_TIME_MAX, stream.flush()).await, Ok(Ok(()))) {
+        if !matches!(
+            timeout(WRITE_STALL_TIME_MAX, stream.flush()).await,
+            Ok(Ok(()))
+        ) {
             return;
         }
     }
@@ -150,7 +163,11 @@ struct Inbox(Vec<u8>);
 enum Frame {
     /// Not all of it is there.
     Part,
-    Whole { kind: u8, payload: Vec<u8>, bytes: usize },
+    Whole {
+        kind: u8,
+        payload: Vec<u8>,
+        bytes: usize,
+    },
     Wrong(u16),
 }
 
@@ -164,7 +181,11 @@ impl Inbox {
                     put_close(why, out);
                     return true;
                 }
-                Frame::Whole { kind, payload, bytes } => {
+                Frame::Whole {
+                    kind,
+                    payload,
+                    bytes,
+                } => {
                     self.0.drain(..bytes);
                     match kind {
                         CLOSE => {
@@ -221,7 +242,9 @@ impl Inbox {
 }
 
 fn number(highest_first: &[u8]) -> usize {
-    let n = highest_first.iter().fold(0, |n: u64, byte| (n << 8) | u64::from(*byte));
+    let n = highest_first
+        .iter()
+        .fold(0, |n: u64, byte| (n << 8) | u64::from(*byte));
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
@@ -265,12 +288,23 @@ mod tests {
             let frame = masked(TEXT, &payload);
             let bytes = frame.len();
             for cut in [0, 1, 2, 3, bytes / 2, bytes - 1] {
-                assert_eq!(Inbox(frame[..cut].to_vec()).next(), Frame::Part, "{len} {cut}");
+                assert_eq!(
+                    Inbox(frame[..cut].to_vec()).next(),
+                    Frame::Part,
+                    "{len} {cut}"
+                );
             }
             let mut inbox = frame;
             inbox.push(0);
             let kind = TEXT;
-            assert_eq!(Inbox(inbox).next(), Frame::Whole { kind, payload, bytes });
+            assert_eq!(
+                Inbox(inbox).next(),
+                Frame::Whole {
+                    kind,
+                    payload,
+                    bytes
+                }
+            );
         }
         let large = masked(TEXT, &vec![0; SOCKET_FRAME_BYTES_MAX + 1]);
         assert_eq!(Inbox(large).next(), Frame::Wrong(TOO_LARGE));
@@ -285,7 +319,12 @@ mod tests {
             let is_over = Inbox(bytes).answer(&mut out);
             (is_over, out)
         };
-        let two = [masked(PING, b"a"), masked(TEXT, b"hello"), masked(PING, b"b")].concat();
+        let two = [
+            masked(PING, b"a"),
+            masked(TEXT, b"hello"),
+            masked(PING, b"b"),
+        ]
+        .concat();
         assert_eq!(answer(two), (false, b"\x8a\x01a\x8a\x01b".to_vec()));
         let close = masked(CLOSE, &[3, 0xe8]);
         assert_eq!(answer(close), (true, b"\x88\x02\x03\xe8".to_vec()));

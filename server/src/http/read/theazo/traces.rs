@@ -36,7 +36,13 @@ use crate::limits::{
 use crate::wire;
 
 const KNOWN: [&str; 7] = [
-    "agentId", "sessionId", "userId", "since", "until", "limit", "cursor",
+    "agentId",
+    "sessionId",
+    "userId",
+    "since",
+    "until",
+    "limit",
+    "cursor",
 ];
 const NOT_SCOPE: [&str; 2] = ["limit", "cursor"];
 
@@ -278,8 +284,16 @@ impl Span {
             ("kind", text(model::KIND).map(Value::from)),
             ("model", text(model::MODEL).map(Value::from)),
             ("tool", text(model::TOOL).map(Value::from)),
-            ("tokens", Tokens::of(doc).and_then(|t| t.total).map(Value::from)),
-            ("costUsd", doc.get(model::COST_USD).and_then(DocRef::as_f64).map(|n| json!(n))),
+            (
+                "tokens",
+                Tokens::of(doc).and_then(|t| t.total).map(Value::from),
+            ),
+            (
+                "costUsd",
+                doc.get(model::COST_USD)
+                    .and_then(DocRef::as_f64)
+                    .map(|n| json!(n)),
+            ),
         ];
         for (key, value) in facts {
             if let Some(value) = value {
@@ -289,7 +303,10 @@ impl Span {
         Self {
             span_id: row.core.id.to_string(),
             parent_id: text(model::PARENT_ID),
-            name: operation.map(str::to_owned).or(text(model::NAME)).unwrap_or_default(),
+            name: operation
+                .map(str::to_owned)
+                .or(text(model::NAME))
+                .unwrap_or_default(),
             start_time: format_nanos(row.core.start_ns),
             end_time: row.core.end_ns.map(format_nanos),
             duration: duration(row),
@@ -306,7 +323,10 @@ impl Span {
 /// becomes one, so that no span is left out. What is deeper than [`THEAZO_DEPTH_MAX`] stands at that depth.
 fn nested(rows: &[StoredRow]) -> Vec<Span> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    let start = |at: &usize| rows.get(*at).map(|row| (row.core.start_ns, row.core.id.clone()));
+    let start = |at: &usize| {
+        rows.get(*at)
+            .map(|row| (row.core.start_ns, row.core.id.clone()))
+    };
     order.sort_by_key(start);
     let ids: HashSet<&str> = rows.iter().map(|row| &*row.core.id).collect();
     let mut below: HashMap<&str, Vec<usize>> = HashMap::new();

@@ -118,8 +118,7 @@ impl Spent {
             let page = view.search(Table::Runs, &request, budget)?;
             seen += page.hits.len();
             if seen > THEAZO_USER_RUNS_MAX {
-                let message =
-                    format!("too many runs, narrow the time max={THEAZO_USER_RUNS_MAX}");
+                let message = format!("too many runs, narrow the time max={THEAZO_USER_RUNS_MAX}");
                 return Err(ApiError::new(ErrorCode::QueryTooExpensive, message));
             }
             let traces = page.hits.iter();
