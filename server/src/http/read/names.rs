@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::query::FACET_VALUES_MAX;
+use obsrv_engine::query::ast::Literal;
 use obsrv_engine::query::aggregate::{KEYS_LISTED_MAX, ObservedKey, ObservedRequest};
 use obsrv_engine::source::LaneKind;
 use schemars::JsonSchema;
@@ -158,7 +159,7 @@ async fn values(
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
         let (mut facet, explained) = store.view().values(over.table(), &request, budget)?;
-        let told = |value| !over.is_hidden(&request.column, value);
+        let told = |value: &Literal| !over.is_hidden(&request.column, value);
         facet.values.retain(|(value, _)| told(value));
         json(&ValuesShown {
             key,

@@ -1,6 +1,5 @@
 //! A log line and a point as lists show them: identity and time, then the document as it is.
 
-use obsrv_engine::doc::DocRef;
 use obsrv_engine::model;
 use obsrv_engine::row::trace_of;
 use serde_json::value::RawValue;

@@ -9,7 +9,6 @@ use obsrv_engine::query::aggregate::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::filter::{AGENT_IDS, of_agent};
 use super::logs::range;
