@@ -174,6 +174,8 @@ async fn user(
     let part = |over: Over| {
         let q = match over {
             Over::Traces => format!("{named} or {{{named}}}"),
+            // Who scores through obsrv itself stands there.
+            Over::Scores => format!("{named} or metadata.{named}"),
             _ => named.clone(),
         };
         let filter = over.searched(&q, 0)?;

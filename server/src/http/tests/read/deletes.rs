@@ -84,9 +84,14 @@ async fn what_names_a_user_goes_and_nothing_else() {
         (&deleted["traces"], &deleted["scores"], &deleted["logs"]),
         (&json!(2), &json!(1), &json!(1))
     );
-    for list in ["/traces?", "/scores?", "/logs?"] {
+    for (list, field) in [
+        ("/traces?", "user_id"),
+        ("/scores?", "metadata.user_id"),
+        ("/logs?", "user_id"),
+    ] {
         assert_eq!(total(&world, list).await, 1, "{list}");
-        assert_eq!(total(&world, &format!("{list}q=user_id:bob&")).await, 1, "{list}");
+        let of_bob = format!("{list}q={field}:bob&");
+        assert_eq!(total(&world, &of_bob).await, 1, "{list}");
     }
 }
 
