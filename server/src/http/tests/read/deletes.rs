@@ -10,7 +10,9 @@ async fn delete(world: &World, rest: &str, key: &str) -> Said {
 }
 
 async fn total(world: &World, list: &str) -> u64 {
-    read(world, &format!("{list}total=true")).await["total"].as_u64().unwrap()
+    read(world, &format!("{list}total=true")).await["total"]
+        .as_u64()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -20,12 +22,25 @@ async fn exactly_what_passes_is_gone() {
     let failed = total(&world, "/traces?q=status:error&").await;
     let all = total(&world, "/traces?").await;
     assert!(failed > 0 && failed < all);
-    let dry = delete(&world, "/traces?q=status:error&dry_run=true", "key-of-a").await.json();
-    assert_eq!((&dry["remaining"]["traces"], &dry["done"]), (&json!(failed), &json!(false)));
-    assert_eq!((&dry["deleted"]["traces"], &dry["receipt"]["changed"]), (&json!(0), &json!(false)));
+    let dry = delete(&world, "/traces?q=status:error&dry_run=true", "key-of-a")
+        .await
+        .json();
+    assert_eq!(
+        (&dry["remaining"]["traces"], &dry["done"]),
+        (&json!(failed), &json!(false))
+    );
+    assert_eq!(
+        (&dry["deleted"]["traces"], &dry["receipt"]["changed"]),
+        (&json!(0), &json!(false))
+    );
     assert_eq!(total(&world, "/traces?").await, all);
-    let said = delete(&world, "/traces?q=status:error", "key-of-a").await.json();
-    assert_eq!((&said["deleted"]["traces"], &said["done"]), (&json!(failed), &json!(true)));
+    let said = delete(&world, "/traces?q=status:error", "key-of-a")
+        .await
+        .json();
+    assert_eq!(
+        (&said["deleted"]["traces"], &said["done"]),
+        (&json!(failed), &json!(true))
+    );
     assert_eq!(said["deleted"]["spans"], dry["remaining"]["spans"]);
     assert!(said["receipt"]["record"].is_u64() && said["receipt"]["hash"].is_string());
     assert_eq!(total(&world, "/traces?q=status:error&").await, 0);
@@ -33,8 +48,13 @@ async fn exactly_what_passes_is_gone() {
     let left = total(&world, "/spans?").await;
     let gone = said["deleted"]["spans"].as_u64().unwrap();
     assert_eq!(left + gone, u64::try_from(spans.len()).unwrap());
-    let again = delete(&world, "/traces?q=status:error", "key-of-a").await.json();
-    assert_eq!((&again["done"], &again["receipt"]["changed"]), (&json!(true), &json!(false)));
+    let again = delete(&world, "/traces?q=status:error", "key-of-a")
+        .await
+        .json();
+    assert_eq!(
+        (&again["done"], &again["receipt"]["changed"]),
+        (&json!(true), &json!(false))
+    );
 }
 
 #[tokio::test]
@@ -48,12 +68,23 @@ async fn a_large_result_is_deleted_step_by_step() {
         r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{}]}}]}}]}}"#,
         records.join(",")
     );
-    assert_eq!(ask(&world.app, post("/v1/logs", "key-of-a", JSON, body)).await.status, 200);
+    assert_eq!(
+        ask(&world.app, post("/v1/logs", "key-of-a", JSON, body))
+            .await
+            .status,
+        200
+    );
     let said = delete(&world, "/logs?all=true", "key-of-a").await.json();
-    assert_eq!((&said["deleted"]["logs"], &said["remaining"]["logs"]), (&json!(DELETE_STEP_ROWS), &json!(1)));
+    assert_eq!(
+        (&said["deleted"]["logs"], &said["remaining"]["logs"]),
+        (&json!(DELETE_STEP_ROWS), &json!(1))
+    );
     assert_eq!(said["done"], false);
     let said = delete(&world, "/logs?all=true", "key-of-a").await.json();
-    assert_eq!((&said["deleted"]["logs"], &said["done"]), (&json!(1), &json!(true)));
+    assert_eq!(
+        (&said["deleted"]["logs"], &said["done"]),
+        (&json!(1), &json!(true))
+    );
 }
 
 #[tokio::test]
@@ -75,7 +106,9 @@ async fn what_names_a_user_goes_and_nothing_else() {
     ] }] }] });
     let sent = post("/v1/logs", "key-of-a", JSON, lines.to_string());
     assert_eq!(ask(&world.app, sent).await.status, 200);
-    let said = delete(&world, "/users/ann?dry_run=true", "key-of-a").await.json();
+    let said = delete(&world, "/users/ann?dry_run=true", "key-of-a")
+        .await
+        .json();
     assert_eq!(said["remaining"]["traces"], 2);
     let said = delete(&world, "/users/ann", "key-of-a").await.json();
     assert_eq!(said["done"], true);
@@ -100,14 +133,35 @@ async fn a_delete_of_everything_is_asked_for_by_name() {
     let world = world().await;
     for rest in ["/traces", "/logs", "/points", "/scores"] {
         let said = delete(&world, rest, "key-of-a").await;
-        assert_eq!((said.status.as_u16(), &said.json()["error"]["field"]), (400, &json!("q")));
+        assert_eq!(
+            (said.status.as_u16(), &said.json()["error"]["field"]),
+            (400, &json!("q"))
+        );
     }
     let q = |bytes: usize| format!("/traces?dry_run=true&q={}", "a".repeat(bytes));
-    assert_eq!(delete(&world, &q(DELETE_FILTER_BYTES_MAX), "key-of-a").await.status, 200);
+    assert_eq!(
+        delete(&world, &q(DELETE_FILTER_BYTES_MAX), "key-of-a")
+            .await
+            .status,
+        200
+    );
     let said = delete(&world, &q(DELETE_FILTER_BYTES_MAX + 1), "key-of-a").await;
     assert_eq!(said.status, 400);
     let user = |bytes: usize| format!("/users/{}?dry_run=true", "u".repeat(bytes));
-    assert_eq!(delete(&world, &user(DELETE_FILTER_BYTES_MAX), "key-of-a").await.status, 200);
-    assert_eq!(delete(&world, &user(DELETE_FILTER_BYTES_MAX + 1), "key-of-a").await.status, 400);
-    assert_eq!(delete(&world, "/traces?all=true", "key-of-b").await.status, 404);
+    assert_eq!(
+        delete(&world, &user(DELETE_FILTER_BYTES_MAX), "key-of-a")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        delete(&world, &user(DELETE_FILTER_BYTES_MAX + 1), "key-of-a")
+            .await
+            .status,
+        400
+    );
+    assert_eq!(
+        delete(&world, "/traces?all=true", "key-of-b").await.status,
+        404
+    );
 }

@@ -21,17 +21,26 @@ fn line(n: u64, level: u64, agent: &str, body: &str) -> Value {
 
 async fn log(world: &World, lines: &[Value]) {
     let body = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": lines }] }] });
-    let said = ask(&world.app, post("/v1/logs", "key-of-a", JSON, body.to_string())).await;
+    let said = ask(
+        &world.app,
+        post("/v1/logs", "key-of-a", JSON, body.to_string()),
+    )
+    .await;
     assert_eq!(said.json(), json!({ "partialSuccess": {} }));
 }
 
 /// Six lines of two agents; the last stands in a trace.
 async fn some(world: &World) {
-    let mut lines: Vec<Value> = [(1, 9, "agt_1", "boot"), (2, 13, "agt_1", "slow timeout"),
-        (3, 17, "agt_2", "rate limit reached"), (4, 21, "agt_1", "gone"), (5, 1, "agt_2", "trace")]
-        .into_iter()
-        .map(|(n, level, agent, body)| line(n, level, agent, body))
-        .collect();
+    let mut lines: Vec<Value> = [
+        (1, 9, "agt_1", "boot"),
+        (2, 13, "agt_1", "slow timeout"),
+        (3, 17, "agt_2", "rate limit reached"),
+        (4, 21, "agt_1", "gone"),
+        (5, 1, "agt_2", "trace"),
+    ]
+    .into_iter()
+    .map(|(n, level, agent, body)| line(n, level, agent, body))
+    .collect();
     let mut inside = line(6, 9, "agt_2", "inside");
     inside["traceId"] = json!(TRACE);
     inside["spanId"] = json!("00f067aa0ba902b7");
@@ -57,7 +66,10 @@ async fn filters_over_lines_mean_what_answers_say() {
     assert_eq!(found("has:trace_id").await, "inside");
     assert_eq!(found("not+has:trace_id").await.split(' ').count(), 8);
     assert_eq!(found(&format!("trace_id:{TRACE}")).await, "inside");
-    assert_eq!(found("thread_id:ses_1+level:error").await, "rate limit reached");
+    assert_eq!(
+        found("thread_id:ses_1+level:error").await,
+        "rate limit reached"
+    );
     let one = read(&world, "/logs?q=inside").await;
     let id = one["data"][0]["id"].as_str().unwrap();
     assert_eq!(found(&format!("id:{id}")).await, "inside");
@@ -77,12 +89,23 @@ async fn lines_are_counted_and_added_up() {
     assert_eq!(levels[0], json!({ "value": "info", "count": 2 }));
     let traces = &facets["facets"][1];
     assert_eq!(traces["values"], json!([{ "value": TRACE, "count": 1 }]));
-    assert_eq!((&traces["missing"], &traces["other"]), (&json!(5), &json!(0)));
+    assert_eq!(
+        (&traces["missing"], &traces["other"]),
+        (&json!(5), &json!(0))
+    );
     let values = read(&world, "/values?over=logs&key=trace_id").await;
     assert_eq!(values["values"], json!([{ "value": TRACE, "count": 1 }]));
     let fields = read(&world, "/fields?over=logs&prefix=attributes").await;
-    let keys: Vec<_> = fields["keys"].as_array().unwrap().iter().map(|k| &k["key"]).collect();
-    assert_eq!(keys, ["attributes.theazo.agent.id", "attributes.theazo.session.id"]);
+    let keys: Vec<_> = fields["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|k| &k["key"])
+        .collect();
+    assert_eq!(
+        keys,
+        ["attributes.theazo.agent.id", "attributes.theazo.session.id"]
+    );
     let asked = json!({
         "over": "logs", "group_by": ["level"], "interval": "1h", "sort": "-rows",
         "measures": [{ "fn": "count" }],
@@ -99,9 +122,7 @@ async fn lines_are_counted_and_added_up() {
 #[tokio::test]
 async fn points_are_added_up_by_series() {
     let world = world().await;
-    let point = |at: u64, value: f64, host: &str| {
-        json!({ "timeUnixNano": at.to_string(), "asDouble": value, "attributes": [text("host", host)] })
-    };
+    let point = |at: u64, value: f64, host: &str| json!({ "timeUnixNano": at.to_string(), "asDouble": value, "attributes": [text("host", host)] });
     let body = json!({ "resourceMetrics": [{ "scopeMetrics": [{ "metrics": [{ "name": "cpu", "gauge": {
         "dataPoints": [point(1, 1.0, "a"), point(2, 3.0, "a"), point(1, 5.0, "b")],
     } }] }] }] });
@@ -111,7 +132,10 @@ async fn points_are_added_up_by_series() {
     let series = page["data"][0]["series"].as_str().unwrap();
     let page = read(&world, &format!("/points?q=series:{series}&total=true")).await;
     assert_eq!(page["total"], 1);
-    assert_eq!(read(&world, "/points?q=has:trace_id&total=true").await["total"], 0);
+    assert_eq!(
+        read(&world, "/points?q=has:trace_id&total=true").await["total"],
+        0
+    );
     let asked = json!({
         "over": "points", "q": "name:cpu", "group_by": ["attributes.host"], "sort": "keys",
         "measures": [{ "fn": "avg", "of": "value" }],
@@ -137,8 +161,18 @@ async fn theazo_asks_for_lines_and_how_many_there_are() {
     assert_eq!(all["total"], 6);
     let first = &all["logs"][0];
     assert_eq!(
-        (&first["message"], &first["level"], &first["agentId"], &first["sessionId"]),
-        (&json!("inside"), &json!("info"), &json!("agt_2"), &json!("ses_1"))
+        (
+            &first["message"],
+            &first["level"],
+            &first["agentId"],
+            &first["sessionId"]
+        ),
+        (
+            &json!("inside"),
+            &json!("info"),
+            &json!("agt_2"),
+            &json!("ses_1")
+        )
     );
     assert_eq!(first["timestamp"], "2026-01-01T00:00:06.000000000Z");
     for (rest, total, messages) in [
@@ -149,12 +183,19 @@ async fn theazo_asks_for_lines_and_how_many_there_are() {
         ("?sessionId=ses_2", 0, vec![]),
         ("?limit=2&offset=1", 6, vec!["trace", "gone"]),
         ("?limit=2&offset=5", 6, vec!["boot"]),
-        ("?since=2026-01-01T00:00:02Z&until=2026-01-01T00:00:04Z", 2, vec!["rate limit reached", "slow timeout"]),
+        (
+            "?since=2026-01-01T00:00:02Z&until=2026-01-01T00:00:04Z",
+            2,
+            vec!["rate limit reached", "slow timeout"],
+        ),
     ] {
         let found = theazo(&world, &format!("/v1/logs/query{rest}")).await;
         assert_eq!(found["total"], total, "{rest}");
         let logs = found["logs"].as_array().unwrap();
-        let said: Vec<_> = logs.iter().map(|log| log["message"].as_str().unwrap()).collect();
+        let said: Vec<_> = logs
+            .iter()
+            .map(|log| log["message"].as_str().unwrap())
+            .collect();
         assert_eq!(said, messages, "{rest}");
     }
     assert_eq!(theazo(&world, "/v1/agents/agt_2/logs").await["total"], 3);
@@ -165,10 +206,20 @@ async fn theazo_asks_for_lines_and_how_many_there_are() {
         ("since=soon", "since"),
         ("colour=a", "colour"),
     ] {
-        let said = ask(&world.app, get(&format!("/v1/logs/query?{rest}"), "key-of-a")).await;
-        assert_eq!((said.status.as_u16(), &said.json()["error"]["field"]), (400, &json!(field)));
+        let said = ask(
+            &world.app,
+            get(&format!("/v1/logs/query?{rest}"), "key-of-a"),
+        )
+        .await;
+        assert_eq!(
+            (said.status.as_u16(), &said.json()["error"]["field"]),
+            (400, &json!(field))
+        );
     }
-    assert_eq!(theazo(&world, "/v1/logs/query?offset=10000&limit=1000").await["logs"], json!([]));
+    assert_eq!(
+        theazo(&world, "/v1/logs/query?offset=10000&limit=1000").await["logs"],
+        json!([])
+    );
 }
 
 /// The next event of a stream.
@@ -193,7 +244,10 @@ async fn event(body: &mut Body, text: &mut String) -> (String, Value) {
 
 async fn watch(world: &World, path: &str) -> Body {
     let request = Request::get(path).body(Body::empty()).unwrap();
-    let response = build(Arc::clone(&world.app)).oneshot(request).await.unwrap();
+    let response = build(Arc::clone(&world.app))
+        .oneshot(request)
+        .await
+        .unwrap();
     assert_eq!(response.status(), 200, "{path}");
     response.into_body()
 }
@@ -202,11 +256,27 @@ async fn watch(world: &World, path: &str) -> Body {
 async fn lines_are_told_as_they_come() {
     let world = world().await;
     some(&world).await;
-    let mut theazo = watch(&world, "/v1/agents/agt_9/logs/stream?token=key-of-a&level=error").await;
+    let mut theazo = watch(
+        &world,
+        "/v1/agents/agt_9/logs/stream?token=key-of-a&level=error",
+    )
+    .await;
     let request = get("/v1/projects/1/tail?over=logs&q=level:error", "key-of-a");
-    let mut own = build(Arc::clone(&world.app)).oneshot(request).await.unwrap().into_body();
+    let mut own = build(Arc::clone(&world.app))
+        .oneshot(request)
+        .await
+        .unwrap()
+        .into_body();
     let (mut first, mut second) = (String::new(), String::new());
-    log(&world, &[line(7, 17, "agt_9", "one"), line(8, 9, "agt_9", "quiet"), line(9, 17, "agt_8", "other")]).await;
+    log(
+        &world,
+        &[
+            line(7, 17, "agt_9", "one"),
+            line(8, 9, "agt_9", "quiet"),
+            line(9, 17, "agt_8", "other"),
+        ],
+    )
+    .await;
     log(&world, &[line(10, 21, "agt_9", "two")]).await;
     for message in ["one", "two"] {
         let (kind, data) = event(&mut theazo, &mut first).await;
@@ -253,7 +323,10 @@ fn theazo_span(n: u64, parent: Option<u64>, operation: &str, cents: u64, mode: &
     if let Some(parent) = parent {
         span["parentSpanId"] = json!(format!("{parent:016x}"));
     } else {
-        span["attributes"].as_array_mut().unwrap().push(text("theazo.user.id", "user_1"));
+        span["attributes"]
+            .as_array_mut()
+            .unwrap()
+            .push(text("theazo.user.id", "user_1"));
     }
     span
 }
@@ -261,33 +334,60 @@ fn theazo_span(n: u64, parent: Option<u64>, operation: &str, cents: u64, mode: &
 #[tokio::test]
 async fn theazo_asks_for_traces_metrics_and_costs() {
     let world = world().await;
-    send(&world, &[
-        theazo_span(1, None, "agent.run", 0, "managed"),
-        theazo_span(2, Some(1), "model.call", 18, "managed"),
-        theazo_span(3, Some(2), "tool.exec", 0, "managed"),
-        theazo_span(4, Some(1), "sandbox.boot", 24, "managed"),
-        theazo_span(5, Some(1), "sandbox.exec", 50, "byoi_compute"),
-    ]).await;
+    send(
+        &world,
+        &[
+            theazo_span(1, None, "agent.run", 0, "managed"),
+            theazo_span(2, Some(1), "model.call", 18, "managed"),
+            theazo_span(3, Some(2), "tool.exec", 0, "managed"),
+            theazo_span(4, Some(1), "sandbox.boot", 24, "managed"),
+            theazo_span(5, Some(1), "sandbox.exec", 50, "byoi_compute"),
+        ],
+    )
+    .await;
     let traces = theazo(&world, "/v1/agents/agt_1/traces").await;
     let trace = &traces["traces"][0];
-    assert_eq!((&trace["traceId"], &trace["agentId"]), (&json!("trc_1"), &json!("agt_1")));
+    assert_eq!(
+        (&trace["traceId"], &trace["agentId"]),
+        (&json!("trc_1"), &json!("agt_1"))
+    );
     assert_eq!(trace["spans"].as_array().unwrap().len(), 5);
-    assert_eq!(theazo(&world, "/v1/agents/agt_2/traces").await["traces"], json!([]));
+    assert_eq!(
+        theazo(&world, "/v1/agents/agt_2/traces").await["traces"],
+        json!([])
+    );
     let trace = theazo(&world, "/v1/agents/traces/trc_1").await;
-    assert_eq!((&trace["status"], &trace["duration"]), (&json!("ok"), &json!(4500.0)));
+    assert_eq!(
+        (&trace["status"], &trace["duration"]),
+        (&json!("ok"), &json!(4500.0))
+    );
     let root = &trace["spans"][0];
-    assert_eq!((&root["name"], &root["duration"]), (&json!("agent.run"), &json!(500.0)));
-    let names: Vec<_> = root["children"].as_array().unwrap().iter().map(|s| &s["name"]).collect();
+    assert_eq!(
+        (&root["name"], &root["duration"]),
+        (&json!("agent.run"), &json!(500.0))
+    );
+    let names: Vec<_> = root["children"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| &s["name"])
+        .collect();
     assert_eq!(names, ["model.call", "sandbox.boot", "sandbox.exec"]);
     assert_eq!(root["children"][0]["children"][0]["name"], "tool.exec");
     assert_eq!(root["children"][0]["metadata"]["tokens"], 100);
 
     let usage = theazo(&world, "/v1/usage/users/user_1").await;
     let usd = |amount: i64| json!({ "amount": amount, "currency": "usd" });
-    assert_eq!((&usage["model"], &usage["compute"], &usage["total"]), (&usd(18), &usd(24), &usd(42)));
+    assert_eq!(
+        (&usage["model"], &usage["compute"], &usage["total"]),
+        (&usd(18), &usd(24), &usd(42))
+    );
     assert_eq!(usage["billingMode"], "byoi_compute");
     let nobody = theazo(&world, "/v1/usage/users/user_2").await;
-    assert_eq!((&nobody["total"], &nobody["billingMode"]), (&usd(0), &json!("managed")));
+    assert_eq!(
+        (&nobody["total"], &nobody["billingMode"]),
+        (&usd(0), &json!("managed"))
+    );
 
     let time = "since=2026-01-01T00:00:00Z&until=2026-01-01T02:00:00Z&interval=1h";
     let metric = async |name: &str| {
@@ -297,14 +397,25 @@ async fn theazo_asks_for_traces_metrics_and_costs() {
         (series[0]["value"].clone(), series[1]["value"].clone())
     };
     assert_eq!(metric("agents.active").await, (json!(1.0), json!(0.0)));
-    assert_eq!(metric("agents.boot_time").await, (json!(500.0), Value::Null));
+    assert_eq!(
+        metric("agents.boot_time").await,
+        (json!(500.0), Value::Null)
+    );
     assert_eq!(metric("error_rate").await, (json!(0.0), Value::Null));
     assert_eq!(metric("tokens.total").await, (json!(500.0), json!(0.0)));
     assert_eq!(metric("latency").await.0, json!(4500.0));
     let (cost, _) = metric("cost.total").await;
     assert!((cost.as_f64().unwrap() - 92.0).abs() < 1e-9, "{cost}");
-    for rest in ["metric=nothing", "metric=latency&interval=2h", "metric=latency&since=x"] {
+    for rest in [
+        "metric=nothing",
+        "metric=latency&interval=2h",
+        "metric=latency&since=x",
+    ] {
         let path = format!("/v1/agents/metrics?{rest}");
-        assert_eq!(ask(&world.app, get(&path, "key-of-a")).await.status, 400, "{rest}");
+        assert_eq!(
+            ask(&world.app, get(&path, "key-of-a")).await.status,
+            400,
+            "{rest}"
+        );
     }
 }

@@ -18,7 +18,9 @@ async fn bytes(world: &World, rest: &str) -> Vec<u8> {
 
 async fn lines(world: &World, rest: &str) -> Vec<Value> {
     let text = String::from_utf8(bytes(world, rest).await).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn parquet(bytes: Vec<u8>) -> (Vec<Row>, Option<String>) {
@@ -54,11 +56,22 @@ async fn parquet_holds_what_lists_tell() {
     let spans = stored(&world, 11, 30).await;
     for over in ["spans", "traces"] {
         let listed = lines(&world, &format!("?over={over}&sort=start&raw=true")).await;
-        let file = bytes(&world, &format!("?over={over}&sort=start&format=parquet&raw=true")).await;
+        let file = bytes(
+            &world,
+            &format!("?over={over}&sort=start&format=parquet&raw=true"),
+        )
+        .await;
         let (rows, next) = parquet(file);
         assert_eq!((rows.len(), next), (listed.len(), None));
         for (row, told) in rows.iter().zip(&listed) {
-            for name in ["trace_id", "name", "status", "duration_ns", "error_message", "tags"] {
+            for name in [
+                "trace_id",
+                "name",
+                "status",
+                "duration_ns",
+                "error_message",
+                "tags",
+            ] {
                 assert_eq!(cell(row, name), told[name], "{over} {name}");
             }
             assert_eq!(cell(row, "tokens_total"), told["tokens"]["total"]);
@@ -110,7 +123,10 @@ async fn what_goes_out_as_otlp_comes_in_as_the_same_rows() {
     let text = String::from_utf8(bytes(&world, "?format=otlp").await).unwrap();
     for line in text.lines() {
         let sent = post("/v1/traces", "key-of-b", JSON, line.to_owned());
-        assert_eq!(ask(&world.app, sent).await.json(), json!({ "partialSuccess": {} }));
+        assert_eq!(
+            ask(&world.app, sent).await.json(),
+            json!({ "partialSuccess": {} })
+        );
     }
     let shown = async |project: u64, key: &str| {
         let path = format!("/v1/projects/{project}/export?over=spans&raw=true&sort=trace_id");
@@ -129,7 +145,11 @@ async fn what_goes_out_as_otlp_comes_in_as_the_same_rows() {
     while !rest.is_empty() {
         let request = SpansRequest::decode_length_delimited(&mut rest).unwrap();
         for group in request.resource_spans {
-            count += group.scope_spans.iter().map(|s| s.spans.len()).sum::<usize>();
+            count += group
+                .scope_spans
+                .iter()
+                .map(|s| s.spans.len())
+                .sum::<usize>();
         }
     }
     assert_eq!(count, spans.len());
@@ -152,11 +172,17 @@ async fn runs_with_words_of_their_own_are_spans_too() {
         .flat_map(|group| group["scopeSpans"].as_array().unwrap())
         .flat_map(|scope| scope["spans"].as_array().unwrap())
         .collect();
-    let names: Vec<&str> = spans.iter().map(|span| span["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = spans
+        .iter()
+        .map(|span| span["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["whole", "part"]);
     assert_eq!(spans[0]["traceId"], spans[1]["traceId"]);
     let attributes = spans[0]["attributes"].as_array().unwrap();
-    let plan = attributes.iter().find(|a| a["key"] == "metadata.plan").unwrap();
+    let plan = attributes
+        .iter()
+        .find(|a| a["key"] == "metadata.plan")
+        .unwrap();
     assert_eq!(plan["value"]["stringValue"], "pro");
     let alone = lines(&world, "?over=spans&format=otlp").await;
     assert!(!alone[0].to_string().contains("whole"));
@@ -178,10 +204,16 @@ async fn logs_points_and_scores_go_out_as_well() {
     assert_eq!(cell(&rows[0], "severity_number"), 17);
     assert_eq!(cell(&rows[0], "trace_id"), Value::Null);
     let (rows, _) = parquet(bytes(&world, "?over=points&format=parquet").await);
-    assert_eq!((cell(&rows[0], "name"), cell(&rows[0], "value")), (json!("m"), json!(1.5)));
+    assert_eq!(
+        (cell(&rows[0], "name"), cell(&rows[0], "value")),
+        (json!("m"), json!(1.5))
+    );
     let logs = lines(&world, "?over=logs&format=otlp").await;
     let record = &logs[0]["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
-    assert_eq!((&record["timeUnixNano"], &record["severityNumber"]), (&json!("7"), &json!(17)));
+    assert_eq!(
+        (&record["timeUnixNano"], &record["severityNumber"]),
+        (&json!("7"), &json!(17))
+    );
     let points = lines(&world, "?over=points&format=otlp").await;
     let metric = &points[0]["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0];
     assert_eq!(metric["gauge"]["dataPoints"][0]["asDouble"], 1.5);
@@ -215,5 +247,8 @@ async fn forms_know_their_parameters() {
     stored(&world, 14, 5).await;
     assert_eq!(lines(&world, "?over=spans&rows=2").await.len(), 2);
     let with_cursors = lines(&world, "?format=otlp&cursors=true").await;
-    assert_eq!(with_cursors.last().unwrap(), &json!({ "next_cursor": null }));
+    assert_eq!(
+        with_cursors.last().unwrap(),
+        &json!({ "next_cursor": null })
+    );
 }
