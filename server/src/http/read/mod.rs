@@ -18,6 +18,7 @@ mod names;
 mod outline;
 mod preview;
 mod project;
+mod releases;
 mod render;
 mod score;
 mod shape;
@@ -58,6 +59,7 @@ pub(super) fn add(routes: &mut Routes) {
     views::add(routes);
     export::add(routes);
     delete::add(routes);
+    releases::add(routes);
     theazo::add(routes);
     live::add(routes);
     cost::add(routes);
