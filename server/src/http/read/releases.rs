@@ -1,7 +1,7 @@
 //! `GET …/releases`: which versions of which service rows are of, and since when they fail;
 //! `GET …/timeline`: what began in a range of time, in order: versions, errors, failing log lines.
 //!
-//! A version has several names (OTel's `service.version`, a release of its own, Langfuse's attributes): each
+//! A version has several names (`service.version` of `OTel`, a release of its own, Langfuse's attributes): each
 //! is looked at, and every entry says by which it is known.
 
 use std::sync::Arc;
