@@ -3,10 +3,14 @@
 use super::*;
 use serde_json::json;
 
+mod deletes;
 mod derived;
 mod figures;
+mod lines;
 mod live;
+mod outputs;
 mod pages;
+mod releases;
 mod trees;
 
 const BASE_NS: i64 = 1_767_225_600_000_000_000;
