@@ -6,6 +6,7 @@
 
 mod aiobs;
 mod bad;
+mod blob;
 pub mod doc_json;
 pub mod encoding;
 mod json;
@@ -114,6 +115,8 @@ pub enum Dialect {
     TccFeedback = 57,
     /// The messages of a Claude agent's run.
     TccClaude = 58,
+    /// That a file of a run was stored; written by obsrv itself.
+    Blob = 64,
 }
 
 impl Dialect {
@@ -144,6 +147,7 @@ impl Dialect {
             56 => Some(Self::TccCustom),
             57 => Some(Self::TccFeedback),
             58 => Some(Self::TccClaude),
+            64 => Some(Self::Blob),
             _ => None,
         }
     }
@@ -190,8 +194,8 @@ pub struct Item {
     /// Its place: in the import, among the spans of the request, among the steps of the trace.
     pub index: usize,
     /// `trace`, `envelope`, `step`, `event`, `annotation`, `span`, `observation`, `score`, `log`, `point`,
-    /// `metric`, `metric_event`, `run`, `feedback`, `attachment`, `session`, `function_event`, `tool_call`
-    /// or `unknown`.
+    /// `metric`, `metric_event`, `run`, `feedback`, `attachment`, `session`, `function_event`, `tool_call`,
+    /// `blob` or `unknown`.
     pub kind: &'static str,
     /// The trace it belongs to, where that is known.
     pub trace_id: Option<String>,
@@ -327,6 +331,7 @@ pub fn decode(dialect: Dialect, ctx: &Context<'_>, body: &[u8]) -> Result<Decode
         Dialect::TccCustom => tcc::decode_custom(ctx, body)?,
         Dialect::TccFeedback => tcc::decode_feedback(ctx, body)?,
         Dialect::TccClaude => tcc::decode_claude(ctx, body)?,
+        Dialect::Blob => blob::decode(ctx, body)?,
     };
     Ok(decoded.sealed())
 }

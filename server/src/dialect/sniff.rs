@@ -43,6 +43,8 @@ pub enum Route {
     Feedback,
     /// `POST /v1/claude`.
     TccClaude,
+    /// No route: what obsrv writes itself.
+    Own,
 }
 
 /// Why no dialect fits.
@@ -117,6 +119,7 @@ pub fn sniff(content_type: &str, route: Route, body: &[u8]) -> Result<Dialect, S
         Route::TccCustom => Ok(Dialect::TccCustom),
         Route::Feedback => by_keys(body, &FEEDBACK),
         Route::TccClaude => Ok(Dialect::TccClaude),
+        Route::Own => Ok(Dialect::Blob),
     }
 }
 

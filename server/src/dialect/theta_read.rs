@@ -82,7 +82,8 @@ const SAME: [(&str, Form); 20] = [
 ];
 
 /// Keys of rows that readers do not see, or see under another name.
-const HIDDEN: [&str; 18] = [
+const HIDDEN: [&str; 19] = [
+    model::BLOBS,
     model::DIALECT,
     model::STATUS,
     model::KIND,

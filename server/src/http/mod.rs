@@ -8,6 +8,7 @@ mod annotations;
 mod answers;
 mod audit;
 pub mod auth;
+mod blobs;
 mod cursor;
 mod dashboard;
 mod error;
@@ -54,6 +55,7 @@ use tokio::sync::Semaphore;
 
 pub use error::{ApiError, ErrorCode, OUTCOME};
 
+use crate::blob::Blobs;
 use crate::governance::Governance;
 use crate::keys::Macs;
 use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
@@ -78,6 +80,7 @@ pub struct Core {
     sessions: Arc<dyn SessionSource>,
     tails: Arc<tail::Tails>,
     signin: Option<Arc<SignIn>>,
+    blobs: Option<Arc<Blobs>>,
 }
 
 impl Core {
@@ -97,7 +100,26 @@ impl Core {
             sessions,
             tails: Arc::default(),
             signin: None,
+            blobs: None,
         }
+    }
+
+    /// The same, with attachments.
+    #[must_use]
+    pub fn keeping(mut self, blobs: Arc<Blobs>) -> Self {
+        self.blobs = Some(blobs);
+        self
+    }
+
+    /// Attachments.
+    pub fn blobs(&self) -> Result<&Arc<Blobs>, ApiError> {
+        let none = || ApiError::new(ErrorCode::Internal, "no store of attachments");
+        self.blobs.as_ref().ok_or_else(none)
+    }
+
+    /// The engine, for what is done behind requests.
+    pub(crate) const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     /// The same, at which people sign in by this.
@@ -287,6 +309,7 @@ fn routes(app: &Arc<App>) -> Routes {
     theta_metrics::add(&mut routes);
     read_signals::add(&mut routes);
     add_products(&mut routes);
+    blobs::add(&mut routes);
     add_health(&mut routes);
     orgs::add(&mut routes);
     members::add(&mut routes);
