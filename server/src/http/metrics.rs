@@ -19,7 +19,7 @@ use super::otlp;
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 33] = [
+const ROUTES: [&str; 40] = [
     "/v1/traces",
     "/v1/logs",
     "/v1/metrics",
@@ -42,6 +42,13 @@ const ROUTES: [&str; 33] = [
     "/v1/claude",
     "/v1/init",
     "/v1/usage",
+    "/v1/projects/{project}/traces/{trace}/blobs",
+    "/v1/projects/{project}/traces/{trace}/blobs/{blob}",
+    "/v1/blobs/{link}",
+    "/v1/media/upload",
+    "/v1/media/signed-url",
+    "/api/public/media",
+    "/api/public/media/{media}",
     "/v1/projects/{project}/usage",
     "/v1/projects/{project}/refusals",
     "/v1/projects/{project}/settings",
