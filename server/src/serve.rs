@@ -29,7 +29,8 @@ use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::Macs;
 use crate::limits::{
-    BLOB_SWEEP_STEP_TIME, PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME, TLS_CHECK_TIME, USAGE_STEP_TIME, USES_TIME,
+    BLOB_SWEEP_STEP_TIME, PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME, TLS_CHECK_TIME,
+    USAGE_STEP_TIME, USES_TIME,
 };
 use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
@@ -463,7 +464,9 @@ async fn keep_blobs(
         Some(place) => Blobs::over(Arc::new(S3Blobs::new(&place, runtime)?), &data, terms),
     });
     let opened = opening.await.map_err(std::io::Error::other).flatten();
-    Ok(Arc::new(opened.map_err(io("store of attachments does not open"))?))
+    Ok(Arc::new(
+        opened.map_err(io("store of attachments does not open"))?,
+    ))
 }
 
 /// Keeps what was used when over a restart.

@@ -70,7 +70,9 @@ impl IntoResponse for CopyError {
             Self::Flush => StatusCode::SERVICE_UNAVAILABLE,
             Self::Relative | Self::Target(_) => StatusCode::BAD_REQUEST,
             Self::Backup(BackupError::NotEmpty(_)) => StatusCode::CONFLICT,
-            Self::Backup(_) | Self::BrokenOff(_) | Self::Blobs(_) | Self::DamagedBlobs(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Backup(_) | Self::BrokenOff(_) | Self::Blobs(_) | Self::DamagedBlobs(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         let error = json!({ "error": { "message": self.to_string() } });
         (status, Json(error)).into_response()

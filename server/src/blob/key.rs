@@ -192,6 +192,9 @@ mod tests {
     #[test]
     fn an_id_is_what_langfuse_makes_of_the_hash() {
         // base64.b64encode(hashlib.sha256(b"hello").digest()), url-safe, 22 characters
-        assert_eq!(ContentHash::of(b"hello").id(), "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="[..22]);
+        assert_eq!(
+            ContentHash::of(b"hello").id(),
+            "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="[..22]
+        );
     }
 }

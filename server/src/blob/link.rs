@@ -90,7 +90,9 @@ pub fn open(macs: &Macs, text: &str, now_ns: i64) -> Result<Link, LinkError> {
     if text.len() > BLOB_LINK_BYTES_MAX {
         return Err(LinkError::Forged);
     }
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| LinkError::Forged)?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| LinkError::Forged)?;
     let (signed, mac) = bytes
         .split_last_chunk::<MAC_BYTES>()
         .ok_or(LinkError::Forged)?;
@@ -147,7 +149,11 @@ mod tests {
         }
         for len in 0..bytes.len() {
             let text = URL_SAFE_NO_PAD.encode(&bytes[..len]);
-            assert_eq!(open(&macs(1), &text, 0), Err(LinkError::Forged), "len {len}");
+            assert_eq!(
+                open(&macs(1), &text, 0),
+                Err(LinkError::Forged),
+                "len {len}"
+            );
         }
     }
 

@@ -261,7 +261,10 @@ mod tests {
         );
         store.delete(&key).unwrap();
         store.delete(&key).unwrap();
-        assert_eq!(store.open(&key).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            store.open(&key).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
         let trace = dir.path().join("blobs").join(owner(1, "t").prefix());
         assert!(!trace.exists() && trace.parent().unwrap().exists());
         assert_eq!(fs::read_dir(dir.path().join("spool")).unwrap().count(), 0);

@@ -40,7 +40,8 @@ impl S3Place {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/');
         let prefix = prefix.trim_matches('/');
-        let parts_are_good = prefix.is_empty() || prefix.split('/').all(|p| !matches!(p, "" | "." | ".."));
+        let parts_are_good =
+            prefix.is_empty() || prefix.split('/').all(|p| !matches!(p, "" | "." | ".."));
         if bucket.is_empty() || !rest.bytes().all(is_plain) || !parts_are_good {
             return Err(wrong());
         }
@@ -154,7 +155,10 @@ fn local(source: io::Error) -> object_store::Error {
 }
 
 fn put_ns(object: &ObjectMeta) -> i64 {
-    object.last_modified.timestamp_nanos_opt().unwrap_or(i64::MAX)
+    object
+        .last_modified
+        .timestamp_nanos_opt()
+        .unwrap_or(i64::MAX)
 }
 
 fn failed(error: object_store::Error) -> io::Error {
@@ -179,7 +183,10 @@ impl BlobStore for S3Blobs {
 
     fn open(&self, key: &Key) -> io::Result<(Arc<dyn Object>, i64)> {
         let path = self.path(&key.to_string());
-        let found = self.runtime.block_on(self.store.head(&path)).map_err(failed)?;
+        let found = self
+            .runtime
+            .block_on(self.store.head(&path))
+            .map_err(failed)?;
         let object = S3Blob {
             store: Arc::clone(&self.store),
             len: found.size,
@@ -194,7 +201,8 @@ impl BlobStore for S3Blobs {
         let objects = if after.is_empty() {
             self.store.list(Some(&prefix))
         } else {
-            self.store.list_with_offset(Some(&prefix), &self.path(after))
+            self.store
+                .list_with_offset(Some(&prefix), &self.path(after))
         };
         let ours = objects.try_filter_map(|object| async move { Ok(self.listed(&object)) });
         let page = ours.take(max).try_collect();
@@ -228,15 +236,28 @@ impl Object for S3Blob {
     }
 
     fn get_ranges(&self, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
-        if ranges.iter().any(|range| range.start > range.end || range.end > self.len) {
+        if ranges
+            .iter()
+            .any(|range| range.start > range.end || range.end > self.len)
+        {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let wanted: Vec<_> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
-        let found = self.runtime.block_on(self.store.get_ranges(&self.path, &wanted));
+        let wanted: Vec<_> = ranges
+            .iter()
+            .filter(|range| !range.is_empty())
+            .cloned()
+            .collect();
+        let found = self
+            .runtime
+            .block_on(self.store.get_ranges(&self.path, &wanted));
         let mut found = found.map_err(failed)?.into_iter();
         // An empty range is nothing to ask for.
         let each = ranges.iter().map(|range| {
-            let bytes = if range.is_empty() { Some(Bytes::new()) } else { found.next() };
+            let bytes = if range.is_empty() {
+                Some(Bytes::new())
+            } else {
+                found.next()
+            };
             bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
         });
         each.collect()
@@ -252,7 +273,15 @@ mod tests {
         let place = |text| S3Place::parse(text).map(|place| place.to_string());
         assert_eq!(place("s3://traces").unwrap(), "s3://traces/");
         assert_eq!(place("s3://traces/a/b/").unwrap(), "s3://traces/a/b");
-        for bad in ["traces", "s3://", "s3:///a", "s3://a/../b", "s3://a/b//c", "s3://a/b?c", "gs://a"] {
+        for bad in [
+            "traces",
+            "s3://",
+            "s3:///a",
+            "s3://a/../b",
+            "s3://a/b//c",
+            "s3://a/b?c",
+            "gs://a",
+        ] {
             assert!(place(bad).is_err(), "{bad}");
         }
     }

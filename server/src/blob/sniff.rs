@@ -48,7 +48,11 @@ pub fn content_type(head: &[u8]) -> &'static str {
     let has = |(at, signs): &Signs| head.get(*at..).is_some_and(|rest| rest.starts_with(signs));
     if head.starts_with(b"\x1a\x45\xdf\xa3") {
         let is_webm = memchr::memmem::find(head, b"webm").is_some();
-        return if is_webm { "video/webm" } else { "video/x-matroska" };
+        return if is_webm {
+            "video/webm"
+        } else {
+            "video/x-matroska"
+        };
     }
     let known = KNOWN.iter().find(|(_, all)| all.iter().all(has));
     known.map_or(UNKNOWN, |(name, _)| name)
@@ -100,7 +104,13 @@ mod tests {
         ] {
             assert!(!is_shown(content_type(bytes)), "{bytes:?}");
         }
-        for name in ["text/html", "image/svg+xml", "text/plain", "application/xml", UNKNOWN] {
+        for name in [
+            "text/html",
+            "image/svg+xml",
+            "text/plain",
+            "application/xml",
+            UNKNOWN,
+        ] {
             assert!(!is_shown(name), "{name}");
         }
         assert!(is_shown("image/png") && is_shown("application/pdf") && is_shown("video/webm"));

@@ -11,11 +11,11 @@ use obsrv_engine::io::{Disk, OpenError, RealDisk};
 use serde_json::{Value, json};
 
 use super::client::Client;
+use super::files::{self, FilesError};
+use super::tenancy::{self, TenancyError};
 use crate::blob::DIRECTORY;
 use crate::blob::copy::{Seen, copy_all};
 use crate::blob::local::LocalBlobs;
-use super::files::{self, FilesError};
-use super::tenancy::{self, TenancyError};
 
 #[derive(Args, Debug)]
 pub(super) struct BackupArgs {
@@ -162,7 +162,11 @@ async fn scrub_blobs(client: &mut Client, out: &mut impl Write) -> Result<usize,
         bytes += answer["bytes"].as_u64().unwrap_or_default();
         for name in answer["damaged"].as_array().into_iter().flatten() {
             damaged += 1;
-            writeln!(out, "{DIRECTORY}/{} is damaged", name.as_str().unwrap_or(""))?;
+            writeln!(
+                out,
+                "{DIRECTORY}/{} is damaged",
+                name.as_str().unwrap_or("")
+            )?;
         }
         let Some(next) = answer["next"].as_str() else {
             writeln!(out, "attachments={blobs} bytes={bytes} sound")?;

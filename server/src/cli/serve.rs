@@ -8,7 +8,9 @@ use clap::{Args, ValueEnum};
 use super::{CommandError, size};
 use crate::blob::s3::S3Place;
 use crate::keys::KeyString;
-use crate::limits::{BLOB_BYTES_DEFAULT, BLOB_BYTES_MAX, DECODED_BYTES_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN};
+use crate::limits::{
+    BLOB_BYTES_DEFAULT, BLOB_BYTES_MAX, DECODED_BYTES_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN,
+};
 use crate::net::forwarded::Network;
 use crate::net::tls::TlsFiles;
 use crate::serve::{self, Config, GrpcAddress, PublicUrl};

@@ -7,10 +7,10 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{App, Core};
 use super::access::{Access, TraceDelete, TraceRead};
 use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
+use super::{App, Core};
 use super::{governance, ingest, query, usage};
 use crate::blob::key::Owner;
 use crate::blob::sweep;

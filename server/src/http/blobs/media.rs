@@ -175,8 +175,7 @@ async fn langfuse_place(
     let asked: LangfusePlace = parse(&body)?;
     let hash = STANDARD.decode(&asked.sha256_hash).ok();
     let hash: Option<[u8; 32]> = hash.and_then(|hash| hash.try_into().ok());
-    let hash =
-        hash.ok_or_else(|| ApiError::parameter("sha256Hash", "not a sha-256 in base64"))?;
+    let hash = hash.ok_or_else(|| ApiError::parameter("sha256Hash", "not a sha-256 in base64"))?;
     let no_trace = || {
         let message = "missing: media is kept with a trace, none with a dataset";
         ApiError::parameter("traceId", message)

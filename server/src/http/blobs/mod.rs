@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderMap, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,10 @@ pub(super) fn add(routes: &mut Routes) {
         .post(OF_TRACE, TraceWrite, send)
         .asks("name", "a name for people")
         .asks("span_id", "the span that it belongs to")
-        .asks("field", "the field of the trace or span that it was taken out of")
+        .asks(
+            "field",
+            "the field of the trace or span that it was taken out of",
+        )
         .says("Attach a file to a trace; the body is its bytes.")
         .gives::<BlobShown>();
     routes
@@ -146,13 +149,14 @@ async fn read(
     access: Access<TraceRead>,
     State(app): State<Arc<App>>,
     place: InPath,
-    request: Request,
+    method: Method,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let tenant = access.tenant();
     let trace_id = stored_id(&app, tenant, trace_of(&place)?).await?;
     let name = place.text("blob").to_owned();
     let reference = find(&app, tenant, &trace_id, name).await?;
-    serve::serve(&app, tenant, &trace_id, &reference, &request).await
+    serve::serve(&app, tenant, &trace_id, &reference, (&method, &headers)).await
 }
 
 /// For how long.
@@ -232,7 +236,8 @@ async fn read_by_link(
     access: Access<LinkRead>,
     State(app): State<Arc<App>>,
     place: InPath,
-    request: Request,
+    method: Method,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let link = link_of(&app, &place)?;
     let Purpose::Read { sha256 } = link.purpose else {
@@ -240,7 +245,8 @@ async fn read_by_link(
     };
     let name = crate::keys::hex(&sha256);
     let reference = find(&app, access.tenant(), &link.trace_id, name).await?;
-    serve::serve(&app, access.tenant(), &link.trace_id, &reference, &request).await
+    let asked = (&method, &headers);
+    serve::serve(&app, access.tenant(), &link.trace_id, &reference, asked).await
 }
 
 async fn send_by_link(

@@ -33,7 +33,10 @@ pub(super) async fn receive(
     if announced.is_some_and(|n| n > bytes_max) {
         return Err(too_large(bytes_max));
     }
-    if headers.get(CONTENT_ENCODING).is_some_and(|v| v != "identity") {
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|v| v != "identity")
+    {
         let message = "attachments come as they are, without content-encoding";
         return Err(ApiError::new(ErrorCode::UnsupportedMedia, message));
     }
@@ -67,11 +70,21 @@ async fn next(
 ) -> Result<Option<bytes::Bytes>, ApiError> {
     loop {
         let frame = timeout_at(admission::deadline(began, received), body.frame()).await;
-        let slow = |_| ApiError::new(ErrorCode::BodyTooSlow, "body came too slowly, nothing stored");
+        let slow = |_| {
+            ApiError::new(
+                ErrorCode::BodyTooSlow,
+                "body came too slowly, nothing stored",
+            )
+        };
         let Some(frame) = frame.map_err(slow)? else {
             return Ok(None);
         };
-        let ended = |_| ApiError::new(ErrorCode::BodyIncomplete, "body ended early, nothing stored");
+        let ended = |_| {
+            ApiError::new(
+                ErrorCode::BodyIncomplete,
+                "body ended early, nothing stored",
+            )
+        };
         if let Ok(data) = frame.map_err(ended)?.into_data() {
             return Ok(Some(data));
         }
@@ -88,10 +101,16 @@ async fn write(mut spooling: Spooling, piece: BytesMut) -> Result<Spooling, ApiE
 
 /// Uploads end where ingest ends: with the reserve still free.
 fn refuse_when_full(app: &App, blobs: &Blobs, more: u64) -> Result<(), ApiError> {
-    let free = blobs.spool().free_bytes().map_err(|error| refused(&error))?;
+    let free = blobs
+        .spool()
+        .free_bytes()
+        .map_err(|error| refused(&error))?;
     let needed = blobs.terms().reserve_bytes.saturating_add(more);
     if free < needed || app.phase() == Phase::ReadOnly {
-        return Err(ApiError::new(ErrorCode::NoSpace, "disk is full, nothing stored"));
+        return Err(ApiError::new(
+            ErrorCode::NoSpace,
+            "disk is full, nothing stored",
+        ));
     }
     Ok(())
 }

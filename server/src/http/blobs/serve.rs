@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{
@@ -16,7 +15,7 @@ use http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use obsrv_engine::boundary::Object;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -46,13 +45,20 @@ pub(super) async fn serve(
     tenant: &Tenant,
     trace_id: &str,
     reference: &Reference,
-    request: &Request,
+    (method, headers): (&Method, &HeaderMap),
 ) -> Result<Response, ApiError> {
     let blobs = Arc::clone(app.core()?.blobs()?);
     let tag = format!("\"{}\"", reference.sha256);
-    let held = request.headers().get(IF_NONE_MATCH);
-    if held.and_then(|v| v.to_str().ok()).is_some_and(|held| held.contains(&tag)) {
-        return Ok(dressed(StatusCode::NOT_MODIFIED.into_response(), reference, &tag));
+    let held = headers.get(IF_NONE_MATCH);
+    if held
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|held| held.contains(&tag))
+    {
+        return Ok(dressed(
+            StatusCode::NOT_MODIFIED.into_response(),
+            reference,
+            &tag,
+        ));
     }
     let key = owner(tenant, trace_id)?.blob(reference.sha256);
     let open = move || blobs.store().open(&key);
@@ -63,7 +69,7 @@ pub(super) async fn serve(
         _ => refused(&error),
     })?;
     let len = object.len();
-    let (status, range) = match wish(request.headers(), len, &tag) {
+    let (status, range) = match wish(headers, len, &tag) {
         Wish::Whole => (StatusCode::OK, 0..len),
         Wish::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wish::Unsatisfiable => {
@@ -72,7 +78,7 @@ pub(super) async fn serve(
             return Ok(dressed(answer, reference, &tag));
         }
     };
-    let body = if request.method() == Method::HEAD {
+    let body = if *method == Method::HEAD {
         Body::empty()
     } else {
         let charge = app.admission.charge(BLOB_PIECE_BYTES * BLOB_PIECES_HELD)?;
@@ -82,7 +88,11 @@ pub(super) async fn serve(
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     if status == StatusCode::PARTIAL_CONTENT {
-        let text = format!("bytes {}-{}/{len}", range.start, range.end.saturating_sub(1));
+        let text = format!(
+            "bytes {}-{}/{len}",
+            range.start,
+            range.end.saturating_sub(1)
+        );
         set(&mut answer, CONTENT_RANGE, &text);
     }
     let sent = range.end.saturating_sub(range.start).to_string();
@@ -160,7 +170,11 @@ fn streamed(
                     return Ok(piece);
                 }
                 let found = hash.take().map(|hash| hash.finalize().into());
-                if found == expected { Ok(piece) } else { Err(damaged()) }
+                if found == expected {
+                    Ok(piece)
+                } else {
+                    Err(damaged())
+                }
             });
             let is_over = piece.is_err();
             if let Err(error) = &piece {

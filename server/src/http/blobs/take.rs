@@ -61,7 +61,10 @@ impl Incoming {
             ("span_id", &wanted.span_id),
             ("field", &wanted.field),
         ] {
-            if text.as_ref().is_some_and(|text| text.len() > BLOB_NAME_BYTES_MAX) {
+            if text
+                .as_ref()
+                .is_some_and(|text| text.len() > BLOB_NAME_BYTES_MAX)
+            {
                 let message = format!("too long max_bytes={BLOB_NAME_BYTES_MAX}");
                 return Err(ApiError::parameter(name, message));
             }
@@ -71,7 +74,9 @@ impl Incoming {
 
     /// The same with what the project's rules leave of it.
     fn redacted(self, redactor: Option<&Redactor>) -> Self {
-        let Some(redactor) = redactor else { return self };
+        let Some(redactor) = redactor else {
+            return self;
+        };
         let Wanted {
             name,
             declared_type,

@@ -52,7 +52,11 @@ async fn read_with(world: &World, path: &str, name: header::HeaderName, value: &
 async fn store_trace(world: &World, id: &str) {
     let trace = json!({ "trace_id": id, "name": "n", "status": "success",
         "started_at": "2026-01-01T00:00:00Z", "steps": [] });
-    let said = ask(&world.app, post("/v1/traces", "key-of-a", JSON, trace.to_string())).await;
+    let said = ask(
+        &world.app,
+        post("/v1/traces", "key-of-a", JSON, trace.to_string()),
+    )
+    .await;
     assert_eq!(said.status, 201);
 }
 
@@ -74,24 +78,47 @@ fn directory(world: &World, trace: &str) -> PathBuf {
 async fn what_is_sent_is_read_whole_and_in_ranges() {
     let world = world().await;
     let sent = bytes(BLOB_BYTES_OF_TESTS);
-    let made = attach(&world, &format!("{OF_T}?name=a%20b&span_id=s&field=input"), sent.clone()).await;
+    let made = attach(
+        &world,
+        &format!("{OF_T}?name=a%20b&span_id=s&field=input"),
+        sent.clone(),
+    )
+    .await;
     let hash = ContentHash::of(&sent);
     assert_eq!(made["id"], hash.id());
     assert_eq!(made["sha256"], hash.to_string());
-    assert_eq!((&made["name"], &made["span_id"], &made["field"]), (&"a b".into(), &"s".into(), &"input".into()));
-    assert_eq!((&made["declared_type"], &made["content_type"]), (&"text/x".into(), &"application/octet-stream".into()));
+    assert_eq!(
+        (&made["name"], &made["span_id"], &made["field"]),
+        (&"a b".into(), &"s".into(), &"input".into())
+    );
+    assert_eq!(
+        (&made["declared_type"], &made["content_type"]),
+        (&"text/x".into(), &"application/octet-stream".into())
+    );
     let url = made["url"].as_str().unwrap();
     let said = read(&world, url).await;
     assert_eq!(said.status, 200);
     assert!(said.body == sent);
     assert_eq!(said.headers[header::CONTENT_LENGTH], sent.len().to_string());
     let part = read_with(&world, url, header::RANGE, "bytes=300000-300009").await;
-    assert_eq!((part.status.as_u16(), &part.body[..]), (206, &sent[300_000..300_010]));
+    assert_eq!(
+        (part.status.as_u16(), &part.body[..]),
+        (206, &sent[300_000..300_010])
+    );
     let whole = format!("bytes 300000-300009/{}", sent.len());
     assert_eq!(part.headers[header::CONTENT_RANGE], whole);
-    let past = read_with(&world, url, header::RANGE, &format!("bytes={}-", sent.len())).await;
+    let past = read_with(
+        &world,
+        url,
+        header::RANGE,
+        &format!("bytes={}-", sent.len()),
+    )
+    .await;
     assert_eq!((past.status.as_u16(), past.body.len()), (416, 0));
-    assert_eq!(past.headers[header::CONTENT_RANGE], format!("bytes */{}", sent.len()));
+    assert_eq!(
+        past.headers[header::CONTENT_RANGE],
+        format!("bytes */{}", sent.len())
+    );
     let tag = said.headers[header::ETAG].to_str().unwrap();
     let same = read_with(&world, url, header::IF_NONE_MATCH, tag).await;
     assert_eq!((same.status.as_u16(), same.body.len()), (304, 0));
@@ -106,18 +133,30 @@ async fn what_is_sent_is_read_whole_and_in_ranges() {
 #[tokio::test]
 async fn attachments_are_facts_of_the_run() {
     let world = world().await;
-    for path in [OF_T.to_owned(), OF_T.to_owned(), format!("{OF_T}?field=output")] {
+    for path in [
+        OF_T.to_owned(),
+        OF_T.to_owned(),
+        format!("{OF_T}?field=output"),
+    ] {
         attach(&world, &path, PNG).await;
     }
     attach(&world, OF_T, "plain").await;
     store_trace(&world, "t").await;
     let listed = read(&world, OF_T).await.json();
     let listed = listed["data"].as_array().unwrap();
-    let fields: Vec<_> = listed.iter().map(|blob| (blob["size"].as_u64().unwrap(), blob["field"].as_str())).collect();
+    let fields: Vec<_> = listed
+        .iter()
+        .map(|blob| (blob["size"].as_u64().unwrap(), blob["field"].as_str()))
+        .collect();
     let len = u64::try_from(PNG.len()).unwrap();
     assert_eq!(fields, [(len, None), (len, Some("output")), (5, None)]);
-    assert_eq!(std::fs::read_dir(directory(&world, "t")).unwrap().count(), 2);
-    let found = read(&world, "/v1/traces?q=blobs.content_type:%22image/png%22").await.json();
+    assert_eq!(
+        std::fs::read_dir(directory(&world, "t")).unwrap().count(),
+        2
+    );
+    let found = read(&world, "/v1/traces?q=blobs.content_type:%22image/png%22")
+        .await
+        .json();
     assert_eq!(found["items"][0]["trace_id"], "t");
     let detail = read(&world, "/v1/traces/t").await.json();
     assert_eq!(detail["trace"]["name"], "n");
@@ -135,8 +174,18 @@ async fn a_deleted_trace_takes_its_files_with_it() {
     let other = attach(&world, "/v1/projects/1/traces/u/blobs", PNG).await;
     let link = format!("{}/link", made["url"].as_str().unwrap());
     let link = attach(&world, &link, "{}").await;
-    let link = link["url"].as_str().unwrap().strip_prefix("https://obsrv.example").unwrap().to_owned();
-    assert_eq!(ask(&world.app, Request::get(&link).body(Body::empty()).unwrap()).await.body, PNG);
+    let link = link["url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("https://obsrv.example")
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        ask(&world.app, Request::get(&link).body(Body::empty()).unwrap())
+            .await
+            .body,
+        PNG
+    );
     delete(&world, "t").await;
     assert!(!directory(&world, "t").exists());
     for path in [made["url"].as_str().unwrap(), OF_T, &link] {
@@ -168,10 +217,15 @@ async fn sizes_hold_at_the_byte_announced_or_not() {
         let mut request = post(OF_T, "key-of-a", "text/x", over.clone());
         if announced {
             let len = over.len().to_string();
-            request.headers_mut().insert(header::CONTENT_LENGTH, len.parse().unwrap());
+            request
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, len.parse().unwrap());
         }
         let said = ask(&world.app, request).await;
-        assert_eq!((said.status.as_u16(), &said.json()["error"]["code"]), (413, &"too_large".into()));
+        assert_eq!(
+            (said.status.as_u16(), &said.json()["error"]["code"]),
+            (413, &"too_large".into())
+        );
     }
     attach(&world, OF_T, "").await;
     let spool = world.dir.path().join("spool");
@@ -184,12 +238,25 @@ async fn names_and_ids_have_limits() {
     let name = "n".repeat(BLOB_NAME_BYTES_MAX);
     attach(&world, &format!("{OF_T}?name={name}"), "x").await;
     let said = send(&world, &format!("{OF_T}?name={name}n"), "x").await;
-    assert_eq!((said.status.as_u16(), &said.json()["error"]["field"]), (400, &"name".into()));
+    assert_eq!(
+        (said.status.as_u16(), &said.json()["error"]["field"]),
+        (400, &"name".into())
+    );
     let trace = "t".repeat(BLOB_TRACE_ID_BYTES_MAX);
     attach(&world, &format!("/v1/projects/1/traces/{trace}/blobs"), "x").await;
-    let said = send(&world, &format!("/v1/projects/1/traces/{trace}t/blobs"), "x").await;
-    assert_eq!((said.status.as_u16(), &said.json()["error"]["field"]), (400, &"trace_id".into()));
-    let packed = Request::post(OF_T).header("x-api-key", "key-of-a").header("content-encoding", "gzip");
+    let said = send(
+        &world,
+        &format!("/v1/projects/1/traces/{trace}t/blobs"),
+        "x",
+    )
+    .await;
+    assert_eq!(
+        (said.status.as_u16(), &said.json()["error"]["field"]),
+        (400, &"trace_id".into())
+    );
+    let packed = Request::post(OF_T)
+        .header("x-api-key", "key-of-a")
+        .header("content-encoding", "gzip");
     let said = ask(&world.app, packed.body("x".into()).unwrap()).await;
     assert_eq!(said.status, 415);
 }
@@ -218,10 +285,25 @@ fn a_trace_has_so_many_attachments() {
 async fn nothing_is_served_as_active_content() {
     let world = world().await;
     for (declared, body, expected, how) in [
-        ("image/svg+xml", &b"<svg xmlns='x'><script>1</script></svg>"[..], "application/octet-stream", "attachment"),
-        ("text/html", b"<html><script>1</script>", "application/octet-stream", "attachment"),
+        (
+            "image/svg+xml",
+            &b"<svg xmlns='x'><script>1</script></svg>"[..],
+            "application/octet-stream",
+            "attachment",
+        ),
+        (
+            "text/html",
+            b"<html><script>1</script>",
+            "application/octet-stream",
+            "attachment",
+        ),
         ("text/html", PNG, "image/png", "inline"),
-        ("image/png", b"<script>", "application/octet-stream", "attachment"),
+        (
+            "image/png",
+            b"<script>",
+            "application/octet-stream",
+            "attachment",
+        ),
     ] {
         let path = format!("{OF_T}?name=%22%0d%0a.html");
         let said = ask(&world.app, post(&path, "key-of-a", declared, body)).await;
@@ -231,7 +313,9 @@ async fn nothing_is_served_as_active_content() {
         let name = format!("{how}; filename*=UTF-8''%22%0D%0A.html");
         assert_eq!(said.headers[header::CONTENT_DISPOSITION], name);
         assert_eq!(said.headers["x-content-type-options"], "nosniff");
-        let policy = said.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        let policy = said.headers[header::CONTENT_SECURITY_POLICY]
+            .to_str()
+            .unwrap();
         assert!(policy.contains("sandbox") && policy.contains("default-src 'none'"));
         assert!(!policy.contains("allow-scripts"));
     }
@@ -249,9 +333,20 @@ async fn links_end_with_their_key_and_open_nothing_else() {
         assert_eq!(said.status, status, "{seconds}");
     }
     let plane = Arc::clone(world.app.core().unwrap().plane());
-    let made = plane.create_key(By::operator(), 1, Default::default()).await.unwrap().made;
-    let said = ask(&world.app, post(&link_path, made.key.reveal(), JSON, "{}")).await.json();
-    let link = said["url"].as_str().unwrap().strip_prefix("https://obsrv.example").unwrap().to_owned();
+    let made = plane
+        .create_key(By::operator(), 1, Default::default())
+        .await
+        .unwrap()
+        .made;
+    let said = ask(&world.app, post(&link_path, made.key.reveal(), JSON, "{}"))
+        .await
+        .json();
+    let link = said["url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("https://obsrv.example")
+        .unwrap()
+        .to_owned();
     let open = |path: String| ask(&world.app, Request::get(path).body(Body::empty()).unwrap());
     assert_eq!(open(link.clone()).await.body, PNG);
     let put = Request::put(&link).body("other".into()).unwrap();
@@ -277,10 +372,16 @@ async fn media_is_refused_replaced_or_kept_as_the_rules_say() {
     let world = world().await;
     with_media(&world, "refuse").await;
     let said = send(&world, OF_T, PNG).await;
-    assert_eq!((said.status.as_u16(), &said.json()["error"]["code"]), (403, &"forbidden".into()));
+    assert_eq!(
+        (said.status.as_u16(), &said.json()["error"]["code"]),
+        (403, &"forbidden".into())
+    );
     with_media(&world, "replace").await;
     let said = send(&world, OF_T, PNG).await;
-    assert_eq!(said.json(), json!({ "stored": false, "replaced_by": "[media]" }));
+    assert_eq!(
+        said.json(),
+        json!({ "stored": false, "replaced_by": "[media]" })
+    );
     let said = send(&world, "/v1/media/upload?trace_id=t", PNG).await;
     assert_eq!(said.json(), json!({ "gs_uri": "[media]" }));
     assert!(!directory(&world, "t").exists());
@@ -306,29 +407,61 @@ async fn langfuse_media_is_put_once_and_linked_from_each_field() {
     let world = world().await;
     let ask_place = async |field: &str| {
         let body = langfuse("t", field, PNG);
-        let said = ask(&world.app, post("/api/public/media", "key-of-a", JSON, body)).await;
+        let said = ask(
+            &world.app,
+            post("/api/public/media", "key-of-a", JSON, body),
+        )
+        .await;
         assert_eq!(said.status, 201);
         said.json()
     };
     let place = ask_place("input").await;
     assert_eq!(place["mediaId"], ContentHash::of(PNG).id());
-    let url = place["uploadUrl"].as_str().unwrap().strip_prefix("https://obsrv.example").unwrap();
-    for (body, status) in [(&b"other"[..], 400), (&[PNG, b"more"].concat(), 400), (PNG, 200), (PNG, 200)] {
-        let put = Request::put(url).header("content-type", "image/png").body(Body::from(body.to_vec()));
+    let url = place["uploadUrl"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("https://obsrv.example")
+        .unwrap();
+    for (body, status) in [
+        (&b"other"[..], 400),
+        (&[PNG, b"more"].concat(), 400),
+        (PNG, 200),
+        (PNG, 200),
+    ] {
+        let put = Request::put(url)
+            .header("content-type", "image/png")
+            .body(Body::from(body.to_vec()));
         assert_eq!(ask(&world.app, put.unwrap()).await.status, status);
     }
     assert_eq!(ask_place("output").await["uploadUrl"], Value::Null);
     let listed = read(&world, OF_T).await.json();
-    let fields: Vec<_> = listed["data"].as_array().unwrap().iter().map(|blob| blob["field"].clone()).collect();
+    let fields: Vec<_> = listed["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|blob| blob["field"].clone())
+        .collect();
     assert_eq!(fields, ["input", "output"]);
     let media = format!("/api/public/media/{}", place["mediaId"].as_str().unwrap());
     let shown = read(&world, &media).await.json();
-    assert_eq!((&shown["contentType"], &shown["contentLength"]), (&"image/png".into(), &PNG.len().into()));
-    let url = shown["url"].as_str().unwrap().strip_prefix("https://obsrv.example").unwrap();
+    assert_eq!(
+        (&shown["contentType"], &shown["contentLength"]),
+        (&"image/png".into(), &PNG.len().into())
+    );
+    let url = shown["url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("https://obsrv.example")
+        .unwrap();
     let read = ask(&world.app, Request::get(url).body(Body::empty()).unwrap()).await;
     assert_eq!(read.body, PNG);
     let told = Request::patch(&media).header("x-api-key", "key-of-a");
-    let told = ask(&world.app, told.body(json!({ "uploadHttpStatus": 200 }).to_string().into()).unwrap()).await;
+    let told = ask(
+        &world.app,
+        told.body(json!({ "uploadHttpStatus": 200 }).to_string().into())
+            .unwrap(),
+    )
+    .await;
     assert_eq!((told.status.as_u16(), told.json()), (200, json!({})));
 }
 
@@ -336,7 +469,11 @@ async fn langfuse_media_is_put_once_and_linked_from_each_field() {
 async fn places_for_media_say_what_is_wrong() {
     let world = world().await;
     let said = async |body: String| {
-        let said = ask(&world.app, post("/api/public/media", "key-of-a", JSON, body)).await;
+        let said = ask(
+            &world.app,
+            post("/api/public/media", "key-of-a", JSON, body),
+        )
+        .await;
         said.status.as_u16()
     };
     let good: Value = serde_json::from_str(&langfuse("t", "input", PNG)).unwrap();
@@ -347,8 +484,14 @@ async fn places_for_media_say_what_is_wrong() {
     };
     assert_eq!(said(with("traceId", Value::Null)).await, 400);
     assert_eq!(said(with("sha256Hash", "x".into())).await, 400);
-    assert_eq!(said(with("contentLength", BLOB_BYTES_OF_TESTS.into())).await, 201);
-    assert_eq!(said(with("contentLength", (BLOB_BYTES_OF_TESTS + 1).into())).await, 413);
+    assert_eq!(
+        said(with("contentLength", BLOB_BYTES_OF_TESTS.into())).await,
+        201
+    );
+    assert_eq!(
+        said(with("contentLength", (BLOB_BYTES_OF_TESTS + 1).into())).await,
+        413
+    );
     let padded = |len: usize| {
         let body = good.to_string();
         format!("{body}{}", " ".repeat(len - body.len()))
@@ -361,15 +504,33 @@ async fn places_for_media_say_what_is_wrong() {
 #[tokio::test]
 async fn a_place_without_a_trace_gets_one_of_its_own() {
     let world = world().await;
-    let body = json!({ "content_type": "image/png", "size": PNG.len(), "filename": "a.png" }).to_string();
-    let said = ask(&world.app, post("/v1/media/signed-url", "key-of-a", JSON, body)).await.json();
+    let body =
+        json!({ "content_type": "image/png", "size": PNG.len(), "filename": "a.png" }).to_string();
+    let said = ask(
+        &world.app,
+        post("/v1/media/signed-url", "key-of-a", JSON, body),
+    )
+    .await
+    .json();
     assert_eq!(said["headers"], json!({ "Content-Type": "image/png" }));
-    let url = said["url"].as_str().unwrap().strip_prefix("https://obsrv.example").unwrap();
+    let url = said["url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("https://obsrv.example")
+        .unwrap();
     let put = ask(&world.app, Request::put(url).body(PNG.into()).unwrap()).await;
     assert_eq!(put.status, 200);
-    let uri = said["gs_uri"].as_str().unwrap().strip_prefix("obsrv-blob://1/").unwrap();
+    let uri = said["gs_uri"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("obsrv-blob://1/")
+        .unwrap();
     let (trace, name) = uri.split_once('/').unwrap();
-    let read = read(&world, &format!("/v1/projects/1/traces/{trace}/blobs/{name}")).await;
+    let read = read(
+        &world,
+        &format!("/v1/projects/1/traces/{trace}/blobs/{name}"),
+    )
+    .await;
     assert_eq!(read.body, PNG);
 }
 
@@ -385,7 +546,10 @@ async fn the_sweep_removes_what_no_row_refers_to() {
         spooling.write(b"orphan").unwrap();
         let spooled = spooling.finish().unwrap();
         let owner = Owner::new(ProjectId(1), trace).unwrap();
-        blobs.store().put_once(&owner.blob(spooled.hash()), spooled).unwrap();
+        blobs
+            .store()
+            .put_once(&owner.blob(spooled.hash()), spooled)
+            .unwrap();
     }
     let now = world.app.clock.wall_ns();
     let mut sweep = Sweep::default();
@@ -398,7 +562,8 @@ async fn the_sweep_removes_what_no_row_refers_to() {
     assert_eq!(read(&world, &url).await.body, PNG);
     // It rests after a pass.
     attach(&world, "/v1/projects/1/traces/u/blobs", PNG).await;
-    core.engine().delete_trace(ProjectId(1), "u", Box::new(|_| ()));
+    core.engine()
+        .delete_trace(ProjectId(1), "u", Box::new(|_| ()));
     let soon = later + nanos(BLOB_SWEEP_TIME) - 1;
     assert_eq!(fresh.step(blobs, core.engine(), soon).await.unwrap(), 0);
     assert_eq!(fresh.step(blobs, core.engine(), soon + 1).await.unwrap(), 1);
