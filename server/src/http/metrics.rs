@@ -19,13 +19,14 @@ use super::otlp;
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 40] = [
+const ROUTES: [&str; 41] = [
     "/v1/traces",
     "/v1/logs",
     "/v1/metrics",
     "/v1/traces/{id}",
     "/v1/traces/{id}/annotations",
     "/v1/imports/traces",
+    "/v1/imports/{format}",
     "/v1/events",
     "/api/public/ingestion",
     "/api/public/scores",

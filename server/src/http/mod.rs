@@ -348,6 +348,9 @@ fn add_traces(routes: &mut Routes) {
         .post("/v1/imports/traces", TraceWrite, imports::ingest)
         .says("Take many traces and envelopes.");
     routes
+        .post("/v1/imports/{format}", TraceWrite, imports::ingest_file)
+        .says("Take a file of Jaeger, Zipkin, Claude Code, SWE-agent, tau-bench or Inspect.");
+    routes
         .post("/v1/events", TraceWrite, events::ingest)
         .says("Take one canonical envelope.");
 }

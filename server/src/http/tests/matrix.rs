@@ -175,6 +175,7 @@ GET /v1/projects/{project}/traces/{trace}/blobs/{blob} read-one
 POST /v1/projects/{project}/traces/{trace}/blobs/{blob}/link read-one
 GET /v1/blobs/{link} link
 PUT /v1/blobs/{link} link
+POST /v1/imports/{format} write
 POST /v1/media/upload write
 POST /v1/media/signed-url write
 POST /api/public/media write
