@@ -9,7 +9,14 @@ use serde_json::{Map, Value, json};
 use super::{Traces, lines, messages, rest, set, text};
 
 /// What has a place of its own in a trace or a step.
-const TAKEN: [&str; 6] = ["type", "uuid", "timestamp", "sessionId", "message", "parentUuid"];
+const TAKEN: [&str; 6] = [
+    "type",
+    "uuid",
+    "timestamp",
+    "sessionId",
+    "message",
+    "parentUuid",
+];
 
 pub(super) fn read(body: &[u8]) -> Traces {
     let mut session = Session::default();
@@ -66,7 +73,9 @@ impl Session {
         let uuid = text(value, "uuid");
         match kind {
             "user" | "assistant" | "system" => {
-                let uuid = uuid.filter(|uuid| !uuid.is_empty()).ok_or("uuid: missing")?;
+                let uuid = uuid
+                    .filter(|uuid| !uuid.is_empty())
+                    .ok_or("uuid: missing")?;
                 let at = text(value, "timestamp").ok_or("timestamp: missing")?;
                 if self.turn.is_none() || begins(value) {
                     self.end_turn();
@@ -77,7 +86,9 @@ impl Session {
             // What the client keeps for itself is counted.
             _ => {}
         }
-        let Some(turn) = &mut self.turn else { return Ok(()) };
+        let Some(turn) = &mut self.turn else {
+            return Ok(());
+        };
         match kind {
             "user" => turn.heard(value),
             "assistant" => turn.answered(value),
@@ -106,13 +117,15 @@ fn begins(value: &Value) -> bool {
     let content = value.pointer("/message/content");
     let parts = content.and_then(Value::as_array);
     let is_result = |part: &Value| text(part, "type") == Some("tool_result");
-    content.is_some_and(|content| !content.is_null()) && !parts.is_some_and(|parts| parts.iter().any(is_result))
+    content.is_some_and(|content| !content.is_null())
+        && !parts.is_some_and(|parts| parts.iter().any(is_result))
 }
 
 impl Turn {
     fn new(line: usize, value: &Value, uuid: &str, at: &str) -> Self {
         // A session that was forked has the lines of the one before under their old ids.
-        let trace_id = text(value, "sessionId").map_or_else(|| uuid.to_owned(), |of| format!("{of}:{uuid}"));
+        let trace_id =
+            text(value, "sessionId").map_or_else(|| uuid.to_owned(), |of| format!("{of}:{uuid}"));
         let mut trace = json!({
             "trace_id": trace_id,
             "name": title(value),
@@ -157,7 +170,10 @@ impl Turn {
         if let Some(at) = text(value, "timestamp") {
             at.clone_into(&mut self.last);
         }
-        let content = value.pointer("/message/content").cloned().unwrap_or_default();
+        let content = value
+            .pointer("/message/content")
+            .cloned()
+            .unwrap_or_default();
         let is_result = |part: &Value| text(part, "type") == Some("tool_result");
         let (results, said): (Vec<Value>, Vec<Value>) = match content {
             Value::Array(parts) => parts.into_iter().partition(is_result),
@@ -183,14 +199,19 @@ impl Turn {
                 self.steps.len() - 1
             }
         };
-        let Some(step) = self.steps.get_mut(place) else { return };
+        let Some(step) = self.steps.get_mut(place) else {
+            return;
+        };
         step["tool_calls"][0]["result"] = result.get("content").cloned().unwrap_or_default();
         set(step, "ended_at", text(value, "timestamp"));
         if let Some(more) = value.get("toolUseResult") {
             step["metadata"]["toolUseResult"] = more.clone();
         }
         if result.get("is_error") == Some(&Value::Bool(true)) {
-            let why = result.get("content").and_then(Value::as_str).unwrap_or("failed");
+            let why = result
+                .get("content")
+                .and_then(Value::as_str)
+                .unwrap_or("failed");
             step["status"] = "error".into();
             step["error_message"] = why.into();
             step["tool_calls"][0]["error"] = why.into();
@@ -208,7 +229,10 @@ impl Turn {
             other => (Vec::new(), messages::parts(&other)),
         };
         let calls: Vec<Value> = asked.iter().map(call).collect();
-        let id = text(&message, "id").or_else(|| text(value, "uuid")).unwrap_or("").to_owned();
+        let id = text(&message, "id")
+            .or_else(|| text(value, "uuid"))
+            .unwrap_or("")
+            .to_owned();
         let place = match self.answers.get(&id) {
             Some(place) => *place,
             None => {
@@ -216,7 +240,10 @@ impl Turn {
                 let step = self.step(value, "llm", "answer");
                 step["messages"] = heard.into();
                 let answer = json!({ "role": "assistant", "content": [], "tool_calls": [] });
-                step["messages"].as_array_mut().into_iter().for_each(|all| all.push(answer.clone()));
+                step["messages"]
+                    .as_array_mut()
+                    .into_iter()
+                    .for_each(|all| all.push(answer.clone()));
                 let place = self.steps.len() - 1;
                 self.answers.insert(id, place);
                 place
@@ -226,7 +253,9 @@ impl Turn {
         set(step, "model", text(&message, "model"));
         set(step, "ended_at", text(value, "timestamp"));
         set(step, "token_usage", message.get("usage").map(tokens));
-        let answer = step["messages"].as_array_mut().and_then(|all| all.last_mut());
+        let answer = step["messages"]
+            .as_array_mut()
+            .and_then(|all| all.last_mut());
         if let Some(answer) = answer {
             let said = messages::parts(&Value::Array(said));
             extend(answer, "content", said);
@@ -248,7 +277,10 @@ impl Turn {
     /// What the client says of itself.
     fn noted(&mut self, value: &Value) {
         let name = text(value, "subtype").unwrap_or("system").to_owned();
-        let said = value.get("content").map(messages::parts).unwrap_or_default();
+        let said = value
+            .get("content")
+            .map(messages::parts)
+            .unwrap_or_default();
         let step = self.step(value, "custom", &name);
         step["messages"] = json!([{ "role": "system", "content": said }]);
     }
@@ -305,8 +337,14 @@ fn tokens(usage: &Value) -> Value {
 
 /// The beginning of what was said.
 fn title(value: &Value) -> String {
-    let content = value.pointer("/message/content").map(messages::parts).unwrap_or_default();
-    let said = content.iter().find_map(|part| text(part, "text")).unwrap_or("session");
+    let content = value
+        .pointer("/message/content")
+        .map(messages::parts)
+        .unwrap_or_default();
+    let said = content
+        .iter()
+        .find_map(|part| text(part, "text"))
+        .unwrap_or("session");
     let line = said.trim().lines().next().unwrap_or("session");
     line.chars().take(80).collect()
 }

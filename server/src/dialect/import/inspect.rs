@@ -9,7 +9,15 @@ use super::{Traces, messages, rest, set, shape, text};
 use crate::dialect::DecodeError;
 
 /// Fields of a sample that have a place of their own.
-const TAKEN: [&str; 7] = ["events", "messages", "scores", "attachments", "uuid", "output", "model_usage"];
+const TAKEN: [&str; 7] = [
+    "events",
+    "messages",
+    "scores",
+    "attachments",
+    "uuid",
+    "output",
+    "model_usage",
+];
 /// Events that say nothing that is not elsewhere.
 const COUNTED: [&str; 4] = ["state", "store", "sample_init", "span_end"];
 /// What letters of a score are worth, as Inspect counts them.
@@ -27,8 +35,14 @@ pub(super) fn read(file: &Value) -> Result<Traces, DecodeError> {
 
 fn trace(file: &Value, eval: &Value, sample: &Value) -> Value {
     let field = |of: &Value, key: &str| of.get(key).cloned().unwrap_or_default();
-    let run = text(eval, "eval_id").or_else(|| text(eval, "run_id")).unwrap_or("");
-    let numbered = format!("{run}-{}-{}", shown(&field(sample, "id")), field(sample, "epoch"));
+    let run = text(eval, "eval_id")
+        .or_else(|| text(eval, "run_id"))
+        .unwrap_or("");
+    let numbered = format!(
+        "{run}-{}-{}",
+        shown(&field(sample, "id")),
+        field(sample, "epoch")
+    );
     let id = text(sample, "uuid").map_or_else(|| format!("inspect_{numbered}"), str::to_owned);
     let model = text(eval, "model");
     let mut walk = Walk::new(&id, model, sample);
@@ -37,7 +51,10 @@ fn trace(file: &Value, eval: &Value, sample: &Value) -> Value {
         walk.event(event);
     }
     let began = events.and_then(|all| text(all.first()?, "timestamp"));
-    let began = began.or_else(|| text(eval, "created")).unwrap_or("").to_owned();
+    let began = began
+        .or_else(|| text(eval, "created"))
+        .unwrap_or("")
+        .to_owned();
     if walk.steps.is_empty() {
         walk.conversation(sample, &began);
     }
@@ -61,13 +78,23 @@ fn trace(file: &Value, eval: &Value, sample: &Value) -> Value {
     });
     set(&mut made, "run_id", Some(run).filter(|run| !run.is_empty()));
     set(&mut made, "model", model);
-    set(&mut made, "error_message", error.map(|error| shown(error.get("message").unwrap_or(error))));
-    set(&mut made, "output", sample.pointer("/output/completion").cloned());
+    set(
+        &mut made,
+        "error_message",
+        error.map(|error| shown(error.get("message").unwrap_or(error))),
+    );
+    set(
+        &mut made,
+        "output",
+        sample.pointer("/output/completion").cloned(),
+    );
     made
 }
 
 fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A score for each scorer; what it is beside a number stays on it.
@@ -76,9 +103,15 @@ fn scores(sample: &Value) -> Vec<Value> {
     let made = all.into_iter().flatten().map(|(name, score)| {
         let value = score.get("value").cloned().unwrap_or_default();
         let worth = WORTH.iter().find(|(letter, _)| value == **letter);
-        let number = value.as_f64().or(value.as_bool().map(|yes| f64::from(u8::from(yes))));
+        let number = value
+            .as_f64()
+            .or(value.as_bool().map(|yes| f64::from(u8::from(yes))));
         let mut made = json!({ "label": name, "value": value });
-        set(&mut made, "score", worth.map(|(_, worth)| *worth).or(number));
+        set(
+            &mut made,
+            "score",
+            worth.map(|(_, worth)| *worth).or(number),
+        );
         set(&mut made, "comment", text(score, "explanation"));
         set(&mut made, "answer", score.get("answer").cloned());
         made
@@ -170,7 +203,9 @@ impl<'a> Walk<'a> {
     fn step(&mut self, event: &Value, at: &str, kind: &str, name: &str) -> &mut Value {
         let place = self.steps.len();
         let open = self.open.last().and_then(|place| self.steps.get(*place));
-        let above = open.and_then(|step| text(step, "step_id")).map(str::to_owned);
+        let above = open
+            .and_then(|step| text(step, "step_id"))
+            .map(str::to_owned);
         let parent = text(event, "span_id").map(str::to_owned).or(above);
         let ended = text(event, "completed").unwrap_or(at);
         let mut step = json!({
@@ -197,7 +232,9 @@ impl<'a> Walk<'a> {
             }
             Value::Array(all) => all.iter().map(|value| self.resolved(value)).collect(),
             Value::Object(all) => {
-                let each = all.iter().map(|(key, value)| (key.clone(), self.resolved(value)));
+                let each = all
+                    .iter()
+                    .map(|(key, value)| (key.clone(), self.resolved(value)));
                 Value::Object(each.collect())
             }
             other => other.clone(),
@@ -215,7 +252,16 @@ impl<'a> Walk<'a> {
             said.push(messages::message(answer));
         }
         let model = text(event, "model").or(self.model).map(str::to_owned);
-        let taken = ["event", "timestamp", "completed", "span_id", "input", "output", "call", "model"];
+        let taken = [
+            "event",
+            "timestamp",
+            "completed",
+            "span_id",
+            "input",
+            "output",
+            "call",
+            "model",
+        ];
         let mut metadata = rest(event, &taken);
         if let Some(why) = output.pointer("/choices/0/stop_reason") {
             metadata.insert("stop_reason".to_owned(), why.clone());
@@ -255,7 +301,11 @@ impl<'a> Walk<'a> {
             step["started_at"] = at.into();
             step["ended_at"] = at.into();
         };
-        self.steps = messages::steps(all.as_array().map_or(&[], Vec::as_slice), self.model, &fields);
+        self.steps = messages::steps(
+            all.as_array().map_or(&[], Vec::as_slice),
+            self.model,
+            &fields,
+        );
     }
 }
 

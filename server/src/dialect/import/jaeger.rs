@@ -37,7 +37,10 @@ pub(super) fn read(file: &Value) -> Result<Vec<Value>, DecodeError> {
 fn resource(process: &Value) -> Value {
     let mut attributes = attributes(process.get("tags"));
     if let Some(service) = text(process, "serviceName") {
-        attributes.push(attribute("service.name", &json!({ "stringValue": service })));
+        attributes.push(attribute(
+            "service.name",
+            &json!({ "stringValue": service }),
+        ));
     }
     json!({ "attributes": attributes })
 }
@@ -50,7 +53,9 @@ fn otlp(span: &Value, trace: &Value) -> Value {
     let tags = span.get("tags");
     let tag = |key: &str| {
         let all = tags.and_then(Value::as_array);
-        all?.iter().find(|tag| text(tag, "key") == Some(key))?.get("value")
+        all?.iter()
+            .find(|tag| text(tag, "key") == Some(key))?
+            .get("value")
     };
     let kind = tag("span.kind").and_then(Value::as_str);
     let kind = KINDS.iter().find(|(name, _)| Some(*name) == kind);
@@ -58,7 +63,12 @@ fn otlp(span: &Value, trace: &Value) -> Value {
     let message = tag("otel.status_description").and_then(Value::as_str);
     let (parent, links) = references(span, trace_id);
     let mut attributes = attributes(tags);
-    for warning in span.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+    for warning in span
+        .get("warnings")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let warning = json!({ "stringValue": warning.as_str().unwrap_or("") });
         attributes.push(attribute("jaeger.warning", &warning));
     }
@@ -92,7 +102,10 @@ fn references(span: &Value, trace_id: &str) -> (String, Vec<Value>) {
         .position(|of| is_here(of) && is_child(of))
         .or_else(|| all.iter().position(|of| is_here(of)));
     let id = |of: &Value| format!("{:0>16}", text(of, "spanID").unwrap_or(""));
-    let others = all.iter().enumerate().filter(|(place, _)| Some(*place) != parent);
+    let others = all
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| Some(*place) != parent);
     let links = others.map(|(_, of)| {
         let kind = json!({ "stringValue": text(of, "refType").unwrap_or("").to_ascii_lowercase() });
         json!({
@@ -139,7 +152,9 @@ fn attributes(tags: Option<&Value>) -> Vec<Value> {
     let all = tags.and_then(Value::as_array);
     let made = all.into_iter().flatten().map(|tag| {
         let value = tag.get("value").cloned().unwrap_or_default();
-        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let shown = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         let typed = match (text(tag, "type"), &value) {
             (Some("bool"), Value::Bool(yes)) => json!({ "boolValue": yes }),
             (Some("int64"), _) if shown.parse::<i64>().is_ok() => json!({ "intValue": shown }),

@@ -44,11 +44,17 @@ fn part(source: &Value) -> Value {
             let uri = text(source, kind).or_else(|| source.pointer("/source/url")?.as_str());
             let mut made = json!({ "type": kind, "part": source });
             super::set(&mut made, "uri", uri);
-            super::set(&mut made, "mime", source.pointer("/source/media_type").cloned());
+            super::set(
+                &mut made,
+                "mime",
+                source.pointer("/source/media_type").cloned(),
+            );
             made
         }
         _ => {
-            let shown = source.as_str().map_or_else(|| source.to_string(), str::to_owned);
+            let shown = source
+                .as_str()
+                .map_or_else(|| source.to_string(), str::to_owned);
             json!({ "type": "text", "text": shown, "part": source })
         }
     }
@@ -61,7 +67,9 @@ pub(super) fn calls(message: &Value) -> Vec<Value> {
 }
 
 fn call(source: &Value) -> Value {
-    let nested = source.get("function").filter(|function| function.is_object());
+    let nested = source
+        .get("function")
+        .filter(|function| function.is_object());
     let name = nested
         .and_then(|function| text(function, "name"))
         .or_else(|| text(source, "function"))
@@ -88,7 +96,11 @@ pub(super) fn arguments(given: Option<&Value>) -> Value {
 }
 
 /// The steps of a conversation; `fields` adds to each (its id and its times) by its place.
-pub(super) fn steps(messages: &[Value], model: Option<&str>, fields: &dyn Fn(usize, &mut Value)) -> Vec<Value> {
+pub(super) fn steps(
+    messages: &[Value],
+    model: Option<&str>,
+    fields: &dyn Fn(usize, &mut Value),
+) -> Vec<Value> {
     let (mut made, mut said, mut asked) = (Vec::new(), Vec::new(), HashMap::new());
     let mut push = |mut step: Value| {
         fields(made.len(), &mut step);
@@ -113,7 +125,9 @@ pub(super) fn steps(messages: &[Value], model: Option<&str>, fields: &dyn Fn(usi
         }
     }
     if !said.is_empty() {
-        push(json!({ "type": "human", "name": "last word", "status": "success", "messages": said }));
+        push(
+            json!({ "type": "human", "name": "last word", "status": "success", "messages": said }),
+        );
     }
     made
 }
@@ -124,11 +138,19 @@ fn tool(source: &Value, asked: &HashMap<String, Value>) -> Value {
     let unknown = || json!({ "id": id, "name": name.unwrap_or(""), "arguments": {} });
     let mut call = asked.get(id).cloned().unwrap_or_else(unknown);
     call["result"] = source.get("content").cloned().unwrap_or_default();
-    let name = name.or_else(|| text(&call, "name")).unwrap_or("").to_owned();
+    let name = name
+        .or_else(|| text(&call, "name"))
+        .unwrap_or("")
+        .to_owned();
     let error = source.get("error").filter(|error| !error.is_null());
-    let problem = error.map(|error| text(error, "message").map_or_else(|| error.to_string(), str::to_owned));
+    let problem =
+        error.map(|error| text(error, "message").map_or_else(|| error.to_string(), str::to_owned));
     super::set(&mut call, "error", problem.clone());
-    let status = if problem.is_some() { "error" } else { "success" };
+    let status = if problem.is_some() {
+        "error"
+    } else {
+        "success"
+    };
     let mut step = json!({ "type": "tool", "name": name, "status": status, "tool_calls": [call] });
     super::set(&mut step, "error_message", problem);
     step

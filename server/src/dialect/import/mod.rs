@@ -159,7 +159,10 @@ fn lines(body: &[u8]) -> impl Iterator<Item = (usize, Result<Value, String>)> {
     let said = numbered.filter(|(_, line)| !line.trim_ascii().is_empty());
     said.map(|(number, line)| {
         let value = serde_json::from_slice(line);
-        (number, value.map_err(|error| format!("not valid json: {error}")))
+        (
+            number,
+            value.map_err(|error| format!("not valid json: {error}")),
+        )
     })
 }
 
@@ -176,19 +179,25 @@ fn text<'a>(of: &'a Value, key: &str) -> Option<&'a str> {
 fn rest(of: &Value, taken: &[&str]) -> Map<String, Value> {
     let entries = of.as_object().into_iter().flatten();
     let left = entries.filter(|(key, _)| !taken.contains(&key.as_str()));
-    left.map(|(key, value)| (key.clone(), value.clone())).collect()
+    left.map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// Sets what is there; null is nothing.
 fn set(map: &mut Value, key: &str, value: Option<impl Into<Value>>) {
-    if let Some(value) = value.map(Into::into).filter(|value: &Value| !value.is_null()) {
+    if let Some(value) = value
+        .map(Into::into)
+        .filter(|value: &Value| !value.is_null())
+    {
         map[key] = value;
     }
 }
 
 /// The made-up time of a step.
 fn second(ctx: &Context<'_>, step: usize) -> String {
-    let nanos = i64::try_from(step).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+    let nanos = i64::try_from(step)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000_000_000);
     format_micros(ctx.received_ns.saturating_add(nanos))
 }
 

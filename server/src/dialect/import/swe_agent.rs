@@ -10,7 +10,9 @@ pub(super) fn read(file: &Value, body: &[u8], ctx: &Context<'_>) -> Result<Trace
     let id = id_of("swe_", body);
     let list = |key: &str| file.get(key).and_then(Value::as_array);
     // Old files of mini-SWE-agent are the messages alone.
-    let said = list("messages").or_else(|| list("history")).or_else(|| file.as_array());
+    let said = list("messages")
+        .or_else(|| list("history"))
+        .or_else(|| file.as_array());
     let steps = match (list("trajectory"), said) {
         (Some(turns), said) => turns_of(turns, said.map_or(&[], Vec::as_slice), &id, ctx),
         (None, Some(said)) => {
@@ -46,7 +48,11 @@ pub(super) fn read(file: &Value, body: &[u8], ctx: &Context<'_>) -> Result<Trace
             tokens.insert(name.to_owned(), count.into());
         }
     }
-    set(&mut made, "token_usage", (!tokens.is_empty()).then_some(tokens));
+    set(
+        &mut made,
+        "token_usage",
+        (!tokens.is_empty()).then_some(tokens),
+    );
     Ok(Traces::one(made))
 }
 
@@ -65,7 +71,10 @@ fn turns_of(turns: &[Value], history: &[Value], id: &str, ctx: &Context<'_>) -> 
     let mut said: Vec<Value> = before.map(messages::message).collect();
     let mut made: Vec<Value> = Vec::new();
     for turn in turns {
-        let mut metadata = rest(turn, &["action", "observation", "response", "execution_time"]);
+        let mut metadata = rest(
+            turn,
+            &["action", "observation", "response", "execution_time"],
+        );
         // What the model was sent is in the steps before.
         metadata.remove("query");
         let action = text(turn, "action").unwrap_or("");
@@ -86,7 +95,11 @@ fn turns_of(turns: &[Value], history: &[Value], id: &str, ctx: &Context<'_>) -> 
             "result": observation,
         });
         let seconds = turn.get("execution_time").and_then(Value::as_f64);
-        set(&mut call, "latency_ms", seconds.map(|seconds| (seconds * 1000.0).round()));
+        set(
+            &mut call,
+            "latency_ms",
+            seconds.map(|seconds| (seconds * 1000.0).round()),
+        );
         let mut step = json!({
             "type": "tool", "name": call["name"], "status": "success", "tool_calls": [call],
             "parent_step_id": parent,

@@ -54,7 +54,11 @@ fn trace(run: &Value, ctx: &Context<'_>) -> Result<Value, String> {
         "metadata": metadata,
         "steps": steps,
     });
-    set(&mut made, "user_id", run.pointer("/info/task/user_id").cloned());
+    set(
+        &mut made,
+        "user_id",
+        run.pointer("/info/task/user_id").cloned(),
+    );
     if let Some(reward) = reward {
         made["annotations"] = json!([{ "label": "reward", "score": reward }]);
         if !is_solved {

@@ -11,7 +11,12 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{shape, text};
 use crate::dialect::DecodeError;
 
-const KINDS: [(&str, i64); 4] = [("SERVER", 2), ("CLIENT", 3), ("PRODUCER", 4), ("CONSUMER", 5)];
+const KINDS: [(&str, i64); 4] = [
+    ("SERVER", 2),
+    ("CLIENT", 3),
+    ("PRODUCER", 4),
+    ("CONSUMER", 5),
+];
 
 /// A span's trace and id.
 type Place<'a> = (&'a str, &'a str);
@@ -50,7 +55,9 @@ fn id(span: &Value) -> &str {
 
 fn service(span: &Value) -> &str {
     let endpoint = span.get("localEndpoint");
-    endpoint.and_then(|endpoint| text(endpoint, "serviceName")).unwrap_or("")
+    endpoint
+        .and_then(|endpoint| text(endpoint, "serviceName"))
+        .unwrap_or("")
 }
 
 /// The id of the server's half.
@@ -62,7 +69,13 @@ fn otlp(span: &Value, halves: &HashSet<Place<'_>>) -> Value {
     let is_half = is_shared(span) && halves.contains(&(trace(span), id(span)));
     let parent = text(span, "parentId").unwrap_or("");
     let is_below_half = halves.contains(&(trace(span), parent));
-    let padded = |id: &str| if id.is_empty() { String::new() } else { format!("{id:0>16}") };
+    let padded = |id: &str| {
+        if id.is_empty() {
+            String::new()
+        } else {
+            format!("{id:0>16}")
+        }
+    };
     let (own, parent) = match (is_half, is_below_half) {
         (true, _) => (half_id(id(span)), padded(id(span))),
         (false, true) => (padded(id(span)), half_id(parent)),
@@ -71,7 +84,9 @@ fn otlp(span: &Value, halves: &HashSet<Place<'_>>) -> Value {
     let micros = |key: &str| span.get(key).and_then(Value::as_u64).unwrap_or(0);
     let start = micros("timestamp");
     let end = start.saturating_add(micros("duration"));
-    let kind = KINDS.iter().find(|(name, _)| text(span, "kind") == Some(*name));
+    let kind = KINDS
+        .iter()
+        .find(|(name, _)| text(span, "kind") == Some(*name));
     let mut attributes = tags(span);
     let failed = span.pointer("/tags/error").and_then(Value::as_str);
     if is_shared(span) {
@@ -101,7 +116,9 @@ fn otlp(span: &Value, halves: &HashSet<Place<'_>>) -> Value {
 fn tags(span: &Value) -> Vec<Value> {
     let all = span.get("tags").and_then(Value::as_object);
     let made = all.into_iter().flatten().map(|(key, value)| {
-        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let shown = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         json!({ "key": key, "value": { "stringValue": shown } })
     });
     made.collect()
@@ -125,7 +142,10 @@ fn endpoint(prefix: &str, of: Option<&Value>, attributes: &mut Vec<Value>) {
 fn events(span: &Value) -> Vec<Value> {
     let all = span.get("annotations").and_then(Value::as_array);
     let made = all.into_iter().flatten().map(|annotation| {
-        let at = annotation.get("timestamp").and_then(Value::as_u64).unwrap_or(0);
+        let at = annotation
+            .get("timestamp")
+            .and_then(Value::as_u64)
+            .unwrap_or(0);
         json!({
             "timeUnixNano": at.saturating_mul(1_000).to_string(),
             "name": text(annotation, "value").unwrap_or(""),

@@ -14,6 +14,7 @@ use crate::blob::key::{ContentHash, Owner};
 use crate::blob::reference::Reference;
 use crate::blob::sweep::Sweep;
 use crate::governance::ProjectSettings;
+use crate::http::ingest;
 use crate::http::tests::{BLOB_BYTES_OF_TESTS, JSON, Said, World, ask, get, post, world};
 use crate::limits::{
     BLOB_GRACE_TIME, BLOB_LINK_TIME_MAX, BLOB_NAME_BYTES_MAX, BLOB_SWEEP_TIME,
@@ -562,8 +563,9 @@ async fn the_sweep_removes_what_no_row_refers_to() {
     assert_eq!(read(&world, &url).await.body, PNG);
     // It rests after a pass.
     attach(&world, "/v1/projects/1/traces/u/blobs", PNG).await;
-    core.engine()
-        .delete_trace(ProjectId(1), "u", Box::new(|_| ()));
+    let (done, outcome) = ingest::outcome();
+    core.engine().delete_trace(ProjectId(1), "u", done);
+    ingest::wait(outcome).await.unwrap();
     let soon = later + nanos(BLOB_SWEEP_TIME) - 1;
     assert_eq!(fresh.step(blobs, core.engine(), soon).await.unwrap(), 0);
     assert_eq!(fresh.step(blobs, core.engine(), soon + 1).await.unwrap(), 1);

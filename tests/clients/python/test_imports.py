@@ -1,0 +1,56 @@
+"""Files of other tools through `obsrv import` and the routes. What is expected was read off the files."""
+
+
+import zstandard
+
+from server import ROOT, pages
+
+FILES = ROOT / "server" / "tests" / "fixtures" / "imports"
+
+
+def imported(obsrv, *arguments, check=True):
+    return obsrv.run("import", "--url", obsrv.url, *map(str, arguments), check=check)
+
+
+def test_every_format_is_known_by_its_beginning_and_doubles_nothing(obsrv, tmp_path):
+    names = ["claude-code-representative.jsonl", "swe-agent.traj", "tau.jsonl", "inspect.json", "jaeger.json", "zipkin.json"]
+    packed = tmp_path / "tau.jsonl.zst"
+    packed.write_bytes(zstandard.compress((FILES / "tau.jsonl").read_bytes()))
+    with obsrv.client() as client:
+        counts = []
+        for _ in range(2):
+            done = imported(obsrv, *(FILES / name for name in names))
+            assert "files=6" in done.stdout and "failed=0" in done.stdout
+            listed = pages(client)
+            steps = sum(item["step_count"] for item in listed)
+            counts.append((len(listed), steps))
+        # 4 turns, and a trace each of the others
+        assert counts[0] == counts[1] and counts[0][0] == 4 + 5
+        imported(obsrv, packed)
+        assert len(pages(client)) == 4 + 5
+        by_platform = {item["platform"] for item in pages(client) if item.get("platform")}
+        assert by_platform == {"claude-code", "swe-agent", "tau-bench", "inspect"}
+
+
+def test_bad_lines_are_named_by_their_numbers(obsrv, tmp_path):
+    done = imported(obsrv, FILES / "claude-code-edge-cases.jsonl", check=False)
+    assert done.returncode != 0 and "accepted=7 failed=5" in done.stdout
+    for line in (11, 13, 14, 15, 16):
+        assert f"claude-code-edge-cases.jsonl:{line}: " in done.stderr, done.stderr
+    runs = tmp_path / "runs.jsonl"
+    line = (FILES / "tau.jsonl").read_text().strip()
+    runs.write_text(f"{line}\nnot json\n{line}\n")
+    done = imported(obsrv, "--format", "tau", "--from-line", "2", runs, check=False)
+    assert "accepted=1 failed=1" in done.stdout and "runs.jsonl:2: " in done.stderr
+
+
+def test_the_route_takes_a_file_and_names_formats(obsrv):
+    with obsrv.client() as client:
+        answer = client.post("/v1/imports/zipkin", content=(FILES / "zipkin.json").read_bytes())
+        assert answer.status_code == 200, answer.text
+        [item] = pages(client)
+        assert item["step_count"] == 16
+        wrong = client.post("/v1/imports/csv", content=b"[]")
+        assert wrong.status_code == 400 and "claude-code" in wrong.text
+        wrong = client.post("/v1/imports/jaeger", content=b"{}")
+        assert wrong.status_code == 400 and wrong.json()["error"]["field"] is None or "spans" in wrong.text
