@@ -364,7 +364,7 @@ fn a_log_of_inspect() {
     );
     assert_eq!(
         run["metadata"]["metadata"]["label_confidence"],
-        json!(0.886_055_291_981_992_5_f64)
+        json!(0.886_055_291_919_825_5_f64)
     );
     let solvers = read.span("47aa44b7e481493fbe5dda8177aa46e5");
     assert_eq!(
