@@ -83,7 +83,7 @@ def test_the_signed_place_of_theta(obsrv):
         assert client.get(f"/v1/projects/1/traces/{trace}/blobs/{name}").content == png()
 
 
-@pytest.mark.reads_back("langfuse 5", "attachments")
+@pytest.mark.reads_back("Langfuse 5", "attachments")
 def test_langfuse_media(obsrv, monkeypatch):
     for name in [name for name in os.environ if name.startswith("LANGFUSE_")]:
         monkeypatch.delenv(name)
