@@ -62,6 +62,7 @@ def test_theta_media(obsrv, tmp_path):
         sent = {hashlib.sha256(of).hexdigest(): of for of in (png(), sound, b"\1\2\3")}
         listed = blobs_of(client, trace_id)
         assert {blob["sha256"] for blob in listed} == set(sent)
+        assert theta.get_trace(trace_id).meta.has_media
         types = {blob["content_type"]: blob["name"] for blob in listed}
         assert types == {"image/png": None, "audio/wav": "a b & ü.wav", "application/octet-stream": None}
         for blob in listed:
@@ -151,3 +152,10 @@ def test_copies_have_the_attachments_and_verify_reads_them(obsrv, tmp_path):
     file.write_bytes(png()[:-1] + b"?")
     done = obsrv.run("verify", str(restored.data), check=False)
     assert done.returncode != 0 and "is damaged" in done.stdout
+
+
+def test_the_largest_attachment_is_a_setting_with_a_limit(obsrv, tmp_path):
+    at = Obsrv(tmp_path / "at", "--max-blob", "1GiB").start()
+    at.end()
+    over = obsrv.run("serve", "--data", str(tmp_path / "over"), "--max-blob", str((1 << 30) + 1), check=False)
+    assert over.returncode != 0 and "max_blob=1073741825" in over.stderr

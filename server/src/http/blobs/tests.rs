@@ -591,3 +591,27 @@ async fn damaged_bytes_are_no_answer() {
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;
     assert!(body.is_err());
 }
+
+/// However uploads to a trace and deletes of it fall, what the row refers to is there to be read, and nothing
+/// else is kept.
+#[tokio::test]
+async fn uploads_and_deletes_at_once_leave_nothing_dangling() {
+    let world = world().await;
+    store_trace(&world, "t").await;
+    for round in 0..20_u64 {
+        let (first, second) = (bytes(1000 + round), bytes(2000 + round));
+        tokio::join!(
+            attach(&world, OF_T, first),
+            delete(&world, "t"),
+            attach(&world, OF_T, second),
+        );
+        let listed = read(&world, OF_T).await.json();
+        let kept: Vec<_> = listed["data"].as_array().cloned().unwrap_or_default();
+        for blob in &kept {
+            let said = read(&world, blob["url"].as_str().unwrap()).await;
+            assert_eq!(said.status, 200, "round {round}: {blob}");
+        }
+        let files = std::fs::read_dir(directory(&world, "t")).map_or(0, Iterator::count);
+        assert_eq!(files, kept.len(), "round {round}");
+    }
+}
