@@ -1,6 +1,8 @@
 """Files of other tools through `obsrv import` and the routes. What is expected was read off the files."""
 
 
+import json
+
 import zstandard
 
 from server import ROOT, pages
@@ -54,3 +56,29 @@ def test_the_route_takes_a_file_and_names_formats(obsrv):
         assert wrong.status_code == 400 and "claude-code" in wrong.text
         wrong = client.post("/v1/imports/jaeger", content=b"{}")
         assert wrong.status_code == 400 and wrong.json()["error"]["field"] is None or "spans" in wrong.text
+
+
+def test_requests_of_other_clients_are_files_too(obsrv, tmp_path):
+    run = {"id": "0195d2a4-0000-7000-8000-000000000001", "trace_id": "0195d2a4-0000-7000-8000-000000000001"}
+    run |= {"name": "chain", "run_type": "chain", "start_time": "2026-05-01T10:00:00Z", "inputs": {"q": 1}}
+    run |= {"dotted_order": "20260501T100000000000Z0195d2a4-0000-7000-8000-000000000001"}
+    span = {"id": "s", "traceId": "lf-1", "name": "plan", "startTime": "2026-05-01T10:00:00Z"}
+    batch = {"batch": [{"id": "e1", "type": "span-create", "timestamp": "2026-05-01T10:00:00Z", "body": span}]}
+    session = {"id": "as-1", "name": "session", "started_at": 1_777_000_000.0, "ended_at": 1_777_000_001.0, "meta": {}}
+    files = {
+        "langsmith": {"post": [run], "patch": []},
+        "langfuse": batch,
+        "aiobs": {"sessions": [session], "events": [], "function_events": []},
+    }
+    with obsrv.client() as client:
+        for _ in range(2):
+            for name, body in files.items():
+                path = tmp_path / f"{name}.json"
+                path.write_text(json.dumps(body))
+                done = imported(obsrv, "--format", name, path)
+                assert "accepted=1 failed=0" in done.stdout, (name, done.stdout, done.stderr)
+            assert sorted(item["trace_id"] for item in pages(client)) == sorted([run["id"], "lf-1", "as-1"])
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"batch": 7}')
+    done = imported(obsrv, "--format", "langfuse", broken, check=False)
+    assert done.returncode != 0 and "broken.json:1: " in done.stderr
