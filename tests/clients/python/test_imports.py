@@ -1,6 +1,5 @@
 """Files of other tools through `obsrv import` and the routes. What is expected was read off the files."""
 
-
 import json
 
 import zstandard

@@ -20,14 +20,15 @@ use crate::limits::{
     BLOB_GRACE_TIME, BLOB_LINK_TIME_MAX, BLOB_NAME_BYTES_MAX, BLOB_SWEEP_TIME,
     BLOB_TRACE_ID_BYTES_MAX, BLOBS_PER_TRACE_MAX, MEDIA_BODY_BYTES_MAX,
 };
-use crate::tenancy::plane::By;
+use crate::tenancy::plane::{By, KeyTerms};
 use obsrv_engine::row::ProjectId;
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR and the rest";
 const OF_T: &str = "/v1/projects/1/traces/t/blobs";
 
 fn bytes(len: u64) -> Vec<u8> {
-    (0..len).map(|n| (n * 7 % 251) as u8).collect()
+    let byte = |n: u64| u8::try_from(n * 7 % 251).unwrap();
+    (0..len).map(byte).collect()
 }
 
 async fn send(world: &World, path: &str, body: impl Into<Body>) -> Said {
@@ -335,7 +336,7 @@ async fn links_end_with_their_key_and_open_nothing_else() {
     }
     let plane = Arc::clone(world.app.core().unwrap().plane());
     let made = plane
-        .create_key(By::operator(), 1, Default::default())
+        .create_key(By::operator(), 1, KeyTerms::default())
         .await
         .unwrap()
         .made;
