@@ -20,7 +20,6 @@ use crate::http::params::Params;
 use crate::http::{App, admission, governance, ingest, query, usage};
 use crate::limits::{
     BLOB_NAME_BYTES_MAX, BLOB_TRACE_ID_BYTES_MAX, BLOBS_PER_TRACE_MAX, REFUSED_BODY_BYTES_MAX,
-    UNKNOWN_BODY_BYTES_MAX,
 };
 use crate::quota::Amounts;
 use crate::redact::{Media, Redactor};
@@ -131,7 +130,7 @@ pub(super) async fn take(
                 ErrorCode::BodyTooSlow | ErrorCode::BodyIncomplete
             );
             if !is_over {
-                admission::discard(&parts.headers, &mut body, UNKNOWN_BODY_BYTES_MAX).await;
+                admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
             }
             Err(error)
         }
