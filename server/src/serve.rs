@@ -258,9 +258,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     let failed = tokio::select! {
         () = signals.told_to_stop() => false,
         () = keep_house(&app, &engine, &plane, &accounts, &uses, tls) => true,
-        () = purge_always(&engine, &plane) => true,
-        () = expire_always(&engine, &governance) => true,
-        () = sweep_always(&blobs, &engine, &app) => true,
+        () = remove_always(&engine, &plane, &governance, &blobs, &app) => true,
     };
     shut_down(&stop, serving).await;
     if !failed {
@@ -405,6 +403,21 @@ async fn look_at_tls(tls: Option<&Arc<Tls>>) {
         }
         Err(error) => tracing::error!(%error, "look at the tls files ended early"),
     }
+}
+
+/// Removes what nobody may see any more, for ever.
+async fn remove_always(
+    engine: &Arc<Engine>,
+    plane: &ControlPlane,
+    governance: &Governance,
+    blobs: &Arc<Blobs>,
+    app: &App,
+) {
+    tokio::join!(
+        purge_always(engine, plane),
+        expire_always(engine, governance),
+        sweep_always(blobs, engine, app),
+    );
 }
 
 /// Empties deleted projects, for ever.

@@ -203,8 +203,10 @@ fn summary(project: &str, run: &StoredRow, out: &mut DocWriter) {
     if let Some(cost) = doc.get(model::COST_USD) {
         write_field("cost_usd", cost, Form::Number, out);
     }
-    let has_some =
-        |key| matches!(doc.get(key), Some(DocRef::Array(mut all)) if all.next().is_some());
+    let has_some = |key| match doc.get(key) {
+        Some(DocRef::Array(mut all)) => all.next().is_some(),
+        _ => false,
+    };
     if has_some("attachments") || has_some(model::BLOBS) {
         out.key("has_media");
         out.bool(true);
