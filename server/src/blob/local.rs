@@ -3,7 +3,7 @@
 //! A file gets its name with create-only semantics after its bytes are synced; then every directory on the way
 //! is synced, whoever made it, so that an answer never outruns another request's directory.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ impl LocalBlobs {
     pub fn open(root: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(root)?;
         if let Some(parent) = root.parent() {
-            File::open(parent)?.sync_all()?;
+            opened(parent)?.sync_all()?;
         }
         Ok(Self {
             root: root.to_owned(),
@@ -50,6 +50,11 @@ impl LocalBlobs {
     fn path(&self, key: &Key) -> PathBuf {
         self.root.join(key.to_string())
     }
+}
+
+/// A file or a directory, to be read or synced.
+fn opened(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).open(path)
 }
 
 /// Gives a file a name that nobody has; false if somebody has it.
@@ -74,13 +79,13 @@ impl BlobStore for LocalBlobs {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         name_new(spooled.path(), &path)?;
         for dir in path.ancestors().skip(1).take(LEVELS + 1) {
-            File::open(dir)?.sync_all()?;
+            opened(dir)?.sync_all()?;
         }
         Ok(())
     }
 
     fn open(&self, key: &Key) -> io::Result<(Arc<dyn Object>, i64)> {
-        let file = File::open(self.path(key))?;
+        let file = opened(&self.path(key))?;
         let metadata = file.metadata()?;
         let object = LocalBlob {
             file,

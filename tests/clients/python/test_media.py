@@ -62,7 +62,7 @@ def test_theta_media(obsrv, tmp_path):
         sent = {hashlib.sha256(of).hexdigest(): of for of in (png(), sound, b"\1\2\3")}
         listed = blobs_of(client, trace_id)
         assert {blob["sha256"] for blob in listed} == set(sent)
-        assert theta.get_trace(trace_id).meta.has_media
+        assert detail.meta.has_media
         types = {blob["content_type"]: blob["name"] for blob in listed}
         assert types == {"image/png": None, "audio/wav": "a b & ü.wav", "application/octet-stream": None}
         for blob in listed:

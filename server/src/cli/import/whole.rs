@@ -1,6 +1,6 @@
 //! Files that go to the server as they are: those of other tools, and requests of other clients.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub(super) enum Form {
     Aiobs,
     /// A batch of Langfuse's ingestion.
     Langfuse,
-    /// A batch of LangSmith's runs.
+    /// A batch of `LangSmith`'s runs.
     Langsmith,
     /// Traces of Jaeger's API.
     Jaeger,
@@ -85,7 +85,7 @@ impl Form {
 
 /// A file's bytes, taken out of zstd or gzip.
 pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
-    let mut file = File::open(path)?;
+    let mut file = OpenOptions::new().read(true).open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }

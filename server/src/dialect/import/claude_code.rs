@@ -191,13 +191,12 @@ impl Turn {
 
     fn result(&mut self, value: &Value, result: &Value) {
         let id = text(result, "tool_use_id").unwrap_or("");
-        let place = match self.calls.get(id) {
-            Some(place) => *place,
-            None => {
-                let call = json!({ "id": id, "name": "", "arguments": {} });
-                self.step(value, "tool", "")["tool_calls"] = json!([call]);
-                self.steps.len() - 1
-            }
+        let place = if let Some(place) = self.calls.get(id) {
+            *place
+        } else {
+            let call = json!({ "id": id, "name": "", "arguments": {} });
+            self.step(value, "tool", "")["tool_calls"] = json!([call]);
+            self.steps.len() - 1
         };
         let Some(step) = self.steps.get_mut(place) else {
             return;
@@ -233,21 +232,15 @@ impl Turn {
             .or_else(|| text(value, "uuid"))
             .unwrap_or("")
             .to_owned();
-        let place = match self.answers.get(&id) {
-            Some(place) => *place,
-            None => {
-                let heard = std::mem::take(&mut self.said);
-                let step = self.step(value, "llm", "answer");
-                step["messages"] = heard.into();
-                let answer = json!({ "role": "assistant", "content": [], "tool_calls": [] });
-                step["messages"]
-                    .as_array_mut()
-                    .into_iter()
-                    .for_each(|all| all.push(answer.clone()));
-                let place = self.steps.len() - 1;
-                self.answers.insert(id, place);
-                place
-            }
+        let place = if let Some(place) = self.answers.get(&id) {
+            *place
+        } else {
+            let mut said = std::mem::take(&mut self.said);
+            said.push(json!({ "role": "assistant", "content": [], "tool_calls": [] }));
+            self.step(value, "llm", "answer")["messages"] = said.into();
+            let place = self.steps.len() - 1;
+            self.answers.insert(id, place);
+            place
         };
         let step = &mut self.steps[place];
         set(step, "model", text(&message, "model"));

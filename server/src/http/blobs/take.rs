@@ -104,7 +104,7 @@ impl Incoming {
 /// What became of it.
 pub(super) enum Taken {
     /// Durable, in this trace.
-    Stored(String, Reference),
+    Stored(String, Box<Reference>),
     /// The project's rules replace media: nothing was stored.
     Replaced,
 }
@@ -210,7 +210,7 @@ async fn store(
         Err(error) => Err(error),
     };
     match stored {
-        Ok(()) => Ok(Taken::Stored(incoming.trace_id, reference)),
+        Ok(()) => Ok(Taken::Stored(incoming.trace_id, Box::new(reference))),
         Err(error) => {
             if error.code != ErrorCode::OutcomeUnknown {
                 usage::give_back(core.governance(), tenant, amounts);
