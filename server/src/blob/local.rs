@@ -271,7 +271,7 @@ mod tests {
             io::ErrorKind::NotFound
         );
         let trace = dir.path().join("blobs").join(owner(1, "t").prefix());
-        assert!(!trace.exists() && trace.parent().unwrap().exists());
+        assert!(!trace.is_dir() && trace.parent().unwrap().is_dir());
         assert_eq!(fs::read_dir(dir.path().join("spool")).unwrap().count(), 0);
     }
 

@@ -21,9 +21,12 @@ const INSPECT_TOOLS: &str =
 const JAEGER: &str = include_str!("../../../tests/fixtures/imports/jaeger.json");
 const ZIPKIN: &str = include_str!("../../../tests/fixtures/imports/zipkin.json");
 
-/// Rows by table and id, as JSON, with their times beside them.
+/// A row as JSON, its start and its end.
+type Row = (Value, Option<i64>, Option<i64>);
+
+/// Rows by table and id.
 struct Read {
-    rows: BTreeMap<(Table, String), (Value, Option<i64>, Option<i64>)>,
+    rows: BTreeMap<(Table, String), Row>,
     items: Vec<Item>,
 }
 
