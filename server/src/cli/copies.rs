@@ -1,4 +1,4 @@
-//! `obsrv backup`, `restore` and `scrub`: the data as a whole.
+//! `obsrv backup`, `restore`, `scrub` and `status`: the data as a whole.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,13 @@ pub(super) struct RestoreArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct ScrubArgs {
+    /// The data directory of the running server.
+    #[arg(long, default_value = "./obsrv-data")]
+    data: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct StatusArgs {
     /// The data directory of the running server.
     #[arg(long, default_value = "./obsrv-data")]
     data: PathBuf,
@@ -116,6 +123,16 @@ fn copy(from: &Path, to: &Path) -> Result<(), CopiesError> {
     } else {
         Err(CopiesError::Damaged(seen.damaged.len()))
     }
+}
+
+pub(super) fn status(args: &StatusArgs) -> Result<(), CopiesError> {
+    let status = block_on(async {
+        let mut client = tenancy::connect(&args.data).await?;
+        let path = "/debug/status";
+        tenancy::ask(&mut client, &Method::GET, path, &Value::Null).await
+    })?;
+    writeln!(std::io::stdout(), "{status:#}")?;
+    Ok(())
 }
 
 pub(super) fn scrub(args: &ScrubArgs) -> Result<(), CopiesError> {
