@@ -193,7 +193,7 @@ impl Parts {
 }
 
 /// Maps laid over each other: a later document's top-level fields replace an earlier one's, but for
-/// what the user attached, which adds up: metadata key by key, tags as a set.
+/// what the user attached, which adds up: metadata key by key, tags and files as sets.
 fn overlay<'a>(docs: impl Iterator<Item = &'a Bytes>) -> Bytes {
     let mut fields: Vec<(&str, Vec<DocRef<'_>>)> = Vec::new();
     for doc in docs {
@@ -223,7 +223,11 @@ fn adds_up(key: &str, before: &[DocRef<'_>], value: DocRef<'_>) -> bool {
     matches!(
         (key, before.last(), value),
         (model::METADATA, Some(DocRef::Map(_)), DocRef::Map(_))
-            | (model::TAGS, Some(DocRef::Array(_)), DocRef::Array(_))
+            | (
+                model::TAGS | model::BLOBS,
+                Some(DocRef::Array(_)),
+                DocRef::Array(_)
+            )
     )
 }
 

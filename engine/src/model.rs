@@ -58,6 +58,9 @@ pub const TEMPORALITY: &str = "temporality";
 pub const MONOTONIC: &str = "monotonic";
 /// The value of a gauge or sum. Points; number.
 pub const VALUE: &str = "value";
+/// Files that belong to it and are kept outside of rows: a list of maps with `id`, `sha256`, `content_type`, `size`
+/// and, where known, `name`, `declared_type`, `span_id`, `field` and `upload`. Adds up over events. Runs.
+pub const BLOBS: &str = "blobs";
 /// Which dialect the event came in: `otlp`, `theta`, `langfuse`, `langsmith`, `aiobs`, `tcc`. Every row; text.
 pub const DIALECT: &str = "dialect";
 /// What the engine derives for a run from its spans: a map, see `FORMAT.md`. Runs.

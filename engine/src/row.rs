@@ -104,7 +104,7 @@ pub struct Event {
     pub end_ns: Option<i64>,
     /// Higher wins. The content hash is added by the engine.
     pub version: u64,
-    /// A partial event overlays its top-level fields, adding to the metadata and the tags; a complete
+    /// A partial event overlays its top-level fields, adding to metadata, tags and blobs; a complete
     /// one replaces all older events.
     pub partial: bool,
     /// The content: a map in the encoding of [`crate::doc`].

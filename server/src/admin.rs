@@ -15,6 +15,7 @@ use obsrv_engine::engine::Engine;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::blob::Blobs;
 use crate::governance::Governance;
 use crate::http::auth;
 use crate::http::keys::NewKeyTerms;
@@ -45,6 +46,7 @@ pub(crate) fn build(
     plane: Arc<ControlPlane>,
     signin: Arc<SignIn>,
     governance: Arc<Governance>,
+    blobs: Arc<Blobs>,
 ) -> Router {
     let plans = Router::new()
         .route("/plans/{organization}", get(show_plan).put(set_plan))
@@ -56,7 +58,7 @@ pub(crate) fn build(
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(plane)
         .merge(plans)
-        .merge(copies::build(Arc::clone(engine)))
+        .merge(copies::build(Arc::clone(engine), blobs))
         .merge(
             Router::new()
                 .route("/debug/status", get(http::status::show))

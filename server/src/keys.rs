@@ -67,6 +67,11 @@ impl Macs {
         Self(secret.derive("obsrv cursor v1"))
     }
 
+    /// For links to attachments.
+    pub fn for_blobs(secret: &MasterSecret) -> Self {
+        Self(secret.derive("obsrv blob link v1"))
+    }
+
     /// For what redaction keeps of an id and of a body.
     pub fn for_redaction(secret: &MasterSecret) -> Self {
         Self(secret.derive("obsrv redaction v1"))
@@ -261,6 +266,7 @@ mod tests {
             Macs::for_cursors(&one).mac(b"k"),
             Macs::for_sessions(&one).mac(b"k"),
             Macs::for_links(&one).mac(b"k"),
+            Macs::for_blobs(&one).mac(b"k"),
             Macs::for_oidc(&one).mac(b"k"),
             Macs::for_keys(&two).mac(b"k"),
         ];

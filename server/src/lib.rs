@@ -1,6 +1,7 @@
 //! HTTP, dialects, keys: everything between a socket and the engine.
 
 mod admin;
+pub mod blob;
 mod buckets;
 pub mod cli;
 pub mod control;

@@ -340,6 +340,42 @@ pub const PRICE_FILE_BYTES_MAX: usize = 4 << 20;
 pub const PRICE_MODELS_MAX: usize = 4_096;
 /// Bytes of what an Obtrace client says of itself when it starts. Over it: 413.
 pub const INIT_BODY_BYTES_MAX: usize = 16 << 10;
+/// Bytes of an attachment, unless `--max-blob` says less. Over it: 413.
+pub const BLOB_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of an attachment if `--max-blob` says nothing. Over it: 413.
+pub const BLOB_BYTES_DEFAULT: u64 = 256 << 20;
+/// Attachments of a trace. Over it: 400.
+pub const BLOBS_PER_TRACE_MAX: usize = 1_000;
+/// Bytes of the id of a trace that has attachments: it is part of the name of a file. Over it: 400.
+pub const BLOB_TRACE_ID_BYTES_MAX: usize = 180;
+/// Bytes of the name of an attachment, and of its declared type, its span and its field. Over it: 400.
+pub const BLOB_NAME_BYTES_MAX: usize = 512;
+/// Bytes of an attachment that are written or read at once; a request holds a few such pieces in memory.
+pub const BLOB_PIECE_BYTES: usize = 256 << 10;
+/// Such pieces that one request is charged for.
+pub const BLOB_PIECES_HELD: usize = 4;
+/// Bytes of an attachment that go to a bucket at once; larger ones go in parts.
+pub const BLOB_UPLOAD_PART_BYTES: usize = 8 << 20;
+/// How long one question to a bucket may take, tries included.
+pub const BLOB_STORE_TIME_MAX: Duration = Duration::from_secs(30);
+/// Locks that keep uploads and deletes of one trace apart; more traces than these share them.
+pub const BLOB_LOCKS: usize = 256;
+/// Bytes of a signed link.
+pub const BLOB_LINK_BYTES_MAX: usize = 6 << 10;
+/// How long a signed link lives if nobody says.
+pub const BLOB_LINK_TIME_DEFAULT: Duration = Duration::from_hours(1);
+/// How long a signed link may live. Over it: 400.
+pub const BLOB_LINK_TIME_MAX: Duration = Duration::from_hours(24);
+/// How old a file must be before the sweep removes it because no row refers to it.
+pub const BLOB_GRACE_TIME: Duration = Duration::from_hours(1);
+/// How long the sweep rests after it has seen every file.
+pub const BLOB_SWEEP_TIME: Duration = Duration::from_hours(1);
+/// How long it rests after each page of files.
+pub const BLOB_SWEEP_STEP_TIME: Duration = Duration::from_secs(5);
+/// Files of such a page.
+pub const BLOB_SWEEP_KEYS: usize = 1_000;
+/// Bytes of a request for a place to send media to, and of what is told of it later. Over it: 413.
+pub const MEDIA_BODY_BYTES_MAX: usize = 64 << 10;
 
 /// Users of a data directory, disabled ones included.
 pub const USERS_MAX: usize = 100_000;

@@ -21,14 +21,17 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 
+use crate::blob::s3::S3Blobs;
+use crate::blob::sweep::Sweep;
+use crate::blob::{Blobs, Terms};
 use crate::governance::{Expiry, Governance};
 use crate::http::auth::NoSessions;
 use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::Macs;
 use crate::limits::{
-    PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME, STUCK_TIME, TLS_CHECK_TIME,
-    USAGE_STEP_TIME, USES_TIME,
+    BLOB_SWEEP_STEP_TIME, PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME, STUCK_TIME,
+    TLS_CHECK_TIME, USAGE_STEP_TIME, USES_TIME,
 };
 use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
@@ -140,6 +143,7 @@ struct Running {
     providers: Providers,
     uses: Arc<Uses>,
     cursors: Macs,
+    blob_links: Macs,
     is_first_start: bool,
 }
 
@@ -225,19 +229,21 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         providers,
         uses,
         cursors,
+        blob_links,
         is_first_start,
     } = running;
+    let blobs = keep_blobs(&config, address, blob_links).await?;
     if is_first_start {
         first_start::prepare(&plane, &config, address).await?;
     }
-    let people = Arc::clone(&accounts);
-    let signin = signing_in::prepare(&config, people, providers, address).await?;
+    let signin = signing_in::prepare(&config, Arc::clone(&accounts), providers, address).await?;
     let router = admin::build(
         Arc::clone(&app),
         &engine,
         Arc::clone(&plane),
         Arc::clone(&signin),
         Arc::clone(&governance),
+        Arc::clone(&blobs),
     );
     open_socket(&config, router, stopped)?;
     let core = Core::new(
@@ -247,15 +253,14 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         cursors,
         Arc::new(NoSessions),
     );
-    app.set_ready(core.signing_in(signin));
+    app.set_ready(core.signing_in(signin).keeping(Arc::clone(&blobs)));
     tracing::info!(%address, data = %config.data.display(), "ready");
     first_start::greet(address);
     let failed = tokio::select! {
         () = signals.told_to_stop() => false,
         () = watch_over(&app, &engine) => true,
         () = keep_house(&app, &plane, &accounts, &uses, tls) => true,
-        () = purge_always(&engine, &plane) => true,
-        () = expire_always(&engine, &governance) => true,
+        () = remove_always(&engine, &plane, &governance, &blobs, &app) => true,
     };
     shut_down(&stop, serving).await;
     if !failed {
@@ -419,6 +424,21 @@ async fn look_at_tls(tls: Option<&Arc<Tls>>) {
     }
 }
 
+/// Removes what nobody may see any more, for ever.
+async fn remove_always(
+    engine: &Arc<Engine>,
+    plane: &ControlPlane,
+    governance: &Governance,
+    blobs: &Arc<Blobs>,
+    app: &App,
+) {
+    tokio::join!(
+        purge_always(engine, plane),
+        expire_always(engine, governance),
+        sweep_always(blobs, engine, app),
+    );
+}
+
 /// Empties deleted projects, for ever.
 async fn purge_always(engine: &Arc<Engine>, plane: &ControlPlane) {
     let mut look = interval(PURGE_TIME);
@@ -440,6 +460,45 @@ async fn expire_always(engine: &Arc<Engine>, governance: &Governance) {
             tracing::warn!(%error, "old traces not deleted yet");
         }
     }
+}
+
+/// Removes files that no row refers to, for ever.
+async fn sweep_always(blobs: &Arc<Blobs>, engine: &Arc<Engine>, app: &App) {
+    let mut look = interval(BLOB_SWEEP_STEP_TIME);
+    let mut sweep = Sweep::default();
+    loop {
+        look.tick().await;
+        match sweep.step(blobs, engine, app.clock.wall_ns()).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "files without a row removed"),
+            Err(error) => tracing::warn!(%error, "files without a row not removed yet"),
+        }
+    }
+}
+
+/// Where attachments are kept.
+async fn keep_blobs(
+    config: &Config,
+    address: SocketAddr,
+    links: Macs,
+) -> Result<Arc<Blobs>, ServeError> {
+    let terms = Terms {
+        links,
+        rng: system::rng(),
+        base: config.base(address),
+        bytes_max: config.blob_bytes_max,
+        reserve_bytes: config.disk_reserve_bytes,
+    };
+    let (data, bucket) = (config.data.clone(), config.bucket.clone());
+    let runtime = tokio::runtime::Handle::current();
+    let opening = tokio::task::spawn_blocking(move || match bucket {
+        None => Blobs::local(&data, terms),
+        Some(place) => Blobs::over(Arc::new(S3Blobs::new(&place, runtime)?), &data, terms),
+    });
+    let opened = opening.await.map_err(std::io::Error::other).flatten();
+    Ok(Arc::new(
+        opened.map_err(io("store of attachments does not open"))?,
+    ))
 }
 
 /// Keeps what was used when over a restart.
@@ -539,6 +598,7 @@ fn open(data: &Path, options: Options, system: &System) -> Result<Running, Serve
         providers: Providers::none(&master, Arc::clone(&system.clock), Arc::clone(&system.rng)),
         uses: Arc::new(uses),
         cursors: Macs::for_cursors(&master),
+        blob_links: Macs::for_blobs(&master),
         is_first_start,
     })
 }

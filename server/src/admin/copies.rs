@@ -10,13 +10,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use obsrv_engine::engine::backup::{BackupError, Prefix};
-use obsrv_engine::engine::check::Checked;
 use obsrv_engine::engine::{Engine, State as EngineState};
 use obsrv_engine::io::{Disk, OpenError, RealDisk};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::blob::Blobs;
+use crate::blob::copy::{Seen, copy_all, read_page};
 use crate::limits::ADMIN_BODY_BYTES_MAX;
+
+/// Attachments that one call reads again.
+const BLOBS_PER_STEP: usize = 16;
 
 /// How often a backup looks whether the flush that it waits for is done.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -42,6 +46,10 @@ enum CopyError {
     Flush,
     #[error("{}", chain(.0))]
     Backup(#[from] BackupError),
+    #[error("attachments could not be read or copied: {0}")]
+    Blobs(#[from] std::io::Error),
+    #[error("attachments are damaged, the copy is without them blobs={} first={}", .0.len(), .0.join(" "))]
+    DamagedBlobs(Vec<String>),
     #[error("the copy was broken off")]
     BrokenOff(#[from] tokio::task::JoinError),
 }
@@ -62,7 +70,9 @@ impl IntoResponse for CopyError {
             Self::Flush => StatusCode::SERVICE_UNAVAILABLE,
             Self::Relative | Self::Target(_) => StatusCode::BAD_REQUEST,
             Self::Backup(BackupError::NotEmpty(_)) => StatusCode::CONFLICT,
-            Self::Backup(_) | Self::BrokenOff(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Backup(_) | Self::BrokenOff(_) | Self::Blobs(_) | Self::DamagedBlobs(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         let error = json!({ "error": { "message": self.to_string() } });
         (status, Json(error)).into_response()
@@ -70,16 +80,20 @@ impl IntoResponse for CopyError {
 }
 
 /// The routes.
-pub(super) fn build(engine: Arc<Engine>) -> Router {
+pub(super) fn build(engine: Arc<Engine>, blobs: Arc<Blobs>) -> Router {
     Router::new()
         .route("/backup", post(backup))
         .route("/scrub", post(scrub))
+        .route("/scrub/blobs", post(scrub_blobs))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
-        .with_state(engine)
+        .with_state((engine, blobs))
 }
 
+/// Every segment, and every attachment.
+type Data = (Arc<Engine>, Arc<Blobs>);
+
 async fn backup(
-    State(engine): State<Arc<Engine>>,
+    State((engine, blobs)): State<Data>,
     Json(copy): Json<Copy>,
 ) -> Result<Response, CopyError> {
     if !copy.to.is_absolute() {
@@ -87,11 +101,12 @@ async fn backup(
     }
     let prefix = flushed(engine).await?;
     let watermark = prefix.watermark();
-    let done = tokio::task::spawn_blocking(move || -> Result<Checked, CopyError> {
+    let done = tokio::task::spawn_blocking(move || -> Result<_, CopyError> {
         let target: Arc<dyn Disk> = Arc::new(RealDisk::open(&copy.to)?);
-        Ok(prefix.copy_to(&target)?)
+        let checked = prefix.copy_to(&target)?;
+        Ok((checked, copy_blobs(&blobs, &copy.to)?))
     });
-    let checked = done.await??;
+    let (checked, seen) = done.await??;
     tracing::info!(
         watermark,
         segments = checked.segments,
@@ -103,8 +118,21 @@ async fn backup(
         "segments": checked.segments,
         "rows": checked.rows,
         "blocks": checked.blocks,
+        "blobs": seen.map(|seen| seen.blobs),
     }))
     .into_response())
+}
+
+/// Attachments of the data directory go with it; those in a bucket stay there, and the copy refers to them.
+fn copy_blobs(blobs: &Blobs, to: &std::path::Path) -> Result<Option<Seen>, CopyError> {
+    if !blobs.store().is_local() {
+        return Ok(None);
+    }
+    let seen = copy_all(&**blobs.store(), to)?;
+    if seen.damaged.is_empty() {
+        return Ok(Some(seen));
+    }
+    Err(CopyError::DamagedBlobs(seen.damaged))
 }
 
 /// Everything that was acknowledged before the call, in segments.
@@ -128,7 +156,7 @@ async fn flushed(engine: Arc<Engine>) -> Result<Prefix, CopyError> {
 
 /// One segment a call, so that whoever asks sees progress and can stop.
 async fn scrub(
-    State(engine): State<Arc<Engine>>,
+    State((engine, _)): State<Data>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, CopyError> {
     let after = query
@@ -146,4 +174,22 @@ async fn scrub(
         Err(what) => json!({ "segment": done.segment, "damage": what }),
     });
     Ok(Json(json!({ "scrubbed": answer })).into_response())
+}
+
+/// The same of a few attachments, wherever they are.
+async fn scrub_blobs(
+    State((_, blobs)): State<Data>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, CopyError> {
+    let after = query.as_deref().and_then(|q| q.strip_prefix("after="));
+    let after = after.unwrap_or("").to_owned();
+    let step = move || read_page(&**blobs.store(), &after, BLOBS_PER_STEP);
+    let (seen, next) = tokio::task::spawn_blocking(step).await??;
+    Ok(Json(json!({
+        "blobs": seen.blobs,
+        "bytes": seen.bytes,
+        "damaged": seen.damaged,
+        "next": next,
+    }))
+    .into_response())
 }

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::files::{self, FilesError};
 use super::tenancy::{self, TenancyError};
+use crate::blob::DIRECTORY;
+use crate::blob::copy::{Seen, copy_all};
+use crate::blob::local::LocalBlobs;
 
 #[derive(Args, Debug)]
 pub(super) struct BackupArgs {
@@ -57,7 +60,7 @@ pub(super) enum CopiesError {
     Target(#[from] OpenError),
     #[error(transparent)]
     Copy(#[from] BackupError),
-    #[error("segments are damaged segments={0}")]
+    #[error("segments or attachments are damaged damaged={0}")]
     Damaged(usize),
     #[error("input or output failed")]
     Io(#[from] std::io::Error),
@@ -82,11 +85,14 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), CopiesError> {
     let number = |name: &str| done[name].as_u64().unwrap_or_default();
     writeln!(
         std::io::stdout(),
-        "watermark={} segments={} rows={} blocks={}",
+        "watermark={} segments={} rows={} blocks={} attachments={}",
         number("watermark"),
         number("segments"),
         number("rows"),
         number("blocks"),
+        done["blobs"]
+            .as_u64()
+            .map_or_else(|| "in-bucket".to_owned(), |n| n.to_string()),
     )?;
     Ok(())
 }
@@ -99,15 +105,24 @@ fn copy(from: &Path, to: &Path) -> Result<(), CopiesError> {
     let source = files::open(from)?;
     let target: Arc<dyn Disk> = Arc::new(RealDisk::open(to)?);
     let checked = copy_closed(&source, &target)?;
+    let seen = match LocalBlobs::existing(&from.join(DIRECTORY)) {
+        Some(blobs) => copy_all(&blobs, to)?,
+        None => Seen::default(),
+    };
+    let mut out = std::io::stdout();
+    for name in &seen.damaged {
+        writeln!(out, "{DIRECTORY}/{name} is damaged, the copy is without it")?;
+    }
     writeln!(
-        std::io::stdout(),
-        "segments={} rows={} blocks={} records={}",
-        checked.segments,
-        checked.rows,
-        checked.blocks,
-        checked.records,
+        out,
+        "segments={} rows={} blocks={} records={} attachments={}",
+        checked.segments, checked.rows, checked.blocks, checked.records, seen.blobs,
     )?;
-    Ok(())
+    if seen.damaged.is_empty() {
+        Ok(())
+    } else {
+        Err(CopiesError::Damaged(seen.damaged.len()))
+    }
 }
 
 pub(super) fn status(args: &StatusArgs) -> Result<(), CopiesError> {
@@ -131,7 +146,7 @@ pub(super) fn scrub(args: &ScrubArgs) -> Result<(), CopiesError> {
             let answer = tenancy::ask(&mut client, &Method::POST, &path, &Value::Null).await?;
             let found = &answer["scrubbed"];
             let Some(segment) = found["segment"].as_u64() else {
-                return Ok(());
+                break;
             };
             after = segment;
             if let Some(what) = found["damage"].as_str() {
@@ -142,6 +157,8 @@ pub(super) fn scrub(args: &ScrubArgs) -> Result<(), CopiesError> {
                 writeln!(out, "segment-{segment:016x} bytes={bytes} sound")?;
             }
         }
+        damaged += scrub_blobs(&mut client, &mut out).await?;
+        Ok::<_, CopiesError>(())
     })
     .and_then(|()| {
         if damaged == 0 {
@@ -150,6 +167,30 @@ pub(super) fn scrub(args: &ScrubArgs) -> Result<(), CopiesError> {
             Err(CopiesError::Damaged(damaged))
         }
     })
+}
+
+/// Reads every attachment again; returns how many are damaged.
+async fn scrub_blobs(client: &mut Client, out: &mut impl Write) -> Result<usize, CopiesError> {
+    let (mut damaged, mut blobs, mut bytes, mut after) = (0, 0, 0, String::new());
+    loop {
+        let path = format!("/scrub/blobs?after={after}");
+        let answer = tenancy::ask(client, &Method::POST, &path, &Value::Null).await?;
+        blobs += answer["blobs"].as_u64().unwrap_or_default();
+        bytes += answer["bytes"].as_u64().unwrap_or_default();
+        for name in answer["damaged"].as_array().into_iter().flatten() {
+            damaged += 1;
+            writeln!(
+                out,
+                "{DIRECTORY}/{} is damaged",
+                name.as_str().unwrap_or("")
+            )?;
+        }
+        let Some(next) = answer["next"].as_str() else {
+            writeln!(out, "attachments={blobs} bytes={bytes} sound")?;
+            return Ok(damaged);
+        };
+        next.clone_into(&mut after);
+    }
 }
 
 fn block_on<T, E: From<std::io::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {

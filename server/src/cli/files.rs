@@ -4,6 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::blob::DIRECTORY;
+use crate::blob::copy::{Seen, read_all};
+use crate::blob::local::LocalBlobs;
 use crate::tenancy::audit::check_chain;
 use clap::{Args, ValueEnum};
 use obsrv_engine::engine::{OpenError, check};
@@ -104,13 +107,21 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), FilesError> {
     let controls = checked.controls.iter().map(|(lsn, body)| (*lsn, &body[..]));
     let chain = check_chain(controls);
     checked.findings.extend(chain.findings);
+    let seen = match LocalBlobs::existing(&args.data.join(DIRECTORY)) {
+        Some(blobs) => read_all(&blobs)?,
+        None => Seen::default(),
+    };
+    let damaged = seen.damaged.iter();
+    checked
+        .findings
+        .extend(damaged.map(|name| format!("{DIRECTORY}/{name} is damaged")));
     let mut out = std::io::stdout().lock();
     for finding in &checked.findings {
         writeln!(out, "{finding}")?;
     }
     writeln!(
         out,
-        "segments={} rows={} blocks={} records={} side_files={} quarantined={} orphans={} control_events={} findings={}",
+        "segments={} rows={} blocks={} records={} side_files={} quarantined={} orphans={} control_events={} attachments={} findings={}",
         checked.segments,
         checked.rows,
         checked.blocks,
@@ -119,6 +130,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), FilesError> {
         checked.quarantined,
         checked.orphans,
         chain.records,
+        seen.blobs,
         checked.findings.len()
     )?;
     if checked.findings.is_empty() {

@@ -1,12 +1,14 @@
 //! `obsrv import`: files of traces through the HTTP routes of a running server.
 //!
-//! A file is lines (one JSON document each: theta traces, envelopes or OTLP requests, mixed) or one
+//! Files of other tools go to the server as they are (`whole.rs`). Any other
+//! file is lines (one JSON document each: theta traces, envelopes or OTLP requests, mixed) or one
 //! JSON document (the same, or a list of theta traces). Lines are sent in batches. When a batch is
 //! refused in part, the server's answer or a second pass over its lines names each bad line; ids
 //! make a second pass harmless.
 
 mod lines;
 mod send;
+mod whole;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -16,14 +18,21 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use self::lines::{Batch, Kind, Reader};
 use self::send::Sender;
+use self::whole::Form;
 use super::client::ClientError;
 use crate::keys::KeyError;
 
 #[derive(Args, Debug)]
 pub(super) struct ImportArgs {
-    /// OTLP JSON or JSONL, theta traces as JSON, a JSON list or NDJSON.
+    /// Files of traces, plain or packed by zstd or gzip.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// What the files are.
+    #[arg(long, value_enum, default_value_t = Form::Auto)]
+    format: Form,
+    /// The line of the first file to go on with, where an import of lines was cut off.
+    #[arg(long, default_value_t = 1, value_name = "LINE")]
+    from_line: u64,
     /// The server.
     #[arg(long, default_value = "http://127.0.0.1:4318")]
     url: String,
@@ -64,15 +73,18 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), ImportError> {
         let mut import = Import {
             sender: Sender::new(&args.url, &key_of(args)?)?,
             progress: progress(&args.files),
+            form: args.format,
+            from_line: args.from_line,
             accepted: 0,
             failed: 0,
         };
         // A name that is wrong is told before anything is sent.
         for path in &args.files {
-            Reader::open(path).map_err(cannot_read(path))?;
+            Reader::open(path, 1).map_err(cannot_read(path))?;
         }
         for path in &args.files {
             import.file(path).await?;
+            import.from_line = 1;
         }
         import.progress.finish_and_clear();
         let (files, accepted, failed) = (args.files.len(), import.accepted, import.failed);
@@ -122,19 +134,75 @@ fn progress(files: &[PathBuf]) -> ProgressBar {
 struct Import {
     sender: Sender,
     progress: ProgressBar,
+    form: Form,
+    from_line: u64,
     accepted: u64,
     failed: u64,
 }
 
 impl Import {
     async fn file(&mut self, path: &Path) -> Result<(), ImportError> {
-        let mut reader = Reader::open(path).map_err(cannot_read(path))?;
+        let form = match self.form {
+            Form::Auto => Form::seen(path).map_err(cannot_read(path))?,
+            named => named,
+        };
+        if form.path().is_some() {
+            return self.whole(path, form).await;
+        }
+        let mut reader = Reader::open(path, self.from_line).map_err(cannot_read(path))?;
         while let Some(batch) = reader.next_batch().map_err(cannot_read(path))? {
             for (line, problem) in &batch.bad {
                 self.complain(path, *line, problem);
             }
-            self.batch(path, &batch).await?;
+            let sent = self.batch(path, &batch).await;
+            let first = batch.items.first().map_or(0, |item| item.line);
+            self.stopped(path, first, sent)?;
             self.progress.inc(batch.bytes_read);
+        }
+        Ok(())
+    }
+
+    /// Says where to go on: what was sent before is there, and comes to the same if it is sent again.
+    fn stopped(
+        &self,
+        path: &Path,
+        line: u64,
+        sent: Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        if sent.is_err() && line > 1 {
+            let text = format!("{}: go on with --from-line {line}", path.display());
+            tell(&self.progress, &text);
+        }
+        sent
+    }
+
+    /// A file as it is.
+    async fn whole(&mut self, path: &Path, form: Form) -> Result<(), ImportError> {
+        let parts = whole::parts(form, path, self.from_line).map_err(cannot_read(path))?;
+        for part in parts {
+            let sent = self.part(path, form, &part).await;
+            self.stopped(path, part.lines_before + 1, sent)?;
+            self.progress.inc(count(part.text.len()));
+        }
+        Ok(())
+    }
+
+    async fn part(
+        &mut self,
+        path: &Path,
+        form: Form,
+        part: &whole::Part,
+    ) -> Result<(), ImportError> {
+        let progress = self.progress.clone();
+        let say = |text: &str| tell(&progress, text);
+        let outcome = self.sender.send(Kind::File(form), &part.text, &say).await?;
+        if let Some(refused) = outcome.refused {
+            self.complain(path, part.lines_before + 1, &refused);
+            return Ok(());
+        }
+        self.accepted += outcome.accepted;
+        for (line, problem) in outcome.items {
+            self.complain(path, part.lines_before + count(line), &problem);
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::keys::KeyError;
-use crate::limits::{DECODED_BYTES_MAX, MEMORY_BYTES_MIN};
+use crate::limits::{BLOB_BYTES_MAX, DECODED_BYTES_MAX, MEMORY_BYTES_MIN};
 use crate::serve::ServeError;
 
 /// A trace store for AI agents. Without a command it serves.
@@ -105,6 +105,8 @@ enum CommandError {
     Memory(u64),
     #[error("largest body must be between 1 and {DECODED_BYTES_MAX} bytes max_body={0}")]
     MaxBody(u64),
+    #[error("largest attachment is at most {BLOB_BYTES_MAX} bytes max_blob={0}")]
+    MaxBlob(u64),
 }
 
 /// Runs the command of this process.

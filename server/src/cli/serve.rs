@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{CommandError, size};
+use crate::blob::s3::S3Place;
 use crate::keys::KeyString;
-use crate::limits::{DECODED_BYTES_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN};
+use crate::limits::{
+    BLOB_BYTES_DEFAULT, BLOB_BYTES_MAX, DECODED_BYTES_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN,
+};
 use crate::net::forwarded::Network;
 use crate::net::tls::TlsFiles;
 use crate::serve::{self, Config, GrpcAddress, PublicUrl};
@@ -39,6 +42,13 @@ pub(super) struct ServeArgs {
     /// Largest request body after decompression [default: 64MiB].
     #[arg(long, value_parser = size::parse, value_name = "SIZE")]
     max_body: Option<u64>,
+    /// Where attachments are, as in `s3://bucket/prefix`, with credentials, region and endpoint from the
+    /// environment (`AWS_ACCESS_KEY_ID`, `AWS_REGION`, `AWS_ENDPOINT_URL`, …) [default: the data directory].
+    #[arg(long, env = "OBSRV_BLOBS", value_name = "PLACE", value_parser = S3Place::parse)]
+    blobs: Option<S3Place>,
+    /// Largest attachment [default: 256MiB].
+    #[arg(long, value_parser = size::parse, value_name = "SIZE")]
+    max_blob: Option<u64>,
     /// Certificate chain in PEM; read again when it changes.
     #[arg(
         long,
@@ -173,6 +183,10 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandError> {
         Some(Ok(n)) if (1..=DECODED_BYTES_MAX).contains(&n) => n,
         Some(_) => return Err(CommandError::MaxBody(args.max_body.unwrap_or(0))),
     };
+    let blob_bytes_max = args.max_blob.unwrap_or(BLOB_BYTES_DEFAULT);
+    if blob_bytes_max > BLOB_BYTES_MAX {
+        return Err(CommandError::MaxBlob(blob_bytes_max));
+    }
     let bootstrap_key = args.bootstrap_key.filter(|key| !key.is_empty());
     let bootstrap_key = bootstrap_key.as_deref().map(KeyString::parse).transpose()?;
     let tls = args.tls_cert.zip(args.tls_key);
@@ -183,6 +197,8 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandError> {
         memory_bytes,
         disk_reserve_bytes: args.disk_reserve.unwrap_or(RESERVE_BYTES),
         decoded_bytes_max,
+        bucket: args.blobs,
+        blob_bytes_max,
         behind_proxy: args.behind_proxy,
         trusted_proxies: args.trusted_proxy,
         tls: tls.map(|(cert, key)| TlsFiles { cert, key }),

@@ -6,8 +6,10 @@
 
 mod aiobs;
 mod bad;
+mod blob;
 pub mod doc_json;
 pub mod encoding;
+pub mod import;
 mod json;
 mod langfuse;
 mod langsmith;
@@ -115,6 +117,20 @@ pub enum Dialect {
     TccFeedback = 57,
     /// The messages of a Claude agent's run.
     TccClaude = 58,
+    /// That a file of a run was stored; written by obsrv itself.
+    Blob = 64,
+    /// A file of Jaeger's API.
+    ImportJaeger = 70,
+    /// A file of Zipkin's API.
+    ImportZipkin = 71,
+    /// A session of Claude Code.
+    ImportClaudeCode = 72,
+    /// A trajectory of SWE-agent.
+    ImportSweAgent = 73,
+    /// Runs of tau-bench.
+    ImportTau = 74,
+    /// A log of Inspect.
+    ImportInspect = 75,
 }
 
 impl Dialect {
@@ -145,6 +161,13 @@ impl Dialect {
             56 => Some(Self::TccCustom),
             57 => Some(Self::TccFeedback),
             58 => Some(Self::TccClaude),
+            64 => Some(Self::Blob),
+            70 => Some(Self::ImportJaeger),
+            71 => Some(Self::ImportZipkin),
+            72 => Some(Self::ImportClaudeCode),
+            73 => Some(Self::ImportSweAgent),
+            74 => Some(Self::ImportTau),
+            75 => Some(Self::ImportInspect),
             _ => None,
         }
     }
@@ -191,8 +214,8 @@ pub struct Item {
     /// Its place: in the import, among the spans of the request, among the steps of the trace.
     pub index: usize,
     /// `trace`, `envelope`, `step`, `event`, `annotation`, `span`, `observation`, `score`, `log`, `point`,
-    /// `metric`, `metric_event`, `run`, `feedback`, `attachment`, `session`, `function_event`, `tool_call`
-    /// or `unknown`.
+    /// `metric`, `metric_event`, `run`, `feedback`, `attachment`, `session`, `function_event`, `tool_call`,
+    /// `blob`, `line` or `unknown`.
     pub kind: &'static str,
     /// The trace it belongs to, where that is known.
     pub trace_id: Option<String>,
@@ -328,6 +351,13 @@ pub fn decode(dialect: Dialect, ctx: &Context<'_>, body: &[u8]) -> Result<Decode
         Dialect::TccCustom => tcc::decode_custom(ctx, body)?,
         Dialect::TccFeedback => tcc::decode_feedback(ctx, body)?,
         Dialect::TccClaude => tcc::decode_claude(ctx, body)?,
+        Dialect::Blob => blob::decode(ctx, body)?,
+        Dialect::ImportJaeger => import::decode(import::Format::Jaeger, ctx, body)?,
+        Dialect::ImportZipkin => import::decode(import::Format::Zipkin, ctx, body)?,
+        Dialect::ImportClaudeCode => import::decode(import::Format::ClaudeCode, ctx, body)?,
+        Dialect::ImportSweAgent => import::decode(import::Format::SweAgent, ctx, body)?,
+        Dialect::ImportTau => import::decode(import::Format::Tau, ctx, body)?,
+        Dialect::ImportInspect => import::decode(import::Format::Inspect, ctx, body)?,
     };
     Ok(decoded.sealed())
 }

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::Dialect;
+use super::import::Format;
 
 /// The route that a body came in by, as far as it decides the dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,10 @@ pub enum Route {
     Feedback,
     /// `POST /v1/claude`.
     TccClaude,
+    /// `POST /v1/imports/{format}`.
+    Import(Format),
+    /// No route: what obsrv writes itself.
+    Own,
 }
 
 /// Why no dialect fits.
@@ -117,6 +122,13 @@ pub fn sniff(content_type: &str, route: Route, body: &[u8]) -> Result<Dialect, S
         Route::TccCustom => Ok(Dialect::TccCustom),
         Route::Feedback => by_keys(body, &FEEDBACK),
         Route::TccClaude => Ok(Dialect::TccClaude),
+        Route::Own => Ok(Dialect::Blob),
+        Route::Import(Format::Jaeger) => Ok(Dialect::ImportJaeger),
+        Route::Import(Format::Zipkin) => Ok(Dialect::ImportZipkin),
+        Route::Import(Format::ClaudeCode) => Ok(Dialect::ImportClaudeCode),
+        Route::Import(Format::SweAgent) => Ok(Dialect::ImportSweAgent),
+        Route::Import(Format::Tau) => Ok(Dialect::ImportTau),
+        Route::Import(Format::Inspect) => Ok(Dialect::ImportInspect),
     }
 }
 

@@ -82,7 +82,8 @@ const SAME: [(&str, Form); 20] = [
 ];
 
 /// Keys of rows that readers do not see, or see under another name.
-const HIDDEN: [&str; 18] = [
+const HIDDEN: [&str; 19] = [
+    model::BLOBS,
     model::DIALECT,
     model::STATUS,
     model::KIND,
@@ -202,9 +203,11 @@ fn summary(project: &str, run: &StoredRow, out: &mut DocWriter) {
     if let Some(cost) = doc.get(model::COST_USD) {
         write_field("cost_usd", cost, Form::Number, out);
     }
-    if let Some(DocRef::Array(mut attachments)) = doc.get("attachments")
-        && attachments.next().is_some()
-    {
+    let has_some = |key| match doc.get(key) {
+        Some(DocRef::Array(mut all)) => all.next().is_some(),
+        _ => false,
+    };
+    if has_some("attachments") || has_some(model::BLOBS) {
         out.key("has_media");
         out.bool(true);
     }

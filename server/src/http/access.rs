@@ -61,6 +61,8 @@ pub enum Needs {
     Project(Right),
     /// A right at the organization of a project; a role at the project alone does not give it.
     OrgOfProject(Right),
+    /// A right at a project that a signed link gives, and nothing else does.
+    Link(Right),
     /// A right at an organization.
     Org(Right),
     /// A right at the organization of whoever runs the server.
@@ -73,6 +75,7 @@ impl Needs {
         match self {
             Self::Nothing => "public".to_owned(),
             Self::Principal => "signed in".to_owned(),
+            Self::Link(right) => format!("link to {}", right.as_str()),
             Self::Project(right)
             | Self::OrgOfProject(right)
             | Self::Org(right)
@@ -191,6 +194,8 @@ permissions! {
     TraceWrite: Needs::Project(Right::TraceWrite) => Tenant, "See [`Right::TraceWrite`].";
     TraceRead: Needs::Project(Right::TraceRead) => Tenant, "See [`Right::TraceRead`].";
     TraceDelete: Needs::Project(Right::TraceDelete) => Tenant, "See [`Right::TraceDelete`].";
+    LinkRead: Needs::Link(Right::TraceRead) => Tenant, "A link that opens a file.";
+    LinkWrite: Needs::Link(Right::TraceWrite) => Tenant, "A link that takes a file.";
     SettingsRead: Needs::Project(Right::SettingsRead) => Tenant, "See [`Right::SettingsRead`].";
     ProjectEdit: Needs::Project(Right::ProjectEdit) => Tenant, "See [`Right::ProjectEdit`].";
     ProjectDelete: Needs::OrgOfProject(Right::ProjectDelete) => Tenant, "See [`Right::ProjectDelete`].";

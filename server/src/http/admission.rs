@@ -193,7 +193,8 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn deadline(start: Instant, received: usize) -> Instant {
+/// When more than so many bytes must have come.
+pub(super) fn deadline(start: Instant, received: usize) -> Instant {
     let earned = u64::try_from(received).unwrap_or(u64::MAX) / BODY_BYTES_PER_SECOND_MIN;
     start + BODY_GRACE_TIME + Duration::from_secs(earned)
 }

@@ -21,6 +21,7 @@ use super::access::{Granted, Needs, Place};
 use super::error::{ApiError, ErrorCode};
 use super::params::Params;
 use super::{App, Core, admission};
+use crate::blob::link::Purpose;
 use crate::control::Actor;
 use crate::keys::KeyString;
 use crate::limits::{KEY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX};
@@ -35,6 +36,8 @@ const API_KEY: &str = "x-api-key";
 const PROJECT: &str = "x-obsrv-project";
 /// The same for the organization.
 const ORG: &str = "x-obsrv-org";
+/// The parameter of a path that is a signed link.
+pub(super) const LINK: &str = "link";
 /// Longest user name and password that are decoded, as base64.
 const BASIC_BYTES_MAX: usize = 4 * KEY_BYTES_MAX;
 
@@ -89,15 +92,18 @@ pub enum Principal {
     Key(Opened),
     /// A person.
     User(SessionUser),
+    /// Whoever has a signed link that this key made; 0 if a person did.
+    Link(u64),
 }
 
 impl Principal {
     /// The same for the audit log.
     pub const fn actor(&self) -> Actor {
         match self {
-            Self::Nobody => Actor::Nobody,
+            Self::Nobody | Self::Link(0) => Actor::Nobody,
             Self::Operator => Actor::Operator,
             Self::Key(opened) => Actor::Key(opened.key_id),
+            Self::Link(key_id) => Actor::Key(*key_id),
             Self::User(session) => Actor::User(session.user),
         }
     }
@@ -106,7 +112,7 @@ impl Principal {
     pub(super) const fn session(&self) -> Option<SessionId> {
         match self {
             Self::User(session) => session.session,
-            Self::Nobody | Self::Operator | Self::Key(_) => None,
+            Self::Nobody | Self::Operator | Self::Key(_) | Self::Link(_) => None,
         }
     }
 }
@@ -143,6 +149,7 @@ impl Tenant {
     pub const fn key_id(&self) -> u64 {
         match &self.principal {
             Principal::Key(opened) => opened.key_id,
+            Principal::Link(key_id) => *key_id,
             Principal::Nobody | Principal::Operator | Principal::User(_) => 0,
         }
     }
@@ -160,6 +167,10 @@ impl Tenant {
                     return Err(refused("unknown or revoked api key"));
                 }
                 Rights::of_scopes(opened.scopes)
+            }
+            Principal::Link(key_id) => {
+                check_link_key(directory, *key_id, now_ns)?;
+                Rights::all()
             }
             Principal::User(session) => {
                 if !core.sessions().goes_on(session, now_ns) {
@@ -228,6 +239,9 @@ async fn admit(app: &App, needs: Needs, parts: &mut Parts) -> Result<Granted, Ap
         ));
     }
     let core = app.core()?;
+    if let Needs::Link(right) = needs {
+        return by_link(app, core, right, parts).await;
+    }
     let principal = identify(core, parts, app.clock.wall_ns())?;
     if matches!(principal, Principal::User(_)) {
         let forged = core.sessions().refuse_forged(&parts.method, &parts.headers);
@@ -236,7 +250,7 @@ async fn admit(app: &App, needs: Needs, parts: &mut Parts) -> Result<Granted, Ap
     let named = Named::of(parts).await?;
     let directory = core.directory();
     match needs {
-        Needs::Nothing | Needs::Principal => Ok(Granted::new(
+        Needs::Nothing | Needs::Principal | Needs::Link(_) => Ok(Granted::new(
             needs,
             principal,
             Rights::default(),
@@ -283,6 +297,56 @@ async fn admit(app: &App, needs: Needs, parts: &mut Parts) -> Result<Granted, Ap
     }
 }
 
+/// What a signed link in the path gives: its one right at its project, as long as its time and its key last.
+async fn by_link(
+    app: &App,
+    core: &Core,
+    right: Right,
+    parts: &mut Parts,
+) -> Result<Granted, ApiError> {
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.map_err(|_| refused("not a link of this server"))?;
+    let found = params.iter().find(|(name, _)| *name == LINK);
+    let text = found.map_or("", |(_, value)| value);
+    let now_ns = app.clock.wall_ns();
+    let link = core.blobs()?.open_link(text, now_ns);
+    let link = link.map_err(|error| refused(&error.to_string()))?;
+    let given = match link.purpose {
+        Purpose::Read { .. } => Right::TraceRead,
+        Purpose::Write(_) => Right::TraceWrite,
+    };
+    if given != right {
+        return Err(refused("the link is for something else"));
+    }
+    let directory = core.directory();
+    check_link_key(directory, link.key_id, now_ns)?;
+    let project = directory.project(ProjectId(link.project));
+    let project = project.ok_or_else(no_such_project)?;
+    if right == Right::TraceWrite {
+        refuse_archived(directory, &project)?;
+    }
+    let principal = Principal::Link(link.key_id);
+    let tenant = Tenant {
+        project,
+        principal: principal.clone(),
+    };
+    let place = Place::Project(tenant);
+    Ok(Granted::new(
+        Needs::Link(right),
+        principal,
+        Rights::default(),
+        place,
+    ))
+}
+
+/// A link ends with the key that made it.
+fn check_link_key(directory: &Directory, key_id: u64, now_ns: i64) -> Result<(), ApiError> {
+    if key_id != 0 && !directory.is_live(key_id, now_ns) {
+        return Err(refused("unknown or revoked api key"));
+    }
+    Ok(())
+}
+
 fn must_have(rights: Rights, right: Right) -> Result<(), ApiError> {
     if rights.has(right) {
         return Ok(());
@@ -322,7 +386,7 @@ pub(super) fn rights_at_org(
             let rights = directory.rights_at_org(session.user, org.id);
             check_issuer(session, org, rights)
         }
-        Principal::Key(_) | Principal::Nobody => Err(ApiError::new(
+        Principal::Key(_) | Principal::Nobody | Principal::Link(_) => Err(ApiError::new(
             ErrorCode::Forbidden,
             "keys open projects, not organizations",
         )),
@@ -416,7 +480,7 @@ impl Named {
                 let org = directory.org(project.org).ok_or_else(no_such_org)?;
                 check_issuer(session, &org, rights)?
             }
-            Principal::Key(_) | Principal::Nobody => Rights::default(),
+            Principal::Key(_) | Principal::Nobody | Principal::Link(_) => Rights::default(),
         };
         Ok((project, rights))
     }

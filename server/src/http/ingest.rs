@@ -106,6 +106,35 @@ pub(crate) async fn accept(
     stored
 }
 
+/// Stores what obsrv itself says of a project, in a body of its own making: JSON that has of the sender's words
+/// what the project's rules leave.
+pub(crate) async fn accept_own(
+    app: &Arc<App>,
+    tenant: &Tenant,
+    body: Vec<u8>,
+) -> Result<(), ApiError> {
+    let core = app.core()?;
+    let charge = app.admission.charge(body.len())?;
+    let job = Job {
+        redactor: None,
+        app: Arc::clone(app),
+        store: core.store(tenant),
+        governance: Arc::clone(core.governance()),
+        tenant: tenant.clone(),
+        route: Route::Own,
+        content_type: "application/json".to_owned(),
+        encoding: Encoding::Identity,
+        subject: String::new(),
+        named_project: None,
+    };
+    let bytes = Bytes::from(body);
+    let (_stored, outcome) = job.run(Received { bytes, charge }).await?;
+    match outcome {
+        Some(outcome) => wait(outcome).await,
+        None => Err(ApiError::new(ErrorCode::Internal, "nothing to store")),
+    }
+}
+
 async fn accept_uncounted(
     app: &Arc<App>,
     tenant: &Tenant,

@@ -19,13 +19,14 @@ use super::otlp;
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 33] = [
+const ROUTES: [&str; 41] = [
     "/v1/traces",
     "/v1/logs",
     "/v1/metrics",
     "/v1/traces/{id}",
     "/v1/traces/{id}/annotations",
     "/v1/imports/traces",
+    "/v1/imports/{format}",
     "/v1/events",
     "/api/public/ingestion",
     "/api/public/scores",
@@ -42,6 +43,13 @@ const ROUTES: [&str; 33] = [
     "/v1/claude",
     "/v1/init",
     "/v1/usage",
+    "/v1/projects/{project}/traces/{trace}/blobs",
+    "/v1/projects/{project}/traces/{trace}/blobs/{blob}",
+    "/v1/blobs/{link}",
+    "/v1/media/upload",
+    "/v1/media/signed-url",
+    "/api/public/media",
+    "/api/public/media/{media}",
     "/v1/projects/{project}/usage",
     "/v1/projects/{project}/refusals",
     "/v1/projects/{project}/settings",

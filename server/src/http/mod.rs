@@ -8,6 +8,7 @@ mod annotations;
 mod answers;
 mod audit;
 pub mod auth;
+mod blobs;
 mod cursor;
 mod dashboard;
 mod error;
@@ -56,6 +57,7 @@ use tokio::sync::Semaphore;
 
 pub use error::{ApiError, ErrorCode, OUTCOME};
 
+use crate::blob::Blobs;
 use crate::governance::Governance;
 use crate::keys::Macs;
 use crate::limits::{PARQUET_EXPORTS_MAX, QUERIES_MAX, QUERY_MEMORY_SHARE};
@@ -81,6 +83,7 @@ pub struct Core {
     sessions: Arc<dyn SessionSource>,
     tails: Arc<tail::Tails>,
     signin: Option<Arc<SignIn>>,
+    blobs: Option<Arc<Blobs>>,
 }
 
 impl Core {
@@ -100,7 +103,26 @@ impl Core {
             sessions,
             tails: Arc::default(),
             signin: None,
+            blobs: None,
         }
+    }
+
+    /// The same, with attachments.
+    #[must_use]
+    pub fn keeping(mut self, blobs: Arc<Blobs>) -> Self {
+        self.blobs = Some(blobs);
+        self
+    }
+
+    /// Attachments.
+    pub fn blobs(&self) -> Result<&Arc<Blobs>, ApiError> {
+        let none = || ApiError::new(ErrorCode::Internal, "no store of attachments");
+        self.blobs.as_ref().ok_or_else(none)
+    }
+
+    /// The engine, for what is done behind requests.
+    pub(crate) const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     /// The same, at which people sign in by this.
@@ -309,6 +331,7 @@ fn routes(app: &Arc<App>) -> Routes {
     otlp::add(&mut routes);
     theta_metrics::add(&mut routes);
     add_products(&mut routes);
+    blobs::add(&mut routes);
     add_health(&mut routes);
     orgs::add(&mut routes);
     members::add(&mut routes);
@@ -346,6 +369,9 @@ fn add_traces(routes: &mut Routes) {
     routes
         .post("/v1/imports/traces", TraceWrite, imports::ingest)
         .says("Take many traces and envelopes.");
+    routes
+        .post("/v1/imports/{format}", TraceWrite, imports::ingest_file)
+        .says("Take a file of Jaeger, Zipkin, Claude Code, SWE-agent, tau-bench or Inspect.");
     routes
         .post("/v1/events", TraceWrite, events::ingest)
         .says("Take one canonical envelope.");

@@ -84,7 +84,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
             json!({ "content": { "application/json": { "schema": schema(generator) } } });
     }
     operation["security"] = match route.needs {
-        Needs::Nothing => json!([]),
+        Needs::Nothing | Needs::Link(_) => json!([]),
         Needs::Principal
         | Needs::Project(_)
         | Needs::OrgOfProject(_)

@@ -113,7 +113,7 @@ async fn me(access: Access<Known>, State(app): State<Arc<App>>) -> Result<Json<M
         orgs: Vec::new(),
     };
     Ok(Json(match access.principal() {
-        Principal::Operator | Principal::Nobody => nobody,
+        Principal::Operator | Principal::Nobody | Principal::Link(_) => nobody,
         Principal::Key(opened) => Me {
             kind: "key",
             id: Some(format!("{:x}", opened.key_id)),
@@ -162,7 +162,7 @@ async fn list(
                 });
                 page.cut(shown, |org| org.id)
             }
-            Principal::Key(_) | Principal::Nobody => (Vec::new(), None),
+            Principal::Key(_) | Principal::Nobody | Principal::Link(_) => (Vec::new(), None),
         });
     Ok(List { items, next })
 }

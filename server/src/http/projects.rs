@@ -190,7 +190,7 @@ async fn list(
                 });
                 page.cut(shown, |p| p.id)
             }
-            Principal::Nobody => (Vec::new(), None),
+            Principal::Nobody | Principal::Link(_) => (Vec::new(), None),
         });
     Ok(List { items, next })
 }

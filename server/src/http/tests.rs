@@ -9,6 +9,7 @@ use tower::ServiceExt;
 
 use super::auth::{SessionSource, SessionUser};
 use super::*;
+use crate::blob::Terms;
 use crate::tenancy::UserId;
 
 mod canary;
@@ -46,11 +47,14 @@ use crate::signin::Accounts;
 use crate::signin::oidc::Providers;
 use crate::tenancy::plane::{By, KeyTerms};
 
+/// Largest attachment of the tests: more than a piece, so that pieces are put together.
+pub(super) const BLOB_BYTES_OF_TESTS: u64 = 600 << 10;
+
 pub(super) struct World {
     pub(super) app: Arc<App>,
     accounts: Arc<Accounts>,
     threads: Option<Threads>,
-    _dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
 }
 
 impl Drop for World {
@@ -106,12 +110,20 @@ async fn world_with(providers: Providers) -> World {
     let accounts = Arc::new(accounts_of(&plane, &master));
     let mut core = Core::new(engine, plane, governance, cursors, Arc::new(HeaderSessions));
     core.signin = Some(signin_of(&accounts, providers));
-    app.set_ready(core);
+    let terms = Terms {
+        links: Macs::for_blobs(&master),
+        rng: Arc::new(OsRng),
+        base: "https://obsrv.example".to_owned(),
+        bytes_max: BLOB_BYTES_OF_TESTS,
+        reserve_bytes: 0,
+    };
+    let blobs = Arc::new(Blobs::local(dir.path(), terms).unwrap());
+    app.set_ready(core.keeping(blobs));
     World {
         app,
         accounts,
         threads: Some(threads),
-        _dir: dir,
+        dir,
     }
 }
 

@@ -7,11 +7,13 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::App;
 use super::access::{Access, TraceDelete, TraceRead};
 use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
+use super::{App, Core};
 use super::{governance, ingest, query, usage};
+use crate::blob::key::Owner;
+use crate::blob::sweep;
 use crate::control::{AuditAction, AuditNote};
 use crate::limits::TRACE_ID_BYTES_MAX;
 use crate::wire;
@@ -27,7 +29,11 @@ pub(crate) fn check_id(trace_id: &str) -> Result<(), ApiError> {
 }
 
 /// The id under which redaction has stored a trace.
-async fn stored_id(app: &Arc<App>, tenant: &Tenant, trace_id: String) -> Result<String, ApiError> {
+pub(crate) async fn stored_id(
+    app: &Arc<App>,
+    tenant: &Tenant,
+    trace_id: String,
+) -> Result<String, ApiError> {
     let redactor = governance::redactor_of(app, tenant).await?;
     Ok(redactor.map_or_else(|| trace_id.clone(), |r| r.id(&trace_id).into_owned()))
 }
@@ -84,6 +90,7 @@ pub(crate) async fn delete_one(
     // Deletes of what never was would fill the audit log, which only grows.
     let is_there = query::run(app, move |_| Ok(there.has_trace(&sought)?)).await?;
     if !is_there {
+        forget_blobs(core, access.tenant(), &trace_id).await;
         return Ok(Json(deleted).into_response());
     }
     let note = AuditNote {
@@ -97,5 +104,18 @@ pub(crate) async fn delete_one(
     let (done, outcome) = ingest::outcome();
     store.delete_trace(&trace_id, done);
     ingest::wait(outcome).await?;
+    forget_blobs(core, access.tenant(), &trace_id).await;
     Ok(Json(deleted).into_response())
+}
+
+/// Removes the files of a deleted trace. Nobody can read them any more; what cannot be removed now, the sweep
+/// removes.
+async fn forget_blobs(core: &Core, tenant: &Tenant, trace_id: &str) {
+    let Some(owner) = Owner::new(tenant.project(), trace_id) else {
+        return;
+    };
+    let Ok(blobs) = core.blobs() else { return };
+    if let Err(error) = sweep::forget(blobs, core.engine(), owner).await {
+        tracing::warn!(%error, "files of a deleted trace not removed yet");
+    }
 }

@@ -75,7 +75,8 @@ pub(super) fn wide(n: usize) -> u64 {
 
 fn begins_trace(event: &Event) -> bool {
     match event.table {
-        Table::Runs => true,
+        // A file of a run comes beside it.
+        Table::Runs => DocRef::parse(&event.doc).is_ok_and(|doc| doc.get(model::BLOBS).is_none()),
         Table::Spans if event.start_ns.is_some() => DocRef::parse(&event.doc)
             .ok()
             .and_then(|doc| doc.get(model::ROOT))

@@ -56,6 +56,11 @@ impl Redactor {
         })
     }
 
+    /// What the project does with bytes in which nothing can be looked for.
+    pub const fn media(&self) -> Media {
+        self.rules.media
+    }
+
     /// Stands for a body where ids are made from it. Keyed: who sees an id and guesses the body
     /// cannot tell that the guess is right.
     pub fn body_hash(&self, plain: &[u8]) -> u64 {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use http::Uri;
 
 use super::ServeError;
+use crate::blob::s3::S3Place;
 use crate::keys::KeyString;
 use crate::net::forwarded::{Network, Proxies};
 use crate::net::tls::TlsFiles;
@@ -26,6 +27,10 @@ pub struct Config {
     pub disk_reserve_bytes: u64,
     /// Largest body after decompression.
     pub decoded_bytes_max: usize,
+    /// The bucket that attachments are in; `None`: the data directory.
+    pub bucket: Option<S3Place>,
+    /// Largest attachment.
+    pub blob_bytes_max: u64,
     /// TLS and the network are someone else's care: listen anywhere.
     pub behind_proxy: bool,
     /// Proxies that are believed when they say from where a request comes.

@@ -69,6 +69,7 @@ def check_common(step, event):
     assert (step["duration_ms"], step["session_id"]) == (event["duration_ms"], event["session_id"])
 
 
+@pytest.mark.reads_back("aiobs", "ids", "name", "status", "error", "times", "tree", "input and output", "thread")
 def test_every_function_is_read_back_as_it_was_sent(shared, sent):
     uploads, _ = sent
     count = 0
@@ -88,6 +89,7 @@ def test_every_function_is_read_back_as_it_was_sent(shared, sent):
     assert count == 5, "research, fails, and summarize three times"
 
 
+@pytest.mark.reads_back("aiobs", "kind", "model", "tokens", "messages")
 def test_every_call_is_read_back_as_it_was_sent(shared, sent):
     uploads, (first, second, third) = sent
     functions = {event["span_id"]: event for upload in uploads for event in upload["function_events"]}
@@ -117,6 +119,7 @@ def test_every_call_is_read_back_as_it_was_sent(shared, sent):
     assert (third, third) in filed
 
 
+@pytest.mark.reads_back("aiobs", "metadata")
 def test_sessions_are_read_back_as_they_were_sent(shared, sent):
     uploads, _ = sent
     with shared.client() as client:

@@ -9,9 +9,14 @@ import sys
 
 import httpx
 import pytest
-from langfuse import Langfuse
+from langfuse import Langfuse, propagate_attributes
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from server import HERE, KEY, pages, trace_of
+from spans import micros, of_text
 
 VERSION_2 = pathlib.Path(sys.prefix) / "langfuse2"
 
@@ -41,6 +46,7 @@ def without(of, *names):
     return {name: value for name, value in of.items() if name not in names}
 
 
+@pytest.mark.reads_back("Langfuse 2", "ids", "name", "times", "user", "thread", "tags", "metadata", "input and output")
 def test_the_trace_of_a_batch(batch):
     trace = without(batch["trace"], "steps", "annotations", "attachments", "events", "rollup")
     assert picked(trace, "trace_id", "name", "user_id", "group", "release", "version", "environment") == {
@@ -70,6 +76,7 @@ STEPS = {
 }
 
 
+@pytest.mark.reads_back("Langfuse 2", "tree", "status", "kind", "times")
 def test_the_tree_of_a_batch(batch):
     steps = {step["step_id"]: step for step in batch["trace"]["steps"]}
     tree = {
@@ -86,6 +93,7 @@ def test_the_tree_of_a_batch(batch):
     assert tree == STEPS
 
 
+@pytest.mark.reads_back("Langfuse 2", "model", "cost", "tokens", "messages", "error")
 def test_the_fields_of_a_batch(batch):
     steps = {step["step_id"]: step for step in batch["trace"]["steps"]}
     assert steps["span-1"]["metadata"] == {"first": 1, "both": "new", "second": [2]}
@@ -113,6 +121,7 @@ def test_the_fields_of_a_batch(batch):
     assert steps["span-open"]["level"] == "WARNING"
 
 
+@pytest.mark.reads_back("Langfuse 2", "scores")
 def test_the_scores_of_a_batch(batch):
     [quality] = next(s for s in batch["trace"]["steps"] if s["step_id"] == "call-1")["annotations"]
     assert picked(quality, "name", "score", "comment") == {"name": "quality", "score": 0.75, "comment": "clear"}
@@ -153,6 +162,7 @@ def test_a_batch_names_its_bad_items_and_keeps_the_good(shared):
         assert client.get("/api/public/projects").status_code == 401
 
 
+@pytest.mark.reads_back("Langfuse 5", "ids", "tree", "kind", "scores")
 def test_version_5_traces_by_otlp_and_scores_by_list(shared):
     client = Langfuse(public_key="pk-lf-v5", secret_key=KEY, base_url=shared.url)
     try:
@@ -175,3 +185,78 @@ def test_version_5_traces_by_otlp_and_scores_by_list(shared):
     [good] = steps["call"]["annotations"]
     assert picked(good, "name", "score", "comment") == {"name": "good", "score": 0.5, "comment": "c"}
     assert [(s["name"], s["label"]) for s in trace["annotations"]] == [("tone", "warm")]
+
+
+@pytest.mark.reads_back(
+    "Langfuse 5",
+    "name",
+    "status",
+    "error",
+    "times",
+    "model",
+    "input and output",
+    "messages",
+    "tokens",
+    "cost",
+    "user",
+    "thread",
+    "tags",
+    "metadata",
+    "service",
+)
+def test_what_version_5_says_of_a_trace_and_a_call(shared, monkeypatch):
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(resource=Resource.create({"team": "blue"}))
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    client = Langfuse(public_key="pk-lf-all", secret_key=KEY, base_url=shared.url, tracer_provider=provider)
+    said = [{"role": "user", "content": "hi 漢字"}]
+    try:
+        with propagate_attributes(user_id="u-5", session_id="s-5", tags=["a", "b"], metadata={"customer": "acme"}):
+            with client.start_as_current_observation(name="outer", as_type="agent") as outer:
+                call = outer.start_observation(name="call", as_type="generation", model="m-5", input=said)
+                call.update(
+                    output={"role": "assistant", "content": "ho"},
+                    usage_details={"input": 30, "output": 5, "cache_read_input_tokens": 60},
+                    cost_details={"input": 0.25, "output": 0.5, "total": 0.75},
+                    metadata={"deep": {"list": [1, None, "x"]}},
+                )
+                call.end()
+                failed = outer.start_observation(name="failed", as_type="tool")
+                failed.update(level="ERROR", status_message="no route")
+                failed.end()
+                trace_id = outer.trace_id
+        client.flush()
+    finally:
+        client.shutdown()
+    with shared.client() as reader:
+        served = trace_of(reader, trace_id)
+    steps = {step["name"]: step for step in served["trace"]["steps"]}
+    made = {span.name: span for span in memory.get_finished_spans()}
+    assert set(steps) == set(made) == {"outer", "call", "failed"}
+    for name, step in steps.items():
+        assert (of_text(step["started_at"]), of_text(step["ended_at"])) == (
+            micros(made[name].start_time),
+            micros(made[name].end_time),
+        )
+        assert picked(step["resource"], "service.name", "team") == {"service.name": "shop", "team": "blue"}
+    meta = served["meta"]
+    assert picked(meta, "name", "user_id", "group", "tags", "cost_usd", "total_tokens") == {
+        "name": "outer",
+        "user_id": "u-5",
+        "group": "s-5",
+        "tags": ["a", "b"],
+        "cost_usd": 0.75,
+        "total_tokens": 95,
+    }
+    # The package sends the JSON text of every value, which is what its attribute says.
+    assert meta["metadata"]["customer"] == made["outer"].attributes["langfuse.trace.metadata.customer"] == '"acme"'
+    call = steps["call"]
+    assert (call["model"], call["cost_usd"], call["status"]) == ("m-5", 0.75, "success")
+    assert picked(call["token_usage"], "input", "output", "cache_read") == {"input": 30, "output": 5, "cache_read": 60}
+    assert [(m["role"], m["content"][0]["text"]) for m in call["messages"]] == [("user", "hi 漢字"), ("assistant", "ho")]
+    sent = call["metadata"]
+    assert json.loads(sent["langfuse.observation.input"]) == said
+    assert json.loads(sent["langfuse.observation.output"]) == {"role": "assistant", "content": "ho"}
+    assert json.loads(sent["langfuse.observation.metadata.deep"]) == {"list": [1, None, "x"]}
+    assert picked(steps["failed"], "status", "error_message") == {"status": "error", "error_message": "no route"}

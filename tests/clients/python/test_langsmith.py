@@ -88,6 +88,27 @@ def steps_of(reader, root):
     return trace, {step["name"]: step for step in trace["trace"]["steps"]}
 
 
+@pytest.mark.reads_back(
+    "LangSmith",
+    "ids",
+    "name",
+    "status",
+    "error",
+    "times",
+    "tree",
+    "kind",
+    "model",
+    "input and output",
+    "messages",
+    "tool calls",
+    "tokens",
+    "cost",
+    "user",
+    "thread",
+    "tags",
+    "metadata",
+    "events",
+)
 def test_runs_are_read_back_equal(shared, client):
     root, call, tool, hung = family(client)
     with shared.client() as reader:
@@ -184,6 +205,7 @@ def test_each_way_takes_its_own_route(shared, client, request):
     assert is_compressed == (request.node.callspec.params["client"] == "compressed form")
 
 
+@pytest.mark.reads_back("LangSmith", "scores")
 def test_feedback_stands_with_its_run(shared, client):
     root, call, _, _ = family(client)
     with warnings.catch_warnings():
@@ -199,6 +221,7 @@ def test_feedback_stands_with_its_run(shared, client):
     assert picked(of_root, "name", "label", "correction") == {"name": "tone", "label": "kind", "correction": {"a": 1}}
 
 
+@pytest.mark.reads_back("LangSmith", "attachments")
 def test_a_file_of_a_run_keeps_its_bytes(shared, client):
     if client.tracing_queue is None or not (client.info.batch_ingest_config or {}).get("use_multipart_endpoint", True):
         return  # the client sends files by forms alone

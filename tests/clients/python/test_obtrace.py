@@ -95,6 +95,18 @@ def check_points(client, service):
     assert total["attributes"].get("route", total["attributes"].get("obtrace.attr.route")) == "/pay"
 
 
+@pytest.mark.reads_back(
+    "Obtrace",
+    "ids",
+    "name",
+    "status",
+    "error",
+    "metadata",
+    "service",
+    "thread",
+    "log lines",
+    "points",
+)
 def test_version_2_begins_and_its_three_signals_are_read_back(shared, second):
     assert second["initialized"] is True
     with shared.client() as client:
@@ -109,6 +121,7 @@ def test_version_2_begins_and_its_three_signals_are_read_back(shared, second):
     assert logs["from the standard library"]["level"] == "warn"
 
 
+@pytest.mark.reads_back("Obtrace", "tree", "kind", "model", "events")
 def test_version_2_nests_spans_and_keeps_exceptions(shared, second):
     ids = second["deeper"]
     with shared.client() as client:

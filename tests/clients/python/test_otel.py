@@ -1,6 +1,7 @@
 """The OpenTelemetry Python SDK with its OTLP/HTTP exporter, unmodified, against the binary."""
 
 import collections
+import json
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -73,6 +74,20 @@ def compare(client, spans):
         assert sorted(found, key=order) == sorted(expected, key=order)
 
 
+@pytest.mark.reads_back(
+    "OTLP",
+    "ids",
+    "name",
+    "status",
+    "error",
+    "times",
+    "tree",
+    "kind",
+    "metadata",
+    "service",
+    "events",
+    "links",
+)
 @pytest.mark.parametrize("compression", list(Compression), ids=lambda c: c.value)
 def test_spans_are_read_back_equal(shared, compression):
     program = Program(shared.url, compression)
@@ -152,3 +167,37 @@ def test_the_exporter_says_so_when_the_key_is_wrong(shared):
     rich_program(program)
     wrong = OTLPSpanExporter(endpoint=shared.url + "/v1/traces", headers={"x-api-key": "tk_wrong_0123456789"})
     assert wrong.export(program.memory.get_finished_spans()) is SpanExportResult.FAILURE
+
+
+@pytest.mark.reads_back("OTLP", "model", "messages", "tool calls", "tokens", "cost", "user", "thread", "tags")
+def test_what_spans_of_generative_models_say(shared):
+    """OpenTelemetry's names for models, and OpenInference's for what those lack."""
+    program = Program(shared.url)
+    asked = [{"role": "user", "parts": [{"type": "text", "content": "hi 漢字"}]}]
+    answered = [{"role": "assistant", "parts": [{"type": "text", "content": "ho"}]}]
+    with program.tracer.start_as_current_span("invoke_agent shop") as root:
+        root.set_attributes({"gen_ai.operation.name": "invoke_agent", "user.id": "u-1", "session.id": "th-1"})
+        root.set_attributes({"tag.tags": ["alpha", "beta"]})
+        with program.tracer.start_as_current_span("chat m-1") as chat:
+            chat.set_attributes({"gen_ai.operation.name": "chat", "gen_ai.request.model": "m-1"})
+            chat.set_attributes({"gen_ai.input.messages": json.dumps(asked), "gen_ai.output.messages": json.dumps(answered)})
+            chat.set_attributes({"gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 30})
+            chat.set_attributes({"gen_ai.usage.cache_read.input_tokens": 60, "gen_ai.usage.reasoning.output_tokens": 25})
+            chat.set_attributes({"gen_ai.usage.cost": 0.5})
+        with program.tracer.start_as_current_span("execute_tool search") as tool:
+            tool.set_attributes({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"})
+            tool.set_attributes({"gen_ai.tool.call.id": "call_1", "gen_ai.tool.call.arguments": json.dumps({"q": "x"})})
+            tool.set_attributes({"gen_ai.tool.call.result": json.dumps({"hits": [1, 2]})})
+    trace_id = f"{root.get_span_context().trace_id:032x}"
+    program.finish()
+    with shared.client() as client:
+        served = trace_of(client, trace_id)
+    meta = served["meta"]
+    assert (meta["user_id"], meta["group"], meta["tags"], meta["cost_usd"]) == ("u-1", "th-1", ["alpha", "beta"], 0.5)
+    steps = {step["name"]: step for step in served["trace"]["steps"]}
+    chat = steps["chat m-1"]
+    assert (chat["type"], chat["model"]) == ("llm", "m-1")
+    assert chat["token_usage"] == {"input": 40, "output": 5, "cache_read": 60, "reasoning": 25, "total": 130}
+    assert [(m["role"], m["content"][0]["text"]) for m in chat["messages"]] == [("user", "hi 漢字"), ("assistant", "ho")]
+    [call] = steps["execute_tool search"]["tool_calls"]
+    assert (call["name"], call["arguments"], call["result"]) == ("search", {"q": "x"}, {"hits": [1, 2]})

@@ -129,6 +129,7 @@ def http_logs(server, compression=Compression.NoCompression):
     return OTLPLogExporter(endpoint=server.url + "/v1/logs", headers={"x-api-key": KEY}, compression=compression)
 
 
+@pytest.mark.reads_back("OTLP", "log lines")
 @pytest.mark.parametrize("compression", list(Compression), ids=lambda c: c.value)
 def test_logs_are_read_back_equal(shared, compression):
     made = log_program(http_logs(shared, compression), f"http-{compression.value}")
@@ -293,6 +294,7 @@ def http_metrics(server, temporality, compression=Compression.NoCompression):
     )
 
 
+@pytest.mark.reads_back("OTLP", "points")
 @pytest.mark.parametrize("temporality", [AggregationTemporality.DELTA, AggregationTemporality.CUMULATIVE], ids=lambda t: t.name)
 def test_points_are_read_back_equal(shared, temporality):
     exporter = http_metrics(shared, temporality, Compression.Gzip)

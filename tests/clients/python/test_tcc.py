@@ -54,6 +54,7 @@ def picked(of, *names):
     return {name: of[name] for name in names if name in of}
 
 
+@pytest.mark.reads_back("The Context Company", "ids", "thread", "input and output", "metadata")
 def test_the_run_is_read_back(trace):
     run = trace["trace"]
     assert picked(run, "trace_id", "group", "status", "input", "output", "conversational", "metadata") == {
@@ -72,6 +73,17 @@ def test_the_run_is_read_back(trace):
     }
 
 
+@pytest.mark.reads_back(
+    "The Context Company",
+    "status",
+    "error",
+    "kind",
+    "model",
+    "messages",
+    "tool calls",
+    "tokens",
+    "cost",
+)
 def test_steps_and_tool_calls_are_read_back(trace):
     steps = {step["step_id"]: step for step in trace["trace"]["steps"]}
     assert set(steps) == {"call_1", "step-1", "call_2", "late"}
@@ -96,6 +108,7 @@ def test_steps_and_tool_calls_are_read_back(trace):
     assert picked(steps["late"], "status", "error_message") == {"status": "error", "error_message": "model overloaded"}
 
 
+@pytest.mark.reads_back("The Context Company", "scores")
 def test_feedback_is_with_its_run(trace):
     said = [picked(score, "name", "label", "score", "comment") for score in trace["trace"]["annotations"]]
     assert sorted(said, key=lambda score: score["score"]) == [

@@ -45,6 +45,25 @@ def rich_trace(theta, name="checkout", **fields):
     return trace
 
 
+@pytest.mark.reads_back(
+    "theta",
+    "ids",
+    "name",
+    "status",
+    "times",
+    "tree",
+    "kind",
+    "model",
+    "messages",
+    "tool calls",
+    "tokens",
+    "cost",
+    "user",
+    "thread",
+    "tags",
+    "metadata",
+    "scores",
+)
 def test_a_rich_trace_is_read_back_equal(theta):
     trace = rich_trace(
         theta,
@@ -70,6 +89,7 @@ def test_a_rich_trace_is_read_back_equal(theta):
     assert meta.cost_usd == 0.0123
 
 
+@pytest.mark.reads_back("theta", "error", "status")
 def test_an_error_keeps_type_text_and_place(theta):
     with pytest.raises(ValueError):
         with theta.trace("failing") as trace:

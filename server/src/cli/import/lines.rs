@@ -1,6 +1,5 @@
 //! Files → batches of JSON documents that go to one route.
 
-use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -8,6 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::whole::{self, Form};
 use crate::limits::{IMPORT_BATCH_BYTES, IMPORT_BATCH_LINES, IMPORT_ITEM_BYTES_MAX};
 
 /// Which route a document goes to.
@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Theta,
     /// OTLP requests: `/v1/traces`.
     Otlp,
+    /// A file as it is.
+    File(Form),
 }
 
 /// A document and the line it stood on, counted from 1.
@@ -71,7 +73,7 @@ fn body_of(kind: Kind, items: &[Item]) -> String {
         return item.text.clone();
     }
     match kind {
-        Kind::Theta => items
+        Kind::Theta | Kind::File(_) => items
             .iter()
             .map(|i| i.text.as_str())
             .collect::<Vec<_>>()
@@ -115,15 +117,16 @@ pub(super) struct Reader<R> {
     /// The first document of the next batch.
     held: Option<(Kind, Item)>,
     started: bool,
+    /// Lines before this one were imported before.
+    from_line: u64,
 }
 
-impl Reader<std::fs::File> {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        Ok(Self::new(file))
+impl Reader<Box<dyn Read + Send>> {
+    /// The lines of a file from this one on.
+    pub(super) fn open(path: &Path, from_line: u64) -> io::Result<Self> {
+        let mut reader = Self::new(whole::open(path)?);
+        reader.from_line = from_line;
+        Ok(reader)
     }
 }
 
@@ -134,6 +137,7 @@ impl<R: Read> Reader<R> {
             line: 0,
             held: None,
             started: false,
+            from_line: 1,
         }
     }
 
@@ -148,7 +152,7 @@ impl<R: Read> Reader<R> {
         }
         while let Some(text) = self.next_text(&mut batch.bytes_read)? {
             let line = self.line;
-            if text.trim().is_empty() {
+            if text.trim().is_empty() || line < self.from_line {
                 continue;
             }
             let kind = match kind_of(&text) {

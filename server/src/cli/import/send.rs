@@ -26,6 +26,8 @@ pub(super) struct Outcome {
     pub(super) items: Vec<(usize, String)>,
     /// Spans that it did not take.
     pub(super) rejected: u64,
+    /// Items of a file that it took.
+    pub(super) accepted: u64,
     message: String,
 }
 
@@ -101,6 +103,7 @@ impl Sender {
         let (path, content_type) = match kind {
             Kind::Theta => ("/v1/imports/traces", "application/x-ndjson"),
             Kind::Otlp => ("/v1/traces", "application/json"),
+            Kind::File(form) => (form.path().unwrap_or("/v1/traces"), "application/json"),
         };
         let request = Request::post(format!("{}{path}", self.prefix))
             .header("host", &self.authority)
@@ -148,6 +151,7 @@ fn read(kind: Kind, answer: &Answer) -> Result<Outcome, ImportError> {
                 }
             }
         }
+        Kind::File(_) => read_file(&json, &mut outcome),
         Kind::Otlp => {
             let partial = &json["partialSuccess"];
             let rejected = partial["rejectedSpans"]
@@ -159,4 +163,25 @@ fn read(kind: Kind, answer: &Answer) -> Result<Outcome, ImportError> {
         }
     }
     Ok(outcome)
+}
+
+/// What became of a file: `items` of an import, `errors` of a Langfuse batch; otherwise all of it was taken.
+fn read_file(json: &Value, outcome: &mut Outcome) {
+    let items = json["items"].as_array().or(json["errors"].as_array());
+    for item in items.into_iter().flatten() {
+        if let Some(error) = item["error"].as_str() {
+            let place = item["index"].as_u64().and_then(|n| usize::try_from(n).ok());
+            outcome.items.push((place.unwrap_or(0), error.to_owned()));
+        }
+    }
+    let count = |all: &Value| all.as_array().and_then(|all| u64::try_from(all.len()).ok());
+    let partial = &json["partialSuccess"];
+    if let Some(rejected) = partial["rejectedSpans"].as_str() {
+        let message = partial["errorMessage"].as_str().unwrap_or_default();
+        outcome
+            .items
+            .push((0, format!("spans refused={rejected} {message}")));
+    }
+    let accepted = json["accepted"].as_u64().or(count(&json["successes"]));
+    outcome.accepted = accepted.unwrap_or(1);
 }

@@ -12,12 +12,14 @@ use super::strict::{Form, as_text, write_field};
 use crate::dialect::{JSON_DEPTH_MAX, json};
 
 /// Attributes that hold a list of messages, as JSON text or as a list; in the order of a talk.
-const LISTS: [(&str, &str); 5] = [
+const LISTS: [(&str, &str); 7] = [
     ("gen_ai.system_instructions", "system"),
     ("gen_ai.input.messages", "user"),
     ("ai.prompt.messages", "user"),
+    ("langfuse.observation.input", "user"),
     ("gen_ai.output.messages", "assistant"),
     ("ai.response.text", "assistant"),
+    ("langfuse.observation.output", "assistant"),
 ];
 
 /// Prefixes of attributes that hold one message per number: `llm.input_messages.0.message.role`.

@@ -32,6 +32,7 @@ mod views;
 mod waits;
 
 use super::routes::Routes;
+pub(super) use trace::encoded;
 
 /// What every path here begins with.
 const PREFIX: &str = "/v1/projects/{project}";

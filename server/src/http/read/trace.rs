@@ -121,7 +121,7 @@ async fn show(
 }
 
 /// A text as a part of a path.
-fn encoded(text: &str) -> String {
+pub(in crate::http) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {

@@ -186,6 +186,18 @@ GET /v1/projects/{project}/users read-one
 GET /v1/projects/{project}/threads/{thread} read-one
 GET /v1/projects/{project}/users/{user} read-one
 POST /v1/projects/{project}/scores write-one
+POST /v1/projects/{project}/traces/{trace}/blobs write-one
+GET /v1/projects/{project}/traces/{trace}/blobs read-one
+GET /v1/projects/{project}/traces/{trace}/blobs/{blob} read-one
+POST /v1/projects/{project}/traces/{trace}/blobs/{blob}/link read-one
+GET /v1/blobs/{link} link
+PUT /v1/blobs/{link} link
+POST /v1/imports/{format} write
+POST /v1/media/upload write
+POST /v1/media/signed-url write
+POST /api/public/media write
+GET /api/public/media/{media} read
+PATCH /api/public/media/{media} write
 GET /v1/projects/{project}/export read-one
 GET /v1/projects/{project}/tail read-one
 GET /v1/projects/{project}/views read-one
@@ -200,13 +212,15 @@ DELETE /v1/projects/{project}/traces/{trace}/comments/{comment} read-one
 
 /// + let in, 1 for 401, 3 for 403, 4 for 404; in the order of [`PRINCIPALS`].
 ///
-/// `session` is for whoever has the cookie of a session, which nobody here has.
+/// `session` is for whoever has the cookie of a session, `link` for whoever has a signed link, which nobody
+/// here has.
 ///
 /// Keys of another project use what names no project (`/v1/traces`) for their own.
 const EXPECTED: &str = "
                 none    keys of a  others  at the org  at project a  nowhere  socket
 public          ++++    ++++       ++      +++++       +++++         ++       +
 session         1111    1111       11      11111       11111         11       1
+link            1111    1111       11      11111       11111         11       1
 known           1111    ++++       ++      +++++       +++++         ++       +
 see             1111    ++++       ++      +++++       +++++         44       +
 write           1111    +33+       ++      +++33       +++33         44       +

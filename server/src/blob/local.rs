@@ -1,0 +1,317 @@
+//! Blobs as files below the data directory: `blobs/<name>`, as `key.rs` writes names.
+//!
+//! A file gets its name with create-only semantics after its bytes are synced; then every directory on the way
+//! is synced, whoever made it, so that an answer never outruns another request's directory.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use obsrv_engine::boundary::Object;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::key::Key;
+use super::spool::Spooled;
+use super::store::{BlobStore, Listed};
+
+/// Directories above a file.
+const LEVELS: usize = 3;
+
+/// A directory of blobs.
+#[derive(Debug)]
+pub struct LocalBlobs {
+    root: PathBuf,
+}
+
+impl LocalBlobs {
+    /// The blobs of a directory, which is made if it is not there.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+        if let Some(parent) = root.parent() {
+            opened(parent)?.sync_all()?;
+        }
+        Ok(Self {
+            root: root.to_owned(),
+        })
+    }
+
+    /// The blobs of a directory; `None` if there is no such directory.
+    pub fn existing(root: &Path) -> Option<Self> {
+        root.is_dir().then(|| Self {
+            root: root.to_owned(),
+        })
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        self.root.join(key.to_string())
+    }
+}
+
+/// A file or a directory, to be read or synced.
+fn opened(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).open(path)
+}
+
+/// Gives a file a name that nobody has; false if somebody has it.
+fn name_new(from: &Path, to: &Path) -> io::Result<bool> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        // File systems that cannot do it atomically: a link is create-only just as well.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match fs::hard_link(from, to) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        },
+        Err(other) => Err(other.into()),
+    }
+}
+
+impl BlobStore for LocalBlobs {
+    fn put_once(&self, key: &Key, spooled: Spooled) -> io::Result<()> {
+        let path = self.path(key);
+        let dir = path.parent().ok_or(io::ErrorKind::InvalidFilename)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        name_new(spooled.path(), &path)?;
+        for dir in path.ancestors().skip(1).take(LEVELS + 1) {
+            opened(dir)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    fn open(&self, key: &Key) -> io::Result<(Arc<dyn Object>, i64)> {
+        let file = opened(&self.path(key))?;
+        let metadata = file.metadata()?;
+        let object = LocalBlob {
+            file,
+            len: metadata.len(),
+        };
+        Ok((Arc::new(object), put_ns(&metadata)))
+    }
+
+    fn list(&self, prefix: &str, after: &str, max: usize) -> io::Result<Vec<Listed>> {
+        let after: Vec<&str> = after.split('/').filter(|part| !part.is_empty()).collect();
+        let above: Vec<&str> = prefix.split('/').filter(|part| !part.is_empty()).collect();
+        // Names after `after` below the prefix: all of them unless `after` is below it, too.
+        let after = match after.iter().take(above.len()).cmp(above.iter()) {
+            std::cmp::Ordering::Less => &[][..],
+            std::cmp::Ordering::Equal => after.get(above.len()..).unwrap_or_default(),
+            std::cmp::Ordering::Greater => return Ok(Vec::new()),
+        };
+        let mut found = Vec::new();
+        let mut name = above.join("/");
+        walk(&self.root, &mut name, above.len(), after, max, &mut found)?;
+        Ok(found)
+    }
+
+    fn delete(&self, key: &Key) -> io::Result<()> {
+        let path = self.path(key);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        if let Some(dir) = path.parent() {
+            // Only the last file of a trace takes the directory with it.
+            drop(fs::remove_dir(dir));
+        }
+        Ok(())
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+}
+
+fn put_ns(metadata: &fs::Metadata) -> i64 {
+    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Adds what is below `name`, in the order of names part by part.
+fn walk(
+    root: &Path,
+    name: &mut String,
+    level: usize,
+    after: &[&str],
+    max: usize,
+    found: &mut Vec<Listed>,
+) -> io::Result<()> {
+    let mut names = match sorted(&root.join(&*name)) {
+        // Nothing there, or a file of somebody else in the place of a directory.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(());
+        }
+        other => other?,
+    };
+    let (bound, deeper) = after.split_first().unzip();
+    if let Some(bound) = bound {
+        names.retain(|name| name.as_str() >= *bound);
+    }
+    for part in names {
+        if found.len() >= max {
+            return Ok(());
+        }
+        let end = name.len();
+        if end > 0 {
+            name.push('/');
+        }
+        name.push_str(&part);
+        let at_bound = bound.is_some_and(|bound| *bound == part);
+        if level < LEVELS {
+            let after = deeper.filter(|_| at_bound).unwrap_or_default();
+            walk(root, name, level + 1, after, max, found)?;
+        } else if !at_bound {
+            found.extend(listed(root, name));
+        }
+        name.truncate(end);
+    }
+    Ok(())
+}
+
+/// Names in a directory; of a project's or a shard's as few as those levels have.
+fn sorted(dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn listed(root: &Path, name: &str) -> Option<Listed> {
+    let key = Key::parse(name)?;
+    let metadata = fs::metadata(root.join(name)).ok()?;
+    Some(Listed {
+        key,
+        len: metadata.len(),
+        put_ns: put_ns(&metadata),
+    })
+}
+
+#[derive(Debug)]
+struct LocalBlob {
+    file: File,
+    len: u64,
+}
+
+impl Object for LocalBlob {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn get_ranges(&self, ranges: &[std::ops::Range<u64>]) -> io::Result<Vec<Bytes>> {
+        let read = |range: &std::ops::Range<u64>| {
+            let past_end = || io::Error::from(io::ErrorKind::UnexpectedEof);
+            let len = range.end.checked_sub(range.start).ok_or_else(past_end)?;
+            if range.end > self.len {
+                return Err(past_end());
+            }
+            let mut bytes = vec![0; usize::try_from(len).map_err(|_| past_end())?];
+            self.file.read_exact_at(&mut bytes, range.start)?;
+            Ok(Bytes::from(bytes))
+        };
+        ranges.iter().map(read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::blob::key::{ContentHash, Owner};
+    use crate::blob::spool::Spool;
+    use obsrv_engine::row::ProjectId;
+
+    fn put(store: &LocalBlobs, spool: &Spool, owner: &Owner, bytes: &[u8]) -> Key {
+        let mut spooling = spool.begin().unwrap();
+        spooling.write(bytes).unwrap();
+        let spooled = spooling.finish().unwrap();
+        let key = owner.blob(spooled.hash());
+        store.put_once(&key, spooled).unwrap();
+        key
+    }
+
+    fn owner(project: u64, trace: &str) -> Owner {
+        Owner::new(ProjectId(project), trace).unwrap()
+    }
+
+    #[test]
+    fn a_blob_is_put_read_and_removed_with_its_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LocalBlobs::open(&dir.path().join("blobs")).unwrap();
+        let spool = Spool::open(&dir.path().join("spool")).unwrap();
+        let key = put(&store, &spool, &owner(1, "t"), b"hello");
+        assert_eq!(key.hash(), ContentHash::of(b"hello"));
+        assert_eq!(put(&store, &spool, &owner(1, "t"), b"hello"), key);
+        let (object, put_ns) = store.open(&key).unwrap();
+        assert!(put_ns > 1_700_000_000_000_000_000);
+        assert_eq!(object.get_ranges(&[1..3, 0..5]).unwrap(), ["el", "hello"]);
+        assert_eq!(
+            object.get_range(4..6).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
+        store.delete(&key).unwrap();
+        store.delete(&key).unwrap();
+        assert_eq!(
+            store.open(&key).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        let trace = dir.path().join("blobs").join(owner(1, "t").prefix());
+        assert!(!trace.is_dir() && trace.parent().unwrap().is_dir());
+        assert_eq!(fs::read_dir(dir.path().join("spool")).unwrap().count(), 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// However small the pages, each blob is listed once, and below a prefix those of the prefix alone.
+        #[test]
+        fn pages_list_everything_once(
+            owners in prop::collection::vec((1u64..4, "[a-c-]{1,3}"), 1..12),
+            max in 1usize..5,
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let store = LocalBlobs::open(&dir.path().join("blobs")).unwrap();
+            let spool = Spool::open(&dir.path().join("spool")).unwrap();
+            fs::write(dir.path().join("blobs/0000000000000001.txt"), "not ours").unwrap();
+            let mut expected = BTreeSet::new();
+            for (place, (project, trace)) in owners.iter().enumerate() {
+                let bytes = [u8::try_from(place).unwrap()];
+                expected.insert(put(&store, &spool, &owner(*project, trace), &bytes).to_string());
+            }
+            let (project, trace) = &owners[0];
+            let one = owner(*project, trace).prefix();
+            for prefix in ["", &one[..16], &one] {
+                let (mut found, mut after) = (Vec::new(), String::new());
+                loop {
+                    let page = store.list(prefix, &after, max).unwrap();
+                    prop_assert!(page.len() <= max);
+                    found.extend(page.iter().map(|listed| listed.key.to_string()));
+                    if page.len() < max {
+                        break;
+                    }
+                    after = found.last().unwrap().clone();
+                }
+                let wanted: Vec<_> =
+                    expected.iter().filter(|name| name.starts_with(prefix)).cloned().collect();
+                let once: BTreeSet<_> = found.iter().cloned().collect();
+                prop_assert_eq!(once.len(), found.len());
+                prop_assert_eq!(once.into_iter().collect::<Vec<_>>(), wanted);
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Attachments: bytes that belong to a trace and have no place in a row.
+//!
+//! A blob's name has its project, its trace and the SHA-256 of its bytes in it (`key.rs`), so nothing is shared
+//! between traces and what a trace had goes with it. That a run has a blob is a fact of the run's row
+//! (`reference.rs`), and a blob is served only while that row says so. It is durable before the record of the
+//! row is written: what a crash leaves between the two is removed by the sweep.
+//!
+//! Owns the store, the spool and the locks: an upload has its trace's lock shared from the put until the row
+//! is durable; whoever removes what no row refers to has it alone.
+
+pub mod copy;
+pub mod key;
+pub mod link;
+pub mod local;
+pub mod reference;
+pub mod s3;
+pub mod sniff;
+pub mod spool;
+pub mod store;
+pub mod sweep;
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::RwLock;
+
+use crate::keys::Macs;
+use crate::limits::BLOB_LOCKS;
+use key::Owner;
+use link::{Link, LinkError};
+use local::LocalBlobs;
+use obsrv_engine::io::Rng;
+use spool::Spool;
+use store::BlobStore;
+
+/// Where blobs are in a data directory.
+pub const DIRECTORY: &str = "blobs";
+/// Where they grow.
+pub const SPOOL: &str = "spool";
+
+/// What a server's blobs are kept with.
+#[derive(Debug)]
+pub struct Terms {
+    /// Makes the MACs of links.
+    pub links: Macs,
+    /// Makes names of what is not there yet.
+    pub rng: Arc<dyn Rng>,
+    /// What links begin with.
+    pub base: String,
+    /// Largest blob.
+    pub bytes_max: u64,
+    /// Room on the disk that uploads leave.
+    pub reserve_bytes: u64,
+}
+
+/// The blobs of a server.
+#[derive(Debug)]
+pub struct Blobs {
+    store: Arc<dyn BlobStore>,
+    spool: Spool,
+    terms: Terms,
+    hasher: RandomState,
+    owners: Vec<RwLock<()>>,
+}
+
+impl Blobs {
+    /// Blobs in a data directory.
+    pub fn local(data: &Path, terms: Terms) -> io::Result<Self> {
+        let store = LocalBlobs::open(&data.join(DIRECTORY))?;
+        Self::over(Arc::new(store), data, terms)
+    }
+
+    /// Blobs in a store; uploads pass through the data directory.
+    pub fn over(store: Arc<dyn BlobStore>, data: &Path, terms: Terms) -> io::Result<Self> {
+        Ok(Self {
+            store,
+            spool: Spool::open(&data.join(SPOOL))?,
+            terms,
+            hasher: RandomState::new(),
+            owners: (0..BLOB_LOCKS).map(|_| RwLock::default()).collect(),
+        })
+    }
+
+    /// Where they are.
+    pub fn store(&self) -> &Arc<dyn BlobStore> {
+        &self.store
+    }
+
+    /// Where uploads grow.
+    pub const fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// What they are kept with.
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Keeps uploads to a trace and removals from it apart.
+    pub fn lock_of(&self, owner: &Owner) -> &RwLock<()> {
+        let hash = self.hasher.hash_one(owner);
+        let locks = u64::try_from(self.owners.len()).unwrap_or(1).max(1);
+        let place = usize::try_from(hash % locks).unwrap_or(0);
+        &self.owners[place]
+    }
+
+    /// The text form of a link, and what it opens.
+    pub fn seal_link(&self, link: &Link) -> String {
+        let sealed = link::seal(&self.terms.links, link);
+        format!("{}/v1/blobs/{sealed}", self.terms.base)
+    }
+
+    /// What the text of a link opens now.
+    pub fn open_link(&self, text: &str, now_ns: i64) -> Result<Link, LinkError> {
+        link::open(&self.terms.links, text, now_ns)
+    }
+
+    /// A name that nobody has: 22 signs of base64url.
+    pub fn fresh_name(&self) -> String {
+        let mut bytes = [0; 32];
+        self.terms.rng.fill(&mut bytes);
+        key::ContentHash(bytes).id()
+    }
+}

@@ -1,0 +1,271 @@
+//! An attachment on its way in: admit, spool, put, then the record of the row. Answered when both are durable.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde_json::json;
+
+use super::receive::{announced, receive, refused};
+use super::shown::references;
+use crate::blob::key::{ContentHash, Owner};
+use crate::blob::link::Wanted;
+use crate::blob::reference::Reference;
+use crate::blob::sniff;
+use crate::blob::spool::Spooled;
+use crate::http::auth::Tenant;
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::params::Params;
+use crate::http::{App, admission, governance, ingest, query, usage};
+use crate::limits::{
+    BLOB_NAME_BYTES_MAX, BLOB_TRACE_ID_BYTES_MAX, BLOBS_PER_TRACE_MAX, REFUSED_BODY_BYTES_MAX,
+};
+use crate::quota::Amounts;
+use crate::redact::{Media, Redactor};
+
+/// What stands in the place of media in a project that keeps none.
+pub(super) const REPLACED: &str = "[media]";
+
+/// What is said of an attachment beside its bytes.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    /// The trace, as the sender calls it.
+    pub(super) trace_id: String,
+    pub(super) wanted: Wanted,
+}
+
+impl Incoming {
+    /// What the URL and the head say; the trace is still to be told.
+    pub(super) fn of(params: &Params, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let text = |name| params.one(name).map(|text| text.map(str::to_owned));
+        let declared = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        Ok(Self {
+            trace_id: String::new(),
+            wanted: Wanted {
+                name: text("name")?,
+                span_id: text("span_id")?,
+                field: text("field")?,
+                declared_type: declared.map(str::to_owned),
+                ..Wanted::default()
+            },
+        })
+    }
+
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        let wanted = &self.wanted;
+        for (name, text) in [
+            ("name", &wanted.name),
+            ("content-type", &wanted.declared_type),
+            ("span_id", &wanted.span_id),
+            ("field", &wanted.field),
+        ] {
+            if text
+                .as_ref()
+                .is_some_and(|text| text.len() > BLOB_NAME_BYTES_MAX)
+            {
+                let message = format!("too long max_bytes={BLOB_NAME_BYTES_MAX}");
+                return Err(ApiError::parameter(name, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same with what the project's rules leave of it.
+    fn redacted(self, redactor: Option<&Redactor>) -> Self {
+        let Some(redactor) = redactor else {
+            return self;
+        };
+        let Wanted {
+            name,
+            declared_type,
+            span_id,
+            field,
+            upload,
+            size,
+            sha256,
+        } = self.wanted;
+        let text = |text: Option<String>| text.map(|text| redactor.text(&text));
+        Self {
+            trace_id: redactor.id(&self.trace_id).into_owned(),
+            wanted: Wanted {
+                name: text(name),
+                declared_type: text(declared_type),
+                span_id: span_id.map(|id| redactor.id(&id).into_owned()),
+                field: text(field),
+                upload,
+                size,
+                sha256,
+            },
+        }
+    }
+}
+
+/// What became of it.
+pub(super) enum Taken {
+    /// Durable, in this trace.
+    Stored(String, Box<Reference>),
+    /// The project's rules replace media: nothing was stored.
+    Replaced,
+}
+
+/// Takes an attachment. Counts what became of it.
+pub(super) async fn take(
+    app: &Arc<App>,
+    tenant: &Tenant,
+    incoming: Incoming,
+    request: Request,
+) -> Result<Taken, ApiError> {
+    let (parts, mut body) = request.into_parts();
+    let received = admit(app, tenant, incoming, &parts.headers, &mut body).await;
+    let taken = match received {
+        Ok(None) => {
+            admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
+            return Ok(Taken::Replaced);
+        }
+        Ok(Some((incoming, spooled))) => store(app, tenant, incoming, spooled).await,
+        Err(error) => {
+            let is_over = matches!(
+                error.code,
+                ErrorCode::BodyTooSlow | ErrorCode::BodyIncomplete
+            );
+            if !is_over {
+                admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
+            }
+            Err(error)
+        }
+    };
+    if let Err(error) = &taken {
+        usage::count_refused(app, tenant, error);
+    }
+    taken
+}
+
+/// Everything before the bytes are put; `None` if they are not to be kept.
+async fn admit(
+    app: &Arc<App>,
+    tenant: &Tenant,
+    incoming: Incoming,
+    headers: &HeaderMap,
+    body: &mut axum::body::Body,
+) -> Result<Option<(Incoming, Spooled)>, ApiError> {
+    let blobs = app.core()?.blobs()?;
+    usage::admit_send(app, tenant, announced(headers).unwrap_or(0))?;
+    incoming.check()?;
+    let redactor = governance::redactor_of(app, tenant).await?;
+    match redactor.as_ref().map(|redactor| redactor.media()) {
+        None | Some(Media::Keep) => {}
+        Some(Media::Replace) => return Ok(None),
+        Some(Media::Refuse) => {
+            let message = "the project's redaction rules refuse media";
+            return Err(ApiError::new(ErrorCode::Forbidden, message));
+        }
+    }
+    let incoming = incoming.redacted(redactor.as_deref());
+    let spooled = receive(app, blobs, headers, body).await?;
+    let wanted = &incoming.wanted;
+    let is_size = wanted.size.is_none_or(|size| size == spooled.len());
+    let is_hash = wanted.sha256.is_none_or(|hash| hash == spooled.hash().0);
+    if !is_size || !is_hash {
+        let message = "body is not what the link is for: another length or another sha-256";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+    }
+    Ok(Some((incoming, spooled)))
+}
+
+/// The owner of a trace's blobs.
+pub(super) fn owner(tenant: &Tenant, trace_id: &str) -> Result<Owner, ApiError> {
+    Owner::new(tenant.project(), trace_id).ok_or_else(|| {
+        let message = format!(
+            "trace id is empty or too long for attachments max_bytes={BLOB_TRACE_ID_BYTES_MAX}"
+        );
+        ApiError::parameter("trace_id", message)
+    })
+}
+
+async fn store(
+    app: &Arc<App>,
+    tenant: &Tenant,
+    incoming: Incoming,
+    spooled: Spooled,
+) -> Result<Taken, ApiError> {
+    let core = app.core()?;
+    let blobs = Arc::clone(core.blobs()?);
+    let owner = owner(tenant, &incoming.trace_id)?;
+    let reference = reference(incoming.wanted, &spooled);
+    let amounts = Amounts {
+        bytes: spooled.len(),
+        ..Amounts::default()
+    };
+    // Until the row is durable nobody removes what it does not refer to yet.
+    let _shared = blobs.lock_of(&owner).read().await;
+    refuse_too_many(app, tenant, &incoming.trace_id, &reference).await?;
+    usage::take(app, tenant, amounts)?;
+    let key = owner.blob(spooled.hash());
+    let of_put = Arc::clone(&blobs);
+    let put = tokio::task::spawn_blocking(move || of_put.store().put_once(&key, spooled)).await;
+    let put = put.map_err(|_| ApiError::new(ErrorCode::Internal, "writing was cut off"));
+    let stored = match put.and_then(|done| done.map_err(|error| refused(&error))) {
+        Ok(()) => refer(app, tenant, &incoming.trace_id, &reference).await,
+        Err(error) => Err(error),
+    };
+    match stored {
+        Ok(()) => Ok(Taken::Stored(incoming.trace_id, Box::new(reference))),
+        Err(error) => {
+            if error.code != ErrorCode::OutcomeUnknown {
+                usage::give_back(core.governance(), tenant, amounts);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn reference(wanted: Wanted, spooled: &Spooled) -> Reference {
+    Reference {
+        id: spooled.hash().id(),
+        sha256: spooled.hash(),
+        content_type: sniff::content_type(spooled.head()).to_owned(),
+        size: spooled.len(),
+        declared_type: wanted.declared_type,
+        name: wanted.name,
+        span_id: wanted.span_id,
+        field: wanted.field,
+        upload: wanted.upload,
+    }
+}
+
+/// Writes to the run's row that it has the blob.
+pub(super) async fn refer(
+    app: &Arc<App>,
+    tenant: &Tenant,
+    trace_id: &str,
+    reference: &Reference,
+) -> Result<(), ApiError> {
+    let body = json!({ "trace_id": trace_id, "blob": reference }).to_string();
+    ingest::accept_own(app, tenant, body.into_bytes()).await
+}
+
+async fn refuse_too_many(
+    app: &Arc<App>,
+    tenant: &Tenant,
+    trace_id: &str,
+    new: &Reference,
+) -> Result<(), ApiError> {
+    let (store, trace_id) = (app.core()?.store(tenant), trace_id.to_owned());
+    let known = query::run(app, move |_| references(&store, &trace_id)).await?;
+    if has_room(&known.unwrap_or_default(), new) {
+        return Ok(());
+    }
+    let message = format!("trace has too many attachments max={BLOBS_PER_TRACE_MAX}");
+    Err(ApiError::new(ErrorCode::InvalidRequest, message))
+}
+
+/// What is there already takes no room.
+pub(super) fn has_room(known: &[Reference], new: &Reference) -> bool {
+    known.len() < BLOBS_PER_TRACE_MAX || known.contains(new)
+}
+
+/// What stands for a trace where its sender named none.
+pub(super) fn trace_of_one(hash: ContentHash) -> String {
+    format!("media_{}", hash.id())
+}

@@ -1,0 +1,83 @@
+"""Files of other tools through `obsrv import` and the routes. What is expected was read off the files."""
+
+import json
+
+import zstandard
+
+from server import ROOT, pages
+
+FILES = ROOT / "server" / "tests" / "fixtures" / "imports"
+
+
+def imported(obsrv, *arguments, check=True):
+    return obsrv.run("import", "--url", obsrv.url, *map(str, arguments), check=check)
+
+
+def test_every_format_is_known_by_its_beginning_and_doubles_nothing(obsrv, tmp_path):
+    names = ["claude-code-representative.jsonl", "swe-agent.traj", "tau.jsonl", "inspect.json", "jaeger.json", "zipkin.json"]
+    packed = tmp_path / "tau.jsonl.zst"
+    packed.write_bytes(zstandard.compress((FILES / "tau.jsonl").read_bytes()))
+    with obsrv.client() as client:
+        counts = []
+        for _ in range(2):
+            done = imported(obsrv, *(FILES / name for name in names))
+            assert "files=6" in done.stdout and "failed=0" in done.stdout
+            listed = pages(client)
+            steps = sum(item["step_count"] for item in listed)
+            counts.append((len(listed), steps))
+        # 4 turns, and a trace each of the others
+        assert counts[0] == counts[1] and counts[0][0] == 4 + 5
+        imported(obsrv, packed)
+        assert len(pages(client)) == 4 + 5
+        by_platform = {item["platform"] for item in pages(client) if item.get("platform")}
+        assert by_platform == {"claude-code", "swe-agent", "tau-bench", "inspect"}
+
+
+def test_bad_lines_are_named_by_their_numbers(obsrv, tmp_path):
+    done = imported(obsrv, FILES / "claude-code-edge-cases.jsonl", check=False)
+    assert done.returncode != 0 and "accepted=7 failed=5" in done.stdout
+    for line in (11, 13, 14, 15, 16):
+        assert f"claude-code-edge-cases.jsonl:{line}: " in done.stderr, done.stderr
+    runs = tmp_path / "runs.jsonl"
+    line = (FILES / "tau.jsonl").read_text().strip()
+    runs.write_text(f"{line}\nnot json\n{line}\n")
+    done = imported(obsrv, "--format", "tau", "--from-line", "2", runs, check=False)
+    assert "accepted=1 failed=1" in done.stdout and "runs.jsonl:2: " in done.stderr
+
+
+def test_the_route_takes_a_file_and_names_formats(obsrv):
+    with obsrv.client() as client:
+        answer = client.post("/v1/imports/zipkin", content=(FILES / "zipkin.json").read_bytes())
+        assert answer.status_code == 200, answer.text
+        [item] = pages(client)
+        assert item["step_count"] == 16
+        wrong = client.post("/v1/imports/csv", content=b"[]")
+        assert wrong.status_code == 400 and "claude-code" in wrong.text
+        wrong = client.post("/v1/imports/jaeger", content=b"{}")
+        assert wrong.status_code == 400 and "spans: expected the traces of jaeger's api" in wrong.text
+
+
+def test_requests_of_other_clients_are_files_too(obsrv, tmp_path):
+    run = {"id": "0195d2a4-0000-7000-8000-000000000001", "trace_id": "0195d2a4-0000-7000-8000-000000000001"}
+    run |= {"name": "chain", "run_type": "chain", "start_time": "2026-05-01T10:00:00Z", "inputs": {"q": 1}}
+    run |= {"dotted_order": "20260501T100000000000Z0195d2a4-0000-7000-8000-000000000001"}
+    span = {"id": "s", "traceId": "lf-1", "name": "plan", "startTime": "2026-05-01T10:00:00Z"}
+    batch = {"batch": [{"id": "e1", "type": "span-create", "timestamp": "2026-05-01T10:00:00Z", "body": span}]}
+    session = {"id": "as-1", "name": "session", "started_at": 1_777_000_000.0, "ended_at": 1_777_000_001.0, "meta": {}}
+    files = {
+        "langsmith": {"post": [run], "patch": []},
+        "langfuse": batch,
+        "aiobs": {"sessions": [session], "events": [], "function_events": []},
+    }
+    with obsrv.client() as client:
+        for _ in range(2):
+            for name, body in files.items():
+                path = tmp_path / f"{name}.json"
+                path.write_text(json.dumps(body))
+                done = imported(obsrv, "--format", name, path)
+                assert "accepted=1 failed=0" in done.stdout, (name, done.stdout, done.stderr)
+            assert sorted(item["trace_id"] for item in pages(client)) == sorted([run["id"], "lf-1", "as-1"])
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"batch": 7}')
+    done = imported(obsrv, "--format", "langfuse", broken, check=False)
+    assert done.returncode != 0 and "broken.json:1: " in done.stderr
