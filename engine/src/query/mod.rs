@@ -16,6 +16,7 @@ mod scan;
 mod search;
 mod text;
 mod top;
+pub mod traceql;
 mod value;
 
 pub use facet::{FACET_DISTINCT_MAX, FACET_VALUES_MAX, FACETS_MAX, Facet};

@@ -28,7 +28,11 @@ pub struct ParseError {
 }
 
 impl ParseError {
-    fn new(at: usize, expected: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(
+        at: usize,
+        expected: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             at,
             expected,
@@ -414,7 +418,7 @@ fn did_you_mean(name: &str) -> Option<&'static str> {
 }
 
 /// Whether one byte changed, added, left out, or swapped with the next makes one the other.
-fn one_slip(a: &str, b: &str) -> bool {
+pub(super) fn one_slip(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let head = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (a, b) = (
