@@ -55,7 +55,8 @@ fn push(out: &mut String, args: std::fmt::Arguments<'_>) {
         .expect("BUG: writing to a string failed");
 }
 
-fn write_f64(n: f64, out: &mut String) {
+/// Appends a number; what is not finite as text.
+pub(crate) fn write_f64(n: f64, out: &mut String) {
     if n.is_nan() {
         out.push_str("\"NaN\"");
     } else if n.is_infinite() {
@@ -92,7 +93,8 @@ pub fn write_str(text: &str, out: &mut String) {
     out.push('"');
 }
 
-fn write_base64(bytes: &[u8], out: &mut String) {
+/// Appends bytes as quoted base64.
+pub(crate) fn write_base64(bytes: &[u8], out: &mut String) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     out.push('"');
     for chunk in bytes.chunks(3) {

@@ -17,7 +17,7 @@ use crate::dialect::{Context, DecodeError, Decoded, ID_BYTES_MAX, VALUE_DEPTH_MA
 const OTLP_JSON_DEPTH_MAX: usize = 4 * VALUE_DEPTH_MAX + 16;
 
 /// The keys of a signal: of the groups by resource, of those by scope, of the items.
-const fn keys(signal: Signal) -> [&'static str; 3] {
+pub(super) const fn keys(signal: Signal) -> [&'static str; 3] {
     match signal {
         Signal::Spans => ["resourceSpans", "scopeSpans", "spans"],
         Signal::Logs => ["resourceLogs", "scopeLogs", "logRecords"],
@@ -252,7 +252,7 @@ pub(super) fn put_id(doc: DocRef<'_>, key: &str, number: u32, put: &mut Put) -> 
     Ok(())
 }
 
-fn unhex(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn unhex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |b: u8| {
         char::from(b)
             .to_digit(16)

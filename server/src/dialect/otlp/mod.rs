@@ -13,6 +13,7 @@ mod span;
 mod usage;
 mod value;
 mod wire;
+pub(crate) mod write;
 
 use std::collections::HashMap;
 

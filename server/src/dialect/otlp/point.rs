@@ -27,6 +27,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Gauge,
+        Self::Sum,
+        Self::Histogram,
+        Self::Exponential,
+        Self::Summary,
+    ];
+
     /// The type that this field of a metric holds.
     pub(super) const fn of_field(number: u32) -> Option<Self> {
         Some(match number {
@@ -50,7 +58,7 @@ impl Kind {
     }
 
     /// The fields of attributes, flags and exemplars in a point of this type.
-    const fn fields(self) -> (u32, u32, Option<u32>) {
+    pub(super) const fn fields(self) -> (u32, u32, Option<u32>) {
         match self {
             Self::Gauge | Self::Sum => (7, 8, Some(5)),
             Self::Histogram => (9, 10, Some(8)),

@@ -21,6 +21,7 @@ use obsrv_engine::row::ProjectId;
 
 mod runs;
 mod signals;
+mod writing;
 
 const CTX: Context<'_> = Context {
     project: ProjectId(1),

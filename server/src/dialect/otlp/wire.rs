@@ -306,7 +306,7 @@ pub(super) struct Put {
 }
 
 impl Put {
-    fn raw_varint(&mut self, mut n: u64) {
+    pub(super) fn raw_varint(&mut self, mut n: u64) {
         while let Some(low) = u8::try_from(n & 0x7f).ok().filter(|_| n > 0x7f) {
             self.out.push(low | 0x80);
             n >>= 7;
@@ -351,6 +351,18 @@ impl Put {
         if let Some(last) = slots.last_mut() {
             *last &= 0x7f;
         }
+    }
+
+    /// Closes the message with the shortest length, for which its content moves.
+    pub(super) fn end_short(&mut self, message: Message) {
+        let Message(start) = message;
+        let end = self.out.len();
+        self.raw_varint(u64::try_from(end - start).unwrap_or(u64::MAX));
+        let bytes = self.out.len() - end;
+        self.out.copy_within(end.., start - LENGTH_BYTES);
+        self.out
+            .copy_within(start..end, start - LENGTH_BYTES + bytes);
+        self.out.truncate(end - LENGTH_BYTES + bytes);
     }
 
     pub(super) fn bytes(&mut self, number: u32, bytes: &[u8]) {

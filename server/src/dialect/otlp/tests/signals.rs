@@ -96,7 +96,7 @@ fn log() -> impl Strategy<Value = LogRecord> {
     )
 }
 
-fn logs() -> impl Strategy<Value = LogsRequest> {
+pub(super) fn logs() -> impl Strategy<Value = LogsRequest> {
     let scoped =
         (option::of(scope()), vec(log(), 0..4)).prop_map(|(scope, log_records)| ScopeLogs {
             scope,
@@ -337,7 +337,7 @@ fn metric() -> impl Strategy<Value = Metric> {
         })
 }
 
-fn metrics() -> impl Strategy<Value = MetricsRequest> {
+pub(super) fn metrics() -> impl Strategy<Value = MetricsRequest> {
     let scoped =
         (option::of(scope()), vec(metric(), 0..4)).prop_map(|(scope, metrics)| ScopeMetrics {
             scope,
