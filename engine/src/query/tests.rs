@@ -5,6 +5,7 @@ mod index;
 mod oracle;
 mod property;
 mod rows;
+mod traceql;
 
 use super::ast::{Filter, Literal, Test, TextTest};
 use super::plan::Starts;

@@ -182,17 +182,14 @@ impl<'a> Lexer<'a> {
                 '\\' => {
                     let Some(escaped) = self.peek() else { break };
                     self.at += escaped.len_utf8();
-                    text.push(match escaped {
-                        'n' => '\n',
-                        't' => '\t',
-                        'r' => '\r',
-                        '"' | '\\' => escaped,
-                        other => {
-                            // As in a regular expression: \d stays \d.
-                            text.push('\\');
-                            other
-                        }
-                    });
+                    match escaped {
+                        'n' => text.push('\n'),
+                        't' => text.push('\t'),
+                        'r' => text.push('\r'),
+                        '"' | '\\' => text.push(escaped),
+                        // As in a regular expression: \d stays \d.
+                        other => text.extend(['\\', other]),
+                    }
                 }
                 other => text.push(other),
             }

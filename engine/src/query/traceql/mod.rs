@@ -71,5 +71,3 @@ fn whole(pattern: &str) -> String {
     format!("^(?:{pattern})$")
 }
 
-#[cfg(test)]
-mod tests;

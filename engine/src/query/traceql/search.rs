@@ -106,22 +106,19 @@ pub fn search(
     }
     let mut meter = Meter::new(budget);
     let mut found = Vec::new();
-    let looked_at = each_trace((spans, runs), request.query, request.range, &mut meter, {
-        &mut |at, work| {
-            let limit = request.limit;
-            let is_over = is_complete(&mut found, limit, at);
-            if is_over || limit == 0 {
-                return Ok(false);
-            }
-            let (mut trace, runner, meter) = work;
-            let sets = runner.run(&mut trace, meter)?;
-            if !sets.is_empty() {
-                found.push(shown(trace, &sets, request, meter)?);
-                meter.hold(found.iter().map(bytes_of).sum())?;
-            }
-            Ok(true)
+    let mut look = |at: i64, (mut trace, runner, meter): AtHand<'_, '_, '_, '_>| {
+        if request.limit == 0 || is_complete(&mut found, request.limit, at) {
+            return Ok(false);
         }
-    })?;
+        let sets = runner.run(&mut trace, meter)?;
+        if !sets.is_empty() {
+            found.push(shown(trace, &sets, request, meter)?);
+            meter.hold(found.iter().map(bytes_of).sum())?;
+        }
+        Ok(true)
+    };
+    let sources = (spans, runs);
+    let looked_at = each_trace(sources, request.query, request.range, &mut meter, &mut look)?;
     sort(&mut found);
     found.truncate(request.limit);
     Ok(TracesFound {

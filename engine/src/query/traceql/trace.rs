@@ -10,7 +10,7 @@ use super::value::{Value, Values};
 use crate::model;
 use crate::query::QueryError;
 use crate::query::meter::{Meter, len_u64};
-use crate::source::{Column, Visible};
+use crate::source::{Column, Core, Visible};
 
 /// The rows of a trace in one source.
 struct Part<'v> {
@@ -242,7 +242,7 @@ impl<'v> Trace<'v> {
         if let Some(run) = &self.run {
             return Ok(run.clone());
         }
-        let mut best = None;
+        let mut best: Option<((i64, Box<str>), &Visible<'_>, u32, Core)> = None;
         for visible in self.runs {
             for row in visible.source.trace_rows(&self.id)? & &visible.live {
                 let core = visible.source.core(row)?;
@@ -279,7 +279,7 @@ impl<'v> Trace<'v> {
     pub(super) fn cores(
         &self,
         spans: &RoaringBitmap,
-        visit: &mut dyn FnMut(u32, crate::source::Core),
+        visit: &mut dyn FnMut(u32, Core),
     ) -> Result<(), QueryError> {
         for part in &self.parts {
             let (rows, numbers) = part.some(spans);

@@ -97,6 +97,7 @@ impl Tree {
             if seen.get(place(begin)).copied().unwrap_or(true) {
                 continue;
             }
+            let begin = self.top(begin, &key);
             put(&mut self.parents, begin, NONE);
             let mut open = vec![(begin, false)];
             while let Some((at, is_done)) = open.pop() {
@@ -125,6 +126,28 @@ impl Tree {
                 *children += 1;
             }
         }
+    }
+
+    /// The span itself, if it is a root; else the earliest of the ring that it is in or below.
+    fn top<K: Ord>(&self, at: u32, key: &dyn Fn(u32) -> K) -> u32 {
+        let (mut slow, mut fast) = (at, at);
+        loop {
+            (slow, fast) = (self.parent(slow), self.parent(self.parent(fast)));
+            if fast == NONE {
+                return at;
+            }
+            if slow == fast {
+                break;
+            }
+        }
+        let (mut first, mut next) = (slow, self.parent(slow));
+        while next != slow {
+            if key(next) < key(first) {
+                first = next;
+            }
+            next = self.parent(next);
+        }
+        first
     }
 
     pub(super) fn parent(&self, at: u32) -> u32 {
