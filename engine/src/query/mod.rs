@@ -18,6 +18,7 @@ mod text;
 mod top;
 pub mod traceql;
 mod value;
+mod write;
 
 pub use facet::{FACET_DISTINCT_MAX, FACET_VALUES_MAX, FACETS_MAX, Facet};
 pub(crate) use meter::Meter;
@@ -27,6 +28,7 @@ pub use parse::{ParseError, SEARCH_BYTES_MAX, parse};
 pub use plan::{DEPTH_MAX, LIST_MAX, NODES_MAX, TEXT_BYTES_MAX};
 pub use search::{Hit, LIMIT_MAX, Page, Request, TRACES_MAX, count, search};
 pub use text::{REGEX_BYTES_MAX, REGEX_SIZE_MAX, REGEXES_MAX};
+pub use write::write;
 
 use crate::doc::DocError;
 use crate::source::SourceError;

@@ -21,6 +21,11 @@ const BUDGET: Budget<'static> = Budget {
     cancelled: NEVER,
 };
 
+/// Random filters, for tests elsewhere.
+pub(super) fn filters() -> proptest::strategy::BoxedStrategy<Filter> {
+    property::filter(true)
+}
+
 fn ask(filter: Filter) -> Result<Page, QueryError> {
     let rows = Rows::new(vec![row("t", "a", 1), row("t", "b", 2)]);
     search(

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use self::measure::{Asked, MeasureAsked};
-use super::ask::{Over, Range, column, length, searched};
+use super::ask::{Over, Range, asked, column, length};
 use super::damaged::{Damaged, damaged};
 use super::list::json;
 use super::path;
@@ -27,7 +27,6 @@ use crate::http::routes::Routes;
 use crate::http::{App, query};
 use crate::limits::{AGGREGATE_GROUPS_DEFAULT, AGGREGATE_GROUPS_MAX};
 use crate::wire;
-use obsrv_engine::query::ast::Filter;
 
 /// What is to be added up.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -37,6 +36,8 @@ pub(super) struct Question {
     over: Option<String>,
     /// A filter, as in the search bar.
     q: Option<String>,
+    /// A filter as JSON, beside `q`.
+    filter: Option<Value>,
     /// Earliest start: RFC 3339, a date, `-1h` or `now`.
     from: Option<String>,
     /// The start before which they are.
@@ -139,10 +140,7 @@ impl Plan {
             .as_deref()
             .map_or(Ok(Over::Traces), Over::named)?;
         let range = Range::of(question.from.as_deref(), question.to.as_deref(), now_ns)?;
-        let filter = match question.q.as_deref() {
-            Some(q) if !q.is_empty() => searched(q, now_ns)?,
-            _ => Filter::All,
-        };
+        let filter = asked(question.q.as_deref(), question.filter.as_ref(), now_ns)?;
         let asked = measure::asked(&question.measures, now_ns)?;
         let time = buckets(&question, range, now_ns)?;
         if time.is_none() && range.both().is_none() && asked.iter().any(Asked::is_rate) {

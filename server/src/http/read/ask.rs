@@ -2,10 +2,13 @@
 
 use obsrv_engine::model;
 use obsrv_engine::query::ast::{Filter, Literal, Test};
-use obsrv_engine::query::{Order, Position, parse};
+use obsrv_engine::query::{Order, Position, parse, traceql};
 use obsrv_engine::row::{ProjectId, Table};
 use obsrv_engine::source::Column;
 
+use serde_json::Value;
+
+use super::filter_json;
 use crate::http::Core;
 use crate::http::cursor::{self, Scope};
 use crate::http::error::{ApiError, ErrorCode};
@@ -111,6 +114,48 @@ fn column_of_path(path: &str) -> Column {
 pub(super) fn searched(q: &str, now_ns: i64) -> Result<Filter, ApiError> {
     let filter = parse(q, now_ns).map_err(|e| ApiError::from(e).at("q"))?;
     Ok(renamed(filter))
+}
+
+/// The filter that `q`, a filter as JSON and `TraceQL` name together.
+pub(super) fn asked(q: Option<&str>, json: Option<&Value>, now_ns: i64) -> Result<Filter, ApiError> {
+    let q = q.filter(|q| !q.is_empty()).map(|q| searched(q, now_ns));
+    let json = json.map(|json| filter_json::filter("filter", json, now_ns));
+    both(q.transpose()?, json.transpose()?)
+}
+
+/// The same of parameters. Over spans `traceql` is a selector, or several joined by `||`; over traces
+/// `&&` joins, too.
+pub(super) fn named(params: &Params, over: Over, now_ns: i64) -> Result<Filter, ApiError> {
+    let q = params.one("q")?.map(|q| searched(q, now_ns)).transpose()?;
+    let json = params.one("filter")?;
+    let json = json.map(|text| filter_json::parse("filter", text, now_ns));
+    let filter = both(q, json.transpose()?)?;
+    match params.one("traceql")? {
+        None => Ok(filter),
+        Some(text) => both(Some(filter), Some(traceql(text, over)?)),
+    }
+}
+
+fn both(a: Option<Filter>, b: Option<Filter>) -> Result<Filter, ApiError> {
+    let all = |filter: &Filter| *filter != Filter::All;
+    let (a, b) = (a.filter(all), b.filter(all));
+    Ok(match (a, b) {
+        (Some(a), Some(b)) => Filter::And(vec![a, b]),
+        (one, other) => one.or(other).unwrap_or(Filter::All),
+    })
+}
+
+fn traceql(text: &str, over: Over) -> Result<Filter, ApiError> {
+    let query = traceql::parse(text).map_err(|e| ApiError::from(e).at("traceql"))?;
+    let over_runs = match over {
+        Over::Traces => true,
+        Over::Spans => false,
+        Over::Scores => return Err(ApiError::parameter("traceql", "says nothing of scores")),
+    };
+    traceql::as_filter(&query, over_runs).ok_or_else(|| {
+        let message = "more than selectors joined by && and ||; /tempo/api/search answers it";
+        ApiError::parameter("traceql", message)
+    })
 }
 
 /// Rows that start at or after the first and before the second.

@@ -35,8 +35,8 @@ use crate::http::{App, query};
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_PAGES_WAITING};
 use crate::wire;
 
-const KNOWN: [&str; 10] = [
-    "over", "q", "from", "to", "sort", "format", "fields", "raw", "cursor", "cursors",
+const KNOWN: [&str; 12] = [
+    "over", "q", "filter", "traceql", "from", "to", "sort", "format", "fields", "raw", "cursor", "cursors",
 ];
 const NOT_SCOPE: [&str; 5] = ["cursor", "cursors", "format", "fields", "raw"];
 
@@ -145,7 +145,7 @@ async fn export(
     let request = Request {
         order: order(params.one("sort")?.unwrap_or("start"))?,
         after: paging.after.clone(),
-        ..Request::new(chosen(&params, paging.now_ns)?, EXPORT_PAGE_ROWS)
+        ..Request::new(chosen(&params, over, paging.now_ns)?, EXPORT_PAGE_ROWS)
     };
     let note = AuditNote {
         action: AuditAction::Exported,

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ask::{Over, Paging, Range, check_known, limit, order, searched};
+use super::ask::{Over, Paging, Range, check_known, limit, named, order};
 use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged};
 use super::path;
 use super::project::Fields;
@@ -23,8 +23,10 @@ use crate::limits::{PAGE_ROWS_MAX, READ_PAGE_ROWS_DEFAULT};
 use crate::wire;
 use obsrv_engine::query::ast::Filter;
 
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 12] = [
     "q",
+    "filter",
+    "traceql",
     "from",
     "to",
     "sort",
@@ -68,6 +70,8 @@ pub(super) struct Listed<T> {
 pub(super) fn asks_rows(route: &mut Route) -> &mut Route {
     route
         .asks("q", "a filter, as in the search bar")
+        .asks("filter", "a filter as JSON, beside `q`")
+        .asks("traceql", "selectors of TraceQL joined by `&&` and `||`, beside both")
         .asks("from", "earliest start: RFC 3339, a date, `-1h` or `now`")
         .asks("to", "the start before which they are")
 }
@@ -122,13 +126,9 @@ async fn scores(
 }
 
 /// The rows that `q`, `from` and `to` choose.
-pub(super) fn chosen(params: &Params, now_ns: i64) -> Result<Filter, ApiError> {
+pub(super) fn chosen(params: &Params, over: Over, now_ns: i64) -> Result<Filter, ApiError> {
     let range = Range::of(params.one("from")?, params.one("to")?, now_ns)?;
-    let filter = match params.one("q")? {
-        Some(q) => searched(q, now_ns)?,
-        None => Filter::All,
-    };
-    Ok(range.and(filter))
+    Ok(range.and(named(params, over, now_ns)?))
 }
 
 async fn list(
@@ -144,7 +144,7 @@ async fn list(
     let now_ns = app.clock.wall_ns();
     let paging = Paging::of(core, (project, over.as_str()), &params, &NOT_SCOPE, now_ns)?;
     let request = Request {
-        filter: chosen(&params, paging.now_ns)?,
+        filter: chosen(&params, over, paging.now_ns)?,
         order: order(params.one("sort")?.unwrap_or("-start"))?,
         limit: limit(&params, READ_PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX)?,
         after: paging.after.clone(),

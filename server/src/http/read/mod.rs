@@ -10,6 +10,7 @@ mod damaged;
 mod diff;
 mod export;
 mod facets;
+mod filter_json;
 mod groups;
 mod list;
 mod live;

@@ -25,8 +25,8 @@ use crate::limits::{READ_FACET_VALUES_DEFAULT, READ_NAMES_DEFAULT};
 use crate::wire;
 
 const OF_FIELDS: [&str; 3] = ["over", "prefix", "limit"];
-const OF_VALUES: [&str; 8] = [
-    "key", "over", "prefix", "q", "from", "to", "limit", "explain",
+const OF_VALUES: [&str; 10] = [
+    "key", "over", "prefix", "q", "filter", "traceql", "from", "to", "limit", "explain",
 ];
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -149,7 +149,7 @@ async fn values(
         .ok_or_else(|| ApiError::parameter("key", "names no key"))?
         .to_owned();
     let request = ObservedRequest {
-        filter: chosen(&params, app.clock.wall_ns())?,
+        filter: chosen(&params, over, app.clock.wall_ns())?,
         column: column(&key),
         prefix: params.one("prefix")?.unwrap_or("").to_owned(),
         limit: limit(&params, READ_FACET_VALUES_DEFAULT, FACET_VALUES_MAX)?,
