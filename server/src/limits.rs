@@ -104,8 +104,6 @@ pub const TEMPO_TRACES_DEFAULT: usize = 20;
 pub const TEMPO_SPANS_DEFAULT: usize = 3;
 /// Names of tags, and values of one, that Tempo's API lists when `limit` is not given, and at most.
 pub const TEMPO_TAGS_MAX: usize = 5000;
-/// Spans that the tags of a filter are looked for in: the newest that pass.
-pub const TEMPO_TAG_SPANS_MAX: usize = 1000;
 /// Steps of a series when `step` is not given.
 pub const TEMPO_STEPS_DEFAULT: i64 = 240;
 /// How far back series, searches and dependencies go when no start is given.
@@ -116,8 +114,6 @@ pub const JAEGER_TRACES_DEFAULT: usize = 20;
 pub const JAEGER_TRACES_MAX: usize = 1000;
 /// Services, and operations of one, that Jaeger's API lists.
 pub const JAEGER_NAMES_MAX: usize = 1000;
-/// Spans that dependencies between services are taken from: the newest that cross from one to another.
-pub const JAEGER_DEPENDENCY_TRACES_MAX: usize = 1000;
 /// Messages of one page of a conversation when `limit` is not given.
 pub const CONVERSATION_PAGE_DEFAULT: usize = 200;
 /// Messages of one page of a conversation.

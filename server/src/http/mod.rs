@@ -18,6 +18,7 @@ mod health;
 mod imports;
 mod ingest;
 mod input;
+mod jaeger;
 pub(crate) mod keys;
 mod langfuse;
 mod langsmith;
@@ -41,6 +42,7 @@ mod signin;
 mod store;
 mod tail;
 mod tcc;
+mod tempo;
 mod theta_metrics;
 mod trace;
 mod trace_list;
@@ -296,6 +298,8 @@ fn routes(app: &Arc<App>) -> Routes {
     usage::add(&mut routes);
     audit::add(&mut routes);
     read::add(&mut routes);
+    tempo::add(&mut routes);
+    jaeger::add(&mut routes);
     signin::routes(&mut routes);
     dashboard::add(&mut routes);
     routes

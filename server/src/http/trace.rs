@@ -27,7 +27,11 @@ pub(crate) fn check_id(trace_id: &str) -> Result<(), ApiError> {
 }
 
 /// The id under which redaction has stored a trace.
-async fn stored_id(app: &Arc<App>, tenant: &Tenant, trace_id: String) -> Result<String, ApiError> {
+pub(super) async fn stored_id(
+    app: &Arc<App>,
+    tenant: &Tenant,
+    trace_id: String,
+) -> Result<String, ApiError> {
     let redactor = governance::redactor_of(app, tenant).await?;
     Ok(redactor.map_or_else(|| trace_id.clone(), |r| r.id(&trace_id).into_owned()))
 }

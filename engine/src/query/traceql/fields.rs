@@ -52,7 +52,7 @@ impl Field {
     }
 
     /// The columns whose values are those of the field as they are; `None` if they are worked out.
-    pub(super) fn columns(&self) -> Option<Vec<Column>> {
+    pub fn columns(&self) -> Option<Vec<Column>> {
         Some(match self {
             // Every dialect fills it, not only those with resources.
             Self::Resource(name) if &**name == "service.name" => vec![path(model::SERVICE)],

@@ -21,6 +21,7 @@ pub fn parse(text: &str) -> Result<Query, ParseError> {
         depth: 0,
         nodes: 0,
         selectors: Vec::new(),
+        patterns: 0,
     };
     parser.query()
 }
@@ -33,6 +34,7 @@ struct Parser {
     depth: usize,
     nodes: usize,
     selectors: Vec<Expr>,
+    patterns: usize,
 }
 
 impl Parser {

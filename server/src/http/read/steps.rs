@@ -8,6 +8,7 @@ use axum::response::Response;
 use obsrv_engine::engine::ReadBody;
 use obsrv_engine::model;
 use obsrv_engine::query::{Budget, QueryError, Request};
+use obsrv_engine::query::ast::Filter;
 use obsrv_engine::row::Table;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

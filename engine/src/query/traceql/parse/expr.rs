@@ -1,6 +1,7 @@
 //! What is asked of one span: operators by how tightly they bind, and which types go together.
 
 use super::super::ast::{Arith, Cmp, Expr, Field, Intrinsic, Static};
+use super::super::PATTERNS_MAX;
 use super::super::lexer::Word;
 use super::names::{Named, meant, named};
 use super::Parser;
@@ -151,6 +152,11 @@ impl Parser {
             check_comparison(cmp, (kind, right_kind), place)?;
             if matches!(cmp, Cmp::Match | Cmp::NotMatch) {
                 check_pattern(&right, right_place)?;
+                self.patterns += 1;
+                if self.patterns > PATTERNS_MAX {
+                    let message = format!("too many regular expressions max={PATTERNS_MAX}");
+                    return Err(ParseError::new(place, "fewer of them", message));
+                }
             }
             left = self.node(Expr::Compare(cmp, Box::new(left), Box::new(right)))?;
             kind = Type::Bool;
