@@ -285,7 +285,8 @@ proptest! {
         let read = parse(&text);
         prop_assert!(read.is_ok(), "{}: {:?}", text, read);
         let query = read.unwrap();
-        prop_assert_eq!(&query.to_string(), &text);
+        let again = parse(&query.to_string());
+        prop_assert_eq!(again.as_ref(), Ok(&query));
         let range = range.map(|(from, length)| (from, from + length));
         let world = World::new(rows, runs(), if at.is_empty() { &[0] } else { &at });
         let all: BTreeMap<_, _> = world.check(&query, range);
@@ -324,7 +325,7 @@ proptest! {
         query.metrics = Some(Metrics { measure, by, second: Vec::new() });
         let text = query.to_string();
         let query = parse(&text).unwrap();
-        prop_assert_eq!(&query.to_string(), &text);
+        prop_assert_eq!(parse(&query.to_string()).as_ref(), Ok(&query));
         // Milliseconds: a step is not below one.
         let rows: Vec<TestRow> = rows.into_iter().map(|mut row| {
             row.core.start_ns *= 1_000_000;

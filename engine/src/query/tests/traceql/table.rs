@@ -107,7 +107,7 @@ const TABLE: &str = r#"
 { .http.status_code = 404 } => open: b
 { .http.status_code = 200 || .http.status_code = 404 } => shop: a, open: b
 { .http.status_code = nil && service = "web" } => shop: e, open: a
-{ !(.http.status_code = 500) && service = "web" } => shop: a e, open: a b
+{ !(.http.status_code = 500) && service = "web" } => shop: a e, open: a
 { !(.http.status_code != nil) && service = "web" } => shop: e, open: a
 { resource.service.name = "web" } => shop: a b e, open: a
 { resource.service.name != "web" } => shop: c d, agent: a, one: a
@@ -223,7 +223,7 @@ count() = 1 | { .ok } => one: a
 { } | count() * 2 = 10 => shop: a b c d e, lost: b c d e f
 { } | max(.nothing) > 0 => nothing
 { } | sum(.rows + 1) = 15 => shop: a b c d e
-{ } | by(service) | count() = 2 => shop: c d
+{ } | by(service) | count() = 2 => shop: c d, many: a b
 { kind != unspecified } | by(kind) => shop: a c / b d / e, many: a / b
 { } | by(name) | count() > 1 => shop: b c, lost: b c d / e f
 { } | by(name) | count() > 1 | coalesce() => shop: b c, lost: b c d e f
@@ -377,7 +377,7 @@ const SERIES: &str = r#"
 { .tag != nil } | count_over_time() by (.tag) => .tag=Str("x") : 0 0 0 0 1; .tag=Str("y") : 0 0 0 0 2; .tag=Num(3.0) : 0 0 0 0 1
 { } | count_over_time() by (name) | topk(1) with(sample=true)
 { } | count_over_time() > 4 => 5 - - 6 -
-{ } | count_over_time() by (resource.region) | topk(1) => resource.region=nil : 2 4 0 6 4; resource.region=Str("eu") : - - 0 - -
+{ } | count_over_time() by (resource.region) | topk(1) => resource.region=nil : 2 4 0 6 4
 "#;
 
 #[test]
