@@ -161,7 +161,10 @@ impl Snapshot {
         budget: &Budget<'_>,
     ) -> Result<traceql::TracesFound, QueryError> {
         self.check()?;
-        let (spans, runs) = (self.held(project, Table::Spans), self.held(project, Table::Runs));
+        let (spans, runs) = (
+            self.held(project, Table::Spans),
+            self.held(project, Table::Runs),
+        );
         self.going_round(project, &mut || {
             traceql::search(
                 &self.visible(project, Table::Spans, &spans),
@@ -180,7 +183,10 @@ impl Snapshot {
         budget: &Budget<'_>,
     ) -> Result<traceql::SeriesAnswer, QueryError> {
         self.check()?;
-        let (spans, runs) = (self.held(project, Table::Spans), self.held(project, Table::Runs));
+        let (spans, runs) = (
+            self.held(project, Table::Spans),
+            self.held(project, Table::Runs),
+        );
         self.going_round(project, &mut || {
             traceql::series(
                 &self.visible(project, Table::Spans, &spans),

@@ -28,11 +28,7 @@ pub struct ParseError {
 }
 
 impl ParseError {
-    pub(super) fn new(
-        at: usize,
-        expected: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(super) fn new(at: usize, expected: &'static str, message: impl Into<String>) -> Self {
         Self {
             at,
             expected,

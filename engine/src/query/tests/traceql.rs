@@ -75,7 +75,11 @@ impl World {
     }
 
     /// Sets in any order: of `by()` the naive one has another.
-    fn check(&self, query: &Query, range: Option<(i64, i64)>) -> BTreeMap<String, Vec<BTreeSet<String>>> {
+    fn check(
+        &self,
+        query: &Query,
+        range: Option<(i64, i64)>,
+    ) -> BTreeMap<String, Vec<BTreeSet<String>>> {
         let found = self.search(query, range, TRACES_LISTED_MAX).unwrap();
         let mut found: BTreeMap<_, _> = found.into_iter().collect();
         let mut expected = self.naive(range).search(query);
@@ -86,7 +90,12 @@ impl World {
         found
     }
 
-    fn series(&self, query: &Query, range: (i64, i64), step_ns: i64) -> BTreeMap<String, BTreeMap<i64, f64>> {
+    fn series(
+        &self,
+        query: &Query,
+        range: (i64, i64),
+        step_ns: i64,
+    ) -> BTreeMap<String, BTreeMap<i64, f64>> {
         let visible: Vec<_> = self.sources.iter().map(|s| s.visible("spans")).collect();
         let request = SeriesRequest {
             query,
@@ -167,22 +176,30 @@ fn refused(text: &str) -> (usize, String) {
 #[test]
 fn limits_hold_at_and_above() {
     use crate::query::traceql::{
-        BY_MAX, DEPTH_MAX, HINTS_MAX, NODES_MAX, QUERY_BYTES_MAX, SELECTED_MAX, SELECTORS_MAX,
-        SECOND_MAX, TOP_MAX,
+        BY_MAX, DEPTH_MAX, HINTS_MAX, NODES_MAX, QUERY_BYTES_MAX, SECOND_MAX, SELECTED_MAX,
+        SELECTORS_MAX, TOP_MAX,
     };
     let spaced = |len: usize| format!("{{}}{}", " ".repeat(len - 2));
     assert!(parse(&spaced(QUERY_BYTES_MAX)).is_ok());
     assert!(refused(&spaced(QUERY_BYTES_MAX + 1)).1.contains("too long"));
     let selectors = |n: usize| vec!["{}"; n].join("||");
     assert!(parse(&selectors(SELECTORS_MAX)).is_ok());
-    assert!(refused(&selectors(SELECTORS_MAX + 1)).1.contains("too many selectors"));
+    assert!(
+        refused(&selectors(SELECTORS_MAX + 1))
+            .1
+            .contains("too many selectors")
+    );
     let nested = |n: usize| format!("{}{{}}{}", "(".repeat(n), ")".repeat(n));
     assert!(parse(&nested(DEPTH_MAX)).is_ok());
     assert!(refused(&nested(DEPTH_MAX + 1)).1.contains("too deep"));
     let inner = |n: usize| format!("{{ {}true{} }}", "(".repeat(n), ")".repeat(n));
     assert!(parse(&inner(DEPTH_MAX)).is_ok());
     assert!(refused(&inner(DEPTH_MAX + 1)).1.contains("too deep"));
-    assert!(refused(&format!("{{ {} true }}", "!".repeat(10_000))).1.contains("too deep"));
+    assert!(
+        refused(&format!("{{ {} true }}", "!".repeat(10_000)))
+            .1
+            .contains("too deep")
+    );
     // A stage, a value and an operator less than values.
     let parts = |n: usize| format!("{{ {} }}", vec![".a"; n].join(" && "));
     assert!(parse(&parts(NODES_MAX / 2)).is_ok());
@@ -201,7 +218,11 @@ fn limits_hold_at_and_above() {
     assert!(parse(&format!("{{}} | rate() | topk({TOP_MAX})")).is_ok());
     assert!(parse(&format!("{{}} | rate() | topk({})", TOP_MAX + 1)).is_err());
     let bomb = "{ .a =~ \"((a{0,100}){0,100}){0,100}\" }";
-    assert!(refused(bomb).1.contains("regular expression"), "{}", refused(bomb).1);
+    assert!(
+        refused(bomb).1.contains("regular expression"),
+        "{}",
+        refused(bomb).1
+    );
 }
 
 #[test]
@@ -221,7 +242,13 @@ fn a_search_gives_the_newest_within_its_limits() {
     let found: Vec<String> = found.into_iter().map(|(id, _)| id).collect();
     assert_eq!(found, ["t11", "t10"]);
     // Any range of times is one: the ends of what there is cost nothing.
-    assert_eq!(world.search(&query, Some((i64::MIN, i64::MAX)), 5).unwrap().len(), 5);
+    assert_eq!(
+        world
+            .search(&query, Some((i64::MIN, i64::MAX)), 5)
+            .unwrap()
+            .len(),
+        5
+    );
 }
 
 #[test]
@@ -238,11 +265,26 @@ fn a_budget_ends_a_search_and_a_series() {
     };
     let with = |budget: &Budget<'_>| search(&visible, &[], budget, &request);
     assert!(with(&BUDGET).is_ok());
-    let few_rows = Budget { rows_max: 300, ..BUDGET };
-    assert!(matches!(with(&few_rows), Err(QueryError::BudgetExceeded { what: "rows", .. })));
-    let few_bytes = Budget { bytes_max: 1_000, ..BUDGET };
-    assert!(matches!(with(&few_bytes), Err(QueryError::BudgetExceeded { what: "memory", .. })));
-    let cancelled = Budget { cancelled: &|| true, ..BUDGET };
+    let few_rows = Budget {
+        rows_max: 300,
+        ..BUDGET
+    };
+    assert!(matches!(
+        with(&few_rows),
+        Err(QueryError::BudgetExceeded { what: "rows", .. })
+    ));
+    let few_bytes = Budget {
+        bytes_max: 1_000,
+        ..BUDGET
+    };
+    assert!(matches!(
+        with(&few_bytes),
+        Err(QueryError::BudgetExceeded { what: "memory", .. })
+    ));
+    let cancelled = Budget {
+        cancelled: &|| true,
+        ..BUDGET
+    };
     assert!(matches!(with(&cancelled), Err(QueryError::Cancelled)));
     let query = parse("{} | rate() by (span:id)").unwrap();
     let request = SeriesRequest {
@@ -253,11 +295,18 @@ fn a_budget_ends_a_search_and_a_series() {
     };
     assert!(series(&visible, &[], &BUDGET, &request).is_ok());
     assert!(series(&visible, &[], &few_bytes, &request).is_err());
-    let wide = SeriesRequest { from_ns: i64::MIN, to_ns: i64::MAX, ..request };
+    let wide = SeriesRequest {
+        from_ns: i64::MIN,
+        to_ns: i64::MAX,
+        ..request
+    };
     assert!(matches!(
         series(&visible, &[], &BUDGET, &wide),
         Err(QueryError::TooMany { what: "steps", .. })
     ));
-    let whole = SeriesRequest { step_ns: i64::MAX, ..wide };
+    let whole = SeriesRequest {
+        step_ns: i64::MAX,
+        ..wide
+    };
     assert!(series(&visible, &[], &BUDGET, &whole).is_ok());
 }

@@ -1,6 +1,8 @@
 //! Selectors to filters.
 
-use super::ast::{Cmp, Expr, Field, Intrinsic, Kind, Measure, Query, Spans, SpansOp, Stage, Static, Status};
+use super::ast::{
+    Cmp, Expr, Field, Intrinsic, Kind, Measure, Query, Spans, SpansOp, Stage, Static, Status,
+};
 use super::fields::{Need, OTEL_KIND, STATUS_CODE, fields_of};
 use super::value::{Looked, Patterns};
 use super::whole;
@@ -333,10 +335,7 @@ fn filter_of(spans: &Spans, filters: &[Compiled], over_runs: bool) -> Option<Fil
         }
         // Of spans, `{a} && {b}` leaves those of either if the trace has both.
         Spans::Both(op @ (SpansOp::And | SpansOp::Or), a, b) if over_runs => {
-            let parts = vec![
-                filter_of(a, filters, true)?,
-                filter_of(b, filters, true)?,
-            ];
+            let parts = vec![filter_of(a, filters, true)?, filter_of(b, filters, true)?];
             Some(if *op == SpansOp::And {
                 Filter::And(parts)
             } else {

@@ -134,15 +134,19 @@ impl<'q> Runner<'q> {
         rows: &RoaringBitmap,
         meter: &mut Meter<'_>,
     ) -> Result<RoaringBitmap, QueryError> {
-        let (Some(node), Some(part)) = (
-            self.nodes.get(selector),
-            self.query.selectors.get(selector),
-        ) else {
+        let (Some(node), Some(part)) =
+            (self.nodes.get(selector), self.query.selectors.get(selector))
+        else {
             return Ok(RoaringBitmap::new());
         };
         let verdict = evaluate(node, visible.source, rows, meter)?;
         let passed = settle(node, visible, verdict, meter)?;
-        if self.prepared.filters.get(selector).is_some_and(|c| c.is_exact) {
+        if self
+            .prepared
+            .filters
+            .get(selector)
+            .is_some_and(|c| c.is_exact)
+        {
             return Ok(passed);
         }
         self.looked_at(part, &passed, &mut |field, rows| {
@@ -158,11 +162,16 @@ impl<'q> Runner<'q> {
         read: &mut dyn FnMut(&Field, &RoaringBitmap) -> Result<Vec<Values>, QueryError>,
     ) -> Result<RoaringBitmap, QueryError> {
         let mut passed = RoaringBitmap::new();
-        self.each(std::slice::from_ref(part), spans, read, &mut |number, looked| {
-            if looked.holds(part) {
-                passed.insert(number);
-            }
-        })?;
+        self.each(
+            std::slice::from_ref(part),
+            spans,
+            read,
+            &mut |number, looked| {
+                if looked.holds(part) {
+                    passed.insert(number);
+                }
+            },
+        )?;
         Ok(passed)
     }
 
@@ -319,9 +328,10 @@ impl Work<'_, '_, '_, '_, '_> {
         if let Some(Some(known)) = self.selected.get(at) {
             return Ok(known.clone());
         }
-        let (Some(node), Some(part)) =
-            (self.runner.nodes.get(at), self.runner.query.selectors.get(at))
-        else {
+        let (Some(node), Some(part)) = (
+            self.runner.nodes.get(at),
+            self.runner.query.selectors.get(at),
+        ) else {
             return Ok(RoaringBitmap::new());
         };
         let meter = &mut *self.meter;
@@ -355,7 +365,10 @@ impl Work<'_, '_, '_, '_, '_> {
                 let (a, b) = (self.scalar(a, set, true)?, self.scalar(b, set, true)?);
                 return Ok(a.zip(b).map(|(a, b)| op.of(a, b)).filter(|x| !x.is_nan()));
             }
-            #[expect(clippy::cast_precision_loss, reason = "spans of a trace are few enough")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "spans of a trace are few enough"
+            )]
             Scalar::Count => Some(set.spans.len() as f64),
             Scalar::Of(fold, part) => self.folded(*fold, part, &set.spans)?,
         };
@@ -375,14 +388,14 @@ impl Work<'_, '_, '_, '_, '_> {
     ) -> Result<Option<f64>, QueryError> {
         let mut numbers = Numbers::default();
         let (trace, meter) = (&mut *self.trace, &mut *self.meter);
-        let mut read =
-            |field: &Field, spans: &RoaringBitmap| trace.read(field, spans, &mut *meter);
+        let mut read = |field: &Field, spans: &RoaringBitmap| trace.read(field, spans, &mut *meter);
         let parts = std::slice::from_ref(part);
-        self.runner.each(parts, spans, &mut read, &mut |_, looked| {
-            if let Some(x) = looked.number(part) {
-                numbers.add(x);
-            }
-        })?;
+        self.runner
+            .each(parts, spans, &mut read, &mut |_, looked| {
+                if let Some(x) = looked.number(part) {
+                    numbers.add(x);
+                }
+            })?;
         Ok(numbers.fold(fold))
     }
 
@@ -391,19 +404,19 @@ impl Work<'_, '_, '_, '_, '_> {
         let mut groups: std::collections::BTreeMap<Option<Value>, RoaringBitmap> =
             std::collections::BTreeMap::new();
         let (trace, meter) = (&mut *self.trace, &mut *self.meter);
-        let mut read =
-            |field: &Field, spans: &RoaringBitmap| trace.read(field, spans, &mut *meter);
+        let mut read = |field: &Field, spans: &RoaringBitmap| trace.read(field, spans, &mut *meter);
         let parts = std::slice::from_ref(part);
-        self.runner.each(parts, &set.spans, &mut read, &mut |number, looked| {
-            let values = looked.values(part);
-            for value in values.iter() {
-                let key = Some(value.clone().into_key());
-                groups.entry(key).or_default().insert(number);
-            }
-            if values.is_empty() {
-                groups.entry(None).or_default().insert(number);
-            }
-        })?;
+        self.runner
+            .each(parts, &set.spans, &mut read, &mut |number, looked| {
+                let values = looked.values(part);
+                for value in values.iter() {
+                    let key = Some(value.clone().into_key());
+                    groups.entry(key).or_default().insert(number);
+                }
+                if values.is_empty() {
+                    groups.entry(None).or_default().insert(number);
+                }
+            })?;
         let name = format!("by({part})");
         for (value, spans) in groups {
             let mut says = set.says.clone();
@@ -423,7 +436,10 @@ fn is_duration(field: &Field) -> bool {
 }
 
 /// A number as a set says it.
-#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, for whom it is shown")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "`as` saturates, for whom it is shown"
+)]
 fn noted(x: f64, is_time: bool) -> Value {
     if is_time {
         Value::Duration(x as i64)
@@ -453,7 +469,10 @@ impl Numbers {
     }
 
     /// `None` without numbers.
-    #[expect(clippy::cast_precision_loss, reason = "a mean of that many is not exact")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a mean of that many is not exact"
+    )]
     pub(super) fn fold(&self, fold: Fold) -> Option<f64> {
         let found = match fold {
             Fold::Min => self.min,
@@ -494,4 +513,3 @@ pub(super) fn ranged(filter: Filter, range: Option<(i64, i64)>) -> Filter {
     ];
     and(parts)
 }
-

@@ -170,8 +170,7 @@ fn is(values: &[Value], text: &str) -> bool {
 }
 
 fn status_of(status: &[Value], code: &[Value], dialect: &[Value]) -> Value {
-    let says_ok =
-        is(code, "ok") || (is(status, model::status::SUCCESS) && !is(dialect, "otlp"));
+    let says_ok = is(code, "ok") || (is(status, model::status::SUCCESS) && !is(dialect, "otlp"));
     Value::Status(if is(status, model::status::ERROR) {
         Status::Error
     } else if says_ok {

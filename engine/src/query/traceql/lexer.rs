@@ -166,7 +166,11 @@ impl<'a> Lexer<'a> {
         }
         if self.at == start {
             let message = "an attribute without a name";
-            return Err(ParseError::new(start, "a name right after the dot", message));
+            return Err(ParseError::new(
+                start,
+                "a name right after the dot",
+                message,
+            ));
         }
         Ok(name)
     }
@@ -214,7 +218,9 @@ impl<'a> Lexer<'a> {
         let exponent = |rest: &str| {
             let rest = rest.strip_prefix(['e', 'E'])?;
             let digits = rest.strip_prefix(['+', '-']).unwrap_or(rest);
-            digits.starts_with(|c: char| c.is_ascii_digit()).then(|| rest.len() - digits.len())
+            digits
+                .starts_with(|c: char| c.is_ascii_digit())
+                .then(|| rest.len() - digits.len())
         };
         if let Some(sign) = exponent(self.rest()) {
             self.at += 1 + sign;
@@ -226,7 +232,9 @@ impl<'a> Lexer<'a> {
         if let Ok(n) = text.parse() {
             return Ok(Word::Int(n));
         }
-        let plain = text.bytes().all(|b| b.is_ascii_digit() || b".eE+-".contains(&b));
+        let plain = text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b".eE+-".contains(&b));
         if let (true, Ok(x)) = (plain, text.parse::<f64>())
             && x.is_finite()
         {
@@ -250,7 +258,9 @@ fn duration(text: &str) -> Option<i64> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let letters = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
         sum = sum.checked_add(scaled(number, unit_ns(unit)?)?)?;
         rest = tail;

@@ -70,4 +70,3 @@ pub const STEP_MIN_NS: i64 = 1_000_000;
 fn whole(pattern: &str) -> String {
     format!("^(?:{pattern})$")
 }
-

@@ -81,7 +81,11 @@ impl<'v, 'q> Newest<'v, 'q> {
         meter: &mut Meter<'_>,
     ) -> Result<Option<(i64, Box<str>)>, QueryError> {
         while let Some(unit) = self.closed.last() {
-            if self.heads.peek().is_some_and(|(start, _)| *start > unit.latest) {
+            if self
+                .heads
+                .peek()
+                .is_some_and(|(start, _)| *start > unit.latest)
+            {
                 break;
             }
             if let Some(unit) = self.closed.pop() {

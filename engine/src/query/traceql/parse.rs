@@ -26,7 +26,8 @@ pub fn parse(text: &str) -> Result<Query, ParseError> {
     parser.query()
 }
 
-const STAGE: &str = "a selector like { status = error }, count(), avg(), by(), select() or coalesce()";
+const STAGE: &str =
+    "a selector like { status = error }, count(), avg(), by(), select() or coalesce()";
 
 struct Parser {
     words: Vec<(usize, Word)>,
@@ -208,7 +209,11 @@ impl Parser {
         let right = self.scalar()?;
         if !(has_spans(&left) || has_spans(&right)) {
             let message = "neither side says anything of the spans";
-            return Err(ParseError::new(begin, "count(), avg(), min(), max() or sum()", message));
+            return Err(ParseError::new(
+                begin,
+                "count(), avg(), min(), max() or sum()",
+                message,
+            ));
         }
         Ok(Stage::Where(left, cmp, right))
     }
@@ -284,8 +289,12 @@ impl Parser {
             (Word::Float(x), sign) => Static::Float(if sign { -x } else { *x }),
             (Word::Duration(ns), sign) => Static::Duration(if sign { -ns } else { *ns }),
             (Word::Name(name), false) => {
-                let known = ["count", "min", "max", "sum", "avg", "by", "select", "coalesce"];
-                let near = known.iter().find(|k| crate::query::parse::one_slip(name, k));
+                let known = [
+                    "count", "min", "max", "sum", "avg", "by", "select", "coalesce",
+                ];
+                let near = known
+                    .iter()
+                    .find(|k| crate::query::parse::one_slip(name, k));
                 let message = match near {
                     Some(known) => format!("no such step, did you mean {known}()? name={name}"),
                     None => format!("no such step name={name}"),

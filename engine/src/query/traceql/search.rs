@@ -105,15 +105,17 @@ pub fn search(
         return Err(QueryError::Meaningless("a function over time in a search"));
     }
     let mut meter = Meter::new(budget);
-    let mut found = Vec::new();
+    let (mut found, mut held) = (Vec::new(), 0);
     let mut look = |at: i64, (mut trace, runner, meter): AtHand<'_, '_, '_, '_>| {
         if request.limit == 0 || is_complete(&mut found, request.limit, at) {
             return Ok(false);
         }
         let sets = runner.run(&mut trace, meter)?;
         if !sets.is_empty() {
-            found.push(shown(trace, &sets, request, meter)?);
-            meter.hold(found.iter().map(bytes_of).sum())?;
+            let one = shown(trace, &sets, request, meter)?;
+            held += bytes_of(&one);
+            meter.hold(held)?;
+            found.push(one);
         }
         Ok(true)
     };
@@ -225,7 +227,13 @@ fn shown(
     let mut shown = Vec::with_capacity(sets.len());
     for set in sets {
         let starts = starts(&trace, &set.spans, meter)?;
-        latest_ns = latest_ns.max(starts.iter().map(|(start, _)| *start).max().unwrap_or(i64::MIN));
+        latest_ns = latest_ns.max(
+            starts
+                .iter()
+                .map(|(start, _)| *start)
+                .max()
+                .unwrap_or(i64::MIN),
+        );
         let first = first_by_start(&trace, starts, request.spans_shown)?;
         shown.push(SpanSet {
             matched: set.spans.len(),

@@ -11,7 +11,7 @@ use super::eval::{Prepared, Runner, holds, planned, ranged};
 use super::fields::read;
 use super::search::{each_trace, starts};
 use super::value::{Value, Values};
-use super::{POINTS_MAX, STEPS_MAX, STEP_MIN_NS};
+use super::{POINTS_MAX, STEP_MIN_NS, STEPS_MAX};
 use crate::query::QueryError;
 use crate::query::ast::Filter;
 use crate::query::meter::{Budget, Explain, Meter, len_u64};
@@ -95,7 +95,8 @@ impl Steps {
     }
 
     fn start(self, step: u32) -> i64 {
-        self.from.saturating_add(self.width.saturating_mul(i64::from(step)))
+        self.from
+            .saturating_add(self.width.saturating_mul(i64::from(step)))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a length of time in seconds")]
@@ -112,14 +113,22 @@ pub fn series(
     request: &SeriesRequest<'_>,
 ) -> Result<SeriesAnswer, QueryError> {
     let Some(metrics) = &request.query.metrics else {
-        return Err(QueryError::Meaningless("a query without a function over time"));
+        return Err(QueryError::Meaningless(
+            "a query without a function over time",
+        ));
     };
     let steps = Steps::of(request)?;
     let mut meter = Meter::new(budget);
     let mut sums = Sums::new(metrics, steps);
     let query = request.query;
     if needs(query).whole_trace {
-        by_trace((spans, runs), query, (metrics, steps), &mut sums, &mut meter)?;
+        by_trace(
+            (spans, runs),
+            query,
+            (metrics, steps),
+            &mut sums,
+            &mut meter,
+        )?;
     } else {
         by_row(spans, query, (metrics, steps), &mut sums, &mut meter)?;
     }
@@ -172,7 +181,10 @@ fn by_row(
             let verdict = evaluate(&node, visible.source, &live, meter)?;
             let rows = settle(&node, visible, verdict, meter)?;
             let rows = runner.rows(first_selector(query), visible, &rows, meter)?;
-            if let Measure::Compare { selector, range, .. } = metrics.measure {
+            if let Measure::Compare {
+                selector, range, ..
+            } = metrics.measure
+            {
                 let chosen = runner.rows(selector, visible, &rows, meter)?;
                 sums.compare(visible, (&rows, &chosen), range, meter)?;
                 continue;
@@ -207,10 +219,17 @@ fn by_trace(
     meter: &mut Meter<'_>,
 ) -> Result<(), QueryError> {
     if matches!(metrics.measure, Measure::Compare { .. }) {
-        return Err(QueryError::Meaningless("compare() after more than one selector"));
+        return Err(QueryError::Meaningless(
+            "compare() after more than one selector",
+        ));
     }
     let range = Some((steps.from, steps.to));
-    each_trace(sources, query, range, meter, &mut |_, (mut trace, runner, meter)| {
+    each_trace(sources, query, range, meter, &mut |_,
+                                                   (
+        mut trace,
+        runner,
+        meter,
+    )| {
         let mut spans = RoaringBitmap::new();
         for set in runner.run(&mut trace, meter)? {
             spans |= set.spans;

@@ -61,15 +61,17 @@ impl<'v> Trace<'v> {
                 }
                 Some((from, to)) => {
                     let mut numbers = rows.iter().zip(first..);
-                    visible.source.values(&Column::Start, &rows, &mut |row, start| {
-                        let number = numbers.find(|(at, _)| *at == row);
-                        if let (Some((_, number)), Some(Value::Int(ns))) =
-                            (number, Value::of(start))
-                            && (from..to).contains(&ns)
-                        {
-                            within.insert(number);
-                        }
-                    })?;
+                    visible
+                        .source
+                        .values(&Column::Start, &rows, &mut |row, start| {
+                            let number = numbers.find(|(at, _)| *at == row);
+                            if let (Some((_, number)), Some(Value::Int(ns))) =
+                                (number, Value::of(start))
+                                && (from..to).contains(&ns)
+                            {
+                                within.insert(number);
+                            }
+                        })?;
                 }
             }
             parts.push(Part {
@@ -186,7 +188,10 @@ impl<'v> Trace<'v> {
             let of = |at: &Option<u32>| {
                 let place = at.map_or(0, |at| parents.rank(at));
                 let place = usize::try_from(place).unwrap_or(0).checked_sub(1);
-                place.and_then(|n| values.get(n)).cloned().unwrap_or_default()
+                place
+                    .and_then(|n| values.get(n))
+                    .cloned()
+                    .unwrap_or_default()
             };
             return Ok(above.iter().map(of).collect());
         }
@@ -204,7 +209,10 @@ impl<'v> Trace<'v> {
         if self.tree.is_none() {
             self.tree = Some(self.make_tree(meter)?);
         }
-        Ok(self.tree.as_ref().expect("BUG: a tree was made and is not there"))
+        Ok(self
+            .tree
+            .as_ref()
+            .expect("BUG: a tree was made and is not there"))
     }
 
     fn make_tree(&self, meter: &mut Meter<'_>) -> Result<Tree, QueryError> {

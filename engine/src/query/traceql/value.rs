@@ -249,7 +249,9 @@ impl<'a> Looked<'a> {
         }
         let right = self.values(b);
         let any = |passes: fn(Ordering) -> bool| {
-            let mut pairs = left.iter().flat_map(|a| right.iter().map(move |b| a.compare(b)));
+            let mut pairs = left
+                .iter()
+                .flat_map(|a| right.iter().map(move |b| a.compare(b)));
             pairs.any(|order| order.is_some_and(passes))
         };
         match cmp {

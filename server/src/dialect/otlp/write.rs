@@ -9,6 +9,7 @@ mod form;
 mod log;
 mod own;
 mod point;
+mod run;
 mod score;
 mod span;
 
@@ -19,6 +20,7 @@ use obsrv_engine::model;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use self::form::{At, Form, Json, Protobuf};
+pub(crate) use self::run::span_of_run;
 use super::Signal;
 use super::from_json::{keys, unhex};
 use crate::dialect::theta_read::StoredRow;

@@ -39,8 +39,13 @@ impl Asked {
         add_tags(tags, &mut parts)?;
         let micros = |name: &str| match params.one(name)?.map(str::parse::<u64>) {
             None | Some(Ok(0)) => Ok(None),
-            Some(Ok(us)) => Ok(Some(i64::try_from(us).unwrap_or(i64::MAX).saturating_mul(1_000))),
-            Some(Err(_)) => Err(ApiError::parameter(name, "not microseconds since the epoch")),
+            Some(Ok(us)) => Ok(Some(
+                i64::try_from(us).unwrap_or(i64::MAX).saturating_mul(1_000),
+            )),
+            Some(Err(_)) => Err(ApiError::parameter(
+                name,
+                "not microseconds since the epoch",
+            )),
         };
         let (mut start, end) = (micros("start")?, micros("end")?);
         if let (None, Some(text)) = (start, params.one("lookback")?)
@@ -59,8 +64,17 @@ impl Asked {
     /// The form of version 3.
     pub(super) fn v3(params: &Params) -> Result<Self, ApiError> {
         let mut parts = Vec::new();
-        texts(params, "query.service_name", "query.operation_name", &mut parts)?;
-        durations(params, ["query.duration_min", "query.duration_max"], &mut parts)?;
+        texts(
+            params,
+            "query.service_name",
+            "query.operation_name",
+            &mut parts,
+        )?;
+        durations(
+            params,
+            ["query.duration_min", "query.duration_max"],
+            &mut parts,
+        )?;
         let mut tags = Vec::new();
         if let Some(text) = params.one("query.attributes")? {
             object("query.attributes", text, &mut tags)?;
@@ -76,7 +90,9 @@ impl Asked {
         };
         let (start, end) = (time("query.start_time_min")?, time("query.start_time_max")?);
         let named = ["query.num_traces", "query.search_depth"];
-        let named = named.into_iter().find(|name| params.all(name).next().is_some());
+        let named = named
+            .into_iter()
+            .find(|name| params.all(name).next().is_some());
         Ok(Self {
             query: query(parts),
             range: range(start, end)?,
@@ -161,7 +177,9 @@ pub(super) fn length(name: &str, text: &str) -> Result<i64, ApiError> {
     let refused = || ApiError::parameter(name, "not a length of time like 100ms, 1.5s or 1h");
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | 'µ');
     let read = format!("{{ duration = {text} }}");
-    let query = traceql::parse(&read).ok().filter(|_| text.chars().all(plain));
+    let query = traceql::parse(&read)
+        .ok()
+        .filter(|_| text.chars().all(plain));
     match query.ok_or_else(refused)?.selectors.first() {
         Some(Expr::Compare(_, _, value)) => match **value {
             Expr::Static(Static::Duration(ns)) => Ok(ns),
@@ -207,7 +225,11 @@ fn tag(key: &str, value: &str) -> Expr {
         }
         "span.kind" => {
             if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == value) {
-                return compare(Cmp::Eq, Field::Intrinsic(Intrinsic::Kind), Static::Kind(kind));
+                return compare(
+                    Cmp::Eq,
+                    Field::Intrinsic(Intrinsic::Kind),
+                    Static::Kind(kind),
+                );
             }
         }
         _ => {}

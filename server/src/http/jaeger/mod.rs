@@ -27,7 +27,10 @@ fn asks_classic(route: &mut Route) -> &mut Route {
         .asks("limit", "1 to 1000 traces; 20 if not given")
         .asks("start", "earliest start: microseconds since the epoch")
         .asks("end", "the start up to which they are, the same")
-        .asks("lookback", "without `start`: how far before `end`, e.g. `1h`")
+        .asks(
+            "lookback",
+            "without `start`: how far before `end`, e.g. `1h`",
+        )
         .asks("traceID", "instead of all others: a trace; may be repeated")
 }
 
@@ -41,7 +44,10 @@ fn asks_v3(route: &mut Route) -> &mut Route {
         .asks("query.num_traces", "1 to 1000 traces; 20 if not given")
         .asks("query.search_depth", "the same")
         .asks("query.start_time_min", "earliest start: RFC 3339")
-        .asks("query.start_time_max", "the start up to which they are, the same")
+        .asks(
+            "query.start_time_max",
+            "the start up to which they are, the same",
+        )
 }
 
 pub(super) fn add(routes: &mut Routes) {
@@ -49,7 +55,11 @@ pub(super) fn add(routes: &mut Routes) {
         .get(&path("/api/services"), TraceRead, names::services)
         .says("The services that sent spans, as Jaeger tells them.");
     routes
-        .get(&path("/api/services/{service}/operations"), TraceRead, names::operations)
+        .get(
+            &path("/api/services/{service}/operations"),
+            TraceRead,
+            names::operations,
+        )
         .says("The names of spans of a service, as Jaeger tells them.");
     routes
         .get(&path("/api/operations"), TraceRead, names::kinds)
@@ -64,7 +74,10 @@ pub(super) fn add(routes: &mut Routes) {
     routes
         .get(&path("/api/dependencies"), TraceRead, names::dependencies)
         .says("Which service calls which, and how often.")
-        .asks("endTs", "end of the time: milliseconds since the epoch; now if not given")
+        .asks(
+            "endTs",
+            "end of the time: milliseconds since the epoch; now if not given",
+        )
         .asks("lookback", "milliseconds before it; an hour if not given");
     routes
         .get(&path("/api/v3/services"), TraceRead, names::services_v3)

@@ -45,10 +45,13 @@ async fn all_services(access: &Access<TraceRead>, app: &Arc<App>) -> Result<Vec<
             limit: JAEGER_NAMES_MAX,
         };
         let (facet, _) = store.view().values(Table::Spans, &request, budget)?;
-        let texts = facet.values.into_iter().filter_map(|(value, _)| match value {
-            Literal::Str(text) => Some(text),
-            _ => None,
-        });
+        let texts = facet
+            .values
+            .into_iter()
+            .filter_map(|(value, _)| match value {
+                Literal::Str(text) => Some(text),
+                _ => None,
+            });
         let mut names: Vec<String> = texts.collect();
         names.sort();
         Ok(names.into_iter().map(Value::from).collect())
@@ -68,7 +71,9 @@ pub(super) async fn services_v3(
     State(app): State<Arc<App>>,
 ) -> Result<Response, ApiError> {
     let services = all_services(&access, &app).await?;
-    Ok(wire::json_response(json!({ "services": services }).to_string()))
+    Ok(wire::json_response(
+        json!({ "services": services }).to_string(),
+    ))
 }
 
 /// Names of spans with their kinds.
@@ -136,7 +141,8 @@ pub(super) async fn operations(
 
 fn with_kinds(all: Vec<(String, String)>) -> Vec<Value> {
     let all = all.into_iter();
-    all.map(|(name, kind)| json!({ "name": name, "spanKind": kind })).collect()
+    all.map(|(name, kind)| json!({ "name": name, "spanKind": kind }))
+        .collect()
 }
 
 pub(super) async fn kinds(
@@ -175,7 +181,9 @@ pub(super) async fn dependencies(
     let millis = |name: &str| match params.one(name)?.map(str::parse::<u64>) {
         None => Ok(None),
         Some(Ok(ms)) => Ok(Some(
-            i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000),
+            i64::try_from(ms)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1_000_000),
         )),
         Some(Err(_)) => Err(ApiError::parameter(name, "not milliseconds")),
     };

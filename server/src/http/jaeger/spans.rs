@@ -60,15 +60,23 @@ fn nanos(value: &Value) -> i64 {
 }
 
 fn span(trace: &str, process: &str, span: &Value, scope: &Value) -> Value {
-    let (start, end) = (nanos(&span["startTimeUnixNano"]), nanos(&span["endTimeUnixNano"]));
+    let (start, end) = (
+        nanos(&span["startTimeUnixNano"]),
+        nanos(&span["endTimeUnixNano"]),
+    );
     let mut tags: Vec<Value> = attributes(&span["attributes"]).collect();
     let mut say = |key: &str, value: &str| {
         if !value.is_empty() {
             tags.push(json!({ "key": key, "type": "string", "value": value }));
         }
     };
-    let kind = span["kind"].as_u64().and_then(|kind| usize::try_from(kind).ok());
-    say("span.kind", kind.and_then(|kind| KINDS.get(kind)).unwrap_or(&""));
+    let kind = span["kind"]
+        .as_u64()
+        .and_then(|kind| usize::try_from(kind).ok());
+    say(
+        "span.kind",
+        kind.and_then(|kind| KINDS.get(kind)).unwrap_or(&""),
+    );
     say("otel.scope.name", text(&scope["name"]));
     say("otel.scope.version", text(&scope["version"]));
     say("w3c.tracestate", text(&span["traceState"]));

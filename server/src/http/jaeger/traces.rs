@@ -32,7 +32,9 @@ struct Room<'b, 'a> {
 impl Room<'_, '_> {
     fn add(&mut self, rows: &TraceRows) -> Result<(), ApiError> {
         let bytes: usize = rows.spans.iter().map(|row| row.body.len()).sum();
-        self.held = self.held.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.held = self
+            .held
+            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         if self.held > self.budget.bytes_max {
             let message = format!(
                 "traces too large for one answer, ask for fewer max_bytes={}",
@@ -45,7 +47,11 @@ impl Room<'_, '_> {
 }
 
 /// The traces that a search finds, whole.
-fn found(store: &Store, asked: &Asked, budget: &Budget<'_>) -> Result<Vec<(String, TraceRows)>, ApiError> {
+fn found(
+    store: &Store,
+    asked: &Asked,
+    budget: &Budget<'_>,
+) -> Result<Vec<(String, TraceRows)>, ApiError> {
     let request = SearchRequest {
         query: &asked.query,
         range: asked.range,
@@ -53,7 +59,9 @@ fn found(store: &Store, asked: &Asked, budget: &Budget<'_>) -> Result<Vec<(Strin
         spans_shown: 0,
     };
     let ids = store.view().traceql(&request, budget)?.traces;
-    let ids = ids.into_iter().map(|found| vec![found.trace_id.to_string()]);
+    let ids = ids
+        .into_iter()
+        .map(|found| vec![found.trace_id.to_string()]);
     read(store, ids.collect(), budget)
 }
 

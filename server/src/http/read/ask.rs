@@ -117,7 +117,11 @@ pub(super) fn searched(q: &str, now_ns: i64) -> Result<Filter, ApiError> {
 }
 
 /// The filter that `q`, a filter as JSON and `TraceQL` name together.
-pub(super) fn asked(q: Option<&str>, json: Option<&Value>, now_ns: i64) -> Result<Filter, ApiError> {
+pub(super) fn asked(
+    q: Option<&str>,
+    json: Option<&Value>,
+    now_ns: i64,
+) -> Result<Filter, ApiError> {
     let q = q.filter(|q| !q.is_empty()).map(|q| searched(q, now_ns));
     let json = json.map(|json| filter_json::filter("filter", json, now_ns));
     both(q.transpose()?, json.transpose()?)

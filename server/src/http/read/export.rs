@@ -36,7 +36,8 @@ use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_PAGES_WAITING};
 use crate::wire;
 
 const KNOWN: [&str; 12] = [
-    "over", "q", "filter", "traceql", "from", "to", "sort", "format", "fields", "raw", "cursor", "cursors",
+    "over", "q", "filter", "traceql", "from", "to", "sort", "format", "fields", "raw", "cursor",
+    "cursors",
 ];
 const NOT_SCOPE: [&str; 5] = ["cursor", "cursors", "format", "fields", "raw"];
 

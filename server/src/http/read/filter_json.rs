@@ -37,7 +37,15 @@ pub(super) fn parse(name: &str, text: &str, now_ns: i64) -> Result<Filter, ApiEr
 
 /// Reads a filter. `name` is what holds it; errors name the place in it.
 pub(super) fn filter(name: &str, value: &Value, now_ns: i64) -> Result<Filter, ApiError> {
-    Reader { now_ns }.filter(value, &Place { up: None, step: name, at: None }, 0)
+    Reader { now_ns }.filter(
+        value,
+        &Place {
+            up: None,
+            step: name,
+            at: None,
+        },
+        0,
+    )
 }
 
 fn wrong(place: impl Into<String>, message: impl Into<String>) -> ApiError {
@@ -64,7 +72,9 @@ impl<'a> Place<'a> {
     }
 
     fn text(&self) -> String {
-        let mut text = self.up.map_or_else(String::new, |up| format!("{}.", up.text()));
+        let mut text = self
+            .up
+            .map_or_else(String::new, |up| format!("{}.", up.text()));
         text.push_str(self.step);
         if let Some(at) = self.at {
             text.push_str(&format!("[{at}]"));
@@ -81,7 +91,8 @@ struct Reader {
     now_ns: i64,
 }
 
-const KINDS: &str = "one of and, or, not, span, text, text_prefix, text_contains, text_matches, key, path";
+const KINDS: &str =
+    "one of and, or, not, span, text, text_prefix, text_contains, text_matches, key, path";
 const TESTS: &str =
     "one of eq, ne, in, not_in, lt, le, gt, ge, contains, starts_with, matches, exists";
 

@@ -71,7 +71,10 @@ pub(super) fn asks_rows(route: &mut Route) -> &mut Route {
     route
         .asks("q", "a filter, as in the search bar")
         .asks("filter", "a filter as JSON, beside `q`")
-        .asks("traceql", "selectors of TraceQL joined by `&&` and `||`, beside both")
+        .asks(
+            "traceql",
+            "selectors of TraceQL joined by `&&` and `||`, beside both",
+        )
         .asks("from", "earliest start: RFC 3339, a date, `-1h` or `now`")
         .asks("to", "the start before which they are")
 }

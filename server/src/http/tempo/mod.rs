@@ -40,8 +40,14 @@ pub(super) fn add(routes: &mut Routes) {
     asks_range(routes.get(&path("/api/search"), TraceRead, search::search))
         .says("The newest traces of which a TraceQL query leaves spans, as Tempo tells them.")
         .asks("q", "a query in TraceQL; `{}` if not given")
-        .asks("tags", "instead of `q`: `key=value` with spaces between, parts of texts")
-        .asks("minDuration", "with `tags`: the shortest trace, e.g. `100ms`")
+        .asks(
+            "tags",
+            "instead of `q`: `key=value` with spaces between, parts of texts",
+        )
+        .asks(
+            "minDuration",
+            "with `tags`: the shortest trace, e.g. `100ms`",
+        )
         .asks("maxDuration", "with `tags`: the longest trace")
         .asks("limit", "1 to 1000 traces; 20 if not given")
         .asks("spss", "spans shown of each set; 3 if not given, 0 is 1000");
@@ -57,7 +63,10 @@ pub(super) fn add(routes: &mut Routes) {
         };
         asks_range(tags)
             .says("The names of attributes, as Tempo tells them.")
-            .asks("scope", "`span`, `resource`, `event`, `link`, `instrumentation` or `intrinsic`")
+            .asks(
+                "scope",
+                "`span`, `resource`, `event`, `link`, `instrumentation` or `intrinsic`",
+            )
             .asks("limit", "names of each scope");
         let values = if is_v2 {
             routes.get(&values, TraceRead, values::typed)
@@ -66,7 +75,10 @@ pub(super) fn add(routes: &mut Routes) {
         };
         asks_range(values)
             .says("The values of an attribute, as Tempo tells them.")
-            .asks("q", "a selector in TraceQL; one that does not read counts as none")
+            .asks(
+                "q",
+                "a selector in TraceQL; one that does not read counts as none",
+            )
             .asks("limit", "how many");
         let one = if is_v2 {
             routes.get(&one, TraceRead, trace::wrapped)
@@ -85,7 +97,10 @@ pub(super) fn add(routes: &mut Routes) {
         route
             .says("A TraceQL query over time, as Tempo tells it.")
             .asks("q", "a query in TraceQL with a function over time")
-            .asks("start", "seconds or nanoseconds since the epoch, or RFC 3339")
+            .asks(
+                "start",
+                "seconds or nanoseconds since the epoch, or RFC 3339",
+            )
             .asks("end", "the same; now if not given")
             .asks("since", "how far before `end`; 1h if not given")
             .asks("step", "a number of seconds or a length of time");

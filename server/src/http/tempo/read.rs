@@ -32,11 +32,12 @@ pub(super) fn range(params: &Params) -> Result<Option<(i64, i64)>, ApiError> {
         let message = "http parameter start must be before end";
         return Err(ApiError::parameter("start", message));
     }
-    let ns = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(NS_PER_S);
-    Ok(Some((
-        start.map_or(i64::MIN, ns),
-        end.map_or(i64::MAX, ns),
-    )))
+    let ns = |seconds: u64| {
+        i64::try_from(seconds)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(NS_PER_S)
+    };
+    Ok(Some((start.map_or(i64::MIN, ns), end.map_or(i64::MAX, ns))))
 }
 
 /// The same as a filter, beside another.
@@ -56,7 +57,12 @@ pub(super) fn within(range: Option<(i64, i64)>, filter: Filter) -> Filter {
 }
 
 /// A number of things up to `max`; more than that is cut off, as Tempo's clients expect.
-pub(super) fn up_to(params: &Params, name: &str, default: usize, max: usize) -> Result<usize, ApiError> {
+pub(super) fn up_to(
+    params: &Params,
+    name: &str,
+    default: usize,
+    max: usize,
+) -> Result<usize, ApiError> {
     match params.one(name)?.map(str::parse::<usize>) {
         None => Ok(default),
         Some(Ok(n)) => Ok(n.min(max)),
@@ -99,7 +105,10 @@ pub(super) fn time(name: &str, text: &str) -> Result<i64, ApiError> {
 }
 
 /// Whole nanoseconds of seconds.
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the range is checked first"
+)]
 pub(super) fn nanos(seconds: f64) -> Option<i64> {
     let ns = (seconds * 1e9).round();
     (ns.abs() < 9e18).then_some(ns as i64)

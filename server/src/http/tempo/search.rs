@@ -6,8 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::query::traceql::ast::{Cmp, Expr, Field, Intrinsic, Query, Spans, Stage, Static};
 use obsrv_engine::query::traceql::{
-    PATTERNS_MAX, SPANS_SHOWN_MAX, SearchRequest, SpanFound, SpanSet, TRACES_LISTED_MAX,
-    TraceFound,
+    PATTERNS_MAX, SPANS_SHOWN_MAX, SearchRequest, SpanFound, SpanSet, TRACES_LISTED_MAX, TraceFound,
 };
 use serde_json::{Value, json};
 
@@ -75,7 +74,11 @@ fn asked(params: &Params) -> Result<Query, ApiError> {
         match name {
             "tags" => tags(text, &mut parts)?,
             _ => {
-                let cmp = if name == "minDuration" { Cmp::Ge } else { Cmp::Le };
+                let cmp = if name == "minDuration" {
+                    Cmp::Ge
+                } else {
+                    Cmp::Le
+                };
                 let ns = Static::Duration(length(name, text)?);
                 let field = Expr::Field(Field::Intrinsic(Intrinsic::TraceDuration));
                 parts.push(compare(cmp, field, ns));
@@ -111,7 +114,9 @@ fn tags(text: &str, parts: &mut Vec<Expr>) -> Result<(), ApiError> {
         let (key, after) = rest.split_once('=').ok_or_else(|| wrong("not key=value"))?;
         let (value, after) = match after.strip_prefix('"') {
             None => after.split_once(char::is_whitespace).unwrap_or((after, "")),
-            Some(quoted) => quoted.split_once('"').ok_or_else(|| wrong("quote not closed"))?,
+            Some(quoted) => quoted
+                .split_once('"')
+                .ok_or_else(|| wrong("quote not closed"))?,
         };
         rest = after.trim_start();
         count += 1;
@@ -166,7 +171,10 @@ fn trace(found: &TraceFound) -> Value {
 }
 
 fn set(found: &SpanSet) -> Value {
-    let says = found.says.iter().map(|(name, value)| entry(name, any(value.as_ref())));
+    let says = found
+        .says
+        .iter()
+        .map(|(name, value)| entry(name, any(value.as_ref())));
     json!({
         "spans": found.spans.iter().map(span).collect::<Vec<Value>>(),
         "matched": u32::try_from(found.matched).unwrap_or(u32::MAX),
@@ -175,7 +183,10 @@ fn set(found: &SpanSet) -> Value {
 }
 
 fn span(found: &SpanFound) -> Value {
-    let fields = found.fields.iter().map(|(field, values)| entry(&name_of(field), all(values)));
+    let fields = found
+        .fields
+        .iter()
+        .map(|(field, values)| entry(&name_of(field), all(values)));
     json!({
         "spanID": found.id,
         "name": found.name.as_deref().unwrap_or(""),

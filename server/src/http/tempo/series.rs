@@ -34,7 +34,10 @@ impl Asked {
         };
         let query = query("q", text)?;
         if query.metrics.is_none() {
-            return Err(ApiError::parameter("q", "no function over time such as rate()"));
+            return Err(ApiError::parameter(
+                "q",
+                "no function over time such as rate()",
+            ));
         }
         let at = |name: &str| params.one(name)?.map(|text| time(name, text)).transpose();
         let to_ns = at("end")?.unwrap_or(now_ns);
@@ -51,7 +54,11 @@ impl Asked {
         let (from_ns, to_ns, step_ns) = if is_instant {
             (from_ns, to_ns, to_ns.saturating_sub(from_ns))
         } else {
-            aligned(from_ns, to_ns, asked.unwrap_or_else(|| step_for(from_ns, to_ns)))
+            aligned(
+                from_ns,
+                to_ns,
+                asked.unwrap_or_else(|| step_for(from_ns, to_ns)),
+            )
         };
         Ok(Self {
             query,
@@ -140,19 +147,25 @@ fn shown(series: &Series, asked: &Asked) -> Option<Value> {
     if labels.is_empty()
         && let Some(metrics) = &asked.query.metrics
     {
-        labels.push(entry("__name__", json!({ "stringValue": function(metrics) })));
+        labels.push(entry(
+            "__name__",
+            json!({ "stringValue": function(metrics) }),
+        ));
     }
     // Floats that are not finite have no JSON.
     let points = series.points.iter().filter(|(_, value)| value.is_finite());
     let mut shown = Map::new();
     shown.insert("labels".to_owned(), Value::Array(labels));
     if asked.is_instant {
-        let (_, value) = series.points.first().filter(|(_, value)| value.is_finite())?;
+        let (_, value) = series
+            .points
+            .first()
+            .filter(|(_, value)| value.is_finite())?;
         shown.insert("value".to_owned(), json!(value));
     } else {
-        let points = points.map(|(at, value)| {
-            json!({ "timestampMs": (at / 1_000_000).to_string(), "value": value })
-        });
+        let points = points.map(
+            |(at, value)| json!({ "timestampMs": (at / 1_000_000).to_string(), "value": value }),
+        );
         shown.insert("samples".to_owned(), points.collect());
     }
     Some(Value::Object(shown))

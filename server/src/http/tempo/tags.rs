@@ -79,7 +79,10 @@ fn asked(params: &Params) -> Result<Vec<&'static str>, ApiError> {
         None | Some("none") => Ok(all().collect()),
         Some(name) => match all().find(|scope| *scope == name) {
             Some(scope) => Ok(vec![scope]),
-            None => Err(ApiError::parameter("scope", format!("invalid scope: {name}"))),
+            None => Err(ApiError::parameter(
+                "scope",
+                format!("invalid scope: {name}"),
+            )),
         },
     }
 }
@@ -108,7 +111,10 @@ fn names_of(
         .collect();
     let service = "service.name";
     if scope == "resource" && !names.iter().any(|name| name == service) {
-        let has = keys(model::SERVICE)?.keys.iter().any(|key| *key.path == *model::SERVICE);
+        let has = keys(model::SERVICE)?
+            .keys
+            .iter()
+            .any(|key| *key.path == *model::SERVICE);
         if has {
             names.push(service.to_owned());
         }
@@ -125,7 +131,9 @@ pub(super) async fn names(
     let mut names: Vec<String> = all.into_iter().flat_map(|(_, names)| names).collect();
     names.sort();
     names.dedup();
-    Ok(wire::json_response(json!({ "tagNames": names }).to_string()))
+    Ok(wire::json_response(
+        json!({ "tagNames": names }).to_string(),
+    ))
 }
 
 pub(super) async fn scopes(

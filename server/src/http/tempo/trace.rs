@@ -144,13 +144,15 @@ pub(in crate::http) fn whole(
         if !store.has_trace(id)? {
             continue;
         }
-        let rows = store.trace_within(id, budget).map_err(|error| match error {
-            QueryError::BudgetExceeded { max, .. } => ApiError::new(
-                ErrorCode::QueryTooExpensive,
-                format!("trace too large for one answer max_bytes={max}"),
-            ),
-            other => other.into(),
-        })?;
+        let rows = store
+            .trace_within(id, budget)
+            .map_err(|error| match error {
+                QueryError::BudgetExceeded { max, .. } => ApiError::new(
+                    ErrorCode::QueryTooExpensive,
+                    format!("trace too large for one answer max_bytes={max}"),
+                ),
+                other => other.into(),
+            })?;
         if !rows.spans.is_empty() {
             return Ok(rows);
         }
@@ -160,6 +162,9 @@ pub(in crate::http) fn whole(
 
 /// Its spans as they are read.
 pub(in crate::http) fn spans(rows: &TraceRows) -> Result<Vec<StoredRow>, ApiError> {
-    let spans = rows.spans.iter().map(|row| wire::row_of(&row.core, &row.body));
+    let spans = rows
+        .spans
+        .iter()
+        .map(|row| wire::row_of(&row.core, &row.body));
     spans.collect()
 }

@@ -43,7 +43,9 @@ pub(super) async fn plain(
     let mut values: Vec<String> = found.into_iter().map(|(_, value)| value).collect();
     values.sort();
     values.dedup();
-    Ok(wire::json_response(json!({ "tagValues": values }).to_string()))
+    Ok(wire::json_response(
+        json!({ "tagValues": values }).to_string(),
+    ))
 }
 
 pub(super) async fn typed(
@@ -55,7 +57,10 @@ pub(super) async fn typed(
     let tag = place.text("tag");
     // Grafana's browser side encodes twice.
     let again = Params::parse(&format!("tag={tag}")).ok();
-    let decoded = again.as_ref().and_then(|params| params.one("tag").ok()).flatten();
+    let decoded = again
+        .as_ref()
+        .and_then(|params| params.one("tag").ok())
+        .flatten();
     let tag = if tag.contains('%') {
         decoded.unwrap_or(tag)
     } else {
@@ -65,9 +70,13 @@ pub(super) async fn typed(
         ApiError::parameter("tag", "not a name of TraceQL, like span.x or status")
     })?;
     let found = listed(&access, &app, field, raw).await?;
-    let values = found.into_iter().map(|(kind, value)| json!({ "type": kind, "value": value }));
+    let values = found
+        .into_iter()
+        .map(|(kind, value)| json!({ "type": kind, "value": value }));
     let values: Vec<Value> = values.collect();
-    Ok(wire::json_response(json!({ "tagValues": values }).to_string()))
+    Ok(wire::json_response(
+        json!({ "tagValues": values }).to_string(),
+    ))
 }
 
 /// The field that a name in `TraceQL` is.
@@ -89,7 +98,9 @@ fn filter(text: &str) -> Filter {
         return filter;
     }
     let inner = text.trim().trim_start_matches('{').trim_end_matches('}');
-    let parts = inner.split("&&").filter_map(|part| read(&format!("{{ {part} }}")));
+    let parts = inner
+        .split("&&")
+        .filter_map(|part| read(&format!("{{ {part} }}")));
     let parts: Vec<Filter> = parts.filter(|part| *part != Filter::All).take(16).collect();
     if parts.is_empty() {
         Filter::All
@@ -124,7 +135,12 @@ fn values(
     (filter, limit): (Filter, usize),
     budget: &Budget<'_>,
 ) -> Result<Vec<Typed>, ApiError> {
-    let keywords = |words: &[&str]| words.iter().map(|word| ("keyword", (*word).to_owned())).collect();
+    let keywords = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| ("keyword", (*word).to_owned()))
+            .collect()
+    };
     let (table, columns) = match field {
         Field::Intrinsic(Intrinsic::Status) => {
             return Ok(keywords(&Status::ALL.map(Status::as_str)));
@@ -135,7 +151,11 @@ fn values(
         field => (Table::Spans, field.columns().unwrap_or_default()),
     };
     // A filter is about spans.
-    let filter = if table == Table::Runs { Filter::All } else { filter };
+    let filter = if table == Table::Runs {
+        Filter::All
+    } else {
+        filter
+    };
     let is_time = *field == Field::Intrinsic(Intrinsic::Duration);
     let mut all: Vec<Typed> = Vec::new();
     for column in columns {

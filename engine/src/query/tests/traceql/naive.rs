@@ -65,7 +65,10 @@ impl Naive<'_> {
 
     fn of_trace(&self, n: usize) -> Vec<usize> {
         let trace = &self.spans[n].core.trace_id;
-        self.live().filter(|(_, row)| row.core.trace_id == *trace).map(|(n, _)| n).collect()
+        self.live()
+            .filter(|(_, row)| row.core.trace_id == *trace)
+            .map(|(n, _)| n)
+            .collect()
     }
 
     fn key(&self, n: usize) -> (i64, &str) {
@@ -120,7 +123,9 @@ impl Naive<'_> {
         // Of rings the one first that has the earliest span below it.
         let mut rings = rings;
         rings.sort_by_key(|m| {
-            let below = all.iter().filter(|c| **c == *m || self.above(**c).contains(m));
+            let below = all
+                .iter()
+                .filter(|c| **c == *m || self.above(**c).contains(m));
             below.map(|c| self.key(*c)).min()
         });
         for root in whole.into_iter().chain(rings) {
@@ -147,7 +152,10 @@ impl Naive<'_> {
 
     fn run(&self, n: usize) -> Option<&TestRow> {
         let trace = &self.spans[n].core.trace_id;
-        let runs = self.runs.iter().filter(|row| !row.dead && row.core.trace_id == *trace);
+        let runs = self
+            .runs
+            .iter()
+            .filter(|row| !row.dead && row.core.trace_id == *trace);
         runs.min_by_key(|row| (row.core.start_ns, row.core.id.clone()))
     }
 
@@ -166,10 +174,9 @@ impl Naive<'_> {
         let one = |path: String| self.at(row, &path);
         match field {
             Field::Resource(name) if &**name == "service.name" => one("service".into()),
-            Field::Any(name) if &**name == "service.name" => self.union(
-                n,
-                &["service".into(), "attributes.service.name".into()],
-            ),
+            Field::Any(name) if &**name == "service.name" => {
+                self.union(n, &["service".into(), "attributes.service.name".into()])
+            }
             Field::Any(name) => self.union(
                 n,
                 &["attributes.", "resource.", "metadata.", ""].map(|p| format!("{p}{name}")),
@@ -213,7 +220,9 @@ impl Naive<'_> {
             Intrinsic::Kind => {
                 let kinds = ["internal", "server", "client", "producer", "consumer"];
                 let said = self.at(row, "otel_kind");
-                let found = kinds.into_iter().find(|k| said.contains(&N::Str((*k).to_owned())));
+                let found = kinds
+                    .into_iter()
+                    .find(|k| said.contains(&N::Str((*k).to_owned())));
                 vec![N::Word(found.unwrap_or("unspecified"))]
             }
             Intrinsic::Duration => length(row).into_iter().collect(),
@@ -260,11 +269,19 @@ impl Naive<'_> {
         match part {
             Expr::Static(value) => literal(value),
             Expr::Field(field) => self.field(field, n),
-            Expr::Neg(part) => self.number_of(part, n).map(|x| N::Num(-x)).into_iter().collect(),
+            Expr::Neg(part) => self
+                .number_of(part, n)
+                .map(|x| N::Num(-x))
+                .into_iter()
+                .collect(),
             Expr::Arith(op, a, b) => {
                 let found = self.number_of(a, n).zip(self.number_of(b, n));
                 let found = found.map(|(a, b)| calculate(*op, a, b));
-                found.filter(|x| !x.is_nan()).map(N::Num).into_iter().collect()
+                found
+                    .filter(|x| !x.is_nan())
+                    .map(N::Num)
+                    .into_iter()
+                    .collect()
             }
             _ => vec![N::Bool(self.holds(part, n))],
         }
@@ -285,7 +302,9 @@ impl Naive<'_> {
             Expr::And(parts) => parts.iter().all(|part| self.holds(part, n)),
             Expr::Or(parts) => parts.iter().any(|part| self.holds(part, n)),
             Expr::Compare(cmp, a, b) => {
-                let nil = [a, b].iter().any(|part| ***part == Expr::Static(Static::Nil));
+                let nil = [a, b]
+                    .iter()
+                    .any(|part| ***part == Expr::Static(Static::Nil));
                 let (a, b) = (self.values(a, n), self.values(b, n));
                 if nil {
                     return (a.is_empty() && b.is_empty()) == (*cmp == Cmp::Eq);
@@ -301,15 +320,25 @@ impl Naive<'_> {
         let mut traces: BTreeMap<String, Set> = BTreeMap::new();
         for (n, row) in self.live() {
             let start = row.core.start_ns;
-            if self.range.is_none_or(|(from, to)| from <= start && start < to) {
-                traces.entry(row.core.trace_id.to_string()).or_default().insert(n);
+            if self
+                .range
+                .is_none_or(|(from, to)| from <= start && start < to)
+            {
+                traces
+                    .entry(row.core.trace_id.to_string())
+                    .or_default()
+                    .insert(n);
             }
         }
         let mut found = BTreeMap::new();
         for (trace, spans) in traces {
             let sets = self.stages(query, &query.stages, vec![spans]);
             if !sets.is_empty() {
-                let ids = |set: &Set| set.iter().map(|n| self.spans[*n].core.id.to_string()).collect();
+                let ids = |set: &Set| {
+                    set.iter()
+                        .map(|n| self.spans[*n].core.id.to_string())
+                        .collect()
+                };
                 found.insert(trace, sets.iter().map(ids).collect());
             }
         }
@@ -326,7 +355,8 @@ impl Naive<'_> {
                 Stage::Where(a, cmp, b) => {
                     let passes = |set: &Set| {
                         let (a, b) = (self.scalar(a, set), self.scalar(b, set));
-                        a.zip(b).is_some_and(|(a, b)| compare(*cmp, &[N::Num(a)], &[N::Num(b)]))
+                        a.zip(b)
+                            .is_some_and(|(a, b)| compare(*cmp, &[N::Num(a)], &[N::Num(b)]))
                     };
                     sets.into_iter().filter(passes).collect()
                 }
@@ -368,12 +398,17 @@ impl Naive<'_> {
             #[expect(clippy::cast_precision_loss, reason = "a few spans")]
             Scalar::Count => Some(set.len() as f64),
             Scalar::Of(fold, part) => {
-                let numbers: Vec<f64> = set.iter().filter_map(|n| self.number_of(part, *n)).collect();
+                let numbers: Vec<f64> = set
+                    .iter()
+                    .filter_map(|n| self.number_of(part, *n))
+                    .collect();
                 folded(*fold, &numbers)
             }
             Scalar::Arith(op, a, b) => {
                 let found = self.scalar(a, set).zip(self.scalar(b, set));
-                found.map(|(a, b)| calculate(*op, a, b)).filter(|x| !x.is_nan())
+                found
+                    .map(|(a, b)| calculate(*op, a, b))
+                    .filter(|x| !x.is_nan())
             }
         }
     }
@@ -382,7 +417,10 @@ impl Naive<'_> {
         match spans {
             Spans::Selector(at) => {
                 let part = &query.selectors[*at];
-                set.iter().copied().filter(|n| self.holds(part, *n)).collect()
+                set.iter()
+                    .copied()
+                    .filter(|n| self.holds(part, *n))
+                    .collect()
             }
             Spans::Pipeline(stages) => {
                 let sets = self.stages(query, stages, vec![set.clone()]);
@@ -439,9 +477,9 @@ impl Naive<'_> {
         let mut spans = BTreeSet::new();
         for (trace, sets) in self.search(query) {
             for id in sets.into_iter().flatten() {
-                let found = self.live().find(|(_, row)| {
-                    *row.core.trace_id == *trace && *row.core.id == *id
-                });
+                let found = self
+                    .live()
+                    .find(|(_, row)| *row.core.trace_id == *trace && *row.core.id == *id);
                 spans.insert(found.unwrap().0);
             }
         }
@@ -463,7 +501,8 @@ impl Naive<'_> {
                         Field::Intrinsic(Intrinsic::Duration | Intrinsic::TraceDuration)
                     );
                     let values = self.field(field, n).into_iter();
-                    let numbers = values.filter_map(|v| if let N::Num(x) = v { Some(x) } else { None });
+                    let numbers =
+                        values.filter_map(|v| if let N::Num(x) = v { Some(x) } else { None });
                     numbers.map(|x| if is_time { x / 1e9 } else { x }).collect()
                 },
             );
@@ -472,8 +511,11 @@ impl Naive<'_> {
             }
             let mut labels = vec![String::new()];
             for field in &metrics.by {
-                let mut values: Vec<String> =
-                    self.field(field, n).iter().map(|v| format!("{v:?}")).collect();
+                let mut values: Vec<String> = self
+                    .field(field, n)
+                    .iter()
+                    .map(|v| format!("{v:?}"))
+                    .collect();
                 if values.is_empty() {
                     values.push("nil".to_owned());
                 }
@@ -501,7 +543,11 @@ impl Naive<'_> {
                         let mut sorted = numbers.to_vec();
                         sorted.sort_by(f64::total_cmp);
                         let rank = (at[0] * sorted.len() as f64).ceil().max(1.0);
-                        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank")]
+                        #[expect(
+                            clippy::cast_possible_truncation,
+                            clippy::cast_sign_loss,
+                            reason = "a rank"
+                        )]
                         sorted.get(rank as usize - 1).copied()
                     }
                     _ => panic!("not for the naive"),
@@ -565,10 +611,15 @@ fn compare(cmp: Cmp, a: &[N], b: &[N]) -> bool {
     };
     let matches = |a: &N, b: &N| match (a, b) {
         (N::Str(text), N::Str(pattern)) => {
-            let found = regex::Regex::new(pattern).unwrap().find(text).map(|m| m.range());
+            let found = regex::Regex::new(pattern)
+                .unwrap()
+                .find(text)
+                .map(|m| m.range());
             // Some match may be the whole though the first is not: alternatives are in brackets.
             found.is_some()
-                && regex::Regex::new(&format!("\\A(?:{pattern})\\z")).unwrap().is_match(text)
+                && regex::Regex::new(&format!("\\A(?:{pattern})\\z"))
+                    .unwrap()
+                    .is_match(text)
         }
         _ => false,
     };

@@ -77,8 +77,15 @@ fn ordered() -> impl Strategy<Value = Cmp> {
 
 /// A comparison of a field with something of its type.
 fn comparison() -> BoxedStrategy<Expr> {
-    let compared = (field(), ordered(), number(), text(), any::<bool>(), any::<bool>()).prop_map(
-        |(field, cmp, number, text, as_text, turned)| {
+    let compared = (
+        field(),
+        ordered(),
+        number(),
+        text(),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(field, cmp, number, text, as_text, turned)| {
             let value = if is_text(&field) || (!is_number(&field) && as_text) {
                 text
             } else {
@@ -90,8 +97,7 @@ fn comparison() -> BoxedStrategy<Expr> {
             } else {
                 Expr::Compare(cmp, a, b)
             }
-        },
-    );
+        });
     let nil = (field(), any::<bool>()).prop_map(|(field, equal)| {
         let cmp = if equal { Cmp::Eq } else { Cmp::Ne };
         let nil = Box::new(Expr::Static(Static::Nil));
@@ -170,7 +176,11 @@ fn op() -> impl Strategy<Value = SpansOp> {
 }
 
 fn stage() -> impl Strategy<Value = Stage> {
-    let numeric = || field().prop_filter("numbers", |f| !is_text(f)).prop_map(Expr::Field);
+    let numeric = || {
+        field()
+            .prop_filter("numbers", |f| !is_text(f))
+            .prop_map(Expr::Field)
+    };
     let fold = prop::sample::select(vec![Fold::Min, Fold::Max, Fold::Sum, Fold::Avg]);
     let scalar = prop_oneof![
         Just(Scalar::Count),
@@ -231,24 +241,45 @@ fn span_row() -> impl Strategy<Value = TestRow> {
     let status = prop::option::of(prop::sample::select(vec!["success", "error", "running"]));
     let kind = prop::option::of(prop::sample::select(vec!["server", "client", "internal"]));
     let fields = prop::collection::vec((path, value()), 0..5);
-    (0..3u8, 0i64..12, prop::option::of(0i64..5), fields, status, kind, prop::option::of(0..9u8), prop::bool::weighted(0.1))
-        .prop_map(|(trace, start, length, fields, status, kind, parent, dead)| {
-            let mut made = row(&format!("t{trace}"), "", start);
-            made.core.end_ns = length.map(|length| start + length);
-            made.dead = dead;
-            made.fields = fields.into_iter().map(|(p, v)| (p.to_owned(), v)).collect();
-            let texts = [
-                ("status", status.map(str::to_owned)),
-                ("otel_kind", kind.map(str::to_owned)),
-                ("parent_id", parent.map(|n| format!("s{n}"))),
-                ("name", length.map(|n| if n > 2 { "a".to_owned() } else { "x".to_owned() })),
-                ("dialect", (start % 2 == 0).then(|| "otlp".to_owned())),
-            ];
-            for (key, text) in texts {
-                made.fields.extend(text.map(|text| (key.to_owned(), V::Str(text))));
-            }
-            made
-        })
+    (
+        0..3u8,
+        0i64..12,
+        prop::option::of(0i64..5),
+        fields,
+        status,
+        kind,
+        prop::option::of(0..9u8),
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(
+            |(trace, start, length, fields, status, kind, parent, dead)| {
+                let mut made = row(&format!("t{trace}"), "", start);
+                made.core.end_ns = length.map(|length| start + length);
+                made.dead = dead;
+                made.fields = fields.into_iter().map(|(p, v)| (p.to_owned(), v)).collect();
+                let texts = [
+                    ("status", status.map(str::to_owned)),
+                    ("otel_kind", kind.map(str::to_owned)),
+                    ("parent_id", parent.map(|n| format!("s{n}"))),
+                    (
+                        "name",
+                        length.map(|n| {
+                            if n > 2 {
+                                "a".to_owned()
+                            } else {
+                                "x".to_owned()
+                            }
+                        }),
+                    ),
+                    ("dialect", (start % 2 == 0).then(|| "otlp".to_owned())),
+                ];
+                for (key, text) in texts {
+                    made.fields
+                        .extend(text.map(|text| (key.to_owned(), V::Str(text))));
+                }
+                made
+            },
+        )
 }
 
 fn spans() -> impl Strategy<Value = (Vec<TestRow>, Vec<usize>)> {

@@ -9,27 +9,143 @@ const S: i64 = 1_000_000_000;
 /// parent is not there, and a ring. many: several values, events, links. open: a run that goes on.
 fn world() -> World {
     let spans = vec![
-        span("shop", "a", 0, Some(10 * S), "name=GET_/cart otel_kind=server service=web status=success dialect=otlp attributes.http.method=GET attributes.http.status_code=200 resource.service.name=web resource.region=eu root=true"),
-        span("shop", "b", S, Some(4 * S), "name=pay otel_kind=client parent_id=a service=web status=success dialect=otlp attributes.http.status_code=500 resource.region=eu"),
-        span("shop", "c", 2 * S, Some(2 * S), "name=pay otel_kind=server parent_id=b service=pay status=error error_message=no_money status_message=no_money dialect=otlp attributes.http.status_code=500 resource.region=us"),
-        span("shop", "d", 3 * S, Some(S), "name=query otel_kind=client parent_id=c service=pay status=success status_code=ok dialect=otlp attributes.db.system=pg attributes.rows=10"),
-        span("shop", "e", 6 * S, Some(2 * S), "name=render otel_kind=internal parent_id=a service=web status=success dialect=otlp attributes.rows=3"),
-        span("agent", "a", 20 * S, Some(30 * S), "name=agent kind=agent status=success dialect=langfuse metadata.customer=acme service=bot"),
-        span("agent", "b", 21 * S, Some(5 * S), "name=plan kind=llm model=o3 parent_id=a status=success dialect=langfuse tokens.total=1200 cost_usd=0.5"),
-        span("agent", "c", 27 * S, Some(3 * S), "name=search kind=tool tool=search parent_id=a status=error error_message=timeout dialect=langfuse"),
-        span("agent", "d", 28 * S, Some(S), "name=answer kind=llm model=haiku parent_id=c status=success dialect=langfuse tokens.total=80 cost_usd=0.25"),
-        span("one", "a", 60 * S, Some(5 * S), "name=job status=success status_code=ok dialect=otlp attributes.ok=true attributes.rows=7.5 service=jobs"),
-        span("lost", "b", 70 * S, Some(S), "name=x parent_id=gone attributes.n=1"),
-        span("lost", "c", 71 * S, Some(S), "name=x parent_id=gone attributes.n=2"),
-        span("lost", "d", 72 * S, Some(S), "name=x parent_id=c attributes.n=3"),
-        span("lost", "e", 73 * S, Some(S), "name=ring parent_id=f attributes.n=4"),
-        span("lost", "f", 74 * S, Some(S), "name=ring parent_id=e attributes.n=5"),
-        span("many", "a", 80 * S, Some(2 * S), "name=m otel_kind=producer attributes.tag=x attributes.tag=y attributes.tag=3 events.name=exception events.name=retry events.attributes.exception.type=IoError events.time_unix_nano=80500000000 links.trace_id=shop links.span_id=a scope.name=lib scope.version=1.2 scope.attributes.lang=rust"),
-        span("many", "b", 81 * S, Some(S), "name=n otel_kind=consumer parent_id=a attributes.tag=y attributes.ok=false links.attributes.why=retry"),
-        span("open", "a", 90 * S, None, "name=open status=running dialect=otlp service=web"),
-        span("open", "b", 91 * S, None, "name=step status=running dialect=otlp parent_id=a attributes.http.status_code=404"),
+        span(
+            "shop",
+            "a",
+            0,
+            Some(10 * S),
+            "name=GET_/cart otel_kind=server service=web status=success dialect=otlp attributes.http.method=GET attributes.http.status_code=200 resource.service.name=web resource.region=eu root=true",
+        ),
+        span(
+            "shop",
+            "b",
+            S,
+            Some(4 * S),
+            "name=pay otel_kind=client parent_id=a service=web status=success dialect=otlp attributes.http.status_code=500 resource.region=eu",
+        ),
+        span(
+            "shop",
+            "c",
+            2 * S,
+            Some(2 * S),
+            "name=pay otel_kind=server parent_id=b service=pay status=error error_message=no_money status_message=no_money dialect=otlp attributes.http.status_code=500 resource.region=us",
+        ),
+        span(
+            "shop",
+            "d",
+            3 * S,
+            Some(S),
+            "name=query otel_kind=client parent_id=c service=pay status=success status_code=ok dialect=otlp attributes.db.system=pg attributes.rows=10",
+        ),
+        span(
+            "shop",
+            "e",
+            6 * S,
+            Some(2 * S),
+            "name=render otel_kind=internal parent_id=a service=web status=success dialect=otlp attributes.rows=3",
+        ),
+        span(
+            "agent",
+            "a",
+            20 * S,
+            Some(30 * S),
+            "name=agent kind=agent status=success dialect=langfuse metadata.customer=acme service=bot",
+        ),
+        span(
+            "agent",
+            "b",
+            21 * S,
+            Some(5 * S),
+            "name=plan kind=llm model=o3 parent_id=a status=success dialect=langfuse tokens.total=1200 cost_usd=0.5",
+        ),
+        span(
+            "agent",
+            "c",
+            27 * S,
+            Some(3 * S),
+            "name=search kind=tool tool=search parent_id=a status=error error_message=timeout dialect=langfuse",
+        ),
+        span(
+            "agent",
+            "d",
+            28 * S,
+            Some(S),
+            "name=answer kind=llm model=haiku parent_id=c status=success dialect=langfuse tokens.total=80 cost_usd=0.25",
+        ),
+        span(
+            "one",
+            "a",
+            60 * S,
+            Some(5 * S),
+            "name=job status=success status_code=ok dialect=otlp attributes.ok=true attributes.rows=7.5 service=jobs",
+        ),
+        span(
+            "lost",
+            "b",
+            70 * S,
+            Some(S),
+            "name=x parent_id=gone attributes.n=1",
+        ),
+        span(
+            "lost",
+            "c",
+            71 * S,
+            Some(S),
+            "name=x parent_id=gone attributes.n=2",
+        ),
+        span(
+            "lost",
+            "d",
+            72 * S,
+            Some(S),
+            "name=x parent_id=c attributes.n=3",
+        ),
+        span(
+            "lost",
+            "e",
+            73 * S,
+            Some(S),
+            "name=ring parent_id=f attributes.n=4",
+        ),
+        span(
+            "lost",
+            "f",
+            74 * S,
+            Some(S),
+            "name=ring parent_id=e attributes.n=5",
+        ),
+        span(
+            "many",
+            "a",
+            80 * S,
+            Some(2 * S),
+            "name=m otel_kind=producer attributes.tag=x attributes.tag=y attributes.tag=3 events.name=exception events.name=retry events.attributes.exception.type=IoError events.time_unix_nano=80500000000 links.trace_id=shop links.span_id=a scope.name=lib scope.version=1.2 scope.attributes.lang=rust",
+        ),
+        span(
+            "many",
+            "b",
+            81 * S,
+            Some(S),
+            "name=n otel_kind=consumer parent_id=a attributes.tag=y attributes.ok=false links.attributes.why=retry",
+        ),
+        span(
+            "open",
+            "a",
+            90 * S,
+            None,
+            "name=open status=running dialect=otlp service=web",
+        ),
+        span(
+            "open",
+            "b",
+            91 * S,
+            None,
+            "name=step status=running dialect=otlp parent_id=a attributes.http.status_code=404",
+        ),
     ];
-    let run = |trace: &str, start: i64, length: Option<i64>, says: &str| span(trace, trace, start, length, says);
+    let run = |trace: &str, start: i64, length: Option<i64>, says: &str| {
+        span(trace, trace, start, length, says)
+    };
     let runs = vec![
         run("shop", 0, Some(10 * S), "name=GET_/cart service=web"),
         run("agent", 20 * S, Some(30 * S), "name=agent service=bot"),
@@ -299,16 +415,25 @@ fn shown(found: &BTreeMap<String, Vec<BTreeSet<String>>>) -> String {
             .collect();
         sets.join(" / ")
     };
-    let traces = order.iter().filter_map(|id| Some(format!("{id}: {}", of(found.get(*id)?))));
+    let traces = order
+        .iter()
+        .filter_map(|id| Some(format!("{id}: {}", of(found.get(*id)?))));
     let all = traces.collect::<Vec<_>>().join(", ");
-    if all.is_empty() { "nothing".to_owned() } else { all }
+    if all.is_empty() {
+        "nothing".to_owned()
+    } else {
+        all
+    }
 }
 
 fn sorted(line: &str) -> String {
     let traces = line.split(", ").map(|trace| match trace.split_once(": ") {
         None => trace.to_owned(),
         Some((id, sets)) => {
-            let mut sets: Vec<Vec<&str>> = sets.split(" / ").map(|set| set.split(' ').collect()).collect();
+            let mut sets: Vec<Vec<&str>> = sets
+                .split(" / ")
+                .map(|set| set.split(' ').collect())
+                .collect();
             sets.sort();
             let sets: Vec<String> = sets.iter().map(|set| set.join(" ")).collect();
             format!("{id}: {}", sets.join(" / "))
@@ -399,14 +524,24 @@ fn every_series_of_the_table_is_as_it_should() {
         let shown: BTreeSet<String> = found
             .iter()
             .map(|(labels, points)| {
-                let point = |step: i64| points.get(&(step * 20 * S)).map_or("-".to_owned(), |x| format!("{x}"));
+                let point = |step: i64| {
+                    points
+                        .get(&(step * 20 * S))
+                        .map_or("-".to_owned(), |x| format!("{x}"))
+                };
                 let points: Vec<String> = (0..5).map(point).collect();
                 format!("{labels}: {}", points.join(" "))
             })
             .collect();
         let wanted: BTreeSet<String> = expected
             .split("; ")
-            .map(|one| if one.contains(": ") { one.to_owned() } else { format!(": {one}") })
+            .map(|one| {
+                if one.contains(": ") {
+                    one.to_owned()
+                } else {
+                    format!(": {one}")
+                }
+            })
             .collect();
         if !expected.is_empty() && shown != wanted {
             wrong.push(format!("{text}: {shown:?} instead of {wanted:?}"));

@@ -1,10 +1,10 @@
 //! What is asked of one span: operators by how tightly they bind, and which types go together.
 
-use super::super::ast::{Arith, Cmp, Expr, Field, Intrinsic, Static};
 use super::super::PATTERNS_MAX;
+use super::super::ast::{Arith, Cmp, Expr, Field, Intrinsic, Static};
 use super::super::lexer::Word;
-use super::names::{Named, meant, named};
 use super::Parser;
+use super::names::{Named, meant, named};
 use crate::query::ParseError;
 use crate::query::text::Pattern;
 
@@ -103,7 +103,11 @@ impl Parser {
         let place = self.place();
         match self.one()? {
             (Expr::Field(field), _) => Ok(field),
-            _ => Err(ParseError::new(place, "a name or an attribute", "a value, not a field")),
+            _ => Err(ParseError::new(
+                place,
+                "a name or an attribute",
+                "a value, not a field",
+            )),
         }
     }
 
@@ -191,7 +195,11 @@ impl Parser {
         (right, right_kind): Typed,
     ) -> Result<Typed, ParseError> {
         if !(kind.goes_with(Type::Number) && right_kind.goes_with(Type::Number)) {
-            let message = format!("calculates with {} and {}", kind.as_str(), right_kind.as_str());
+            let message = format!(
+                "calculates with {} and {}",
+                kind.as_str(),
+                right_kind.as_str()
+            );
             return Err(ParseError::new(place, "numbers on both sides", message));
         }
         let node = Expr::Arith(op, Box::new(left), Box::new(right));

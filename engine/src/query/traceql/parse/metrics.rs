@@ -114,7 +114,9 @@ impl Parser {
             self.at += 1;
         }
         let top = numbers.first().copied().unwrap_or(10);
-        let top = usize::try_from(top).ok().filter(|n| (1..=COMPARED_MAX).contains(n));
+        let top = usize::try_from(top)
+            .ok()
+            .filter(|n| (1..=COMPARED_MAX).contains(n));
         let Some(top) = top else {
             let message = format!("number of values out of range max={COMPARED_MAX}");
             return Err(self.error("a number from 1", message));
@@ -151,10 +153,15 @@ impl Parser {
         self.at += 1;
         let is_top = self.take_call("topk");
         if !(is_top || self.take_call("bottomk")) {
-            return Err(self.error("topk() or bottomk()", "nothing else can be done with series"));
+            return Err(self.error(
+                "topk() or bottomk()",
+                "nothing else can be done with series",
+            ));
         }
         let n = match self.peek() {
-            Word::Int(n) => usize::try_from(*n).ok().filter(|n| (1..=TOP_MAX).contains(n)),
+            Word::Int(n) => usize::try_from(*n)
+                .ok()
+                .filter(|n| (1..=TOP_MAX).contains(n)),
             _ => None,
         };
         let Some(n) = n else {

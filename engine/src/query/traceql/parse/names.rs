@@ -97,15 +97,16 @@ pub(super) fn named(name: &str) -> Option<Named> {
         return Some(Named::Field(Field::Intrinsic(*intrinsic)));
     }
     let first = name.split('.').next().unwrap_or(name);
-    KEYS.contains(&first).then(|| Named::Field(Field::Row(name.into())))
+    KEYS.contains(&first)
+        .then(|| Named::Field(Field::Row(name.into())))
 }
 
 /// A name that is one slip away, or the same with a scope before it.
 pub(super) fn meant(name: &str) -> String {
     let known = INTRINSICS.iter().map(|(known, _)| *known).chain(KEYS);
-    let near = known.filter(|known| known.len() >= 4).find(|known| {
-        one_slip(name, known) || known.eq_ignore_ascii_case(name)
-    });
+    let near = known
+        .filter(|known| known.len() >= 4)
+        .find(|known| one_slip(name, known) || known.eq_ignore_ascii_case(name));
     match near {
         Some(known) => known.to_owned(),
         None => format!(".{name}, span.{name} or resource.{name}"),

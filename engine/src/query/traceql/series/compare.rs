@@ -98,7 +98,12 @@ impl Compared {
                 let points = (0..steps.count).map(point).collect();
                 all.push(Series { labels, points });
             };
-            push(&format!("{kind}_total"), None, &tally.total, tally.is_too_many);
+            push(
+                &format!("{kind}_total"),
+                None,
+                &tally.total,
+                tally.is_too_many,
+            );
             let mut values: Vec<(Value, Counts)> = tally.values.into_iter().collect();
             // Stable: ties by value.
             values.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.values().sum::<u64>()));

@@ -97,7 +97,9 @@ impl<'q> Sums<'q> {
             let known = self.groups.len();
             let cells = self.groups.entry(labels).or_default();
             let before = cells.len();
-            let cell = cells.entry(step).or_insert_with(|| empty(&self.metrics.measure));
+            let cell = cells
+                .entry(step)
+                .or_insert_with(|| empty(&self.metrics.measure));
             match cell {
                 Cell::Count(count) => *count += 1,
                 Cell::Numbers(all) => numbers.iter().for_each(|(_, x)| all.add(*x)),
@@ -185,7 +187,10 @@ fn number(value: &Value) -> Option<(bool, f64)> {
 }
 
 /// The exponent of the smallest power of two that is not below; of durations in nanoseconds.
-#[expect(clippy::cast_possible_truncation, reason = "an exponent has eleven bits")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "an exponent has eleven bits"
+)]
 fn power_above(x: f64, is_time: bool) -> Option<i32> {
     let x = if is_time { (x * 1e9).round() } else { x };
     if x.is_nan() || x <= 0.0 || x.is_infinite() {
@@ -265,7 +270,10 @@ fn count_of(cell: Option<&Cell>) -> f64 {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a count of spans as a point of a series")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a count of spans as a point of a series"
+)]
 pub(super) const fn as_f64(count: u64) -> f64 {
     count as f64
 }

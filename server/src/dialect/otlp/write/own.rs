@@ -7,7 +7,7 @@
 use obsrv_engine::doc::DocRef;
 use obsrv_engine::model;
 
-use super::{exact, is_empty, text_of};
+use super::{exact, is_empty};
 use crate::dialect::doc_json;
 use crate::dialect::theta_read::StoredRow;
 
@@ -87,7 +87,7 @@ type Give<'a> = dyn FnMut(&str, DocRef<'_>) + 'a;
 
 /// The ids as they were sent, where OTLP has others for them.
 fn put_ids(row: &StoredRow, put: &mut Give<'_>) {
-    let is_hex = |id: &str, bytes| id.len() == 2 * bytes;
+    let is_hex = |id: &str, bytes: usize| id.len() == 2 * bytes;
     let (trace, span) = (&*row.core.trace_id, &*row.core.id);
     if exact::<16>(trace).is_none() || !is_hex(trace, 16) {
         put("obsrv.trace_id", DocRef::Str(trace));
@@ -143,7 +143,7 @@ fn put_kind(kind: &str, put: &mut Give<'_>) {
 
 /// The conventions count what was cached within the input, and what was thought within the output.
 fn put_tokens(tokens: DocRef<'_>, put: &mut Give<'_>) {
-    let of = |key| tokens.get(key).and_then(DocRef::as_i64);
+    let of = |key: &str| tokens.get(key).and_then(DocRef::as_i64);
     let sum = |keys: &[&str]| {
         let found = keys.iter().filter_map(|key| of(key));
         found.reduce(i64::saturating_add)

@@ -18,30 +18,52 @@ fn means_what_the_search_bar_says() {
         (json!({"key": "status", "eq": "error"}), "status:\"error\""),
         (json!({"key": "metadata.n", "eq": 5}), "metadata.n==5"),
         (json!({"key": "metadata.n", "ne": 5.5}), "-metadata.n==5.5"),
-        (json!({"key": "metadata.n", "in": [5, "x", true]}), "metadata.n==(5,\"x\",true)"),
-        (json!({"key": "model", "not_in": ["a", "b"]}), "-model:(\"a\",\"b\")"),
-        (json!({"key": "start", "ge": "-1h", "lt": "now"}), "start>=-1h start<now"),
+        (
+            json!({"key": "metadata.n", "in": [5, "x", true]}),
+            "metadata.n==(5,\"x\",true)",
+        ),
+        (
+            json!({"key": "model", "not_in": ["a", "b"]}),
+            "-model:(\"a\",\"b\")",
+        ),
+        (
+            json!({"key": "start", "ge": "-1h", "lt": "now"}),
+            "start>=-1h start<now",
+        ),
         (json!({"key": "duration", "gt": "1.5s"}), "duration>1.5s"),
         (json!({"key": "duration", "gt": 5}), "duration>5"),
         (json!({"key": "tokens", "gt": 5}), "tokens.total>5"),
         (json!({"path": "start", "eq": "x"}), "\"start\":\"x\""),
-        (json!({"key": "error_message", "contains": "rate limit"}), "error_message~\"rate limit\""),
+        (
+            json!({"key": "error_message", "contains": "rate limit"}),
+            "error_message~\"rate limit\"",
+        ),
         (json!({"key": "model", "starts_with": "gpt"}), "model:gpt*"),
-        (json!({"key": "model", "matches": "^a\\d"}), "model=~\"^a\\d\""),
+        (
+            json!({"key": "model", "matches": "^a\\d"}),
+            "model=~\"^a\\d\"",
+        ),
         (json!({"key": "model", "exists": false}), "-has:model"),
         (json!({"text": "rate limit"}), "\"rate limit\""),
         (json!({"text_prefix": "time"}), "time*"),
         (json!({"text_contains": "ime"}), "~ime"),
         (json!({"text_matches": "t.m"}), "=~t.m"),
         (json!({"span": {}}), "{}"),
-        (json!({"span": {"key": "kind", "eq": "tool"}}), "{kind:\"tool\"}"),
+        (
+            json!({"span": {"key": "kind", "eq": "tool"}}),
+            "{kind:\"tool\"}",
+        ),
         (
             json!({"or": [{"and": [{"text": "a"}, {"not": {"text": "b"}}]}, {"text": "c"}]}),
             "\"a\" -\"b\" or \"c\"",
         ),
         (json!({"and": [{"text": "a"}]}), "\"a\""),
     ] {
-        assert_eq!(read(value.clone()).unwrap(), searched(q, NOW).unwrap(), "{value}");
+        assert_eq!(
+            read(value.clone()).unwrap(),
+            searched(q, NOW).unwrap(),
+            "{value}"
+        );
     }
 }
 
@@ -50,7 +72,10 @@ fn errors_name_the_place() {
     for (value, place) in [
         (json!([]), "filter"),
         (json!({"and": []}), "filter.and"),
-        (json!({"and": [{"text": "a"}, {"key": "start", "gt": "soon"}]}), "filter.and[1].gt"),
+        (
+            json!({"and": [{"text": "a"}, {"key": "start", "gt": "soon"}]}),
+            "filter.and[1].gt",
+        ),
         (json!({"and": [{}]}), "filter.and[0]"),
         (json!({"xor": []}), "filter.xor"),
         (json!({"text": 5}), "filter.text"),
@@ -62,7 +87,10 @@ fn errors_name_the_place() {
         (json!({"key": "a", "lt": true}), "filter.lt"),
         (json!({"key": "a", "in": [1, {}]}), "filter.in[1]"),
         (json!({"key": "a", "in": []}), "filter.in"),
-        (json!({"not": {"or": [{"key": "id", "eq": 5}]}}), "filter.not.or[0].eq"),
+        (
+            json!({"not": {"or": [{"key": "id", "eq": 5}]}}),
+            "filter.not.or[0].eq",
+        ),
         (json!({"text": "a", "not": {}}), "filter"),
     ] {
         assert_eq!(read(value.clone()).unwrap_err().0, place, "{value}");
@@ -78,7 +106,12 @@ fn limits_hold_at_and_above() {
         (0..depth).fold(inner, |filter, _| json!({"not": filter}))
     };
     assert!(read(nested(DEPTH_MAX)).is_ok());
-    assert!(read(nested(DEPTH_MAX + 1)).unwrap_err().1.contains("too deep"));
+    assert!(
+        read(nested(DEPTH_MAX + 1))
+            .unwrap_err()
+            .1
+            .contains("too deep")
+    );
     let list = |len: usize| json!({"key": "a", "in": vec![1; len]});
     assert!(read(list(LIST_MAX)).is_ok());
     assert!(read(list(LIST_MAX + 1)).is_err());
@@ -102,9 +135,23 @@ fn value() -> impl Strategy<Value = Value> {
 fn leaf() -> impl Strategy<Value = Value> {
     let key = prop_oneof![
         "[a-z\"\\\\.:{} ]{1,6}",
-        prop::sample::select(vec!["status".to_owned(), "id".into(), "start".into(), "duration".into()]),
+        prop::sample::select(vec![
+            "status".to_owned(),
+            "id".into(),
+            "start".into(),
+            "duration".into()
+        ]),
     ];
-    let test = prop::sample::select(vec!["eq", "ne", "lt", "le", "gt", "ge", "contains", "starts_with"]);
+    let test = prop::sample::select(vec![
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "contains",
+        "starts_with",
+    ]);
     prop_oneof![
         4 => (key.clone(), test, value()).prop_map(|(key, test, value)| json!({"key": key, test: value})),
         2 => (key.clone(), prop::collection::vec(value(), 1..4), any::<bool>())
