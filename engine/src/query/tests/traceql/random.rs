@@ -356,7 +356,8 @@ proptest! {
         query.metrics = Some(Metrics { measure, by, second: Vec::new() });
         let text = query.to_string();
         let query = parse(&text).unwrap();
-        prop_assert_eq!(parse(&query.to_string()).as_ref(), Ok(&query));
+        let again = parse(&query.to_string());
+        prop_assert_eq!(again.as_ref(), Ok(&query));
         // Milliseconds: a step is not below one.
         let rows: Vec<TestRow> = rows.into_iter().map(|mut row| {
             row.core.start_ns *= 1_000_000;
