@@ -73,6 +73,8 @@ pub enum AuditAction {
     Exported,
     /// A trace was deleted.
     TraceDeleted,
+    /// What passes a filter was deleted, or some of it.
+    RowsDeleted,
 }
 
 impl AuditAction {
@@ -84,6 +86,7 @@ impl AuditAction {
             Self::SignedOut => "user.signed_out",
             Self::Exported => "data.exported",
             Self::TraceDeleted => "trace.deleted",
+            Self::RowsDeleted => "data.deleted",
         }
     }
 }

@@ -156,6 +156,36 @@ pub const COMMENT_BYTES_MAX: usize = 2 << 10;
 pub const EXPORT_PAGE_ROWS: usize = 1000;
 /// Pages of an export that wait for the client.
 pub const EXPORT_PAGES_WAITING: usize = 2;
+/// Runs whose spans an export as OTLP looks for at once.
+pub const EXPORT_RUNS: usize = 64;
+/// Bytes of documents in one request of an export as OTLP; a larger row has a request of its own.
+pub const EXPORT_REQUEST_BYTES: usize = 1 << 20;
+/// Traces, scores, log lines or points that one request deletes of what passes its filter; another goes on.
+pub const DELETE_STEP_ROWS: usize = 5_000;
+/// Bytes of a filter by which is deleted: the audit log keeps it for good. Over it: 400.
+pub const DELETE_FILTER_BYTES_MAX: usize = 1 << 10;
+/// Log lines of one answer of `/v1/logs/query` when `limit` is not given.
+pub const THEAZO_LOGS_DEFAULT: usize = 100;
+/// Log lines that `/v1/logs/query` passes over at most. Over it: 400.
+pub const THEAZO_OFFSET_MAX: usize = 10_000;
+/// Traces of one answer of `/v1/agents/traces` when `limit` is not given.
+pub const THEAZO_TRACES_DEFAULT: usize = 20;
+/// Traces of one answer of `/v1/agents/traces`. Over it: 400.
+pub const THEAZO_TRACES_MAX: usize = 100;
+/// Bytes of spans after which traces of such an answer come without theirs.
+pub const THEAZO_TRACES_BYTES: usize = 16 << 20;
+/// Spans below one another in an answer in Theazo's words; deeper ones stand beside their parents.
+pub const THEAZO_DEPTH_MAX: usize = 64;
+/// Runs whose cost is added up for one user. Over it: 422.
+pub const THEAZO_USER_RUNS_MAX: usize = 100_000;
+/// Bytes of one frame that the client of a WebSocket sends. Over it the connection is closed.
+pub const SOCKET_FRAME_BYTES_MAX: usize = 4 << 10;
+/// Exports as Parquet at once. Over it: 503.
+pub const PARQUET_EXPORTS_MAX: usize = 4;
+/// Rows of one row group of an export as Parquet.
+pub const PARQUET_GROUP_ROWS: usize = 65_536;
+/// Bytes of values at which a row group of an export as Parquet is written.
+pub const PARQUET_GROUP_BYTES: usize = 8 << 20;
 /// Bytes of the keys that a live tail keeps of one project until their rows are looked up.
 pub const TAIL_FEED_BYTES: usize = 1 << 20;
 /// Keys that a live tail looks up at once.
@@ -178,8 +208,6 @@ pub const TAIL_TIME_MAX: Duration = Duration::from_mins(15);
 pub const TAIL_EVENTS_PER_PIECE: usize = 64;
 /// Pieces that wait for a client.
 pub const TAIL_PIECES_WAITING: usize = 4;
-/// Log lines or points of one page when `limit` is not given.
-pub const SIGNAL_ROWS_DEFAULT: usize = 50;
 /// Parameters of a URL.
 pub const PARAMS_MAX: usize = 256;
 /// Facets of one request.

@@ -13,6 +13,8 @@ pub enum Deletion {
     Logs(Vec<RowAt>),
     /// These points; no more than of log lines.
     Points(Vec<RowAt>),
+    /// These scores; no more than of log lines.
+    Scores(Vec<RowAt>),
 }
 
 /// A row and its start, nanoseconds since the epoch, by which segments are passed over.
@@ -40,6 +42,7 @@ impl Deletion {
             Self::Run(trace_id) => Aim::Cluster(trace_id, &OF_RUN),
             Self::Logs(rows) => Aim::Rows(Table::Logs, rows),
             Self::Points(rows) => Aim::Rows(Table::Points, rows),
+            Self::Scores(rows) => Aim::Rows(Table::Scores, rows),
         }
     }
 
@@ -62,6 +65,7 @@ impl RowAt {
 const OF_A_RUN: u8 = 1;
 const OF_LOGS: u8 = 2;
 const OF_POINTS: u8 = 3;
+const OF_SCORES: u8 = 4;
 
 /// The bytes of a deletion of part of a project, behind their version.
 pub(super) fn encode(project: ProjectId, deletion: &Deletion, out: &mut Vec<u8>) {
@@ -70,6 +74,7 @@ pub(super) fn encode(project: ProjectId, deletion: &Deletion, out: &mut Vec<u8>)
         Deletion::Run(_) => Some(OF_A_RUN),
         Deletion::Logs(_) => Some(OF_LOGS),
         Deletion::Points(_) => Some(OF_POINTS),
+        Deletion::Scores(_) => Some(OF_SCORES),
     };
     out.extend(what);
     out.extend_from_slice(&project.0.to_le_bytes());
@@ -103,6 +108,7 @@ pub(super) fn decode(is_of_trace: bool, bytes: &[u8]) -> Option<(ProjectId, Dele
         Some(OF_A_RUN) => Deletion::Run(cluster()?),
         Some(OF_LOGS) => Deletion::Logs(decode_rows(rest)?),
         Some(OF_POINTS) => Deletion::Points(decode_rows(rest)?),
+        Some(OF_SCORES) => Deletion::Scores(decode_rows(rest)?),
         Some(_) => return None,
     };
     Some((ProjectId(u64::from_le_bytes(*project)), deletion))
@@ -151,6 +157,7 @@ mod tests {
             Deletion::Run("t".into()),
             Deletion::Logs(rows()),
             Deletion::Points(rows()),
+            Deletion::Scores(rows()),
             Deletion::Points(Vec::new()),
         ] {
             let is_of_trace = matches!(deletion, Deletion::Trace(_));

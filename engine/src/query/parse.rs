@@ -9,6 +9,7 @@ use super::ast::{Filter, Literal, Test, TextTest};
 use super::plan::{DEPTH_MAX, LIST_MAX, check};
 use super::text::Pattern;
 use crate::model;
+use crate::row::Table;
 use crate::source::Column;
 use scanner::{Scanner, Word};
 
@@ -39,6 +40,12 @@ impl ParseError {
 
 /// Reads a search. `now_ns` is what relative times count from. An empty search passes all rows.
 pub fn parse(text: &str, now_ns: i64) -> Result<Filter, ParseError> {
+    parse_over(Table::Spans, text, now_ns)
+}
+
+/// Reads a search over the rows of a table. A log line and a point have an id of their own, and the span
+/// that they belong to is another.
+pub fn parse_over(table: Table, text: &str, now_ns: i64) -> Result<Filter, ParseError> {
     if text.len() > SEARCH_BYTES_MAX {
         return Err(ParseError::new(
             SEARCH_BYTES_MAX,
@@ -49,6 +56,7 @@ pub fn parse(text: &str, now_ns: i64) -> Result<Filter, ParseError> {
     let mut parser = Parser {
         input: Scanner::new(text),
         now_ns,
+        has_span_id: matches!(table, Table::Logs | Table::Points),
         depth: 0,
         in_span: false,
     };
@@ -71,6 +79,8 @@ const TERM: &str = "a word, a quoted text, field:value, ( or {";
 struct Parser<'a> {
     input: Scanner<'a>,
     now_ns: i64,
+    /// Whether `span_id` is a field beside `id`.
+    has_span_id: bool,
     depth: usize,
     in_span: bool,
 }
@@ -199,12 +209,19 @@ impl Parser<'_> {
             let column = self.input.at;
             let path = self.value_word()?;
             self.input.skip_space();
-            return Ok(Filter::Is(column_of(&path, column)?, Test::Exists));
+            return Ok(Filter::Is(self.column_of(&path, column)?, Test::Exists));
         }
-        let column = column_of(&name, at)?;
+        let column = self.column_of(&name, at)?;
         let filter = self.comparison(column, operator)?;
         self.input.skip_space();
         Ok(filter)
+    }
+
+    fn column_of(&self, name: &Word, at: usize) -> Result<Column, ParseError> {
+        if self.has_span_id && !name.quoted && name.text == model::SPAN_ID {
+            return Ok(Column::Path(model::SPAN_ID.into()));
+        }
+        column_of(name, at)
     }
 
     fn value_word(&mut self) -> Result<Word, ParseError> {

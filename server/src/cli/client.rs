@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -58,6 +59,15 @@ impl Client {
         // Its errors come out of `send`, too.
         tokio::spawn(async move { drop(connection.await) });
         Ok(Self(sender))
+    }
+
+    /// Sends a request; its answer is for the caller to read, piece by piece.
+    pub(super) async fn stream(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        self.0.ready().await?;
+        Ok(self.0.send_request(request).await?)
     }
 
     /// Sends a request and reads its answer.

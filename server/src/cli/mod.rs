@@ -5,6 +5,7 @@ mod copies;
 mod files;
 mod governance;
 mod import;
+mod query;
 mod repair;
 mod serve;
 mod size;
@@ -61,6 +62,8 @@ enum Command {
     Plan(governance::PlanCommand),
     /// Print the audit log of an organization, newest first, one record a line.
     Audit(tenancy::AuditArgs),
+    /// Show traces, spans, scores, log lines or points that pass a filter, also as they come.
+    Query(query::QueryArgs),
     /// Send files of traces to a running server.
     Import(import::ImportArgs),
     /// Check every checksum of a data directory that no server has open.
@@ -87,6 +90,8 @@ enum CommandError {
     Tenancy(#[from] tenancy::TenancyError),
     #[error(transparent)]
     Import(#[from] import::ImportError),
+    #[error(transparent)]
+    Query(#[from] query::QueryError),
     #[error(transparent)]
     Files(#[from] files::FilesError),
     #[error(transparent)]
@@ -119,6 +124,7 @@ pub fn run() -> ExitCode {
         Some(Command::Plan(command)) => governance::plan(&command).map_err(CommandError::from),
         Some(Command::Audit(args)) => tenancy::audit(&args).map_err(CommandError::from),
         Some(Command::Import(args)) => import::run(&args).map_err(CommandError::from),
+        Some(Command::Query(args)) => query::run(&args).map_err(CommandError::from),
         Some(Command::Verify(args)) => files::verify(&args).map_err(CommandError::from),
         Some(Command::Backup(args)) => copies::backup(&args).map_err(CommandError::from),
         Some(Command::Restore(args)) => copies::restore(&args).map_err(CommandError::from),

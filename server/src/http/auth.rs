@@ -19,6 +19,7 @@ use http::{HeaderMap, Method};
 
 use super::access::{Granted, Needs, Place};
 use super::error::{ApiError, ErrorCode};
+use super::params::Params;
 use super::{App, Core, admission};
 use crate::control::Actor;
 use crate::keys::KeyString;
@@ -441,6 +442,9 @@ fn identify(core: &Core, parts: &Parts, now_ns: i64) -> Result<Principal, ApiErr
     if let Some(text) = presented(&parts.headers) {
         return open(core.directory(), &text, now_ns).map(Principal::Key);
     }
+    if let Some(text) = in_url(parts) {
+        return open(core.directory(), &text, now_ns).map(Principal::Key);
+    }
     let session = core.sessions().principal(&parts.headers, now_ns);
     session
         .map(Principal::User)
@@ -472,6 +476,22 @@ fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     }
     let value = headers.get(AUTHORIZATION)?.to_str().unwrap_or("");
     Some(authorization(value).unwrap_or_default())
+}
+
+/// What the paths end with that take a key as `token`: streams, which browsers open without headers.
+const STREAMS: &str = "/logs/stream";
+
+/// The key in the URL of a stream. One that does not read is an empty key.
+fn in_url(parts: &Parts) -> Option<String> {
+    let query = parts
+        .uri
+        .query()
+        .filter(|_| parts.uri.path().ends_with(STREAMS))?;
+    let params = Params::parse(query).ok()?;
+    match params.one("token") {
+        Ok(token) => token.map(str::to_owned),
+        Err(_) => Some(String::new()),
+    }
 }
 
 fn authorization(value: &str) -> Option<Cow<'_, str>> {

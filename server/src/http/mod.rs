@@ -36,7 +36,6 @@ mod projects;
 mod protobuf;
 mod query;
 mod read;
-mod read_signals;
 pub mod routes;
 mod signin;
 mod store;
@@ -58,7 +57,7 @@ pub use error::{ApiError, ErrorCode, OUTCOME};
 
 use crate::governance::Governance;
 use crate::keys::Macs;
-use crate::limits::{QUERIES_MAX, QUERY_MEMORY_SHARE};
+use crate::limits::{PARQUET_EXPORTS_MAX, QUERIES_MAX, QUERY_MEMORY_SHARE};
 use crate::price;
 use crate::signin::SignIn;
 use crate::tenancy::{ControlPlane, Directory};
@@ -202,6 +201,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Places for queries.
     pub queries: Arc<Semaphore>,
+    /// Places for exports that keep many rows.
+    pub parquet_exports: Arc<Semaphore>,
     request_ids: outer::RequestIds,
     openapi: OnceLock<String>,
     prices: OnceLock<Arc<price::Table>>,
@@ -223,6 +224,7 @@ impl App {
             query_bytes_max: memory_bytes / QUERY_MEMORY_SHARE,
             metrics: Metrics::default(),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
+            parquet_exports: Arc::new(Semaphore::new(PARQUET_EXPORTS_MAX)),
             request_ids: outer::RequestIds::new(request_seed),
             openapi: OnceLock::new(),
             prices: OnceLock::new(),
@@ -287,7 +289,6 @@ fn routes(app: &Arc<App>) -> Routes {
     add_traces(&mut routes);
     otlp::add(&mut routes);
     theta_metrics::add(&mut routes);
-    read_signals::add(&mut routes);
     add_products(&mut routes);
     add_health(&mut routes);
     orgs::add(&mut routes);

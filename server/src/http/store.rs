@@ -8,8 +8,8 @@ use super::Core;
 use super::auth::Tenant;
 use super::tail::Tails;
 use obsrv_engine::engine::{
-    Done, Engine, Envelope, IngestError, LeftOut, Receipt, Snapshot, StoredRow, Submission,
-    TraceRows, Visit,
+    Deletion, Done, Engine, Envelope, IngestError, LeftOut, Receipt, Snapshot, StoredRow,
+    Submission, TraceRows, Visit,
 };
 use obsrv_engine::query::aggregate::{
     AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest,
@@ -86,6 +86,11 @@ impl Store {
     /// Whether there is any row of a trace.
     pub fn has_trace(&self, trace_id: &str) -> Result<bool, SourceError> {
         self.engine.snapshot().has_trace(self.project, trace_id)
+    }
+
+    /// Deletes rows that are there now.
+    pub fn delete(&self, deletion: Deletion, done: Done) {
+        self.engine.delete(self.project, deletion, done);
     }
 
     /// Deletes every row of a trace.

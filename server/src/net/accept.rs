@@ -278,7 +278,7 @@ impl Connection {
                 answer
             }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let served = watcher.watch(connection.into_owned());
         // Errors here are broken connections: the client knows.
         watched(&pace, served).await.map(drop)

@@ -240,7 +240,9 @@ impl Users {
                     let user = state.by_email.get(act.event.subject.as_str());
                     user.map(|id| UserId(*id)).into_iter().collect()
                 }
-                AuditAction::Exported | AuditAction::TraceDeleted => Vec::new(),
+                AuditAction::Exported | AuditAction::TraceDeleted | AuditAction::RowsDeleted => {
+                    Vec::new()
+                }
             },
             _ => Vec::new(),
         }

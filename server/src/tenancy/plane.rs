@@ -314,13 +314,22 @@ impl ControlPlane {
 
     /// Writes a line to the audit log.
     pub async fn note(&self, actor: Actor, event: AuditNote) -> Result<(), ChangeError> {
+        self.note_placed(actor, event).await.map(drop)
+    }
+
+    /// The same. Returns the line's record.
+    pub async fn note_placed(
+        &self,
+        actor: Actor,
+        event: AuditNote,
+    ) -> Result<Option<Place>, ChangeError> {
         let at_ns = self.clock.wall_ns();
         let note = ControlEvent::Audit(Act {
             actor,
             at_ns,
             event,
         });
-        self.append(vec![note]).await.map(drop)
+        self.append(vec![note]).await
     }
 
     async fn append_all(

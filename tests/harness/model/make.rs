@@ -332,10 +332,11 @@ impl Maker {
 
     fn deletion(&self, project: u64) -> Deletion {
         let trace = self.trace_name().into();
-        match self.rng.below(5) {
+        match self.rng.below(6) {
             0 => Deletion::Run(trace),
             1 => Deletion::Logs(self.some_rows(project, Table::Logs)),
             2 => Deletion::Points(self.some_rows(project, Table::Points)),
+            3 => Deletion::Scores(self.some_rows(project, Table::Scores)),
             _ => Deletion::Trace(trace),
         }
     }

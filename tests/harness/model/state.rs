@@ -86,6 +86,7 @@ impl Model {
             Deletion::Run(trace) => self.traces.get_mut(&of(trace)).map_or(0, Trace::forget_run),
             Deletion::Logs(rows) => self.forget_rows(project, Table::Logs, rows),
             Deletion::Points(rows) => self.forget_rows(project, Table::Points, rows),
+            Deletion::Scores(rows) => self.forget_rows(project, Table::Scores, rows),
         }
     }
 

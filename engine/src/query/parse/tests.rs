@@ -180,3 +180,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_span_of_a_line_is_not_the_line() {
+    let read = |table, text: &str| show(&parse_over(table, text, 0).unwrap());
+    for table in [Table::Logs, Table::Points] {
+        assert_eq!(
+            read(table, "span_id:a"),
+            show(&parse("\"span_id\":a", 0).unwrap())
+        );
+        assert_eq!(
+            read(table, "has:span_id"),
+            show(&parse("has:\"span_id\"", 0).unwrap())
+        );
+        assert_eq!(read(table, "id:a"), show(&parse("id:a", 0).unwrap()));
+    }
+    assert_eq!(read(Table::Spans, "span_id:a"), read(Table::Spans, "id:a"));
+}

@@ -1,6 +1,6 @@
 //! `POST …/aggregate`: what rows add up to, by key and over time.
 
-mod measure;
+pub(super) mod measure;
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use self::measure::{Asked, MeasureAsked};
-use super::ask::{Over, Range, asked, column, length};
+use super::ask::{Over, Range, asked, length};
 use super::damaged::{Damaged, damaged};
 use super::list::json;
 use super::path;
@@ -27,12 +27,13 @@ use crate::http::routes::Routes;
 use crate::http::{App, query};
 use crate::limits::{AGGREGATE_GROUPS_DEFAULT, AGGREGATE_GROUPS_MAX};
 use crate::wire;
+use obsrv_engine::source::Column;
 
 /// What is to be added up.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
-    /// `traces` or `spans`; `traces` if not given.
+    /// `traces`, `spans`, `scores`, `logs` or `points`; `traces` if not given.
     over: Option<String>,
     /// A filter, as in the search bar.
     q: Option<String>,
@@ -140,8 +141,9 @@ impl Plan {
             .as_deref()
             .map_or(Ok(Over::Traces), Over::named)?;
         let range = Range::of(question.from.as_deref(), question.to.as_deref(), now_ns)?;
-        let filter = asked(question.q.as_deref(), question.filter.as_ref(), now_ns)?;
-        let asked = measure::asked(&question.measures, now_ns)?;
+        let (q, json) = (question.q.as_deref(), question.filter.as_ref());
+        let filter = asked(over, (q, json), now_ns)?;
+        let asked = measure::asked(over, &question.measures, now_ns)?;
         let time = buckets(&question, range, now_ns)?;
         if time.is_none() && range.both().is_none() && asked.iter().any(Asked::is_rate) {
             let message = "a rate needs an interval, or from and to";
@@ -157,12 +159,18 @@ impl Plan {
             let message = format!("too many groups max={AGGREGATE_GROUPS_MAX}");
             return Err(ApiError::parameter("limit", message));
         }
-        let keys = question.group_by.iter().map(|name| Key::new(column(name)));
+        let keys = question.group_by.iter().map(|name| over.column(name));
+        let keys: Vec<Column> = keys.collect();
+        // Groups by trace are of what is in one.
+        let filter = match keys.iter().find(|column| over.hides(column)) {
+            Some(column) => Filter::And(vec![filter, over.has(column)]),
+            None => filter,
+        };
         Ok(Self {
             over,
             request: AggregateRequest {
                 filter,
-                keys: keys.collect(),
+                keys: keys.into_iter().map(Key::new).collect(),
                 time,
                 measures: asked.iter().map(|asked| asked.measure.clone()).collect(),
                 top: top(question.sort.as_deref().unwrap_or("-rows"), limit)?,

@@ -2,8 +2,8 @@
 
 use obsrv_engine::model;
 use obsrv_engine::query::ast::{Filter, Literal, Test};
-use obsrv_engine::query::{Order, Position, parse, traceql};
-use obsrv_engine::row::{ProjectId, Table};
+use obsrv_engine::query::{Order, Position, parse, parse_over, traceql};
+use obsrv_engine::row::{ProjectId, Table, outside_traces, trace_of};
 use obsrv_engine::source::Column;
 
 use serde_json::Value;
@@ -15,6 +15,10 @@ use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Params;
 use crate::http::position;
 
+/// What `over` may be, for people.
+pub(super) const OVER: &str =
+    "`traces`, `spans`, `scores`, `logs` or `points`; `traces` if not given";
+
 /// Rows of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
@@ -24,6 +28,10 @@ pub(super) enum Over {
     Spans,
     /// Scores.
     Scores,
+    /// Log lines.
+    Logs,
+    /// Points of metrics.
+    Points,
 }
 
 impl Over {
@@ -32,7 +40,12 @@ impl Over {
             "traces" => Ok(Self::Traces),
             "spans" => Ok(Self::Spans),
             "scores" => Ok(Self::Scores),
-            _ => Err(ApiError::parameter("over", "not of traces, spans, scores")),
+            "logs" => Ok(Self::Logs),
+            "points" => Ok(Self::Points),
+            _ => Err(ApiError::parameter(
+                "over",
+                "not of traces, spans, scores, logs, points",
+            )),
         }
     }
 
@@ -45,6 +58,8 @@ impl Over {
             Self::Traces => "traces",
             Self::Spans => "spans",
             Self::Scores => "scores",
+            Self::Logs => "logs",
+            Self::Points => "points",
         }
     }
 
@@ -53,8 +68,62 @@ impl Over {
             Self::Traces => Table::Runs,
             Self::Spans => Table::Spans,
             Self::Scores => Table::Scores,
+            Self::Logs => Table::Logs,
+            Self::Points => Table::Points,
         }
     }
+
+    /// The column of a name, as answers have it or as filters do.
+    pub(super) fn column(self, name: &str) -> Column {
+        match (self, name) {
+            (Self::Points, "series") => Column::TraceId,
+            (Self::Points, "trace_id") => Column::Path("trace_id".into()),
+            (Self::Logs | Self::Points, "span_id") => Column::Path(model::SPAN_ID.into()),
+            _ => column(name),
+        }
+    }
+
+    /// Rows with a value of the column.
+    pub(super) fn has(self, column: &Column) -> Filter {
+        renamed(self, Filter::Is(column.clone(), Test::Exists))
+    }
+
+    /// Whether the values of the column are told of rows that have none.
+    pub(super) fn hides(self, column: &Column) -> bool {
+        self == Self::Logs && *column == Column::TraceId
+    }
+
+    /// Whether a value is one of the names that are not told.
+    pub(super) fn is_hidden(self, column: &Column, value: &Literal) -> bool {
+        let outside = |text: &String| trace_of(text).is_none();
+        self.hides(column) && matches!(value, Literal::Str(text) if outside(text))
+    }
+
+    /// The filter that a search names.
+    pub(super) fn searched(self, q: &str, now_ns: i64) -> Result<Filter, ApiError> {
+        let filter = parse_over(self.table(), q, now_ns).map_err(|e| ApiError::from(e).at("q"))?;
+        Ok(renamed(self, filter))
+    }
+
+    /// `start`, `-duration`, `metadata.score`: a minus is "largest first".
+    pub(super) fn order(self, text: &str) -> Result<Order, ApiError> {
+        let (descending, name) = text
+            .strip_prefix('-')
+            .map_or((false, text), |name| (true, name));
+        if name.is_empty() {
+            return Err(ApiError::parameter("sort", "names no key"));
+        }
+        Ok(Order {
+            column: self.column(name),
+            descending,
+        })
+    }
+}
+
+/// Log lines that belong to a trace. The others are clustered, too, under names that are not told.
+fn is_in_trace() -> Filter {
+    let outside = Test::Prefix(outside_traces(""));
+    Filter::Not(Box::new(Filter::Is(Column::TraceId, outside)))
 }
 
 /// Refuses parameters that the route does not know, naming those that it does.
@@ -80,7 +149,7 @@ const RENAMED: [(&str, &str); 8] = [
     ("duration_ns", "duration"),
 ];
 
-/// The column of a name, as answers have it or as filters do.
+/// The column of a name over runs and spans, as answers have it or as filters do.
 pub(super) fn column(name: &str) -> Column {
     let renamed = RENAMED.iter().find(|(shown, _)| *shown == name);
     match renamed.map_or(name, |(_, path)| path) {
@@ -93,46 +162,51 @@ pub(super) fn column(name: &str) -> Column {
     }
 }
 
-fn renamed(filter: Filter) -> Filter {
+fn renamed(over: Over, filter: Filter) -> Filter {
+    let all = |parts: Vec<Filter>| parts.into_iter().map(|part| renamed(over, part)).collect();
     match filter {
-        Filter::Is(Column::Path(path), test) => Filter::Is(column_of_path(&path), test),
-        Filter::And(parts) => Filter::And(parts.into_iter().map(renamed).collect()),
-        Filter::Or(parts) => Filter::Or(parts.into_iter().map(renamed).collect()),
-        Filter::Not(part) => Filter::Not(Box::new(renamed(*part))),
-        Filter::AnySpan(part) => Filter::AnySpan(Box::new(renamed(*part))),
+        Filter::Is(Column::Path(path), test) => Filter::Is(column_of_path(over, &path), test),
+        Filter::Is(Column::TraceId, Test::Exists) if over == Over::Logs => is_in_trace(),
+        // What points are clustered with is their series.
+        Filter::Is(Column::TraceId, test) if over == Over::Points => {
+            Filter::Is(over.column("trace_id"), test)
+        }
+        Filter::And(parts) => Filter::And(all(parts)),
+        Filter::Or(parts) => Filter::Or(all(parts)),
+        Filter::Not(part) => Filter::Not(Box::new(renamed(over, *part))),
+        Filter::AnySpan(part) => Filter::AnySpan(Box::new(renamed(Over::Spans, *part))),
         other => other,
     }
 }
 
 /// A name in a filter that the parser took for a path. Quoted `"start"` stays a path.
-fn column_of_path(path: &str) -> Column {
+fn column_of_path(over: Over, path: &str) -> Column {
+    if over == Over::Points && path == "series" {
+        return Column::TraceId;
+    }
     let found = RENAMED.iter().find(|(shown, _)| *shown == path);
     found.map_or_else(|| Column::Path(path.into()), |(shown, _)| column(shown))
 }
 
-/// The filter that a search names.
-pub(super) fn searched(q: &str, now_ns: i64) -> Result<Filter, ApiError> {
-    let filter = parse(q, now_ns).map_err(|e| ApiError::from(e).at("q"))?;
-    Ok(renamed(filter))
-}
-
 /// The filter that `q`, a filter as JSON and `TraceQL` name together.
 pub(super) fn asked(
-    q: Option<&str>,
-    json: Option<&Value>,
+    over: Over,
+    (q, json): (Option<&str>, Option<&Value>),
     now_ns: i64,
 ) -> Result<Filter, ApiError> {
-    let q = q.filter(|q| !q.is_empty()).map(|q| searched(q, now_ns));
-    let json = json.map(|json| filter_json::filter("filter", json, now_ns));
+    let q = q.filter(|q| !q.is_empty());
+    let q = q.map(|q| over.searched(q, now_ns));
+    let json = json.map(|json| filter_json::filter(over, ("filter", json), now_ns));
     both(q.transpose()?, json.transpose()?)
 }
 
 /// The same of parameters. Over spans `traceql` is a selector, or several joined by `||`; over traces
 /// `&&` joins, too.
-pub(super) fn named(params: &Params, over: Over, now_ns: i64) -> Result<Filter, ApiError> {
-    let q = params.one("q")?.map(|q| searched(q, now_ns)).transpose()?;
+pub(super) fn named(over: Over, params: &Params, now_ns: i64) -> Result<Filter, ApiError> {
+    let q = params.one("q")?;
+    let q = q.map(|q| over.searched(q, now_ns)).transpose()?;
     let json = params.one("filter")?;
-    let json = json.map(|text| filter_json::parse("filter", text, now_ns));
+    let json = json.map(|text| filter_json::parse(over, ("filter", text), now_ns));
     let filter = both(q, json.transpose()?)?;
     match params.one("traceql")? {
         None => Ok(filter),
@@ -154,7 +228,12 @@ fn traceql(text: &str, over: Over) -> Result<Filter, ApiError> {
     let over_runs = match over {
         Over::Traces => true,
         Over::Spans => false,
-        Over::Scores => return Err(ApiError::parameter("traceql", "says nothing of scores")),
+        Over::Scores | Over::Logs | Over::Points => {
+            return Err(ApiError::parameter(
+                "traceql",
+                "speaks of spans and traces alone",
+            ));
+        }
     };
     traceql::as_filter(&query, over_runs).ok_or_else(|| {
         let message = "more than selectors joined by && and ||; /tempo/api/search answers it";
@@ -228,20 +307,6 @@ fn literal(column: &str, text: &str, now_ns: i64) -> Option<i64> {
         Ok(Filter::Is(_, Test::Ge(Literal::I64(ns)))) => Some(ns),
         _ => None,
     }
-}
-
-/// `start`, `-duration`, `metadata.score`: a minus is "largest first".
-pub(super) fn order(text: &str) -> Result<Order, ApiError> {
-    let (descending, name) = text
-        .strip_prefix('-')
-        .map_or((false, text), |name| (true, name));
-    if name.is_empty() {
-        return Err(ApiError::parameter("sort", "names no key"));
-    }
-    Ok(Order {
-        column: column(name),
-        descending,
-    })
 }
 
 /// A number of things from 1 to `max`.

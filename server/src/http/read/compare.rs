@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ask::{Over, Range, asked, column};
+use super::ask::{Over, Range, asked};
 use super::list::json;
 use super::path;
 use crate::http::access::{Access, TraceRead};
@@ -43,7 +43,7 @@ const LEFT_OUT: [&str; 6] = [
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Question {
-    /// `traces` or `spans`; `traces` if not given.
+    /// `traces`, `spans`, `scores`, `logs` or `points`; `traces` if not given.
     over: Option<String>,
     a: Side,
     b: Side,
@@ -67,9 +67,9 @@ struct Side {
 }
 
 impl Side {
-    fn filter(&self, now_ns: i64) -> Result<Filter, ApiError> {
+    fn filter(&self, over: Over, now_ns: i64) -> Result<Filter, ApiError> {
         let range = Range::of(self.from.as_deref(), self.to.as_deref(), now_ns)?;
-        let filter = asked(self.q.as_deref(), self.filter.as_ref(), now_ns)?;
+        let filter = asked(over, (self.q.as_deref(), self.filter.as_ref()), now_ns)?;
         Ok(range.and(filter))
     }
 }
@@ -117,7 +117,10 @@ async fn answer(
         .over
         .as_deref()
         .map_or(Ok(Over::Traces), Over::named)?;
-    let (a, b) = (question.a.filter(now_ns)?, question.b.filter(now_ns)?);
+    let (a, b) = (
+        question.a.filter(over, now_ns)?,
+        question.b.filter(over, now_ns)?,
+    );
     let limit = question.limit.unwrap_or(COMPARE_LISTED_DEFAULT);
     if limit > COMPARE_LISTED_MAX {
         let message = format!("too many values max={COMPARE_LISTED_MAX}");
@@ -186,7 +189,7 @@ impl Counts {
         for part in keys.chunks(FACETS_MAX) {
             let request = Request {
                 total: true,
-                facets: part.iter().map(|key| column(key)).collect(),
+                facets: part.iter().map(|key| over.column(key)).collect(),
                 facet_values_max: FACET_VALUES_MAX,
                 ..Request::new(filter.clone(), 0)
             };

@@ -1,131 +1,85 @@
-//! `GET …/export`: every row that passes a filter, as lines of JSON or as CSV, without a row limit.
+//! `GET …/export`: every row that passes a filter, without a row limit: as lines of JSON, CSV, Parquet or
+//! requests of OTLP.
 //!
 //! Rows are read page by page, each page a query of its own; two pages at most wait for the client.
 //! What goes wrong on the way ends the connection, so that a short file is never taken for a whole
-//! one. With `cursors=true` a line after each page says where to go on.
+//! one. With `cursors=true` a line after each page says where to go on; `rows` ends a file early, and a
+//! Parquet file says in its footer where the next one begins.
 
+mod columns;
 mod csv;
+mod form;
+mod job;
+mod otlp;
+mod parquet;
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use obsrv_engine::query::{Hit, Position, Request};
-use serde_json::json;
 use tokio::sync::mpsc;
 
-use self::csv::Table as Csv;
-use super::ask::{Over, Paging, check_known, order};
-use super::list::{asks_rows, chosen, shown};
+use self::form::Writer;
+use self::job::Job;
+use super::ask::{OVER, Over, Paging, check_known};
+use super::list::{asks_rows, chosen};
 use super::path;
-use super::project::Fields;
-use super::shape::raw;
 use crate::control::{AuditAction, AuditNote};
+use crate::http::App;
 use crate::http::access::{Access, TraceRead};
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Params;
 use crate::http::pieces::Pieces;
 use crate::http::routes::Routes;
-use crate::http::store::Store;
 use crate::http::usage;
-use crate::http::{App, query};
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_PAGES_WAITING};
-use crate::wire;
+use obsrv_engine::query::Request;
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "over", "q", "filter", "traceql", "from", "to", "sort", "format", "fields", "raw", "cursor",
-    "cursors",
+    "cursors", "rows",
 ];
-const NOT_SCOPE: [&str; 5] = ["cursor", "cursors", "format", "fields", "raw"];
+const NOT_SCOPE: [&str; 6] = ["cursor", "cursors", "format", "fields", "raw", "rows"];
 
 pub(super) fn add(routes: &mut Routes) {
     let route = routes.get(&path("/export"), TraceRead, export);
     asks_rows(route)
-        .asks(
-            "over",
-            "`traces`, `spans` or `scores`; `traces` if not given",
-        )
+        .asks("over", OVER)
         .asks("sort", "as in lists; `start` if not given")
-        .asks("format", "`jsonl` or `csv`; `jsonl` if not given")
-        .asks("fields", "keys and paths, with commas: of CSV the columns")
+        .asks(
+            "format",
+            "`jsonl`, `csv`, `parquet`, `otlp` (a request as JSON on each line) or `otlp-protobuf` (each request behind its length); `jsonl` if not given",
+        )
+        .asks(
+            "fields",
+            "keys and paths, with commas: of CSV and Parquet the columns; not for OTLP",
+        )
         .asks(
             "raw",
-            "`true` adds each row's whole document to lines of JSON",
+            "`true` adds each row's whole document to lines of JSON, and to Parquet as a column of JSON",
         )
-        .asks("cursor", "where to go on: of a line that `cursors` made")
+        .asks(
+            "cursor",
+            "where to go on: of a line that `cursors` made, or `obsrv.next_cursor` in a Parquet file's footer",
+        )
         .asks(
             "cursors",
             "`true`: a line `{\"next_cursor\":…}` after every 1000 rows; null after the last",
         )
+        .asks("rows", "ends the file after so many rows; all if not given")
         .says("Every row that passes, streamed.");
 }
 
-/// How rows are written.
-#[derive(Debug)]
-struct Writer {
-    over: Over,
-    fields: Fields,
-    csv: Option<Csv>,
-    with_raw: bool,
-    with_cursors: bool,
-}
-
-impl Writer {
-    fn of(params: &Params, over: Over) -> Result<Self, ApiError> {
-        let fields = Fields::of(params)?;
-        let csv = match params.one("format")? {
-            None | Some("jsonl") => None,
-            Some("csv") => Some(Csv::of(over, &fields)),
-            Some(_) => return Err(ApiError::parameter("format", "neither jsonl nor csv")),
-        };
-        let writer = Self {
-            over,
-            fields: if csv.is_some() {
-                Fields::default()
-            } else {
-                fields
-            },
-            csv,
-            with_raw: params.flag("raw")?,
-            with_cursors: params.flag("cursors")?,
-        };
-        if writer.csv.is_some() && (writer.with_raw || writer.with_cursors) {
-            return Err(ApiError::parameter(
-                "format",
-                "raw and cursors are for jsonl",
-            ));
-        }
-        Ok(writer)
-    }
-
-    fn write(&self, hit: &Hit, out: &mut String) -> Result<(), ApiError> {
-        let row = shown(self.over, hit, &self.fields)?;
-        if let Some(csv) = &self.csv {
-            csv.write(&row, out);
-            return Ok(());
-        }
-        out.push_str(row.get());
-        if self.with_raw && out.pop() == Some('}') {
-            let doc = wire::row_of(&hit.core, &hit.body)?;
-            out.push_str(",\"raw\":");
-            out.push_str(raw(doc.doc()).get());
-            out.push('}');
-        }
-        out.push('\n');
-        Ok(())
-    }
-}
-
-/// What makes the pages.
-struct Job {
-    app: Arc<App>,
-    store: Store,
-    request: Request,
-    paging: Arc<Paging>,
-    writer: Arc<Writer>,
+/// How many rows are wanted.
+fn rows(params: &Params) -> Result<Option<u64>, ApiError> {
+    let Some(text) = params.one("rows")? else {
+        return Ok(None);
+    };
+    let rows = text.parse().ok().filter(|n| *n > 0);
+    let wrong = || ApiError::parameter("rows", "not a number above 0");
+    rows.map(Some).ok_or_else(wrong)
 }
 
 async fn export(
@@ -138,15 +92,23 @@ async fn export(
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
     check_known(&params, &KNOWN)?;
     let over = Over::of(&params)?;
-    let writer = Arc::new(Writer::of(&params, over)?);
+    let writer = Writer::of(&params, over)?;
+    let left = rows(&params)?;
+    let place = if writer.needs_room() {
+        let full = || ApiError::new(ErrorCode::Overloaded, "too many exports as Parquet at once");
+        let place = Arc::clone(&app.parquet_exports).try_acquire_owned();
+        Some(place.map_err(|_| full())?)
+    } else {
+        None
+    };
     let project = access.tenant().project();
     let list = format!("export-{}", over.as_str());
     let now_ns = app.clock.wall_ns();
     let paging = Paging::of(core, (project, &list), &params, &NOT_SCOPE, now_ns)?;
     let request = Request {
-        order: order(params.one("sort")?.unwrap_or("start"))?,
+        order: over.order(params.one("sort")?.unwrap_or("start"))?,
         after: paging.after.clone(),
-        ..Request::new(chosen(&params, over, paging.now_ns)?, EXPORT_PAGE_ROWS)
+        ..Request::new(chosen(over, &params, paging.now_ns)?, EXPORT_PAGE_ROWS)
     };
     let note = AuditNote {
         action: AuditAction::Exported,
@@ -155,73 +117,14 @@ async fn export(
         subject: over.as_str().to_owned(),
     };
     core.plane().note(access.by().actor, note).await?;
-    let kind = if writer.csv.is_some() {
-        "text/csv; charset=utf-8"
-    } else {
-        "application/x-ndjson"
-    };
-    let mut job = Job {
-        store: core.store(access.tenant()),
-        app: Arc::clone(&app),
-        request,
-        paging: Arc::new(paging),
-        writer,
-    };
+    let kind = HeaderValue::from_static(writer.content_type());
+    let store = core.store(access.tenant());
+    let mut job = Job::new((&app, store), (over, request, left), paging, writer, place);
     // The first page is an answer of its own if it fails.
-    let head = job.writer.csv.as_ref().map_or_else(String::new, Csv::head);
-    let (first, next) = job.page(head).await?;
+    let first = job.next().await?;
     let (sender, receiver) = mpsc::channel(EXPORT_PAGES_WAITING);
-    tokio::spawn(async move { job.run(first, next, sender).await });
+    tokio::spawn(job.run(first, sender));
     let mut response = Response::new(Body::new(Pieces(receiver)));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     Ok(response)
-}
-
-impl Job {
-    async fn page(&self, mut text: String) -> Result<(String, Option<Position>), ApiError> {
-        let (store, request) = (self.store.clone(), self.request.clone());
-        let (app, writer) = (Arc::clone(&self.app), Arc::clone(&self.writer));
-        let paging = Arc::clone(&self.paging);
-        query::run(&self.app, move |budget| {
-            let page = store.search(writer.over.table(), &request, budget)?;
-            for hit in &page.hits {
-                writer.write(hit, &mut text)?;
-            }
-            if writer.with_cursors {
-                let core = app.core()?;
-                let next = page.next.as_ref().map(|next| paging.next(core, next));
-                text.push_str(&json!({ "next_cursor": next }).to_string());
-                text.push('\n');
-            }
-            Ok((text, page.next))
-        })
-        .await
-    }
-
-    async fn run(
-        &mut self,
-        first: String,
-        next: Option<Position>,
-        sender: mpsc::Sender<Result<Bytes, ApiError>>,
-    ) {
-        let (mut text, mut next) = (first, next);
-        loop {
-            // Nobody reads any more: there is no one to go on for.
-            if sender.send(Ok(Bytes::from(text))).await.is_err() {
-                return;
-            }
-            let Some(position) = next else { return };
-            self.request.after = Some(position);
-            match self.page(String::new()).await {
-                Ok(page) => (text, next) = page,
-                Err(error) => {
-                    tracing::warn!(%error, "export ended early");
-                    // The same: the client may have gone.
-                    let _ = sender.send(Err(error)).await;
-                    return;
-                }
-            }
-        }
-    }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::query::aggregate::{AggregateRequest, MEASURES_MAX, Measure, Value as Figure};
-use obsrv_engine::query::ast::{Filter, Literal, Test};
+use obsrv_engine::query::ast::Literal;
 use obsrv_engine::query::{Budget, FACET_VALUES_MAX, Facet, Order, Request};
 use obsrv_engine::source::Column;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ask::{Over, check_known, column, limit};
+use super::ask::{OVER, Over, check_known, limit};
 use super::list::{asks_rows, chosen, json};
 use super::path;
 use crate::http::access::{Access, TraceRead};
@@ -76,7 +76,7 @@ pub(super) fn add(routes: &mut Routes) {
     let route = routes.get(&path("/facets"), TraceRead, show);
     asks_rows(route)
         .asks("keys", "keys and paths, with commas; up to 32")
-        .asks("over", "`traces` or `spans`; `traces` if not given")
+        .asks("over", OVER)
         .asks("limit", "values of each, up to 1000; 20 if not given")
         .asks("explain", "`true` tells what it cost")
         .says("The values of some keys among the rows that pass, with counts.")
@@ -110,12 +110,12 @@ async fn show(
     let over = Over::of(&params)?;
     let keys = keys(&params)?;
     let request = Request {
-        filter: chosen(&params, over, app.clock.wall_ns())?,
+        filter: chosen(over, &params, app.clock.wall_ns())?,
         order: Order::default(),
         limit: 0,
         after: None,
         total: true,
-        facets: keys.iter().map(|key| column(key)).collect(),
+        facets: keys.iter().map(|key| over.column(key)).collect(),
         facet_values_max: limit(&params, READ_FACET_VALUES_DEFAULT, FACET_VALUES_MAX)?,
     };
     let explain = params.flag("explain")?;
@@ -125,7 +125,13 @@ async fn show(
         let page = view.search(over.table(), &request, budget)?;
         let total = page.total.unwrap_or(0);
         let with = having(&view, over, &request, budget)?;
-        let shown = keys.into_iter().zip(&page.facets).zip(with);
+        let mut found = page.facets;
+        for facet in &mut found {
+            let column = facet.column.clone();
+            let told = |value: &Literal| !over.is_hidden(&column, value);
+            facet.values.retain(|(value, _)| told(value));
+        }
+        let shown = keys.into_iter().zip(&found).zip(with);
         json(&FacetsShown {
             facets: shown
                 .map(|((key, facet), with)| FacetShown::of(key, facet, with, total))
@@ -161,7 +167,7 @@ fn having(
 ) -> Result<Vec<u64>, ApiError> {
     let mut all = Vec::new();
     for columns in request.facets.chunks(MEASURES_MAX) {
-        let has = |column: &Column| Measure::CountIf(Filter::Is(column.clone(), Test::Exists));
+        let has = |column: &Column| Measure::CountIf(over.has(column));
         let measures = columns.iter().map(has).collect();
         let asked = AggregateRequest::new(request.filter.clone(), measures);
         let answer = view.aggregate(over.table(), &asked, budget)?;

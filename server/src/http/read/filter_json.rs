@@ -18,12 +18,16 @@ use obsrv_engine::query::{DEPTH_MAX, LIST_MAX};
 use obsrv_engine::source::Column;
 use serde_json::{Map, Value};
 
-use super::ask::{column, length, time};
+use super::ask::{Over, length, time};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::limits::FILTER_BYTES_MAX;
 
 /// Reads a filter in a parameter.
-pub(super) fn parse(name: &str, text: &str, now_ns: i64) -> Result<Filter, ApiError> {
+pub(super) fn parse(
+    over: Over,
+    (name, text): (&str, &str),
+    now_ns: i64,
+) -> Result<Filter, ApiError> {
     if text.len() > FILTER_BYTES_MAX {
         let message = format!("filter too long max_bytes={FILTER_BYTES_MAX}");
         return Err(wrong(name, message));
@@ -32,12 +36,16 @@ pub(super) fn parse(name: &str, text: &str, now_ns: i64) -> Result<Filter, ApiEr
         let place = format!("line={} column={}", e.line(), e.column());
         wrong(name, format!("not json {place}"))
     })?;
-    filter(name, &value, now_ns)
+    filter(over, (name, &value), now_ns)
 }
 
 /// Reads a filter. `name` is what holds it; errors name the place in it.
-pub(super) fn filter(name: &str, value: &Value, now_ns: i64) -> Result<Filter, ApiError> {
-    Reader { now_ns }.filter(
+pub(super) fn filter(
+    over: Over,
+    (name, value): (&str, &Value),
+    now_ns: i64,
+) -> Result<Filter, ApiError> {
+    Reader { over, now_ns }.filter(
         value,
         &Place {
             up: None,
@@ -88,6 +96,7 @@ impl<'a> Place<'a> {
 }
 
 struct Reader {
+    over: Over,
     now_ns: i64,
 }
 
@@ -166,7 +175,7 @@ impl Reader {
             Some(_) => Err(place.below(member).wrong("not a name")),
         };
         let column = match (name("key")?, name("path")?) {
-            (Some(key), None) => column(key),
+            (Some(key), None) => self.over.column(key),
             (None, Some(path)) => Column::Path(path.into()),
             _ => return Err(place.wrong("both key and path")),
         };

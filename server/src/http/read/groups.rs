@@ -240,7 +240,7 @@ async fn list(
     let limit = limit(&params, READ_PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX)?;
     let offset = offset(&params, limit)?;
     let range = Range::of(params.one("from")?, params.one("to")?, now_ns)?;
-    let filter = named(&params, Over::Traces, now_ns)?;
+    let filter = named(Over::Traces, &params, now_ns)?;
     let request = AggregateRequest {
         filter: range.and(filter),
         keys: vec![Key {

@@ -1,4 +1,4 @@
-//! `GET …/traces`, `…/spans`, `…/scores`: pages of rows that pass a filter.
+//! `GET …/traces`, `…/spans`, `…/scores`, `…/logs`, `…/points`: pages of rows that pass a filter.
 
 use std::sync::Arc;
 
@@ -7,13 +7,14 @@ use axum::response::Response;
 use obsrv_engine::query::{Hit, Page, Request};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::ask::{Over, Paging, Range, check_known, limit, named, order};
+use super::ask::{Over, Paging, Range, check_known, limit, named};
 use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged};
 use super::path;
 use super::project::Fields;
 use super::shape::{ScoreShown, SpanShown, TraceShown};
+use super::signals;
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Params;
@@ -102,6 +103,12 @@ pub(super) fn add(routes: &mut Routes) {
     asks(routes.get(&path("/scores"), TraceRead, scores))
         .says("List, filter and count scores.")
         .gives::<Listed<ScoreShown<'_>>>();
+    asks(routes.get(&path("/logs"), TraceRead, logs))
+        .says("List, filter and count log lines.")
+        .gives::<Listed<Map<String, Value>>>();
+    asks(routes.get(&path("/points"), TraceRead, points))
+        .says("List, filter and count metric points.")
+        .gives::<Listed<Map<String, Value>>>();
 }
 
 async fn traces(
@@ -128,10 +135,26 @@ async fn scores(
     list(access, app, raw, Over::Scores).await
 }
 
+async fn logs(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, ApiError> {
+    list(access, app, raw, Over::Logs).await
+}
+
+async fn points(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, ApiError> {
+    list(access, app, raw, Over::Points).await
+}
+
 /// The rows that `q`, `from` and `to` choose.
-pub(super) fn chosen(params: &Params, over: Over, now_ns: i64) -> Result<Filter, ApiError> {
+pub(super) fn chosen(over: Over, params: &Params, now_ns: i64) -> Result<Filter, ApiError> {
     let range = Range::of(params.one("from")?, params.one("to")?, now_ns)?;
-    Ok(range.and(named(params, over, now_ns)?))
+    Ok(range.and(named(over, params, now_ns)?))
 }
 
 async fn list(
@@ -147,8 +170,8 @@ async fn list(
     let now_ns = app.clock.wall_ns();
     let paging = Paging::of(core, (project, over.as_str()), &params, &NOT_SCOPE, now_ns)?;
     let request = Request {
-        filter: chosen(&params, over, paging.now_ns)?,
-        order: order(params.one("sort")?.unwrap_or("-start"))?,
+        filter: chosen(over, &params, paging.now_ns)?,
+        order: over.order(params.one("sort")?.unwrap_or("-start"))?,
         limit: limit(&params, READ_PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX)?,
         after: paging.after.clone(),
         total: params.flag("total")?,
@@ -200,6 +223,7 @@ pub(super) fn shown(
         Over::Traces => kept(&TraceShown::of(&row), fields),
         Over::Spans => kept(&SpanShown::of(&row), fields),
         Over::Scores => kept(&ScoreShown::of(&row), fields),
+        Over::Logs | Over::Points => kept(&signals::shown(over, &row), fields),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `GET …/tail`: rows as they are made, as server-sent events.
 //!
 //! ```text
-//! id: EPOCH-NUMBER          event: trace | span | score     data: the row as in lists
+//! id: EPOCH-NUMBER          event: trace | span | …         data: the row as in lists
 //! event: gap                data: {"missed":n|null}         rows that were not looked at, or are not kept
 //! event: heartbeat          data: {}                        every 15 s
 //! ```
@@ -26,11 +26,12 @@ use obsrv_engine::source::Column;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::ask::{Over, check_known, searched};
+use super::ask::{OVER, Over, check_known};
 use super::list::shown;
 use super::path;
 use super::project::Fields;
 use crate::http::access::{Access, TraceRead};
+use crate::http::auth::Tenant;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Params;
 use crate::http::pieces::Pieces;
@@ -51,9 +52,9 @@ const LAST_EVENT: &str = "last-event-id";
 pub(super) fn add(routes: &mut Routes) {
     routes
         .get(&path("/tail"), TraceRead, tail)
-        .says("Rows as they are made, as server-sent events: `trace`, `span` or `score`, `gap`, `heartbeat`.")
+        .says("Rows as they are made, as server-sent events: `trace`, `span`, `score`, `log` or `point`; `gap`, `heartbeat`.")
         .asks("q", "a filter, as in the search bar; relative times count from now")
-        .asks("over", "`traces`, `spans` or `scores`; `traces` if not given");
+        .asks("over", OVER);
 }
 
 async fn tail(
@@ -62,122 +63,199 @@ async fn tail(
     headers: HeaderMap,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
-    let core = app.core()?;
     usage::admit_query(&app, access.tenant())?;
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
     check_known(&params, &KNOWN)?;
     let over = Over::of(&params)?;
     let q = params.one("q")?.unwrap_or("").to_owned();
-    searched(&q, app.clock.wall_ns())?;
-    let project = access.tenant().project();
-    let question = Question {
-        over: over.as_str(),
-        table: over.table(),
-        q,
-    };
-    let tails = core.tails();
-    let full = || ApiError::new(ErrorCode::Overloaded, "too many watch at once");
-    let watcher = tails.watch().ok_or_else(full)?;
-    let epoch = u64::try_from(app.clock.wall_ns()).unwrap_or(0);
-    let store = core.store(access.tenant());
-    let follow = |channel, feed| {
-        let job = Job {
-            app: Arc::clone(&app),
-            tails: Arc::clone(tails),
-            store,
-            project,
-            channel,
-            over,
-        };
-        tokio::spawn(job.run(Follower::new(feed)));
-    };
-    let reader = tails.read((project, &question), last_event(&headers), epoch, follow);
-    let reader = reader.ok_or_else(full)?;
-    let (sender, receiver) = mpsc::channel(TAIL_PIECES_WAITING);
-    tokio::spawn(send(reader, sender, over, watcher));
-    let mut response = Response::new(Body::new(Pieces(receiver)));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    let watch = Watch::new(&app, access.tenant(), (over, q), last_event(&headers))?;
+    Ok(events(watch, move |text, said| put_event(text, over, said)))
 }
 
 /// Epoch and number of the last event that an earlier connection got.
-fn last_event(headers: &HeaderMap) -> Option<(u64, u64)> {
+pub(super) fn last_event(headers: &HeaderMap) -> Option<(u64, u64)> {
     let text = headers.get(LAST_EVENT)?.to_str().ok()?;
     let (epoch, number) = text.split_once('-')?;
     Some((epoch.parse().ok()?, number.parse().ok()?))
 }
 
-/// Sends what a reader gets, until the client goes or the time is over.
-async fn send(
-    mut reader: Reader,
-    sender: mpsc::Sender<Result<Bytes, ApiError>>,
-    over: Over,
+/// What whoever watches is told. Epoch and number tell where to go on after it.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    /// A row as JSON of one line.
+    Row((u64, u64), Bytes),
+    /// So many rows were touched and not looked at.
+    Missed((u64, u64), u64),
+    /// So many are not kept any more, or nobody knows how many.
+    Gap(Option<u64>),
+    /// Nothing for [`TAIL_HEARTBEAT_TIME`].
+    Heartbeat,
+}
+
+/// Somebody who watches a question, for [`TAIL_TIME_MAX`].
+#[derive(Debug)]
+pub(super) struct Watch {
+    reader: Reader,
+    end: Instant,
+    is_lost: bool,
     _watcher: Watcher,
-) {
-    let end = Instant::now() + TAIL_TIME_MAX;
-    let mut text = String::from("retry: 1000\n\n");
-    if reader.is_lost() {
-        text.push_str("event: gap\ndata: {\"missed\":null}\n\n");
+}
+
+impl Watch {
+    /// Begins after the event that an earlier connection got last, or with what comes next.
+    pub(super) fn new(
+        app: &Arc<App>,
+        tenant: &Tenant,
+        (over, q): (Over, String),
+        after: Option<(u64, u64)>,
+    ) -> Result<Self, ApiError> {
+        let core = app.core()?;
+        over.searched(&q, app.clock.wall_ns())?;
+        let project = tenant.project();
+        let question = Question {
+            over: over.as_str(),
+            table: over.table(),
+            q,
+        };
+        let tails = core.tails();
+        let full = || ApiError::new(ErrorCode::Overloaded, "too many watch at once");
+        let watcher = tails.watch().ok_or_else(full)?;
+        let epoch = u64::try_from(app.clock.wall_ns()).unwrap_or(0);
+        let store = core.store(tenant);
+        let follow = |channel, feed| {
+            let job = Job {
+                app: Arc::clone(app),
+                tails: Arc::clone(tails),
+                store,
+                project,
+                channel,
+                over,
+            };
+            tokio::spawn(job.run(Follower::new(feed)));
+        };
+        let reader = tails.read((project, &question), after, epoch, follow);
+        let reader = reader.ok_or_else(full)?;
+        Ok(Self {
+            is_lost: reader.is_lost(),
+            reader,
+            end: Instant::now() + TAIL_TIME_MAX,
+            _watcher: watcher,
+        })
     }
+
+    /// What comes next, in order; nothing when the time is over. What was not awaited to the end is told
+    /// by the next call.
+    pub(super) async fn next(&mut self) -> Option<Vec<Said>> {
+        if std::mem::take(&mut self.is_lost) {
+            return Some(vec![Said::Gap(None)]);
+        }
+        loop {
+            let (first, read) = self.reader.read(TAIL_EVENTS_PER_PIECE);
+            let mut said = Vec::new();
+            if read.missed > 0 {
+                said.push(Said::Gap(Some(read.missed)));
+            }
+            for (number, news) in (first..).zip(read.items) {
+                let id = (self.reader.epoch(), number);
+                said.push(match news {
+                    News::Row(json) => Said::Row(id, json),
+                    News::Missed(count) => Said::Missed(id, count),
+                });
+            }
+            if Instant::now() >= self.end {
+                return None;
+            }
+            if !said.is_empty() {
+                return Some(said);
+            }
+            tokio::select! {
+                heard = timeout(TAIL_HEARTBEAT_TIME, self.reader.wait()) => {
+                    if heard.is_err() {
+                        return Some(vec![Said::Heartbeat]);
+                    }
+                }
+                () = sleep_until(self.end) => return None,
+            }
+        }
+    }
+}
+
+/// An answer of server-sent events; `put` writes one.
+pub(super) fn events(watch: Watch, put: impl Fn(&mut String, &Said) + Send + 'static) -> Response {
+    let (sender, receiver) = mpsc::channel(TAIL_PIECES_WAITING);
+    tokio::spawn(send(watch, sender, put));
+    let mut response = Response::new(Body::new(Pieces(receiver)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Sends what comes, until the client goes or the time is over.
+async fn send(
+    mut watch: Watch,
+    sender: mpsc::Sender<Result<Bytes, ApiError>>,
+    put: impl Fn(&mut String, &Said) + Send + 'static,
+) {
+    let mut text = String::from("retry: 1000\n\n");
     loop {
-        let (first, read) = reader.read(TAIL_EVENTS_PER_PIECE);
-        if read.missed > 0 {
-            put(
-                &mut text,
-                format_args!("event: gap\ndata: {{\"missed\":{}}}\n\n", read.missed),
-            );
-        }
-        for (number, news) in (first..).zip(&read.items) {
-            put_news(&mut text, over, (reader.epoch(), number), news);
-        }
-        if Instant::now() >= end {
-            return;
-        }
         if !text.is_empty() {
             let piece = Bytes::from(std::mem::take(&mut text));
             if sender.send(Ok(piece)).await.is_err() {
                 return;
             }
-            continue;
         }
         tokio::select! {
-            heard = timeout(TAIL_HEARTBEAT_TIME, reader.wait()) => {
-                if heard.is_err() {
-                    text.push_str("event: heartbeat\ndata: {}\n\n");
-                }
-            }
+            said = watch.next() => match said {
+                Some(said) => said.iter().for_each(|said| put(&mut text, said)),
+                None => return,
+            },
             () = sender.closed() => return,
-            () = sleep_until(end) => return,
         }
     }
 }
 
-fn put(text: &mut String, args: std::fmt::Arguments<'_>) {
+/// Writes one server-sent event.
+pub(super) fn put(text: &mut String, args: std::fmt::Arguments<'_>) {
     text.write_fmt(args)
         .expect("BUG: writing to a string failed");
 }
 
-fn put_news(text: &mut String, over: Over, (epoch, number): (u64, u64), news: &News) {
-    put(text, format_args!("id: {epoch}-{number}\n"));
-    match news {
-        News::Row(json) => {
+fn put_event(text: &mut String, over: Over, said: &Said) {
+    match said {
+        Said::Row((epoch, number), json) => {
             let kind = match over {
                 Over::Traces => "trace",
                 Over::Spans => "span",
                 Over::Scores => "score",
+                Over::Logs => "log",
+                Over::Points => "point",
             };
             // JSON of one line: what would end the event is escaped in it.
             let json = String::from_utf8_lossy(json);
-            put(text, format_args!("event: {kind}\ndata: {json}\n\n"));
-        }
-        News::Missed(count) => {
             put(
                 text,
-                format_args!("event: gap\ndata: {{\"missed\":{count}}}\n\n"),
+                format_args!("id: {epoch}-{number}\nevent: {kind}\ndata: {json}\n\n"),
             );
         }
+        said => put_rest(text, said),
+    }
+}
+
+/// What is told beside rows.
+pub(super) fn put_rest(text: &mut String, said: &Said) {
+    match said {
+        Said::Row(..) => {}
+        Said::Missed((epoch, number), count) => put(
+            text,
+            format_args!("id: {epoch}-{number}\nevent: gap\ndata: {{\"missed\":{count}}}\n\n"),
+        ),
+        Said::Gap(Some(missed)) => put(
+            text,
+            format_args!("event: gap\ndata: {{\"missed\":{missed}}}\n\n"),
+        ),
+        Said::Gap(None) => text.push_str("event: gap\ndata: {\"missed\":null}\n\n"),
+        Said::Heartbeat => text.push_str("event: heartbeat\ndata: {}\n\n"),
     }
 }
 
@@ -228,8 +306,8 @@ impl Job {
 
     /// The rows that pass, in the order in which they were touched first.
     async fn passing(&self, touched: Vec<Touched>) -> Result<Vec<Bytes>, ApiError> {
-        let filter = searched(&self.channel.question().q, self.app.clock.wall_ns())?;
         let (store, over) = (self.store.clone(), self.over);
+        let filter = over.searched(&self.channel.question().q, self.app.clock.wall_ns())?;
         let wanted = Wanted::of(self.channel.question().table, touched);
         query::run(&self.app, move |budget| {
             look_up(&store, over, filter, &wanted, budget)

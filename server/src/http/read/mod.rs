@@ -7,6 +7,7 @@ mod conversation;
 mod cost;
 mod critical;
 mod damaged;
+mod delete;
 mod diff;
 mod export;
 mod facets;
@@ -21,8 +22,10 @@ mod project;
 mod render;
 mod score;
 mod shape;
+mod signals;
 mod span;
 mod steps;
+mod theazo;
 mod trace;
 mod tree;
 mod views;
@@ -55,6 +58,8 @@ pub(super) fn add(routes: &mut Routes) {
     score::add(routes);
     views::add(routes);
     export::add(routes);
+    delete::add(routes);
+    theazo::add(routes);
     live::add(routes);
     cost::add(routes);
 }

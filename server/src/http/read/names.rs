@@ -7,12 +7,13 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::query::FACET_VALUES_MAX;
 use obsrv_engine::query::aggregate::{KEYS_LISTED_MAX, ObservedKey, ObservedRequest};
+use obsrv_engine::query::ast::Literal;
 use obsrv_engine::source::LaneKind;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ask::{Over, check_known, column, limit};
+use super::ask::{OVER, Over, check_known, limit};
 use super::facets::ValueShown;
 use super::list::{asks_rows, chosen, json};
 use super::path;
@@ -98,7 +99,7 @@ struct ValuesShown {
 pub(super) fn add(routes: &mut Routes) {
     routes
         .get(&path("/fields"), TraceRead, fields)
-        .asks("over", "`traces` or `spans`; `traces` if not given")
+        .asks("over", OVER)
         .asks("prefix", "how they begin")
         .asks("limit", "how many, up to 10000; 1000 if not given")
         .says("The keys that rows have, with types and counts.")
@@ -106,7 +107,7 @@ pub(super) fn add(routes: &mut Routes) {
     let route = routes.get(&path("/values"), TraceRead, values);
     asks_rows(route)
         .asks("key", "a key or a path")
-        .asks("over", "`traces` or `spans`; `traces` if not given")
+        .asks("over", OVER)
         .asks("prefix", "how texts begin; other values are then left out")
         .asks("limit", "how many, up to 1000; 20 if not given")
         .asks("explain", "`true` tells what it cost")
@@ -149,15 +150,17 @@ async fn values(
         .ok_or_else(|| ApiError::parameter("key", "names no key"))?
         .to_owned();
     let request = ObservedRequest {
-        filter: chosen(&params, over, app.clock.wall_ns())?,
-        column: column(&key),
+        filter: chosen(over, &params, app.clock.wall_ns())?,
+        column: over.column(&key),
         prefix: params.one("prefix")?.unwrap_or("").to_owned(),
         limit: limit(&params, READ_FACET_VALUES_DEFAULT, FACET_VALUES_MAX)?,
     };
     let explain = params.flag("explain")?;
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let (facet, explained) = store.view().values(over.table(), &request, budget)?;
+        let (mut facet, explained) = store.view().values(over.table(), &request, budget)?;
+        let told = |value: &Literal| !over.is_hidden(&request.column, value);
+        facet.values.retain(|(value, _)| told(value));
         json(&ValuesShown {
             key,
             values: ValueShown::all(&facet.values),

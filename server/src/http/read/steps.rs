@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ask::{Range, asked};
+use super::ask::{Over, Range, asked};
 use super::list::json;
 use super::path;
 use crate::dialect::theta_read::status_of;
@@ -139,7 +139,8 @@ async fn answer(
         return Err(ApiError::parameter("limit", message));
     }
     let range = Range::of(question.from.as_deref(), question.to.as_deref(), now_ns)?;
-    let filter = asked(question.q.as_deref(), question.filter.as_ref(), now_ns)?;
+    let (q, json) = (question.q.as_deref(), question.filter.as_ref());
+    let filter = asked(Over::Traces, (q, json), now_ns)?;
     let filter = range.and(filter);
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {

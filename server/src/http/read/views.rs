@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ask::{Over, order, searched};
+use super::ask::Over;
 use super::path;
 use super::trace::{run_of, trace_id};
 use crate::control::Actor;
@@ -30,7 +30,7 @@ use crate::tenancy::views::{Comment, CommentHeld, SavedView, ViewHeld};
 struct NewView {
     /// For people.
     name: String,
-    /// `traces`, `spans` or `scores`; `traces` if not given.
+    /// `traces`, `spans`, `scores`, `logs` or `points`; `traces` if not given.
     over: Option<String>,
     /// The filter.
     #[serde(default)]
@@ -58,9 +58,9 @@ struct NewView {
 impl NewView {
     fn saved(self, project: u64, view: u64, now_ns: i64) -> Result<SavedView, ApiError> {
         let over = self.over.as_deref().map_or(Ok(Over::Traces), Over::named)?;
-        searched(&self.q, now_ns)?;
+        over.searched(&self.q, now_ns)?;
         if !self.sort.is_empty() {
-            order(&self.sort)?;
+            over.order(&self.sort)?;
         }
         let settings = Value::Object(self.settings).to_string();
         Ok(SavedView {

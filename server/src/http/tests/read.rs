@@ -3,9 +3,12 @@
 use super::*;
 use serde_json::json;
 
+mod deletes;
 mod derived;
 mod figures;
+mod lines;
 mod live;
+mod outputs;
 mod pages;
 mod trees;
 

@@ -143,7 +143,7 @@ async fn lists_go_on_page_by_page_and_know_their_parameters() {
         ("limit=1001", "limit"),
         ("from=soon", "from"),
         ("sort=-", "sort"),
-        ("fields=a", "fields"),
+        ("color=a", "color"),
         ("q=a:(", "q"),
         ("cursor=AAAA", "cursor"),
     ] {

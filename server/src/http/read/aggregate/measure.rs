@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::http::error::ApiError;
-use crate::http::read::ask::{column, searched};
+use crate::http::read::ask::Over;
 
 /// A measure.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -52,7 +52,11 @@ enum Form {
 }
 
 /// The measures; the count of rows if there are none.
-pub(super) fn asked(measures: &[MeasureAsked], now_ns: i64) -> Result<Vec<Asked>, ApiError> {
+pub(super) fn asked(
+    over: Over,
+    measures: &[MeasureAsked],
+    now_ns: i64,
+) -> Result<Vec<Asked>, ApiError> {
     if measures.is_empty() {
         return Ok(vec![Asked {
             name: "count".to_owned(),
@@ -62,7 +66,7 @@ pub(super) fn asked(measures: &[MeasureAsked], now_ns: i64) -> Result<Vec<Asked>
     }
     measures
         .iter()
-        .map(|asked| Asked::of(asked, now_ns))
+        .map(|asked| Asked::of(over, asked, now_ns))
         .collect()
 }
 
@@ -71,15 +75,18 @@ fn refused(message: impl Into<String>) -> ApiError {
 }
 
 impl Asked {
-    fn of(asked: &MeasureAsked, now_ns: i64) -> Result<Self, ApiError> {
+    fn of(over: Over, asked: &MeasureAsked, now_ns: i64) -> Result<Self, ApiError> {
         let function = asked.function.as_str();
         let needed = || refused(format!("names no key in `of` fn={function}"));
-        let of = || asked.of.as_deref().map(column).ok_or_else(needed);
+        let of = || {
+            let column = asked.of.as_deref().map(|name| over.column(name));
+            column.ok_or_else(needed)
+        };
         let filter = || {
             asked
                 .filter
                 .as_deref()
-                .map(|q| searched(q, now_ns))
+                .map(|q| over.searched(q, now_ns))
                 .transpose()
         };
         let (measure, form) = match function {
@@ -172,7 +179,7 @@ const fn float(n: u64) -> f64 {
 
 /// A whole number as it is as far as JSON's readers hold it.
 #[expect(clippy::cast_precision_loss, reason = "over 64 bits")]
-fn number_value(number: Number) -> Value {
+pub(in crate::http::read) fn number_value(number: Number) -> Value {
     match number {
         Number::Whole(n) => i64::try_from(n).map_or_else(|_| json!(n as f64), |n| json!(n)),
         Number::Float(n) => json!(n),

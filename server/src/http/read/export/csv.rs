@@ -5,59 +5,9 @@ use std::fmt::Write;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::columns::{self, find, text};
 use crate::http::read::ask::Over;
 use crate::http::read::project::Fields;
-
-/// Columns when none are named.
-const OF_TRACES: [&str; 22] = [
-    "trace_id",
-    "run_id",
-    "name",
-    "status",
-    "error_message",
-    "start",
-    "end",
-    "duration_ns",
-    "user_id",
-    "thread_id",
-    "service",
-    "environment",
-    "version",
-    "release",
-    "tags",
-    "metadata",
-    "models",
-    "tools",
-    "tokens.total",
-    "cost.total",
-    "span_count",
-    "error_count",
-];
-const OF_SPANS: [&str; 20] = [
-    "trace_id",
-    "span_id",
-    "parent_id",
-    "name",
-    "kind",
-    "status",
-    "error_message",
-    "start",
-    "end",
-    "duration_ns",
-    "model",
-    "tool",
-    "tokens.input",
-    "tokens.output",
-    "tokens.total",
-    "cost.total",
-    "service",
-    "user_id",
-    "thread_id",
-    "metadata",
-];
-const OF_SCORES: [&str; 8] = [
-    "id", "trace_id", "span_id", "name", "value", "comment", "user_id", "at",
-];
 
 /// The columns of a table.
 #[derive(Debug)]
@@ -65,12 +15,10 @@ pub(super) struct Table(Vec<String>);
 
 impl Table {
     pub(super) fn of(over: Over, fields: &Fields) -> Self {
-        let usual: &[&str] = match over {
-            Over::Traces => &OF_TRACES,
-            Over::Spans => &OF_SPANS,
-            Over::Scores => &OF_SCORES,
+        let usual = || {
+            let usual = columns::usual(over).iter();
+            usual.map(|(name, _)| (*name).to_owned()).collect()
         };
-        let usual = || usual.iter().map(|name| (*name).to_owned()).collect();
         Self(fields.names().map_or_else(usual, <[String]>::to_vec))
     }
 
@@ -82,7 +30,10 @@ impl Table {
 
     pub(super) fn write(&self, row: &RawValue, out: &mut String) {
         let row: Value = serde_json::from_str(row.get()).unwrap_or_default();
-        let cells = self.0.iter().map(|name| cell(find(&row, name)));
+        let cells = self
+            .0
+            .iter()
+            .map(|name| text(find(&row, name)).unwrap_or_default());
         line(cells, out);
     }
 }
@@ -100,23 +51,6 @@ fn line(cells: impl Iterator<Item = String>, out: &mut String) {
         }
     }
     out.push_str("\r\n");
-}
-
-/// The value at a path; a key with dots in it is found by its whole name.
-fn find<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    if let Some(found) = value.get(path) {
-        return Some(found);
-    }
-    let (head, rest) = path.split_once('.')?;
-    find(value.get(head)?, rest)
-}
-
-fn cell(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
 }
 
 #[cfg(test)]

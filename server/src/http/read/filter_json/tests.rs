@@ -2,13 +2,13 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::http::read::ask::searched;
 use obsrv_engine::query::write;
 
 const NOW: i64 = 7_200_000_000_000;
 
 fn read(value: Value) -> Result<Filter, (String, String)> {
-    filter("filter", &value, NOW).map_err(|e| (e.field.unwrap_or_default(), e.message))
+    filter(Over::Traces, ("filter", &value), NOW)
+        .map_err(|e| (e.field.unwrap_or_default(), e.message))
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn means_what_the_search_bar_says() {
     ] {
         assert_eq!(
             read(value.clone()).unwrap(),
-            searched(q, NOW).unwrap(),
+            Over::Traces.searched(q, NOW).unwrap(),
             "{value}"
         );
     }
@@ -95,7 +95,7 @@ fn errors_name_the_place() {
     ] {
         assert_eq!(read(value.clone()).unwrap_err().0, place, "{value}");
     }
-    let error = parse("filter", "{\"and\": [", NOW).unwrap_err();
+    let error = parse(Over::Traces, ("filter", "{\"and\": ["), NOW).unwrap_err();
     assert_eq!(error.field.as_deref(), Some("filter"));
 }
 
@@ -116,11 +116,11 @@ fn limits_hold_at_and_above() {
     assert!(read(list(LIST_MAX)).is_ok());
     assert!(read(list(LIST_MAX + 1)).is_err());
     let long = |len: usize| format!("{{}}{}", " ".repeat(len - 2));
-    assert!(parse("filter", &long(FILTER_BYTES_MAX), NOW).is_ok());
-    assert!(parse("filter", &long(FILTER_BYTES_MAX + 1), NOW).is_err());
+    assert!(parse(Over::Traces, ("filter", &long(FILTER_BYTES_MAX)), NOW).is_ok());
+    assert!(parse(Over::Traces, ("filter", &long(FILTER_BYTES_MAX + 1)), NOW).is_err());
     // As deep as the reader of JSON goes.
     let deep = format!("{}{{}}{}", "{\"not\":".repeat(10_000), "}".repeat(10_000));
-    assert!(parse("filter", &deep, NOW).is_err());
+    assert!(parse(Over::Traces, ("filter", &deep), NOW).is_err());
 }
 
 fn value() -> impl Strategy<Value = Value> {
