@@ -146,7 +146,8 @@ fn tags(text: &str, parts: &mut Vec<Expr>) -> Result<(), ApiError> {
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_ascii_punctuation() {
+        // With a backslash the two others are borders of words.
+        if c.is_ascii_punctuation() && !matches!(c, '<' | '>') {
             out.push('\\');
         }
         out.push(c);
