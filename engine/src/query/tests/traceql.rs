@@ -16,6 +16,9 @@ use crate::query::traceql::{
 };
 use naive::Naive;
 
+/// A trace and the spans of its sets.
+type Found = (String, Vec<BTreeSet<String>>);
+
 /// Spans and runs of a test, the spans spread over some sources.
 struct World {
     spans: Vec<TestRow>,
@@ -53,7 +56,7 @@ impl World {
         query: &Query,
         range: Option<(i64, i64)>,
         limit: usize,
-    ) -> Result<Vec<(String, Vec<BTreeSet<String>>)>, QueryError> {
+    ) -> Result<Vec<Found>, QueryError> {
         let visible: Vec<_> = self.sources.iter().map(|s| s.visible("spans")).collect();
         let request = SearchRequest {
             query,
