@@ -107,7 +107,7 @@ pub const TEMPO_TAGS_MAX: usize = 5000;
 /// Steps of a series when `step` is not given.
 pub const TEMPO_STEPS_DEFAULT: i64 = 240;
 /// How far back series, searches and dependencies go when no start is given.
-pub const TOOL_TIME_DEFAULT: Duration = Duration::from_secs(3600);
+pub const TOOL_TIME_DEFAULT: Duration = Duration::from_hours(1);
 /// Traces that a search of Jaeger's API gives when `limit` is not given.
 pub const JAEGER_TRACES_DEFAULT: usize = 20;
 /// Traces that a search of Jaeger's API gives, whole, as far as a query's memory goes.

@@ -16,6 +16,9 @@ use crate::query::traceql::{
 };
 use naive::Naive;
 
+/// A trace and the spans of its sets.
+type Found = (String, Vec<BTreeSet<String>>);
+
 /// Spans and runs of a test, the spans spread over some sources.
 struct World {
     spans: Vec<TestRow>,
@@ -53,7 +56,7 @@ impl World {
         query: &Query,
         range: Option<(i64, i64)>,
         limit: usize,
-    ) -> Result<Vec<(String, Vec<BTreeSet<String>>)>, QueryError> {
+    ) -> Result<Vec<Found>, QueryError> {
         let visible: Vec<_> = self.sources.iter().map(|s| s.visible("spans")).collect();
         let request = SearchRequest {
             query,
@@ -309,4 +312,95 @@ fn a_budget_ends_a_search_and_a_series() {
         ..wide
     };
     assert!(series(&visible, &[], &BUDGET, &whole).is_ok());
+}
+
+#[test]
+fn a_trace_may_be_as_deep_as_it_is_long() {
+    let chain = (0..20_000i64).map(|n| {
+        let parent = format!("parent_id=s{}", n - 1);
+        let says = if n == 0 { "" } else { &parent };
+        span("t", &format!("s{n}"), n, Some(1), says)
+    });
+    let mut spans: Vec<TestRow> = chain.collect();
+    let found = |spans: &[TestRow], text: &str| {
+        let world = World::new(spans.to_vec(), Vec::new(), &[0]);
+        let visible: Vec<_> = world.sources.iter().map(|s| s.visible("spans")).collect();
+        let query = parse(text).unwrap();
+        let request = SearchRequest {
+            query: &query,
+            range: None,
+            limit: 1,
+            spans_shown: 1,
+        };
+        let found = search(&visible, &[], &BUDGET, &request).unwrap();
+        found
+            .traces
+            .first()
+            .map_or(0, |trace| trace.sets[0].matched)
+    };
+    assert_eq!(found(&spans, "{ span:id = \"s0\" } >> { }"), 19_999);
+    assert_eq!(found(&spans, "{ span:id = \"s19999\" } << { }"), 19_999);
+    assert_eq!(found(&spans, "{ } ~ { }"), 0);
+    // A ring of all of them is cut at its earliest.
+    spans[0]
+        .fields
+        .push(("parent_id".to_owned(), V::Str("s19999".to_owned())));
+    assert_eq!(found(&spans, "{ span:id = \"s0\" } >> { }"), 19_999);
+    assert_eq!(found(&spans, "{ } >> { span:id = \"s0\" }"), 0);
+}
+
+#[test]
+fn sets_and_series_hold_at_and_above_their_limits() {
+    use crate::query::traceql::{SERIES_MAX, SETS_MAX};
+    assert_eq!(SETS_MAX, SERIES_MAX);
+    let rows = |count: usize| -> Vec<TestRow> {
+        (0..count)
+            .map(|n| span("t", &format!("s{n}"), 5, Some(1), ""))
+            .collect()
+    };
+    for (count, fits) in [(SETS_MAX, true), (SETS_MAX + 1, false)] {
+        let world = World::new(rows(count), Vec::new(), &[0]);
+        let query = parse("{} | by(span:id)").unwrap();
+        assert_eq!(world.search(&query, None, 1).is_ok(), fits, "{count}");
+        let visible: Vec<_> = world.sources.iter().map(|s| s.visible("spans")).collect();
+        let query = parse("{} | rate() by (span:id)").unwrap();
+        let request = SeriesRequest {
+            query: &query,
+            from_ns: 0,
+            to_ns: 10_000_000,
+            step_ns: 10_000_000,
+        };
+        assert_eq!(
+            series(&visible, &[], &BUDGET, &request).is_ok(),
+            fits,
+            "{count}"
+        );
+    }
+}
+
+#[test]
+fn a_histogram_counts_up_to_powers_of_two() {
+    let spans = vec![
+        span("t", "a", 0, Some(1_000_000_000), "attributes.n=8"),
+        span("t", "b", 1, Some(1 << 30), "attributes.n=7.5"),
+        span("t", "c", 2, Some((1 << 30) + 1), "attributes.n=0"),
+        span("t", "d", 3, None, "attributes.n=0.3 attributes.x=y"),
+    ];
+    let world = World::new(spans, Vec::new(), &[0, 1]);
+    let of = |text: &str| {
+        let query = parse(text).unwrap();
+        let found = world.series(&query, (0, 10_000_000), 10_000_000);
+        let shown = found
+            .into_iter()
+            .map(|(label, points)| format!("{label}{}", points[&0]));
+        shown.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of("{} | histogram_over_time(.n)"),
+        ["__bucket=Num(0.5) 1", "__bucket=Num(8.0) 2"]
+    );
+    assert_eq!(
+        of("{} | histogram_over_time(duration)"),
+        ["__bucket=Num(1.073741824) 2", "__bucket=Num(2.147483648) 1"]
+    );
 }

@@ -189,9 +189,8 @@ fn test(cmp: Cmp, field: &Field, value: &Static) -> Compiled {
     let Some(literal) = literal(value) else {
         return match (value, cmp) {
             (Static::Nil, Cmp::Eq) => exact(not(any(&Test::Exists))),
-            (Static::Nil, _) => exact(any(&Test::Exists)),
             // A text at a path is no status and no kind.
-            (_, Cmp::Ne) => exact(any(&Test::Exists)),
+            (Static::Nil, _) | (_, Cmp::Ne) => exact(any(&Test::Exists)),
             _ => NONE,
         };
     };

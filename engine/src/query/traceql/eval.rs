@@ -15,6 +15,10 @@ use crate::query::plan::{Node, plan};
 use crate::query::scan::{evaluate, settle};
 use crate::source::Visible;
 
+/// Reads the values of a field, span by span.
+pub(super) type Read<'a> =
+    &'a mut dyn FnMut(&Field, &RoaringBitmap) -> Result<Vec<Values>, QueryError>;
+
 /// Spans of a trace that belong together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Set {
@@ -159,7 +163,7 @@ impl<'q> Runner<'q> {
         &self,
         part: &Expr,
         spans: &RoaringBitmap,
-        read: &mut dyn FnMut(&Field, &RoaringBitmap) -> Result<Vec<Values>, QueryError>,
+        read: Read<'_>,
     ) -> Result<RoaringBitmap, QueryError> {
         let mut passed = RoaringBitmap::new();
         self.each(
@@ -180,7 +184,7 @@ impl<'q> Runner<'q> {
         &self,
         parts: &[Expr],
         spans: &RoaringBitmap,
-        read: &mut dyn FnMut(&Field, &RoaringBitmap) -> Result<Vec<Values>, QueryError>,
+        read: Read<'_>,
         visit: &mut dyn FnMut(u32, &Looked<'_>),
     ) -> Result<(), QueryError> {
         let mut fields = Vec::new();

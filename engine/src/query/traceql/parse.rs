@@ -66,7 +66,7 @@ impl Parser {
         found
     }
 
-    fn expect(&mut self, sign: &'static str, message: &str) -> Result<(), ParseError> {
+    fn must_take(&mut self, sign: &'static str, message: &str) -> Result<(), ParseError> {
         if self.take(sign) {
             return Ok(());
         }
@@ -156,7 +156,7 @@ impl Parser {
             Some("by") => {
                 self.at += 2;
                 let part = self.value("a value to group by, like resource.service.name")?;
-                self.expect(")", "by( is not closed")?;
+                self.must_take(")", "by( is not closed")?;
                 return Ok(Stage::By(part));
             }
             Some("select") => {
@@ -169,7 +169,7 @@ impl Parser {
             }
             Some("coalesce") => {
                 self.at += 2;
-                self.expect(")", "coalesce() takes nothing")?;
+                self.must_take(")", "coalesce() takes nothing")?;
                 return Ok(Stage::Coalesce);
             }
             _ => {}
@@ -270,17 +270,17 @@ impl Parser {
     fn one_scalar(&mut self) -> Result<Scalar, ParseError> {
         let folds = [Fold::Min, Fold::Max, Fold::Sum, Fold::Avg];
         if self.take_call("count") {
-            self.expect(")", "count() takes nothing")?;
+            self.must_take(")", "count() takes nothing")?;
             return self.node(Scalar::Count);
         }
         if let Some(fold) = folds.into_iter().find(|fold| self.take_call(fold.as_str())) {
             let part = self.number("a number of each span, like duration or span.size")?;
-            self.expect(")", "bracket not closed")?;
+            self.must_take(")", "bracket not closed")?;
             return self.node(Scalar::Of(fold, part));
         }
         if self.take("(") {
             let inner = self.nested(Self::scalar)?;
-            self.expect(")", "bracket not closed")?;
+            self.must_take(")", "bracket not closed")?;
             return Ok(inner);
         }
         let is_negative = self.take("-");
@@ -358,7 +358,7 @@ impl Parser {
         }
         if self.take("(") {
             let mut stages = self.nested(Self::pipeline)?;
-            self.expect(")", "bracket not closed")?;
+            self.must_take(")", "bracket not closed")?;
             return Ok(match (stages.len(), stages.pop()) {
                 (1, Some(Stage::Spans(spans))) => spans,
                 (_, last) => {
@@ -381,7 +381,7 @@ impl Parser {
         } else {
             self.condition()?
         };
-        self.expect("}", "selector not closed")?;
+        self.must_take("}", "selector not closed")?;
         self.selectors.push(part);
         Ok(self.selectors.len() - 1)
     }

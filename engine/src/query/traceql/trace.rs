@@ -29,6 +29,9 @@ pub(super) struct Run {
     pub(super) service: Option<Box<str>>,
 }
 
+/// A run by start and id, and where it is.
+type Earliest<'v> = ((i64, Box<str>), &'v Visible<'v>, u32, Core);
+
 /// A trace. Its spans are numbered from 0, by source and row.
 pub(super) struct Trace<'v> {
     pub(super) id: Box<str>,
@@ -250,7 +253,7 @@ impl<'v> Trace<'v> {
         if let Some(run) = &self.run {
             return Ok(run.clone());
         }
-        let mut best: Option<((i64, Box<str>), &Visible<'_>, u32, Core)> = None;
+        let mut best: Option<Earliest<'_>> = None;
         for visible in self.runs {
             for row in visible.source.trace_rows(&self.id)? & &visible.live {
                 let core = visible.source.core(row)?;

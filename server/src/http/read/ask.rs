@@ -197,7 +197,7 @@ pub(super) fn asked(
     let q = q.filter(|q| !q.is_empty());
     let q = q.map(|q| over.searched(q, now_ns));
     let json = json.map(|json| filter_json::filter(over, ("filter", json), now_ns));
-    both(q.transpose()?, json.transpose()?)
+    Ok(both(q.transpose()?, json.transpose()?))
 }
 
 /// The same of parameters. Over spans `traceql` is a selector, or several joined by `||`; over traces
@@ -207,20 +207,19 @@ pub(super) fn named(over: Over, params: &Params, now_ns: i64) -> Result<Filter, 
     let q = q.map(|q| over.searched(q, now_ns)).transpose()?;
     let json = params.one("filter")?;
     let json = json.map(|text| filter_json::parse(over, ("filter", text), now_ns));
-    let filter = both(q, json.transpose()?)?;
+    let filter = both(q, json.transpose()?);
     match params.one("traceql")? {
         None => Ok(filter),
-        Some(text) => both(Some(filter), Some(traceql(text, over)?)),
+        Some(text) => Ok(both(Some(filter), Some(traceql(text, over)?))),
     }
 }
 
-fn both(a: Option<Filter>, b: Option<Filter>) -> Result<Filter, ApiError> {
-    let all = |filter: &Filter| *filter != Filter::All;
-    let (a, b) = (a.filter(all), b.filter(all));
-    Ok(match (a, b) {
+fn both(a: Option<Filter>, b: Option<Filter>) -> Filter {
+    let some = |filter: &Filter| *filter != Filter::All;
+    match (a.filter(some), b.filter(some)) {
         (Some(a), Some(b)) => Filter::And(vec![a, b]),
         (one, other) => one.or(other).unwrap_or(Filter::All),
-    })
+    }
 }
 
 fn traceql(text: &str, over: Over) -> Result<Filter, ApiError> {

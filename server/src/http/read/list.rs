@@ -26,8 +26,6 @@ use obsrv_engine::query::ast::Filter;
 
 const KNOWN: [&str; 12] = [
     "q",
-    "filter",
-    "traceql",
     "from",
     "to",
     "sort",
@@ -36,6 +34,8 @@ const KNOWN: [&str; 12] = [
     "fields",
     "total",
     "explain",
+    "filter",
+    "traceql",
     ALLOW_PARTIAL,
 ];
 /// What decides neither which rows are in the list nor their order.

@@ -87,6 +87,19 @@ pub(super) fn add(routes: &mut Routes) {
         };
         asks_range(one).says("A whole trace as OTLP: protobuf if `Accept` names it, else JSON.");
     }
+    add_series(routes);
+    routes
+        .get(&path("/api/echo"), TraceRead, echo)
+        .says("`echo`, which tells a data source that its key is good.");
+    routes
+        .get(&path("/ready"), Public, super::health::ready)
+        .says("Whether writes are taken.");
+    routes
+        .get(&path("/api/status/buildinfo"), Public, build)
+        .says("Which version this is, in Tempo's words.");
+}
+
+fn add_series(routes: &mut Routes) {
     for (name, is_instant) in [("query_range", false), ("query", true)] {
         let place = path(&format!("/api/metrics/{name}"));
         let route = if is_instant {
@@ -105,15 +118,6 @@ pub(super) fn add(routes: &mut Routes) {
             .asks("since", "how far before `end`; 1h if not given")
             .asks("step", "a number of seconds or a length of time");
     }
-    routes
-        .get(&path("/api/echo"), TraceRead, echo)
-        .says("`echo`, which tells a data source that its key is good.");
-    routes
-        .get(&path("/ready"), Public, super::health::ready)
-        .says("Whether writes are taken.");
-    routes
-        .get(&path("/api/status/buildinfo"), Public, build)
-        .says("Which version this is, in Tempo's words.");
 }
 
 async fn echo(_: Access<TraceRead>) -> &'static str {

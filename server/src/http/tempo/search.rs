@@ -65,24 +65,15 @@ pub(super) async fn search(
 
 /// What is asked, in either form.
 fn asked(params: &Params) -> Result<Query, ApiError> {
-    let legacy = ["tags", "minDuration", "maxDuration"];
     let mut parts = Vec::new();
-    for name in legacy {
-        let Some(text) = params.one(name)? else {
-            continue;
-        };
-        match name {
-            "tags" => tags(text, &mut parts)?,
-            _ => {
-                let cmp = if name == "minDuration" {
-                    Cmp::Ge
-                } else {
-                    Cmp::Le
-                };
-                let ns = Static::Duration(length(name, text)?);
-                let field = Expr::Field(Field::Intrinsic(Intrinsic::TraceDuration));
-                parts.push(compare(cmp, field, ns));
-            }
+    if let Some(text) = params.one("tags")? {
+        tags(text, &mut parts)?;
+    }
+    for (name, cmp) in [("minDuration", Cmp::Ge), ("maxDuration", Cmp::Le)] {
+        if let Some(text) = params.one(name)? {
+            let ns = Static::Duration(length(name, text)?);
+            let field = Expr::Field(Field::Intrinsic(Intrinsic::TraceDuration));
+            parts.push(compare(cmp, field, ns));
         }
     }
     match params.one("q")? {
@@ -146,7 +137,8 @@ fn tags(text: &str, parts: &mut Vec<Expr>) -> Result<(), ApiError> {
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_ascii_punctuation() {
+        // With a backslash the two others are borders of words.
+        if c.is_ascii_punctuation() && !matches!(c, '<' | '>') {
             out.push('\\');
         }
         out.push(c);

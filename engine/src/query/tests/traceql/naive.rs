@@ -467,6 +467,7 @@ impl Naive<'_> {
     }
 
     /// Points by labels: `a=1 b="x"` to step and value.
+    #[expect(clippy::too_many_lines, reason = "one plain walk over all spans")]
     pub(super) fn series(
         &self,
         query: &Query,

@@ -76,6 +76,7 @@ fn ordered() -> impl Strategy<Value = Cmp> {
 }
 
 /// A comparison of a field with something of its type.
+#[expect(clippy::too_many_lines, reason = "one kind after the other")]
 fn comparison() -> BoxedStrategy<Expr> {
     let compared = (
         field(),

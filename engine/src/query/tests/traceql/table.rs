@@ -7,6 +7,7 @@ const S: i64 = 1_000_000_000;
 
 /// shop: a request through three services. agent: a run of an agent. one: a span alone. lost: spans whose
 /// parent is not there, and a ring. many: several values, events, links. open: a run that goes on.
+#[expect(clippy::too_many_lines, reason = "a table of spans")]
 fn world() -> World {
     let spans = vec![
         span(

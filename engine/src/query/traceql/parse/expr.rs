@@ -95,7 +95,7 @@ impl Parser {
                 break;
             }
         }
-        self.expect(")", "list not closed")?;
+        self.must_take(")", "list not closed")?;
         Ok(fields)
     }
 
@@ -272,7 +272,7 @@ impl Parser {
     fn one(&mut self) -> Result<Typed, ParseError> {
         if self.take("(") {
             let inner = self.nested(Self::joined)?;
-            self.expect(")", "bracket not closed")?;
+            self.must_take(")", "bracket not closed")?;
             return Ok(inner);
         }
         let place = self.place();

@@ -74,7 +74,7 @@ impl Parser {
                 None => return Ok(None),
             },
         };
-        self.expect(")", "bracket of the function not closed")?;
+        self.must_take(")", "bracket of the function not closed")?;
         Ok(Some(measure))
     }
 
@@ -103,7 +103,7 @@ impl Parser {
 
     /// `{…}`, `{…}, 10` or `{…}, 10, FROM, TO`
     fn compare(&mut self) -> Result<Measure, ParseError> {
-        self.expect("{", "compare() takes a selector")?;
+        self.must_take("{", "compare() takes a selector")?;
         let selector = self.selector()?;
         let mut numbers = Vec::new();
         while numbers.len() < 3 && self.take(",") {
@@ -169,7 +169,7 @@ impl Parser {
             return Err(self.error("a whole number from 1", message));
         };
         self.at += 1;
-        self.expect(")", "bracket not closed")?;
+        self.must_take(")", "bracket not closed")?;
         Ok(Some(if is_top {
             Second::Top(n)
         } else {
@@ -187,7 +187,7 @@ impl Parser {
                 };
                 let name = name.as_str().into();
                 self.at += 1;
-                self.expect("=", "a hint has a value")?;
+                self.must_take("=", "a hint has a value")?;
                 let value = match self.peek() {
                     Word::Int(n) => Static::Int(*n),
                     Word::Float(x) => Static::Float(*x),
@@ -207,7 +207,7 @@ impl Parser {
                     break;
                 }
             }
-            self.expect(")", "with( is not closed")?;
+            self.must_take(")", "with( is not closed")?;
         }
         Ok(hints)
     }

@@ -187,17 +187,13 @@ fn number(value: &Value) -> Option<(bool, f64)> {
 }
 
 /// The exponent of the smallest power of two that is not below; of durations in nanoseconds.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "an exponent has eleven bits"
-)]
 fn power_above(x: f64, is_time: bool) -> Option<i32> {
     let x = if is_time { (x * 1e9).round() } else { x };
     if x.is_nan() || x <= 0.0 || x.is_infinite() {
         return None;
     }
     let bits = x.to_bits();
-    let exponent = ((bits >> 52) & 0x7ff) as i32 - 1023;
+    let exponent = i32::try_from((bits >> 52) & 0x7ff).ok()? - 1023;
     let is_power = bits & ((1 << 52) - 1) == 0;
     Some(exponent + i32::from(!is_power))
 }
