@@ -164,6 +164,10 @@ pub const EXPORT_REQUEST_BYTES: usize = 1 << 20;
 pub const DELETE_STEP_ROWS: usize = 5_000;
 /// Bytes of a filter by which is deleted: the audit log keeps it for good. Over it: 400.
 pub const DELETE_FILTER_BYTES_MAX: usize = 1 << 10;
+/// Versions, errors and lines that `releases` and `timeline` list of each kind when `limit` is not given.
+pub const RELEASES_DEFAULT: usize = 100;
+/// Versions, errors and lines that `releases` and `timeline` list of each kind. Over it: 400.
+pub const RELEASES_MAX: usize = 1_000;
 /// Log lines of one answer of `/v1/logs/query` when `limit` is not given.
 pub const THEAZO_LOGS_DEFAULT: usize = 100;
 /// Log lines that `/v1/logs/query` passes over at most. Over it: 400.

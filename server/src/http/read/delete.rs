@@ -52,6 +52,7 @@ struct Counts {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+#[expect(clippy::struct_field_names, reason = "the word of the answer")]
 struct Deleted {
     /// Whether nothing was deleted, but counted.
     dry_run: bool,

@@ -19,6 +19,7 @@ mod names;
 mod outline;
 mod preview;
 mod project;
+mod releases;
 mod render;
 mod score;
 mod shape;
@@ -59,6 +60,7 @@ pub(super) fn add(routes: &mut Routes) {
     views::add(routes);
     export::add(routes);
     delete::add(routes);
+    releases::add(routes);
     theazo::add(routes);
     live::add(routes);
     cost::add(routes);

@@ -36,6 +36,8 @@ DELETE /v1/projects/{project}/scores  wipe-one
 DELETE /v1/projects/{project}/logs    wipe-one
 DELETE /v1/projects/{project}/points  wipe-one
 DELETE /v1/projects/{project}/users/{user} wipe-one
+GET /v1/projects/{project}/releases   read-one
+GET /v1/projects/{project}/timeline   read-one
 GET /v1/logs/query                    read
 GET /v1/logs/stream                   read
 GET /v1/agents/{agent}/logs           read

@@ -10,6 +10,7 @@ mod lines;
 mod live;
 mod outputs;
 mod pages;
+mod releases;
 mod trees;
 
 const BASE_NS: i64 = 1_767_225_600_000_000_000;

@@ -103,7 +103,7 @@ impl Writer {
             Form::Csv(csv) => {
                 let mut text = String::new();
                 for hit in hits {
-                    csv.write(&*shown(self.over, hit, &Fields::default())?, &mut text);
+                    csv.write(&shown(self.over, hit, &Fields::default())?, &mut text);
                 }
                 out.extend_from_slice(text.as_bytes());
             }

@@ -114,7 +114,7 @@ mod tests {
             let rows: Vec<_> = sizes.iter().map(|n| row(*n)).collect();
             let mut out = Vec::new();
             Otlp::new(Over::Spans, true).requests(&rows, &mut out);
-            out.iter().filter(|b| **b == b'\n').count()
+            String::from_utf8(out).unwrap().lines().count()
         };
         let half = EXPORT_REQUEST_BYTES / 2;
         assert_eq!(lines(&[]), 0);

@@ -407,7 +407,7 @@ mod tests {
                 "tags: [\"x\", \"y\"]",
                 "duration_ns: 5",
                 "cost_total: 0.5",
-                "metadata: \"{\\\"k\\\":[1]}\"",
+                "metadata: \"{\"k\":[1]}\"",
             ]
         );
         assert!(found[0][5].starts_with("start: "), "{found:?}");

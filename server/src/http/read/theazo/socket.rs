@@ -101,17 +101,14 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, mut watch: Watch
     loop {
         let mut out = Vec::new();
         let is_over = tokio::select! {
-            said = watch.next() => match said {
-                Some(said) => {
-                    for said in &said {
-                        put(TEXT, message(said).as_bytes(), &mut out);
-                    }
-                    false
+            said = watch.next() => {
+                for said in said.iter().flatten() {
+                    put(TEXT, message(said).as_bytes(), &mut out);
                 }
-                None => {
+                if said.is_none() {
                     put_close(OVER, &mut out);
-                    true
                 }
+                said.is_none()
             },
             read = stream.read_buf(&mut inbox.0) => match read {
                 Ok(0) | Err(_) => return,

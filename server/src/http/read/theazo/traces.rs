@@ -49,6 +49,7 @@ const NOT_SCOPE: [&str; 2] = ["limit", "cursor"];
 /// A span. Times are ISO 8601, durations milliseconds.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the word of the answer")]
 struct Span {
     span_id: String,
     parent_id: Option<String>,
@@ -71,6 +72,7 @@ struct Span {
 /// A trace.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the word of the answer")]
 struct Trace {
     trace_id: String,
     agent_id: Option<String>,

@@ -140,7 +140,7 @@ async fn aggregates_that_mean_nothing_are_refused() {
         (json!({ "interval": "often" }), "interval"),
         (json!({ "from": "then" }), "from"),
         (json!({ "sort": "up" }), "sort"),
-        (json!({ "over": "points" }), "over"),
+        (json!({ "over": "rows" }), "over"),
         (json!({ "q": "a:(" }), "q"),
     ] {
         let said = question(&world, "/aggregate", body.clone()).await;

@@ -331,11 +331,10 @@ fn theazo_span(n: u64, parent: Option<u64>, operation: &str, cents: u64, mode: &
     span
 }
 
-#[tokio::test]
-async fn theazo_asks_for_traces_metrics_and_costs() {
-    let world = world().await;
+/// A run of an agent with a model, a tool and a machine.
+async fn a_run(world: &World) {
     send(
-        &world,
+        world,
         &[
             theazo_span(1, None, "agent.run", 0, "managed"),
             theazo_span(2, Some(1), "model.call", 18, "managed"),
@@ -345,6 +344,12 @@ async fn theazo_asks_for_traces_metrics_and_costs() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn theazo_asks_for_traces_and_costs() {
+    let world = world().await;
+    a_run(&world).await;
     let traces = theazo(&world, "/v1/agents/agt_1/traces").await;
     let trace = &traces["traces"][0];
     assert_eq!(
@@ -388,7 +393,12 @@ async fn theazo_asks_for_traces_metrics_and_costs() {
         (&nobody["total"], &nobody["billingMode"]),
         (&usd(0), &json!("managed"))
     );
+}
 
+#[tokio::test]
+async fn theazo_asks_for_metrics() {
+    let world = world().await;
+    a_run(&world).await;
     let time = "since=2026-01-01T00:00:00Z&until=2026-01-01T02:00:00Z&interval=1h";
     let metric = async |name: &str| {
         let path = format!("/v1/agents/agt_1/metrics?metric={name}&{time}");
