@@ -556,6 +556,18 @@ async fn save_and_test_tells_a_good_key_from_a_bad_one() {
             .status,
         200
     );
+    // A person sees several projects and names one.
+    let plane = Arc::clone(world.app.core().unwrap().plane());
+    let owner = crate::tenancy::Role::Owner;
+    let made = plane.set_member(By::operator(), crate::tenancy::FIRST_ORG, UserId(9), owner);
+    made.await.unwrap();
+    for (project, code) in [("1", 200), ("77", 404), ("", 400)] {
+        let request = Request::get("/tempo/api/echo")
+            .header("x-test-user", "9")
+            .header("x-scope-orgid", project);
+        let said = ask(&world.app, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(said.status, code, "{project}");
+    }
     let build = ask(&world.app, get("/tempo/api/status/buildinfo", "")).await;
     assert_eq!(build.json()["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(ask(&world.app, get("/tempo/ready", "")).await.status, 200);
