@@ -326,6 +326,7 @@ fn json_keeps_to_the_rules_of_otlp() {
         }),
     );
     let text = write::json(Rows::Spans, std::slice::from_ref(&row));
+    // Maps of the test's own JSON are sorted.
     let expected = json!({ "resourceSpans": [{
         "resource": { "attributes": [{ "key": "service.name", "value": { "stringValue": "s" } }] },
         "scopeSpans": [{
@@ -338,9 +339,9 @@ fn json_keeps_to_the_rules_of_otlp() {
                 "startTimeUnixNano": "1000",
                 "endTimeUnixNano": "2000",
                 "attributes": [
-                    { "key": "i", "value": { "intValue": "9007199254740993" } },
-                    { "key": "d", "value": { "doubleValue": 1.5 } },
                     { "key": "b", "value": { "boolValue": true } },
+                    { "key": "d", "value": { "doubleValue": 1.5 } },
+                    { "key": "i", "value": { "intValue": "9007199254740993" } },
                     { "key": "l", "value": { "arrayValue": { "values": [{ "intValue": "1" }, {}] } } },
                     { "key": "m", "value": { "kvlistValue": { "values": [
                         { "key": "k", "value": { "stringValue": "v" } },

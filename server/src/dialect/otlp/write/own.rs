@@ -11,7 +11,7 @@ use super::{exact, is_empty};
 use crate::dialect::doc_json;
 use crate::dialect::theta_read::StoredRow;
 
-/// Kinds of spans, with the words that `OpenInference` and the conventions of OTel have for them.
+/// Kinds of spans, with the words that `OpenInference` and the conventions of `OTel` have for them.
 const KINDS: [(&str, &str, &str); 7] = [
     ("llm", "LLM", "chat"),
     ("tool", "TOOL", "execute_tool"),
