@@ -262,7 +262,9 @@ impl<'a> Machine<'a> {
                 let what = match deletion {
                     Deletion::Trace(_) => "deletes",
                     Deletion::Run(_) => "deletes of runs",
-                    Deletion::Logs(_) | Deletion::Points(_) => "deletes of rows",
+                    Deletion::Logs(_) | Deletion::Points(_) | Deletion::Scores(_) => {
+                        "deletes of rows"
+                    }
                 };
                 let rows = self.model.delete(lsn, project, &deletion);
                 self.coverage.note_many(what, usize::from(rows > 0));

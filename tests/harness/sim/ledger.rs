@@ -187,6 +187,7 @@ fn is_meant(part: &Deletion, trace: &str, event: &Event) -> bool {
         }
         Deletion::Logs(rows) => named(Table::Logs, rows),
         Deletion::Points(rows) => named(Table::Points, rows),
+        Deletion::Scores(rows) => named(Table::Scores, rows),
     }
 }
 
