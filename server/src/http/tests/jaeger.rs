@@ -60,6 +60,7 @@ async fn services_and_operations() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one request after the other")]
 async fn a_search_and_a_trace_in_the_classic_form() {
     let world = stored().await;
     let (start, end) = (format!("{S}000000"), format!("{}000000", S + 1000));

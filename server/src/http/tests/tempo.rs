@@ -12,6 +12,7 @@ fn text(key: &str, value: &str) -> Value {
 }
 
 /// Three traces: a shop of two services, one alone, and one with a name that is no hex.
+#[expect(clippy::too_many_lines, reason = "a table of spans")]
 pub(super) async fn stored() -> World {
     let world = world().await;
     let span =
@@ -270,6 +271,7 @@ async fn a_search_by_tags_and_what_is_refused() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one request after the other")]
 async fn names_and_values_for_who_types() {
     let world = stored().await;
     let tags = tempo(&world, "/api/v2/search/tags", &[("limit", "5000")]).await;
@@ -387,8 +389,7 @@ async fn a_trace_as_protobuf_and_as_json() {
     assert_eq!(said.headers[header::CONTENT_TYPE], "application/x-protobuf");
     // TraceByIDResponse { Trace trace = 1; }
     assert_eq!(said.body[0], 0x0a);
-    let trace = prost::bytes::Bytes::from(said.body.clone());
-    let mut inner = trace.slice(1..);
+    let mut inner = &said.body[1..];
     let length = prost::encoding::decode_varint(&mut inner).unwrap();
     assert_eq!(usize::try_from(length).unwrap(), inner.len());
     let read = ExportTraceServiceRequest::decode(inner).unwrap();
@@ -440,6 +441,7 @@ async fn a_trace_as_protobuf_and_as_json() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one request after the other")]
 async fn functions_over_time() {
     let world = stored().await;
     let (from, to) = (S.to_string(), (S + 400).to_string());
