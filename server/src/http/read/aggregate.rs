@@ -27,6 +27,7 @@ use crate::http::routes::Routes;
 use crate::http::{App, query};
 use crate::limits::{AGGREGATE_GROUPS_DEFAULT, AGGREGATE_GROUPS_MAX};
 use crate::wire;
+use obsrv_engine::query::ast::Filter;
 use obsrv_engine::source::Column;
 
 /// What is to be added up.

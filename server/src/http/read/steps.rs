@@ -139,8 +139,8 @@ async fn answer(
         return Err(ApiError::parameter("limit", message));
     }
     let range = Range::of(question.from.as_deref(), question.to.as_deref(), now_ns)?;
-    let (q, json) = (question.q.as_deref(), question.filter.as_ref());
-    let filter = asked(Over::Traces, (q, json), now_ns)?;
+    let named = (question.q.as_deref(), question.filter.as_ref());
+    let filter = asked(Over::Traces, named, now_ns)?;
     let filter = range.and(filter);
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
