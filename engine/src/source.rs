@@ -220,6 +220,53 @@ pub trait Source: Send + Sync {
 
     /// The row's body: see [`crate::body`].
     fn body(&self, row: u32) -> Result<Bytes, SourceError>;
+
+    /// Calls `work` once, with a reader for many rows. Use [`reading`].
+    fn with_rows(&self, work: &mut dyn FnMut(&mut dyn Rows)) -> Result<(), SourceError>;
+}
+
+/// Rows read one after another: what one of them needed is at hand for the next.
+pub trait Rows {
+    /// As [`Source::core`].
+    fn core(&mut self, row: u32) -> Result<Core, SourceError>;
+
+    /// As [`Source::body`].
+    fn body(&mut self, row: u32) -> Result<Bytes, SourceError>;
+
+    /// As [`Source::block_of`].
+    fn block_of(&mut self, row: u32) -> Option<u32>;
+}
+
+/// The rows of a source of which one costs no more than another.
+#[derive(Debug)]
+pub struct OneByOne<'a, S>(pub &'a S);
+
+impl<S: Source> Rows for OneByOne<'_, S> {
+    fn core(&mut self, row: u32) -> Result<Core, SourceError> {
+        self.0.core(row)
+    }
+
+    fn body(&mut self, row: u32) -> Result<Bytes, SourceError> {
+        self.0.body(row)
+    }
+
+    fn block_of(&mut self, row: u32) -> Option<u32> {
+        self.0.block_of(row)
+    }
+}
+
+/// Reads rows of a source one after another.
+pub fn reading<T, E: From<SourceError>>(
+    source: &dyn Source,
+    work: impl FnOnce(&mut dyn Rows) -> Result<T, E>,
+) -> Result<T, E> {
+    let (mut work, mut done) = (Some(work), None);
+    source.with_rows(&mut |rows| {
+        if let Some(work) = work.take() {
+            done = Some(work(rows));
+        }
+    })?;
+    done.expect("BUG: a source that gave no reader")
 }
 
 /// A source and the rows of it that the snapshot sees.

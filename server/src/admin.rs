@@ -57,6 +57,11 @@ pub(crate) fn build(
         .with_state(plane)
         .merge(plans)
         .merge(copies::build(Arc::clone(engine)))
+        .merge(
+            Router::new()
+                .route("/debug/status", get(http::status::show))
+                .with_state(Arc::clone(&app)),
+        )
         .merge(users::build(signin))
         .merge(auth::as_operator(http::build(app)))
 }

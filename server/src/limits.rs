@@ -56,12 +56,20 @@ pub const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How long a request waits for the log. Over it: 503, outcome unknown.
 pub const COMMIT_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a group commit may run until the disk counts as stuck: `/ready` says so, with 503.
+pub const STUCK_TIME: Duration = Duration::from_secs(10);
 /// How long a query waits for its turn. Over it: 503.
 pub const QUERY_WAIT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Queries that run at once.
 pub const QUERIES_MAX: usize = 4;
 /// How long a query runs.
 pub const QUERY_TIME_MAX: Duration = Duration::from_secs(10);
+/// A query that ran for so long is in the log and among [`SLOW_QUERIES_KEPT`].
+pub const SLOW_QUERY_TIME: Duration = Duration::from_millis(500);
+/// The slow queries that `/debug/status` shows; the oldest makes room.
+pub const SLOW_QUERIES_KEPT: usize = 64;
+/// Bytes of what is written down of a slow query's filter; the rest is left out.
+pub const SLOW_QUERY_SHAPE_BYTES_MAX: usize = 512;
 /// Live rows of the row groups that one query may look into.
 pub const QUERY_ROWS_MAX: u64 = 1_000_000_000;
 /// Share of the memory budget that the bodies which one query decides on may hold, and those of a

@@ -6,6 +6,7 @@
 mod first_start;
 pub(crate) mod settings;
 mod signing_in;
+mod watchdog;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -26,7 +27,8 @@ use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::Macs;
 use crate::limits::{
-    PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME, TLS_CHECK_TIME, USAGE_STEP_TIME, USES_TIME,
+    PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME, STUCK_TIME, TLS_CHECK_TIME,
+    USAGE_STEP_TIME, USES_TIME,
 };
 use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
@@ -44,6 +46,7 @@ use crate::{admin, http};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
 use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
 use obsrv_engine::source::SourceError;
+use watchdog::Watchdog;
 
 pub use settings::{Config, GrpcAddress, PublicUrl};
 
@@ -249,7 +252,8 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     first_start::greet(address);
     let failed = tokio::select! {
         () = signals.told_to_stop() => false,
-        () = keep_house(&app, &engine, &plane, &accounts, &uses, tls) => true,
+        () = watch_over(&app, &engine) => true,
+        () = keep_house(&app, &plane, &accounts, &uses, tls) => true,
         () = purge_always(&engine, &plane) => true,
         () = expire_always(&engine, &governance) => true,
     };
@@ -350,16 +354,34 @@ fn open_socket(
     Ok(())
 }
 
-/// Returns when the engine has failed.
+/// Returns when the engine has failed. Waits for nothing that waits for the disk.
+async fn watch_over(app: &App, engine: &Engine) {
+    let mut look = interval(WATCH_TIME);
+    let mut watchdog = Watchdog::default();
+    let mut was_stuck = false;
+    while engine.state() != State::Failed {
+        let is_stuck = watchdog.is_stuck(engine.commits(), app.clock.mono_ns());
+        if is_stuck != was_stuck {
+            app.set_stuck(is_stuck);
+            was_stuck = is_stuck;
+            if is_stuck {
+                tracing::error!(seconds = STUCK_TIME.as_secs(), "the disk does not answer");
+            } else {
+                tracing::warn!("the disk answers again");
+            }
+        }
+        look.tick().await;
+    }
+}
+
+/// Keeps what is kept from time to time. Does not return.
 async fn keep_house(
     app: &App,
-    engine: &Engine,
     plane: &Arc<ControlPlane>,
     accounts: &Accounts,
     uses: &Arc<Uses>,
     tls: Option<Arc<Tls>>,
 ) {
-    let mut watch = interval(WATCH_TIME);
     let mut counts = interval(USAGE_STEP_TIME);
     let mut writing = interval(USES_TIME);
     let mut sessions = interval(SESSION_CHECK_TIME);
@@ -367,7 +389,6 @@ async fn keep_house(
     let mut hangup = signal(SignalKind::hangup()).ok();
     loop {
         tokio::select! {
-            _ = watch.tick() => if engine.state() == State::Failed { return },
             _ = counts.tick() => http::usage::store(app).await,
             _ = writing.tick() => store_uses(uses, plane).await,
             _ = sessions.tick() => accounts.keep_house(),

@@ -141,6 +141,14 @@ impl Asking<'_> {
         Ok(found)
     }
 
+    /// Rows of which the answer has ids and times alone.
+    fn search_cores(&self, index: u64, request: &Request) -> Outcome<Page> {
+        let found = self
+            .snapshot
+            .search_cores(project(index), Table::Spans, request, &BUDGET)?;
+        Ok(found)
+    }
+
     fn list(&self, table: Table, filter: Filter) -> Outcome<Page> {
         self.search(self.asked.project, table, &Request::new(filter, 50))
     }
@@ -150,7 +158,7 @@ impl Asking<'_> {
             total: true,
             ..Request::new(filter, 50)
         };
-        self.search(index, Table::Spans, &request)
+        self.search_cores(index, &request)
     }
 
     /// Without what was kept of earlier answers.
@@ -163,7 +171,8 @@ impl Asking<'_> {
 
     fn word(&self, name: &str) -> Outcome<Found> {
         let filter = words(self.asked.text(name));
-        Ok(Found::Ids(self.list(Table::Spans, filter)?))
+        let request = Request::new(filter, 50);
+        Ok(Found::Ids(self.search_cores(self.asked.project, &request)?))
     }
 
     fn common(&self, index: u64) -> Outcome<Page> {
@@ -188,7 +197,7 @@ impl Asking<'_> {
             },
             ..Request::new(filter, 100)
         };
-        self.search(index, Table::Spans, &request)
+        self.search_cores(index, &request)
     }
 
     fn traces(&self, run: u64) -> Outcome<Vec<(usize, usize)>> {

@@ -21,6 +21,7 @@ impl Engine {
         if taken == 0 {
             return 0;
         }
+        let _running = self.progress.begin();
         let Ok((mut committed, durable)) = self.make_durable(group) else {
             return taken;
         };

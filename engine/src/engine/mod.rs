@@ -17,6 +17,7 @@ mod compact;
 mod damage;
 mod deletion;
 mod flush;
+mod locate;
 mod open;
 mod pick;
 mod publish;
@@ -31,6 +32,7 @@ mod snapshot;
 mod space;
 mod threads;
 mod version;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -47,6 +49,7 @@ use quarantine::Quarantine;
 use queue::Queue;
 use runs::settle;
 use version::{Version, Writer};
+use watch::{LastSeen, Progress};
 
 pub use compact::CompactError;
 pub use damage::{DAMAGED_BLOCKS_MAX, LeftOut};
@@ -59,6 +62,7 @@ pub use record::{Envelope, RecordError};
 pub use snapshot::{ReadBody, Snapshot, StoredRow, TraceRows, Visit};
 pub use space::RESERVE_BYTES;
 pub use threads::Threads;
+pub use watch::Commits;
 
 /// Bodies above this go to a side file instead of the log.
 pub const SIDE_BYTES_MIN: usize = 1 << 20;
@@ -241,6 +245,8 @@ pub struct Stats {
     pub duplicates: u64,
     /// Rows that a newer version or a delete made dead.
     pub superseded: u64,
+    /// Rows and sections that a write passed over because they do not read.
+    pub lost: u64,
     /// Bytes of request bodies committed.
     pub body_bytes: u64,
     /// Flushes done.
@@ -288,6 +294,7 @@ struct Counters {
     events: AtomicU64,
     duplicates: AtomicU64,
     superseded: AtomicU64,
+    lost: AtomicU64,
     body_bytes: AtomicU64,
     flushes: AtomicU64,
     compactions: AtomicU64,
@@ -345,6 +352,9 @@ pub struct Engine {
     /// Less room than the reserve is left.
     low: AtomicBool,
     counters: Counters,
+    progress: Progress,
+    log_bytes: LastSeen,
+    dead_rows: LastSeen,
     /// Whether the background threads must end, and what wakes them.
     background: (Mutex<bool>, Condvar),
     /// What ends the scrub's pause, with the lock of `background`.
@@ -448,18 +458,26 @@ impl Engine {
         self.failure.get().cloned()
     }
 
-    /// Counters and gauges.
+    /// Group commits: one that does not end is a disk that does not answer.
+    pub fn commits(&self) -> Commits {
+        self.progress.commits()
+    }
+
+    /// Counters and gauges. Waits for no sync.
     pub fn stats(&self) -> Stats {
         let version = Arc::clone(&self.version.read());
         let read = |c: &AtomicU64| c.load(Ordering::Relaxed);
-        let wal_bytes = self.log.lock().bytes();
-        let dead_rows = self.catalog.lock().state().dead_rows();
+        let wal_bytes = self.log_bytes.of(&self.log, |log| log.bytes());
+        let dead_rows = self
+            .dead_rows
+            .of(&self.catalog, |catalog| catalog.state().dead_rows());
         Stats {
             records: read(&self.counters.records),
             groups: read(&self.counters.groups),
             events: read(&self.counters.events),
             duplicates: read(&self.counters.duplicates),
             superseded: read(&self.counters.superseded),
+            lost: read(&self.counters.lost),
             body_bytes: read(&self.counters.body_bytes),
             flushes: read(&self.counters.flushes),
             compactions: read(&self.counters.compactions),

@@ -17,6 +17,7 @@ use super::queue::Queue;
 use super::record::{self, BodyRef, RecordError, RecordRef};
 use super::runs::settle;
 use super::version::{Places, Writer};
+use super::watch::{LastSeen, Progress};
 use super::{Engine, Envelope, Interpreter, Options, count, side};
 use crate::boundary::{LocalStore, Store};
 use crate::manifest::{Manifest, ManifestError};
@@ -165,6 +166,9 @@ impl Engine {
             full: false.into(),
             low: false.into(),
             counters: records.counters,
+            progress: Progress::default(),
+            log_bytes: LastSeen::default(),
+            dead_rows: LastSeen::default(),
             background: (Mutex::new(false), Condvar::new()),
             index_due: (Mutex::new(()), Condvar::new()),
             spare_due: (Mutex::new(()), Condvar::new()),

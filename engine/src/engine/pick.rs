@@ -2,7 +2,9 @@
 //!
 //! Fresh segments (level 0) are merged when there are enough of them; level 1 by the UTC hour and
 //! level 2 by the UTC day of their latest start, so that time windows stay apart (time-window
-//! compaction, as in Cassandra's TWCS). A segment of which much is dead is rewritten alone.
+//! compaction, as in Cassandra's TWCS). Once there are rows of a later day, what is left of a day is
+//! merged, however few segments it is: a question opens each of them. Late rows are merged with
+//! their like, not each time with the whole day. A segment of which much is dead is rewritten alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +14,9 @@ use crate::manifest::{SegmentMeta, State};
 pub(super) const INPUTS_MAX: usize = 15;
 /// No level above this.
 const LEVEL_MAX: u8 = 3;
+/// A segment of a day that is over is merged with smaller ones that come to this share of it, at least:
+/// one part in so many.
+const LATE_SHARE: u64 = 4;
 const HOUR_NS: i64 = 3_600_000_000_000;
 const DAY_NS: i64 = 24 * HOUR_NS;
 
@@ -59,15 +64,55 @@ pub(super) fn pick(
             });
         }
     }
-    mostly_dead(state, damaged)
+    day_that_is_over(state, damaged, rows_max).or_else(|| mostly_dead(state, damaged))
+}
+
+/// Segments of one day with rows of a later one there: neighbours in size, the smallest first.
+fn day_that_is_over(state: &State, damaged: &BTreeSet<u64>, rows_max: u64) -> Option<Choice> {
+    let merged = || state.segments.iter().filter(|(_, meta)| meta.level > 0);
+    let newest = merged().map(|(_, meta)| day(meta)).max()?;
+    let mut days: BTreeMap<i64, Vec<(u64, u64)>> = BTreeMap::new();
+    for (number, meta) in merged().filter(|(number, _)| !damaged.contains(number)) {
+        let rows = rows_of(meta);
+        days.entry(day(meta)).or_default().push((rows, *number));
+    }
+    days.range_mut(..newest).find_map(|(_, segments)| {
+        segments.sort_unstable();
+        (0..segments.len()).find_map(|from| of_like_size(&segments[from..], rows_max))
+    })
+}
+
+/// The first of these that can be merged, if they are more than one. By size, the smallest first.
+fn of_like_size(segments: &[(u64, u64)], rows_max: u64) -> Option<Choice> {
+    let (mut inputs, mut sum) = (Vec::new(), 0u64);
+    for (rows, number) in segments.iter().take(INPUTS_MAX) {
+        let is_like = inputs.is_empty() || *rows <= sum.saturating_mul(LATE_SHARE);
+        if !is_like || sum.saturating_add(*rows) > rows_max {
+            break;
+        }
+        sum = sum.saturating_add(*rows);
+        inputs.push(*number);
+    }
+    inputs.sort_unstable();
+    (inputs.len() > 1).then_some(Choice {
+        inputs,
+        level: LEVEL_MAX,
+    })
+}
+
+fn day(meta: &SegmentMeta) -> i64 {
+    latest(meta).div_euclid(DAY_NS)
+}
+
+fn latest(meta: &SegmentMeta) -> i64 {
+    meta.sections.iter().map(|s| s.start_max).max().unwrap_or(0)
 }
 
 fn window(meta: &SegmentMeta) -> i64 {
-    let latest = meta.sections.iter().map(|s| s.start_max).max().unwrap_or(0);
     match meta.level {
         0 => 0,
-        1 => latest.div_euclid(HOUR_NS),
-        _ => latest.div_euclid(DAY_NS),
+        1 => latest(meta).div_euclid(HOUR_NS),
+        _ => day(meta),
     }
 }
 
@@ -160,6 +205,50 @@ mod tests {
         assert_eq!(pick(&state(&apart), &BTreeSet::new(), 2, 1000), None);
         let hostile = [(1, 1, i64::MIN), (2, 1, i64::MAX)];
         assert_eq!(pick(&state(&hostile), &BTreeSet::new(), 2, 1000), None);
+    }
+
+    #[test]
+    fn a_day_is_merged_once_there_is_a_later_one() {
+        let today = [(1, 1, HOUR_NS), (2, 2, 3 * HOUR_NS), (3, 3, 5 * HOUR_NS)];
+        assert_eq!(pick(&state(&today), &BTreeSet::new(), 8, 1000), None);
+        // Not yet merged itself: nothing is known of its day.
+        let fresh = [&today[..], &[(4, 0, DAY_NS)]].concat();
+        assert_eq!(pick(&state(&fresh), &BTreeSet::new(), 8, 1000), None);
+        let tomorrow = [&today[..], &[(4, 1, DAY_NS)]].concat();
+        let choice = pick(&state(&tomorrow), &BTreeSet::new(), 8, 1000).unwrap();
+        let level = 3;
+        assert_eq!(
+            choice,
+            Choice {
+                inputs: vec![1, 2, 3],
+                level
+            }
+        );
+        let damaged = BTreeSet::from([2, 3]);
+        assert_eq!(pick(&state(&tomorrow), &damaged, 8, 1000), None);
+        // Eight rows each: two fit.
+        let choice = pick(&state(&tomorrow), &BTreeSet::new(), 8, 23).unwrap();
+        assert_eq!(choice.inputs, [1, 2]);
+        assert_eq!(pick(&state(&tomorrow), &BTreeSet::new(), 8, 15), None);
+    }
+
+    #[test]
+    fn late_rows_are_merged_with_their_like() {
+        let all = [(1, 3, 0), (2, 1, 0), (3, 1, 0), (4, 1, DAY_NS)];
+        let mut state = state(&all);
+        let rows = |state: &mut State, number, rows| {
+            state.segments.get_mut(&number).unwrap().sections[0].rows = rows;
+        };
+        let inputs = |state: &State| pick(state, &BTreeSet::new(), 8, 1000).map(|c| c.inputs);
+        rows(&mut state, 1, 65);
+        assert_eq!(inputs(&state).unwrap(), [2, 3]);
+        rows(&mut state, 1, 64);
+        assert_eq!(inputs(&state).unwrap(), [1, 2, 3]);
+        rows(&mut state, 2, 1);
+        rows(&mut state, 3, 5);
+        assert_eq!(inputs(&state), None);
+        rows(&mut state, 3, 16);
+        assert_eq!(inputs(&state).unwrap(), [1, 3]);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use hashbrown::HashMap;
 use obsrv_wal::log::Durable;
 
 use super::commit::Committed;
-use super::deletion::{Aim, Deletion, RowAt};
+use super::deletion::{Aim, Deletion};
+use super::locate::{Found, Place, Sought};
 use super::version::Writer;
 use super::{Counters, Engine, Work, count};
 use crate::body::Content;
@@ -16,8 +17,8 @@ use crate::fold::{Part, Parts};
 use crate::memtable::{MemRow, MemTable, Memtable};
 use crate::mutant::Bug;
 use crate::row::{Event, Lsn, ProjectId, RowKey, Table};
-use crate::segment::{SectionSummary, Segment};
-use crate::source::{Source, SourceError};
+use crate::segment::Segment;
+use crate::source::SourceError;
 
 /// Charged to the memtable for every record, whatever it holds.
 const RECORD_OVERHEAD_BYTES: u64 = 64;
@@ -33,21 +34,6 @@ pub enum PublishError {
     Doc(#[from] DocError),
 }
 
-/// Where the live row of a key is.
-pub(super) enum Place {
-    Memory(Arc<Memtable>),
-    Segment(Arc<Segment>),
-}
-
-pub(super) struct Found {
-    place: Place,
-    row: u32,
-    pub(super) start_ns: i64,
-    pub(super) end_ns: Option<i64>,
-    pub(super) lsn_first: Lsn,
-    pub(super) content: Content,
-}
-
 /// One table of the project in a memtable.
 type Held = (Arc<Memtable>, Arc<MemTable>);
 
@@ -55,14 +41,16 @@ type Held = (Arc<Memtable>, Arc<MemTable>);
 pub(super) struct Applying<'a> {
     pub(super) writer: &'a mut Writer,
     active: Arc<Memtable>,
-    project: ProjectId,
+    pub(super) project: ProjectId,
     lsn: Lsn,
     /// The project's tables in the memtables, oldest first, looked up once.
     memory: [Option<Arc<[Held]>>; Table::ALL.len()],
     /// Segments that hold rows of a trace, looked up once.
-    of_trace: [HashMap<Box<str>, Vec<Arc<Segment>>>; Table::ALL.len()],
+    pub(super) of_trace: [HashMap<Box<str>, Vec<Arc<Segment>>>; Table::ALL.len()],
     pub(super) duplicates: usize,
     pub(super) superseded: usize,
+    /// Rows and sections that did not read and were passed over.
+    pub(super) lost: usize,
 }
 
 impl Engine {
@@ -139,8 +127,7 @@ pub(super) fn apply(
             applying.upsert(event)?;
         }
     }
-    count(&counters.duplicates, applying.duplicates);
-    count(&counters.superseded, applying.superseded);
+    applying.count(counters);
     Ok(())
 }
 
@@ -172,7 +159,7 @@ pub(super) fn apply_delete(
             }
         }
     }
-    count(&counters.superseded, applying.superseded);
+    applying.count(counters);
     Ok(())
 }
 
@@ -194,6 +181,18 @@ impl<'a> Applying<'a> {
             of_trace: Default::default(),
             duplicates: 0,
             superseded: 0,
+            lost: 0,
+        }
+    }
+
+    /// Adds to the counters what was done.
+    pub(super) fn count(&self, counters: &Counters) {
+        count(&counters.duplicates, self.duplicates);
+        count(&counters.superseded, self.superseded);
+        count(&counters.lost, self.lost);
+        if self.lost > 0 {
+            let (project, lsn, lost) = (self.project.0, self.lsn, self.lost);
+            tracing::error!(project, lsn, lost, "rows that do not read were passed over");
         }
     }
 
@@ -201,6 +200,8 @@ impl<'a> Applying<'a> {
     fn upsert(&mut self, event: Event) -> Result<(), PublishError> {
         let at = (self.lsn, self.project);
         let old = self.find(event.table, &event.key, event.start_ns)?;
+        let is_lost = matches!(old, Sought::Lost);
+        let old = old.live();
         let part = Part::of(&event);
         let Event { table, key, .. } = event;
         let (times, content) = match &old {
@@ -224,11 +225,12 @@ impl<'a> Applying<'a> {
                 (times, Content::Folded(parts.body()))
             }
         };
-        if table == Table::Spans && old.is_some() {
+        if table == Table::Spans && (old.is_some() || is_lost) {
             self.writer.behind.again(at, &key.trace_id);
         }
         let lsn_first = old.as_ref().map_or(self.lsn, |found| found.lsn_first);
-        let trace_id = (table == Table::Spans && old.is_none()).then(|| key.trace_id.clone());
+        let trace_id =
+            (table == Table::Spans && old.is_none() && !is_lost).then(|| key.trace_id.clone());
         let row = self.row(key, times, lsn_first, content);
         let row = self.replace(table, old.as_ref(), row);
         if let Some(trace_id) = trace_id {
@@ -264,7 +266,7 @@ impl<'a> Applying<'a> {
         self.active.push_into(&rows, row)
     }
 
-    fn kill(&mut self, table: Table, place: &Place, row: u32) {
+    pub(super) fn kill(&mut self, table: Table, place: &Place, row: u32) {
         self.superseded += 1;
         let number = match place {
             Place::Memory(memtable) => {
@@ -287,7 +289,7 @@ impl<'a> Applying<'a> {
     }
 
     /// The project's tables in the memtables, oldest first; the last is of the active one.
-    fn memory(&mut self, table: Table) -> Arc<[Held]> {
+    pub(super) fn memory(&mut self, table: Table) -> Arc<[Held]> {
         let (project, active) = (self.project, &self.active);
         let memtables = &self.writer.places.memtables;
         let held = self.memory[table.index()].get_or_insert_with(|| {
@@ -312,173 +314,4 @@ impl<'a> Applying<'a> {
             .expect("BUG: there is always an active memtable");
         Arc::clone(rows)
     }
-
-    /// The live row of a key, wherever it is. `start_ns` is what the event says.
-    pub(super) fn find(
-        &mut self,
-        table: Table,
-        key: &RowKey,
-        start_ns: Option<i64>,
-    ) -> Result<Option<Found>, PublishError> {
-        for (memtable, rows) in self.memory(table).iter().rev() {
-            if let Some((row, found)) = rows.find(key) {
-                return Ok(Some(Found {
-                    place: Place::Memory(Arc::clone(memtable)),
-                    row,
-                    start_ns: found.start_ns,
-                    end_ns: found.end_ns,
-                    lsn_first: found.lsn_first,
-                    content: found.content,
-                }));
-            }
-        }
-        if self.writer.planted.has(Bug::DedupForgetsSegments) {
-            return Ok(None);
-        }
-        let flushed = self.find_flushed(table, key, start_ns)?;
-        let read = flushed.map(|(segment, row)| self.read(table, Place::Segment(segment), row));
-        Ok(read.transpose()?.map(|(_, found)| found))
-    }
-
-    /// The live row of a key in the segments. Reads no payload.
-    fn find_flushed(
-        &mut self,
-        table: Table,
-        key: &RowKey,
-        start_ns: Option<i64>,
-    ) -> Result<Option<(Arc<Segment>, u32)>, PublishError> {
-        for segment in self.segments_of(table, &key.trace_id) {
-            let Some(section) = segment.section(self.project, table) else {
-                continue;
-            };
-            if !may_hold(section.summary(), table, start_ns) {
-                continue;
-            }
-            let Some(row) = section.find(&key.trace_id, &key.id)? else {
-                continue;
-            };
-            if self.is_dead(&segment, table, row) {
-                continue;
-            }
-            return Ok(Some((segment, row)));
-        }
-        Ok(None)
-    }
-
-    /// Where the live row of a key is.
-    fn locate(&mut self, table: Table, at: &RowAt) -> Result<Option<(Place, u32)>, PublishError> {
-        for (memtable, rows) in self.memory(table).iter().rev() {
-            if let Some((row, _)) = rows.find(&at.key) {
-                return Ok(Some((Place::Memory(Arc::clone(memtable)), row)));
-            }
-        }
-        let flushed = self.find_flushed(table, &at.key, Some(at.start_ns))?;
-        Ok(flushed.map(|(segment, row)| (Place::Segment(segment), row)))
-    }
-
-    pub(super) fn read(
-        &self,
-        table: Table,
-        place: Place,
-        row: u32,
-    ) -> Result<(RowKey, Found), PublishError> {
-        let missing = || SourceError::Damaged {
-            file: "row".to_owned(),
-            offset: u64::from(row),
-            what: "row number",
-            part: String::new(),
-        };
-        let found = match &place {
-            Place::Memory(memtable) => {
-                let rows = memtable.table(self.project, table).ok_or_else(missing)?;
-                rows.row(row).ok_or_else(missing)?
-            }
-            Place::Segment(segment) => {
-                let section = segment.section(self.project, table).ok_or_else(missing)?;
-                let stored = section.row(row)?;
-                MemRow {
-                    key: stored.key,
-                    start_ns: stored.start_ns,
-                    end_ns: stored.end_ns,
-                    lsn_first: stored.lsn_first,
-                    lsn_last: stored.lsn_last,
-                    content: stored.content,
-                }
-            }
-        };
-        let MemRow {
-            key,
-            start_ns,
-            end_ns,
-            lsn_first,
-            content,
-            ..
-        } = found;
-        let found = Found {
-            place,
-            row,
-            start_ns,
-            end_ns,
-            lsn_first,
-            content,
-        };
-        Ok((key, found))
-    }
-
-    fn is_dead(&self, segment: &Segment, table: Table, row: u32) -> bool {
-        let section = (segment.id(), self.project, table);
-        self.writer
-            .dead
-            .get(&section)
-            .is_some_and(|dead| dead.contains(row))
-    }
-
-    fn segments_of(&mut self, table: Table, trace_id: &str) -> Vec<Arc<Segment>> {
-        if let Some(known) = self.of_trace[table.index()].get(trace_id) {
-            return known.clone();
-        }
-        let all = self.writer.places.of_project.get(&self.project);
-        let holds = |segment: &&Arc<Segment>| {
-            segment
-                .section(self.project, table)
-                .is_some_and(|s| s.has_trace(trace_id))
-        };
-        let found: Vec<_> = all.into_iter().flatten().filter(holds).cloned().collect();
-        self.of_trace[table.index()].insert(trace_id.into(), found.clone());
-        found
-    }
-
-    /// The live rows of a trace, wherever they are.
-    pub(super) fn live_rows(
-        &mut self,
-        table: Table,
-        trace_id: &str,
-    ) -> Result<Vec<(Place, u32)>, PublishError> {
-        let mut found = Vec::new();
-        for (memtable, rows) in self.memory(table).iter() {
-            let live = rows.of_trace(trace_id) - rows.dead_at(Lsn::MAX);
-            let place = |row| (Place::Memory(Arc::clone(memtable)), row);
-            found.extend(live.iter().map(place));
-        }
-        for segment in self.segments_of(table, trace_id) {
-            let Some(section) = segment.section(self.project, table) else {
-                continue;
-            };
-            for row in section.trace_rows(trace_id)? {
-                if !self.is_dead(&segment, table, row) {
-                    found.push((Place::Segment(Arc::clone(&segment)), row));
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Whether a section may have a row of this start. A series is in nearly every segment, and a point is
-/// of one time alone; of any other row the start may change.
-fn may_hold(section: &SectionSummary, table: Table, start_ns: Option<i64>) -> bool {
-    let Some(start) = start_ns.filter(|_| table == Table::Points) else {
-        return true;
-    };
-    (section.start_min..=section.start_max).contains(&start)
 }

@@ -9,9 +9,10 @@ use std::hash::BuildHasher;
 use bytes::Bytes;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
-use super::publish::{Applying, Found, PublishError};
+use super::locate::Sought;
+use super::publish::{Applying, PublishError};
 use super::version::Writer;
-use super::{Counters, Engine, count};
+use super::{Counters, Engine};
 use crate::doc::DocRef;
 use crate::fold::Part;
 use crate::row::{Lsn, ProjectId, RowKey, Table};
@@ -150,8 +151,7 @@ pub(super) fn settle(writer: &mut Writer, counters: &Counters) -> Result<(), Pub
     for change in writer.behind.take() {
         let mut applying = Applying::new(writer, change.lsn_last, change.project);
         update(&mut applying, change)?;
-        count(&counters.duplicates, applying.duplicates);
-        count(&counters.superseded, applying.superseded);
+        applying.count(counters);
     }
     Ok(())
 }
@@ -164,6 +164,9 @@ fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishE
         id: trace_id.clone(),
     };
     let old = applying.find(Table::Runs, &key, None)?;
+    // What the lost row said of the spans is made again.
+    let again = change.again || matches!(old, Sought::Lost);
+    let old = old.live();
     let cached_as = (change.project, trace_id);
     let cached = applying.writer.run_cache.take(&cached_as);
     let mut run = match (&old, cached) {
@@ -181,7 +184,7 @@ fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishE
         applying.duplicates += usize::from(!added);
         changed |= added;
     }
-    if change.again {
+    if again {
         let rollup = rollup_of(applying, &key.trace_id)?;
         changed |= rollup != run.rollup;
         run.rollup = rollup;
@@ -226,7 +229,9 @@ fn add_spans(
 fn rollup_of(applying: &mut Applying<'_>, trace_id: &str) -> Result<Rollup, PublishError> {
     let mut rollup = Rollup::default();
     for (place, row) in applying.live_rows(Table::Spans, trace_id)? {
-        let (key, found): (RowKey, Found) = applying.read(Table::Spans, place, row)?;
+        let Some((key, found)) = applying.read(Table::Spans, &place, row)? else {
+            continue;
+        };
         let view = found.content.view()?;
         rollup.add(SpanFacts {
             id: &key.id,

@@ -11,7 +11,9 @@ use crate::query::aggregate::{
     AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest, PartialCache, aggregate,
     observed_keys, observed_values,
 };
-use crate::query::{Budget, Explain, Facet, Meter, Page, QueryError, Request, search, traceql};
+use crate::query::{
+    Budget, Explain, Facet, Meter, Page, QueryError, Request, search, search_cores, traceql,
+};
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
 use crate::source::{Core, SourceError, Visible};
@@ -110,6 +112,28 @@ impl Snapshot {
         let spans = self.held(project, Table::Spans);
         self.going_round(project, &mut || {
             search(
+                &self.visible(project, table, &rows),
+                &self.visible(project, Table::Spans, &spans),
+                self.lsn(),
+                budget,
+                request,
+            )
+        })
+    }
+
+    /// The same without bodies: hits have their hot columns alone.
+    pub fn search_cores(
+        &self,
+        project: ProjectId,
+        table: Table,
+        request: &Request,
+        budget: &Budget<'_>,
+    ) -> Result<Page, QueryError> {
+        self.check()?;
+        let rows = self.held(project, table);
+        let spans = self.held(project, Table::Spans);
+        self.going_round(project, &mut || {
+            search_cores(
                 &self.visible(project, table, &rows),
                 &self.visible(project, Table::Spans, &spans),
                 self.lsn(),

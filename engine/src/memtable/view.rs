@@ -14,7 +14,8 @@ use crate::columns::value::to_scalar;
 use crate::doc::{DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
 use crate::source::{
-    Column, ColumnReader, Core, LaneKind, Matches, Source, SourceError, ValueTest, by_values,
+    Column, ColumnReader, Core, LaneKind, Matches, OneByOne, Rows, Source, SourceError, ValueTest,
+    by_values,
 };
 
 /// The rows of a table up to an LSN.
@@ -291,6 +292,11 @@ impl Source for TableView {
         let mut rows = self.table.of_trace(trace_id);
         rows.remove_range(self.count..);
         Ok(rows)
+    }
+
+    fn with_rows(&self, work: &mut dyn FnMut(&mut dyn Rows)) -> Result<(), SourceError> {
+        work(&mut OneByOne(self));
+        Ok(())
     }
 
     fn body(&self, row: u32) -> Result<Bytes, SourceError> {

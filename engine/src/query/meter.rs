@@ -162,9 +162,9 @@ impl<'a> Meter<'a> {
         Ok(())
     }
 
-    /// The body of a row of this source was read.
-    pub(super) fn read_block(&mut self, source: &dyn Source, row: u32) {
-        if let Some(block) = source.block_of(row) {
+    /// The body of a row was read, which is in this block of the source if it is in one.
+    pub(super) fn read_block(&mut self, source: &dyn Source, block: Option<u32>) {
+        if let Some(block) = block {
             let address = std::ptr::from_ref(source).cast::<()>().addr();
             let read = self.blocks.entry(address).or_default();
             self.explain.blocks_verified += u64::from(read.insert(block));

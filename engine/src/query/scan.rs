@@ -12,7 +12,7 @@ use super::text::{Pattern, Text};
 use super::value::test_scalar;
 use crate::body;
 use crate::doc::{Scalar, fingerprint};
-use crate::source::{Blocks, Column, Core, Probe, Source, SourceError, Visible};
+use crate::source::{Blocks, Column, Core, Probe, Rows, Source, SourceError, Visible, reading};
 use crate::text::Phrase;
 
 /// Rows in a row group, as a power of two.
@@ -245,6 +245,7 @@ pub(super) fn count_term(
         passing &= one.sure;
     }
     let (mut total, mut sure, mut possible) = (0, RoaringBitmap::new(), RoaringBitmap::new());
+    let mut doubt = RoaringBitmap::new();
     for (rows, known) in &blocks.left {
         match known {
             Some(n) if rows.is_subset(&passing) => {
@@ -252,17 +253,13 @@ pub(super) fn count_term(
                 meter.explain.rows_counted_by_index += u64::from(*n);
                 possible |= rows;
             }
-            _ => {
-                for row in &passing & rows {
-                    meter.explain.rows_in_doubt += 1;
-                    meter.explain.verified.insert(text.name().to_owned());
-                    let core = source.core(row)?;
-                    if decide(node, visible, row, &core, meter)? {
-                        sure.insert(row);
-                    }
-                }
-            }
+            _ => doubt |= &passing & rows,
         }
+    }
+    if !doubt.is_empty() {
+        meter.explain.rows_in_doubt += doubt.len();
+        meter.explain.verified.insert(text.name().to_owned());
+        sure = deciding(node, visible, &doubt, meter)?;
     }
     total += sure.len();
     possible |= &sure;
@@ -304,24 +301,24 @@ fn of_traces(
 /// Decides one row that the columns left in doubt.
 pub(super) fn decide(
     node: &Node<'_>,
-    visible: &Visible<'_>,
+    (visible, rows): (&Visible<'_>, &mut dyn Rows),
     row: u32,
     core: &Core,
     meter: &mut Meter<'_>,
 ) -> Result<bool, QueryError> {
-    with_document(visible, row, meter, |doc| node.passes(core, doc))
+    with_document((visible, rows), row, meter, |doc| node.passes(core, doc))
 }
 
 /// Reads the row's document and hands it to `look`.
 pub(super) fn with_document<T>(
-    visible: &Visible<'_>,
+    (visible, rows): (&Visible<'_>, &mut dyn Rows),
     row: u32,
     meter: &mut Meter<'_>,
     look: impl FnOnce(crate::doc::DocRef<'_>) -> Result<T, crate::doc::DocError>,
 ) -> Result<T, QueryError> {
-    let bytes = visible.source.body(row)?;
+    let bytes = rows.body(row)?;
     meter.read_body(bytes.len())?;
-    meter.read_block(visible.source, row);
+    meter.read_block(visible.source, rows.block_of(row));
     body::view(&bytes)
         .and_then(look)
         .map_err(|source| QueryError::Row {
@@ -341,11 +338,27 @@ pub(super) fn settle(
     let doubt = &verdict.possible - &verdict.sure;
     meter.explain.rows_in_doubt += doubt.len();
     let mut passed = verdict.sure;
-    for row in doubt {
-        let core = visible.source.core(row)?;
-        if decide(node, visible, row, &core, meter)? {
-            passed.insert(row);
-        }
+    if !doubt.is_empty() {
+        passed |= deciding(node, visible, &doubt, meter)?;
     }
     Ok(passed)
+}
+
+/// Those of the rows that pass, by their documents.
+fn deciding(
+    node: &Node<'_>,
+    visible: &Visible<'_>,
+    doubt: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<RoaringBitmap, QueryError> {
+    reading(visible.source, |rows| {
+        let mut passed = RoaringBitmap::new();
+        for row in doubt {
+            let core = rows.core(row)?;
+            if decide(node, (visible, rows), row, &core, meter)? {
+                passed.insert(row);
+            }
+        }
+        Ok(passed)
+    })
 }

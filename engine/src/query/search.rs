@@ -14,7 +14,7 @@ use super::scan::{Verdict, count_term, evaluate, group_count, live_rows, settle}
 use super::top::{Ranked, Top};
 use crate::doc::Scalar;
 use crate::row::Lsn;
-use crate::source::{Column, Core, Source, Visible};
+use crate::source::{Column, Core, Source, Visible, reading};
 
 /// Most rows of a page.
 pub const LIMIT_MAX: usize = 1_000;
@@ -60,7 +60,7 @@ impl Request {
 pub struct Hit {
     /// Its hot columns.
     pub core: Core,
-    /// Its body: see [`crate::body`].
+    /// Its body: see [`crate::body`]; empty after [`search_cores`].
     pub body: Bytes,
 }
 
@@ -104,6 +104,27 @@ pub fn search(
     budget: &Budget<'_>,
     request: &Request,
 ) -> Result<Page, QueryError> {
+    answer((rows, spans), snapshot_lsn, budget, request, true)
+}
+
+/// The same with hits of which the body is empty: for whoever needs the hot columns alone.
+pub fn search_cores(
+    rows: &[Visible<'_>],
+    spans: &[Visible<'_>],
+    snapshot_lsn: Lsn,
+    budget: &Budget<'_>,
+    request: &Request,
+) -> Result<Page, QueryError> {
+    answer((rows, spans), snapshot_lsn, budget, request, false)
+}
+
+fn answer(
+    (rows, spans): (&[Visible<'_>], &[Visible<'_>]),
+    snapshot_lsn: Lsn,
+    budget: &Budget<'_>,
+    request: &Request,
+    bodies: bool,
+) -> Result<Page, QueryError> {
     check_request(request)?;
     let mut meter = Meter::new(budget);
     let node = plan(&request.filter, &mut |part| {
@@ -127,7 +148,7 @@ pub fn search(
         changed: false,
     };
     scan.run(rows)?;
-    scan.finish(rows, snapshot_lsn)
+    scan.finish(rows, snapshot_lsn, bodies)
 }
 
 /// How many rows pass.
@@ -368,19 +389,26 @@ impl Scan<'_> {
         verdict: &mut Verdict,
         lsn: Lsn,
     ) -> Result<(), QueryError> {
-        for row in verdict.possible.clone() {
-            let core = source.core(row)?;
-            if core.lsn_first > lsn {
-                verdict.sure.remove(row);
-                verdict.possible.remove(row);
-            } else if core.lsn_last > lsn {
-                self.changed = true;
+        reading(source, |rows| {
+            for row in verdict.possible.clone() {
+                let core = rows.core(row)?;
+                if core.lsn_first > lsn {
+                    verdict.sure.remove(row);
+                    verdict.possible.remove(row);
+                } else if core.lsn_last > lsn {
+                    self.changed = true;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    fn finish(mut self, rows: &[Visible<'_>], snapshot_lsn: Lsn) -> Result<Page, QueryError> {
+    fn finish(
+        mut self,
+        rows: &[Visible<'_>],
+        snapshot_lsn: Lsn,
+        bodies: bool,
+    ) -> Result<Page, QueryError> {
         let limit = self.request.limit;
         let ranked = self.top.into_rows();
         let mut more = ranked.len() > limit;
@@ -391,7 +419,11 @@ impl Scan<'_> {
             let visible = rows
                 .get(at)
                 .expect("BUG: a row of a source that was not given");
-            let body = visible.source.body(row)?;
+            let body = if bodies {
+                visible.source.body(row)?
+            } else {
+                Bytes::new()
+            };
             if !self.meter.admit_to_page(body.len()) {
                 more = true;
                 break;

@@ -8,10 +8,9 @@ use regex::{Regex, RegexBuilder};
 
 use super::QueryError;
 use super::ast::TextTest;
-use super::value::contains_folded;
 use crate::source::{Blocks, Probe, Source, SourceError};
 use crate::text::Phrase;
-use crate::text::find::terms_within;
+use crate::text::find::{Finder, terms_within};
 
 /// Longest regular expression, in bytes.
 pub const REGEX_BYTES_MAX: usize = 1_024;
@@ -67,7 +66,7 @@ impl TextTest {
 #[derive(Debug)]
 enum Look<'f> {
     Phrase(Phrase),
-    Contains(&'f str),
+    Contains(&'f str, Finder),
     Regex(Pattern),
 }
 
@@ -92,19 +91,18 @@ impl fmt::Debug for Text<'_> {
 
 impl<'f> Text<'f> {
     pub(super) fn new(test: &'f TextTest) -> Result<Self, QueryError> {
+        let contains = || Look::Contains(test.text(), Finder::new(test.text().as_bytes()));
         let look = match test {
-            TextTest::Words(text) => {
-                Phrase::new(text, false).map_or(Look::Contains(text), Look::Phrase)
-            }
+            TextTest::Words(text) => Phrase::new(text, false).map_or_else(contains, Look::Phrase),
             TextTest::Beginning(text) => {
-                Phrase::new(text, true).map_or(Look::Contains(text), Look::Phrase)
+                Phrase::new(text, true).map_or_else(contains, Look::Phrase)
             }
-            TextTest::Contains(text) => Look::Contains(text),
+            TextTest::Contains(_) => contains(),
             TextTest::Regex(pattern) => Look::Regex(Pattern::new(pattern)?),
         };
         let terms = match &look {
             Look::Phrase(phrase) => phrase.terms().to_vec(),
-            Look::Contains(text) => terms_within(text),
+            Look::Contains(text, _) => terms_within(text),
             Look::Regex(_) => Vec::new(),
         };
         Ok(Self {
@@ -128,7 +126,7 @@ impl<'f> Text<'f> {
     pub(super) const fn name(&self) -> &'static str {
         match self.look {
             Look::Phrase(_) => "text",
-            Look::Contains(_) => "text ~",
+            Look::Contains(..) => "text ~",
             Look::Regex(_) => "text =~",
         }
     }
@@ -136,7 +134,7 @@ impl<'f> Text<'f> {
     pub(super) fn passes(&self, text: &str) -> bool {
         match &self.look {
             Look::Phrase(phrase) => phrase.is_in(text),
-            Look::Contains(needle) => contains_folded(text, needle),
+            Look::Contains(_, finder) => finder.find(text.as_bytes()).is_some(),
             Look::Regex(pattern) => pattern.is_match(text),
         }
     }

@@ -11,7 +11,7 @@ use super::order::{Order, Position, SortKey};
 use super::plan::{Node, name_of};
 use super::scan::{Verdict, decide, with_document};
 use crate::doc::{DocRef, Scalar};
-use crate::source::{Column, Core, Visible};
+use crate::source::{Column, Core, Rows, Visible, reading};
 
 /// A row that passes, in the order's terms.
 #[derive(Debug)]
@@ -71,7 +71,19 @@ impl<'q> Top<'q> {
         if self.size == 0 || verdict.possible.is_empty() {
             return Ok(());
         }
-        let mut candidates = self.candidates(visible, &verdict.possible, meter)?;
+        reading(visible.source, |rows| {
+            self.offer_rows(node, (at, visible, rows), verdict, meter)
+        })
+    }
+
+    fn offer_rows(
+        &mut self,
+        node: &Node<'_>,
+        (at, visible, rows): (usize, &Visible<'_>, &mut dyn Rows),
+        verdict: &Verdict,
+        meter: &mut Meter<'_>,
+    ) -> Result<(), QueryError> {
+        let mut candidates = self.candidates((visible, rows), &verdict.possible, meter)?;
         candidates.retain(|candidate| self.has_place(candidate.key.as_ref()));
         let in_doubt = verdict.sure.len() < verdict.possible.len();
         self.sort(&mut candidates, !in_doubt && self.after.is_none());
@@ -83,7 +95,7 @@ impl<'q> Top<'q> {
             if taken >= self.size && !self.rows.last().is_some_and(tie) {
                 break;
             }
-            let core = visible.source.core(row)?;
+            let core = rows.core(row)?;
             if self
                 .after
                 .is_some_and(|after| !self.order.is_after(key.as_ref(), &core, after))
@@ -92,7 +104,7 @@ impl<'q> Top<'q> {
             }
             if !verdict.sure.contains(row) {
                 meter.explain.rows_in_doubt += 1;
-                if !decide(node, visible, row, &core, meter)? {
+                if !decide(node, (visible, rows), row, &core, meter)? {
                     continue;
                 }
             }
@@ -144,7 +156,7 @@ impl<'q> Top<'q> {
     /// The rows with their keys.
     fn candidates(
         &self,
-        visible: &Visible<'_>,
+        (visible, reader): (&Visible<'_>, &mut dyn Rows),
         rows: &RoaringBitmap,
         meter: &mut Meter<'_>,
     ) -> Result<Vec<Candidate>, QueryError> {
@@ -178,7 +190,7 @@ impl<'q> Top<'q> {
                 }
             })?;
         for candidate in candidates.iter_mut().filter(|candidate| candidate.long) {
-            candidate.key = self.exact_key(visible, candidate.row, meter)?;
+            candidate.key = self.exact_key((visible, reader), candidate.row, meter)?;
         }
         Ok(candidates)
     }
@@ -186,12 +198,12 @@ impl<'q> Top<'q> {
     /// The key of a row that has a value too long for its column.
     fn exact_key(
         &self,
-        visible: &Visible<'_>,
+        (visible, rows): (&Visible<'_>, &mut dyn Rows),
         row: u32,
         meter: &mut Meter<'_>,
     ) -> Result<Option<SortKey>, QueryError> {
         let column = &self.order.column;
-        let core = visible.source.core(row)?;
+        let core = rows.core(row)?;
         let key_in = |doc: DocRef<'_>| {
             let mut best = None;
             document::leaves(column, &core, doc, &mut |leaf| {
@@ -207,7 +219,7 @@ impl<'q> Top<'q> {
                 .explain
                 .verified
                 .insert(format!("order by {}", name_of(column)));
-            return with_document(visible, row, meter, key_in);
+            return with_document((visible, rows), row, meter, key_in);
         }
         // The hot columns are all in the core.
         Ok(key_in(DocRef::Null).unwrap_or(None))

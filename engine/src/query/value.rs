@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::ast::{Literal, Test};
 use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocRef, Scalar, fingerprint, scalar_of};
-use crate::text::find::find_folded;
+use crate::text::find::Finder;
 
 /// Compares a whole number with a float by value, without rounding either; `None` for NaN.
 #[expect(
@@ -123,5 +123,7 @@ fn test_long(test: &Test, hash: u64) -> Option<bool> {
 
 /// Whether `text` has `needle` in it, ASCII letters compared without case.
 pub(super) fn contains_folded(text: &str, needle: &str) -> bool {
-    needle.is_empty() || find_folded(text.as_bytes(), needle.as_bytes()).is_some()
+    Finder::new(needle.as_bytes())
+        .find(text.as_bytes())
+        .is_some()
 }

@@ -12,30 +12,34 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::index::Index;
+use super::lookup::TraceIds;
 
 /// Decoded column blocks.
 const COLUMN_CACHE_BYTES: usize = 64 << 20;
 /// Decoded payload blocks.
 const PAYLOAD_CACHE_BYTES: usize = 32 << 20;
 /// Decoded section directories and compact sections.
-const SECTION_CACHE_BYTES: usize = 64 << 20;
+const SECTION_CACHE_BYTES: usize = 56 << 20;
+/// Ids of long traces in the order of their hashes: a million rows.
+const TRACE_CACHE_BYTES: usize = 8 << 20;
 
 pub(super) static COLUMNS: Cache<Bytes> = Cache::new(COLUMN_CACHE_BYTES);
 pub(super) static PAYLOAD: Cache<Bytes> = Cache::new(PAYLOAD_CACHE_BYTES);
 pub(super) static SECTIONS: Cache<Arc<Index>> = Cache::new(SECTION_CACHE_BYTES);
+/// By offset of the section and first row of the trace.
+pub(super) static TRACES: Cache<Arc<TraceIds>, (u64, u32)> = Cache::new(TRACE_CACHE_BYTES);
 
-/// An opened segment, and an offset in it. Two opens of one file do not share entries: the file
-/// number alone is not unique when one process holds several data directories.
-type Key = (u64, u64);
-
-pub(super) struct Cache<V> {
+/// What is held, by the opened segment that it is of and its place there. Two opens of one file
+/// do not share entries: the file number alone is not unique when one process holds several data
+/// directories.
+pub(super) struct Cache<V, P = u64> {
     capacity: usize,
-    inner: Mutex<Inner<V>>,
+    inner: Mutex<Inner<V, P>>,
 }
 
-struct Inner<V> {
-    entries: BTreeMap<Key, Entry<V>>,
-    by_use: BTreeMap<u64, Key>,
+struct Inner<V, P> {
+    entries: BTreeMap<(u64, P), Entry<V>>,
+    by_use: BTreeMap<u64, (u64, P)>,
     uses: u64,
     weight: usize,
 }
@@ -57,9 +61,10 @@ pub(super) fn forget(instance: u64) {
     COLUMNS.forget(instance);
     PAYLOAD.forget(instance);
     SECTIONS.forget(instance);
+    TRACES.forget(instance);
 }
 
-impl<V: Clone> Cache<V> {
+impl<V: Clone, P: Copy + Default + Ord> Cache<V, P> {
     const fn new(capacity: usize) -> Self {
         let inner = Inner {
             entries: BTreeMap::new(),
@@ -73,7 +78,7 @@ impl<V: Clone> Cache<V> {
         }
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<V> {
+    pub(super) fn get(&self, key: (u64, P)) -> Option<V> {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         let entry = inner.entries.get_mut(&key)?;
@@ -84,8 +89,13 @@ impl<V: Clone> Cache<V> {
         Some(entry.value.clone())
     }
 
-    pub(super) fn put(&self, key: Key, value: V, weight: usize) {
-        if weight > self.capacity {
+    /// Whether something of this weight can be held.
+    pub(super) const fn holds(&self, weight: usize) -> bool {
+        weight <= self.capacity
+    }
+
+    pub(super) fn put(&self, key: (u64, P), value: V, weight: usize) {
+        if !self.holds(weight) {
             return;
         }
         let mut inner = self.inner.lock();
@@ -113,10 +123,11 @@ impl<V: Clone> Cache<V> {
 
     fn forget(&self, instance: u64) {
         let mut inner = self.inner.lock();
-        let keys: Vec<Key> = inner
+        let keys: Vec<(u64, P)> = inner
             .entries
-            .range((instance, 0)..=(instance, u64::MAX))
-            .map(|(k, _)| *k)
+            .range((instance, P::default())..)
+            .map(|(key, _)| *key)
+            .take_while(|(of, _)| *of == instance)
             .collect();
         for key in keys {
             inner.remove(key);
@@ -124,8 +135,8 @@ impl<V: Clone> Cache<V> {
     }
 }
 
-impl<V> Inner<V> {
-    fn remove(&mut self, key: Key) {
+impl<V, P: Copy + Ord> Inner<V, P> {
+    fn remove(&mut self, key: (u64, P)) {
         if let Some(entry) = self.entries.remove(&key) {
             self.by_use.remove(&entry.used);
             self.weight -= entry.weight;

@@ -29,9 +29,9 @@ pub(super) struct Index {
     pub(super) weight: usize,
 }
 
-/// The high half of a trace id's xxh3-64.
-pub(super) fn trace_hash(trace_id: &str) -> u32 {
-    count_u32(usize::try_from(xxhash_rust::xxh3::xxh3_64(trace_id.as_bytes()) >> 32).unwrap_or(0))
+/// The high half of the xxh3-64 of a trace's or row's id.
+pub(super) fn id_hash(id: &str) -> u32 {
+    count_u32(usize::try_from(xxhash_rust::xxh3::xxh3_64(id.as_bytes()) >> 32).unwrap_or(0))
 }
 
 /// Takes gathered columns and, of each gathered row, its place in the file.
@@ -157,7 +157,7 @@ pub(super) fn traces<'a>(traces: impl Iterator<Item = &'a str>) -> (Vec<u8>, Vec
     for (row, trace) in (0..).zip(traces) {
         match runs.last_mut() {
             Some((_, _, rows)) if last == Some(trace) => *rows += 1,
-            _ => runs.push((trace_hash(trace), row, 1)),
+            _ => runs.push((id_hash(trace), row, 1)),
         }
         last = Some(trace);
     }

@@ -1,6 +1,9 @@
 //! Reads single values of a section: dictionary entries, row ids, hot columns.
 
+use roaring::RoaringBitmap;
+
 use super::directory::{ColumnEntry, Dict, Piece};
+use super::index::id_hash;
 use super::packed::Packed;
 use super::table::Table;
 use super::view::{Column, View, required};
@@ -116,6 +119,40 @@ impl<'a> Ids<'a> {
         table
             .text(narrow(u64::from(row % ID_PAGE_ROWS)))
             .map_err(|bad| view.bad(*piece, bad))
+    }
+}
+
+/// The ids of one trace's rows as hashes, to find one without reading the others.
+#[derive(Debug)]
+pub(super) struct TraceIds {
+    /// Hash of the id, row; in order.
+    rows: Box<[(u32, u32)]>,
+}
+
+impl TraceIds {
+    /// Bytes that it takes for so many rows.
+    pub(super) fn weight(rows: &RoaringBitmap) -> usize {
+        narrow(rows.len().saturating_mul(8))
+    }
+
+    pub(super) fn read(rows: &RoaringBitmap, ids: &mut Ids<'_>) -> Result<Self, SourceError> {
+        let mut all = Vec::with_capacity(narrow(rows.len()));
+        for row in rows {
+            all.push((id_hash(ids.get(row)?), row));
+        }
+        all.sort_unstable();
+        Ok(Self { rows: all.into() })
+    }
+
+    pub(super) fn find(&self, id: &str, ids: &mut Ids<'_>) -> Result<Option<u32>, SourceError> {
+        let hash = id_hash(id);
+        let from = self.rows.partition_point(|(of, _)| *of < hash);
+        for (_, row) in self.rows[from..].iter().take_while(|(of, _)| *of == hash) {
+            if ids.get(*row)? == id {
+                return Ok(Some(*row));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -26,6 +26,7 @@ mod narrow;
 mod packed;
 mod query;
 mod read;
+mod reading;
 mod rows;
 mod section;
 mod table;

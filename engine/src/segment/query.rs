@@ -11,6 +11,7 @@ use super::chunk::group_count;
 use super::directory::{ColumnEntry, Dict};
 use super::lanes::Lanes;
 use super::lookup::{CoreReader, Dictionary, Ids};
+use super::reading::Reading;
 use super::section::SectionReader;
 use super::view::{View, required};
 use super::wire::{Bad, narrow};
@@ -18,8 +19,8 @@ use crate::columns::value::to_i64;
 use crate::doc::{DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
 use crate::source::{
-    Blocks, Column, ColumnReader, Core, LaneKind, Matches, Probe, Selection, Source, SourceError,
-    ValueTest, by_values,
+    Blocks, Column, ColumnReader, Core, LaneKind, Matches, Probe, Rows, Selection, Source,
+    SourceError, ValueTest, by_values,
 };
 
 /// Where the values of a column come from.
@@ -544,5 +545,11 @@ impl Source for SectionReader {
 
     fn body(&self, row: u32) -> Result<Bytes, SourceError> {
         self.view()?.body(row)
+    }
+
+    fn with_rows(&self, work: &mut dyn FnMut(&mut dyn Rows)) -> Result<(), SourceError> {
+        let view = self.view()?;
+        work(&mut Reading::new(&view));
+        Ok(())
     }
 }

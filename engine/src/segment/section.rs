@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use roaring::RoaringBitmap;
 
 use super::block::BlockRef;
 use super::cache;
@@ -12,8 +13,8 @@ use super::damage::TraceRuns;
 use super::directory::{Directory, Payload};
 use super::encode::Pieces;
 use super::footer::{Form, SectionEntry};
-use super::index::{self, Index, trace_hash};
-use super::lookup::{CoreReader, Ids};
+use super::index::{self, Index, id_hash};
+use super::lookup::{CoreReader, Ids, TraceIds};
 use super::read::SegmentFile;
 use super::view::View;
 use super::wire::{Bad, Cursor, narrow};
@@ -21,6 +22,10 @@ use super::{GROUP_ROWS, RowInput, SectionSummary, rows, terms};
 use crate::body::Content;
 use crate::row::RowKey;
 use crate::source::{Core, SourceError};
+
+/// Rows of a trace up to which a key is found by reading their ids. A longer trace that comes in pieces
+/// would otherwise read all its rows again for each new one.
+const TRACE_WALK_MAX: u64 = 64;
 
 /// One table of one project in a segment. Rows are numbered in the order of the file.
 #[derive(Debug)]
@@ -54,8 +59,14 @@ impl SectionReader {
             return Ok(None);
         }
         let view = self.view()?;
+        let rows = view.trace_rows(trace_id)?;
         let mut ids = Ids::new(&view);
-        for row in view.trace_rows(trace_id)? {
+        if rows.len() > TRACE_WALK_MAX
+            && let Some(trace) = self.trace_ids(&rows, &mut ids)?
+        {
+            return trace.find(id, &mut ids);
+        }
+        for row in rows {
             if ids.get(row)? == id {
                 return Ok(Some(row));
             }
@@ -63,12 +74,32 @@ impl SectionReader {
         Ok(None)
     }
 
+    /// The ids of a trace's rows; none if they are too many to hold.
+    fn trace_ids(
+        &self,
+        rows: &RoaringBitmap,
+        ids: &mut Ids<'_>,
+    ) -> Result<Option<Arc<TraceIds>>, SourceError> {
+        let weight = TraceIds::weight(rows);
+        let Some(first) = rows.min().filter(|_| cache::TRACES.holds(weight)) else {
+            return Ok(None);
+        };
+        let place = (self.entry.block.offset, first);
+        let key = (self.file.instance, place);
+        if let Some(held) = cache::TRACES.get(key) {
+            return Ok(Some(held));
+        }
+        let made = Arc::new(TraceIds::read(rows, ids)?);
+        cache::TRACES.put(key, Arc::clone(&made), weight);
+        Ok(Some(made))
+    }
+
     /// Whether the section may have rows of this trace: false is certain, true is wrong about once
     /// in 2^32 / traces. Reads nothing once the hashes are loaded; true if they cannot be, so that
     /// the look-up that follows reports why.
     pub fn has_trace(&self, trace_id: &str) -> bool {
         self.trace_hashes()
-            .map_or(true, |h| h.binary_search(&trace_hash(trace_id)).is_ok())
+            .map_or(true, |h| h.binary_search(&id_hash(trace_id)).is_ok())
     }
 
     /// A row, whole.

@@ -10,7 +10,7 @@ use super::block::BlockRef;
 use super::cache::{self, Cache};
 use super::chunk::{Chunk, Hint, group_bounds, group_count};
 use super::directory::{ColumnEntry, Dict, Piece, Placement};
-use super::index::{Index, trace_hash};
+use super::index::{Index, id_hash};
 use super::lookup::Dictionary;
 use super::section::SectionReader;
 use super::table::Table;
@@ -196,7 +196,7 @@ impl View<'_> {
 
     pub(super) fn trace_rows(&self, trace_id: &str) -> Result<RoaringBitmap, SourceError> {
         let hashes = self.section.trace_hashes()?;
-        let hash = trace_hash(trace_id);
+        let hash = id_hash(trace_id);
         let (from, to) = (
             hashes.partition_point(|h| *h < hash),
             hashes.partition_point(|h| *h <= hash),
@@ -234,13 +234,23 @@ impl View<'_> {
             let body = bodies.get(narrow(u64::from(row))).cloned();
             return body.ok_or_else(|| self.no_row());
         }
-        let (at, slot) = self.place(row)?;
+        let (block, slot) = self.place(row)?;
+        let body = self.payload(block)?.slice(slot);
+        body.map_err(|bad| self.bad_payload(block, bad))
+    }
+
+    /// The bodies of a payload block.
+    pub(super) fn payload(&self, block: usize) -> Result<Table, SourceError> {
         let blocks = &self.index.directory.payload.blocks;
-        let block = blocks.get(at).ok_or_else(|| self.no_row())?;
-        let bytes = self.block(&cache::PAYLOAD, block)?;
-        Table::read(&mut Cursor(bytes))
-            .and_then(|table| table.slice(slot))
-            .map_err(|bad| self.section.bad(block.offset, bad))
+        let at = blocks.get(block).ok_or_else(|| self.no_row())?;
+        let bytes = self.block(&cache::PAYLOAD, at)?;
+        Table::read(&mut Cursor(bytes)).map_err(|bad| self.bad_payload(block, bad))
+    }
+
+    pub(super) fn bad_payload(&self, block: usize, bad: Bad) -> SourceError {
+        let blocks = &self.index.directory.payload.blocks;
+        let offset = blocks.get(block).map_or(0, |b| b.offset);
+        self.section.bad(offset, bad)
     }
 
     /// The payload block of a row's body, and its place in it.
@@ -366,11 +376,9 @@ impl Recent {
             None => self.load(view, block)?,
         };
         self.0[..=at].rotate_right(1);
-        let blocks = &view.index.directory.payload.blocks;
-        let offset = blocks.get(block).map_or(0, |b| b.offset);
         let body = self.0.first().map(|(_, table)| table.slice(slot));
         let body = body.ok_or_else(|| view.no_row())?;
-        body.map_err(|bad| view.section.bad(offset, bad))
+        body.map_err(|bad| view.bad_payload(block, bad))
     }
 
     fn load(&mut self, view: &View<'_>, block: usize) -> Result<usize, SourceError> {

@@ -12,10 +12,12 @@ pub(crate) struct Phrase {
     /// How many words of the phrase still match when the word after so many does not.
     back: Vec<usize>,
     terms: Vec<u64>,
-    /// The index of the longest word if it is ASCII.
-    longest: Option<usize>,
+    /// The longest of the ASCII words: its index, and what finds it.
+    longest: Option<(usize, Finder)>,
 }
 
+/// Most words of a phrase that is looked for around each place where its longest word stands.
+const LOOK_WORDS_MAX: usize = 16;
 /// Most terms of one phrase that an index is asked for.
 pub(crate) const TERMS_MAX: usize = 16;
 
@@ -35,7 +37,10 @@ impl Phrase {
         ascii.retain(|at| words[*at].is_ascii());
         Some(Self {
             back: back(&words),
-            longest: ascii.into_iter().max_by_key(|at| words[*at].len()),
+            longest: ascii
+                .into_iter()
+                .max_by_key(|at| words[*at].len())
+                .map(|at| (at, Finder::new(words[at].as_bytes()))),
             open,
             terms,
             words,
@@ -62,9 +67,9 @@ impl Phrase {
 
     /// Whether the text has the words one behind the other.
     pub(crate) fn is_in(&self, text: &str) -> bool {
-        if let Some(at) = self.longest {
-            match self.look(at, text) {
-                Look::Found if self.words.len() == 1 => return true,
+        if let Some((at, finder)) = &self.longest {
+            match self.look(*at, finder, text) {
+                Look::Found if self.words.len() <= LOOK_WORDS_MAX => return true,
                 Look::Absent => return false,
                 Look::Found | Look::Unknown => {}
             }
@@ -74,16 +79,16 @@ impl Phrase {
         self.walk(text)
     }
 
-    /// Looks for one ASCII word as it would stand in ASCII text.
-    fn look(&self, at: usize, text: &str) -> Look {
+    /// Looks for one ASCII word as it would stand in ASCII text, and there for those around it.
+    fn look(&self, at: usize, finder: &Finder, text: &str) -> Look {
         let open = self.open && at + 1 == self.words.len();
         let (word, bytes) = (self.words[at].as_bytes(), text.as_bytes());
         let mut from = 0;
-        while let Some(found) = find_folded(bytes.get(from..).unwrap_or_default(), word) {
+        while let Some(found) = finder.find(bytes.get(from..).unwrap_or_default()) {
             let start = from + found;
             let before = start.checked_sub(1).and_then(|at| bytes.get(at));
             let after = bytes.get(start + word.len());
-            if ends(before) && (open || ends(after)) {
+            if ends(before) && (open || ends(after)) && self.stands(at, bytes, start) {
                 return Look::Found;
             }
             from = start + 1;
@@ -93,6 +98,41 @@ impl Phrase {
         } else {
             Look::Unknown
         }
+    }
+
+    /// Whether the other words stand around the one at `start`, as they would in ASCII text. A phrase of
+    /// too many words is left to [`Self::walk`], which does not go back in the text.
+    fn stands(&self, at: usize, bytes: &[u8], start: usize) -> bool {
+        if self.words.len() > LOOK_WORDS_MAX {
+            return true;
+        }
+        let mut begin = start;
+        for word in self.words[..at].iter().rev() {
+            let gap = gap(bytes[..begin].iter().rev());
+            let Some(before) = begin.checked_sub(gap + word.len()) else {
+                return false;
+            };
+            let is_same = bytes[before..begin - gap].eq_ignore_ascii_case(word.as_bytes());
+            if gap == 0 || !is_same || !ends(before.checked_sub(1).and_then(|at| bytes.get(at))) {
+                return false;
+            }
+            begin = before;
+        }
+        let mut end = start + self.words[at].len();
+        for (at, word) in self.words.iter().enumerate().skip(at + 1) {
+            let rest = bytes.get(end..).unwrap_or_default();
+            let from = gap(rest.iter());
+            let found = rest.get(from..from + word.len());
+            let open = self.open && at + 1 == self.words.len();
+            end += from + word.len();
+            if from == 0
+                || !found.is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
+                || !(open || ends(bytes.get(end)))
+            {
+                return false;
+            }
+        }
+        true
     }
 
     /// Word by word, never going back in the text.
@@ -126,6 +166,13 @@ enum Look {
     Absent,
     /// Folding may still make it of characters over ASCII.
     Unknown,
+}
+
+/// How many ASCII separators come first.
+fn gap<'b>(bytes: impl Iterator<Item = &'b u8>) -> usize {
+    bytes
+        .take_while(|b| b.is_ascii() && !b.is_ascii_alphanumeric())
+        .count()
 }
 
 fn ends(neighbour: Option<&u8>) -> bool {
@@ -190,17 +237,40 @@ fn back(words: &[Box<str>]) -> Vec<usize> {
     back
 }
 
-/// Where `text` first has `needle`, ASCII letters compared without case. Looks for the byte of the
-/// needle that is rarest in English text.
-pub(crate) fn find_folded(text: &[u8], needle: &[u8]) -> Option<usize> {
-    let rarest = (0..needle.len()).min_by_key(|at| commonness(needle[*at]))?;
-    let byte = needle[rarest];
-    let last = text.len().checked_sub(needle.len())?;
-    let starts = text.get(rarest..=last + rarest)?;
-    memchr::memchr2_iter(byte.to_ascii_lowercase(), byte.to_ascii_uppercase(), starts).find(|at| {
-        text.get(*at..at + needle.len())
-            .is_some_and(|part| part.eq_ignore_ascii_case(needle))
-    })
+/// Looks for some bytes, ASCII letters compared without case, by the one of them that is rarest in
+/// English text.
+#[derive(Clone, Debug)]
+pub(crate) struct Finder {
+    needle: Box<[u8]>,
+    /// Where the rarest byte is, and its two forms.
+    rarest: usize,
+    forms: (u8, u8),
+}
+
+impl Finder {
+    pub(crate) fn new(needle: &[u8]) -> Self {
+        let rarest = (0..needle.len()).min_by_key(|at| commonness(needle[*at]));
+        let rarest = rarest.unwrap_or(0);
+        let byte = needle.get(rarest).copied().unwrap_or(0);
+        Self {
+            needle: needle.into(),
+            rarest,
+            forms: (byte.to_ascii_lowercase(), byte.to_ascii_uppercase()),
+        }
+    }
+
+    /// Where the text first has the bytes.
+    pub(crate) fn find(&self, text: &[u8]) -> Option<usize> {
+        let last = text.len().checked_sub(self.needle.len())?;
+        if self.needle.is_empty() {
+            return Some(0);
+        }
+        let starts = text.get(self.rarest..=last + self.rarest)?;
+        memchr::memchr2_iter(self.forms.0, self.forms.1, starts).find(|at| {
+            text.get(*at..at + self.needle.len())
+                .is_some_and(|part| part.eq_ignore_ascii_case(&self.needle))
+        })
+    }
 }
 
 /// How common a byte is, about.

@@ -1,4 +1,4 @@
-//! `obsrv backup`, `restore` and `scrub`: the data as a whole.
+//! `obsrv backup`, `restore`, `scrub` and `status`: the data as a whole.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,13 @@ pub(super) struct RestoreArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct ScrubArgs {
+    /// The data directory of the running server.
+    #[arg(long, default_value = "./obsrv-data")]
+    data: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct StatusArgs {
     /// The data directory of the running server.
     #[arg(long, default_value = "./obsrv-data")]
     data: PathBuf,
@@ -100,6 +107,16 @@ fn copy(from: &Path, to: &Path) -> Result<(), CopiesError> {
         checked.blocks,
         checked.records,
     )?;
+    Ok(())
+}
+
+pub(super) fn status(args: &StatusArgs) -> Result<(), CopiesError> {
+    let status = block_on(async {
+        let mut client = tenancy::connect(&args.data).await?;
+        let path = "/debug/status";
+        tenancy::ask(&mut client, &Method::GET, path, &Value::Null).await
+    })?;
+    writeln!(std::io::stdout(), "{status:#}")?;
     Ok(())
 }
 

@@ -71,6 +71,8 @@ enum Command {
     Backup(copies::BackupArgs),
     /// Make a data directory from a backup.
     Restore(copies::RestoreArgs),
+    /// Show what a running server does and what ails it, as JSON.
+    Status(copies::StatusArgs),
     /// Read every segment of a running server again and say what is damaged.
     Scrub(copies::ScrubArgs),
     /// Make a damaged data directory sound that no server has open, as far as its bytes allow: says what
@@ -128,6 +130,7 @@ pub fn run() -> ExitCode {
         Some(Command::Backup(args)) => copies::backup(&args).map_err(CommandError::from),
         Some(Command::Restore(args)) => copies::restore(&args).map_err(CommandError::from),
         Some(Command::Scrub(args)) => copies::scrub(&args).map_err(CommandError::from),
+        Some(Command::Status(args)) => copies::status(&args).map_err(CommandError::from),
         Some(Command::Repair(args)) => repair::run(&args).map_err(CommandError::from),
         Some(Command::Inspect(args)) => files::inspect(&args).map_err(CommandError::from),
     };

@@ -200,7 +200,7 @@ fn old_rows(
         bytes_max: u64::MAX,
         cancelled: &|| false,
     };
-    let page = snapshot.search(project, table, &request, &budget)?;
+    let page = snapshot.search_cores(project, table, &request, &budget)?;
     let old = page.hits.into_iter().map(|hit| hit.core);
     Ok((old.filter(|core| bounds.pass(core)).collect(), page.next))
 }

@@ -186,13 +186,15 @@ fn line(out: &mut String, name: &str, kind: &str, value: u64) -> std::fmt::Resul
     writeln!(out, "# TYPE obsrv_{name} {kind}\nobsrv_{name} {value}")
 }
 
-fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
-    for (name, kind, value) in [
+/// What the engine counts: name, kind, value.
+pub(super) fn of_engine(stats: &Stats) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+    [
         ("records_total", "counter", stats.records),
         ("group_commits_total", "counter", stats.groups),
         ("events_total", "counter", stats.events),
         ("duplicate_events_total", "counter", stats.duplicates),
         ("superseded_rows_total", "counter", stats.superseded),
+        ("lost_rows_total", "counter", stats.lost),
         ("body_bytes_total", "counter", stats.body_bytes),
         ("flushes_total", "counter", stats.flushes),
         ("compactions_total", "counter", stats.compactions),
@@ -209,13 +211,18 @@ fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
         ("disk_free_bytes", "gauge", stats.disk_free_bytes),
         ("disk_reserve_bytes", "gauge", stats.disk_reserve_bytes),
         ("visible_lsn", "gauge", stats.visible_lsn),
-    ] {
+    ]
+    .into_iter()
+}
+
+fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
+    for (name, kind, value) in of_engine(stats) {
         line(out, name, kind, value)?;
     }
     Ok(())
 }
 
-/// `GET /metrics`. Off the network thread: the engine's counters may wait for a sync.
+/// `GET /metrics`. Off the network thread: the engine asks the file system how much room there is.
 pub(crate) async fn show(
     _: Access<Public>,
     State(app): State<Arc<App>>,

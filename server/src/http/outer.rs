@@ -1,5 +1,5 @@
 //! What every answer gets: a request id, an error body in the client's language, a count, a line
-//! in the log. Logs hold routes, statuses and sizes; never a header, a parameter or a body.
+//! in the log. Logs hold routes, statuses and sizes; never a header or a body, of parameters no value.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,11 +8,12 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Uri};
 
 use super::App;
 use super::error::{ApiError, ErrorCode, render};
 use super::protobuf::CONTENT_TYPE_PROTOBUF;
+use super::slow::{self, SlowQuery};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -65,7 +66,11 @@ pub(crate) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Ne
     let is_write = request.method() != Method::GET && request.method() != Method::HEAD;
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
-    let mut response = next.run(request).await;
+    let uri = request.uri().clone();
+    let (mut response, slow_us) = slow::watched(next.run(request)).await;
+    if let Some(ran_us) = slow_us {
+        note_slow(&app, &request_id, route, &uri, ran_us);
+    }
     let error = response.extensions_mut().remove::<ApiError>();
     if let Some(error) = &error {
         let allow = response.headers_mut().remove(http::header::ALLOW);
@@ -81,6 +86,19 @@ pub(crate) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Ne
         .answered(route, is_write, response.status(), micros);
     report(&request_id, route, error.as_ref(), micros);
     response
+}
+
+fn note_slow(app: &App, request_id: &str, route: Option<&str>, uri: &Uri, ran_us: u64) {
+    let route = route.unwrap_or("other");
+    let shape = slow::shape_of(uri);
+    tracing::warn!(request_id, route, ran_us, shape, "slow query");
+    app.slow.push(SlowQuery {
+        at_ns: app.clock.wall_ns(),
+        request_id: request_id.to_owned(),
+        route: route.to_owned(),
+        ran_us,
+        shape,
+    });
 }
 
 fn report(request_id: &str, route: Option<&str>, error: Option<&ApiError>, micros: u64) {

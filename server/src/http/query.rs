@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
-use super::{App, usage};
+use super::{App, slow, usage};
 use crate::limits::{QUERY_ROWS_MAX, QUERY_TIME_MAX, QUERY_WAIT_TIME_MAX};
 use obsrv_engine::query::Budget;
 
@@ -48,9 +48,9 @@ where
     let guard = CancelOnDrop(Arc::clone(&cancelled));
     let clock = Arc::clone(&app.clock);
     let bytes_max = app.query_bytes_max;
+    let began = clock.mono_ns();
     let answer = tokio::task::spawn_blocking(move || {
         let _place = place;
-        let began = clock.mono_ns();
         let time_max = u64::try_from(QUERY_TIME_MAX.as_nanos()).unwrap_or(u64::MAX);
         let give_up = || {
             cancelled.load(Ordering::Relaxed) || clock.mono_ns().saturating_sub(began) > time_max
@@ -63,6 +63,7 @@ where
     })
     .await;
     drop(guard);
+    slow::ran(app.clock.mono_ns().saturating_sub(began) / 1_000);
     answer.unwrap_or_else(|_| {
         Err(ApiError::new(
             ErrorCode::Internal,

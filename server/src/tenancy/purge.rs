@@ -150,7 +150,7 @@ fn traces_of(engine: &Engine, project: ProjectId, table: Table) -> Result<Vec<St
     };
     let page = engine
         .snapshot()
-        .search(project, table, &request, &budget)?;
+        .search_cores(project, table, &request, &budget)?;
     let mut traces: Vec<String> = page
         .hits
         .iter()

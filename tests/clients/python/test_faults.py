@@ -107,6 +107,17 @@ def test_slow_syncs_slow_writers_down_and_nobody_else(tmp_path):
         server.end()
 
 
+def ready_becomes(client, status):
+    """What `/ready` says once it says it with this status."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        answer = client.get("/ready")
+        if answer.status_code == status:
+            return answer.json()
+        threading.Event().wait(0.2)
+    pytest.fail(f"/ready never said {status}")
+
+
 def test_a_stuck_sync_leaves_the_process_answering(tmp_path):
     server = under_strace(tmp_path, "fdatasync:delay_enter=20000000:when=60+")
     try:
@@ -122,7 +133,11 @@ def test_a_stuck_sync_leaves_the_process_answering(tmp_path):
             begun = time.monotonic()
             assert client.get("/live").status_code == 200
             assert client.get("/v1/traces?limit=5").status_code == 200
+            assert client.get("/metrics").status_code == 200
             assert time.monotonic() - begun < 5
+            told = ready_becomes(client, 503)
+            assert told == {"status": "stuck"}
+            assert client.get("/v1/traces?limit=5").status_code == 200
     finally:
         server.end()
 

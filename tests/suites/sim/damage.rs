@@ -38,7 +38,8 @@ fn rows_of(snapshot: &Snapshot) -> Result<BTreeMap<Key, Vec<u8>>, QueryError> {
                 for hit in page.hits {
                     let core = hit.core;
                     let key = (project, table, core.trace_id.into(), core.id.into());
-                    rows.insert(key, hit.body.to_vec());
+                    let twice = rows.insert(key, hit.body.to_vec());
+                    assert!(twice.is_none(), "a row is there twice");
                 }
                 request.after = page.next;
                 if request.after.is_none() {
@@ -114,6 +115,35 @@ fn a_damaged_block_fails_the_question_by_name_or_is_left_out_and_said() {
         }
     }
     assert!(refused > 50 && partial > 50, "{refused} {partial}");
+}
+
+#[test]
+fn writes_over_damaged_blocks_go_on_and_so_does_the_next_open() {
+    let mut lost = 0;
+    for seed in 0..4 {
+        let (world, _) = flushed(seed, 120);
+        for file in files(&world, FileKind::Segment) {
+            let len = world.disk().peek(file).unwrap().len() as u64;
+            for at in (36..len).step_by(257) {
+                let mut victim = world.fork(at);
+                victim.disk().flip(file, at, 0x20);
+                if victim.open().is_err() {
+                    continue;
+                }
+                for life in 0..2 {
+                    let done = victim.work(60);
+                    let engine = victim.engine().unwrap();
+                    let why = engine.failure();
+                    assert_eq!(done, Outcome::Done, "{file} {at} life={life}: {why:?}");
+                    lost += engine.stats().lost;
+                    rows_of(&engine.snapshot().allowing_partial()).unwrap();
+                    victim.kill();
+                    victim.open().unwrap();
+                }
+            }
+        }
+    }
+    assert!(lost > 100, "{lost}");
 }
 
 #[test]

@@ -257,6 +257,14 @@ impl Source for Rows {
             .collect())
     }
 
+    fn with_rows(
+        &self,
+        work: &mut dyn FnMut(&mut dyn crate::source::Rows),
+    ) -> Result<(), SourceError> {
+        work(&mut crate::source::OneByOne(self));
+        Ok(())
+    }
+
     fn body(&self, row: u32) -> Result<Bytes, SourceError> {
         let doc = &self.docs[usize::try_from(row).unwrap()];
         Ok(crate::body::encode(Stamp::default(), doc, &[]).into())

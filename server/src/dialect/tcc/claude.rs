@@ -518,7 +518,7 @@ impl Use<'_> {
 }
 
 /// The parts of a message's content; none if it is a text.
-fn blocks<'a>(message: DocRef<'a>) -> impl Iterator<Item = DocRef<'a>> {
+fn blocks(message: DocRef<'_>) -> impl Iterator<Item = DocRef<'_>> {
     let list = match message.get("content") {
         Some(DocRef::Array(blocks)) => Some(blocks),
         _ => None,

@@ -1,0 +1,273 @@
+//! Where the rows are that a record changes.
+//!
+//! A block that does not read must not keep what comes from being written: what was in it is lost,
+//! whatever is done next, and a record that cannot be applied would stop every open, too. So a look-up
+//! goes round what can be derived, and of facts says that they are lost: the event becomes the row
+//! alone, the roll-up is made of the spans that read, and [`Applying::lost`] counts what was passed
+//! over. A disk that refuses to read is another matter: that may pass, and ends the engine.
+
+use std::sync::Arc;
+
+use super::deletion::RowAt;
+use super::publish::{Applying, PublishError};
+use crate::body::Content;
+use crate::memtable::{MemRow, Memtable};
+use crate::mutant::Bug;
+use crate::row::{Lsn, RowKey, Table};
+use crate::segment::{SectionReader, SectionSummary, Segment};
+use crate::source::{Source, SourceError};
+
+/// Where the live row of a key is.
+#[derive(Clone)]
+pub(super) enum Place {
+    Memory(Arc<Memtable>),
+    Segment(Arc<Segment>),
+}
+
+/// A row, read.
+pub(super) struct Found {
+    pub(super) place: Place,
+    pub(super) row: u32,
+    pub(super) start_ns: i64,
+    pub(super) end_ns: Option<i64>,
+    pub(super) lsn_first: Lsn,
+    pub(super) content: Content,
+}
+
+/// What there is of a key.
+pub(super) enum Sought {
+    Live(Found),
+    Absent,
+    /// There was a row, or may have been one, in a block that does not read. It is dead now.
+    Lost,
+}
+
+impl Sought {
+    /// The row, if it reads.
+    pub(super) fn live(self) -> Option<Found> {
+        match self {
+            Self::Live(found) => Some(found),
+            Self::Absent | Self::Lost => None,
+        }
+    }
+}
+
+/// Where a key is in the segments.
+#[derive(Default)]
+struct Flushed {
+    at: Option<(Arc<Segment>, u32)>,
+    /// A section that may hold it could not be searched.
+    lost: bool,
+}
+
+impl Applying<'_> {
+    /// The live row of a key, wherever it is. `start_ns` is what the event says.
+    pub(super) fn find(
+        &mut self,
+        table: Table,
+        key: &RowKey,
+        start_ns: Option<i64>,
+    ) -> Result<Sought, PublishError> {
+        for (memtable, rows) in self.memory(table).iter().rev() {
+            if let Some((row, found)) = rows.find(key) {
+                return Ok(Sought::Live(Found {
+                    place: Place::Memory(Arc::clone(memtable)),
+                    row,
+                    start_ns: found.start_ns,
+                    end_ns: found.end_ns,
+                    lsn_first: found.lsn_first,
+                    content: found.content,
+                }));
+            }
+        }
+        if self.writer.planted.has(Bug::DedupForgetsSegments) {
+            return Ok(Sought::Absent);
+        }
+        let Flushed { at, lost } = self.find_flushed(table, key, start_ns)?;
+        let Some((segment, row)) = at else {
+            return Ok(if lost { Sought::Lost } else { Sought::Absent });
+        };
+        let place = Place::Segment(segment);
+        if let Some((_, found)) = self.read(table, &place, row)? {
+            return Ok(Sought::Live(found));
+        }
+        self.kill(table, &place, row);
+        Ok(Sought::Lost)
+    }
+
+    /// The live row of a key in the segments. Reads no payload.
+    fn find_flushed(
+        &mut self,
+        table: Table,
+        key: &RowKey,
+        start_ns: Option<i64>,
+    ) -> Result<Flushed, PublishError> {
+        let mut lost = false;
+        for segment in self.segments_of(table, &key.trace_id) {
+            let Some(section) = segment.section(self.project, table) else {
+                continue;
+            };
+            if !may_hold(section.summary(), table, start_ns) {
+                continue;
+            }
+            let find = |section: &SectionReader| section.find(&key.trace_id, &key.id);
+            let row = match self.going_round(section, find)? {
+                Some(Some(row)) => row,
+                Some(None) => continue,
+                None => {
+                    lost = true;
+                    continue;
+                }
+            };
+            if self.is_dead(&segment, table, row) {
+                continue;
+            }
+            let at = Some((segment, row));
+            return Ok(Flushed { at, lost });
+        }
+        Ok(Flushed { at: None, lost })
+    }
+
+    /// Asks a section, and once more without what did not read the first time; `None` if that was
+    /// facts, which are lost.
+    fn going_round<T>(
+        &mut self,
+        section: &SectionReader,
+        ask: impl Fn(&SectionReader) -> Result<T, SourceError>,
+    ) -> Result<Option<T>, PublishError> {
+        match ask(section).or_else(|error| match error {
+            SourceError::Damaged { .. } => ask(section),
+            error @ SourceError::Io { .. } => Err(error),
+        }) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(SourceError::Damaged { .. }) => {
+                self.lost += 1;
+                Ok(None)
+            }
+            Err(error @ SourceError::Io { .. }) => Err(error.into()),
+        }
+    }
+
+    /// Where the live row of a key is.
+    pub(super) fn locate(
+        &mut self,
+        table: Table,
+        at: &RowAt,
+    ) -> Result<Option<(Place, u32)>, PublishError> {
+        for (memtable, rows) in self.memory(table).iter().rev() {
+            if let Some((row, _)) = rows.find(&at.key) {
+                return Ok(Some((Place::Memory(Arc::clone(memtable)), row)));
+            }
+        }
+        let flushed = self.find_flushed(table, &at.key, Some(at.start_ns))?;
+        Ok(flushed
+            .at
+            .map(|(segment, row)| (Place::Segment(segment), row)))
+    }
+
+    /// A row; `None` if it does not read, and is lost.
+    pub(super) fn read(
+        &mut self,
+        table: Table,
+        place: &Place,
+        row: u32,
+    ) -> Result<Option<(RowKey, Found)>, PublishError> {
+        let found = match place {
+            Place::Memory(memtable) => memtable
+                .table(self.project, table)
+                .and_then(|rows| rows.row(row)),
+            Place::Segment(segment) => {
+                let Some(section) = segment.section(self.project, table) else {
+                    return Ok(None);
+                };
+                let stored = self.going_round(section, |section| section.row(row))?;
+                stored.map(|stored| MemRow {
+                    key: stored.key,
+                    start_ns: stored.start_ns,
+                    end_ns: stored.end_ns,
+                    lsn_first: stored.lsn_first,
+                    lsn_last: stored.lsn_last,
+                    content: stored.content,
+                })
+            }
+        };
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let MemRow {
+            key,
+            start_ns,
+            end_ns,
+            lsn_first,
+            content,
+            ..
+        } = found;
+        let found = Found {
+            place: place.clone(),
+            row,
+            start_ns,
+            end_ns,
+            lsn_first,
+            content,
+        };
+        Ok(Some((key, found)))
+    }
+
+    fn is_dead(&self, segment: &Segment, table: Table, row: u32) -> bool {
+        let section = (segment.id(), self.project, table);
+        self.writer
+            .dead
+            .get(&section)
+            .is_some_and(|dead| dead.contains(row))
+    }
+
+    fn segments_of(&mut self, table: Table, trace_id: &str) -> Vec<Arc<Segment>> {
+        if let Some(known) = self.of_trace[table.index()].get(trace_id) {
+            return known.clone();
+        }
+        let all = self.writer.places.of_project.get(&self.project);
+        let holds = |segment: &&Arc<Segment>| {
+            segment
+                .section(self.project, table)
+                .is_some_and(|s| s.has_trace(trace_id))
+        };
+        let found: Vec<_> = all.into_iter().flatten().filter(holds).cloned().collect();
+        self.of_trace[table.index()].insert(trace_id.into(), found.clone());
+        found
+    }
+
+    /// The live rows of a trace, wherever they are.
+    pub(super) fn live_rows(
+        &mut self,
+        table: Table,
+        trace_id: &str,
+    ) -> Result<Vec<(Place, u32)>, PublishError> {
+        let mut found = Vec::new();
+        for (memtable, rows) in self.memory(table).iter() {
+            let live = rows.of_trace(trace_id) - rows.dead_at(Lsn::MAX);
+            let place = |row| (Place::Memory(Arc::clone(memtable)), row);
+            found.extend(live.iter().map(place));
+        }
+        for segment in self.segments_of(table, trace_id) {
+            let Some(section) = segment.section(self.project, table) else {
+                continue;
+            };
+            let rows = self.going_round(section, |section| section.trace_rows(trace_id))?;
+            for row in rows.unwrap_or_default() {
+                if !self.is_dead(&segment, table, row) {
+                    found.push((Place::Segment(Arc::clone(&segment)), row));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a section may have a row of this start. A series is in nearly every segment, and a point is
+/// of one time alone; of any other row the start may change.
+fn may_hold(section: &SectionSummary, table: Table, start_ns: Option<i64>) -> bool {
+    let Some(start) = start_ns.filter(|_| table == Table::Points) else {
+        return true;
+    };
+    (section.start_min..=section.start_max).contains(&start)
+}
