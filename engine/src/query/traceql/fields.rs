@@ -10,7 +10,7 @@ use crate::query::QueryError;
 use crate::query::document;
 use crate::query::meter::Meter;
 use crate::query::scan::with_document;
-use crate::source::{Column, Visible};
+use crate::source::{Column, Rows, Visible, reading};
 
 /// The status that the sender set, if it set one.
 pub(super) const STATUS_CODE: &str = "status_code";
@@ -231,33 +231,45 @@ pub(super) fn read_column(
             }
         }
     })?;
-    for (row, n) in long {
-        let core = source.core(row)?;
-        let found = if matches!(column, Column::Path(_)) {
-            with_document(visible, row, meter, |doc| {
-                let mut found = Vec::new();
-                document::leaves(column, &core, doc, &mut |leaf| {
-                    let value = of_leaf(leaf);
-                    if !found.contains(&value) {
-                        found.push(value);
-                    }
-                    false
-                })?;
-                Ok(found)
-            })?
-        } else {
-            let id = if *column == Column::TraceId {
-                core.trace_id
-            } else {
-                core.id
-            };
-            vec![Value::Str(id)]
-        };
-        if let Some(values) = all.get_mut(n) {
-            *values = found;
-        }
+    if long.is_empty() {
+        return Ok(all);
     }
+    reading(source, |reader| {
+        for (row, n) in long {
+            let found = long_values(column, visible, (&mut *reader, row), meter)?;
+            if let Some(values) = all.get_mut(n) {
+                *values = found;
+            }
+        }
+        Ok::<_, QueryError>(())
+    })?;
     Ok(all)
+}
+
+/// The values of a row that has one too long for the column.
+fn long_values(
+    column: &Column,
+    visible: &Visible<'_>,
+    (reader, row): (&mut dyn Rows, u32),
+    meter: &mut Meter<'_>,
+) -> Result<Values, QueryError> {
+    let core = reader.core(row)?;
+    match column {
+        Column::TraceId => return Ok(vec![Value::Str(core.trace_id)]),
+        Column::Path(_) => {}
+        _ => return Ok(vec![Value::Str(core.id)]),
+    }
+    with_document((visible, reader), row, meter, |doc| {
+        let mut found = Vec::new();
+        document::leaves(column, &core, doc, &mut |leaf| {
+            let value = of_leaf(leaf);
+            if !found.contains(&value) {
+                found.push(value);
+            }
+            false
+        })?;
+        Ok(found)
+    })
 }
 
 fn of_leaf(leaf: DocRef<'_>) -> Value {
