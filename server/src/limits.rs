@@ -104,6 +104,24 @@ pub const TREE_PAGE_ROWS_DEFAULT: usize = 1000;
 pub const TREE_PAGE_ROWS_MAX: usize = 10_000;
 /// The same as columns.
 pub const TREE_COLUMN_ROWS_MAX: usize = 100_000;
+/// Bytes of a filter as JSON.
+pub const FILTER_BYTES_MAX: usize = 16 << 10;
+/// Traces that a search of Tempo's API lists when `limit` is not given.
+pub const TEMPO_TRACES_DEFAULT: usize = 20;
+/// Spans of a set that such a search shows when `spss` is not given.
+pub const TEMPO_SPANS_DEFAULT: usize = 3;
+/// Names of tags, and values of one, that Tempo's API lists when `limit` is not given, and at most.
+pub const TEMPO_TAGS_MAX: usize = 5000;
+/// Steps of a series when `step` is not given.
+pub const TEMPO_STEPS_DEFAULT: i64 = 240;
+/// How far back series, searches and dependencies go when no start is given.
+pub const TOOL_TIME_DEFAULT: Duration = Duration::from_hours(1);
+/// Traces that a search of Jaeger's API gives when `limit` is not given.
+pub const JAEGER_TRACES_DEFAULT: usize = 20;
+/// Traces that a search of Jaeger's API gives, whole, as far as a query's memory goes.
+pub const JAEGER_TRACES_MAX: usize = 1000;
+/// Services, and operations of one, that Jaeger's API lists.
+pub const JAEGER_NAMES_MAX: usize = 1000;
 /// Messages of one page of a conversation when `limit` is not given.
 pub const CONVERSATION_PAGE_DEFAULT: usize = 200;
 /// Messages of one page of a conversation.

@@ -12,7 +12,7 @@ use crate::query::aggregate::{
     observed_keys, observed_values,
 };
 use crate::query::{
-    Budget, Explain, Facet, Meter, Page, QueryError, Request, search, search_cores,
+    Budget, Explain, Facet, Meter, Page, QueryError, Request, search, search_cores, traceql,
 };
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
@@ -172,6 +172,50 @@ impl Snapshot {
                 &self.visible(project, Table::Spans, &spans),
                 budget,
                 known,
+                request,
+            )
+        })
+    }
+
+    /// The newest traces of which a `TraceQL` query leaves spans.
+    pub fn traceql(
+        &self,
+        project: ProjectId,
+        request: &traceql::SearchRequest<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<traceql::TracesFound, QueryError> {
+        self.check()?;
+        let (spans, runs) = (
+            self.held(project, Table::Spans),
+            self.held(project, Table::Runs),
+        );
+        self.going_round(project, &mut || {
+            traceql::search(
+                &self.visible(project, Table::Spans, &spans),
+                &self.visible(project, Table::Runs, &runs),
+                budget,
+                request,
+            )
+        })
+    }
+
+    /// What the spans that a `TraceQL` query leaves come to over time.
+    pub fn traceql_series(
+        &self,
+        project: ProjectId,
+        request: &traceql::SeriesRequest<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<traceql::SeriesAnswer, QueryError> {
+        self.check()?;
+        let (spans, runs) = (
+            self.held(project, Table::Spans),
+            self.held(project, Table::Runs),
+        );
+        self.going_round(project, &mut || {
+            traceql::series(
+                &self.visible(project, Table::Spans, &spans),
+                &self.visible(project, Table::Runs, &runs),
+                budget,
                 request,
             )
         })

@@ -16,7 +16,9 @@ mod scan;
 mod search;
 mod text;
 mod top;
+pub mod traceql;
 mod value;
+mod write;
 
 pub use facet::{FACET_DISTINCT_MAX, FACET_VALUES_MAX, FACETS_MAX, Facet};
 pub(crate) use meter::Meter;
@@ -26,6 +28,7 @@ pub use parse::{ParseError, SEARCH_BYTES_MAX, parse, parse_over};
 pub use plan::{DEPTH_MAX, LIST_MAX, NODES_MAX, TEXT_BYTES_MAX};
 pub use search::{Hit, LIMIT_MAX, Page, Request, TRACES_MAX, count, search, search_cores};
 pub use text::{REGEX_BYTES_MAX, REGEX_SIZE_MAX, REGEXES_MAX};
+pub use write::write;
 
 use crate::doc::DocError;
 use crate::source::SourceError;

@@ -29,7 +29,7 @@ pub struct ParseError {
 }
 
 impl ParseError {
-    fn new(at: usize, expected: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(at: usize, expected: &'static str, message: impl Into<String>) -> Self {
         Self {
             at,
             expected,
@@ -73,7 +73,7 @@ pub fn parse_over(table: Table, text: &str, now_ns: i64) -> Result<Filter, Parse
     Ok(filter)
 }
 
-const OPERATORS: [&str; 10] = ["!=", "!~", ">=", "<=", "=~", ":", "=", ">", "<", "~"];
+const OPERATORS: [&str; 11] = ["!=", "!~", ">=", "<=", "=~", "==", ":", "=", ">", "<", "~"];
 const TERM: &str = "a word, a quoted text, field:value, ( or {";
 
 struct Parser<'a> {
@@ -243,8 +243,8 @@ impl Parser<'_> {
     }
 
     fn comparison(&mut self, column: Column, operator: &str) -> Result<Filter, ParseError> {
-        if self.input.peek() == Some('(') && matches!(operator, ":" | "=" | "!=") {
-            let any = self.list(&column)?;
+        if self.input.peek() == Some('(') && matches!(operator, ":" | "=" | "!=" | "==") {
+            let any = self.list(&column, operator == "==")?;
             return Ok(if operator == "!=" {
                 Filter::Not(Box::new(any))
             } else {
@@ -260,6 +260,7 @@ impl Parser<'_> {
         let (test, negated) = match operator {
             ":" | "=" => (self.equal(&column, &word, at)?, false),
             "!=" => (self.equal(&column, &word, at)?, true),
+            "==" => (Test::Eq(self.typed(&column, &word, at)?), false),
             "~" => (Test::Contains(word.text), false),
             "!~" => (Test::Contains(word.text), true),
             "<" => (Test::Lt(bound(self)?), false),
@@ -276,14 +277,19 @@ impl Parser<'_> {
     }
 
     /// `(a,b,"c")`: values equal to one of these; one that ends in `*` is a beginning.
-    fn list(&mut self, column: &Column) -> Result<Filter, ParseError> {
+    fn list(&mut self, column: &Column, is_typed: bool) -> Result<Filter, ParseError> {
         self.input.skip_char();
         let (mut equal, mut others) = (Vec::new(), Vec::new());
         loop {
             self.input.skip_space();
             let at = self.input.at;
             let word = self.value_word()?;
-            match self.equal(column, &word, at)? {
+            let test = if is_typed {
+                Test::Eq(self.typed(column, &word, at)?)
+            } else {
+                self.equal(column, &word, at)?
+            };
+            match test {
                 Test::Eq(literal) => equal.push(literal),
                 Test::In(literals) => equal.extend(literals),
                 other => others.push(Filter::Is(column.clone(), other)),
@@ -324,6 +330,23 @@ impl Parser<'_> {
             Some(literal) => Test::In(vec![literal, text]),
             None => Test::Eq(text),
         })
+    }
+
+    /// The literal that is meant and no other: without quotes a number, `true` or `false`.
+    fn typed(&self, column: &Column, word: &Word, at: usize) -> Result<Literal, ParseError> {
+        if !matches!(column, Column::Path(_)) {
+            return self.bound(column, word, at);
+        }
+        let plain = || literal::plain(&word.text);
+        match (word.quoted, plain()) {
+            (true, _) => Ok(Literal::Str(word.text.clone())),
+            (false, Some(literal)) => Ok(literal),
+            (false, None) => Err(ParseError::new(
+                at,
+                "a number, true, false or a text in quotes",
+                format!("neither number nor bool value={}", word.text),
+            )),
+        }
     }
 
     /// The literal of a comparison, by the column's type.
@@ -431,7 +454,7 @@ fn did_you_mean(name: &str) -> Option<&'static str> {
 }
 
 /// Whether one byte changed, added, left out, or swapped with the next makes one the other.
-fn one_slip(a: &str, b: &str) -> bool {
+pub(super) fn one_slip(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let head = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (a, b) = (

@@ -5,6 +5,7 @@ mod index;
 mod oracle;
 mod property;
 mod rows;
+mod traceql;
 
 use super::ast::{Filter, Literal, Test, TextTest};
 use super::plan::Starts;
@@ -19,6 +20,11 @@ const BUDGET: Budget<'static> = Budget {
     bytes_max: 1 << 30,
     cancelled: NEVER,
 };
+
+/// Random filters, for tests elsewhere.
+pub(super) fn filters() -> proptest::strategy::BoxedStrategy<Filter> {
+    property::filter(true)
+}
 
 fn ask(filter: Filter) -> Result<Page, QueryError> {
     let rows = Rows::new(vec![row("t", "a", 1), row("t", "b", 2)]);

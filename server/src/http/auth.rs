@@ -34,6 +34,8 @@ use obsrv_engine::row::ProjectId;
 const API_KEY: &str = "x-api-key";
 /// Names the project that a signed-in person means.
 const PROJECT: &str = "x-obsrv-project";
+/// The same in the words of Grafana's Tempo.
+const TEMPO_TENANT: &str = "x-scope-orgid";
 /// The same for the organization.
 const ORG: &str = "x-obsrv-org";
 /// The parameter of a path that is a signed link.
@@ -425,7 +427,11 @@ impl Named {
         };
         let mut named = Self {
             project_in_path: None,
-            project_in_header: header(PROJECT, parts).transpose()?,
+            project_in_header: match header(PROJECT, parts).transpose()? {
+                Some(id) => Some(id),
+                // Names of other tenants may be anything, and mean nothing here.
+                None => header(TEMPO_TENANT, parts).and_then(Result::ok),
+            },
             org: header(ORG, parts).transpose()?,
         };
         if let Ok(params) = RawPathParams::from_request_parts(parts, &()).await {

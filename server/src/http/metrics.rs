@@ -19,7 +19,7 @@ use super::otlp;
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 41] = [
+const ROUTES: [&str; 46] = [
     "/v1/traces",
     "/v1/logs",
     "/v1/metrics",
@@ -57,6 +57,11 @@ const ROUTES: [&str; 41] = [
     "/v1/metrics/{*metric_events}",
     "/v1/projects/{project}/logs",
     "/v1/projects/{project}/points",
+    "/tempo/api/search",
+    "/tempo/api/metrics/query_range",
+    "/tempo/api/v2/traces/{trace}",
+    "/jaeger/api/traces",
+    "/jaeger/api/traces/{trace}",
     "/live",
     "/ready",
     "/metrics",

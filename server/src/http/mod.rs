@@ -19,6 +19,7 @@ mod health;
 mod imports;
 mod ingest;
 mod input;
+mod jaeger;
 pub(crate) mod keys;
 mod langfuse;
 mod langsmith;
@@ -43,6 +44,7 @@ pub(crate) mod status;
 mod store;
 mod tail;
 mod tcc;
+mod tempo;
 mod theta_metrics;
 mod trace;
 mod trace_list;
@@ -341,6 +343,8 @@ fn routes(app: &Arc<App>) -> Routes {
     usage::add(&mut routes);
     audit::add(&mut routes);
     read::add(&mut routes);
+    tempo::add(&mut routes);
+    jaeger::add(&mut routes);
     signin::routes(&mut routes);
     dashboard::add(&mut routes);
     routes

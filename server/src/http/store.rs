@@ -14,7 +14,7 @@ use obsrv_engine::engine::{
 use obsrv_engine::query::aggregate::{
     AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest,
 };
-use obsrv_engine::query::{Budget, Explain, Facet, Page, QueryError, Request};
+use obsrv_engine::query::{Budget, Explain, Facet, Page, QueryError, Request, traceql};
 use obsrv_engine::row::{Event, ProjectId, Table};
 use obsrv_engine::source::SourceError;
 
@@ -153,6 +153,24 @@ impl View {
     ) -> Result<AggregateAnswer, QueryError> {
         let snapshot = &self.snapshot;
         snapshot.aggregate(self.project, table, request, budget)
+    }
+
+    /// The newest traces of which a `TraceQL` query leaves spans.
+    pub fn traceql(
+        &self,
+        request: &traceql::SearchRequest<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<traceql::TracesFound, QueryError> {
+        self.snapshot.traceql(self.project, request, budget)
+    }
+
+    /// What the spans that it leaves come to over time.
+    pub fn traceql_series(
+        &self,
+        request: &traceql::SeriesRequest<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<traceql::SeriesAnswer, QueryError> {
+        self.snapshot.traceql_series(self.project, request, budget)
     }
 
     /// The keys of a table.

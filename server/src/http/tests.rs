@@ -15,11 +15,13 @@ use crate::tenancy::UserId;
 mod canary;
 mod documents;
 mod governed;
+mod jaeger;
 mod matrix;
 mod read;
 mod revoked;
 mod signals;
 mod signing_in;
+mod tempo;
 
 /// Who is signed in stands in a header.
 #[derive(Debug)]

@@ -30,6 +30,8 @@ pub use key::GroupValue;
 pub use observe::{
     KEYS_LISTED_MAX, ObservedKey, ObservedKeys, ObservedRequest, observed_keys, observed_values,
 };
+pub(super) use sketch::Sketch;
+
 pub use request::{
     AggregateRequest, BUCKET_WIDTH_MIN_NS, BUCKETS_MAX, CELLS_MAX, DISTINCT_EXACT_MAX,
     DistinctMode, GROUPS_LISTED_MAX, KEYS_MAX, Key, MEASURES_MAX, Measure, POINTS_MAX,

@@ -47,7 +47,7 @@ fn middle(bucket: u32) -> f64 {
 
 /// Counts per bucket.
 #[derive(Clone, Debug)]
-pub(super) struct Sketch {
+pub(in crate::query) struct Sketch {
     /// The buckets of the first few values.
     list: Vec<u32>,
     /// Counters from bucket `base` on, once there are more.
@@ -78,13 +78,13 @@ impl Sketch {
     }
 
     /// Bytes held beside itself.
-    pub(super) const fn heap_bytes(&self) -> usize {
+    pub(in crate::query) const fn heap_bytes(&self) -> usize {
         self.list.capacity() * size_of::<u32>() + self.counts.capacity() * size_of::<u64>()
     }
 
     /// Adds a value that is not NaN.
     #[inline]
-    pub(super) fn add(&mut self, x: f64) {
+    pub(in crate::query) fn add(&mut self, x: f64) {
         let number = from_f64(x + 0.0);
         self.note_range((number, number));
         self.count += 1;
@@ -186,7 +186,7 @@ impl Sketch {
     }
 
     /// For each `p` from 0 to 1 the value of rank `ceil(p * count)`, at least 1, within the error.
-    pub(super) fn quantiles(&self, at: &[f64]) -> Vec<Option<f64>> {
+    pub(in crate::query) fn quantiles(&self, at: &[f64]) -> Vec<Option<f64>> {
         let (low, high) = self.range;
         if self.count == 0 {
             return vec![None; at.len()];

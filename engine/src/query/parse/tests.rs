@@ -150,6 +150,37 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// What is written reads as the same filter.
+    #[test]
+    fn a_filter_that_is_written_reads_as_the_same(
+        filter in crate::query::tests::filters(),
+        text in "[a-zA-Z*\"\\\\ (){}:=~<>!,-]{0,12}",
+    ) {
+        use crate::query::write;
+        let literal = Literal::Str(text.clone());
+        let path = Column::Path(text.as_str().into());
+        let own = [
+            Filter::Text(TextTest::Words(text.clone())),
+            Filter::Text(TextTest::Beginning(text.clone())),
+            Filter::Is(Column::Path("a".into()), Test::Prefix(text.clone())),
+            Filter::Is(Column::Id, Test::Eq(literal.clone())),
+            Filter::Not(Box::new(Filter::Is(path, Test::Eq(literal)))),
+        ];
+        for filter in own.into_iter().chain([filter]) {
+            if let Some(written) = write(&filter) {
+                let read = parse(&written, NOW);
+                if matches!(&filter, Filter::Not(_)) && text.is_empty() {
+                    continue;
+                }
+                prop_assert_eq!(read.as_ref(), Ok(&filter), "{}", written);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_span_of_a_line_is_not_the_line() {
     let read = |table, text: &str| show(&parse_over(table, text, 0).unwrap());

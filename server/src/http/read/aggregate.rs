@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use self::measure::{Asked, MeasureAsked};
-use super::ask::{Over, Range, length};
+use super::ask::{Over, Range, asked, length};
 use super::damaged::{Damaged, damaged};
 use super::list::json;
 use super::path;
@@ -38,6 +38,8 @@ pub(super) struct Question {
     over: Option<String>,
     /// A filter, as in the search bar.
     q: Option<String>,
+    /// A filter as JSON, beside `q`.
+    filter: Option<Value>,
     /// Earliest start: RFC 3339, a date, `-1h` or `now`.
     from: Option<String>,
     /// The start before which they are.
@@ -140,10 +142,8 @@ impl Plan {
             .as_deref()
             .map_or(Ok(Over::Traces), Over::named)?;
         let range = Range::of(question.from.as_deref(), question.to.as_deref(), now_ns)?;
-        let filter = match question.q.as_deref() {
-            Some(q) if !q.is_empty() => over.searched(q, now_ns)?,
-            _ => Filter::All,
-        };
+        let (q, json) = (question.q.as_deref(), question.filter.as_ref());
+        let filter = asked(over, (q, json), now_ns)?;
         let asked = measure::asked(over, &question.measures, now_ns)?;
         let time = buckets(&question, range, now_ns)?;
         if time.is_none() && range.both().is_none() && asked.iter().any(Asked::is_rate) {

@@ -2,10 +2,13 @@
 
 use obsrv_engine::model;
 use obsrv_engine::query::ast::{Filter, Literal, Test};
-use obsrv_engine::query::{Order, Position, parse, parse_over};
+use obsrv_engine::query::{Order, Position, parse, parse_over, traceql};
 use obsrv_engine::row::{ProjectId, Table, outside_traces, trace_of};
 use obsrv_engine::source::Column;
 
+use serde_json::Value;
+
+use super::filter_json;
 use crate::http::Core;
 use crate::http::cursor::{self, Scope};
 use crate::http::error::{ApiError, ErrorCode};
@@ -185,9 +188,56 @@ fn column_of_path(over: Over, path: &str) -> Column {
     found.map_or_else(|| Column::Path(path.into()), |(shown, _)| column(shown))
 }
 
-/// The filter that a search over runs or spans names.
-pub(super) fn searched(q: &str, now_ns: i64) -> Result<Filter, ApiError> {
-    Over::Traces.searched(q, now_ns)
+/// The filter that `q`, a filter as JSON and `TraceQL` name together.
+pub(super) fn asked(
+    over: Over,
+    (q, json): (Option<&str>, Option<&Value>),
+    now_ns: i64,
+) -> Result<Filter, ApiError> {
+    let q = q.filter(|q| !q.is_empty());
+    let q = q.map(|q| over.searched(q, now_ns));
+    let json = json.map(|json| filter_json::filter(over, ("filter", json), now_ns));
+    Ok(both(q.transpose()?, json.transpose()?))
+}
+
+/// The same of parameters. Over spans `traceql` is a selector, or several joined by `||`; over traces
+/// `&&` joins, too.
+pub(super) fn named(over: Over, params: &Params, now_ns: i64) -> Result<Filter, ApiError> {
+    let q = params.one("q")?;
+    let q = q.map(|q| over.searched(q, now_ns)).transpose()?;
+    let json = params.one("filter")?;
+    let json = json.map(|text| filter_json::parse(over, ("filter", text), now_ns));
+    let filter = both(q, json.transpose()?);
+    match params.one("traceql")? {
+        None => Ok(filter),
+        Some(text) => Ok(both(Some(filter), Some(traceql(text, over)?))),
+    }
+}
+
+fn both(a: Option<Filter>, b: Option<Filter>) -> Filter {
+    let some = |filter: &Filter| *filter != Filter::All;
+    match (a.filter(some), b.filter(some)) {
+        (Some(a), Some(b)) => Filter::And(vec![a, b]),
+        (one, other) => one.or(other).unwrap_or(Filter::All),
+    }
+}
+
+fn traceql(text: &str, over: Over) -> Result<Filter, ApiError> {
+    let query = traceql::parse(text).map_err(|e| ApiError::from(e).at("traceql"))?;
+    let over_runs = match over {
+        Over::Traces => true,
+        Over::Spans => false,
+        Over::Scores | Over::Logs | Over::Points => {
+            return Err(ApiError::parameter(
+                "traceql",
+                "speaks of spans and traces alone",
+            ));
+        }
+    };
+    traceql::as_filter(&query, over_runs).ok_or_else(|| {
+        let message = "more than selectors joined by && and ||; /tempo/api/search answers it";
+        ApiError::parameter("traceql", message)
+    })
 }
 
 /// Rows that start at or after the first and before the second.

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ask::{Over, Range};
+use super::ask::{Over, Range, asked};
 use super::list::json;
 use super::path;
 use crate::http::access::{Access, TraceRead};
@@ -58,6 +58,8 @@ struct Question {
 struct Side {
     /// A filter, as in the search bar.
     q: Option<String>,
+    /// A filter as JSON, beside `q`.
+    filter: Option<Value>,
     /// Earliest start.
     from: Option<String>,
     /// The start before which they are.
@@ -67,8 +69,7 @@ struct Side {
 impl Side {
     fn filter(&self, over: Over, now_ns: i64) -> Result<Filter, ApiError> {
         let range = Range::of(self.from.as_deref(), self.to.as_deref(), now_ns)?;
-        let q = self.q.as_deref().filter(|q| !q.is_empty());
-        let filter = q.map_or(Ok(Filter::All), |q| over.searched(q, now_ns))?;
+        let filter = asked(over, (self.q.as_deref(), self.filter.as_ref()), now_ns)?;
         Ok(range.and(filter))
     }
 }

@@ -37,8 +37,9 @@ use crate::http::usage;
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_PAGES_WAITING};
 use obsrv_engine::query::Request;
 
-const KNOWN: [&str; 11] = [
-    "over", "q", "from", "to", "sort", "format", "fields", "raw", "cursor", "cursors", "rows",
+const KNOWN: [&str; 13] = [
+    "over", "q", "filter", "traceql", "from", "to", "sort", "format", "fields", "raw", "cursor",
+    "cursors", "rows",
 ];
 const NOT_SCOPE: [&str; 6] = ["cursor", "cursors", "format", "fields", "raw", "rows"];
 

@@ -24,7 +24,9 @@ use crate::http::{App, query};
 use crate::limits::{FACETS_MAX, READ_FACET_VALUES_DEFAULT};
 use crate::wire;
 
-const KNOWN: [&str; 7] = ["keys", "over", "q", "from", "to", "limit", "explain"];
+const KNOWN: [&str; 9] = [
+    "keys", "over", "q", "filter", "traceql", "from", "to", "limit", "explain",
+];
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct FacetsShown {

@@ -19,7 +19,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::aggregate::key_value;
-use super::ask::{Over, Range, check_known, limit, searched};
+use super::ask::{Over, Range, check_known, limit, named};
 use super::list::{asks_rows, json, shown};
 use super::path;
 use super::project::Fields;
@@ -34,8 +34,8 @@ use crate::http::{App, query};
 use crate::limits::{AGGREGATE_GROUPS_MAX, PAGE_ROWS_MAX, READ_PAGE_ROWS_DEFAULT};
 use crate::wire;
 
-const KNOWN: [&str; 8] = [
-    "q", "from", "to", "sort", "limit", "offset", "total", "explain",
+const KNOWN: [&str; 10] = [
+    "q", "filter", "traceql", "from", "to", "sort", "limit", "offset", "total", "explain",
 ];
 const OF_ONE: [&str; 1] = ["limit"];
 
@@ -240,9 +240,7 @@ async fn list(
     let limit = limit(&params, READ_PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX)?;
     let offset = offset(&params, limit)?;
     let range = Range::of(params.one("from")?, params.one("to")?, now_ns)?;
-    let filter = params
-        .one("q")?
-        .map_or(Ok(Filter::All), |q| searched(q, now_ns))?;
+    let filter = named(Over::Traces, &params, now_ns)?;
     let request = AggregateRequest {
         filter: range.and(filter),
         keys: vec![Key {

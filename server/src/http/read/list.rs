@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::ask::{Over, Paging, Range, check_known, limit};
+use super::ask::{Over, Paging, Range, check_known, limit, named};
 use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged};
 use super::path;
 use super::project::Fields;
@@ -24,7 +24,7 @@ use crate::limits::{PAGE_ROWS_MAX, READ_PAGE_ROWS_DEFAULT};
 use crate::wire;
 use obsrv_engine::query::ast::Filter;
 
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 12] = [
     "q",
     "from",
     "to",
@@ -34,6 +34,8 @@ const KNOWN: [&str; 10] = [
     "fields",
     "total",
     "explain",
+    "filter",
+    "traceql",
     ALLOW_PARTIAL,
 ];
 /// What decides neither which rows are in the list nor their order.
@@ -69,6 +71,11 @@ pub(super) struct Listed<T> {
 pub(super) fn asks_rows(route: &mut Route) -> &mut Route {
     route
         .asks("q", "a filter, as in the search bar")
+        .asks("filter", "a filter as JSON, beside `q`")
+        .asks(
+            "traceql",
+            "selectors of TraceQL joined by `&&` and `||`, beside both",
+        )
         .asks("from", "earliest start: RFC 3339, a date, `-1h` or `now`")
         .asks("to", "the start before which they are")
 }
@@ -147,11 +154,7 @@ async fn points(
 /// The rows that `q`, `from` and `to` choose.
 pub(super) fn chosen(over: Over, params: &Params, now_ns: i64) -> Result<Filter, ApiError> {
     let range = Range::of(params.one("from")?, params.one("to")?, now_ns)?;
-    let filter = match params.one("q")? {
-        Some(q) => over.searched(q, now_ns)?,
-        None => Filter::All,
-    };
-    Ok(range.and(filter))
+    Ok(range.and(named(over, params, now_ns)?))
 }
 
 async fn list(

@@ -11,6 +11,7 @@ mod delete;
 mod diff;
 mod export;
 mod facets;
+mod filter_json;
 mod groups;
 mod list;
 mod live;

@@ -26,8 +26,8 @@ use crate::limits::{READ_FACET_VALUES_DEFAULT, READ_NAMES_DEFAULT};
 use crate::wire;
 
 const OF_FIELDS: [&str; 3] = ["over", "prefix", "limit"];
-const OF_VALUES: [&str; 8] = [
-    "key", "over", "prefix", "q", "from", "to", "limit", "explain",
+const OF_VALUES: [&str; 10] = [
+    "key", "over", "prefix", "q", "filter", "traceql", "from", "to", "limit", "explain",
 ];
 
 #[derive(Debug, Serialize, JsonSchema)]

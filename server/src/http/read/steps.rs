@@ -12,8 +12,9 @@ use obsrv_engine::query::{Budget, QueryError, Request};
 use obsrv_engine::row::Table;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::ask::{Range, searched};
+use super::ask::{Over, Range, asked};
 use super::list::json;
 use super::path;
 use crate::dialect::theta_read::status_of;
@@ -40,6 +41,8 @@ const OTHER: &str = "(other)";
 struct Question {
     /// A filter of runs, as in the search bar.
     q: Option<String>,
+    /// A filter as JSON, beside `q`.
+    filter: Option<Value>,
     /// Earliest start.
     from: Option<String>,
     /// The start before which they are.
@@ -136,8 +139,9 @@ async fn answer(
         return Err(ApiError::parameter("limit", message));
     }
     let range = Range::of(question.from.as_deref(), question.to.as_deref(), now_ns)?;
-    let q = question.q.as_deref().filter(|q| !q.is_empty());
-    let filter = range.and(q.map_or(Ok(Filter::All), |q| searched(q, now_ns))?);
+    let named = (question.q.as_deref(), question.filter.as_ref());
+    let filter = asked(Over::Traces, named, now_ns)?;
+    let filter = range.and(filter);
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
         json(&paths(&store.view(), (by, limit), filter, budget)?)

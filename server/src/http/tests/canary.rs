@@ -155,7 +155,7 @@ fn read_call(
     let at = format!("/v1/projects/{project}");
     let sent = |rest: &str, body: String| post(&format!("{at}/{rest}"), key, JSON, body);
     let mine = &me.canary;
-    match dice.roll(16) {
+    match dice.roll(21) {
         0 => get(&format!("{at}/traces?limit=2&total=true&explain=true"), key),
         1 => get(&format!("{at}/traces?limit=2&cursor={cursor}"), key),
         2 => get(
@@ -177,6 +177,11 @@ fn read_call(
         12 => get(&format!("{at}/views/{}", 1 + dice.roll(20)), key),
         13 if n.is_multiple_of(7) => sent("views", format!(r#"{{"name":"{mine}","shared":true}}"#)),
         14 => sent("paths", "{}".to_owned()),
+        15 => get("/tempo/api/search?q=%7B%7D&spss=9", key),
+        16 => get(&format!("/tempo/api/v2/{trace}"), key),
+        17 => get("/tempo/api/v2/search/tag/name/values", key),
+        18 => get("/jaeger/api/traces?limit=9", key),
+        19 => get(&format!("/jaeger/api/v3/{trace}"), key),
         _ => sent("aggregate", r#"{"group_by":["name","user_id"]}"#.to_owned()),
     }
 }

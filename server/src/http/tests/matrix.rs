@@ -208,6 +208,28 @@ DELETE /v1/projects/{project}/views/{view} read-one
 GET /v1/projects/{project}/traces/{trace}/comments read-one
 POST /v1/projects/{project}/traces/{trace}/comments read-one
 DELETE /v1/projects/{project}/traces/{trace}/comments/{comment} read-one
+GET /tempo/api/search read
+GET /tempo/api/search/tags read
+GET /tempo/api/search/tag/{tag}/values read
+GET /tempo/api/traces/{trace} read
+GET /tempo/api/v2/search/tags read
+GET /tempo/api/v2/search/tag/{tag}/values read
+GET /tempo/api/v2/traces/{trace} read
+GET /tempo/api/metrics/query_range read
+GET /tempo/api/metrics/query read
+GET /tempo/api/echo read
+GET /tempo/ready public
+GET /tempo/api/status/buildinfo public
+GET /jaeger/api/services read
+GET /jaeger/api/services/{service}/operations read
+GET /jaeger/api/operations read
+GET /jaeger/api/traces read
+GET /jaeger/api/traces/{trace} read
+GET /jaeger/api/dependencies read
+GET /jaeger/api/v3/services read
+GET /jaeger/api/v3/operations read
+GET /jaeger/api/v3/traces read
+GET /jaeger/api/v3/traces/{trace} read
 ";
 
 /// + let in, 1 for 401, 3 for 403, 4 for 404; in the order of [`PRINCIPALS`].
