@@ -70,10 +70,15 @@ export function useKeys(project: string, prefix = "", limit = 200, over = "trace
   });
 }
 
-export function useValues(project: string, key: string, prefix: string, enabled: boolean) {
+export function useValues(project: string, key: string, prefix: string, enabled: boolean, over = "traces") {
   return useQuery({
-    queryKey: ["values", project, key, prefix],
-    queryFn: ({ signal }) => get<ValuesAnswer>(at(project, "/values"), { key, prefix, limit: 20 }, signal),
+    queryKey: ["values", project, over, key, prefix],
+    queryFn: ({ signal }) =>
+      get<ValuesAnswer>(
+        at(project, "/values"),
+        { key, prefix, limit: 20, over: over === "traces" ? null : over },
+        signal,
+      ),
     enabled,
     staleTime: 30_000,
     placeholderData: keepPreviousData,

@@ -3,7 +3,8 @@ import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from "@t
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type RefObject, useEffect, useMemo, useRef, useState } from "react";
 import { ApiError, get } from "../api/client";
-import { at, type Scope } from "../api/queries";
+import { useLive } from "../api/live";
+import { at, type Scope, useFacets, useValues } from "../api/queries";
 import { own, term, toggledValue, without, withTerm } from "../state/filter";
 import { usePrefs } from "../state/prefs";
 import { useParams } from "../state/url";
@@ -14,12 +15,10 @@ import { useShortcuts } from "../ui/keys";
 import { Empty, Failure, Ghosts, Icon } from "../ui/parts";
 import { LineDetail } from "./detail";
 import { Level } from "./level";
-import { keysOf, LEVELS, type Line, type Lines, saidBy, valuesOf } from "./line";
+import { LEVELS, type Line, type Lines, saidBy } from "./line";
 
 const PAGE_ROWS = 200;
 const ROW_HEIGHT = 28;
-// There is no stream of lines to listen to: the newest are asked for again.
-const LIVE_MS = 2000;
 const TOP_PX = 40;
 
 const EXAMPLES: [string, string][] = [
@@ -43,51 +42,19 @@ function useLines(project: string, scope: Scope) {
   });
 }
 
-const totalOf = async (project: string, scope: Scope, signal: AbortSignal) =>
-  (await get<Lines>(at(project, "/logs"), { ...scope, limit: 1, total: true }, signal)).total ?? 0;
-
 // While it is on, the list follows at the top; further down it is told how many wait.
-function useLive(project: string, scope: Scope, isOn: boolean, shown: number | undefined, box: RefObject<HTMLElement | null>) {
+function useLiveLines(project: string, scope: Scope, isOn: boolean, box: RefObject<HTMLElement | null>) {
   const queries = useQueryClient();
-  const [waiting, setWaiting] = useState(0);
-  const refresh = () => {
-    setWaiting(0);
+  const isAtTop = () => (box.current?.scrollTop ?? 0) < TOP_PX;
+  return useLive({ over: "logs", project, q: scope.q ?? "", isOn }, isAtTop, () => {
     const key = ["logs", project, scope];
     // One page again: what was loaded further down is not asked for each time.
     queries.setQueryData(key, (data: { pages: Lines[]; pageParams: unknown[] } | undefined) =>
       data && { pages: data.pages.slice(0, 1), pageParams: data.pageParams.slice(0, 1) },
     );
     void queries.invalidateQueries({ queryKey: key });
-    void queries.invalidateQueries({ queryKey: ["log-levels", project] });
-  };
-  const latest = useRef({ refresh, shown, scope });
-  latest.current = { refresh, shown, scope };
-  useEffect(() => {
-    setWaiting(0);
-    if (!isOn) {
-      return;
-    }
-    const stop = new AbortController();
-    const timer = window.setInterval(async () => {
-      if (document.hidden) {
-        return;
-      }
-      const now = latest.current;
-      if ((box.current?.scrollTop ?? 0) < TOP_PX) {
-        now.refresh();
-      } else {
-        const total = await totalOf(project, now.scope, stop.signal).catch(() => null);
-        if (total !== null && now.shown !== undefined && !stop.signal.aborted) {
-          setWaiting(Math.max(0, total - now.shown));
-        }
-      }
-    }, LIVE_MS);
-    return () => {
-      window.clearInterval(timer);
-      stop.abort();
-    };
-  }, [project, isOn, box]);
-  return { waiting, refresh };
+    void queries.invalidateQueries({ queryKey: ["facets", project, "logs"] });
+  });
 }
 
 export default function LogsPage({ project }: { project: string }) {
@@ -99,7 +66,7 @@ export default function LogsPage({ project }: { project: string }) {
   const list = useLines(project, scope);
   const lines = useMemo(() => list.data?.pages.flatMap((page) => page.data) ?? [], [list.data]);
   const total = list.data?.pages[0]?.total;
-  const tail = useLive(project, scope, live === "1", total, box);
+  const tail = useLiveLines(project, scope, live === "1", box);
   const setQuery = (next: string) => set({ q: next, line: null });
   useEffect(() => {
     document.title = `${q || "Logs"} · obsrv`;
@@ -120,13 +87,6 @@ export default function LogsPage({ project }: { project: string }) {
   ]);
   const problem = list.error instanceof ApiError ? list.error.problem : null;
   const isQueryWrong = problem !== null && (problem.field === "q" || problem.code === "invalid_query");
-  const suggest = useMemo(
-    () => ({
-      keys: keysOf(lines),
-      values: (key: string, prefix: string) => valuesOf(lines, key, prefix),
-    }),
-    [lines],
-  );
   return (
     <div className="list-page">
       <h1 className="hidden-text">Logs</h1>
@@ -136,7 +96,7 @@ export default function LogsPage({ project }: { project: string }) {
           name="Search logs"
           placeholder="Search: level:error service:shop “sold out”"
           examples={EXAMPLES}
-          suggest={suggest}
+          over="logs"
           value={q}
           onChange={setQuery}
           problem={isQueryWrong ? problem : null}
@@ -156,8 +116,8 @@ export default function LogsPage({ project }: { project: string }) {
       </div>
       <div className="row wrap log-bar">
         <Levels project={project} scope={scope} isWrong={isQueryWrong} onChange={setQuery} />
-        <Pick name="Service" keyName="service" lines={lines} q={q} onChange={setQuery} />
-        <Pick name="Agent" keyName="agent" lines={lines} q={q} onChange={setQuery} />
+        <Pick name="Service" keyName="service" project={project} q={q} onChange={setQuery} />
+        <Pick name="Agent" keyName="agent" project={project} q={q} onChange={setQuery} />
         <div className="grow" />
         {tail.waiting > 0 && (
           <button
@@ -371,18 +331,12 @@ function Levels({
   const q = scope.q ?? "";
   const mine = own(q, "level");
   const wider = mine ? without(q, mine) : q;
-  const counts = useQuery({
-    queryKey: ["log-levels", project, { ...scope, q: wider }],
-    queryFn: ({ signal }) =>
-      Promise.all(
-        LEVELS.map((level) => totalOf(project, { ...scope, q: withTerm(wider, `level:${level}`) }, signal)),
-      ),
-    enabled: !isWrong,
-    placeholderData: keepPreviousData,
-  });
+  const counts = useFacets(project, { ...scope, q: wider }, isWrong ? [] : ["level"], "logs");
+  const values = counts.data?.facets[0]?.values;
+  const countOf = (level: string) => values?.find(({ value }) => value === level)?.count ?? 0;
   return (
     <div className="row wrap levels" role="group" aria-label="Levels">
-      {LEVELS.map((level, place) => (
+      {LEVELS.map((level) => (
         <button
           key={level}
           type="button"
@@ -391,29 +345,29 @@ function Levels({
           onClick={() => onChange(toggledValue(q, "level", level))}
         >
           <Level level={level} />
-          <span className="soft num level-count">{counts.data ? compact(counts.data[place]) : ""}</span>
+          <span className="soft num level-count">{values ? compact(countOf(level)) : ""}</span>
         </button>
       ))}
     </div>
   );
 }
 
-// Narrows by one value of a key of the lines at hand.
+// Narrows by one value of a key.
 function Pick({
   name,
   keyName,
-  lines,
+  project,
   q,
   onChange,
 }: {
   name: string;
   keyName: string;
-  lines: Line[];
+  project: string;
   q: string;
   onChange: (q: string) => void;
 }) {
   const mine = own(q, keyName);
-  const values = valuesOf(lines, keyName, "");
+  const values = useValues(project, keyName, "", true, "logs").data?.values ?? [];
   if (!mine && values.length === 0) {
     return null;
   }

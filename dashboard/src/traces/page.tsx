@@ -15,7 +15,7 @@ import { ColumnMenu } from "./column-menu";
 import { columnsOf, DEFAULT_COLUMNS } from "./columns";
 import { Facets } from "./facets";
 import { Histogram } from "./histogram";
-import { useLive } from "./live";
+import { useLiveTraces } from "./live";
 import { RangeMenu } from "./range-menu";
 import { SearchBar } from "./search-bar";
 import { TraceTable } from "./table";
@@ -47,7 +47,7 @@ export function TracesPage({ project }: { project: string }) {
   const columns = columnsOf(ids);
   const list = useTraces(project, { ...scope, sort: sort === "-start" ? "" : sort });
   const isLive = live === "1";
-  const tail = useLive(project, q, isLive, () => (document.querySelector(".grid")?.scrollTop ?? 0) < 40);
+  const tail = useLiveTraces(project, q, isLive, () => (document.querySelector(".grid")?.scrollTop ?? 0) < 40);
   const traces = useMemo(() => list.data?.pages.flatMap((page) => page.data) ?? [], [list.data]);
   const total = list.data?.pages[0]?.total;
   const isNarrowed = Boolean(q || from || to);

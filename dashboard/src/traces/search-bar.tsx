@@ -56,6 +56,7 @@ export function SearchBar({
   placeholder = "Search: status:error metadata.customer:acme “rate limit”",
   examples = EXAMPLES,
   suggest,
+  over = "traces",
 }: {
   project: string;
   value: string;
@@ -66,6 +67,7 @@ export function SearchBar({
   placeholder?: string;
   examples?: [string, string][];
   suggest?: Suggest;
+  over?: string;
 }) {
   const [text, setText] = useState(value);
   const [cursor, setCursor] = useState(value.length);
@@ -79,7 +81,7 @@ export function SearchBar({
       setCursor(value.length);
     }
   }, [value]);
-  const choices = useChoices(project, text, cursor, isOpen, examples, suggest);
+  const choices = useChoices(project, text, cursor, isOpen, examples, suggest, over);
   const run = (search: string) => {
     setOpen(false);
     setAt(-1);
@@ -230,11 +232,13 @@ function useChoices(
   isOpen: boolean,
   shown: [string, string][],
   suggest: Suggest | undefined,
+  over: string,
 ): Choice[] {
   const typing = useMemo(() => typingAt(text, cursor), [text, cursor]);
   const isKey = typing.kind === "key";
-  const keys = useKeys(project, "", 500, "traces", isOpen && !suggest);
-  const values = useValues(project, typing.key, typing.prefix, !suggest && isOpen && !isKey && typing.key !== "");
+  const keys = useKeys(project, "", 500, over, isOpen && !suggest);
+  const isValue = !suggest && isOpen && !isKey && typing.key !== "";
+  const values = useValues(project, typing.key, typing.prefix, isValue, over);
   const known = suggest ? suggest.keys : keys.data?.keys;
   return useMemo(() => {
     const { start, end, prefix } = typing;
