@@ -1,7 +1,7 @@
 // Log lines as a stream: newest first, by level, search and time, live.
 import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type RefObject, useEffect, useMemo, useRef, useState } from "react";
+import { type RefObject, useEffect, useMemo, useRef } from "react";
 import { ApiError, get } from "../api/client";
 import { useLive } from "../api/live";
 import { at, type Scope, useFacets, useValues } from "../api/queries";
