@@ -30,8 +30,8 @@ use crate::http::{App, Core};
 use crate::interpreter::Replay;
 use crate::keys::Macs;
 use crate::limits::{
-    BLOB_SWEEP_STEP_TIME, PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME, STUCK_TIME,
-    TLS_CHECK_TIME, USAGE_STEP_TIME, USES_TIME,
+    BLOB_SWEEP_STEP_TIME, PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME, TLS_CHECK_TIME,
+    USAGE_STEP_TIME, USES_TIME,
 };
 use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
@@ -49,12 +49,10 @@ use crate::{admin, http};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
 use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
 use obsrv_engine::source::SourceError;
-use watchdog::Watchdog;
+use watchdog::watch_over;
 
 pub use settings::{Config, GrpcAddress, PublicUrl};
 
-/// How often the server looks whether its engine has failed.
-const WATCH_TIME: Duration = Duration::from_millis(200);
 /// Blocking threads: decoding, queries, recovery.
 const BLOCKING_THREADS_MAX: usize = 16;
 /// What a stopped runtime waits for.
@@ -357,26 +355,6 @@ fn open_socket(
     let socket = unix::bind(&config.data).map_err(io("admin socket cannot be made"))?;
     tokio::spawn(unix::serve(socket, router, stopped));
     Ok(())
-}
-
-/// Returns when the engine has failed. Waits for nothing that waits for the disk.
-async fn watch_over(app: &App, engine: &Engine) {
-    let mut look = interval(WATCH_TIME);
-    let mut watchdog = Watchdog::default();
-    let mut was_stuck = false;
-    while engine.state() != State::Failed {
-        let is_stuck = watchdog.is_stuck(engine.commits(), app.clock.mono_ns());
-        if is_stuck != was_stuck {
-            app.set_stuck(is_stuck);
-            was_stuck = is_stuck;
-            if is_stuck {
-                tracing::error!(seconds = STUCK_TIME.as_secs(), "the disk does not answer");
-            } else {
-                tracing::warn!("the disk answers again");
-            }
-        }
-        look.tick().await;
-    }
 }
 
 /// Keeps what is kept from time to time. Does not return.

@@ -99,6 +99,23 @@ impl Snapshot {
         self.version.visible()
     }
 
+    /// Asks the sources of two tables.
+    fn asking<T>(
+        &self,
+        project: ProjectId,
+        (first, second): (Table, Table),
+        mut ask: impl FnMut(&[Visible<'_>], &[Visible<'_>]) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        self.check()?;
+        let held = (self.held(project, first), self.held(project, second));
+        self.going_round(project, &mut || {
+            ask(
+                &self.visible(project, first, &held.0),
+                &self.visible(project, second, &held.1),
+            )
+        })
+    }
+
     /// The rows of `table` that pass the request's filter.
     pub fn search(
         &self,
@@ -107,17 +124,8 @@ impl Snapshot {
         request: &Request,
         budget: &Budget<'_>,
     ) -> Result<Page, QueryError> {
-        self.check()?;
-        let rows = self.held(project, table);
-        let spans = self.held(project, Table::Spans);
-        self.going_round(project, &mut || {
-            search(
-                &self.visible(project, table, &rows),
-                &self.visible(project, Table::Spans, &spans),
-                self.lsn(),
-                budget,
-                request,
-            )
+        self.asking(project, (table, Table::Spans), |rows, spans| {
+            search(rows, spans, self.lsn(), budget, request)
         })
     }
 
@@ -129,17 +137,8 @@ impl Snapshot {
         request: &Request,
         budget: &Budget<'_>,
     ) -> Result<Page, QueryError> {
-        self.check()?;
-        let rows = self.held(project, table);
-        let spans = self.held(project, Table::Spans);
-        self.going_round(project, &mut || {
-            search_cores(
-                &self.visible(project, table, &rows),
-                &self.visible(project, Table::Spans, &spans),
-                self.lsn(),
-                budget,
-                request,
-            )
+        self.asking(project, (table, Table::Spans), |rows, spans| {
+            search_cores(rows, spans, self.lsn(), budget, request)
         })
     }
 
@@ -163,17 +162,8 @@ impl Snapshot {
         budget: &Budget<'_>,
         known: Option<&PartialCache>,
     ) -> Result<AggregateAnswer, QueryError> {
-        self.check()?;
-        let rows = self.held(project, table);
-        let spans = self.held(project, Table::Spans);
-        self.going_round(project, &mut || {
-            aggregate(
-                &self.visible(project, table, &rows),
-                &self.visible(project, Table::Spans, &spans),
-                budget,
-                known,
-                request,
-            )
+        self.asking(project, (table, Table::Spans), |rows, spans| {
+            aggregate(rows, spans, budget, known, request)
         })
     }
 
@@ -184,18 +174,8 @@ impl Snapshot {
         request: &traceql::SearchRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<traceql::TracesFound, QueryError> {
-        self.check()?;
-        let (spans, runs) = (
-            self.held(project, Table::Spans),
-            self.held(project, Table::Runs),
-        );
-        self.going_round(project, &mut || {
-            traceql::search(
-                &self.visible(project, Table::Spans, &spans),
-                &self.visible(project, Table::Runs, &runs),
-                budget,
-                request,
-            )
+        self.asking(project, (Table::Spans, Table::Runs), |spans, runs| {
+            traceql::search(spans, runs, budget, request)
         })
     }
 
@@ -206,18 +186,8 @@ impl Snapshot {
         request: &traceql::SeriesRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<traceql::SeriesAnswer, QueryError> {
-        self.check()?;
-        let (spans, runs) = (
-            self.held(project, Table::Spans),
-            self.held(project, Table::Runs),
-        );
-        self.going_round(project, &mut || {
-            traceql::series(
-                &self.visible(project, Table::Spans, &spans),
-                &self.visible(project, Table::Runs, &runs),
-                budget,
-                request,
-            )
+        self.asking(project, (Table::Spans, Table::Runs), |spans, runs| {
+            traceql::series(spans, runs, budget, request)
         })
     }
 
@@ -244,16 +214,8 @@ impl Snapshot {
         request: &ObservedRequest,
         budget: &Budget<'_>,
     ) -> Result<(Facet, Explain), QueryError> {
-        self.check()?;
-        let rows = self.held(project, table);
-        let spans = self.held(project, Table::Spans);
-        self.going_round(project, &mut || {
-            observed_values(
-                &self.visible(project, table, &rows),
-                &self.visible(project, Table::Spans, &spans),
-                budget,
-                request,
-            )
+        self.asking(project, (table, Table::Spans), |rows, spans| {
+            observed_values(rows, spans, budget, request)
         })
     }
 

@@ -1,25 +1,52 @@
-//! Notices a disk that does not answer.
+//! Notices an engine that has failed and a disk that does not answer.
 
-use obsrv_engine::engine::Commits;
+use std::time::Duration;
 
+use obsrv_engine::engine::{Commits, Engine, State};
+use tokio::time::interval;
+
+use crate::http::App;
 use crate::limits::STUCK_TIME;
+
+/// How often the server looks whether its engine has failed.
+const WATCH_TIME: Duration = Duration::from_millis(200);
 
 /// Looks at group commits from time to time. One that runs for [`STUCK_TIME`] is stuck, until it ends.
 #[derive(Debug, Default)]
-pub(super) struct Watchdog {
+struct Watchdog {
     last: Commits,
     since_ns: u64,
 }
 
 impl Watchdog {
     /// Whether the commit that runs now is stuck; `now_ns` never goes back.
-    pub(super) fn is_stuck(&mut self, now: Commits, now_ns: u64) -> bool {
+    fn is_stuck(&mut self, now: Commits, now_ns: u64) -> bool {
         if now != self.last {
             self.last = now;
             self.since_ns = now_ns;
         }
         let for_ns = u128::from(now_ns.saturating_sub(self.since_ns));
         now.begun > now.ended && for_ns >= STUCK_TIME.as_nanos()
+    }
+}
+
+/// Returns when the engine has failed. Waits for nothing that waits for the disk.
+pub(super) async fn watch_over(app: &App, engine: &Engine) {
+    let mut look = interval(WATCH_TIME);
+    let mut watchdog = Watchdog::default();
+    let mut was_stuck = false;
+    while engine.state() != State::Failed {
+        let is_stuck = watchdog.is_stuck(engine.commits(), app.clock.mono_ns());
+        if is_stuck != was_stuck {
+            app.set_stuck(is_stuck);
+            was_stuck = is_stuck;
+            if is_stuck {
+                tracing::error!(seconds = STUCK_TIME.as_secs(), "the disk does not answer");
+            } else {
+                tracing::warn!("the disk answers again");
+            }
+        }
+        look.tick().await;
     }
 }
 
