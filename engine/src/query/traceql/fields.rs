@@ -3,7 +3,7 @@
 use roaring::RoaringBitmap;
 
 use super::ast::{Expr, Field, Intrinsic, Kind, Status};
-use super::value::{Value, Values};
+use super::value::{Value, Values, add};
 use crate::doc::{DocRef, scalar_of};
 use crate::model;
 use crate::query::QueryError;
@@ -126,9 +126,7 @@ pub(super) fn read(
             let more = read_column(Some(column), visible, rows, meter)?;
             for (values, more) in all.iter_mut().zip(more) {
                 for value in more {
-                    if !values.contains(&value) {
-                        values.push(value);
-                    }
+                    add(values, value);
                 }
             }
         }
@@ -220,9 +218,7 @@ pub(super) fn read_column(
         };
         match (Value::of(scalar), all.get_mut(n)) {
             (Some(value), Some(values)) => {
-                if !values.contains(&value) {
-                    values.push(value);
-                }
+                add(values, value);
             }
             _ => {
                 if long.last() != Some(&(row, n)) {
@@ -262,10 +258,7 @@ fn long_values(
     with_document((visible, reader), row, meter, |doc| {
         let mut found = Vec::new();
         document::leaves(column, &core, doc, &mut |leaf| {
-            let value = of_leaf(leaf);
-            if !found.contains(&value) {
-                found.push(value);
-            }
+            add(&mut found, of_leaf(leaf));
             false
         })?;
         Ok(found)

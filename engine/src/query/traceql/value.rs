@@ -69,9 +69,10 @@ impl Value {
     pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Str(a), Self::Str(b)) => Some(a.cmp(b)),
-            (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(b)),
-            (Self::Status(a), Self::Status(b)) => Some(a.cmp(b)),
-            (Self::Kind(a), Self::Kind(b)) => Some(a.cmp(b)),
+            // These have no order: they are equal, or do not compare.
+            (Self::Bool(_), Self::Bool(_))
+            | (Self::Status(_), Self::Status(_))
+            | (Self::Kind(_), Self::Kind(_)) => (self == other).then_some(Ordering::Equal),
             _ => cmp_numbers(self.number()?, other.number()?),
         }
     }
@@ -87,6 +88,16 @@ impl Value {
         match self {
             Self::Float(x) if x == x.trunc() && x.abs() < EXACT => Self::Int(x as i64),
             other => other,
+        }
+    }
+
+    /// Equal as keys.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Int(_) | Self::Float(_), Self::Int(_) | Self::Float(_)) => {
+                self.clone().into_key() == other.clone().into_key()
+            }
+            _ => self == other,
         }
     }
 
@@ -140,6 +151,13 @@ impl PartialEq for Value {
 }
 
 impl Eq for Value {}
+
+/// Adds a value of a span's field if it is not there: 1 and 1.0 are one.
+pub(super) fn add(values: &mut Values, value: Value) {
+    if !values.iter().any(|known| known.is_same(&value)) {
+        values.push(value);
+    }
+}
 
 /// A literal as values: `nil` is none.
 pub(super) fn of_static(value: &Static) -> Values {
