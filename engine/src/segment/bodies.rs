@@ -2,7 +2,7 @@
 //!
 //! With every call an agent sends its prompt, its tools and all that was said before, so the bodies
 //! of a conversation of n turns have n²/2 turns in them. A long body is cut where its content says
-//! (FastCDC, Xia et al., USENIX ATC 2016), so that the same text is cut at the same places wherever
+//! (`FastCDC`, Xia et al., USENIX ATC 2016), so that the same text is cut at the same places wherever
 //! it stands; what the block has already is referred to. So a block is full when it has 256 KiB that
 //! differ, and compression has only those to go through.
 //!
@@ -159,16 +159,14 @@ impl BlockBodies {
             let bytes = &body[at..at + piece.len];
             at += piece.len;
             let known = self.known.get(&piece.hash).cloned();
-            let range = match known.filter(|range| self.pool.get(range.clone()) == Some(bytes)) {
-                Some(range) => range,
-                None => {
-                    let start = self.pool.len();
-                    self.pool.extend_from_slice(bytes);
-                    let range = start..self.pool.len();
-                    self.known.insert(piece.hash, range.clone());
-                    range
-                }
-            };
+            let same = known.filter(|range| self.pool.get(range.clone()) == Some(bytes));
+            let range = same.unwrap_or_else(|| {
+                let start = self.pool.len();
+                self.pool.extend_from_slice(bytes);
+                let range = start..self.pool.len();
+                self.known.insert(piece.hash, range.clone());
+                range
+            });
             match self.ranges.get_mut(first..).and_then(<[_]>::last_mut) {
                 Some(last) if last.end == range.start => last.end = range.end,
                 _ => self.ranges.push(range),

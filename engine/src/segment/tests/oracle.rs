@@ -86,7 +86,11 @@ pub(in crate::segment) fn chat(turns: usize) -> Vec<RowInput> {
         let mut doc = DocWriter::new();
         let map = doc.begin_map();
         doc.key("status");
-        doc.str(if turn % 7 == 0 { "error" } else { "ok" });
+        doc.str(if turn.is_multiple_of(7) {
+            "error"
+        } else {
+            "ok"
+        });
         doc.key("input");
         doc.str(&said[..=turn].concat());
         doc.end(map);
