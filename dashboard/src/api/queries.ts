@@ -110,12 +110,12 @@ function clean(asked: AggregateAsked | null) {
 }
 
 // First and last start of what passes; null where nothing does.
-export function useBounds(project: string, scope: Scope, enabled: boolean) {
+export function useBounds(project: string, scope: Scope, enabled: boolean, over: "traces" | "logs" = "traces") {
   return useQuery({
-    queryKey: ["bounds", project, scope],
+    queryKey: ["bounds", project, over, scope],
     queryFn: async ({ signal }) => {
       const one = (sort: string) =>
-        get<Listed<Trace>>(at(project, "/traces"), { ...scope, sort, limit: 1 }, signal);
+        get<Listed<{ start: string | null }>>(at(project, `/${over}`), { ...scope, sort, limit: 1 }, signal);
       const [first, last] = await Promise.all([one("start"), one("-start")]);
       const from = Date.parse(first.data[0]?.start ?? "");
       const to = Date.parse(last.data[0]?.start ?? "");

@@ -2,6 +2,7 @@
 import { lazy, Suspense, useMemo, useState } from "react";
 import type { Json } from "../api/types";
 import { CopyButton } from "../ui/parts";
+import { FileList, isOnlyMeant, Meant, meantIn, useFiles } from "./attached";
 import { JsonView } from "./json-view";
 import { MediaList, MediaView, mediaOfText } from "./media";
 
@@ -48,6 +49,7 @@ export function Value({
         <CopyButton text={JSON.stringify(value, null, 2)} label={`Copy ${label}`} />
       </div>
       <MediaList value={value} label={label} />
+      <Meant value={value} />
       <JsonView value={value} label={label} onFilter={onFilter} />
     </div>
   );
@@ -56,6 +58,7 @@ export function Value({
 function TextValue({ text, label }: { text: string; label: string }) {
   const json = useMemo(() => parsed(text), [text]);
   const media = mediaOfText(text);
+  const files = meantIn(text, useFiles());
   const kinds = [
     ...(json === undefined ? [] : ["JSON"]),
     ...(json === undefined && looksLikeMarkdown(text.slice(0, SHOWN)) ? ["Formatted"] : []),
@@ -67,6 +70,9 @@ function TextValue({ text, label }: { text: string; label: string }) {
   const shown = isWhole ? text : text.slice(0, SHOWN);
   if (media) {
     return <MediaView media={media} label={label} />;
+  }
+  if (files.length > 0 && isOnlyMeant(text)) {
+    return <FileList files={files} />;
   }
   return (
     <div className="value">
@@ -85,6 +91,7 @@ function TextValue({ text, label }: { text: string; label: string }) {
           ))}
         <CopyButton text={text} label={`Copy ${label}`} />
       </div>
+      <FileList files={files} />
       {kind === "JSON" && json !== undefined ? (
         <>
           <MediaList value={json} label={label} />

@@ -10,6 +10,7 @@ import { can, useProject } from "../shell/projects";
 import { term } from "../state/filter";
 import { usePrefs } from "../state/prefs";
 import { useParams } from "../state/url";
+import { type Attachment, FileList, useAttachments } from "../text/attached";
 import { compact, count, duration, fullTime, money, time, totalCost } from "../text/format";
 import { useShortcuts } from "../ui/keys";
 import { copyText, Dialog, Failure, Ghosts, Icon, Menu, messageOf, Status } from "../ui/parts";
@@ -27,12 +28,14 @@ const TABS = [
   ["graph", "Graph"],
   ["logs", "Logs"],
   ["feedback", "Scores"],
+  ["files", "Attachments"],
 ] as const;
 
 export default function TracePage({ project, id }: { project: string; id: string }) {
   const [params, set] = useParams();
   const [, navigate] = useLocation();
   const { head, spans, steps } = useTrace(project, id);
+  const files = useAttachments(project, id, head.isSuccess && steps !== null);
   const tab = params.tab ?? "steps";
   const chosen = useMemo(
     () => (steps && params.span ? steps.ids.indexOf(params.span) : -1),
@@ -86,6 +89,7 @@ export default function TracePage({ project, id }: { project: string; id: string
     { keys: "3", does: "Graph of the steps", run: () => set({ tab: "graph" }, "replace") },
     { keys: "4", does: "Logs", run: () => set({ tab: "logs" }, "replace") },
     { keys: "5", does: "Scores", run: () => set({ tab: "feedback" }, "replace") },
+    { keys: "6", does: "Attachments", run: () => files.length > 0 && set({ tab: "files" }, "replace") },
     {
       keys: "u",
       does: "Back to the list",
@@ -108,7 +112,7 @@ export default function TracePage({ project, id }: { project: string; id: string
         go={go}
       />
       <div className="tabs" role="tablist" aria-label="Views of the trace">
-        {TABS.map(([value, text]) => (
+        {TABS.filter(([value]) => value !== "files" || files.length > 0).map(([value, text]) => (
           <button
             key={value}
             type="button"
@@ -119,6 +123,7 @@ export default function TracePage({ project, id }: { project: string; id: string
           >
             {text}
             {value === "steps" && steps && <span className="soft num"> {count(steps.count)}</span>}
+            {value === "files" && <span className="soft num"> {count(files.length)}</span>}
             {value === "feedback" && Boolean(head.data?.scores?.length) && (
               <span className="soft num"> {count(head.data?.scores?.length)}</span>
             )}
@@ -132,6 +137,10 @@ export default function TracePage({ project, id }: { project: string; id: string
           <LogsOf project={project} q={term("trace_id", id)} />
         ) : tab === "graph" ? (
           <TraceGraph project={project} id={id} />
+        ) : tab === "files" ? (
+          <div className="step-pad">
+            <FileList files={files} />
+          </div>
         ) : tab === "feedback" ? (
           <Feedback
             project={project}
@@ -165,7 +174,7 @@ export default function TracePage({ project, id }: { project: string; id: string
                   close={() => set({ span: null }, "replace")}
                 />
               ) : (
-                <Overview trace={head.data?.trace} onFilter={onFilter} />
+                <Overview trace={head.data?.trace} files={files} onFilter={onFilter} />
               )}
             </aside>
           </div>
@@ -349,9 +358,11 @@ function Fact({ name, value, title }: { name: string; value: React.ReactNode; ti
 
 function Overview({
   trace,
+  files,
   onFilter,
 }: {
   trace: Trace | undefined;
+  files: Attachment[];
   onFilter: (key: string, value: Json, exclude: boolean) => void;
 }) {
   const [JsonView, setJsonView] = useState<typeof import("../text/json-view").JsonView | null>(null);
@@ -399,6 +410,12 @@ function Overview({
             label="metadata"
             onFilter={(path, value, exclude) => onFilter(`metadata.${path}`, value, exclude)}
           />
+        </section>
+      )}
+      {files.length > 0 && (
+        <section>
+          <h3>Attachments</h3>
+          <FileList files={files} />
         </section>
       )}
       <p className="soft">Choose a step to see all of it.</p>

@@ -7,6 +7,7 @@ import type { Json, Message, Span } from "../api/types";
 import { LogsOf } from "../logs/of-trace";
 import { term } from "../state/filter";
 import { usePrefs } from "../state/prefs";
+import { FileList, FilesOf, meantIn, useAttachments } from "../text/attached";
 import { count, duration, fullTime, money, totalCost } from "../text/format";
 import { JsonView } from "../text/json-view";
 import { Value } from "../text/value";
@@ -46,6 +47,7 @@ export function StepDetail({
     queryKey: ["span", project, trace, span],
     queryFn: ({ signal }) => get<Span>(at(project, `/traces/${part(trace)}/spans/${part(span)}`), {}, signal),
   });
+  const files = useAttachments(project, trace, answer.isSuccess);
   if (answer.isError) {
     return <Failure error={answer.error} retry={() => answer.refetch()} />;
   }
@@ -57,8 +59,10 @@ export function StepDetail({
     );
   }
   const step = answer.data;
+  const named = meantIn([step.input ?? null, step.output ?? null, step.messages ?? null], files);
+  const own = files.filter((file) => file.span_id === span && !named.includes(file));
   return (
-    <>
+    <FilesOf value={files}>
       <StepHead step={step} close={close} />
       <div className="tabs" role="tablist" aria-label="Parts of the step">
         {TABS.filter((name) => name !== "Changes" || before !== null).map((name) => (
@@ -79,6 +83,12 @@ export function StepDetail({
       </div>
       <div className="step-content step-pad stack" role="tabpanel" aria-label={tab} tabIndex={0}>
         {tab === "Content" && <Content step={step} />}
+        {tab === "Content" && own.length > 0 && (
+          <section>
+            <h3>Attached</h3>
+            <FileList files={own} />
+          </section>
+        )}
         {tab === "Changes" && before !== null && (
           <TurnChanges project={project} trace={trace} step={step} before={before} />
         )}
@@ -90,7 +100,7 @@ export function StepDetail({
         )}
         {tab === "Raw" && <Value value={step.raw ?? (step as unknown as Json)} label="stored document" />}
       </div>
-    </>
+    </FilesOf>
   );
 }
 

@@ -113,7 +113,7 @@ export function TracesPage({ project }: { project: string }) {
           <Facets project={project} scope={scope} isWrong={isQueryWrong} onChange={setQuery} />
         </aside>
         <div className="list-main">
-          <Histogram project={project} scope={scope} onChange={(range) => set(range)} />
+          <Histogram project={project} scope={scope} isWrong={isQueryWrong} onChange={(range) => set(range)} />
           <div className="list-head" role="status">
             {list.isError && !list.data ? null : total === undefined ? (
               <span className="soft">Counting…</span>
