@@ -24,6 +24,10 @@ export interface Steps {
   critical: Uint8Array;
   // Whether something below it failed.
   failsBelow: Uint8Array;
+  // The last try of what this step tried: itself where it was tried once, or succeeded.
+  lastTry: Int32Array;
+  // How many failed tries came before this last one.
+  tries: Uint16Array;
   totalNs: number;
 }
 
@@ -143,15 +147,49 @@ function shaped(raw: Raw, count: number, startMs: number | null, nowMs: number):
       }
     }
   }
-  return { ...raw, count, startMs, depth, childCount, end, failsBelow, totalNs };
+  return { ...raw, count, startMs, depth, childCount, end, failsBelow, ...triesOf(raw, count), totalNs };
 }
 
-// Steps in sight, in order: all but those below a closed one, or those that pass a test with what is
-// above them.
+// A try is what comes under the same step by the same name and kind after the one before had failed and
+// was over: what runs beside each other is tried once.
+function triesOf(raw: Raw, count: number): Pick<Steps, "lastTry" | "tries"> {
+  const newest = new Int32Array(count + 1).fill(-1);
+  const next = new Int32Array(count).fill(-1);
+  const tries = new Uint16Array(count);
+  for (let at = 0; at < count; at++) {
+    const parent = (raw.parent[at] ?? -1) + 1;
+    const before = newest[parent] ?? -1;
+    newest[parent] = at;
+    const isAgain =
+      parent > 0 &&
+      before >= 0 &&
+      raw.name[before] === raw.name[at] &&
+      raw.kind[before] === raw.kind[at] &&
+      raw.status[before]?.toLowerCase() === "error" &&
+      (raw.duration[before] ?? -1) >= 0 &&
+      (raw.offset[at] ?? 0) >= (raw.offset[before] ?? 0) + (raw.duration[before] ?? 0);
+    if (isAgain) {
+      next[before] = at;
+      tries[at] = Math.min(65_535, (tries[before] ?? 0) + 1);
+    }
+  }
+  const lastTry = new Int32Array(count);
+  for (let at = count - 1; at >= 0; at--) {
+    const after = next[at] ?? -1;
+    lastTry[at] = after >= 0 ? (lastTry[after] ?? at) : at;
+  }
+  return { lastTry, tries };
+}
+
+const NONE: ReadonlySet<number> = new Set();
+
+// Steps in sight, in order: all but those below a closed one and failed tries of a last one that is not
+// opened, or those that pass a test with what is above them.
 export function visible(
   steps: Steps,
   closed: ReadonlySet<number>,
   passes: ((at: number) => boolean) | null,
+  opened: ReadonlySet<number> = NONE,
 ): Uint32Array {
   const out = new Uint32Array(steps.count);
   let size = 0;
@@ -174,6 +212,11 @@ export function visible(
     return out.subarray(0, size);
   }
   for (let at = 0; at < steps.count; ) {
+    const last = steps.lastTry[at] ?? at;
+    if (last !== at && !opened.has(last)) {
+      at = Math.max(at + 1, steps.end[at] ?? 0);
+      continue;
+    }
     out[size++] = at;
     at = closed.has(at) ? Math.max(at + 1, steps.end[at] ?? 0) : at + 1;
   }

@@ -5,6 +5,7 @@ import { Link, useLocation } from "wouter";
 import { del, part } from "../api/client";
 import { at } from "../api/queries";
 import type { Json, Trace } from "../api/types";
+import { idsText } from "../compare/ids";
 import { LogsOf } from "../logs/of-trace";
 import { can, useProject } from "../shell/projects";
 import { term } from "../state/filter";
@@ -270,7 +271,7 @@ function TraceHead({
               >
                 <Icon name="copy" /> Copy the id
               </button>
-              <Link className="menu-item" href={`/p/${project}/compare?a=${part(id)}`} onClick={close}>
+              <Link className="menu-item" href={`/p/${project}/compare?ids=${part(idsText([id]))}`} onClick={close}>
                 <Icon name="compare" /> Compare with another
               </Link>
               {can(rights, "trace.delete") && (

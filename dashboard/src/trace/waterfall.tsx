@@ -2,7 +2,7 @@
 // above shows every step, and dragging over it looks closer.
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState } from "react";
-import { compact, count, duration, money } from "../text/format";
+import { compact, count, duration, money, plural } from "../text/format";
 import { type Shortcut, useShortcuts } from "../ui/keys";
 import { Icon, StatusSign, statusKind } from "../ui/parts";
 import { kindGroup, type Steps, visible } from "./columns";
@@ -30,6 +30,8 @@ export function Waterfall({
   isBeside?: boolean;
 }) {
   const [closed, setClosed] = useState<ReadonlySet<number>>(new Set());
+  // Last tries of which the ones before are shown.
+  const [opened, setOpened] = useState<ReadonlySet<number>>(new Set());
   const [wanted, setWanted] = useState("");
   const [onlyErrors, setOnlyErrors] = useState(false);
   const [isCritical, setCritical] = useState(false);
@@ -48,8 +50,8 @@ export function Waterfall({
                 .toLowerCase()
                 .includes(text))
         : null;
-    return visible(steps, closed, passes);
-  }, [steps, closed, wanted, onlyErrors]);
+    return visible(steps, closed, passes, opened);
+  }, [steps, closed, opened, wanted, onlyErrors]);
   const rows = useVirtualizer({
     count: order.length,
     getScrollElement: () => box.current,
@@ -71,11 +73,21 @@ export function Waterfall({
   const show = (at: number) => {
     // Opens what hides it.
     const next = new Set(closed);
-    for (let above = steps.parent[at] ?? -1; above >= 0; above = steps.parent[above] ?? -1) {
-      next.delete(above);
+    const tries = new Set(opened);
+    for (let above = at; above >= 0; above = steps.parent[above] ?? -1) {
+      if (above !== at) {
+        next.delete(above);
+      }
+      const last = steps.lastTry[above] ?? above;
+      if (last !== above) {
+        tries.add(last);
+      }
     }
     if (next.size !== closed.size) {
       setClosed(next);
+    }
+    if (tries.size !== opened.size) {
+      setOpened(tries);
     }
     onChoose(at);
   };
@@ -94,6 +106,13 @@ export function Waterfall({
       next.delete(at);
     }
     setClosed(next);
+  };
+  const toggleTries = (at: number) => {
+    const next = new Set(opened);
+    if (!next.delete(at)) {
+      next.add(at);
+    }
+    setOpened(next);
   };
   const foldAll = (isClosed: boolean) => {
     const next = new Set<number>();
@@ -147,6 +166,11 @@ export function Waterfall({
     { keys: "E", does: "Error before", run: () => nextError(-1) },
     { keys: "]", does: "Close all", run: () => foldAll(true) },
     { keys: "[", does: "Open all", run: () => foldAll(false) },
+    {
+      keys: "t",
+      does: "Failed tries of the step, shown or not",
+      run: () => (steps.tries[chosen] ?? 0) > 0 && toggleTries(chosen),
+    },
     { keys: "x", does: "Critical path, or not", run: () => setCritical(!isCritical) },
     { keys: "w", does: "Look closer", run: () => scale(0.6) },
     { keys: "s", does: "Look from further away", run: () => scale(1.7) },
@@ -288,6 +312,8 @@ export function Waterfall({
                 view={view}
                 onChoose={onChoose}
                 fold={fold}
+                areTriesShown={opened.has(at)}
+                toggleTries={toggleTries}
               />
             );
           })}
@@ -312,6 +338,8 @@ function Row({
   view,
   onChoose,
   fold,
+  areTriesShown,
+  toggleTries,
 }: {
   steps: Steps;
   at: number;
@@ -322,6 +350,8 @@ function Row({
   view: Window;
   onChoose: (at: number) => void;
   fold: (at: number, isClosed: boolean) => void;
+  areTriesShown: boolean;
+  toggleTries: (at: number) => void;
 }) {
   const depth = steps.depth[at] ?? 0;
   const children = steps.childCount[at] ?? 0;
@@ -338,6 +368,8 @@ function Row({
   const name = steps.name[at] || "(no name)";
   const tokens = steps.tokens[at] ?? 0;
   const cost = steps.cost[at] ?? 0;
+  const tries = steps.tries[at] ?? 0;
+  const isLast = (steps.lastTry[at] ?? at) === at;
   const isOutside = right < 0 || left > 100;
   const start = Math.max(0, Math.min(100, left));
   const stop = Math.max(start, Math.min(100, right));
@@ -389,6 +421,20 @@ function Row({
           {kind} {steps.status[at]}
         </span>
         {isClosed && <span className="chip num">{count(below)}</span>}
+        {tries > 0 && isLast && (
+          <span
+            className={`chip num tries ${areTriesShown ? "is-open" : ""}`}
+            title={`After ${plural(tries, "failed try", "failed tries")} (t)`}
+            onClick={(event) => {
+              event.stopPropagation();
+              toggleTries(at);
+            }}
+          >
+            <Icon name="refresh" />
+            {count(tries + 1)} tries
+          </span>
+        )}
+        {!isLast && <span className="soft num tries-place">try {count(tries + 1)}</span>}
         <span className="grow" />
         {tokens > 0 && (
           <span className="soft num step-number" title={`${count(tokens)} tokens`}>

@@ -65,15 +65,27 @@ export function TraceTable(props: Props) {
         ?.focus(),
     );
   };
-  const choose = (trace: Trace | undefined) => {
-    if (trace) {
-      const next = new Map(chosen);
-      if (!next.delete(trace.run_id)) {
-        next.set(trace.run_id, trace);
-      }
-      props.onChoose(next);
+  const lastChosen = useRef(-1);
+  const choose = (place: number, isRange = false) => {
+    const trace = traces[place];
+    if (!trace) {
+      return;
     }
+    const next = new Map(chosen);
+    if (isRange && lastChosen.current >= 0) {
+      const [from, to] = [lastChosen.current, place].sort((a, b) => a - b) as [number, number];
+      for (const one of traces.slice(from, to + 1)) {
+        next.set(one.run_id, one);
+      }
+    } else if (!next.delete(trace.run_id)) {
+      next.set(trace.run_id, trace);
+    }
+    lastChosen.current = place;
+    props.onChoose(next);
   };
+  const areAllChosen = traces.length > 0 && traces.every((trace) => chosen.has(trace.run_id));
+  const chooseAll = () =>
+    props.onChoose(areAllChosen ? new Map() : new Map(traces.map((trace) => [trace.run_id, trace])));
   const togglePeek = (trace: Trace | undefined) => {
     if (trace) {
       props.onPeek(props.peek === trace.run_id ? null : trace);
@@ -82,7 +94,8 @@ export function TraceTable(props: Props) {
   useShortcuts([
     { keys: "j", does: "Next trace", run: () => focusRow(current + 1) },
     { keys: "k", does: "Trace before", run: () => focusRow(current - 1) },
-    { keys: "x", does: "Choose the trace, for comparing or deleting", run: () => choose(traces[current]) },
+    { keys: "x", does: "Choose the trace, to compare, score, export or delete", run: () => choose(current) },
+    { keys: "X", does: "Choose all up to this trace", run: () => choose(current, true) },
     { keys: "space", does: "Look at the trace beside the list", run: () => togglePeek(traces[current]) },
     { keys: "o", does: "Open the trace", run: () => traces[current] && props.onOpen(traces[current]) },
   ]);
@@ -104,8 +117,18 @@ export function TraceTable(props: Props) {
     >
       <div style={{ minWidth: width }}>
         <div className="grid-head" role="row" aria-rowindex={1} style={{ gridTemplateColumns: template }}>
-          <span role="columnheader">
-            <span className="hidden-text">Choose</span>
+          <span role="columnheader" className="cell-check">
+            <input
+              type="checkbox"
+              aria-label="Choose all that are loaded"
+              checked={areAllChosen}
+              ref={(box) => {
+                if (box) {
+                  box.indeterminate = chosen.size > 0 && !areAllChosen;
+                }
+              }}
+              onChange={chooseAll}
+            />
           </span>
           {columns.map((column) => (
             <Head key={column.id} column={column} sort={sort} onSort={props.onSort} />
@@ -165,7 +188,7 @@ export function TraceTable(props: Props) {
                       tabIndex={-1}
                       aria-label={`Choose ${trace.name || trace.run_id}`}
                       checked={chosen.has(trace.run_id)}
-                      onChange={() => choose(trace)}
+                      onChange={(event) => choose(item.index, (event.nativeEvent as MouseEvent).shiftKey)}
                     />
                   </span>
                   {columns.map((column) => (
