@@ -16,10 +16,12 @@ import { compact, count, duration, fullTime, money, time, totalCost } from "../t
 import { useShortcuts } from "../ui/keys";
 import { copyText, Dialog, Failure, Ghosts, Icon, Menu, messageOf, Status } from "../ui/parts";
 import { toast } from "../ui/toast";
+import type { Steps } from "./columns";
 import { Conversation } from "./conversation";
 import { Feedback } from "./feedback";
 import { TraceGraph } from "./graph";
 import { callBefore, useTrace } from "./load";
+import { Spent } from "./spent";
 import { StepDetail } from "./step";
 import { Waterfall } from "./waterfall";
 
@@ -175,7 +177,14 @@ export default function TracePage({ project, id }: { project: string; id: string
                   close={() => set({ span: null }, "replace")}
                 />
               ) : (
-                <Overview trace={head.data?.trace} files={files} onFilter={onFilter} />
+                <Overview
+                  project={project}
+                  id={id}
+                  trace={head.data?.trace}
+                  steps={steps}
+                  files={files}
+                  onFilter={onFilter}
+                />
               )}
             </aside>
           </div>
@@ -358,11 +367,17 @@ function Fact({ name, value, title }: { name: string; value: React.ReactNode; ti
 }
 
 function Overview({
+  project,
+  id,
   trace,
+  steps,
   files,
   onFilter,
 }: {
+  project: string;
+  id: string;
   trace: Trace | undefined;
+  steps: Steps;
   files: Attachment[];
   onFilter: (key: string, value: Json, exclude: boolean) => void;
 }) {
@@ -391,6 +406,7 @@ function Overview({
         <h3>Output</h3>
         <pre className="text">{trace.output_preview || "Nothing"}</pre>
       </section>
+      <Spent project={project} id={id} trace={trace} steps={steps} />
       {trace.tags?.length ? (
         <section>
           <h3>Tags</h3>

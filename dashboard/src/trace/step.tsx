@@ -14,6 +14,7 @@ import { Value } from "../text/value";
 import { CopyButton, Failure, Ghosts, Icon, Status } from "../ui/parts";
 import { Feedback } from "./feedback";
 import { MessageParts, roleGroup, ToolCall } from "./message";
+import { TokenParts } from "./spent";
 import { TurnChanges } from "./turns";
 
 // In quotes, for without them it is the id of the line.
@@ -107,12 +108,6 @@ export function StepDetail({
 function StepHead({ step, close }: { step: Span; close: () => void }) {
   const { zone } = usePrefs();
   const tokens = step.tokens ?? {};
-  const parts = [
-    ["in", tokens.input],
-    ["out", tokens.output],
-    ["cached", tokens.cached],
-    ["reasoning", tokens.reasoning],
-  ].filter(([, n]) => typeof n === "number" && n > 0);
   return (
     <header className="step-head">
       <div className="row">
@@ -131,14 +126,12 @@ function StepHead({ step, close }: { step: Span; close: () => void }) {
         {step.tool && step.tool !== step.name && <span className="chip">{step.tool}</span>}
         <span>{step.status === "running" ? "running" : duration(step.duration_ns)}</span>
         {typeof tokens.total === "number" && (
-          <span title={parts.map(([name, n]) => `${count(n as number)} ${name}`).join(", ")}>
-            {count(tokens.total)} tokens
-            {parts.length > 0 && ` (${parts.map(([name, n]) => `${count(n as number)} ${name}`).join(", ")})`}
-          </span>
+          <span>{count(tokens.total)} tokens</span>
         )}
         {totalCost(step.cost) !== null && <span>{money(totalCost(step.cost))}</span>}
         <span title="Start">{fullTime(step.start, zone)}</span>
       </div>
+      <TokenParts tokens={step.tokens} />
     </header>
   );
 }
