@@ -1,6 +1,7 @@
 // Whatever was stored, shown as what it is: prose, code, a table, JSON, or text as it stands.
-import { lazy, Suspense, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import type { Json } from "../api/types";
+import { later } from "../ui/later";
 import { CopyButton } from "../ui/parts";
 import { FileList, isOnlyMeant, Meant, meantIn, useFiles } from "./attached";
 import { CodeLines, looksLikeCode } from "./code";
@@ -8,7 +9,10 @@ import { JsonView } from "./json-view";
 import { MediaList, MediaView, mediaOfText } from "./media";
 import { RowTable, rowsOf } from "./rows";
 
-const Markdown = lazy(() => import("./markdown"));
+const Markdown = later(
+  () => import("./markdown"),
+  ({ text }: { text: string }) => <pre className="text">{text}</pre>,
+);
 
 const SHOWN = 20_000;
 
@@ -138,9 +142,7 @@ function TextValue({ text, label }: { text: string; label: string }) {
       ) : kind === "Code" ? (
         <CodeLines text={shown} />
       ) : kind === "Formatted" ? (
-        <Suspense fallback={<pre className="text">{shown}</pre>}>
-          <Markdown text={shown} />
-        </Suspense>
+        <Markdown text={shown} />
       ) : (
         <pre className="text">{shown}</pre>
       )}

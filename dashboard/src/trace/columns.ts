@@ -63,7 +63,8 @@ function places(pages: SpanColumns[], count: number): Uint8Array {
   return out;
 }
 
-export function stepsOf(pages: SpanColumns[], nowMs: number): Steps {
+// `leastNs`: how long the whole is known to take, also where its last steps are not there yet.
+export function stepsOf(pages: SpanColumns[], nowMs: number, leastNs = 0): Steps {
   const count = pages.reduce((sum, page) => sum + page.columns.offset_ns.length, 0);
   const joined = <T>(pick: (page: SpanColumns) => T[]): T[] =>
     pages.length === 1 && pages[0] ? pick(pages[0]) : pages.flatMap(pick);
@@ -99,7 +100,7 @@ export function stepsOf(pages: SpanColumns[], nowMs: number): Steps {
       0,
     ),
   };
-  return shaped(raw, count, startMs, nowMs);
+  return shaped(raw, count, startMs, nowMs, leastNs);
 }
 
 type Raw = Pick<
@@ -117,12 +118,12 @@ type Raw = Pick<
   | "cost"
 >;
 
-function shaped(raw: Raw, count: number, startMs: number | null, nowMs: number): Steps {
+function shaped(raw: Raw, count: number, startMs: number | null, nowMs: number, leastNs: number): Steps {
   const depth = new Uint16Array(count);
   const childCount = new Uint32Array(count);
   const end = new Uint32Array(count);
   const failsBelow = new Uint8Array(count);
-  let totalNs = 1;
+  let totalNs = Math.max(1, leastNs);
   for (let at = 0; at < count; at++) {
     const parent = raw.parent[at] ?? -1;
     if (parent >= 0 && parent < at) {
@@ -225,8 +226,24 @@ export function visible(
 
 export type KindGroup = "llm" | "tool" | "agent" | "retrieval" | "other";
 
+const groups = new Map<string, KindGroup>();
+const GROUPS_KEPT = 500;
+
+// Asked of each of 100,000 steps, of which few are of another kind.
 export function kindGroup(kind: string | null | undefined): KindGroup {
-  const text = (kind ?? "").toLowerCase();
+  const text = kind ?? "";
+  const known = groups.get(text);
+  if (known) {
+    return known;
+  }
+  const found = groupOf(text.toLowerCase());
+  if (groups.size < GROUPS_KEPT) {
+    groups.set(text, found);
+  }
+  return found;
+}
+
+function groupOf(text: string): KindGroup {
   if (/llm|chat|completion|generation|model|embed/.test(text)) {
     return "llm";
   }

@@ -37,7 +37,7 @@ const TABS = [
 export default function TracePage({ project, id }: { project: string; id: string }) {
   const [params, set] = useParams();
   const [, navigate] = useLocation();
-  const { head, spans, steps } = useTrace(project, id);
+  const { head, spans, steps, total } = useTrace(project, id);
   const files = useAttachments(project, id, head.isSuccess && steps !== null);
   const tab = params.tab ?? "steps";
   const chosen = useMemo(
@@ -125,7 +125,7 @@ export default function TracePage({ project, id }: { project: string; id: string
             onClick={() => set({ tab: value === "steps" ? null : value }, "replace")}
           >
             {text}
-            {value === "steps" && steps && <span className="soft num"> {count(steps.count)}</span>}
+            {value === "steps" && steps && <span className="soft num"> {count(total)}</span>}
             {value === "files" && <span className="soft num"> {count(files.length)}</span>}
             {value === "feedback" && Boolean(head.data?.scores?.length) && (
               <span className="soft num"> {count(head.data?.scores?.length)}</span>
@@ -162,6 +162,7 @@ export default function TracePage({ project, id }: { project: string; id: string
           <div className={`trace-split ${params.span || chosen >= 0 ? "has-step" : ""}`}>
             <Waterfall
               steps={steps}
+              total={total}
               chosen={chosen}
               onChoose={choose}
             />

@@ -23,6 +23,7 @@ const EXAMPLES: [string, string][] = [
   ["{kind:tool status:error}", "some tool call failed"],
 ];
 const HISTORY_MAX = 8;
+const CALM_MS = 90;
 
 function history(project: string): string[] {
   try {
@@ -216,6 +217,15 @@ function explained(problem: Problem): { where: number | null; text: string } {
   return { where: Number.isNaN(place) ? null : place, text: parts.join(" ") };
 }
 
+function useCalm<T>(value: T, ms: number): T {
+  const [calm, setCalm] = useState(value);
+  useEffect(() => {
+    const timer = window.setTimeout(() => setCalm(value), ms);
+    return () => window.clearTimeout(timer);
+  }, [value, ms]);
+  return calm;
+}
+
 function useChoices(
   project: string,
   text: string,
@@ -228,7 +238,9 @@ function useChoices(
   const isKey = typing.kind === "key";
   const keys = useKeys(project, "", 500, over, isOpen);
   const isValue = isOpen && !isKey && typing.key !== "";
-  const values = useValues(project, typing.key, typing.prefix, isValue, over);
+  // Not at each key: whoever types on wants another answer.
+  const typed = useCalm(typing, CALM_MS);
+  const values = useValues(project, typed.key, typed.prefix, isValue && typed.key === typing.key, over);
   const known = keys.data?.keys;
   return useMemo(() => {
     const { start, end, prefix } = typing;

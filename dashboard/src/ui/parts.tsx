@@ -106,6 +106,14 @@ export function Ghosts({ lines = 6, height = 16 }: { lines?: number; height?: nu
   );
 }
 
+export function Waiting() {
+  return (
+    <div className="waiting">
+      <Ghosts />
+    </div>
+  );
+}
+
 export function Dialog({
   title,
   open,
