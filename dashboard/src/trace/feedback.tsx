@@ -63,7 +63,7 @@ export function Feedback({
           <thead>
             <tr>
               <th>Score</th>
-              <th>Value</th>
+              <th className="num">Value</th>
               <th>Comment</th>
               <th>By</th>
               <th>When</th>

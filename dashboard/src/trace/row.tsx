@@ -134,13 +134,13 @@ export const Row = memo(function Row({
           />
         )}
         <span
-          className={`bar-label num ${start > 70 ? "is-left" : stop > 82 ? "is-inside" : ""}`}
+          className={`bar-label num ${start > 70 ? "is-left" : stop > 76 ? "is-inside" : ""}`}
           style={
             start > 70
               ? { right: `calc(${100 - start}% + 6px)` }
               : {
                   left: `calc(${stop}% + 6px)`,
-                  ...(stop > 82 ? { left: "auto", right: `calc(${100 - stop}% + 6px)` } : {}),
+                  ...(stop > 76 ? { left: "auto", right: `calc(${100 - stop}% + 6px)` } : {}),
                 }
           }
         >

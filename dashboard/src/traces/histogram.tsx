@@ -9,6 +9,9 @@ import { statusKind } from "../ui/parts";
 
 const BARS_MAX = 80;
 const HEIGHT = 52;
+const LEAST_MS = 60_000;
+// A label further on would be cut.
+const LABELLED_MAX = 93;
 
 interface Kind {
   over: "traces" | "logs";
@@ -58,8 +61,10 @@ export function Histogram({
   const { zone } = usePrefs();
   const time = useMemo(() => ({ from: scope.from ?? "", to: scope.to ?? "" }), [scope.from, scope.to]);
   const bounds = useBounds(project, time, !scope.from || !scope.to, kind.over);
-  const from = scope.from ? moment(scope.from) : (bounds.data?.from ?? null);
+  const begin = scope.from ? moment(scope.from) : (bounds.data?.from ?? null);
   const to = scope.to ? moment(scope.to) : scope.from ? Date.now() : (bounds.data?.to ?? null);
+  // What came within a moment is no wall of one bar.
+  const from = begin !== null && to !== null && !scope.from ? Math.min(begin, to - LEAST_MS) : begin;
   const span = from !== null && to !== null ? Math.max(1000, to - from) : null;
   const step = span === null ? 0 : stepFor(span, BARS_MAX);
   const answer = useAggregate(
@@ -172,7 +177,7 @@ export function Histogram({
         )}
       </div>
       <div className="histogram-axis soft num" aria-hidden="true">
-        {ticks.map(({ at, step: apart }) => (
+        {ticks.filter(({ at }) => place(at) < LABELLED_MAX).map(({ at, step: apart }) => (
           <span key={at} style={{ left: `${place(at)}%` }}>
             {axisTime(at, apart, zone)}
           </span>

@@ -1,10 +1,13 @@
 // No violation of what axe knows, on each page, in the dark and in the light, wide and on a phone.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { KEY, otlp, otlpCounters, otlpLogs, send } from "./obsrv.js";
 import { at, expect, test, url } from "./page.js";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+// A folder for a picture of each page, for somebody to look at.
+const SHOTS = process.env.OBSRV_BROWSER_SHOTS;
 const TRACE = "ace0ace0ace0ace0ace0ace0ace0ace0";
 const STEP = "0000000000000002";
 const PAGES = [
@@ -69,6 +72,9 @@ for (const [scheme, width] of [
         return answer.violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 160)).join(" | ")}`);
       });
       found.push(...violations.map((one) => `${path} ${one}`));
+      if (SHOTS) {
+        await page.screenshot({ path: join(SHOTS, `${scheme}-${width}${path.replaceAll(/[^a-z0-9]+/gi, "-")}.png`) });
+      }
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       if (overflow > 0) found.push(`${path} is ${overflow} px too wide`);
     }

@@ -110,5 +110,6 @@ test("a score and a comment are there for whoever comes next", async ({ page }) 
   await page.getByRole("button", { name: "Comment", exact: true }).click();
   await page.reload();
   await expect(page.getByText("Looks right to me")).toBeVisible();
-  await expect(page.getByRole("cell", { name: "quality" })).toBeVisible();
+  await expect(page.getByText("You", { exact: true })).toBeVisible();
+  await expect(page.getByRole("row", { name: /quality 1 Ada Lovelace/ })).toBeVisible();
 });
