@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { Link, Redirect, useLocation } from "wouter";
 import { ApiError } from "../api/client";
 import { useTraces } from "../api/queries";
+import { useScoresOf } from "../api/scores";
 import type { Trace } from "../api/types";
 import { term, toggled, withTerm } from "../state/filter";
 import { setPrefs, usePrefs } from "../state/prefs";
@@ -55,7 +56,12 @@ export function TracesPage({ project }: { project: string }) {
   }
   const isLive = live === "1";
   const tail = useLiveTraces(project, q, isLive, () => (document.querySelector(".grid")?.scrollTop ?? 0) < 40);
-  const traces = useMemo(() => list.data?.pages.flatMap((page) => page.data) ?? [], [list.data]);
+  const pages = useMemo(() => list.data?.pages.map((page) => page.data) ?? [], [list.data]);
+  const { scores } = useScoresOf(project, pages, { isOn: ids.includes("scores") });
+  const traces = useMemo(
+    () => pages.flat().map((trace) => (scores.has(trace.trace_id) ? { ...trace, scores: scores.get(trace.trace_id) } : trace)),
+    [pages, scores],
+  );
   const total = list.data?.pages[0]?.total;
   const isNarrowed = Boolean(q || from || to);
   const setQuery = (next: string) => set({ q: next });

@@ -161,6 +161,10 @@ test("three that are chosen are compared, scored and exported", async ({ page })
   await dialog.getByRole("textbox", { name: "Value" }).fill("kept");
   await dialog.getByRole("button", { name: "Score" }).click();
   await expect(page.getByText("1 trace scored")).toBeVisible();
+  await page.getByRole("button", { name: "Columns" }).click();
+  await page.getByRole("checkbox", { name: "Scores" }).check();
+  await page.keyboard.press("Escape");
+  await expect(rows(page).nth(0)).toContainText("bulk kept");
 });
 
 test("dragging over the histogram looks at that time", async ({ page }) => {
