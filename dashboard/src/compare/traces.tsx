@@ -76,7 +76,7 @@ function Numbers({ project, traces }: { project: string; traces: Trace[] }) {
               <span className="hidden-text">What</span>
             </th>
             {traces.map((trace, place) => (
-              <th key={trace.run_id} className="num">
+              <th key={trace.run_id}>
                 <span className="chip">{LETTERS[place]}</span>{" "}
                 <Link href={`/p/${project}/traces/${part(trace.run_id)}`}>{trace.name || trace.run_id}</Link>
               </th>
@@ -87,7 +87,7 @@ function Numbers({ project, traces }: { project: string; traces: Trace[] }) {
           <tr>
             <th>Status</th>
             {traces.map((trace) => (
-              <td key={trace.run_id} className="num">
+              <td key={trace.run_id}>
                 <Status status={trace.status} />
               </td>
             ))}
@@ -101,7 +101,7 @@ function Numbers({ project, traces }: { project: string; traces: Trace[] }) {
                   const own = value(trace);
                   const change = place > 0 && own !== null && first !== null ? own - first : 0;
                   return (
-                    <td key={trace.run_id} className="num">
+                    <td key={trace.run_id}>
                       {show(own)}
                       {change !== 0 && (
                         <div className="soft">

@@ -41,7 +41,9 @@ export function RowTable({ rows: { columns, rows }, label }: { rows: Rows; label
         <thead>
           <tr>
             {columns.map((key) => (
-              <th key={key}>{key}</th>
+              <th key={key} className={typeof rows[0]?.[key] === "number" ? "num" : ""}>
+                {key}
+              </th>
             ))}
           </tr>
         </thead>

@@ -26,10 +26,10 @@ interface OfModel {
 
 const PARTS: [keyof Tokens, string][] = [
   ["input", "input"],
-  ["cached", "of it from a cache"],
+  ["cached", "read from a cache"],
   ["cache_write", "written to a cache"],
   ["output", "output"],
-  ["reasoning", "of it reasoning"],
+  ["reasoning", "reasoning"],
 ];
 // Of a larger trace every step would be read for it.
 const STEPS_MAX = 20_000;
@@ -126,9 +126,10 @@ export function Spent({
 function told({ total, stated, priced, unknown, is_complete, table }: Bill): string {
   const parts = [
     stated > 0 ? `${money(stated)} as the sender says` : "",
-    priced > 0 ? `${money(priced)} by the prices of ${table.date}` : "",
+    priced > 0 ? `${money(priced)} by the prices of ${table.date.slice(0, 10)}` : "",
     unknown > 0 ? `${plural(unknown, "step")} whose price is not known` : "",
   ].filter(Boolean);
   const sum = total === null ? "Cost not known" : `${is_complete ? "" : "At least "}${money(total)}`;
-  return parts.length > 0 ? `${sum}: ${parts.join(", ")}.` : `${sum}.`;
+  const isOne = parts.length === 1 && unknown === 0 && total !== null;
+  return isOne ? `${parts[0]}.` : parts.length > 0 ? `${sum}: ${parts.join(", ")}.` : `${sum}.`;
 }
