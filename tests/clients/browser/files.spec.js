@@ -41,6 +41,19 @@ async function attach(name, type, body, more = {}) {
   return await answer.json();
 }
 
+// As the theta client does: asks for a place, writes its name into the trace, and sends the bytes there.
+async function attachByLink(filename, type, body) {
+  const asked = await fetch(`${url()}/v1/media/signed-url`, {
+    method: "POST",
+    headers: { "x-api-key": KEY, "content-type": "application/json" },
+    body: JSON.stringify({ content_type: type, filename, trace_id: TRACE }),
+  });
+  const place = await asked.json();
+  const sent = await fetch(new URL(place.url, url()), { method: "PUT", headers: place.headers, body });
+  expect(sent.status, await sent.clone().text()).toBe(200);
+  return place.gs_uri;
+}
+
 test.beforeAll(async () => {
   await send(url(), otlp(TRACE, [{ id: "00000000000000f1", name: "look at it", from: NOW, to: NOW + 900 }]));
   const picture = await attach("receipt.png", "image/png", PICTURE);
@@ -49,6 +62,7 @@ test.beforeAll(async () => {
   await attach(BAD_NAME, "image/svg+xml", Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" onload="window.__ran=1"/>`));
   await attach("page.html", "text/html", Buffer.from("<script>window.__ran=1</script>"));
   const said = [{ role: "user", content: [{ type: "text", text: `What does @@@langfuseMedia:type=image/png|id=${picture.id}|source=file@@@ say?` }] }];
+  said.push({ role: "user", content: await attachByLink("second.png", "image/png", Buffer.concat([PICTURE, Buffer.from("2")])) });
   const attributes = {
     "openinference.span.kind": "LLM",
     "gen_ai.input.messages": JSON.stringify(said),
@@ -67,10 +81,11 @@ test("files stand with the trace, with their step, and in what was said", async 
   await expect.poll(() => answer.locator("audio").evaluate((element) => element.duration)).toBeCloseTo(0.1);
   await expect(answer.getByText("minutes.txt")).toBeVisible();
   await expect(talk.getByText("page.html", { exact: true })).toBeVisible();
+  await expect(talk.getByRole("img", { name: "second.png" })).toHaveCount(1);
   await page.keyboard.press("6");
   const all = page.locator(".file");
-  await expect(page.getByRole("tab", { name: "Attachments 5" })).toHaveAttribute("aria-selected", "true");
-  await expect(all).toHaveCount(5);
+  await expect(page.getByRole("tab", { name: "Attachments 6" })).toHaveAttribute("aria-selected", "true");
+  await expect(all).toHaveCount(6);
   // What is not known to be harmless is a name and a button to save it.
   const bad = all.filter({ hasText: "onerror" });
   await expect(bad.locator("img, audio, video, object, embed, iframe")).toHaveCount(0);
@@ -79,6 +94,6 @@ test("files stand with the trace, with their step, and in what was said", async 
   expect((await waiting).suggestedFilename()).toBe("page.html");
   await page.goto(at(`/p/1/traces/${TRACE}?span=${STEP}`));
   const step = page.getByRole("complementary", { name: "Step" });
-  await expect(step.locator(".file")).toHaveCount(3);
+  await expect(step.locator(".file")).toHaveCount(4);
   expect(await page.evaluate(() => window.__ran)).toBeUndefined();
 });
