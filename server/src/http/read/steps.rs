@@ -50,7 +50,7 @@ struct Question {
     /// What a step is called by: `name`, `tool` or `kind`; `name` if not given. Spans without it are
     /// no steps.
     by: Option<String>,
-    /// Newest runs that are looked at, up to 5000; 200 if not given.
+    /// Newest runs that are looked at, up to 1000; 200 if not given.
     limit: Option<usize>,
 }
 
