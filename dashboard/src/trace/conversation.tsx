@@ -133,7 +133,7 @@ function Messages({
       ))}
       {rest.length > 0 && !more && (
         <section className="stack">
-          <h3>Attached to the run</h3>
+          <h2>Attached to the run</h2>
           <FileList files={rest} />
         </section>
       )}
