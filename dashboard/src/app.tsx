@@ -1,55 +1,54 @@
 // Which address shows which page. Whoever is not signed in gets the way in first, and then the page
 // that they asked for.
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Component, lazy, type ReactNode, Suspense, useEffect } from "react";
+import { Component, type ReactNode, useEffect } from "react";
 import { Redirect, Route, Switch } from "wouter";
-import { ApiError, get, whenSignedOut } from "./api/client";
-import type { Me } from "./api/types";
+import { ApiError, whenSignedOut } from "./api/client";
+import { meOptions } from "./api/queries";
 import { Shell } from "./shell/shell";
+import { TracePage } from "./trace/soon";
 import { TracesPage } from "./traces/page";
-import { Empty, Failure, Ghosts } from "./ui/parts";
+import { later } from "./ui/later";
+import { Empty, Failure, Waiting } from "./ui/parts";
 import { Toasts } from "./ui/toast";
 
-const SignIn = lazy(() => import("./signin/signin"));
-const LinkPage = lazy(() => import("./signin/link"));
-const TracePage = lazy(() => import("./trace/page"));
-const LogsPage = lazy(() => import("./logs/page"));
-const MetricsPage = lazy(() => import("./metrics/page"));
-const StartPage = lazy(() => import("./start/page"));
-const ThreadsPage = lazy(() => import("./people/threads"));
-const ThreadPage = lazy(() => import("./people/thread"));
-const UsersPage = lazy(() => import("./people/users"));
-const UserPage = lazy(() => import("./people/user"));
-const ChartsPage = lazy(() => import("./charts/page"));
-const ReviewPage = lazy(() => import("./review/page"));
-const PathsPage = lazy(() => import("./paths/page"));
-const ComparePage = lazy(() => import("./compare/page"));
-const ProjectSettings = lazy(() => import("./settings/project"));
-const OrgSettings = lazy(() => import("./settings/org"));
-const AccountPage = lazy(() => import("./settings/account"));
+const SignIn = later(() => import("./signin/signin"), Waiting);
+const LinkPage = later(() => import("./signin/link"), Waiting);
+const LogsPage = later(() => import("./logs/page"), Waiting);
+const MetricsPage = later(() => import("./metrics/page"), Waiting);
+const StartPage = later(() => import("./start/page"), Waiting);
+const ThreadsPage = later(() => import("./people/threads"), Waiting);
+const ThreadPage = later(() => import("./people/thread"), Waiting);
+const UsersPage = later(() => import("./people/users"), Waiting);
+const UserPage = later(() => import("./people/user"), Waiting);
+const ChartsPage = later(() => import("./charts/page"), Waiting);
+const ReviewPage = later(() => import("./review/page"), Waiting);
+const PathsPage = later(() => import("./paths/page"), Waiting);
+const ComparePage = later(() => import("./compare/page"), Waiting);
+const ProjectSettings = later(() => import("./settings/project"), Waiting);
+const OrgSettings = later(() => import("./settings/org"), Waiting);
+const AccountPage = later(() => import("./settings/account"), Waiting);
 
 export function App() {
   return (
     <Oops>
-      <Suspense fallback={<Waiting />}>
-        <Switch>
-          <Route path="/setup">
-            <LinkPage purpose="setup" />
-          </Route>
-          <Route path="/reset">
-            <LinkPage purpose="reset" />
-          </Route>
-          <Route path="/verify">
-            <LinkPage purpose="verify" />
-          </Route>
-          <Route path="/join">
-            <LinkPage purpose="join" />
-          </Route>
-          <Route>
-            <Inside />
-          </Route>
-        </Switch>
-      </Suspense>
+      <Switch>
+        <Route path="/setup">
+          <LinkPage purpose="setup" />
+        </Route>
+        <Route path="/reset">
+          <LinkPage purpose="reset" />
+        </Route>
+        <Route path="/verify">
+          <LinkPage purpose="verify" />
+        </Route>
+        <Route path="/join">
+          <LinkPage purpose="join" />
+        </Route>
+        <Route>
+          <Inside />
+        </Route>
+      </Switch>
       <Toasts />
     </Oops>
   );
@@ -57,11 +56,7 @@ export function App() {
 
 function Inside() {
   const queries = useQueryClient();
-  const me = useQuery({
-    queryKey: ["me"],
-    queryFn: ({ signal }) => get<Me>("/v1/auth/me", {}, signal),
-    staleTime: Number.POSITIVE_INFINITY,
-  });
+  const me = useQuery(meOptions);
   useEffect(() => {
     whenSignedOut(() => queries.invalidateQueries({ queryKey: ["me"] }));
   }, [queries]);
@@ -77,9 +72,7 @@ function Inside() {
   return (
     <Shell me={me.data}>
       <Oops>
-        <Suspense fallback={<Waiting />}>
-          <Pages />
-        </Suspense>
+        <Pages />
       </Oops>
     </Shell>
   );
@@ -146,14 +139,6 @@ function Pages() {
         </Empty>
       </Route>
     </Switch>
-  );
-}
-
-function Waiting() {
-  return (
-    <div className="waiting">
-      <Ghosts />
-    </div>
   );
 }
 

@@ -2,6 +2,7 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { ApiError } from "./api/client";
+import { askFirst } from "./api/first";
 import { App } from "./app";
 import { applyTheme } from "./state/prefs";
 import "./style/tokens.css";
@@ -21,6 +22,8 @@ const queries = new QueryClient({
     },
   },
 });
+
+askFirst(queries, window.location);
 
 const root = document.getElementById("root");
 if (root) {

@@ -2,13 +2,14 @@
 import {
   infiniteQueryOptions,
   keepPreviousData,
+  queryOptions,
   useInfiniteQuery,
   useQuery,
   useQueryClient,
 } from "@tanstack/react-query";
 import { useLayoutEffect } from "react";
 import { get, part, post, type Query } from "./client";
-import type { Aggregate, FacetAnswer, KeysAnswer, Listed, Measure, Trace, ValuesAnswer } from "./types";
+import type { Aggregate, FacetAnswer, KeysAnswer, Listed, Me, Measure, Trace, ValuesAnswer } from "./types";
 
 export const at = (project: string, path: string) => `/v1/projects/${part(project)}${path}`;
 
@@ -20,10 +21,9 @@ export interface Scope {
 
 const PAGE_ROWS = 100;
 
-export function useTraces(project: string, scope: Scope & { sort?: string }) {
+export function tracesOptions(project: string, scope: Scope & { sort?: string }) {
   const asked: Query = { ...scope, limit: PAGE_ROWS };
-  const queries = useQueryClient();
-  const options = infiniteQueryOptions({
+  return infiniteQueryOptions({
     queryKey: ["traces", project, asked],
     queryFn: ({ signal, pageParam }) =>
       get<Listed<Trace>>(
@@ -34,10 +34,21 @@ export function useTraces(project: string, scope: Scope & { sort?: string }) {
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
   });
+}
+
+export const meOptions = queryOptions({
+  queryKey: ["me"],
+  queryFn: ({ signal }) => get<Me>("/v1/auth/me", {}, signal),
+  staleTime: Number.POSITIVE_INFINITY,
+});
+
+export function useTraces(project: string, scope: Scope & { sort?: string }) {
+  const queries = useQueryClient();
+  const options = tracesOptions(project, scope);
   // Before what the parts of the page ask: a browser has six connections, and the rows are waited for.
   useLayoutEffect(() => {
     void queries.prefetchInfiniteQuery(options);
-  }, [JSON.stringify(asked), project, queries]);
+  }, [JSON.stringify(options.queryKey), queries]);
   return useInfiniteQuery({ ...options, placeholderData: keepPreviousData });
 }
 
@@ -110,12 +121,12 @@ function clean(asked: AggregateAsked | null) {
 }
 
 // First and last start of what passes; null where nothing does.
-export function useBounds(project: string, scope: Scope, enabled: boolean) {
+export function useBounds(project: string, scope: Scope, enabled: boolean, over: "traces" | "logs" = "traces") {
   return useQuery({
-    queryKey: ["bounds", project, scope],
+    queryKey: ["bounds", project, over, scope],
     queryFn: async ({ signal }) => {
       const one = (sort: string) =>
-        get<Listed<Trace>>(at(project, "/traces"), { ...scope, sort, limit: 1 }, signal);
+        get<Listed<{ start: string | null }>>(at(project, `/${over}`), { ...scope, sort, limit: 1 }, signal);
       const [first, last] = await Promise.all([one("start"), one("-start")]);
       const from = Date.parse(first.data[0]?.start ?? "");
       const to = Date.parse(last.data[0]?.start ?? "");

@@ -6,6 +6,7 @@ export interface Tokens {
   input?: number | null;
   output?: number | null;
   cached?: number | null;
+  cache_write?: number | null;
   reasoning?: number | null;
   total?: number | null;
 }

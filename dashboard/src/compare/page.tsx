@@ -1,43 +1,46 @@
-// Two traces step by step, or two sets of traces by how they differ.
+// Traces side by side, or two sets of traces by how they differ.
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { Link } from "wouter";
-import { get, part, post } from "../api/client";
+import { post } from "../api/client";
 import { at } from "../api/queries";
-import type { Json, Trace } from "../api/types";
+import type { Json } from "../api/types";
 import { term } from "../state/filter";
 import { useParams } from "../state/url";
-import { count, duration, money, totalCost } from "../text/format";
-import { Empty, Failure, Field, Ghosts, Status } from "../ui/parts";
+import { count } from "../text/format";
+import { Empty, Failure, Field, Ghosts } from "../ui/parts";
+import { idsIn, idsText } from "./ids";
+import { Traces } from "./traces";
 
 export default function ComparePage({ project }: { project: string }) {
   const [params] = useParams();
   useEffect(() => {
     document.title = "Compare · obsrv";
   }, []);
-  return params.a && params.b ? (
-    <TwoTraces project={project} a={params.a} b={params.b} />
-  ) : params.a ? (
-    <ChooseOther a={params.a} />
+  const ids = idsIn(params.ids ?? "");
+  return ids.length > 1 ? (
+    <Traces key={params.ids} project={project} ids={ids} />
+  ) : ids[0] ? (
+    <ChooseOther first={ids[0]} />
   ) : (
     <TwoSets project={project} />
   );
 }
 
-function ChooseOther({ a }: { a: string }) {
+function ChooseOther({ first }: { first: string }) {
   const [, set] = useParams();
   const [typed, setTyped] = useState("");
   return (
     <div className="page">
       <h1>Compare with which trace?</h1>
       <p className="soft">
-        The first is <code>{a}</code>. In the list of traces, two that are chosen can be compared, too.
+        The first is <code>{first}</code>. In the list of traces, those that are chosen can be compared, too.
       </p>
       <form
         className="card stack"
         onSubmit={(event) => {
           event.preventDefault();
-          set({ b: typed.trim() });
+          set({ ids: idsText([first, typed.trim()]) });
         }}
       >
         <Field label="Id of the other trace">
@@ -58,166 +61,6 @@ function ChooseOther({ a }: { a: string }) {
         </div>
       </form>
     </div>
-  );
-}
-
-interface Side {
-  span_id: string;
-  duration_ns: number | null;
-}
-
-interface DiffStepShown {
-  change: "added" | "removed" | "changed" | "same";
-  depth: number;
-  name: string;
-  kind: string;
-  a: Side | null;
-  b: Side | null;
-  differs: string[];
-}
-
-interface Diff {
-  steps: DiffStepShown[];
-  added: number;
-  removed: number;
-  changed: number;
-  same: number;
-}
-
-function TwoTraces({ project, a, b }: { project: string; a: string; b: string }) {
-  const heads = useQuery({
-    queryKey: ["pair", project, a, b],
-    queryFn: ({ signal }) =>
-      Promise.all([a, b].map((id) => get<{ trace: Trace }>(at(project, `/traces/${part(id)}`), {}, signal))),
-  });
-  const diff = useQuery({
-    queryKey: ["diff", project, a, b],
-    queryFn: ({ signal }) => get<Diff>(at(project, `/traces/${part(a)}/diff/${part(b)}`), {}, signal),
-  });
-  const traces = heads.data?.map((head) => head.trace) ?? [];
-  const steps = diff.data?.steps ?? [];
-  const numbers: [string, (trace: Trace) => number | null, (value: number | null) => string][] = [
-    ["Latency", (trace) => trace.duration_ns, duration],
-    ["Tokens", (trace) => trace.tokens?.total ?? null, count],
-    ["Cost", (trace) => totalCost(trace.cost), money],
-    ["Steps", (trace) => trace.span_count ?? null, count],
-    ["Failed steps", (trace) => trace.error_count ?? null, count],
-  ];
-  return (
-    <div className="page wide">
-      <h1>Two traces</h1>
-      {heads.isError ? (
-        <Failure error={heads.error} retry={() => heads.refetch()} />
-      ) : heads.isPending ? (
-        <Ghosts lines={6} height={24} />
-      ) : (
-        <div className="scroll-x">
-          <table className="table">
-            <thead>
-              <tr>
-                <th />
-                {traces.map((trace, place) => (
-                  <th key={trace.run_id}>
-                    {place === 0 ? "A " : "B "}
-                    <Link href={`/p/${project}/traces/${part(trace.run_id)}`}>
-                      {trace.name || trace.run_id}
-                    </Link>
-                  </th>
-                ))}
-                <th className="num">B − A</th>
-              </tr>
-            </thead>
-            <tbody>
-              <tr>
-                <th>Status</th>
-                {traces.map((trace) => (
-                  <td key={trace.run_id}>
-                    <Status status={trace.status} />
-                  </td>
-                ))}
-                <td />
-              </tr>
-              {numbers.map(([name, value, show]) => {
-                const [first, second] = traces.map(value);
-                const isKnown = typeof first === "number" && typeof second === "number";
-                const change = isKnown ? second - first : null;
-                return (
-                  <tr key={name}>
-                    <th>{name}</th>
-                    <td className="num">{show(first ?? null)}</td>
-                    <td className="num">{show(second ?? null)}</td>
-                    <td className="num">
-                      {change === null
-                        ? "–"
-                        : `${change > 0 ? "+" : change < 0 ? "−" : ""}${show(Math.abs(change))}`}
-                    </td>
-                  </tr>
-                );
-              })}
-              {(["input_preview", "output_preview"] as const).map((key) => (
-                <tr key={key}>
-                  <th>{key === "input_preview" ? "Input" : "Output"}</th>
-                  {traces.map((trace) => (
-                    <td key={trace.run_id} className="anywhere">
-                      {trace[key]}
-                    </td>
-                  ))}
-                  <td className="num">{traces[0]?.[key] === traces[1]?.[key] ? "same" : "differs"}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-      <h2>Steps</h2>
-      {diff.data && (
-        <p className="soft num">
-          {count(diff.data.added)} only in B, {count(diff.data.removed)} only in A, {count(diff.data.changed)}{" "}
-          changed, {count(diff.data.same)} the same
-        </p>
-      )}
-      {diff.isError ? (
-        <Failure error={diff.error} retry={() => diff.refetch()} />
-      ) : diff.isPending ? (
-        <Ghosts lines={8} height={22} />
-      ) : steps.length === 0 ? (
-        <Empty title="Neither has a step" />
-      ) : (
-        <ol className="diff">
-          {steps.slice(0, 2000).map((step, place) => (
-            <DiffStep key={place} step={step} project={project} ids={[a, b]} />
-          ))}
-        </ol>
-      )}
-    </div>
-  );
-}
-
-const SIGNS: Record<string, string> = { added: "+", removed: "−", changed: "~", same: " " };
-
-function DiffStep({ step, project, ids }: { step: DiffStepShown; project: string; ids: [string, string] }) {
-  const { a, b } = step;
-  const link = (id: string, side: Side) => (
-    <Link className="num" href={`/p/${project}/traces/${part(id)}?span=${part(side.span_id)}`}>
-      {duration(side.duration_ns)}
-    </Link>
-  );
-  return (
-    <li className={`diff-${step.change}`}>
-      <span className="mono diff-sign">{SIGNS[step.change] ?? "~"}</span>
-      <span className="hidden-text">{step.change}</span>
-      <span className="cut" style={{ paddingLeft: Math.min(20, step.depth) * 14 }}>
-        {step.name || step.kind}
-      </span>
-      <span className="soft cut grow">
-        {step.differs.length > 0 && `differs in ${step.differs.join(", ")}`}
-      </span>
-      <span className="soft">
-        {a && link(ids[0], a)}
-        {a && b && " → "}
-        {b && link(ids[1], b)}
-      </span>
-    </li>
   );
 }
 

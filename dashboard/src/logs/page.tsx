@@ -9,6 +9,7 @@ import { own, term, toggledValue, without, withTerm } from "../state/filter";
 import { usePrefs } from "../state/prefs";
 import { useParams } from "../state/url";
 import { compact, count, fullTime, time } from "../text/format";
+import { Histogram, LINES } from "../traces/histogram";
 import { RangeMenu } from "../traces/range-menu";
 import { SearchBar } from "../traces/search-bar";
 import { useShortcuts } from "../ui/keys";
@@ -54,6 +55,8 @@ function useLiveLines(project: string, scope: Scope, isOn: boolean, box: RefObje
     );
     void queries.invalidateQueries({ queryKey: key });
     void queries.invalidateQueries({ queryKey: ["facets", project, "logs"] });
+    void queries.invalidateQueries({ queryKey: ["bounds", project, "logs"] });
+    void queries.invalidateQueries({ queryKey: ["aggregate", project] });
   });
 }
 
@@ -114,6 +117,7 @@ export default function LogsPage({ project }: { project: string }) {
           <span className="not-phone">Live</span>
         </button>
       </div>
+      <Histogram project={project} scope={scope} kind={LINES} isWrong={isQueryWrong} onChange={set} />
       <div className="row wrap log-bar">
         <Levels project={project} scope={scope} isWrong={isQueryWrong} onChange={setQuery} />
         <Pick name="Service" keyName="service" project={project} q={q} onChange={setQuery} />

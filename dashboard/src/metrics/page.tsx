@@ -5,6 +5,7 @@ import { Link, useLocation } from "wouter";
 import { LineChart } from "../charts/line-chart";
 import { ApiError, get, part } from "../api/client";
 import { at, type Scope } from "../api/queries";
+import type { ValuesAnswer } from "../api/types";
 import { nameText, term, valueText, withTerm } from "../state/filter";
 import { usePrefs } from "../state/prefs";
 import { stepFor } from "../state/time";
@@ -14,33 +15,28 @@ import { RangeMenu } from "../traces/range-menu";
 import { SearchBar } from "../traces/search-bar";
 import { useShortcuts } from "../ui/keys";
 import { Empty, Failure, Ghosts } from "../ui/parts";
-import { choicesOf, measured, type Point, type Points, type Shown } from "./series";
+import { choicesOf, measured, type Point, type Points } from "./series";
 
 const PAGE_ROWS = 1000;
-// Each round finds at least one metric that no round before had.
-const ROUNDS_MAX = 20;
+const NAMES_MAX = 1000;
 const PAGES_MAX = 5;
 const STEPS = 120;
 const SERIES_SHOWN = 100;
 const EXEMPLARS_SHOWN = 20;
+const NO_POINTS: Point[] = [];
 
-// The metrics that there are: the newest points, then the newest of none of their metrics, and so on.
-async function names(project: string, scope: Scope, signal: AbortSignal): Promise<Point[]> {
-  const found = new Map<string, Point>();
-  for (let round = 0; round < ROUNDS_MAX; round++) {
-    const known = [...found.keys()].map(valueText).join(",");
-    const q = [scope.q ?? "", known ? `-name:(${known})` : ""].join(" ").trim();
-    const { data } = await get<Points>(at(project, "/points"), { ...scope, q, limit: PAGE_ROWS }, signal);
-    for (const point of data) {
-      if (!found.has(point.name)) {
-        found.set(point.name, point);
-      }
-    }
-    if (data.length < PAGE_ROWS) {
-      break;
-    }
-  }
-  return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+// The metrics that there are, by the name that each of their points has.
+function useNames(project: string, scope: Scope) {
+  return useQuery({
+    queryKey: ["metrics", project, scope],
+    queryFn: async ({ signal }) => {
+      const asked = { ...scope, over: "points", key: "name", limit: NAMES_MAX };
+      const { values } = await get<ValuesAnswer>(at(project, "/values"), asked, signal);
+      const named = values.map(({ value, count: points }) => ({ name: String(value), points }));
+      return named.sort((a, b) => (a.name < b.name ? -1 : 1));
+    },
+    placeholderData: keepPreviousData,
+  });
 }
 
 async function newest(project: string, scope: Scope, signal: AbortSignal) {
@@ -68,11 +64,7 @@ export default function MetricsPage({ project }: { project: string }) {
   const search = useRef<HTMLInputElement>(null);
   const { q = "", from = "", to = "" } = params;
   const scope = useMemo(() => ({ q, from, to }), [q, from, to]);
-  const all = useQuery({
-    queryKey: ["metrics", project, scope],
-    queryFn: ({ signal }) => names(project, scope, signal),
-    placeholderData: keepPreviousData,
-  });
+  const all = useNames(project, scope);
   const chosen = all.data?.find((one) => one.name === params.metric) ?? all.data?.[0];
   useEffect(() => {
     document.title = `${params.metric ?? "Metrics"} · obsrv`;
@@ -91,7 +83,6 @@ export default function MetricsPage({ project }: { project: string }) {
   ]);
   const problem = all.error instanceof ApiError ? all.error.problem : null;
   const isQueryWrong = problem !== null && (problem.field === "q" || problem.code === "invalid_query");
-  const suggest = useMemo(() => suggestOf(all.data ?? []), [all.data]);
   return (
     <div className="page wide">
       <h1 className="hidden-text">Metrics</h1>
@@ -101,7 +92,7 @@ export default function MetricsPage({ project }: { project: string }) {
           name="Search metric points"
           placeholder="Search: service:shop attributes.gen_ai.request.model:gpt-4o"
           examples={[]}
-          suggest={suggest}
+          over="points"
           value={q}
           onChange={(next) => set({ q: next })}
           problem={isQueryWrong ? problem : null}
@@ -133,55 +124,32 @@ export default function MetricsPage({ project }: { project: string }) {
                 onClick={() => set({ metric: one.name, show: null })}
               >
                 <span className="grow anywhere">{one.name}</span>
-                <span className="soft">{one.unit || one.type.replace(/_/g, " ")}</span>
+                <span className="soft num" title={plural(one.points, "point")}>
+                  {compact(one.points)}
+                </span>
               </button>
             ))}
           </nav>
-          <Metric key={chosen.name} project={project} metric={chosen} scope={scope} />
+          <Metric key={chosen.name} project={project} name={chosen.name} scope={scope} />
         </div>
       )}
     </div>
   );
 }
 
-function suggestOf(points: Point[]) {
-  const values = new Map<string, Set<string>>();
-  const note = (key: string, value: unknown) => {
-    if (value !== null && value !== undefined && typeof value !== "object") {
-      values.set(key, (values.get(key) ?? new Set()).add(String(value)));
-    }
-  };
-  for (const point of points) {
-    note("name", point.name);
-    note("type", point.type);
-    note("service", point.service);
-    for (const group of ["attributes", "resource"] as const) {
-      for (const [key, value] of Object.entries(point[group] ?? {})) {
-        note(`${group}.${key}`, value);
-      }
-    }
-  }
-  return {
-    keys: [...values.keys()].map((key) => ({ key })),
-    values: (key: string, prefix: string) =>
-      [...(values.get(key) ?? [])]
-        .filter((value) => value.toLowerCase().includes(prefix.toLowerCase()))
-        .map((value) => ({ value, count: 1 })),
-  };
-}
-
-function Metric({ project, metric, scope }: { project: string; metric: Point; scope: Scope }) {
+function Metric({ project, name, scope }: { project: string; name: string; scope: Scope }) {
   const [params, set] = useParams();
   const [, navigate] = useLocation();
-  const q = [term("name", metric.name), scope.q ?? ""].join(" ").trim();
+  const q = [term("name", name), scope.q ?? ""].join(" ").trim();
   const answer = useQuery({
     queryKey: ["points", project, { ...scope, q }],
     queryFn: ({ signal }) => newest(project, { ...scope, q }, signal),
     placeholderData: keepPreviousData,
   });
-  const points = answer.data?.points ?? [];
-  const choices = choicesOf(metric);
-  const shown = choices.find(([one]) => one === params.show)?.[0] ?? (choices[0]?.[0] as Shown);
+  const points = answer.data?.points ?? NO_POINTS;
+  const metric = points[0];
+  const choices = metric ? choicesOf(metric) : [];
+  const shown = choices.find(([one]) => one === params.show)?.[0] ?? choices[0]?.[0] ?? "value";
   const step = useMemo(() => {
     const times = points.map((point) => Date.parse(point.start));
     // Not spread into an argument list: there may be thousands.
@@ -197,6 +165,9 @@ function Metric({ project, metric, scope }: { project: string; metric: Point; sc
   }
   if (!answer.data) {
     return <Ghosts lines={8} height={32} />;
+  }
+  if (!metric) {
+    return <Empty title="No point is like that" />;
   }
   const unit = metric.unit && metric.unit !== "1" ? metric.unit.replace(/[{}]/g, "") : "";
   const title = [

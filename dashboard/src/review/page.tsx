@@ -1,9 +1,9 @@
 // A queue of runs to look at: one after the other, scored from the keyboard.
-import { useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { Link } from "wouter";
-import { ApiError, get, part, post } from "../api/client";
+import { ApiError, part, post } from "../api/client";
 import { at, useTraces } from "../api/queries";
+import { useScoresOf } from "../api/scores";
 import { useParams } from "../state/url";
 import { count, duration } from "../text/format";
 import { Conversation } from "../trace/conversation";
@@ -13,22 +13,7 @@ import { useShortcuts } from "../ui/keys";
 import { Empty, Failure, Ghosts, Icon, messageOf, Status } from "../ui/parts";
 import { toast } from "../ui/toast";
 
-const SCORES_MAX = 1000;
-
-// The runs that somebody has judged before: of the newest scores of quality.
-function useReviewed(project: string) {
-  return useQuery({
-    queryKey: ["reviewed", project],
-    queryFn: async ({ signal }) => {
-      const asked = { q: "name:quality", fields: "trace_id", limit: SCORES_MAX };
-      const { data } = await get<{ data: { trace_id: string }[] }>(at(project, "/scores"), asked, signal);
-      return new Set(data.map((score) => score.trace_id));
-    },
-    // A run that is judged now stays where it is until the page is opened again.
-    staleTime: Number.POSITIVE_INFINITY,
-    gcTime: 0,
-  });
-}
+const QUALITY = "quality";
 
 export default function ReviewPage({ project }: { project: string }) {
   const [params, set] = useParams();
@@ -36,20 +21,19 @@ export default function ReviewPage({ project }: { project: string }) {
   const { q = "" } = params;
   const list = useTraces(project, { q });
   const isAll = params.all === "1";
-  const before = useReviewed(project);
+  const pages = useMemo(() => list.data?.pages.map((page) => page.data) ?? [], [list.data]);
+  // A run that is judged now stays where it is until the page is opened again.
+  const before = useScoresOf(project, pages, { name: QUALITY, isFixed: true });
   const traces = useMemo(
-    () =>
-      (list.data?.pages.flatMap((page) => page.data) ?? []).filter(
-        (trace) => isAll || !before.data?.has(trace.trace_id),
-      ),
-    [list.data, before.data, isAll],
+    () => pages.flat().filter((trace) => isAll || !before.scores.has(trace.trace_id)),
+    [pages, before.scores, isAll],
   );
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = list;
   useEffect(() => {
-    if (traces.length === 0 && hasNextPage && !isFetchingNextPage) {
+    if (traces.length === 0 && hasNextPage && !isFetchingNextPage && !before.isPending) {
       void fetchNextPage();
     }
-  }, [traces.length, hasNextPage, isFetchingNextPage, fetchNextPage]);
+  }, [traces.length, hasNextPage, isFetchingNextPage, fetchNextPage, before.isPending]);
   const [done, setDone] = useState<ReadonlySet<string>>(new Set());
   const at0 = traces.findIndex((trace) => trace.run_id === params.trace);
   const place = Math.max(at0, 0);
@@ -79,7 +63,7 @@ export default function ReviewPage({ project }: { project: string }) {
       return;
     }
     try {
-      await post(at(project, "/scores"), { trace_id: trace.trace_id, name: "quality", value });
+      await post(at(project, "/scores"), { trace_id: trace.trace_id, name: QUALITY, value });
       toast(value === 1 ? "Scored good" : "Scored bad");
       finished();
     } catch (error) {
@@ -107,7 +91,7 @@ export default function ReviewPage({ project }: { project: string }) {
       </div>
       {list.isError && problem?.field !== "q" ? (
         <Failure error={list.error} retry={() => list.refetch()} />
-      ) : list.isPending || before.isPending || (traces.length === 0 && list.hasNextPage) ? (
+      ) : list.isPending || (before.isPending && traces.length === 0) || (traces.length === 0 && list.hasNextPage) ? (
         <Ghosts lines={8} height={32} />
       ) : !trace ? (
         <Empty title="Nothing to review">

@@ -1,6 +1,7 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { get, part } from "../api/client";
 import type { AuditRecord } from "../api/types";
+import { useNames } from "../shell/people";
 import { usePrefs } from "../state/prefs";
 import { useParams } from "../state/url";
 import { fullTime } from "../text/format";
@@ -32,6 +33,7 @@ export function AuditTab({ org }: { org: string; rights: string[] }) {
   const [params, set] = useParams();
   const { action = "", actor = "" } = params;
   const path = `/v1/orgs/${part(org)}/audit`;
+  const nameOf = useNames(org);
   const log = useInfiniteQuery({
     queryKey: ["audit", org, action, actor],
     queryFn: ({ signal, pageParam }) =>
@@ -101,8 +103,8 @@ export function AuditTab({ org }: { org: string; rights: string[] }) {
                   </td>
                   <td className="when">{fullTime(record.at, zone).slice(0, 19)}</td>
                   <td>
-                    <button type="button" className="link" onClick={() => set({ actor: record.actor })}>
-                      {record.actor}
+                    <button type="button" className="link" title={record.actor} onClick={() => set({ actor: record.actor })}>
+                      {nameOf(record.actor)}
                     </button>
                   </td>
                   <td>{record.action}</td>

@@ -1,9 +1,9 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { Link } from "wouter";
 import { del, get, part, post } from "../api/client";
 import type { Items, Key, KeyMade } from "../api/types";
 import { can, useProject } from "../shell/projects";
+import { Send } from "../start/send";
 import { usePrefs } from "../state/prefs";
 import { ago, fullTime } from "../text/format";
 import { Code, Dialog, Empty, Failure, Field, Ghosts, Icon, messageOf } from "../ui/parts";
@@ -125,12 +125,13 @@ export function KeysTab({ project }: { project: string }) {
           void refresh();
         }}
       />
-      <Dialog title="The new key" open={made !== null} close={() => setMade(null)}>
+      <Dialog title="The new key" open={made !== null} close={() => setMade(null)} wide>
         {made && (
           <>
             <p>Shown this once. Whoever has it can do what it is for.</p>
             <Code text={made.key} />
-            <Link href={`/p/${project}/start`}>How to send with it</Link>
+            <h3>How to send with it</h3>
+            <Send apiKey={made.key} />
           </>
         )}
         <div className="dialog-foot">

@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { del, get, part, post, put } from "../api/client";
 import type { Items, Me } from "../api/types";
+import { useMembers } from "../shell/people";
 import { can } from "../shell/projects";
 import { usePrefs } from "../state/prefs";
 import { fullTime } from "../text/format";
@@ -15,13 +16,6 @@ const ROLES: [string, string][] = [
   ["viewer", "reads traces"],
   ["auditor", "reads who may do what and who did what, but no trace"],
 ];
-
-interface Member {
-  user: number;
-  role: string;
-  email?: string;
-  name?: string;
-}
 
 interface Invitation {
   id: number;
@@ -37,10 +31,7 @@ export function MembersTab({ org, rights }: { org: string; rights: string[] }) {
   const mayEdit = can(rights, "member.edit");
   const me = queries.getQueryData<Me>(["me"]);
   const [isInviting, setInviting] = useState(false);
-  const members = useQuery({
-    queryKey: ["members", org],
-    queryFn: ({ signal }) => get<Items<Member>>(`${path}/members`, { limit: 200 }, signal),
-  });
+  const members = useMembers(org);
   const invitations = useQuery({
     queryKey: ["invitations", org],
     queryFn: ({ signal }) => get<Items<Invitation>>(`${path}/invitations`, {}, signal),

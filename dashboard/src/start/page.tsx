@@ -7,7 +7,7 @@ import { at } from "../api/queries";
 import type { KeyMade, Listed, Trace } from "../api/types";
 import { can, useProject } from "../shell/projects";
 import { Code, messageOf, Status, sentence } from "../ui/parts";
-import { SNIPPETS } from "./snippets";
+import { Send } from "./send";
 
 const LOOK_MS = 1500;
 
@@ -15,15 +15,12 @@ export default function StartPage({ project }: { project: string }) {
   const shown = useProject(project);
   const [key, setKey] = useState<string | null>(null);
   const [wrong, setWrong] = useState<string | null>(null);
-  const [sdk, setSdk] = useState(SNIPPETS[0]?.id ?? "");
   const first = useQuery({
     queryKey: ["first", project],
     queryFn: ({ signal }) => get<Listed<Trace>>(at(project, "/traces"), { limit: 1 }, signal),
     refetchInterval: (query) => (query.state.data?.data.length ? false : LOOK_MS),
   });
   const arrived = first.data?.data[0];
-  const snippet = SNIPPETS.find((one) => one.id === sdk) ?? SNIPPETS[0];
-  const url = window.location.origin;
   useEffect(() => {
     document.title = "Send the first trace · obsrv";
   }, []);
@@ -69,26 +66,7 @@ export default function StartPage({ project }: { project: string }) {
       </section>
       <section className="card stack">
         <h2>2. Send</h2>
-        <div className="tabs" role="tablist" aria-label="Ways to send">
-          {SNIPPETS.map((one) => (
-            <button
-              key={one.id}
-              type="button"
-              role="tab"
-              className="tab"
-              aria-selected={sdk === one.id}
-              onClick={() => setSdk(one.id)}
-            >
-              {one.name}
-            </button>
-          ))}
-        </div>
-        {snippet && (
-          <>
-            {snippet.install && <Code text={snippet.install} />}
-            <Code text={snippet.code(url, key ?? "YOUR_KEY")} />
-          </>
-        )}
+        <Send apiKey={key ?? "YOUR_KEY"} />
       </section>
       <section className="card stack" role="status">
         <h2>3. See it</h2>

@@ -45,6 +45,21 @@ export function compact(n: number | null | undefined): string {
   return n === null || n === undefined ? "–" : short.format(n);
 }
 
+const SIZES = ["B", "kB", "MB", "GB", "TB"];
+
+export function bytes(n: number | null | undefined): string {
+  if (n === null || n === undefined) {
+    return "–";
+  }
+  let size = n;
+  let unit = 0;
+  while (size >= 1000 && unit < SIZES.length - 1) {
+    size /= 1000;
+    unit++;
+  }
+  return `${size >= 10 || unit === 0 ? Math.round(size) : size.toFixed(1)} ${SIZES[unit]}`;
+}
+
 export function money(n: number | null | undefined): string {
   if (n === null || n === undefined) {
     return "–";

@@ -2,6 +2,7 @@
 // shown as the text that it is; pictures are named, not loaded; links leave only by a click.
 import { lexer, type Token, type Tokens } from "marked";
 import { Fragment, type ReactNode, useMemo } from "react";
+import { CodeLines } from "./code";
 
 const DEPTH_MAX = 30;
 
@@ -43,7 +44,7 @@ function one(token: Token, depth: number): ReactNode {
     case "blockquote":
       return <blockquote>{below(token, depth)}</blockquote>;
     case "code":
-      return <pre className="fence">{plain(token)}</pre>;
+      return <CodeLines text={plain(token)} />;
     case "codespan":
       return <code>{plain(token)}</code>;
     case "strong":

@@ -29,6 +29,9 @@ const TYPES: Record<string, Media["kind"]> = {
   "video/webm": "video",
   "video/ogg": "video",
 };
+// How browsers show what is of a type; null where they do not.
+export const kindOfType = (type: string): Media["kind"] | null => TYPES[type.toLowerCase()] ?? null;
+
 const DATA = /^data:([a-z]+\/[a-z0-9.+-]+)(?:;[a-z]+=[\w.-]+)*;base64,/i;
 const BASE64 = /^[A-Za-z0-9+/_=\s-]+$/;
 const LOOKED_AT = 2000;

@@ -33,6 +33,26 @@ describe("steps", () => {
     expect(steps.duration[4]).toBe(-1);
   });
 
+  it("put the tries of one thing together, and only those", () => {
+    const name = { dict: ["root", "call"], codes: [0, 1, 1, 1, 1, 1] };
+    const status = { dict: ["success", "error"], codes: [0, 1, 1, 0, 1, 1] };
+    const columns = {
+      ...page().columns,
+      name,
+      status,
+      parent: [-1, 0, 0, 0, 0, 0],
+      offset_ns: [0, 10, 20, 30, 40, 45],
+      // The last two run beside each other.
+      duration_ns: [100, 10, 10, 5, 10, 10],
+    };
+    const tried = stepsOf([{ ...page(), columns }], 0);
+    expect([...tried.lastTry]).toEqual([0, 3, 3, 3, 4, 5]);
+    expect([...tried.tries]).toEqual([0, 0, 1, 2, 0, 0]);
+    expect([...visible(tried, new Set(), null)]).toEqual([0, 3, 4, 5]);
+    expect([...visible(tried, new Set(), null, new Set([3]))]).toEqual([0, 1, 2, 3, 4, 5]);
+    expect([...visible(tried, new Set(), (at) => at === 1)]).toEqual([0, 1]);
+  });
+
   it("hide what is below a closed one, and show what leads to one that passes", () => {
     expect([...visible(steps, new Set(), null)]).toEqual([0, 1, 2, 3, 4, 5]);
     expect([...visible(steps, new Set([1]), null)]).toEqual([0, 1, 4, 5]);

@@ -24,6 +24,10 @@ export interface Steps {
   critical: Uint8Array;
   // Whether something below it failed.
   failsBelow: Uint8Array;
+  // The last try of what this step tried: itself where it was tried once, or succeeded.
+  lastTry: Int32Array;
+  // How many failed tries came before this last one.
+  tries: Uint16Array;
   totalNs: number;
 }
 
@@ -59,7 +63,8 @@ function places(pages: SpanColumns[], count: number): Uint8Array {
   return out;
 }
 
-export function stepsOf(pages: SpanColumns[], nowMs: number): Steps {
+// `leastNs`: how long the whole is known to take, also where its last steps are not there yet.
+export function stepsOf(pages: SpanColumns[], nowMs: number, leastNs = 0): Steps {
   const count = pages.reduce((sum, page) => sum + page.columns.offset_ns.length, 0);
   const joined = <T>(pick: (page: SpanColumns) => T[]): T[] =>
     pages.length === 1 && pages[0] ? pick(pages[0]) : pages.flatMap(pick);
@@ -95,7 +100,7 @@ export function stepsOf(pages: SpanColumns[], nowMs: number): Steps {
       0,
     ),
   };
-  return shaped(raw, count, startMs, nowMs);
+  return shaped(raw, count, startMs, nowMs, leastNs);
 }
 
 type Raw = Pick<
@@ -113,12 +118,12 @@ type Raw = Pick<
   | "cost"
 >;
 
-function shaped(raw: Raw, count: number, startMs: number | null, nowMs: number): Steps {
+function shaped(raw: Raw, count: number, startMs: number | null, nowMs: number, leastNs: number): Steps {
   const depth = new Uint16Array(count);
   const childCount = new Uint32Array(count);
   const end = new Uint32Array(count);
   const failsBelow = new Uint8Array(count);
-  let totalNs = 1;
+  let totalNs = Math.max(1, leastNs);
   for (let at = 0; at < count; at++) {
     const parent = raw.parent[at] ?? -1;
     if (parent >= 0 && parent < at) {
@@ -143,15 +148,49 @@ function shaped(raw: Raw, count: number, startMs: number | null, nowMs: number):
       }
     }
   }
-  return { ...raw, count, startMs, depth, childCount, end, failsBelow, totalNs };
+  return { ...raw, count, startMs, depth, childCount, end, failsBelow, ...triesOf(raw, count), totalNs };
 }
 
-// Steps in sight, in order: all but those below a closed one, or those that pass a test with what is
-// above them.
+// A try is what comes under the same step by the same name and kind after the one before had failed and
+// was over: what runs beside each other is tried once.
+function triesOf(raw: Raw, count: number): Pick<Steps, "lastTry" | "tries"> {
+  const newest = new Int32Array(count + 1).fill(-1);
+  const next = new Int32Array(count).fill(-1);
+  const tries = new Uint16Array(count);
+  for (let at = 0; at < count; at++) {
+    const parent = (raw.parent[at] ?? -1) + 1;
+    const before = newest[parent] ?? -1;
+    newest[parent] = at;
+    const isAgain =
+      parent > 0 &&
+      before >= 0 &&
+      raw.name[before] === raw.name[at] &&
+      raw.kind[before] === raw.kind[at] &&
+      raw.status[before]?.toLowerCase() === "error" &&
+      (raw.duration[before] ?? -1) >= 0 &&
+      (raw.offset[at] ?? 0) >= (raw.offset[before] ?? 0) + (raw.duration[before] ?? 0);
+    if (isAgain) {
+      next[before] = at;
+      tries[at] = Math.min(65_535, (tries[before] ?? 0) + 1);
+    }
+  }
+  const lastTry = new Int32Array(count);
+  for (let at = count - 1; at >= 0; at--) {
+    const after = next[at] ?? -1;
+    lastTry[at] = after >= 0 ? (lastTry[after] ?? at) : at;
+  }
+  return { lastTry, tries };
+}
+
+const NONE: ReadonlySet<number> = new Set();
+
+// Steps in sight, in order: all but those below a closed one and failed tries of a last one that is not
+// opened, or those that pass a test with what is above them.
 export function visible(
   steps: Steps,
   closed: ReadonlySet<number>,
   passes: ((at: number) => boolean) | null,
+  opened: ReadonlySet<number> = NONE,
 ): Uint32Array {
   const out = new Uint32Array(steps.count);
   let size = 0;
@@ -174,6 +213,11 @@ export function visible(
     return out.subarray(0, size);
   }
   for (let at = 0; at < steps.count; ) {
+    const last = steps.lastTry[at] ?? at;
+    if (last !== at && !opened.has(last)) {
+      at = Math.max(at + 1, steps.end[at] ?? 0);
+      continue;
+    }
     out[size++] = at;
     at = closed.has(at) ? Math.max(at + 1, steps.end[at] ?? 0) : at + 1;
   }
@@ -182,8 +226,24 @@ export function visible(
 
 export type KindGroup = "llm" | "tool" | "agent" | "retrieval" | "other";
 
+const groups = new Map<string, KindGroup>();
+const GROUPS_KEPT = 500;
+
+// Asked of each of 100,000 steps, of which few are of another kind.
 export function kindGroup(kind: string | null | undefined): KindGroup {
-  const text = (kind ?? "").toLowerCase();
+  const text = kind ?? "";
+  const known = groups.get(text);
+  if (known) {
+    return known;
+  }
+  const found = groupOf(text.toLowerCase());
+  if (groups.size < GROUPS_KEPT) {
+    groups.set(text, found);
+  }
+  return found;
+}
+
+function groupOf(text: string): KindGroup {
   if (/llm|chat|completion|generation|model|embed/.test(text)) {
     return "llm";
   }

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { get, part, post } from "../api/client";
 import { at } from "../api/queries";
 import type { Json, Me } from "../api/types";
+import { useNamesIn } from "../shell/people";
 import { usePrefs } from "../state/prefs";
 import { time } from "../text/format";
 import { Field, messageOf } from "../ui/parts";
@@ -36,6 +37,7 @@ export function Feedback({
   changed: () => void;
 }) {
   const { zone } = usePrefs();
+  const nameOf = useNamesIn(project);
   const own = useQuery({
     queryKey: ["scores", project, id],
     queryFn: async ({ signal }) =>
@@ -61,7 +63,7 @@ export function Feedback({
           <thead>
             <tr>
               <th>Score</th>
-              <th>Value</th>
+              <th className="num">Value</th>
               <th>Comment</th>
               <th>By</th>
               <th>When</th>
@@ -76,7 +78,7 @@ export function Feedback({
                 </td>
                 <td className="num">{shownValue(score.value)}</td>
                 <td className="anywhere">{score.comment}</td>
-                <td className="anywhere">{score.user_id}</td>
+                <td className="anywhere">{nameOf(score.user_id)}</td>
                 <td className="when">{time(score.at ?? null, zone)}</td>
               </tr>
             ))}
@@ -93,6 +95,7 @@ interface Comment {
   span_id: string | null;
   text: string;
   author: string;
+  author_name: string | null;
   at: string;
 }
 
@@ -124,7 +127,7 @@ function Comments({ project, id, span }: { project: string; id: string; span: st
       {shown.map((one) => (
         <article key={one.id} className="note">
           <div className="soft num">
-            {one.author === own ? "you" : one.author}, {time(one.at, zone)}
+            <b title={one.author}>{one.author === own ? "You" : (one.author_name ?? one.author)}</b>, {time(one.at, zone)}
           </div>
           <p className="anywhere">{one.text}</p>
         </article>

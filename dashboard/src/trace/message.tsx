@@ -1,5 +1,6 @@
 // One message of a conversation: who says it, its parts, and the tools that it calls.
 import type { Json, Message } from "../api/types";
+import { FileList, isOnlyMeant, meantIn, useFiles } from "../text/attached";
 import { MediaView, mediaOf } from "../text/media";
 import { Value } from "../text/value";
 
@@ -41,6 +42,7 @@ export function MessageParts({ message }: { message: Message }) {
 }
 
 function Part({ part }: { part: Json }) {
+  const files = meantIn(part, useFiles());
   if (!isMap(part)) {
     return <Value value={part} label="message" />;
   }
@@ -54,6 +56,9 @@ function Part({ part }: { part: Json }) {
     return <MediaView media={media} label={said ?? String(part.alt ?? `${media.kind} of the message`)} />;
   }
   const text = part.text ?? part.content ?? part.thinking ?? part.reasoning;
+  if (files.length > 0 && (typeof text !== "string" || isOnlyMeant(text))) {
+    return <FileList files={files} />;
+  }
   if (typeof text === "string") {
     return (
       <div className={kind && kind !== "text" ? "part-other" : ""}>

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "react";
 import { statusKind } from "../ui/parts";
 import { kindGroup, type Steps } from "./columns";
-import type { Window } from "./waterfall";
+import type { Window } from "./row";
 
 const HEIGHT = 44;
 
@@ -101,6 +101,8 @@ function paint(canvas: HTMLCanvasElement | null, steps: Steps, width: number) {
     }
     return known;
   };
+  // What lies on what is drawn already.
+  const drawn = new Set<number>();
   const lineHeight = Math.max(1, Math.min(4, (HEIGHT - 4) / Math.max(1, steps.count)));
   for (let at = 0; at < steps.count; at++) {
     const isBad = statusKind(steps.status[at]) === "error" && !steps.failsBelow[at];
@@ -110,7 +112,15 @@ function paint(canvas: HTMLCanvasElement | null, steps: Steps, width: number) {
       length < 0 ? (statusKind(steps.status[at]) === "running" ? steps.totalNs : offset) : offset + length;
     const x = (offset / steps.totalNs) * width;
     const y = 2 + (at / Math.max(1, steps.count)) * (HEIGHT - 4 - lineHeight);
+    const wide = Math.max(1, ((end - offset) / steps.totalNs) * width);
+    if (wide < 1.5 && lineHeight < 2 && !isBad) {
+      const spot = Math.floor(y) * 65_536 + Math.floor(x);
+      if (drawn.has(spot)) {
+        continue;
+      }
+      drawn.add(spot);
+    }
     context.fillStyle = colorOf(isBad ? "bad" : kindGroup(steps.kind[at]));
-    context.fillRect(x, y, Math.max(1, ((end - offset) / steps.totalNs) * width), lineHeight);
+    context.fillRect(x, y, wide, lineHeight);
   }
 }

@@ -22,7 +22,7 @@ export default function Peek({
   onFilter: (key: string, value: Json, exclude: boolean) => void;
 }) {
   const [, navigate] = useLocation();
-  const { head, spans, steps } = useTrace(project, id);
+  const { head, spans, steps, total } = useTrace(project, id);
   const [tab, setTab] = useState<"steps" | "talk">("steps");
   const [span, setSpan] = useState<string | null>(null);
   const chosen = useMemo(() => (steps && span !== null ? steps.ids.indexOf(span) : -1), [steps, span]);
@@ -99,6 +99,7 @@ export default function Peek({
           <div className={`peek-split ${chosen >= 0 ? "has-step" : ""}`}>
             <Waterfall
               steps={steps}
+              total={total}
               chosen={chosen}
               onChoose={(place) => setSpan(steps.ids[place] ?? null)}
               isBeside

@@ -7,12 +7,14 @@ import type { Json, Message, Span } from "../api/types";
 import { LogsOf } from "../logs/of-trace";
 import { term } from "../state/filter";
 import { usePrefs } from "../state/prefs";
+import { FileList, FilesOf, meantIn, useAttachments } from "../text/attached";
 import { count, duration, fullTime, money, totalCost } from "../text/format";
 import { JsonView } from "../text/json-view";
 import { Value } from "../text/value";
 import { CopyButton, Failure, Ghosts, Icon, Status } from "../ui/parts";
 import { Feedback } from "./feedback";
 import { MessageParts, roleGroup, ToolCall } from "./message";
+import { TokenParts } from "./spent";
 import { TurnChanges } from "./turns";
 
 // In quotes, for without them it is the id of the line.
@@ -46,6 +48,7 @@ export function StepDetail({
     queryKey: ["span", project, trace, span],
     queryFn: ({ signal }) => get<Span>(at(project, `/traces/${part(trace)}/spans/${part(span)}`), {}, signal),
   });
+  const files = useAttachments(project, trace, answer.isSuccess);
   if (answer.isError) {
     return <Failure error={answer.error} retry={() => answer.refetch()} />;
   }
@@ -57,8 +60,10 @@ export function StepDetail({
     );
   }
   const step = answer.data;
+  const named = meantIn([step.input ?? null, step.output ?? null, step.messages ?? null], files);
+  const own = files.filter((file) => file.span_id === span && !named.includes(file));
   return (
-    <>
+    <FilesOf value={files}>
       <StepHead step={step} close={close} />
       <div className="tabs" role="tablist" aria-label="Parts of the step">
         {TABS.filter((name) => name !== "Changes" || before !== null).map((name) => (
@@ -79,6 +84,12 @@ export function StepDetail({
       </div>
       <div className="step-content step-pad stack" role="tabpanel" aria-label={tab} tabIndex={0}>
         {tab === "Content" && <Content step={step} />}
+        {tab === "Content" && own.length > 0 && (
+          <section>
+            <h3>Attached</h3>
+            <FileList files={own} />
+          </section>
+        )}
         {tab === "Changes" && before !== null && (
           <TurnChanges project={project} trace={trace} step={step} before={before} />
         )}
@@ -90,19 +101,13 @@ export function StepDetail({
         )}
         {tab === "Raw" && <Value value={step.raw ?? (step as unknown as Json)} label="stored document" />}
       </div>
-    </>
+    </FilesOf>
   );
 }
 
 function StepHead({ step, close }: { step: Span; close: () => void }) {
   const { zone } = usePrefs();
   const tokens = step.tokens ?? {};
-  const parts = [
-    ["in", tokens.input],
-    ["out", tokens.output],
-    ["cached", tokens.cached],
-    ["reasoning", tokens.reasoning],
-  ].filter(([, n]) => typeof n === "number" && n > 0);
   return (
     <header className="step-head">
       <div className="row">
@@ -121,14 +126,12 @@ function StepHead({ step, close }: { step: Span; close: () => void }) {
         {step.tool && step.tool !== step.name && <span className="chip">{step.tool}</span>}
         <span>{step.status === "running" ? "running" : duration(step.duration_ns)}</span>
         {typeof tokens.total === "number" && (
-          <span title={parts.map(([name, n]) => `${count(n as number)} ${name}`).join(", ")}>
-            {count(tokens.total)} tokens
-            {parts.length > 0 && ` (${parts.map(([name, n]) => `${count(n as number)} ${name}`).join(", ")})`}
-          </span>
+          <span>{count(tokens.total)} tokens</span>
         )}
         {totalCost(step.cost) !== null && <span>{money(totalCost(step.cost))}</span>}
         <span title="Start">{fullTime(step.start, zone)}</span>
       </div>
+      <TokenParts tokens={step.tokens} />
     </header>
   );
 }

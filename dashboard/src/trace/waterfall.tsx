@@ -2,41 +2,42 @@
 // above shows every step, and dragging over it looks closer.
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState } from "react";
-import { compact, count, duration, money } from "../text/format";
+import { count, duration } from "../text/format";
 import { type Shortcut, useShortcuts } from "../ui/keys";
 import { Icon, StatusSign, statusKind } from "../ui/parts";
-import { kindGroup, type Steps, visible } from "./columns";
+import { type Steps, visible } from "./columns";
 import { Minimap } from "./minimap";
+import { Row, type RowDoes, type Window } from "./row";
 
 const ROW_HEIGHT = 28;
 const TICKS = 5;
 const NO_KEYS: Shortcut[] = [];
 
-export interface Window {
-  from: number;
-  to: number;
-}
-
 export function Waterfall({
   steps,
+  total,
   chosen,
   onChoose,
   isBeside = false,
 }: {
   steps: Steps;
+  // So many there are, of which some may not be here yet.
+  total: number;
   chosen: number;
   onChoose: (at: number) => void;
   // Beside something else, whose keys hold.
   isBeside?: boolean;
 }) {
   const [closed, setClosed] = useState<ReadonlySet<number>>(new Set());
+  // Last tries of which the ones before are shown.
+  const [opened, setOpened] = useState<ReadonlySet<number>>(new Set());
   const [wanted, setWanted] = useState("");
   const [onlyErrors, setOnlyErrors] = useState(false);
   const [isCritical, setCritical] = useState(false);
   const [zoom, setZoom] = useState<Window | null>(null);
   const box = useRef<HTMLDivElement>(null);
   const search = useRef<HTMLInputElement>(null);
-  const view = zoom ?? { from: 0, to: steps.totalNs };
+  const view = useMemo(() => zoom ?? { from: 0, to: steps.totalNs }, [zoom, steps.totalNs]);
   const order = useMemo(() => {
     const text = wanted.trim().toLowerCase();
     const passes =
@@ -48,8 +49,8 @@ export function Waterfall({
                 .toLowerCase()
                 .includes(text))
         : null;
-    return visible(steps, closed, passes);
-  }, [steps, closed, wanted, onlyErrors]);
+    return visible(steps, closed, passes, opened);
+  }, [steps, closed, opened, wanted, onlyErrors]);
   const rows = useVirtualizer({
     count: order.length,
     getScrollElement: () => box.current,
@@ -71,11 +72,21 @@ export function Waterfall({
   const show = (at: number) => {
     // Opens what hides it.
     const next = new Set(closed);
-    for (let above = steps.parent[at] ?? -1; above >= 0; above = steps.parent[above] ?? -1) {
-      next.delete(above);
+    const tries = new Set(opened);
+    for (let above = at; above >= 0; above = steps.parent[above] ?? -1) {
+      if (above !== at) {
+        next.delete(above);
+      }
+      const last = steps.lastTry[above] ?? above;
+      if (last !== above) {
+        tries.add(last);
+      }
     }
     if (next.size !== closed.size) {
       setClosed(next);
+    }
+    if (tries.size !== opened.size) {
+      setOpened(tries);
     }
     onChoose(at);
   };
@@ -94,6 +105,13 @@ export function Waterfall({
       next.delete(at);
     }
     setClosed(next);
+  };
+  const toggleTries = (at: number) => {
+    const next = new Set(opened);
+    if (!next.delete(at)) {
+      next.add(at);
+    }
+    setOpened(next);
   };
   const foldAll = (isClosed: boolean) => {
     const next = new Set<number>();
@@ -135,6 +153,10 @@ export function Waterfall({
   // moves when the choice does
   useEffect(() => {
     const place = placeOf(chosen);
+    const last = steps.lastTry[chosen] ?? chosen;
+    if (place < 0 && chosen >= 0 && last !== chosen && !opened.has(last)) {
+      setOpened(new Set(opened).add(last));
+    }
     if (place >= 0) {
       rows.scrollToIndex(place, { align: "auto" });
     }
@@ -147,6 +169,11 @@ export function Waterfall({
     { keys: "E", does: "Error before", run: () => nextError(-1) },
     { keys: "]", does: "Close all", run: () => foldAll(true) },
     { keys: "[", does: "Open all", run: () => foldAll(false) },
+    {
+      keys: "t",
+      does: "Failed tries of the step, shown or not",
+      run: () => (steps.tries[chosen] ?? 0) > 0 && toggleTries(chosen),
+    },
     { keys: "x", does: "Critical path, or not", run: () => setCritical(!isCritical) },
     { keys: "w", does: "Look closer", run: () => scale(0.6) },
     { keys: "s", does: "Look from further away", run: () => scale(1.7) },
@@ -155,6 +182,17 @@ export function Waterfall({
     { keys: "f", does: "Fit the step, or all", run: fit },
   ];
   useShortcuts(isBeside ? NO_KEYS : shortcuts);
+  // Always the same, so that rows that stay as they are are not drawn again.
+  const latest = useRef({ onChoose, fold, toggleTries });
+  latest.current = { onChoose, fold, toggleTries };
+  const does = useMemo<RowDoes>(
+    () => ({
+      choose: (at) => latest.current.onChoose(at),
+      fold: (at, isClosed) => latest.current.fold(at, isClosed),
+      tries: (at) => latest.current.toggleTries(at),
+    }),
+    [],
+  );
   const width = Math.max(1, view.to - view.from);
   const ticks = Array.from({ length: TICKS }, (_, i) => view.from + (width * i) / TICKS);
   return (
@@ -171,6 +209,11 @@ export function Waterfall({
             onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
           />
         </div>
+        {steps.count < total && (
+          <span className="soft num" role="status">
+            {count(steps.count)} of {count(total)} steps, more are coming
+          </span>
+        )}
         {(wanted || onlyErrors) && <span className="soft num">{count(order.length)} rows</span>}
         <div className="grow" />
         {errors.length > 0 && (
@@ -286,8 +329,8 @@ export function Waterfall({
                 isClosed={closed.has(at)}
                 isDim={isCritical && !steps.critical[at]}
                 view={view}
-                onChoose={onChoose}
-                fold={fold}
+                areTriesShown={opened.has(at)}
+                does={does}
               />
             );
           })}
@@ -299,134 +342,5 @@ export function Waterfall({
         )}
       </div>
     </section>
-  );
-}
-
-function Row({
-  steps,
-  at,
-  top,
-  isChosen,
-  isClosed,
-  isDim,
-  view,
-  onChoose,
-  fold,
-}: {
-  steps: Steps;
-  at: number;
-  top: number;
-  isChosen: boolean;
-  isClosed: boolean;
-  isDim: boolean;
-  view: Window;
-  onChoose: (at: number) => void;
-  fold: (at: number, isClosed: boolean) => void;
-}) {
-  const depth = steps.depth[at] ?? 0;
-  const children = steps.childCount[at] ?? 0;
-  const below = (steps.end[at] ?? at + 1) - at - 1;
-  const status = statusKind(steps.status[at]);
-  const kind = steps.kind[at] ?? "";
-  const offset = steps.offset[at] ?? 0;
-  const length = steps.duration[at] ?? -1;
-  const isOpenEnded = length < 0 && status === "running";
-  const end = length >= 0 ? offset + length : isOpenEnded ? steps.totalNs : offset;
-  const width = Math.max(1, view.to - view.from);
-  const left = (100 * (offset - view.from)) / width;
-  const right = (100 * (end - view.from)) / width;
-  const name = steps.name[at] || "(no name)";
-  const tokens = steps.tokens[at] ?? 0;
-  const cost = steps.cost[at] ?? 0;
-  const isOutside = right < 0 || left > 100;
-  const start = Math.max(0, Math.min(100, left));
-  const stop = Math.max(start, Math.min(100, right));
-  const parent = steps.parent[at] ?? -1;
-  const parentEnd = parent < 0 ? 0 : (steps.offset[parent] ?? 0) + (steps.duration[parent] ?? -1);
-  const isSkewed =
-    parent >= 0 &&
-    length >= 0 &&
-    (steps.duration[parent] ?? -1) >= 0 &&
-    (offset < (steps.offset[parent] ?? 0) || end > parentEnd + 1e6);
-  return (
-    // the tree above has the keys
-    <div
-      id={`step-${at}`}
-      role="treeitem"
-      tabIndex={-1}
-      aria-level={depth + 1}
-      aria-setsize={-1}
-      aria-posinset={1}
-      aria-selected={isChosen}
-      aria-expanded={children > 0 ? !isClosed : undefined}
-      className={`waterfall-row ${isChosen ? "is-chosen" : ""} ${isDim ? "is-dim" : ""}`}
-      style={{ transform: `translateY(${top}px)` }}
-      onClick={() => onChoose(at)}
-    >
-      <span className="step-name" style={{ paddingLeft: 4 + Math.min(depth, 24) * 14 }}>
-        {children > 0 ? (
-          <span
-            className="json-fold is-fold"
-            aria-hidden="true"
-            onClick={(event) => {
-              event.stopPropagation();
-              fold(at, !isClosed);
-            }}
-          >
-            <Icon name={isClosed ? "right" : "down"} />
-          </span>
-        ) : (
-          <span className="json-fold" />
-        )}
-        <span className={`kind-dot ${kindGroup(kind)}`} title={kind} />
-        <span className={`cut ${status === "error" ? "wrong" : ""}`}>{name}</span>
-        {status === "error" && (
-          <span className="wrong">
-            <StatusSign kind="error" />
-          </span>
-        )}
-        <span className="hidden-text">
-          {kind} {steps.status[at]}
-        </span>
-        {isClosed && <span className="chip num">{count(below)}</span>}
-        <span className="grow" />
-        {tokens > 0 && (
-          <span className="soft num step-number" title={`${count(tokens)} tokens`}>
-            {compact(tokens)}
-          </span>
-        )}
-        {cost > 0 && <span className="soft num step-number">{money(cost)}</span>}
-      </span>
-      <span className="step-time">
-        {!isOutside && (
-          <span
-            className={`span-bar ${kindGroup(kind)} ${status === "error" ? "is-bad" : ""} ${isOpenEnded ? "is-open" : ""}`}
-            style={{ left: `${start}%`, width: `max(2px, ${stop - start}%)` }}
-          />
-        )}
-        <span
-          className={`bar-label num ${start > 70 ? "is-left" : stop > 82 ? "is-inside" : ""}`}
-          style={
-            start > 70
-              ? { right: `calc(${100 - start}% + 6px)` }
-              : {
-                  left: `calc(${stop}% + 6px)`,
-                  ...(stop > 82 ? { left: "auto", right: `calc(${100 - stop}% + 6px)` } : {}),
-                }
-          }
-        >
-          {isOpenEnded ? "running" : length < 0 ? "" : duration(length)}
-          {isSkewed && (
-            <span
-              className="skew"
-              title="Lies outside of the step above it: the clocks of two machines differ"
-            >
-              {" "}
-              clock?
-            </span>
-          )}
-        </span>
-      </span>
-    </div>
   );
 }

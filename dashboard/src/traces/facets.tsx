@@ -25,11 +25,15 @@ const VALUES_SHOWN = 6;
 export function Facets({
   project,
   scope,
+  q,
   isWrong,
   onChange,
 }: {
   project: string;
+  // What is counted.
   scope: Scope;
+  // The search as it is now.
+  q: string;
   isWrong: boolean;
   onChange: (q: string) => void;
 }) {
@@ -40,16 +44,16 @@ export function Facets({
     const metadata = names.filter((name) => name.startsWith("metadata.")).slice(0, METADATA_SHOWN);
     return prefs.facets ?? [...USUAL.filter((name) => names.includes(name)), ...metadata];
   }, [prefs.facets, names]);
-  const q = scope.q ?? "";
-  const narrowed = keys.filter((key) => own(q, key));
-  const others = keys.filter((key) => !own(q, key));
+  const counted = scope.q ?? "";
+  const narrowed = keys.filter((key) => own(counted, key));
+  const others = keys.filter((key) => !own(counted, key));
   const rest = useFacets(project, scope, others);
   const shown = keys.filter((key) => !narrowed.includes(key));
   const setKeys = (next: string[]) => setPrefs({ facets: next });
   return (
     <>
       {narrowed.map((key) => (
-        <Narrowed key={key} project={project} scope={scope} facetKey={key} onChange={onChange} />
+        <Narrowed key={key} project={project} scope={scope} q={q} facetKey={key} onChange={onChange} />
       ))}
       {known.isPending || (rest.isPending && others.length > 0) ? (
         <Ghosts lines={10} />
@@ -98,17 +102,19 @@ export function Facets({
 function Narrowed({
   project,
   scope,
+  q,
   facetKey,
   onChange,
 }: {
   project: string;
   scope: Scope;
+  q: string;
   facetKey: string;
   onChange: (q: string) => void;
 }) {
-  const q = scope.q ?? "";
-  const mine = own(q, facetKey);
-  const wider = mine ? without(q, mine) : q;
+  const counted = scope.q ?? "";
+  const mine = own(counted, facetKey);
+  const wider = mine ? without(counted, mine) : counted;
   const keys = useMemo(() => [facetKey], [facetKey]);
   const answer = useFacets(project, { ...scope, q: wider }, keys);
   const facet = answer.data?.facets[0];

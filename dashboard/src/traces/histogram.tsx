@@ -1,4 +1,5 @@
-// Runs and failed runs over time. Dragging over it looks at that time.
+// How many over time, and how many of them failed. Dragging over it looks at that time. Its axis is the
+// time that is looked at, whatever the search: so a search moves no bar, and waits for one answer alone.
 import { useMemo, useRef, useState } from "react";
 import { type Scope, useAggregate, useBounds } from "../api/queries";
 import { usePrefs } from "../state/prefs";
@@ -8,6 +9,34 @@ import { statusKind } from "../ui/parts";
 
 const BARS_MAX = 80;
 const HEIGHT = 52;
+const LEAST_MS = 60_000;
+// A label further on would be cut.
+const LABELLED_MAX = 93;
+
+interface Kind {
+  over: "traces" | "logs";
+  // The key whose values tell what went wrong.
+  key: string;
+  isFailed: (value: string) => boolean;
+  all: string;
+  failed: string;
+}
+
+const RUNS: Kind = {
+  over: "traces",
+  key: "status",
+  isFailed: (status) => statusKind(status) === "error",
+  all: "runs",
+  failed: "failed",
+};
+
+export const LINES: Kind = {
+  over: "logs",
+  key: "level",
+  isFailed: (level) => level === "error" || level === "fatal",
+  all: "lines",
+  failed: "errors",
+};
 
 interface Bar {
   at: number;
@@ -18,27 +47,36 @@ interface Bar {
 export function Histogram({
   project,
   scope,
+  kind = RUNS,
+  isWrong = false,
   onChange,
 }: {
   project: string;
   scope: Scope;
+  kind?: Kind;
+  // Whether the search does not read.
+  isWrong?: boolean;
   onChange: (range: { from: string; to: string }) => void;
 }) {
   const { zone } = usePrefs();
-  const bounds = useBounds(project, scope, !scope.from || !scope.to);
-  const from = scope.from ? moment(scope.from) : (bounds.data?.from ?? null);
+  const time = useMemo(() => ({ from: scope.from ?? "", to: scope.to ?? "" }), [scope.from, scope.to]);
+  const bounds = useBounds(project, time, !scope.from || !scope.to, kind.over);
+  const begin = scope.from ? moment(scope.from) : (bounds.data?.from ?? null);
   const to = scope.to ? moment(scope.to) : scope.from ? Date.now() : (bounds.data?.to ?? null);
+  // What came within a moment is no wall of one bar.
+  const from = begin !== null && to !== null && !scope.from ? Math.min(begin, to - LEAST_MS) : begin;
   const span = from !== null && to !== null ? Math.max(1000, to - from) : null;
   const step = span === null ? 0 : stepFor(span, BARS_MAX);
   const answer = useAggregate(
     project,
-    span === null
+    span === null || isWrong
       ? null
       : {
+          ...(kind.over === "traces" ? {} : { over: kind.over }),
           q: scope.q,
           from: scope.from,
           to: scope.to,
-          group_by: ["status"],
+          group_by: [kind.key],
           interval: stepText(step),
           measures: [{ fn: "count" }],
           fill: false,
@@ -48,7 +86,7 @@ export function Histogram({
   const bars = useMemo(() => {
     const found = new Map<number, Bar>();
     for (const group of answer.data?.groups ?? []) {
-      const isFailed = statusKind(String(group.by.status ?? "")) === "error";
+      const isFailed = kind.isFailed(String(group.by[kind.key] ?? ""));
       for (const bucket of group.buckets ?? []) {
         const at = Date.parse(bucket.at);
         const rows = bucket.values[0] ?? 0;
@@ -59,7 +97,7 @@ export function Histogram({
       }
     }
     return [...found.values()].filter((bar) => bar.all > 0).sort((a, b) => a.at - b.at);
-  }, [answer.data]);
+  }, [answer.data, kind]);
   const [drag, setDrag] = useState<[number, number] | null>(null);
   const [over, setOver] = useState<Bar | null>(null);
   const box = useRef<HTMLDivElement>(null);
@@ -80,17 +118,17 @@ export function Histogram({
   const runs = bars.reduce((sum, bar) => sum + bar.all, 0);
   const failed = bars.reduce((sum, bar) => sum + bar.failed, 0);
   return (
-    <div className="histogram">
+    <div className={`histogram ${answer.isPlaceholderData ? "is-stale" : ""}`}>
       <span className="histogram-top soft num" aria-hidden="true">
         {over
-          ? `${fullTime(new Date(over.at).toISOString(), zone)} · ${count(over.all)} runs, ${count(over.failed)} failed`
+          ? `${fullTime(new Date(over.at).toISOString(), zone)} · ${count(over.all)} ${kind.all}, ${count(over.failed)} ${kind.failed}`
           : `up to ${compact(most)} per ${stepText(step)}`}
       </span>
       <div
         ref={box}
         className="histogram-box"
         role="img"
-        aria-label={`${count(runs)} runs over time, ${count(failed)} of them failed`}
+        aria-label={`${count(runs)} ${kind.all} over time, ${count(failed)} ${kind.failed}`}
         style={{ height: HEIGHT }}
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId);
@@ -115,7 +153,7 @@ export function Histogram({
           setDrag(null);
         }}
       >
-        {bars.map((bar) => (
+        {bars.filter((bar) => bar.at < end).map((bar) => (
           <div
             key={bar.at}
             className="histogram-bar"
@@ -139,7 +177,7 @@ export function Histogram({
         )}
       </div>
       <div className="histogram-axis soft num" aria-hidden="true">
-        {ticks.map(({ at, step: apart }) => (
+        {ticks.filter(({ at }) => place(at) < LABELLED_MAX).map(({ at, step: apart }) => (
           <span key={at} style={{ left: `${place(at)}%` }}>
             {axisTime(at, apart, zone)}
           </span>

@@ -1,13 +1,16 @@
 // The list of traces: search, facets, histogram, table. All of what it shows is in the address.
-import { lazy, Suspense, useEffect, useMemo, useRef, useState } from "react";
+import { useQueryClient } from "@tanstack/react-query";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { Link, Redirect, useLocation } from "wouter";
 import { ApiError } from "../api/client";
 import { useTraces } from "../api/queries";
+import { useScoresOf } from "../api/scores";
 import type { Trace } from "../api/types";
 import { term, toggled, withTerm } from "../state/filter";
 import { setPrefs, usePrefs } from "../state/prefs";
 import { useParams } from "../state/url";
 import { count } from "../text/format";
+import { askSoon, Peek, TracePage } from "../trace/soon";
 import { useShortcuts } from "../ui/keys";
 import { Empty, Failure, Icon } from "../ui/parts";
 import { BulkBar } from "./bulk";
@@ -21,14 +24,13 @@ import { SearchBar } from "./search-bar";
 import { TraceTable } from "./table";
 import { ViewMenu } from "./view-menu";
 
-const Peek = lazy(() => import("../trace/peek"));
 // What is likely to be opened next is there by then.
 const SOON_MS = 800;
 
 function usePreloaded() {
   useEffect(() => {
     const timer = window.setTimeout(() => {
-      void import("../trace/page");
+      void TracePage.soon();
     }, SOON_MS);
     return () => window.clearTimeout(timer);
   }, []);
@@ -44,11 +46,22 @@ export function TracesPage({ project }: { project: string }) {
   const { q = "", from = "", to = "", sort = "-start", live = "", peek = "" } = params;
   const scope = useMemo(() => ({ q, from, to }), [q, from, to]);
   const ids = params.cols?.split(",") ?? prefs.columns ?? DEFAULT_COLUMNS;
-  const columns = columnsOf(ids);
+  const columns = useMemo(() => columnsOf(ids), [ids.join("\n")]);
+  const queries = useQueryClient();
   const list = useTraces(project, { ...scope, sort: sort === "-start" ? "" : sort });
+  // Rows are what is waited for: the rest of the page asks when they have come.
+  const [settled, setSettled] = useState(scope);
+  if (settled !== scope && list.isSuccess && !list.isPlaceholderData) {
+    setSettled(scope);
+  }
   const isLive = live === "1";
   const tail = useLiveTraces(project, q, isLive, () => (document.querySelector(".grid")?.scrollTop ?? 0) < 40);
-  const traces = useMemo(() => list.data?.pages.flatMap((page) => page.data) ?? [], [list.data]);
+  const pages = useMemo(() => list.data?.pages.map((page) => page.data) ?? [], [list.data]);
+  const { scores } = useScoresOf(project, pages, { isOn: ids.includes("scores") });
+  const traces = useMemo(
+    () => pages.flat().map((trace) => (scores.has(trace.trace_id) ? { ...trace, scores: scores.get(trace.trace_id) } : trace)),
+    [pages, scores],
+  );
   const total = list.data?.pages[0]?.total;
   const isNarrowed = Boolean(q || from || to);
   const setQuery = (next: string) => set({ q: next });
@@ -110,10 +123,10 @@ export function TracesPage({ project }: { project: string }) {
       </div>
       <div className={`list-body ${peek ? "has-peek" : ""}`}>
         <aside className={`facets ${areFacetsOpen ? "open" : ""}`} aria-label="Facets">
-          <Facets project={project} scope={scope} isWrong={isQueryWrong} onChange={setQuery} />
+          <Facets project={project} scope={settled} q={q} isWrong={isQueryWrong} onChange={setQuery} />
         </aside>
         <div className="list-main">
-          <Histogram project={project} scope={scope} onChange={(range) => set(range)} />
+          <Histogram project={project} scope={settled} isWrong={isQueryWrong} onChange={(range) => set(range)} />
           <div className="list-head" role="status">
             {list.isError && !list.data ? null : total === undefined ? (
               <span className="soft">Counting…</span>
@@ -175,6 +188,7 @@ export function TracesPage({ project }: { project: string }) {
                 sessionStorage.setItem("obsrv.list.at", window.location.search);
                 navigate(`/p/${project}/traces/${encodeURIComponent(trace.run_id)}`);
               }}
+              onSoon={(trace) => askSoon(queries, project, trace.run_id)}
               peek={peek}
               onPeek={(trace) => set({ peek: trace?.run_id ?? null }, "replace")}
               onFilter={(key, value, exclude) => setQuery(withTerm(q, term(key, value, exclude)))}
@@ -184,15 +198,13 @@ export function TracesPage({ project }: { project: string }) {
           )}
         </div>
         {peek && (
-          <Suspense fallback={<aside className="peek" />}>
-            <Peek
-              key={peek}
-              project={project}
-              id={peek}
-              close={() => set({ peek: null }, "replace")}
-              onFilter={(key, value, exclude) => setQuery(withTerm(q, term(key, value, exclude)))}
-            />
-          </Suspense>
+          <Peek
+            key={peek}
+            project={project}
+            id={peek}
+            close={() => set({ peek: null }, "replace")}
+            onFilter={(key, value, exclude) => setQuery(withTerm(q, term(key, value, exclude)))}
+          />
         )}
       </div>
     </div>

@@ -3,7 +3,6 @@
 import { type RefObject, useEffect, useId, useMemo, useState } from "react";
 import type { Problem } from "../api/client";
 import { useKeys, useValues } from "../api/queries";
-import type { Json } from "../api/types";
 import { nameText, typingAt, valueText } from "../state/filter";
 import { compact } from "../text/format";
 import { Icon, sentence } from "../ui/parts";
@@ -24,12 +23,7 @@ const EXAMPLES: [string, string][] = [
   ["{kind:tool status:error}", "some tool call failed"],
 ];
 const HISTORY_MAX = 8;
-
-// Keys and values to complete with, where they are not those of traces.
-export interface Suggest {
-  keys: { key: string; rows?: number | null }[];
-  values: (key: string, prefix: string) => { value: Json; count: number }[];
-}
+const CALM_MS = 90;
 
 function history(project: string): string[] {
   try {
@@ -55,7 +49,6 @@ export function SearchBar({
   name = "Search traces",
   placeholder = "Search: status:error metadata.customer:acme “rate limit”",
   examples = EXAMPLES,
-  suggest,
   over = "traces",
 }: {
   project: string;
@@ -66,7 +59,6 @@ export function SearchBar({
   name?: string;
   placeholder?: string;
   examples?: [string, string][];
-  suggest?: Suggest;
   over?: string;
 }) {
   const [text, setText] = useState(value);
@@ -81,7 +73,7 @@ export function SearchBar({
       setCursor(value.length);
     }
   }, [value]);
-  const choices = useChoices(project, text, cursor, isOpen, examples, suggest, over);
+  const choices = useChoices(project, text, cursor, isOpen, examples, over);
   const run = (search: string) => {
     setOpen(false);
     setAt(-1);
@@ -225,21 +217,31 @@ function explained(problem: Problem): { where: number | null; text: string } {
   return { where: Number.isNaN(place) ? null : place, text: parts.join(" ") };
 }
 
+function useCalm<T>(value: T, ms: number): T {
+  const [calm, setCalm] = useState(value);
+  useEffect(() => {
+    const timer = window.setTimeout(() => setCalm(value), ms);
+    return () => window.clearTimeout(timer);
+  }, [value, ms]);
+  return calm;
+}
+
 function useChoices(
   project: string,
   text: string,
   cursor: number,
   isOpen: boolean,
   shown: [string, string][],
-  suggest: Suggest | undefined,
   over: string,
 ): Choice[] {
   const typing = useMemo(() => typingAt(text, cursor), [text, cursor]);
   const isKey = typing.kind === "key";
-  const keys = useKeys(project, "", 500, over, isOpen && !suggest);
-  const isValue = !suggest && isOpen && !isKey && typing.key !== "";
-  const values = useValues(project, typing.key, typing.prefix, isValue, over);
-  const known = suggest ? suggest.keys : keys.data?.keys;
+  const keys = useKeys(project, "", 500, over, isOpen);
+  const isValue = isOpen && !isKey && typing.key !== "";
+  // Not at each key: whoever types on wants another answer.
+  const typed = useCalm(typing, CALM_MS);
+  const values = useValues(project, typed.key, typed.prefix, isValue && typed.key === typing.key, over);
+  const known = keys.data?.keys;
   return useMemo(() => {
     const { start, end, prefix } = typing;
     if (!text.trim()) {
@@ -277,12 +279,12 @@ function useChoices(
           end,
         }));
     }
-    return (suggest ? suggest.values(typing.key, prefix) : (values.data?.values ?? [])).map(({ value, count }) => ({
+    return (values.data?.values ?? []).map(({ value, count }) => ({
       text: typeof value === "string" ? value : JSON.stringify(value),
       insert: valueText(value),
       note: compact(count),
       start,
       end,
     }));
-  }, [typing, isKey, known, values.data, suggest, shown, project, text]);
+  }, [typing, isKey, known, values.data, shown, project, text]);
 }

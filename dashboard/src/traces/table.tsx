@@ -1,11 +1,12 @@
 // The list as a grid of which only the rows in sight are in the page.
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import type { Trace } from "../api/types";
 import { usePrefs } from "../state/prefs";
 import { useShortcuts } from "../ui/keys";
 import { Icon } from "../ui/parts";
 import { type Column, widthOf } from "./columns";
+import { Row, type RowDoes } from "./row";
 
 const ROW_HEIGHT = 34;
 
@@ -20,6 +21,8 @@ interface Props {
   isFetchingMore: boolean;
   href: (trace: Trace) => string;
   onOpen: (trace: Trace) => void;
+  // It may be opened next.
+  onSoon: (trace: Trace) => void;
   // The trace that is shown beside the list, and how to show another or none.
   peek: string;
   onPeek: (trace: Trace | null) => void;
@@ -37,7 +40,7 @@ export function TraceTable(props: Props) {
     count: traces.length,
     getScrollElement: () => box.current,
     estimateSize: () => ROW_HEIGHT,
-    overscan: 12,
+    overscan: 6,
     getItemKey: (index) => traces[index]?.run_id ?? index,
   });
   const visible = rows.getVirtualItems();
@@ -65,15 +68,27 @@ export function TraceTable(props: Props) {
         ?.focus(),
     );
   };
-  const choose = (trace: Trace | undefined) => {
-    if (trace) {
-      const next = new Map(chosen);
-      if (!next.delete(trace.run_id)) {
-        next.set(trace.run_id, trace);
-      }
-      props.onChoose(next);
+  const lastChosen = useRef(-1);
+  const choose = (place: number, isRange = false) => {
+    const trace = traces[place];
+    if (!trace) {
+      return;
     }
+    const next = new Map(chosen);
+    if (isRange && lastChosen.current >= 0) {
+      const [from, to] = [lastChosen.current, place].sort((a, b) => a - b) as [number, number];
+      for (const one of traces.slice(from, to + 1)) {
+        next.set(one.run_id, one);
+      }
+    } else if (!next.delete(trace.run_id)) {
+      next.set(trace.run_id, trace);
+    }
+    lastChosen.current = place;
+    props.onChoose(next);
   };
+  const areAllChosen = traces.length > 0 && traces.every((trace) => chosen.has(trace.run_id));
+  const chooseAll = () =>
+    props.onChoose(areAllChosen ? new Map() : new Map(traces.map((trace) => [trace.run_id, trace])));
   const togglePeek = (trace: Trace | undefined) => {
     if (trace) {
       props.onPeek(props.peek === trace.run_id ? null : trace);
@@ -82,10 +97,27 @@ export function TraceTable(props: Props) {
   useShortcuts([
     { keys: "j", does: "Next trace", run: () => focusRow(current + 1) },
     { keys: "k", does: "Trace before", run: () => focusRow(current - 1) },
-    { keys: "x", does: "Choose the trace, for comparing or deleting", run: () => choose(traces[current]) },
+    { keys: "x", does: "Choose the trace, to compare, score, export or delete", run: () => choose(current) },
+    { keys: "X", does: "Choose all up to this trace", run: () => choose(current, true) },
     { keys: "space", does: "Look at the trace beside the list", run: () => togglePeek(traces[current]) },
     { keys: "o", does: "Open the trace", run: () => traces[current] && props.onOpen(traces[current]) },
   ]);
+  // Always the same, so that rows that stay as they are are not drawn again.
+  const latest = useRef({ props, choose, focusRow, togglePeek });
+  latest.current = { props, choose, focusRow, togglePeek };
+  const does = useMemo<RowDoes>(
+    () => ({
+      at: setAt,
+      open: (trace) => latest.current.props.onOpen(trace),
+      soon: (trace) => latest.current.props.onSoon(trace),
+      peek: (trace) => latest.current.togglePeek(trace),
+      choose: (place, isRange) => latest.current.choose(place, isRange),
+      move: (place) => latest.current.focusRow(place),
+      filter: (key, value, exclude) => latest.current.props.onFilter(key, value, exclude),
+      href: (trace) => latest.current.props.href(trace),
+    }),
+    [],
+  );
   const widths = columns.map((column) => widthOf(column, traces));
   const template = `34px ${widths.join(" ")}`;
   const width =
@@ -104,8 +136,18 @@ export function TraceTable(props: Props) {
     >
       <div style={{ minWidth: width }}>
         <div className="grid-head" role="row" aria-rowindex={1} style={{ gridTemplateColumns: template }}>
-          <span role="columnheader">
-            <span className="hidden-text">Choose</span>
+          <span role="columnheader" className="cell-check">
+            <input
+              type="checkbox"
+              aria-label="Choose all that are loaded"
+              checked={areAllChosen}
+              ref={(box) => {
+                if (box) {
+                  box.indeterminate = chosen.size > 0 && !areAllChosen;
+                }
+              }}
+              onChange={chooseAll}
+            />
           </span>
           {columns.map((column) => (
             <Head key={column.id} column={column} sort={sort} onSort={props.onSort} />
@@ -118,60 +160,19 @@ export function TraceTable(props: Props) {
             {visible.map((item) => {
               const trace = traces[item.index] as Trace;
               return (
-                <div
+                <Row
                   key={item.key}
-                  role="row"
-                  data-row={item.index}
-                  aria-rowindex={item.index + 2}
-                  aria-selected={chosen.has(trace.run_id)}
-                  tabIndex={item.index === current ? 0 : -1}
-                  className={`grid-row ${props.peek === trace.run_id ? "is-peeked" : ""}`}
-                  style={{ gridTemplateColumns: template, transform: `translateY(${item.start}px)` }}
-                  onFocus={() => setAt(item.index)}
-                  onClick={(event) => {
-                    const isElsewhere = (event.target as HTMLElement).closest("button, input, a");
-                    if (!isElsewhere && !window.getSelection()?.toString()) {
-                      props.onOpen(trace);
-                    }
-                  }}
-                  onKeyDown={(event) => {
-                    if (event.target !== event.currentTarget) {
-                      return;
-                    }
-                    const steps: Record<string, number> = {
-                      ArrowDown: 1,
-                      ArrowUp: -1,
-                      PageDown: 20,
-                      PageUp: -20,
-                      Home: -traces.length,
-                      End: traces.length,
-                    };
-                    const step = steps[event.key];
-                    if (step !== undefined) {
-                      event.preventDefault();
-                      focusRow(item.index + step);
-                    } else if (event.key === "Enter") {
-                      event.preventDefault();
-                      props.onOpen(trace);
-                    } else if (event.key === " ") {
-                      event.preventDefault();
-                      togglePeek(trace);
-                    }
-                  }}
-                >
-                  <span role="gridcell" className="cell-check">
-                    <input
-                      type="checkbox"
-                      tabIndex={-1}
-                      aria-label={`Choose ${trace.name || trace.run_id}`}
-                      checked={chosen.has(trace.run_id)}
-                      onChange={() => choose(trace)}
-                    />
-                  </span>
-                  {columns.map((column) => (
-                    <Cell key={column.id} column={column} trace={trace} {...props} zone={zone} />
-                  ))}
-                </div>
+                  trace={trace}
+                  place={item.index}
+                  top={item.start}
+                  columns={columns}
+                  template={template}
+                  zone={zone}
+                  isChosen={chosen.has(trace.run_id)}
+                  isPeeked={props.peek === trace.run_id}
+                  isCurrent={item.index === current}
+                  does={does}
+                />
               );
             })}
           </div>
@@ -204,58 +205,6 @@ function Head({ column, sort, onSort }: { column: Column; sort: string; onSort: 
         </button>
       ) : (
         column.name
-      )}
-    </span>
-  );
-}
-
-function Cell({
-  column,
-  trace,
-  zone,
-  onFilter,
-  href,
-}: Props & { column: Column; trace: Trace; zone: "local" | "utc" }) {
-  const pairs = column.filter?.(trace) ?? [];
-  const content = column.show(trace, zone);
-  return (
-    <span role="gridcell" className={`cell ${column.isNumber ? "num" : ""}`}>
-      {column.id === "name" ? (
-        <a
-          href={href(trace)}
-          tabIndex={-1}
-          className="cut cell-link"
-          onClick={(event) => {
-            // A plain click is the row's; one with a key opens a tab.
-            if (!event.metaKey && !event.ctrlKey && !event.shiftKey) {
-              event.preventDefault();
-            }
-          }}
-        >
-          {content}
-        </a>
-      ) : (
-        content
-      )}
-      {pairs[0] && (
-        <span className="cell-filter">
-          {([false, true] as const).map((exclude) => {
-            const [key, value] = pairs[0] as [string, unknown];
-            const name = `${exclude ? "Without" : "Only"} ${key} ${String(value)}`;
-            return (
-              <button
-                key={String(exclude)}
-                type="button"
-                tabIndex={-1}
-                aria-label={name}
-                title={name}
-                onClick={() => onFilter(key, value, exclude)}
-              >
-                <Icon name={exclude ? "minus" : "plus"} />
-              </button>
-            );
-          })}
-        </span>
       )}
     </span>
   );

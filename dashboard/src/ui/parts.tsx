@@ -106,6 +106,14 @@ export function Ghosts({ lines = 6, height = 16 }: { lines?: number; height?: nu
   );
 }
 
+export function Waiting() {
+  return (
+    <div className="waiting">
+      <Ghosts />
+    </div>
+  );
+}
+
 export function Dialog({
   title,
   open,
@@ -267,6 +275,7 @@ const ICONS: Record<string, string> = {
   help: "M6 6a2 2 0 1 1 3 1.800c-.7.4-1 .800-1 1.700M8 12.500h0M8 15A7 7 0 1 0 8 1a7 7 0 0 0 0 14z",
   person: "M8 8a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM2.5 14c.6-3 2.8-4 5.5-4s4.9 1 5.5 4",
   more: "M3 8h0M8 8h0M13 8h0",
+  file: "M4 2h5l3 3v9H4zM9 2v3h3",
   refresh: "M13 8a5 5 0 1 1-1.5-3.500L13 6M13 2v4H9",
 };
 

@@ -1,11 +1,15 @@
 // No violation of what axe knows, on each page, in the dark and in the light, wide and on a phone.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { KEY, otlp, otlpCounters, otlpLogs, send } from "./obsrv.js";
 import { at, expect, test, url } from "./page.js";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+// A folder for a picture of each page, for somebody to look at.
+const SHOTS = process.env.OBSRV_BROWSER_SHOTS;
 const TRACE = "ace0ace0ace0ace0ace0ace0ace0ace0";
+const OTHER = "ace1ace1ace1ace1ace1ace1ace1ace1";
 const STEP = "0000000000000002";
 const PAGES = [
   ["/p/1/traces", ".grid-row:not(.is-ghost)"],
@@ -25,6 +29,8 @@ const PAGES = [
   ["/p/1/paths", ".graph"],
   ["/p/1/review", ".review-body"],
   ["/p/1/compare", ".set-form"],
+  [`/p/1/compare?ids=${TRACE},${OTHER}`, ".diff li"],
+  [`/p/1/traces/${TRACE}?tab=files`, ".file"],
   ["/p/1/settings/keys", "table"],
   ["/p/1/settings/retention", ".fields"],
   ["/p/1/settings/redaction", ".button.main"],
@@ -42,7 +48,9 @@ test.beforeAll(async () => {
     { id: "0000000000000001", name: "root", from: now, to: now + 50, attributes: { "user.id": "user-of-axe", "session.id": "t" } },
     { id: STEP, parent: "0000000000000001", name: "chat", from: now + 5, to: now + 40, error: "broken", attributes },
   ];
-  await send(url(), otlp(TRACE, spans));
+  for (const trace of [TRACE, OTHER]) await send(url(), otlp(trace, spans));
+  const file = { method: "POST", headers: { "x-api-key": KEY, "content-type": "text/plain" }, body: "said" };
+  await fetch(`${url()}/v1/projects/1/traces/${TRACE}/blobs?name=said.txt`, file);
   const lines = [5, 9, 13, 17].map((level, n) => ({ at: now + n, level, body: `level ${level}`, traceId: TRACE, spanId: STEP }));
   await send(url(), otlpLogs("axe", lines), KEY, "logs");
   await send(url(), otlpCounters("axe", "tokens", { a: [[now, 1], [now + 9000, 5]], b: [[now, 1], [now + 9000, 9]] }), KEY, "metrics");
@@ -69,6 +77,9 @@ for (const [scheme, width] of [
         return answer.violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 160)).join(" | ")}`);
       });
       found.push(...violations.map((one) => `${path} ${one}`));
+      if (SHOTS) {
+        await page.screenshot({ path: join(SHOTS, `${scheme}-${width}${path.replaceAll(/[^a-z0-9]+/gi, "-")}.png`) });
+      }
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       if (overflow > 0) found.push(`${path} is ${overflow} px too wide`);
     }

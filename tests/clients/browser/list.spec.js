@@ -135,13 +135,36 @@ test("a view is saved, taken up again and deleted; what is shown is exported", a
   await expect(page.getByRole("button", { name: "the slow failures", exact: true })).toHaveCount(0);
 });
 
-test("two that are chosen are compared step by step", async ({ page }) => {
+test("three that are chosen are compared, scored and exported", async ({ page }) => {
   await page.goto(at("/p/1/traces?q=metadata.corpus%3Atau"));
-  await rows(page).nth(0).getByRole("checkbox").check();
-  await rows(page).nth(1).getByRole("checkbox").check();
+  await rows(page).nth(0).getByRole("checkbox").click();
+  await rows(page).nth(2).getByRole("checkbox").click({ modifiers: ["Shift"] });
+  await expect(page.getByText("3 chosen")).toBeVisible();
+  await page.getByRole("button", { name: "Export" }).click();
+  const link = page.getByRole("link", { name: /one a line/ });
+  const exported = await page.request.get(at(await link.getAttribute("href")));
+  expect((await exported.text()).trim().split("\n")).toHaveLength(3);
+  await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Compare" }).click();
-  await expect(page.getByRole("heading", { name: "Two traces" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "3 traces" })).toBeVisible();
+  await expect(page.getByRole("columnheader", { name: "C", exact: true })).toBeVisible();
   await expect(page.locator(".diff li").first()).toBeVisible();
+  await page.getByRole("combobox", { name: "A beside" }).selectOption({ label: "A beside C" });
+  await expect(page.getByText(/only in C/)).toBeVisible();
+  await page.goBack();
+  await page.getByRole("checkbox", { name: "Choose all that are loaded" }).check();
+  await page.getByRole("button", { name: "Clear", exact: true }).click();
+  await rows(page).nth(0).getByRole("checkbox").click();
+  await page.getByRole("button", { name: "Score", exact: true }).click();
+  const dialog = page.getByRole("dialog", { name: "Score 1 trace" });
+  await dialog.getByRole("textbox", { name: "Score" }).fill("bulk");
+  await dialog.getByRole("textbox", { name: "Value" }).fill("kept");
+  await dialog.getByRole("button", { name: "Score" }).click();
+  await expect(page.getByText("1 trace scored")).toBeVisible();
+  await page.getByRole("button", { name: "Columns" }).click();
+  await page.getByRole("checkbox", { name: "Scores" }).check();
+  await page.keyboard.press("Escape");
+  await expect(rows(page).nth(0)).toContainText("bulk kept");
 });
 
 test("dragging over the histogram looks at that time", async ({ page }) => {

@@ -13,6 +13,8 @@ const TRIES = 5;
 const READY_MS = 30_000;
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 export const BINARY = path.resolve(process.env.OBSRV_BIN ?? path.join(ROOT, "target/debug/obsrv"));
+// Has the client packages.
+export const PYTHON = path.resolve(process.env.OBSRV_PYTHON ?? path.join(ROOT, "target/venv/bin/python"));
 const WHERE = path.join(tmpdir(), `obsrv-browser-${process.ppid}.json`);
 
 function freePort() {
@@ -26,13 +28,14 @@ function freePort() {
   });
 }
 
-export async function begin() {
+// `flags`: what else it is started with, given its address.
+export async function begin(flags = () => []) {
   const folder = mkdtempSync(path.join(tmpdir(), "obsrv-browser-"));
   const data = path.join(folder, "data");
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   let said = "";
-  const child = spawn(BINARY, ["serve", "--data", data, "--http", `127.0.0.1:${port}`], {
+  const child = spawn(BINARY, ["serve", "--data", data, "--http", `127.0.0.1:${port}`, ...flags(url)], {
     env: { ...process.env, OBSRV_BOOTSTRAP_KEY: KEY },
     stdio: ["ignore", "pipe", "pipe"],
   });

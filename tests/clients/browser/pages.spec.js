@@ -25,7 +25,11 @@ test("a key is made, shown once and revoked", async ({ page }) => {
   await page.getByRole("button", { name: "New key" }).click();
   await page.getByRole("textbox", { name: "Name" }).fill("pipeline");
   await page.getByRole("button", { name: "Make the key" }).click();
-  await expect(page.getByRole("dialog", { name: "The new key" }).locator("pre")).toContainText("_");
+  const made = page.getByRole("dialog", { name: "The new key" });
+  const key = await made.locator("pre").first().textContent();
+  await made.getByRole("tab", { name: "Langfuse" }).click();
+  await expect(made.locator("pre").last()).toContainText(`LANGFUSE_SECRET_KEY=${key}`);
+  await expect(made.locator("pre").last()).toContainText(`LANGFUSE_HOST=${url()}`);
   await page.getByRole("button", { name: "I have it" }).click();
   const row = page.getByRole("row", { name: /pipeline/ });
   await expect(row).toContainText("ingest");

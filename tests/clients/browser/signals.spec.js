@@ -42,6 +42,7 @@ test("log lines are searched, narrowed by level and service, and looked at", asy
   await expect(page.getByText("100 lines")).toBeVisible();
   await page.goBack();
   await expect(page.getByText("101 lines")).toBeVisible();
+  await expect(page.getByRole("img", { name: /^101 lines over time, 1 errors/ })).toBeVisible();
   const search = page.getByRole("combobox", { name: "Search logs" });
   await search.fill('"line 7 of"');
   await search.press("Enter");
@@ -98,6 +99,12 @@ test("metric points are lines by their attributes", async ({ page }) => {
   await page.goto(at("/p/1/metrics?q=service%3Ameter"));
   const list = page.getByRole("navigation", { name: "Metrics" });
   await expect(list.getByRole("button")).toHaveCount(2);
+  const search = page.getByRole("combobox", { name: "Search metric points" });
+  await search.fill("service:meter attributes.mod");
+  await page.getByRole("option", { name: /^attributes.model/ }).click();
+  await page.getByRole("option", { name: /^small/ }).click();
+  await expect(page).toHaveURL(/attributes.model%3Asmall/);
+  await page.goBack();
   await list.getByRole("button", { name: /tokens.used/ }).click();
   await expect(page.getByText(/2 series, 40 points/)).toBeVisible();
   const chart = page.getByRole("application", { name: /tokens.used, token a second/ });

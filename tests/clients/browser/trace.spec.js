@@ -56,6 +56,42 @@ test("shows steps as a tree over time, and one step whole", async ({ page }) => 
   await expect(tree.getByRole("treeitem")).toHaveCount(3);
 });
 
+test("tries of one thing stand together, and show what failed when asked", async ({ page }) => {
+  const trace = "7e77e77e77e77e77e77e77e77e77e77e";
+  const attempt = (n, error) => ({ id: id(n), parent: id(0), name: "pay", from: NOW + n * 100, to: NOW + n * 100 + 50, error });
+  const root = { id: id(0), name: "order", from: NOW, to: NOW + 900 };
+  await send(url(), otlp(trace, [root, attempt(1, "timeout"), attempt(2, "refused"), attempt(3)]));
+  await page.goto(at(`/p/1/traces/${trace}`));
+  const steps = page.getByRole("tree", { name: "Steps of the trace" }).getByRole("treeitem");
+  await expect(steps).toHaveCount(2);
+  await steps.nth(1).click();
+  await expect(steps.nth(1)).toContainText("3 tries");
+  await page.keyboard.press("t");
+  await expect(steps).toHaveCount(4);
+  await page.keyboard.press("t");
+  await expect(steps).toHaveCount(2);
+  // Going to an error opens what hides it, and so does a link.
+  await page.keyboard.press("Shift+E");
+  await expect(page.getByRole("complementary", { name: "Step" })).toContainText("refused");
+  await page.goto(at(`/p/1/traces/${trace}?span=${id(1)}`));
+  await expect(steps.nth(1)).toHaveAttribute("aria-selected", "true");
+});
+
+test("a run that goes on grows by itself", async ({ page }) => {
+  const trace = "60e560e560e560e560e560e560e560e5";
+  const now = Date.now() - 5000;
+  const root = { id: id(0), name: "long run", from: now, to: now + 1 };
+  const body = otlp(trace, [root]);
+  // Neither has ended.
+  delete body.resourceSpans[0].scopeSpans[0].spans[0].endTimeUnixNano;
+  await send(url(), body);
+  await page.goto(at(`/p/1/traces/${trace}`));
+  const steps = page.getByRole("tree", { name: "Steps of the trace" }).getByRole("treeitem");
+  await expect(steps).toHaveText(/running/);
+  await send(url(), otlp(trace, [{ id: id(1), parent: id(0), name: "further", from: now + 100, to: now + 200 }]));
+  await expect(steps).toHaveCount(2);
+});
+
 test("an attribute narrows the list", async ({ page }) => {
   await page.goto(at(`/p/1/traces/${TRACE}?span=${id(1)}`));
   await page.getByRole("tab", { name: "Attributes" }).click();

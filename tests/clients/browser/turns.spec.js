@@ -110,5 +110,13 @@ test("a score and a comment are there for whoever comes next", async ({ page }) 
   await page.getByRole("button", { name: "Comment", exact: true }).click();
   await page.reload();
   await expect(page.getByText("Looks right to me")).toBeVisible();
-  await expect(page.getByRole("cell", { name: "quality" })).toBeVisible();
+  await expect(page.getByText("You", { exact: true })).toBeVisible();
+  const comments = await (await page.request.get(at(`/v1/projects/1/traces/${TRACE}/comments`))).json();
+  expect(comments.data[0].author_name).toBe("Ada Lovelace");
+  await page.keyboard.press("-");
+  await expect(page.getByText("Scored the trace bad")).toBeVisible();
+  await expect(page.getByRole("cell", { name: "quality" })).toHaveCount(2);
+  await page.keyboard.press("m");
+  await expect(page.getByRole("textbox", { name: "A comment for everybody here" })).toBeFocused();
+  await expect(page.getByRole("row", { name: /quality 1 Ada Lovelace/ })).toBeVisible();
 });

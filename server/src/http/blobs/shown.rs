@@ -32,6 +32,8 @@ pub(super) struct BlobShown {
     span_id: Option<String>,
     /// The field that it was taken out of.
     field: Option<String>,
+    /// The name by which traces mean it that were written before its bytes were known.
+    upload: Option<String>,
     /// Where its bytes are.
     url: String,
 }
@@ -47,7 +49,7 @@ impl BlobShown {
             name,
             span_id,
             field,
-            upload: _,
+            upload,
         } = reference.clone();
         Self {
             url: format!(
@@ -64,6 +66,7 @@ impl BlobShown {
             name,
             span_id,
             field,
+            upload,
         }
     }
 }

@@ -45,7 +45,11 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub(super) fn of(doc: DocRef<'_>) -> Option<Self> {
-        let map = doc.get(model::TOKENS)?;
+        Self::in_map(doc.get(model::TOKENS)?)
+    }
+
+    /// Those that this value tells.
+    pub(super) fn in_map(map: DocRef<'_>) -> Option<Self> {
         map.entries()?;
         let number = |key| map.get(key).and_then(DocRef::as_i64);
         let sum = || {
@@ -72,7 +76,12 @@ pub(super) struct Cost {
 
 impl Cost {
     pub(super) fn of(doc: DocRef<'_>) -> Option<Self> {
-        let total = doc.get(model::COST_USD)?.as_f64()?;
+        Self::in_number(doc.get(model::COST_USD)?)
+    }
+
+    /// The cost that this value tells.
+    pub(super) fn in_number(value: DocRef<'_>) -> Option<Self> {
+        let total = value.as_f64()?;
         total.is_finite().then_some(Self { total })
     }
 }
@@ -257,7 +266,10 @@ impl<'a> ScoreShown<'a> {
             name: name.or(label),
             value: raw(value.unwrap_or(DocRef::Null)),
             comment: row.text("comment"),
-            user_id: row.text(model::USER_ID),
+            // Whoever scores by this server stands beside the score, as a client's own words would.
+            user_id: row
+                .text(model::USER_ID)
+                .or_else(|| doc.at(&[model::METADATA, "user_id"])?.as_str()),
             at: format_nanos(core.start_ns),
             raw: raw(doc),
         }

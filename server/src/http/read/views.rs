@@ -22,6 +22,7 @@ use crate::http::error::{ApiError, ErrorCode};
 use crate::http::input::{InPath, Input};
 use crate::http::routes::Routes;
 use crate::http::{App, query};
+use crate::signin::Users;
 use crate::tenancy::views::{Comment, CommentHeld, SavedView, ViewHeld};
 
 /// A view as it is sent.
@@ -161,18 +162,25 @@ struct CommentShown {
     text: String,
     /// `user:5`, `key:2a` or `operator`.
     author: String,
+    /// What they are called, if they are a person who is there.
+    author_name: Option<String>,
     at: String,
 }
 
 impl CommentShown {
-    fn of(held: &CommentHeld) -> Self {
+    fn of(held: &CommentHeld, names: Option<&Users>) -> Self {
         let comment = &held.comment;
         let span_id = Some(&comment.span_id).filter(|id| !id.is_empty());
+        let person = match held.author {
+            Actor::User(user) => names.and_then(|users| users.get(user)),
+            _ => None,
+        };
         Self {
             id: comment.comment,
             span_id: span_id.cloned(),
             text: comment.text.clone(),
             author: actor_text(held.author),
+            author_name: person.map(|user| user.name.to_string()),
             at: format_nanos(held.at_ns),
         }
     }
@@ -311,10 +319,14 @@ async fn list_comments(
     let trace_id = trace_id(&place, "trace")?;
     let project = access.tenant().project().0;
     check_there(&access, &app, &trace_id).await?;
-    let data = app.core()?.directory().read(|state| {
+    let core = app.core()?;
+    let held: Vec<CommentHeld> = core.directory().read(|state| {
         let held = state.views.of_trace(project, &trace_id);
-        held.into_iter().map(CommentShown::of).collect()
+        held.into_iter().cloned().collect()
     });
+    let names = core.signin().map(|signin| &**signin.accounts.users());
+    let data = held.iter().map(|held| CommentShown::of(held, names));
+    let data = data.collect();
     Ok(Json(CommentsShown { data }).into_response())
 }
 
