@@ -13,6 +13,7 @@ mod export;
 mod facets;
 mod filter_json;
 mod groups;
+mod langfuse;
 mod list;
 mod live;
 mod names;
@@ -63,6 +64,7 @@ pub(super) fn add(routes: &mut Routes) {
     delete::add(routes);
     releases::add(routes);
     theazo::add(routes);
+    langfuse::add(routes);
     live::add(routes);
     cost::add(routes);
 }
