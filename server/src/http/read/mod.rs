@@ -16,6 +16,7 @@ mod groups;
 mod langfuse;
 mod list;
 mod live;
+mod logged;
 mod names;
 mod outline;
 mod preview;
@@ -34,6 +35,7 @@ mod views;
 mod waits;
 
 use super::routes::Routes;
+pub(super) use ask::of_runs;
 pub(super) use trace::encoded;
 
 /// What every path here begins with.
@@ -66,5 +68,6 @@ pub(super) fn add(routes: &mut Routes) {
     theazo::add(routes);
     langfuse::add(routes);
     live::add(routes);
+    logged::add(routes);
     cost::add(routes);
 }

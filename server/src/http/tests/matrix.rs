@@ -30,6 +30,7 @@ POST /api/v1/private/otel/v1/metrics write
 POST /v1/otel-steps                   write
 POST /v1/metrics/{*metric_events}     write
 GET /v1/projects/{project}/logs       read-one
+GET /v1/projects/{project}/logs/{log}/trace read-one
 GET /v1/projects/{project}/points     read-one
 DELETE /v1/projects/{project}/traces  wipe-one
 DELETE /v1/projects/{project}/scores  wipe-one
@@ -244,6 +245,7 @@ GET /jaeger/api/dependencies read
 GET /jaeger/api/v3/services read
 GET /jaeger/api/v3/operations read
 GET /jaeger/api/v3/traces read
+GET /jaeger/api/v3/trace-summaries read
 GET /jaeger/api/v3/traces/{trace} read
 ";
 

@@ -6,7 +6,7 @@ use obsrv_engine::query::{Budget, LIST_MAX, Request};
 use obsrv_engine::row::Table;
 use obsrv_engine::source::Column;
 
-use super::facts::{RELEASE, VERSION, at_first, environments, is, texts};
+use super::facts::{RELEASE, VERSION, at_first, called, environments, is, texts};
 use crate::dialect::parse_time;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Params;
@@ -134,15 +134,14 @@ pub(super) fn limit(params: &Params, max: usize) -> Result<usize, ApiError> {
 
 /// What a parameter asks of the runs that rows belong to.
 pub(super) fn of_run(params: &Params, chosen: &mut Chosen) -> Result<(), ApiError> {
-    let fields = [
-        ("userId", model::USER_ID),
-        ("sessionId", model::GROUP),
-        ("traceName", model::NAME),
-    ];
+    let fields = [("userId", model::USER_ID), ("sessionId", model::GROUP)];
     for (name, path) in fields {
         if let Some(text) = params.one(name)? {
             chosen.run(is(path, eq(text)));
         }
+    }
+    if let Some(text) = params.one("traceName")? {
+        chosen.run(called(text));
     }
     Ok(())
 }
@@ -150,15 +149,15 @@ pub(super) fn of_run(params: &Params, chosen: &mut Chosen) -> Result<(), ApiErro
 /// What parameters ask of the runs in a list of them.
 pub(super) fn runs(params: &Params) -> Result<Chosen, ApiError> {
     let mut chosen = Chosen::default();
-    let fields = [
-        ("userId", model::USER_ID),
-        ("sessionId", model::GROUP),
-        ("name", model::NAME),
-        ("traceName", model::NAME),
-    ];
+    let fields = [("userId", model::USER_ID), ("sessionId", model::GROUP)];
     for (name, path) in fields {
         if let Some(text) = params.one(name)? {
             chosen.row(is(path, eq(text)));
+        }
+    }
+    for name in ["name", "traceName"] {
+        if let Some(text) = params.one(name)? {
+            chosen.row(called(text));
         }
     }
     for (name, places) in [("version", VERSION), ("release", RELEASE)] {

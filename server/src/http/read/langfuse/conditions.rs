@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::ask::Chosen;
 use super::facts::{
-    DEFAULT, ENVIRONMENT, PROMPT_NAME, PROMPT_VERSION, Places, RELEASE, STATUS_MESSAGE, VERSION,
-    at_first, column, is, not, of_level, of_type,
+    DEFAULT, ENVIRONMENT, PROMPT_NAME, PROMPT_VERSION, Places, RELEASE, STATUS_MESSAGE, TRACE_NAME,
+    VERSION, at_first, column, is, not, of_level, of_type,
 };
 use super::observations::roots;
 use crate::dialect::parse_time;
@@ -93,6 +93,7 @@ fn target(over: Over, name: &str) -> Option<(Target, bool)> {
         "id" if is_trace => own(Target::One(Column::TraceId)),
         "id" => own(Target::One(Column::Id)),
         "traceId" => own(Target::One(Column::TraceId)),
+        "name" if is_trace => own(Target::First(TRACE_NAME)),
         "name" => own(path(model::NAME)),
         "timestamp" | "startTime" => own(Target::One(Column::Start)),
         "endTime" => own(Target::One(Column::End)),
@@ -101,7 +102,7 @@ fn target(over: Over, name: &str) -> Option<(Target, bool)> {
         "release" => own(Target::First(RELEASE)),
         "userId" => of_run(path(model::USER_ID)),
         "sessionId" => of_run(path(model::GROUP)),
-        "traceName" => of_run(path(model::NAME)),
+        "traceName" => of_run(Target::First(TRACE_NAME)),
         "tags" | "traceTags" => of_run(path(model::TAGS)),
         "traceRelease" => of_run(Target::First(RELEASE)),
         "traceVersion" => of_run(Target::First(VERSION)),

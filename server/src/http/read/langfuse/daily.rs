@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ask::{Chosen, eq, list, runs};
-use super::facts::{column, is};
+use super::facts::{called, column, is};
 use super::pages::{Listed, NUMBERED, Numbered, answer};
 use super::path;
 use crate::dialect::format_nanos;
@@ -109,10 +109,11 @@ async fn days(
 
 fn spans(params: &Params) -> Result<Chosen, ApiError> {
     let mut chosen = Chosen::default();
-    for (name, path) in [("traceName", model::NAME), ("userId", model::USER_ID)] {
-        if let Some(text) = params.one(name)? {
-            chosen.run(is(path, eq(text)));
-        }
+    if let Some(text) = params.one("traceName")? {
+        chosen.run(called(text));
+    }
+    if let Some(text) = params.one("userId")? {
+        chosen.run(is(model::USER_ID, eq(text)));
     }
     for tag in list(params, "tags") {
         chosen.run(is(model::TAGS, eq(tag)));

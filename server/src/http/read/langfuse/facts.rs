@@ -22,6 +22,8 @@ pub(super) const ENVIRONMENT: Places = &[
     "resource.deployment.environment.name",
     "resource.deployment.environment",
 ];
+/// What a trace is called: over runs.
+pub(super) const TRACE_NAME: Places = &["attributes.langfuse.trace.name", model::NAME];
 pub(super) const VERSION: Places = &["version", "attributes.langfuse.version"];
 pub(super) const RELEASE: Places = &["release", "attributes.langfuse.release"];
 pub(super) const LEVEL: Places = &["level", "attributes.langfuse.observation.level"];
@@ -235,4 +237,9 @@ fn decoded_if(value: DocRef<'_>, is_encoded: bool) -> Value {
         DocRef::Str(text) if !is_encoded => Value::String(text.to_owned()),
         value => decoded(value),
     }
+}
+
+/// Runs that are called so.
+pub(super) fn called(name: &str) -> Filter {
+    at_first(TRACE_NAME, false, &|place| is(place, text(name)))
 }

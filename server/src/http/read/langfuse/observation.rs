@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::facts::{
     COMPLETION_START, COST_DETAILS, MODEL_PARAMETERS, PROMPT_NAME, PROMPT_VERSION, PUBLIC, RELEASE,
-    STATUS_MESSAGE, USAGE_DETAILS, VERSION, decoded, environment, first, first_text, level,
-    metadata, observation_type,
+    STATUS_MESSAGE, TRACE_NAME, USAGE_DETAILS, VERSION, decoded, environment, first, first_text,
+    level, metadata, observation_type,
 };
 use super::members::Members;
 use crate::dialect::theta_read::{StoredRow, talk};
@@ -106,7 +106,7 @@ pub(super) fn observation(
             .put("timeToFirstToken", first_token);
     }
     if has(Group::TraceContext) {
-        let name = run.and_then(|run| run.text(model::NAME));
+        let name = run.and_then(|run| first_text(run.doc(), TRACE_NAME));
         out.put("tags", tags(run.unwrap_or(row)))
             .put("release", first_text(row.doc(), RELEASE))
             .put("traceName", name);

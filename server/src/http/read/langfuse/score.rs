@@ -93,12 +93,11 @@ pub(super) fn of_types<'a>(types: impl IntoIterator<Item = &'a str>) -> Option<F
         let name = name.to_ascii_uppercase();
         let typed = |word: &str| is("data_type", Test::In(texts([word])));
         let worded = |more| Filter::And([vec![not(number()), not(flag())], more].concat());
-        let known = WORDS.into_iter().find(|word| *word == name)?;
         ways.push(match name.as_str() {
             NUMERIC => Filter::And(vec![number(), not(flag())]),
             BOOLEAN => flag(),
             "CATEGORICAL" => worded(WORDS[1..].iter().map(|word| not(typed(word))).collect()),
-            _ => worded(vec![typed(known)]),
+            _ => worded(vec![typed(WORDS.into_iter().find(|word| *word == name)?)]),
         });
     }
     Some(Filter::Or(ways))

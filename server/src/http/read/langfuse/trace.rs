@@ -2,7 +2,7 @@
 
 use obsrv_engine::model;
 
-use super::facts::{RELEASE, VERSION, environment, first_text, metadata};
+use super::facts::{RELEASE, TRACE_NAME, VERSION, environment, first_text, metadata};
 use super::members::Members;
 use super::observation::{io, is_public, latency, tags};
 use crate::dialect::format_nanos;
@@ -24,7 +24,7 @@ pub(super) fn trace(run: &StoredRow, project: u64, with: With) -> Members {
     let mut out = Members::default();
     out.put("id", id)
         .put("timestamp", &start)
-        .put("name", run.text(model::NAME))
+        .put("name", first_text(doc, TRACE_NAME))
         .put("sessionId", run.text(model::GROUP))
         .put("userId", run.text(model::USER_ID))
         .put("release", first_text(doc, RELEASE))
