@@ -74,7 +74,7 @@ const SPAN: &str = "SPAN";
 const TYPE_PLACES: Places = &["type", "attributes.langfuse.observation.type"];
 
 /// The value at the first place that has one.
-pub(super) fn first<'a>(doc: DocRef<'a>, places: Places) -> Option<DocRef<'a>> {
+pub(super) fn first(doc: DocRef<'_>, places: Places) -> Option<DocRef<'_>> {
     let found = places.iter().find_map(|place| {
         let value = match place.split_once('.') {
             Some((map @ (model::ATTRIBUTES | model::RESOURCE), key)) => doc.get(map)?.get(key),
@@ -86,7 +86,7 @@ pub(super) fn first<'a>(doc: DocRef<'a>, places: Places) -> Option<DocRef<'a>> {
 }
 
 /// The same as text.
-pub(super) fn first_text<'a>(doc: DocRef<'a>, places: Places) -> Option<&'a str> {
+pub(super) fn first_text(doc: DocRef<'_>, places: Places) -> Option<&str> {
     first(doc, places)?.as_str().filter(|text| !text.is_empty())
 }
 

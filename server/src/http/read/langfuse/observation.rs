@@ -164,7 +164,7 @@ fn said(row: &StoredRow) -> (Option<Value>, Option<Value>) {
             side.push(decoded(message));
         }
     }
-    let some = |all: Vec<Value>| (!all.is_empty()).then(|| Value::Array(all));
+    let some = |all: Vec<Value>| (!all.is_empty()).then_some(Value::Array(all));
     (
         input.or_else(|| some(asked)),
         output.or_else(|| some(answered)),

@@ -232,20 +232,17 @@ async fn cursored(
     }
     let groups = groups(&params)?;
     let limit = limit(&params, PAGE_ROWS_MAX)?;
-    let chosen = match params.one("filter")? {
+    let chosen = if let Some(text) = params.one("filter")? {
         // As Langfuse has it, the conditions stand instead of the parameters.
-        Some(text) => {
-            let mut chosen = Chosen::default();
-            conditions::add(&mut chosen, (Over::Spans, text))?;
-            chosen
+        let mut chosen = Chosen::default();
+        conditions::add(&mut chosen, (Over::Spans, text))?;
+        chosen
+    } else {
+        let mut chosen = chosen(&params)?;
+        if params.one("isRootObservation")?.is_some() {
+            chosen.row(roots(params.flag("isRootObservation")?));
         }
-        None => {
-            let mut chosen = chosen(&params)?;
-            if params.one("isRootObservation")?.is_some() {
-                chosen.row(roots(params.flag("isRootObservation")?));
-            }
-            chosen
-        }
+        chosen
     };
     let core = app.core()?;
     let tenant = (access.tenant().project(), "langfuse.observations");
