@@ -98,10 +98,10 @@ impl SectionEntry {
     }
 }
 
-pub(super) fn header(place: &Place) -> Vec<u8> {
+pub(super) fn header(place: &Place, version: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_LEN);
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&place.file.number.to_le_bytes());
     out.extend_from_slice(&place.database);
     out

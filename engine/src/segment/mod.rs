@@ -12,6 +12,7 @@
 //! while reading; everything is `&self` and safe to use from many threads.
 
 mod block;
+mod bodies;
 mod cache;
 mod chunk;
 pub(crate) mod damage;
@@ -48,7 +49,9 @@ pub(crate) use write::{Work, write_works};
 pub use write::{WriteError, write};
 
 /// Version of the bytes. A reader refuses any other by its number.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
+/// The oldest version that is read: the same, but for payload blocks that share nothing.
+pub const FORMAT_VERSION_MIN: u32 = 2;
 
 /// Rows of a row group: one container of a roaring bitmap.
 pub const GROUP_ROWS: u32 = 65_536;
@@ -61,8 +64,12 @@ pub const INLINE_BODY_BYTES_MAX: u64 = 64 << 10;
 pub const COMPACT_BODY_BYTES_MAX: u64 = 16 << 20;
 /// A column with more distinct values has no bitmaps.
 pub const INDEXED_VALUES_MAX: usize = 4_096;
-/// Bodies are gathered into payload blocks of this size before compression.
+/// Bodies are gathered into payload blocks of this size before compression; what they repeat does
+/// not count.
 pub const PAYLOAD_BLOCK_BYTES: usize = 256 << 10;
+/// Nor are more bytes of bodies in one block, however much they repeat: whoever reads them all reads
+/// so many.
+pub const BLOCK_BODY_BYTES_MAX: usize = 64 << 20;
 /// No block is larger before compression, so neither is a body.
 pub const BLOCK_RAW_BYTES_MAX: u32 = 1 << 30;
 /// Rows are sorted by windows of this length first.

@@ -8,7 +8,7 @@ use super::damage::BadBlocks;
 use super::footer::{self, Form, HEADER_LEN, MAGIC, SectionEntry, TRAILER_LEN, Trailer};
 use super::section::SectionReader;
 use super::wire::{Bad, narrow, wide};
-use super::{FORMAT_VERSION, SectionSummary, cache};
+use super::{FORMAT_VERSION, FORMAT_VERSION_MIN, SectionSummary, cache};
 use crate::boundary::{Object, Store};
 use crate::io::{FileId, FileKind};
 use crate::row::{ProjectId, Table};
@@ -21,7 +21,9 @@ const TAIL_READ_BYTES: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
     /// Written by another version of obsrv.
-    #[error("segment of unknown version file={file} version={version} known={FORMAT_VERSION}")]
+    #[error(
+        "segment of unknown version file={file} version={version} known={FORMAT_VERSION_MIN} to {FORMAT_VERSION}"
+    )]
     Version {
         /// The file.
         file: String,
@@ -71,6 +73,7 @@ impl SegmentFile {
 #[derive(Debug)]
 pub struct Segment {
     file: Arc<SegmentFile>,
+    version: u32,
     sections: Vec<SectionReader>,
 }
 
@@ -97,7 +100,7 @@ impl Segment {
         let file = FileId::new(FileKind::Segment, id);
         let place = Place { file, database };
         let object = store.open(place.file).map_err(|e| place.io(0, e))?;
-        let (entries, _) = read_footer(&place, &*object)?;
+        let footer = read_footer(&place, &*object)?;
         let instance = cache::next_instance();
         let file = Arc::new(SegmentFile {
             place,
@@ -105,11 +108,13 @@ impl Segment {
             object,
             bad: BadBlocks::default(),
         });
-        let sections = entries
-            .into_iter()
-            .map(|entry| SectionReader::new(Arc::clone(&file), entry))
-            .collect();
-        Ok(Arc::new(Self { file, sections }))
+        let sections = footer.sections.into_iter();
+        let sections = sections.map(|entry| SectionReader::new(Arc::clone(&file), entry));
+        Ok(Arc::new(Self {
+            sections: sections.collect(),
+            version: footer.version,
+            file,
+        }))
     }
 
     /// The segment's number.
@@ -152,7 +157,7 @@ impl Segment {
         let place = &self.file.place;
         let header = self.file.object.get_range(0..wide(HEADER_LEN));
         let header = header.map_err(|e| place.io(0, e))?;
-        if header != *footer::header(place) {
+        if header != *footer::header(place, self.version) {
             return Err(SegmentError::damaged(place, 0, "header"));
         }
         let mut report = VerifyReport {
@@ -175,8 +180,8 @@ impl Segment {
             report.sections += 1;
             report.rows += u64::from(section.summary().rows);
         }
-        let (_, footer) = read_footer(place, &*self.file.object)?;
-        if footer != end {
+        let footer = read_footer(place, &*self.file.object)?;
+        if footer.start != end {
             return Err(SegmentError::damaged(place, end, "gap before the footer"));
         }
         // A disk that refused a read for a while gives it now.
@@ -190,11 +195,15 @@ impl Segment {
     }
 }
 
-/// Reads the sections, checks the footer, and says where it begins.
-fn read_footer(
-    place: &Place,
-    object: &dyn Object,
-) -> Result<(Vec<SectionEntry>, u64), SegmentError> {
+struct Footer {
+    sections: Vec<SectionEntry>,
+    /// Where it begins.
+    start: u64,
+    version: u32,
+}
+
+/// Reads the footer and checks it.
+fn read_footer(place: &Place, object: &dyn Object) -> Result<Footer, SegmentError> {
     let len = object.len();
     let too_short = || SegmentError::damaged(place, 0, "file shorter than header and trailer");
     let tail_at = len - len.min(TAIL_READ_BYTES);
@@ -205,7 +214,7 @@ fn read_footer(
         .ok_or_else(too_short)?;
     let end = len - wide(TRAILER_LEN);
     let trailer = Trailer::read(trailer).map_err(|bad| place.damaged(end, bad))?;
-    if trailer.version != FORMAT_VERSION {
+    if !(FORMAT_VERSION_MIN..=FORMAT_VERSION).contains(&trailer.version) {
         let file = place.file.to_string();
         return Err(SegmentError::Version {
             file,
@@ -224,7 +233,11 @@ fn read_footer(
             .map_err(|e| place.io(start, e))?;
         trailer.sections(place, start, &footer)
     };
-    Ok((sections.map_err(|bad| place.damaged(start, bad))?, start))
+    Ok(Footer {
+        sections: sections.map_err(|bad| place.damaged(start, bad))?,
+        start,
+        version: trailer.version,
+    })
 }
 
 /// Prints the structure of a segment.
@@ -236,8 +249,9 @@ impl fmt::Display for Description<'_> {
         let segment = self.0;
         writeln!(
             f,
-            "{} version={FORMAT_VERSION} magic={} bytes={} sections={}",
+            "{} version={} magic={} bytes={} sections={}",
             segment.file.place.file,
+            segment.version,
             String::from_utf8_lossy(&MAGIC),
             segment.bytes(),
             segment.sections.len(),

@@ -7,9 +7,9 @@
 use bytes::Bytes;
 
 use super::GROUP_ROWS;
+use super::bodies::Bodies;
 use super::directory::Placement;
 use super::lookup::CoreReader;
-use super::table::Table;
 use super::view::{Column, View, required};
 use super::wire::narrow;
 use crate::source::{Core, Rows, SourceError};
@@ -30,7 +30,7 @@ pub(super) struct Reading<'v> {
     core: Option<(u32, CoreReader<'v>)>,
     places: Option<Places>,
     /// The last one first.
-    blocks: Vec<(usize, Table)>,
+    blocks: Vec<(usize, Bodies)>,
 }
 
 impl<'v> Reading<'v> {
@@ -64,17 +64,17 @@ impl<'v> Reading<'v> {
         Ok((narrow(block), narrow(places.slot.one(view, row)?)))
     }
 
-    fn table(&mut self, block: usize) -> Result<&Table, SourceError> {
+    fn bodies(&mut self, block: usize) -> Result<&Bodies, SourceError> {
         if let Some(at) = self.blocks.iter().position(|(known, _)| *known == block) {
             self.blocks[..=at].rotate_right(1);
         } else {
-            let table = self.view.payload(block)?;
+            let bodies = self.view.payload(block)?;
             self.blocks.truncate(BLOCKS_MAX - 1);
-            self.blocks.insert(0, (block, table));
+            self.blocks.insert(0, (block, bodies));
         }
         let first = self.blocks.first();
         first
-            .map(|(_, table)| table)
+            .map(|(_, bodies)| bodies)
             .ok_or_else(|| self.view.no_row())
     }
 }
@@ -98,7 +98,7 @@ impl Rows for Reading<'_> {
             return view.body(row);
         }
         let (block, slot) = self.place(row)?;
-        let body = self.table(block)?.slice(slot);
+        let body = self.bodies(block)?.get(slot);
         body.map_err(|bad| view.bad_payload(block, bad))
     }
 

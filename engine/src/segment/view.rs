@@ -7,6 +7,7 @@ use bytes::Bytes;
 use roaring::RoaringBitmap;
 
 use super::block::BlockRef;
+use super::bodies::Bodies;
 use super::cache::{self, Cache};
 use super::chunk::{Chunk, Hint, group_bounds, group_count};
 use super::directory::{ColumnEntry, Dict, Piece, Placement};
@@ -235,16 +236,16 @@ impl View<'_> {
             return body.ok_or_else(|| self.no_row());
         }
         let (block, slot) = self.place(row)?;
-        let body = self.payload(block)?.slice(slot);
+        let body = self.payload(block)?.get(slot);
         body.map_err(|bad| self.bad_payload(block, bad))
     }
 
     /// The bodies of a payload block.
-    pub(super) fn payload(&self, block: usize) -> Result<Table, SourceError> {
+    pub(super) fn payload(&self, block: usize) -> Result<Bodies, SourceError> {
         let blocks = &self.index.directory.payload.blocks;
         let at = blocks.get(block).ok_or_else(|| self.no_row())?;
         let bytes = self.block(&cache::PAYLOAD, at)?;
-        Table::read(&mut Cursor(bytes)).map_err(|bad| self.bad_payload(block, bad))
+        Bodies::read(bytes).map_err(|bad| self.bad_payload(block, bad))
     }
 
     pub(super) fn bad_payload(&self, block: usize, bad: Bad) -> SourceError {
@@ -367,7 +368,7 @@ impl View<'_> {
 /// Payload blocks that a walk over rows was in last. Those of a merged section alternate between
 /// the blocks of what was merged.
 #[derive(Default)]
-struct Recent(Vec<(usize, Table)>);
+struct Recent(Vec<(usize, Bodies)>);
 
 impl Recent {
     fn body(&mut self, view: &View<'_>, block: usize, slot: usize) -> Result<Bytes, SourceError> {
@@ -376,7 +377,7 @@ impl Recent {
             None => self.load(view, block)?,
         };
         self.0[..=at].rotate_right(1);
-        let body = self.0.first().map(|(_, table)| table.slice(slot));
+        let body = self.0.first().map(|(_, bodies)| bodies.get(slot));
         let body = body.ok_or_else(|| view.no_row())?;
         body.map_err(|bad| view.bad_payload(block, bad))
     }
@@ -384,10 +385,10 @@ impl Recent {
     fn load(&mut self, view: &View<'_>, block: usize) -> Result<usize, SourceError> {
         let blocks = &view.index.directory.payload.blocks;
         let found = *blocks.get(block).ok_or_else(|| view.no_row())?;
-        let table = Table::read(&mut Cursor(view.section.file.read(&found)?))
+        let bodies = Bodies::read(view.section.file.read(&found)?)
             .map_err(|bad| view.section.bad(found.offset, bad))?;
         self.0.truncate(RECENT_BLOCKS_MAX - 1);
-        self.0.push((block, table));
+        self.0.push((block, bodies));
         Ok(self.0.len() - 1)
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::block::{BlockWriter, Place};
+use super::bodies::{self, BlockBodies, Piece};
 use super::directory::{Payload, Placement};
 use super::encode::Pieces;
 use super::footer::{self, Form, SectionEntry};
@@ -13,10 +14,11 @@ use super::read::{Segment, SegmentError};
 use super::terms::Builder;
 use super::wire::{count_u32, narrow, wide};
 use super::{
-    BLOCK_RAW_BYTES_MAX, COMPACT_BODY_BYTES_MAX, FULL_ROWS_MIN, INLINE_BODY_BYTES_MAX,
-    PAYLOAD_BLOCK_BYTES, RowInput, SectionInput, SectionSummary, SegmentOptions, WINDOW_NS,
-    Written, index, merge, rows, table,
+    BLOCK_RAW_BYTES_MAX, COMPACT_BODY_BYTES_MAX, FORMAT_VERSION, FULL_ROWS_MIN,
+    INLINE_BODY_BYTES_MAX, PAYLOAD_BLOCK_BYTES, RowInput, SectionInput, SectionSummary,
+    SegmentOptions, WINDOW_NS, Written, index, merge, rows,
 };
+use crate::body::Content;
 use crate::boundary::Store;
 use crate::doc::DocError;
 use crate::io::{FileId, FileKind};
@@ -177,7 +179,8 @@ fn create(
     }
     let upload = store.upload(place.file).map_err(failed)?;
     let mut out = BlockWriter::new(place.clone(), upload, options.compression).map_err(failed)?;
-    out.put(&footer::header(place)).map_err(failed)?;
+    out.put(&footer::header(place, FORMAT_VERSION))
+        .map_err(failed)?;
     let mut entries = Vec::new();
     let mut order = vec![Vec::new(); works.len()];
     for at in by_key {
@@ -289,43 +292,47 @@ fn summary(section: &SectionInput, rows: &[&RowInput]) -> SectionSummary {
 }
 
 /// Rows whose bodies go into one block.
-#[derive(Default)]
-struct Held<'a> {
-    first: u32,
-    rows: Vec<&'a RowInput>,
-    bytes: usize,
+struct Held<'o> {
+    out: &'o mut BlockWriter,
+    terms: &'o mut Builder,
+    payload: Payload,
+    bodies: BlockBodies,
+    /// Rows in blocks, and all rows with those that are held.
+    cut: u32,
+    rows: u32,
 }
 
 impl Held<'_> {
-    /// Writes them as a block and starts the next one.
-    fn cut(
-        &mut self,
-        out: &mut BlockWriter,
-        payload: &mut Payload,
-        terms: &mut Builder,
-    ) -> Result<(), WriteError> {
-        if self.rows.is_empty() {
+    fn push(&mut self, row: &RowInput, pieces: &[Piece]) -> Result<(), WriteError> {
+        let len = row.content.body_len();
+        check_size(len)?;
+        if self.bodies.is_full(self.bodies.added(len, pieces), len) {
+            self.cut()?;
+        }
+        self.bodies.push(pieces, |out| row.content.put_body(out));
+        let view = row.content.view();
+        let added = view.and_then(|view| self.terms.add_row(&view));
+        added.map_err(|e| WriteError::body(row, e))?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Writes what is held as a block and starts the next one.
+    fn cut(&mut self) -> Result<(), WriteError> {
+        if self.bodies.is_empty() {
             return Ok(());
         }
-        let mut raw = Vec::with_capacity(self.bytes + self.rows.len() * 4 + 32);
-        let lens: Vec<usize> = self.rows.iter().map(|r| r.content.body_len()).collect();
-        table::put_lens(&mut raw, &lens);
-        self.rows.iter().for_each(|r| r.content.put_body(&mut raw));
+        let raw = self.bodies.take();
         check_size(raw.len())?;
-        for row in &self.rows {
-            let view = row.content.view();
-            let added = view.and_then(|view| terms.add_row(&view));
-            added.map_err(|e| WriteError::body(row, e))?;
+        self.terms.end_block(count_u32(self.payload.blocks.len()));
+        let block = self.out.cold_block(&raw);
+        self.payload
+            .blocks
+            .push(block.map_err(|e| self.out.place().failed(e))?);
+        if let Placement::InOrder(firsts) = &mut self.payload.placement {
+            firsts.push(self.cut);
         }
-        terms.end_block(count_u32(payload.blocks.len()));
-        let block = out.cold_block(&raw).map_err(|e| out.place().failed(e))?;
-        payload.blocks.push(block);
-        if let Placement::InOrder(firsts) = &mut payload.placement {
-            firsts.push(self.first);
-        }
-        self.first += count_u32(self.rows.len());
-        self.rows.clear();
-        self.bytes = 0;
+        self.cut = self.rows;
         Ok(())
     }
 }
@@ -336,25 +343,39 @@ fn put_payload(
     rows: &[&RowInput],
     terms: &mut Builder,
 ) -> Result<Payload, WriteError> {
-    let mut payload = Payload::none();
-    let mut held = Held::default();
+    let mut held = Held {
+        out,
+        terms,
+        payload: Payload::none(),
+        bodies: BlockBodies::default(),
+        cut: 0,
+        rows: 0,
+    };
     for run in rows.chunk_by(|a, b| a.key.trace_id == b.key.trace_id) {
-        let run_bytes: usize = run.iter().map(|row| row.content.body_len()).sum();
-        if run_bytes <= PAYLOAD_BLOCK_BYTES && held.bytes + run_bytes > PAYLOAD_BLOCK_BYTES {
-            held.cut(out, &mut payload, terms)?;
+        let pieces: Vec<_> = run.iter().map(|row| pieces(&row.content)).collect();
+        let (mut added, mut bytes) = (0, 0);
+        for (row, pieces) in run.iter().zip(&pieces) {
+            let len = row.content.body_len();
+            added += held.bodies.added(len, pieces);
+            bytes += len;
         }
-        for row in run {
-            let bytes = row.content.body_len();
-            check_size(bytes)?;
-            if held.bytes + bytes > PAYLOAD_BLOCK_BYTES {
-                held.cut(out, &mut payload, terms)?;
-            }
-            held.rows.push(row);
-            held.bytes += bytes;
+        if added <= PAYLOAD_BLOCK_BYTES && held.bodies.is_full(added, bytes) {
+            held.cut()?;
+        }
+        for (row, pieces) in run.iter().zip(&pieces) {
+            held.push(row, pieces)?;
         }
     }
-    held.cut(out, &mut payload, terms)?;
-    Ok(payload)
+    held.cut()?;
+    Ok(held.payload)
+}
+
+fn pieces(content: &Content) -> Vec<Piece> {
+    if bodies::is_cut(content.body_len()) {
+        bodies::cut(&content.body())
+    } else {
+        Vec::new()
+    }
 }
 
 /// Whether a block can hold so many bytes.

@@ -6,10 +6,10 @@ use super::order::Order;
 use crate::body;
 use crate::columns::LEFT_OUT;
 use crate::segment::block::{BlockRef, BlockWriter};
-use crate::segment::table::{self, Table};
+use crate::segment::bodies::{self, BlockBodies, Bodies};
 use crate::segment::terms::TermsMerge;
 use crate::segment::view::View;
-use crate::segment::wire::{Bad, Cursor, count_u32, narrow};
+use crate::segment::wire::{Bad, count_u32, narrow};
 use crate::segment::write::check_size;
 use crate::segment::{PAYLOAD_BLOCK_BYTES, WriteError};
 use crate::source::SourceError;
@@ -17,15 +17,19 @@ use crate::source::SourceError;
 /// A block with fewer bytes is written anew together with others: what small sections left behind
 /// would stay small for ever.
 const COPIED_BLOCK_BYTES_MIN: u32 = 64 << 10;
-/// Bodies that wait to be written anew. Blocks are cut from so many, in the order of the rows.
+/// Bodies that wait to be written anew, and are put in the order of the rows.
 const LOOSE_BYTES_MAX: usize = 16 * PAYLOAD_BLOCK_BYTES;
 /// Number of no block.
 const NOWHERE: (u32, u32) = (u32::MAX, u32::MAX);
 
 /// Bodies on their way into new blocks.
+#[derive(Default)]
 struct Loose {
     bytes: Vec<u8>,
     rows: Vec<LooseRow>,
+    /// The block at hand, and of each row in it the input and the row in the file.
+    block: BlockBodies,
+    held: Vec<(usize, u32)>,
 }
 
 struct LooseRow {
@@ -66,10 +70,7 @@ pub(super) fn put<'a>(
         terms: TermsMerge::new(),
         placed,
     };
-    let mut loose = Loose {
-        bytes: Vec::new(),
-        rows: Vec::new(),
-    };
+    let mut loose = Loose::default();
     for (input, (view, places)) in views.iter().zip(&order.places).enumerate() {
         if let Some(bodies) = &view.index.bodies {
             for (body, place) in bodies.iter().zip(places) {
@@ -80,6 +81,7 @@ pub(super) fn put<'a>(
         }
     }
     loose.write(&mut out)?;
+    loose.cut(&mut out)?;
     match views.first() {
         Some(view) if out.placed.places.contains(&NOWHERE) => Err(view.no_row().into()),
         _ => Ok((out.placed, out.terms)),
@@ -115,10 +117,10 @@ fn put_blocks<'a>(
         }
         let bad = |bad| view.section.bad(block.offset, bad);
         let bytes = view.section.file.read(block)?;
-        let table = Table::read(&mut Cursor(bytes)).map_err(bad)?;
+        let bodies = Bodies::read(bytes).map_err(bad)?;
         for (slot, place) in slots.into_iter().enumerate() {
             if place != LEFT_OUT {
-                loose.add(out, (input, place), table.get(slot).map_err(bad)?)?;
+                loose.add(out, (input, place), &bodies.get(slot).map_err(bad)?)?;
             }
         }
     }
@@ -180,45 +182,56 @@ impl Loose {
         Ok(())
     }
 
-    /// Writes what waits, in the order of the file.
+    /// Takes what waits into blocks, in the order of the file.
     fn write(&mut self, out: &mut Out<'_, '_>) -> Result<(), WriteError> {
-        self.rows.sort_unstable_by_key(|row| row.place);
-        let (mut from, mut held) = (0, 0);
-        for at in 0..=self.rows.len() {
-            let next = self.rows.get(at).map(|row| row.range.len());
-            if at > from && next.is_none_or(|next| held + next > PAYLOAD_BLOCK_BYTES) {
-                self.cut(from..at, out)?;
-                (from, held) = (at, 0);
+        let (mut rows, mut bytes) = (
+            std::mem::take(&mut self.rows),
+            std::mem::take(&mut self.bytes),
+        );
+        rows.sort_unstable_by_key(|row| row.place);
+        for row in rows {
+            let body = bytes.get(row.range).unwrap_or_default();
+            let pieces = bodies::cut(body);
+            let added = self.block.added(body.len(), &pieces);
+            if self.block.is_full(added, body.len()) {
+                self.cut(out)?;
             }
-            held += next.unwrap_or(0);
+            let document = body::view_bytes(body);
+            let added = document.and_then(|document| out.terms.fresh().add_row(document));
+            added.map_err(|_| out.bad_body(row.input))?;
+            self.block.push(&pieces, |raw| raw.extend_from_slice(body));
+            self.held.push((row.input, row.place));
         }
-        self.rows.clear();
-        self.bytes.clear();
+        bytes.clear();
+        self.bytes = bytes;
         Ok(())
     }
 
-    fn cut(&self, rows: Range<usize>, out: &mut Out<'_, '_>) -> Result<(), WriteError> {
-        let rows = self.rows.get(rows).unwrap_or_default();
-        let body = |row: &LooseRow| &self.bytes[row.range.clone()];
-        let mut raw = Vec::new();
-        table::put(&mut raw, rows.iter().map(body));
-        check_size(raw.len())?;
-        let number = count_u32(out.placed.blocks.len());
-        for (slot, row) in (0..).zip(rows) {
-            let view = &out.views[row.input];
-            let added = body::view_bytes(body(row));
-            let added = added.and_then(|document| out.terms.fresh().add_row(document));
-            added.map_err(|_| {
-                view.section
-                    .bad(view.section.entry.block.offset, Bad("body"))
-            })?;
-            *out.placed.at(view, row.place)? = (number, slot);
+    /// Writes the block at hand.
+    fn cut(&mut self, out: &mut Out<'_, '_>) -> Result<(), WriteError> {
+        if self.held.is_empty() {
+            return Ok(());
         }
+        let number = count_u32(out.placed.blocks.len());
+        for (slot, (input, place)) in (0..).zip(self.held.drain(..)) {
+            if let Some(view) = out.views.get(input) {
+                *out.placed.at(view, place)? = (number, slot);
+            }
+        }
+        let raw = self.block.take();
+        check_size(raw.len())?;
         out.terms.fresh().end_block(number);
         let block = out.blocks.cold_block(&raw);
         out.placed
             .blocks
             .push(block.map_err(|e| out.blocks.place().failed(e))?);
         Ok(())
+    }
+}
+
+impl Out<'_, '_> {
+    fn bad_body(&self, input: usize) -> SourceError {
+        let section = self.views[input].section;
+        section.bad(section.entry.block.offset, Bad("body"))
     }
 }

@@ -1,4 +1,4 @@
-//! Files as they were written by version 2, byte for byte.
+//! Files as they are written, and were by version 2, byte for byte.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::disk::MemDisk;
-use super::oracle::rows_of;
+use super::oracle::{chat, rows_of};
 use super::{DATABASE, section};
 use crate::body::{self, Content};
 use crate::boundary::LocalStore;
@@ -14,11 +14,12 @@ use crate::doc::DocWriter;
 use crate::io::{Disk, FileId, FileKind};
 use crate::row::{ProjectId, RowKey, Stamp, Table};
 use crate::segment::{
-    FULL_ROWS_MIN, RowInput, SectionInput, Segment, SegmentOptions, footer, write,
+    FULL_ROWS_MIN, RowInput, SectionInput, Segment, SegmentError, SegmentOptions, footer, write,
 };
 
 /// Also in `FORMAT.md`, with its fields named.
 const SMALL: &str = include_str!("golden.hex");
+const SMALL_OF_2: &str = include_str!("golden2.hex");
 
 fn row() -> RowInput {
     let mut doc = DocWriter::new();
@@ -74,7 +75,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn version_2_is_written_as_ever() {
+fn version_3_is_written_as_ever() {
     assert_eq!(
         hex(&bytes_of(vec![section(5, Table::Spans, vec![row()])])),
         SMALL
@@ -82,8 +83,19 @@ fn version_2_is_written_as_ever() {
 }
 
 #[test]
-fn version_2_is_read_as_ever() {
-    let digits: String = SMALL.split_whitespace().collect();
+fn versions_2_and_3_are_read_as_ever() {
+    for (hex, version) in [(SMALL_OF_2, 2), (SMALL, 3)] {
+        let segment = open(hex).unwrap();
+        segment.verify().unwrap();
+        let reader = segment.section(ProjectId(5), Table::Spans).unwrap();
+        assert_eq!(reader.row(0).unwrap(), row());
+        let told = segment.describe().to_string();
+        assert!(told.contains(&format!(" version={version} ")), "{told}");
+    }
+}
+
+fn open(hex: &str) -> Result<Arc<Segment>, SegmentError> {
+    let digits: String = hex.split_whitespace().collect();
     let bytes = (0..digits.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
@@ -91,10 +103,7 @@ fn version_2_is_read_as_ever() {
     let mem = MemDisk::default();
     mem.place(FileId::new(FileKind::Segment, 0x2a), bytes);
     let disk: Arc<dyn Disk> = Arc::new(mem);
-    let segment = Segment::open(&LocalStore::over(&disk), 0x2a, DATABASE).unwrap();
-    segment.verify().unwrap();
-    let reader = segment.section(ProjectId(5), Table::Spans).unwrap();
-    assert_eq!(reader.row(0).unwrap(), row());
+    Segment::open(&LocalStore::over(&disk), 0x2a, DATABASE)
 }
 
 /// A difference means other bytes on disk: a new version of the format, unless it was zstd itself
@@ -111,6 +120,12 @@ fn larger_forms_are_written_as_ever() {
     };
     let compact = digest(rows_of(1, 900, 20), footer::Form::Compact);
     let full = digest(rows_of(2, FULL_ROWS_MIN, 2), footer::Form::Full);
-    let expect = (0x2739_2a04_d7a3_f653, 0xf461_5548_314a_0dfe);
-    assert_eq!((compact, full), expect, "{compact:#x} {full:#x}");
+    let shared = digest(chat(100), footer::Form::Compact);
+    let digests = [compact, full, shared];
+    let expect = [
+        0x4e20_2e0f_a883_cc32,
+        0xc9e3_c9db_f83e_8184,
+        0xcc3d_0afb_b491_b67e,
+    ];
+    assert_eq!(digests, expect, "{digests:#x?}");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
-use super::oracle::{check_source, rows_of, small_rows};
+use super::oracle::{chat, check_source, rows_of, small_rows};
 use super::{DATABASE, check_rows, disk, section};
 use crate::boundary::{LocalStore, Store};
 use crate::columns::LEFT_OUT;
@@ -183,4 +183,33 @@ fn whole_blocks_are_copied_and_blocks_with_dead_rows_are_not() {
         survivors >= before.len() - 3 && survivors < before.len(),
         "{survivors}"
     );
+}
+
+/// Every row is checked by [`merged`].
+#[test]
+fn a_chat_of_300_turns_takes_linear_space_and_goes_on_doing_so() {
+    let disk = disk();
+    let raw = |rows: &[RowInput]| {
+        rows.iter()
+            .map(|r| r.content.body_len() as u64)
+            .sum::<u64>()
+    };
+    let all = chat(300);
+    let half = written(&disk, 1, &chat(150));
+    let whole = written(&disk, 2, &all);
+    assert!(raw(&all) > 14 << 20);
+    let (of_150, of_300) = (half.segment.bytes(), whole.segment.bytes());
+    assert!(of_300 < of_150 * 5 / 2, "{of_150} {of_300}");
+    assert!(of_300 < raw(&all) / 25, "{of_300} of {}", raw(&all));
+    // Sent in two parts, then merged; and written anew since one of its rows dies.
+    let parts = [
+        written(&disk, 3, &all[..150]),
+        written(&disk, 4, &all[150..]),
+    ];
+    let joined = merged(&disk, 5, &[&parts[0], &parts[1]], &|_| false);
+    let without = merged(&disk, 6, &[&joined], &|row| row.lsn_first == 200);
+    for after in [&joined, &without] {
+        let bytes = after.segment.bytes();
+        assert!(bytes < of_300 * 3 / 2, "{bytes} after {of_300}");
+    }
 }

@@ -73,6 +73,46 @@ fn columns() -> Vec<Column> {
     columns
 }
 
+/// A chat: each call sends all that was said before.
+pub(in crate::segment) fn chat(turns: usize) -> Vec<RowInput> {
+    let said: Vec<String> = (0..turns as u64)
+        .map(|turn| {
+            let word =
+                |n: u64| format!("{:x} ", (turn * 40 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            (0..20).map(word).collect()
+        })
+        .collect();
+    let call = |turn: usize| {
+        let mut doc = DocWriter::new();
+        let map = doc.begin_map();
+        doc.key("status");
+        doc.str(if turn.is_multiple_of(7) {
+            "error"
+        } else {
+            "ok"
+        });
+        doc.key("input");
+        doc.str(&said[..=turn].concat());
+        doc.end(map);
+        let stamp = Stamp {
+            version: turn as u64,
+            hash: 7,
+        };
+        RowInput {
+            key: RowKey {
+                trace_id: "chat".into(),
+                id: format!("{turn:05}").into(),
+            },
+            start_ns: i64::try_from(turn).unwrap() * 1_000,
+            end_ns: None,
+            lsn_first: turn as u64 + 1,
+            lsn_last: turn as u64 + 1,
+            content: Content::Folded(body::encode(stamp, &doc.finish(), &[]).into()),
+        }
+    };
+    (0..turns).map(call).collect()
+}
+
 type Test = Box<dyn Fn(Scalar<'_>) -> Option<bool>>;
 
 /// Tests that differ in what they pass, some of them on every type.
