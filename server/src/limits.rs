@@ -122,6 +122,18 @@ pub const JAEGER_TRACES_DEFAULT: usize = 20;
 pub const JAEGER_TRACES_MAX: usize = 1000;
 /// Services, and operations of one, that Jaeger's API lists.
 pub const JAEGER_NAMES_MAX: usize = 1000;
+/// Rows of one page of Langfuse's lists when `limit` is not given.
+pub const LANGFUSE_PAGE_ROWS_DEFAULT: usize = 50;
+/// Rows of one page of those that have numbers, and of scores.
+pub const LANGFUSE_PAGE_ROWS_MAX: usize = 100;
+/// Rows before such a page. Over it: 400.
+pub const LANGFUSE_ROWS_BEFORE_MAX: usize = 100_000;
+/// Ids of observations and scores that a page of traces tells. Over it: 422.
+pub const LANGFUSE_IDS_MAX: usize = 20_000;
+/// Observations of a trace that is told whole. Over it: 422.
+pub const LANGFUSE_OBSERVATIONS_MAX: usize = 10_000;
+/// Traces that one request deletes by their ids.
+pub const LANGFUSE_DELETED_MAX: usize = 100;
 /// Messages of one page of a conversation when `limit` is not given.
 pub const CONVERSATION_PAGE_DEFAULT: usize = 200;
 /// Messages of one page of a conversation.

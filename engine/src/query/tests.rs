@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod index;
+mod languages;
 mod oracle;
 mod property;
 mod rows;

@@ -73,7 +73,8 @@ pub(super) fn add(routes: &mut Routes) {
         .says("The sign of the dashboard.");
     routes
         .post("/csp-report", Public, report)
-        .says("Take a browser's word that a page tried what it must not.");
+        .says("Take a browser's word that a page tried what it must not.")
+        .gives_nothing();
 }
 
 fn file(path: &str) -> Option<&'static File> {

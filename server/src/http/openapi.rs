@@ -72,8 +72,13 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     let answer = route
         .gives
         .map_or_else(|| json!({}), |schema| schema(generator));
+    let done = if route.is_silent {
+        json!({ "description": "Done." })
+    } else {
+        json!({ "description": "Done.", "content": { "application/json": { "schema": answer } } })
+    };
     operation["responses"] = json!({
-        "2XX": { "description": "Done.", "content": { "application/json": { "schema": answer } } },
+        "2XX": done,
         "default": {
             "description": "Not done.",
             "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },

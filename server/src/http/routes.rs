@@ -34,6 +34,8 @@ pub struct Route {
     pub(super) takes: Option<SchemaOf>,
     /// Body of a good answer, if it is JSON of one shape.
     pub(super) gives: Option<SchemaOf>,
+    /// Whether good answers have no body.
+    pub(super) is_silent: bool,
 }
 
 fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
@@ -56,6 +58,12 @@ impl Route {
     /// Says what body it takes.
     pub fn takes<T: JsonSchema>(&mut self) -> &mut Self {
         self.takes = Some(schema_of::<T>);
+        self
+    }
+
+    /// Says that good answers have no body.
+    pub fn gives_nothing(&mut self) -> &mut Self {
+        self.is_silent = true;
         self
     }
 
@@ -145,6 +153,7 @@ impl Routes {
             query: Vec::new(),
             takes: None,
             gives: None,
+            is_silent: false,
         };
         self.table.push(route);
         self.table

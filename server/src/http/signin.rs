@@ -89,10 +89,12 @@ pub(super) fn routes(routes: &mut Routes) {
         .gives::<Me>();
     routes
         .post("/v1/auth/signout", Public, sign_out)
-        .says("End this session.");
+        .says("End this session.")
+        .gives_nothing();
     routes
         .post("/v1/auth/signout-everywhere", Public, sign_out_everywhere)
-        .says("End every session of the person who asks.");
+        .says("End every session of the person who asks.")
+        .gives_nothing();
     routes
         .get("/v1/auth/me", Public, me)
         .says("Who is signed in.")

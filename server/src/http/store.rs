@@ -144,6 +144,17 @@ impl View {
         self.snapshot.search(self.project, table, request, budget)
     }
 
+    /// The same without bodies.
+    pub fn search_cores(
+        &self,
+        table: Table,
+        request: &Request,
+        budget: &Budget<'_>,
+    ) -> Result<Page, QueryError> {
+        let snapshot = &self.snapshot;
+        snapshot.search_cores(self.project, table, request, budget)
+    }
+
     /// What rows add up to.
     pub fn aggregate(
         &self,

@@ -1,7 +1,7 @@
 //! `GET /v1/traces`: a page of runs.
 //!
-//! The theta client's parameters, plus `q` (the filter language), `order`, `total`, `facets`,
-//! `explain`. Values of one repeated parameter are alternatives, different parameters must all
+//! The theta client's parameters, plus `q` (the filter language), `filter` (the same as JSON), `traceql`,
+//! `order`, `total`, `facets`, `explain`. Values of one repeated parameter are alternatives, different parameters must all
 //! hold. `since` and `until` are inclusive.
 
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use super::auth::Tenant;
 use super::cursor::{self, Scope};
 use super::error::ApiError;
 use super::params::Params;
+use super::read::of_runs;
 use super::{position, query, usage};
 use crate::dialect::parse_time;
 use crate::limits::{FACETS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
@@ -40,7 +41,7 @@ const ONCE: [(&str, &str); 3] = [
     ("run_id", "run_id"),
     ("group", model::GROUP),
 ];
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 14] = [
     "project_id",
     "since",
     "until",
@@ -53,6 +54,8 @@ const OTHERS: [&str; 12] = [
     "total",
     "facets",
     "explain",
+    "filter",
+    "traceql",
 ];
 /// What does not decide which rows are in the list and in which order.
 const NOT_SCOPE: [&str; 5] = ["limit", "cursor", "total", "facets", "explain"];
@@ -205,6 +208,7 @@ fn filter(params: &Params, tenant: &Tenant, now_ns: i64) -> Result<Filter, ApiEr
     if let Some(q) = params.one("q")? {
         parts.push(searched(q, now_ns)?);
     }
+    parts.extend(Some(of_runs(params, now_ns)?).filter(|filter| *filter != Filter::All));
     Ok(if parts.is_empty() {
         Filter::All
     } else {

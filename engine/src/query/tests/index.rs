@@ -74,13 +74,18 @@ fn row(n: u32) -> RowInput {
 }
 
 fn segment(rows: u32) -> Arc<Segment> {
+    segment_of((0..rows).map(row).collect())
+}
+
+/// A segment of these rows.
+pub(super) fn segment_of(rows: Vec<RowInput>) -> Arc<Segment> {
     let folder = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(folder.path()).unwrap());
     let store: Arc<dyn Store> = LocalStore::over(&disk);
     let section = SectionInput {
         project: ProjectId(1),
         table: Table::Spans,
-        rows: (0..rows).map(row).collect(),
+        rows,
     };
     write(
         &store,
@@ -94,7 +99,7 @@ fn segment(rows: u32) -> Arc<Segment> {
 }
 
 /// The rows that pass, newest first, and how they were counted.
-fn ask(segment: &Segment, dead: &[u32], filter: &Filter) -> (Vec<u32>, Explain) {
+pub(super) fn ask(segment: &Segment, dead: &[u32], filter: &Filter) -> (Vec<u32>, Explain) {
     let source = segment.section(ProjectId(1), Table::Spans).unwrap();
     let number = |id: &str| id[1..].parse::<u32>().unwrap();
     let mut live = RoaringBitmap::new();

@@ -179,8 +179,8 @@ fn refused(text: &str) -> (usize, String) {
 #[test]
 fn limits_hold_at_and_above() {
     use crate::query::traceql::{
-        BY_MAX, DEPTH_MAX, HINTS_MAX, NODES_MAX, QUERY_BYTES_MAX, SECOND_MAX, SELECTED_MAX,
-        SELECTORS_MAX, TOP_MAX,
+        BY_MAX, COMPARED_MAX, DEPTH_MAX, HINTS_MAX, NODES_MAX, PATTERNS_MAX, QUERY_BYTES_MAX,
+        SECOND_MAX, SELECTED_MAX, SELECTORS_MAX, TOP_MAX,
     };
     let spaced = |len: usize| format!("{{}}{}", " ".repeat(len - 2));
     assert!(parse(&spaced(QUERY_BYTES_MAX)).is_ok());
@@ -220,6 +220,22 @@ fn limits_hold_at_and_above() {
     assert!(parse(&second(SECOND_MAX + 1)).is_err());
     assert!(parse(&format!("{{}} | rate() | topk({TOP_MAX})")).is_ok());
     assert!(parse(&format!("{{}} | rate() | topk({})", TOP_MAX + 1)).is_err());
+    let patterns = |n: usize| format!("{{ {} }}", vec![".a =~ \"x\""; n].join(" && "));
+    assert!(parse(&patterns(PATTERNS_MAX)).is_ok());
+    assert!(
+        refused(&patterns(PATTERNS_MAX + 1))
+            .1
+            .contains("too many regular expressions")
+    );
+    let compared = |n: usize| format!("{{}} | compare({{ status = error }}, {n})");
+    assert!(parse(&compared(COMPARED_MAX)).is_ok());
+    assert!(
+        refused(&compared(COMPARED_MAX + 1))
+            .1
+            .contains("out of range")
+    );
+    // Functions over time are not calculated with.
+    assert!(refused("({} | rate()) / ({} | rate())").0 > 0);
     let bomb = "{ .a =~ \"((a{0,100}){0,100}){0,100}\" }";
     assert!(
         refused(bomb).1.contains("regular expression"),
@@ -376,6 +392,44 @@ fn sets_and_series_hold_at_and_above_their_limits() {
             "{count}"
         );
     }
+}
+
+#[test]
+fn steps_points_and_compared_fields_hold_at_and_above_their_limits() {
+    use crate::query::traceql::{COMPARED_FIELDS_MAX, POINTS_MAX, STEP_MIN_NS, STEPS_MAX};
+    let asked = |spans: Vec<TestRow>, query: &str, steps: usize| {
+        let world = World::new(spans, Vec::new(), &[0]);
+        let visible: Vec<_> = world.sources.iter().map(|s| s.visible("spans")).collect();
+        let request = SeriesRequest {
+            query: &parse(query).unwrap(),
+            from_ns: 0,
+            to_ns: STEP_MIN_NS * i64::try_from(steps).unwrap(),
+            step_ns: STEP_MIN_NS,
+        };
+        series(&visible, &[], &BUDGET, &request).map(|found| found.series.len())
+    };
+    let many = |result: Result<usize, QueryError>, what: &str| match result {
+        Err(QueryError::TooMany { what: found, .. }) => assert_eq!(found, what),
+        other => panic!("{what}: {other:?}"),
+    };
+    let spans = |count: usize| -> Vec<TestRow> {
+        let ids = (0..count).map(|n| format!("s{n}"));
+        ids.map(|id| span("t", &id, 5, Some(1), "")).collect()
+    };
+    assert_eq!(asked(spans(1), "{} | rate()", STEPS_MAX).unwrap(), 1);
+    many(asked(spans(1), "{} | rate()", STEPS_MAX + 1), "steps");
+    let (by_id, steps) = ("{} | rate() by (span:id)", 10_000);
+    let most = POINTS_MAX / steps;
+    assert_eq!(asked(spans(most), by_id, steps).unwrap(), most);
+    many(asked(spans(most + 1), by_id, steps), "points");
+    let wide = |count: usize| {
+        let keys: Vec<String> = (0..count).map(|n| format!("attributes.k{n}=1")).collect();
+        vec![span("t", "a", 5, Some(1), &keys.join(" "))]
+    };
+    let compare = "{} | compare({ status = error })";
+    assert!(asked(wide(COMPARED_FIELDS_MAX), compare, 1).is_ok());
+    let over = asked(wide(COMPARED_FIELDS_MAX + 1), compare, 1);
+    many(over, "fields to compare");
 }
 
 #[test]

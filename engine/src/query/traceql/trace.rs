@@ -219,13 +219,7 @@ impl<'v> Trace<'v> {
     }
 
     fn make_tree(&self, meter: &mut Meter<'_>) -> Result<Tree, QueryError> {
-        let count = usize::try_from(self.count()).unwrap_or(usize::MAX);
-        if count > TREE_SPANS_MAX {
-            return Err(QueryError::BudgetExceeded {
-                what: "spans of a trace",
-                max: len_u64(TREE_SPANS_MAX),
-            });
-        }
+        check_tree(self.count())?;
         let mut spans = Spans::default();
         for part in &self.parts {
             for row in &part.rows {
@@ -324,5 +318,28 @@ impl Part<'_> {
             }
         }
         (rows, numbers)
+    }
+}
+
+/// Refuses traces that are too large to be looked at as a tree.
+fn check_tree(spans: u32) -> Result<(), QueryError> {
+    if usize::try_from(spans).unwrap_or(usize::MAX) > TREE_SPANS_MAX {
+        return Err(QueryError::BudgetExceeded {
+            what: "spans of a trace",
+            max: len_u64(TREE_SPANS_MAX),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trees_are_made_of_so_many_spans() {
+        let most = u32::try_from(TREE_SPANS_MAX).unwrap();
+        assert!(check_tree(most).is_ok());
+        assert!(check_tree(most + 1).is_err());
     }
 }

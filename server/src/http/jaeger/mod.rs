@@ -4,6 +4,7 @@
 mod ask;
 mod names;
 mod spans;
+mod summaries;
 mod traces;
 
 use super::access::TraceRead;
@@ -89,6 +90,10 @@ pub(super) fn add(routes: &mut Routes) {
         .asks("span_kind", "`server`, `client`, …; all if not given");
     asks_v3(routes.get(&path("/api/v3/traces"), TraceRead, traces::search_v3))
         .says("The newest traces that have such a span, whole, as OTLP.");
+    let summaries = path("/api/v3/trace-summaries");
+    asks_v3(routes.get(&summaries, TraceRead, traces::summaries_v3)).says(
+        "The newest traces that have such a span, without their spans, as Jaeger's UI lists them.",
+    );
     routes
         .get(&path("/api/v3/traces/{trace}"), TraceRead, traces::one_v3)
         .says("A trace as OTLP.");

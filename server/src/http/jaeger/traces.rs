@@ -7,11 +7,12 @@ use axum::response::Response;
 use obsrv_engine::engine::TraceRows;
 use obsrv_engine::query::Budget;
 use obsrv_engine::query::traceql::SearchRequest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ask::Asked;
 use super::names::classic;
 use super::spans::trace;
+use super::summaries::Summary;
 use crate::dialect::otlp_write::{Rows, json_groups};
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::{ApiError, ErrorCode};
@@ -155,6 +156,26 @@ pub(super) async fn search_v3(
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
         otlp(&found(&store, &asked, budget)?)
+    })
+    .await?;
+    Ok(wire::json_response(body))
+}
+
+pub(super) async fn summaries_v3(
+    access: Access<TraceRead>,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, ApiError> {
+    let params = Params::parse(raw.as_deref().unwrap_or(""))?;
+    let asked = Asked::v3(&params)?;
+    let store = app.core()?.store(access.tenant());
+    let body = query::ask(&app, access.tenant(), move |budget| {
+        let found = found(&store, &asked, budget)?;
+        let all = found
+            .iter()
+            .map(|(id, rows)| Ok(Summary::of(id, &spans(rows)?)));
+        let all = all.collect::<Result<Vec<Summary>, ApiError>>()?;
+        Ok(json!({ "summaries": all }).to_string())
     })
     .await?;
     Ok(wire::json_response(body))

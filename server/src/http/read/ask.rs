@@ -200,6 +200,29 @@ pub(super) fn asked(
     Ok(both(q.transpose()?, json.transpose()?))
 }
 
+/// The same of two texts, of which either may be empty.
+pub(super) fn of_texts(
+    over: Over,
+    (q, json): (&str, &str),
+    now_ns: i64,
+) -> Result<Filter, ApiError> {
+    let q = over.searched(q, now_ns)?;
+    if json.is_empty() {
+        return Ok(q);
+    }
+    let json = filter_json::parse(over, ("filter", json), now_ns)?;
+    Ok(both(Some(q), Some(json)))
+}
+
+/// What `filter` and `traceql` ask of runs, for lists that read `q` in their own way.
+pub(in crate::http) fn of_runs(params: &Params, now_ns: i64) -> Result<Filter, ApiError> {
+    let json = params.one("filter")?;
+    let json = json.map(|text| filter_json::parse(Over::Traces, ("filter", text), now_ns));
+    let spans = params.one("traceql")?;
+    let spans = spans.map(|text| traceql(text, Over::Traces));
+    Ok(both(json.transpose()?, spans.transpose()?))
+}
+
 /// The same of parameters. Over spans `traceql` is a selector, or several joined by `||`; over traces
 /// `&&` joins, too.
 pub(super) fn named(over: Over, params: &Params, now_ns: i64) -> Result<Filter, ApiError> {

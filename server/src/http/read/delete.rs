@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::aggregate::measure::number_value;
-use super::ask::{Over, Range, check_known};
+use super::ask::{Over, Range, check_known, named};
 use super::list::{asks_rows, json};
 use super::path;
 use super::theazo::quoted;
@@ -37,7 +37,7 @@ use crate::http::{App, governance, ingest, query, usage};
 use crate::limits::{DELETE_FILTER_BYTES_MAX, DELETE_ROWS_MAX, DELETE_STEP_ROWS, PURGE_PAGE_ROWS};
 use crate::wire;
 
-const KNOWN: [&str; 5] = ["q", "from", "to", "all", "dry_run"];
+const KNOWN: [&str; 7] = ["q", "filter", "traceql", "from", "to", "all", "dry_run"];
 const OF_USER: [&str; 1] = ["dry_run"];
 
 /// How many of what.
@@ -98,7 +98,7 @@ pub(super) fn add(routes: &mut Routes) {
 
 fn asks(route: &mut crate::http::routes::Route) -> &mut crate::http::routes::Route {
     asks_rows(route)
-        .asks("all", "`true` for a delete without `q`, `from` and `to`")
+        .asks("all", "`true` for a delete without a filter and a time")
         .asks("dry_run", "`true` counts and deletes nothing")
 }
 
@@ -131,26 +131,39 @@ async fn filtered(
     check_known(&params, &KNOWN)?;
     let now_ns = app.clock.wall_ns();
     let (q, from, to) = (params.one("q")?, params.one("from")?, params.one("to")?);
-    let q = q.unwrap_or("");
-    if q.len() > DELETE_FILTER_BYTES_MAX {
+    let more = [
+        ("filter", params.one("filter")?),
+        ("traceql", params.one("traceql")?),
+    ];
+    let mut subject = format!("{} q={}", over.as_str(), q.unwrap_or(""));
+    let mut bytes = q.unwrap_or("").len();
+    for (name, text) in more
+        .iter()
+        .filter_map(|(name, text)| Some((name, (*text)?)))
+    {
+        subject.push_str(&format!(" {name}={text}"));
+        bytes += text.len();
+    }
+    // The audit log has them, which only grows.
+    if bytes > DELETE_FILTER_BYTES_MAX {
         let message = format!("too long for a delete max_bytes={DELETE_FILTER_BYTES_MAX}");
         return Err(ApiError::parameter("q", message));
     }
-    if q.is_empty() && from.or(to).is_none() && !params.flag("all")? {
+    let filter = named(over, &params, now_ns)?;
+    if filter == Filter::All && from.or(to).is_none() && !params.flag("all")? {
         let message = "names nothing; `all=true` deletes everything";
         return Err(ApiError::parameter("q", message));
     }
     let range = Range::of(from, to, now_ns)?;
     let part = Part {
         over,
-        filter: range.and(over.searched(q, now_ns)?),
+        filter: range.and(filter),
     };
-    let subject = format!(
-        "{} q={q} from={} to={}",
-        over.as_str(),
+    subject.push_str(&format!(
+        " from={} to={}",
         time(range.from).unwrap_or_default(),
         time(range.to).unwrap_or_default()
-    );
+    ));
     let job = Job::of(&access, &app, params.flag("dry_run")?)?;
     job.run(vec![part], subject, range).await
 }

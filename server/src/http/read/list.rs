@@ -15,6 +15,7 @@ use super::path;
 use super::project::Fields;
 use super::shape::{ScoreShown, SpanShown, TraceShown};
 use super::signals;
+use crate::dialect::format_nanos;
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Params;
@@ -47,6 +48,33 @@ const NOT_SCOPE: [&str; 6] = [
     "explain",
     ALLOW_PARTIAL,
 ];
+
+/// Fields of a span that stand outside of its body: where no other is asked for, no body is read.
+const BARE: [&str; 5] = ["trace_id", "span_id", "start", "end", "duration_ns"];
+
+/// A span without its body.
+#[derive(Debug, Serialize)]
+struct Bare<'a> {
+    trace_id: &'a str,
+    span_id: &'a str,
+    start: String,
+    end: Option<String>,
+    duration_ns: Option<i64>,
+}
+
+impl<'a> Bare<'a> {
+    fn of(hit: &'a Hit) -> Self {
+        let core = &hit.core;
+        let duration = |end: i64| end.saturating_sub(core.start_ns);
+        Self {
+            trace_id: &core.trace_id,
+            span_id: &core.id,
+            start: format_nanos(core.start_ns),
+            end: core.end_ns.map(format_nanos),
+            duration_ns: core.end_ns.map(duration),
+        }
+    }
+}
 
 /// A page.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -185,7 +213,11 @@ async fn list(
     let asked = Arc::clone(&app);
     let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view_or(partial);
-        let page = view.search(over.table(), &request, budget)?;
+        let page = if is_bare(over, &fields) {
+            view.search_cores(over.table(), &request, budget)?
+        } else {
+            view.search(over.table(), &request, budget)?
+        };
         let core = asked.core()?;
         let next = page.next.as_ref().map(|next| paging.next(core, next));
         let missing = damaged(view.left_out());
@@ -195,13 +227,24 @@ async fn list(
     Ok(wire::json_response(body))
 }
 
+fn is_bare(over: Over, fields: &Fields) -> bool {
+    over == Over::Spans && fields.are_within(&BARE)
+}
+
 fn answer(
     over: Over,
     page: &Page,
     (next_cursor, damaged): (Option<String>, Option<Vec<Damaged>>),
     (fields, explain): (&Fields, bool),
 ) -> Result<String, ApiError> {
-    let data = page.hits.iter().map(|hit| shown(over, hit, fields));
+    let bare = is_bare(over, fields);
+    let data = page.hits.iter().map(|hit| {
+        if bare {
+            kept(&Bare::of(hit), fields)
+        } else {
+            shown(over, hit, fields)
+        }
+    });
     json(&Listed {
         data: data.collect::<Result<Vec<_>, _>>()?,
         next_cursor,

@@ -26,7 +26,7 @@ use obsrv_engine::source::Column;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::ask::{OVER, Over, check_known};
+use super::ask::{OVER, Over, check_known, of_texts};
 use super::list::shown;
 use super::path;
 use super::project::Fields;
@@ -46,7 +46,7 @@ use crate::limits::{
 };
 use obsrv_engine::row::ProjectId;
 
-const KNOWN: [&str; 2] = ["over", "q"];
+const KNOWN: [&str; 3] = ["over", "q", "filter"];
 const LAST_EVENT: &str = "last-event-id";
 
 pub(super) fn add(routes: &mut Routes) {
@@ -54,6 +54,7 @@ pub(super) fn add(routes: &mut Routes) {
         .get(&path("/tail"), TraceRead, tail)
         .says("Rows as they are made, as server-sent events: `trace`, `span`, `score`, `log` or `point`; `gap`, `heartbeat`.")
         .asks("q", "a filter, as in the search bar; relative times count from now")
+        .asks("filter", "a filter as JSON, beside `q`")
         .asks("over", OVER);
 }
 
@@ -67,8 +68,9 @@ async fn tail(
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
     check_known(&params, &KNOWN)?;
     let over = Over::of(&params)?;
-    let q = params.one("q")?.unwrap_or("").to_owned();
-    let watch = Watch::new(&app, access.tenant(), (over, q), last_event(&headers))?;
+    let text = |name| Ok::<_, ApiError>(params.one(name)?.unwrap_or("").to_owned());
+    let asked = (text("q")?, text("filter")?);
+    let watch = Watch::new(&app, access.tenant(), (over, asked), last_event(&headers))?;
     Ok(events(watch, move |text, said| put_event(text, over, said)))
 }
 
@@ -106,16 +108,17 @@ impl Watch {
     pub(super) fn new(
         app: &Arc<App>,
         tenant: &Tenant,
-        (over, q): (Over, String),
+        (over, (q, filter)): (Over, (String, String)),
         after: Option<(u64, u64)>,
     ) -> Result<Self, ApiError> {
         let core = app.core()?;
-        over.searched(&q, app.clock.wall_ns())?;
+        of_texts(over, (&q, &filter), app.clock.wall_ns())?;
         let project = tenant.project();
         let question = Question {
             over: over.as_str(),
             table: over.table(),
             q,
+            filter,
         };
         let tails = core.tails();
         let full = || ApiError::new(ErrorCode::Overloaded, "too many watch at once");
@@ -307,8 +310,10 @@ impl Job {
     /// The rows that pass, in the order in which they were touched first.
     async fn passing(&self, touched: Vec<Touched>) -> Result<Vec<Bytes>, ApiError> {
         let (store, over) = (self.store.clone(), self.over);
-        let filter = over.searched(&self.channel.question().q, self.app.clock.wall_ns())?;
-        let wanted = Wanted::of(self.channel.question().table, touched);
+        let question = self.channel.question();
+        let texts = (&*question.q, &*question.filter);
+        let filter = of_texts(over, texts, self.app.clock.wall_ns())?;
+        let wanted = Wanted::of(question.table, touched);
         query::run(&self.app, move |budget| {
             look_up(&store, over, filter, &wanted, budget)
         })

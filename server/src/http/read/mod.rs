@@ -13,8 +13,10 @@ mod export;
 mod facets;
 mod filter_json;
 mod groups;
+mod langfuse;
 mod list;
 mod live;
+mod logged;
 mod names;
 mod outline;
 mod preview;
@@ -33,6 +35,7 @@ mod views;
 mod waits;
 
 use super::routes::Routes;
+pub(super) use ask::of_runs;
 pub(super) use trace::encoded;
 
 /// What every path here begins with.
@@ -63,6 +66,8 @@ pub(super) fn add(routes: &mut Routes) {
     delete::add(routes);
     releases::add(routes);
     theazo::add(routes);
+    langfuse::add(routes);
     live::add(routes);
+    logged::add(routes);
     cost::add(routes);
 }

@@ -99,9 +99,7 @@ impl Outline {
         let mut held = 0;
         view.each_row(Table::Spans, trace_id, &mut |core, body: ReadBody<'_>| {
             let nodes = outline.nodes.len();
-            if nodes == OUTLINE_SPANS_MAX {
-                return Err(too_large("spans", len_u64(OUTLINE_SPANS_MAX)));
-            }
+            check_room(nodes)?;
             if nodes.is_multiple_of(SPANS_PER_CHECK) && (budget.cancelled)() {
                 return Err(QueryError::Cancelled.into());
             }
@@ -258,4 +256,24 @@ impl Node {
 fn too_large(what: &str, max: u64) -> ApiError {
     let message = format!("trace too large for its tree max_{what}={max}");
     ApiError::new(ErrorCode::QueryTooExpensive, message)
+}
+
+/// Refuses one span more than a tree may have.
+fn check_room(nodes: usize) -> Result<(), ApiError> {
+    if nodes < OUTLINE_SPANS_MAX {
+        return Ok(());
+    }
+    Err(too_large("spans", len_u64(OUTLINE_SPANS_MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_has_so_many_spans() {
+        assert!(check_room(OUTLINE_SPANS_MAX - 1).is_ok());
+        let error = check_room(OUTLINE_SPANS_MAX).unwrap_err();
+        assert_eq!(error.code, ErrorCode::QueryTooExpensive);
+    }
 }

@@ -55,6 +55,12 @@ impl Fields {
         self.0.as_deref()
     }
 
+    /// Whether nothing beside these is asked for.
+    pub(super) fn are_within(&self, known: &[&str]) -> bool {
+        let names = self.0.as_ref();
+        names.is_some_and(|names| names.iter().all(|name| known.contains(&name.as_str())))
+    }
+
     /// Whether everything is kept.
     pub(super) const fn is_all(&self) -> bool {
         self.0.is_none()

@@ -158,6 +158,9 @@ fn paths(
 ) -> Result<Paths, ApiError> {
     let page = view.search(Table::Runs, &Request::new(filter, limit), budget)?;
     let mut graph = Graph::default();
+    for end in [START, END] {
+        graph.code(end);
+    }
     let (mut runs, mut cut, mut room) = (0, page.next.is_some(), PATH_SPANS_MAX);
     for hit in &page.hits {
         let status = status_of(&wire::row_of(&hit.core, &hit.body)?);
@@ -214,7 +217,8 @@ struct Graph {
 
 impl Graph {
     fn code(&mut self, name: &str) -> usize {
-        let full = self.names.len() >= PATH_NODES_MAX && !self.codes.contains_key(name);
+        // Start and end have their places before all others.
+        let full = self.names.len() >= PATH_NODES_MAX + 2 && !self.codes.contains_key(name);
         let name = if full { OTHER } else { name };
         if let Some(code) = self.codes.get(name) {
             return *code;

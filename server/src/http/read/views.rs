@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ask::Over;
+use super::ask::{Over, asked};
 use super::path;
 use super::trace::{run_of, trace_id};
 use crate::control::Actor;
@@ -25,6 +25,9 @@ use crate::http::{App, query};
 use crate::signin::Users;
 use crate::tenancy::views::{Comment, CommentHeld, SavedView, ViewHeld};
 
+/// Where the filter as JSON stands among the settings of a view that is stored.
+const FILTER: &str = "$filter";
+
 /// A view as it is sent.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +39,8 @@ struct NewView {
     /// The filter.
     #[serde(default)]
     q: String,
+    /// A filter as JSON, beside `q`.
+    filter: Option<Value>,
     /// Earliest start, e.g. `-1h`.
     #[serde(default)]
     from: String,
@@ -57,9 +62,16 @@ struct NewView {
 }
 
 impl NewView {
-    fn saved(self, project: u64, view: u64, now_ns: i64) -> Result<SavedView, ApiError> {
+    fn saved(mut self, project: u64, view: u64, now_ns: i64) -> Result<SavedView, ApiError> {
         let over = self.over.as_deref().map_or(Ok(Over::Traces), Over::named)?;
-        over.searched(&self.q, now_ns)?;
+        asked(over, (Some(self.q.as_str()), self.filter.as_ref()), now_ns)?;
+        if self.settings.contains_key(FILTER) {
+            let message = format!("no name of a setting name={FILTER}");
+            return Err(ApiError::parameter("settings", message));
+        }
+        if let Some(filter) = self.filter {
+            self.settings.insert(FILTER.to_owned(), filter);
+        }
         if !self.sort.is_empty() {
             over.order(&self.sort)?;
         }
@@ -97,11 +109,13 @@ struct ViewShown {
     name: String,
     over: String,
     q: String,
+    /// The filter as JSON beside `q`; null if there is none.
+    filter: Value,
     from: String,
     to: String,
     sort: String,
     columns: Vec<String>,
-    settings: Value,
+    settings: Map<String, Value>,
     shared: bool,
     /// `user:5`, `key:2a` or `operator`.
     owner: String,
@@ -113,17 +127,20 @@ struct ViewShown {
 impl ViewShown {
     fn of(held: &ViewHeld, asks: Actor) -> Self {
         let view = &held.view;
-        let settings = serde_json::from_str(&view.settings);
+        let settings: Result<Map<String, Value>, _> = serde_json::from_str(&view.settings);
+        let mut settings = settings.unwrap_or_default();
+        let filter = settings.remove(FILTER);
         Self {
             id: view.view,
             name: view.name.clone(),
             over: view.over.clone(),
             q: view.q.clone(),
+            filter: filter.unwrap_or(Value::Null),
             from: view.from.clone(),
             to: view.to.clone(),
             sort: view.sort.clone(),
             columns: view.columns.clone(),
-            settings: settings.unwrap_or_else(|_| Value::Object(Map::new())),
+            settings,
             shared: view.is_shared,
             owner: actor_text(view.owner),
             own: view.owner == asks,

@@ -78,7 +78,8 @@ pub(super) fn add(routes: &mut Routes) {
     routes
         .post("/v1/auth/verify", Public, verify)
         .says("Show by a link that mail arrives.")
-        .takes::<LinkToken>();
+        .takes::<LinkToken>()
+        .gives_nothing();
     routes
         .post("/v1/auth/setup", Public, set_up)
         .says("Become the owner of a new server, by the set-up link.")

@@ -18,6 +18,8 @@ pub(crate) struct Question {
     pub(crate) over: &'static str,
     pub(crate) table: Table,
     pub(crate) q: String,
+    /// A filter as JSON beside it, or nothing.
+    pub(crate) filter: String,
 }
 
 /// What passes.

@@ -63,3 +63,18 @@ fn is_answered(said: &Said) -> bool {
     let body: Value = serde_json::from_slice(&said.body).unwrap_or_default();
     said.status != 405 && body["error"]["message"] != "no such route"
 }
+
+/// A route that is read is told apart in the counters.
+#[tokio::test]
+async fn every_route_that_reads_rows_has_a_label() {
+    let world = world().await;
+    let routes = routes(&world.app);
+    let mut reads = 0;
+    for route in routes.table() {
+        if route.needs == access::Needs::Project(crate::tenancy::Right::TraceRead) {
+            reads += 1;
+            assert!(metrics::has_label(&route.path), "{}", route.path);
+        }
+    }
+    assert!(reads > 60, "only {reads} routes read rows");
+}

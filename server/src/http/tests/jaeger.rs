@@ -201,6 +201,37 @@ async fn version_3_gives_otlp() {
 }
 
 #[tokio::test]
+async fn summaries_of_version_3_are_those_of_the_spans() {
+    let world = stored().await;
+    let found = jaeger(
+        &world,
+        "/api/v3/trace-summaries",
+        &[
+            ("query.service_name", "pay"),
+            ("query.start_time_min", "2026-01-01T00:00:00Z"),
+            ("query.start_time_max", "2026-01-01T01:00:00Z"),
+        ],
+    )
+    .await;
+    assert_eq!(
+        found,
+        json!({ "summaries": [{
+            "traceId": A1, "rootServiceName": "web", "rootOperationName": "GET /cart",
+            "minStartTimeUnixNano": format!("{S}000000000"),
+            "maxEndTimeUnixNano": format!("{}000000000", S + 10),
+            "spanCount": 3, "errorSpanCount": 1, "orphanSpanCount": 0,
+            "services": [
+                { "name": "pay", "spanCount": 1, "errorSpanCount": 1 },
+                { "name": "web", "spanCount": 2, "errorSpanCount": 0 },
+            ],
+        }] })
+    );
+    let of = [("query.service_name", "nobody")];
+    let none = jaeger(&world, "/api/v3/trace-summaries", &of).await;
+    assert_eq!(none, json!({ "summaries": [] }));
+}
+
+#[tokio::test]
 async fn dependencies_count_calls_between_services() {
     let world = stored().await;
     let end = format!("{}000", S + 1000);

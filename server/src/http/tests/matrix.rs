@@ -30,6 +30,7 @@ POST /api/v1/private/otel/v1/metrics write
 POST /v1/otel-steps                   write
 POST /v1/metrics/{*metric_events}     write
 GET /v1/projects/{project}/logs       read-one
+GET /v1/projects/{project}/logs/{log}/trace read-one
 GET /v1/projects/{project}/points     read-one
 DELETE /v1/projects/{project}/traces  wipe-one
 DELETE /v1/projects/{project}/scores  wipe-one
@@ -56,6 +57,21 @@ POST /v1/events                       write
 POST /api/public/ingestion            write
 POST /api/public/scores               write
 GET /api/public/projects              see
+GET /api/public/traces                read
+DELETE /api/public/traces             delete
+GET /api/public/traces/{trace}        read
+DELETE /api/public/traces/{trace}     delete
+GET /api/public/observations          read
+GET /api/public/observations/{observation} read
+GET /api/public/v2/observations       read
+GET /api/public/sessions              read
+GET /api/public/sessions/{session}    read
+GET /api/public/scores                read
+GET /api/public/scores/{score}        read
+GET /api/public/v2/scores             read
+GET /api/public/v2/scores/{score}     read
+GET /api/public/v3/scores             read
+GET /api/public/metrics/daily         read
 GET /api/public/health                public
 GET /info                             public
 POST /runs                            write
@@ -229,6 +245,7 @@ GET /jaeger/api/dependencies read
 GET /jaeger/api/v3/services read
 GET /jaeger/api/v3/operations read
 GET /jaeger/api/v3/traces read
+GET /jaeger/api/v3/trace-summaries read
 GET /jaeger/api/v3/traces/{trace} read
 ";
 

@@ -6,6 +6,8 @@ use serde_json::json;
 mod deletes;
 mod derived;
 mod figures;
+mod langfuse;
+mod limits;
 mod lines;
 mod live;
 mod outputs;

@@ -76,7 +76,8 @@ fn stream(
     let q = lines.search(&params)?;
     let upgrade = socket::asked(access.principal(), request.headers())?;
     let after = last_event(request.headers());
-    let watch = Watch::new(&app, access.tenant(), (Over::Logs, q), after)?;
+    let asked = (Over::Logs, (q, String::new()));
+    let watch = Watch::new(&app, access.tenant(), asked, after)?;
     match upgrade {
         Some(accept) => Ok(socket::answer(&accept, request, watch)),
         None => Ok(events(watch, put_event)),

@@ -165,3 +165,63 @@ async fn a_delete_of_everything_is_asked_for_by_name() {
         404
     );
 }
+
+#[tokio::test]
+async fn a_delete_takes_every_form_of_a_filter() {
+    let world = world().await;
+    stored(&world, 22, 30).await;
+    let failed = "%7B%22key%22%3A%22status%22%2C%22eq%22%3A%22error%22%7D";
+    let count = total(&world, &format!("/traces?filter={failed}&")).await;
+    assert_eq!(count, total(&world, "/traces?q=status:error&").await);
+    let said = delete(&world, &format!("/traces?filter={failed}"), "key-of-a").await;
+    assert_eq!(said.json()["deleted"]["traces"], json!(count));
+    let left = total(&world, "/traces?").await;
+    let of_model = "traceql=%7B%20span.gen_ai.request.model%20%3D%20%22o3%22%20%7D";
+    let count = total(&world, &format!("/traces?{of_model}&")).await;
+    assert!(count > 0 && count < left, "{count} of {left}");
+    let said = delete(&world, &format!("/traces?{of_model}"), "key-of-a").await;
+    assert_eq!(said.json()["deleted"]["traces"], json!(count));
+    assert_eq!(total(&world, "/traces?").await, left - count);
+    // A filter that all pass names nothing.
+    for nothing in ["/traces", "/traces?filter=%7B%7D", "/traces?q="] {
+        assert_eq!(
+            delete(&world, nothing, "key-of-a").await.status,
+            400,
+            "{nothing}"
+        );
+    }
+    // The audit log has the three together.
+    let long = "x".repeat(DELETE_FILTER_BYTES_MAX);
+    let over = format!(
+        "/traces?q=%22{}%22&filter={failed}",
+        &long[..long.len() - 20]
+    );
+    assert_eq!(delete(&world, &over, "key-of-a").await.status, 400);
+}
+
+#[tokio::test]
+async fn the_list_of_runs_takes_every_form_of_a_filter() {
+    let world = world().await;
+    stored(&world, 23, 30).await;
+    let ids = |said: &Value, list: &str| -> Vec<String> {
+        let rows = said[list].as_array().unwrap().iter();
+        rows.map(|row| row["trace_id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    for filter in [
+        "filter=%7B%22key%22%3A%22status%22%2C%22eq%22%3A%22error%22%7D",
+        "traceql=%7B%20status%20%3D%20error%20%7D",
+        "filter=%7B%22key%22%3A%22cost%22%2C%22exists%22%3Afalse%7D&q=status:error",
+    ] {
+        let own = read(&world, &format!("/traces?limit=100&{filter}")).await;
+        let said = ask(&world.app, get(&format!("/v1/traces?{filter}"), "key-of-a")).await;
+        let (own, said) = (ids(&own, "data"), ids(&said.json(), "items"));
+        assert!(!own.is_empty());
+        assert_eq!(own, said, "{filter}");
+    }
+    let said = ask(&world.app, get("/v1/traces?filter=x", "key-of-a")).await;
+    assert_eq!(
+        (said.status.as_u16(), &said.json()["error"]["field"]),
+        (400, &json!("filter"))
+    );
+}

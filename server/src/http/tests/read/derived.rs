@@ -284,3 +284,35 @@ async fn two_sets_differ_in_what_rows_say() {
     }
     assert_eq!(found["data"].as_array().unwrap().len(), 3 + 4 + 3);
 }
+
+#[tokio::test]
+async fn a_view_keeps_its_filter_as_json() {
+    let world = world().await;
+    let filter = json!({ "and": [{ "key": "status", "eq": "error" }, { "text": "x" }] });
+    let view = json!({ "name": "v", "q": "a:1", "filter": filter, "settings": { "wide": true } });
+    let made = question(&world, "/views", view).await.json();
+    let shown = read(&world, &format!("/views/{}", made["id"])).await;
+    assert_eq!((&shown["filter"], &shown["q"]), (&filter, &json!("a:1")));
+    assert_eq!(shown["settings"], json!({ "wide": true }));
+    let plain = question(&world, "/views", json!({ "name": "w" }))
+        .await
+        .json();
+    let plain = read(&world, &format!("/views/{}", plain["id"])).await;
+    assert_eq!(
+        (&plain["filter"], &plain["settings"]),
+        (&Value::Null, &json!({}))
+    );
+    for (bad, field) in [
+        (json!({ "name": "v", "filter": { "eq": 1 } }), "filter.eq"),
+        (
+            json!({ "name": "v", "settings": { "$filter": {} } }),
+            "settings",
+        ),
+    ] {
+        let said = question(&world, "/views", bad).await;
+        assert_eq!(
+            (said.status.as_u16(), &said.json()["error"]["field"]),
+            (400, &json!(field))
+        );
+    }
+}

@@ -429,3 +429,99 @@ async fn theazo_asks_for_metrics() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_line_leads_to_its_trace() {
+    let world = world().await;
+    let span = Made {
+        trace: format!("{:032x}", 77),
+        id: format!("{:016x}", 5),
+        parent: None,
+        name: "work".to_owned(),
+        start: BASE_NS,
+        end: Some(BASE_NS + 9),
+        failed: false,
+        model: None,
+        tokens: 0,
+        tier: None,
+    };
+    let mut spans = vec![span.otlp()];
+    for (trace, start) in [(78_u64, 10), (79, 20)] {
+        let mut one = span.clone();
+        one.trace = format!("{trace:032x}");
+        one.start = BASE_NS + start;
+        one.end = Some(BASE_NS + start);
+        let mut one = one.otlp();
+        let thread = json!({ "key": "session.id", "value": { "stringValue": "th" } });
+        one["attributes"].as_array_mut().unwrap().push(thread);
+        spans.push(one);
+    }
+    send(&world, &spans).await;
+    let line = |text: &str, at: i64, more: Value| {
+        let mut line = json!({
+            "timeUnixNano": (BASE_NS + at).to_string(), "body": { "stringValue": text },
+        });
+        for (key, value) in more.as_object().unwrap() {
+            line[key] = value.clone();
+        }
+        line
+    };
+    let thread = json!([{ "key": "session.id", "value": { "stringValue": "th" } }]);
+    let lines = json!([
+        line(
+            "in-span",
+            3,
+            json!({ "traceId": span.trace, "spanId": span.id })
+        ),
+        line(
+            "no-span",
+            3,
+            json!({ "traceId": span.trace, "spanId": "00000000000000aa" })
+        ),
+        line("in-thread", 15, json!({ "attributes": thread })),
+        line("too-early", 5, json!({ "attributes": thread })),
+        line("alone", 5, json!({})),
+        line("gone", 5, json!({ "traceId": format!("{:032x}", 99) })),
+    ]);
+    let body = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": lines }] }] });
+    let said = ask(
+        &world.app,
+        post("/v1/logs", "key-of-a", JSON, body.to_string()),
+    )
+    .await;
+    assert_eq!(said.status, 200);
+    let all = read(&world, "/logs").await;
+    let mut seen = std::collections::BTreeMap::new();
+    for line in all["data"].as_array().unwrap() {
+        let path = format!("/v1/projects/1/logs/{}/trace", line["id"].as_str().unwrap());
+        let said = ask(&world.app, get(&path, "key-of-a")).await;
+        let told = said.json();
+        let shown = if said.status == 200 {
+            assert_eq!(&told["log"], line);
+            let end =
+                |of: &Value, key: &str| of[key].as_str().map(|id| id[id.len() - 2..].to_owned());
+            (
+                told["by"].as_str().map(str::to_owned),
+                end(&told["trace"], "trace_id"),
+                end(&told["span"], "span_id"),
+            )
+        } else {
+            assert_eq!(said.status, 404);
+            (None, None, None)
+        };
+        seen.insert(line["body"].as_str().unwrap().to_owned(), shown);
+    }
+    let some = |text: &str| Some(text.to_owned());
+    let hex = |n: u64| Some(format!("{n:02x}"));
+    let expected = [
+        ("alone", (None, None, None)),
+        ("gone", (None, None, None)),
+        ("in-span", (some("trace"), hex(77), hex(5))),
+        ("in-thread", (some("thread"), hex(78), None)),
+        ("no-span", (some("trace"), hex(77), None)),
+        ("too-early", (None, None, None)),
+    ];
+    let expected = expected.map(|(name, shown)| (name.to_owned(), shown));
+    assert_eq!(seen, expected.into());
+    assert_eq!(refused(&world, "/logs/nothing/trace").await.0, 404);
+}

@@ -98,8 +98,11 @@ async fn what_passes_is_told_once_and_a_connection_goes_on_where_it_was() {
             ("trace", &json!(format!("live-{n}")))
         );
     }
+    let json = "?over=spans&filter=%7B%22key%22%3A%22name%22%2C%22eq%22%3A%22live-5%22%7D";
+    let mut by_json = Watching::of(&world, json, None).await;
     drop(spans);
     send(&world, &[made(5, true)]).await;
+    assert_eq!(by_json.event().await.2["name"], "live-5");
     let mut spans = Watching::of(&world, "?over=spans&q=status:error", Some(&first)).await;
     for n in [4, 5] {
         assert_eq!(spans.event().await.2["name"], format!("live-{n}"));
@@ -146,4 +149,6 @@ async fn places_are_bounded_and_given_back() {
         tokio::task::yield_now().await;
     }
     assert_eq!(refused(&world, "/tail?q=a:(").await.1["field"], "q");
+    let broken = refused(&world, "/tail?filter=%7B%22eq%22%3A1%7D").await.1;
+    assert_eq!(broken["field"], "filter.eq");
 }

@@ -188,3 +188,38 @@ async fn refusals_say_where_and_what_would_do() {
     let under = format!("/traces/{:032x}/spans?under=none", 1);
     assert_eq!(refused(&world, &under).await.0, 404);
 }
+
+/// Spans of which only what stands outside of their bodies is asked for are the same as the others.
+#[tokio::test]
+async fn spans_without_their_bodies_are_the_same() {
+    let world = world().await;
+    stored(&world, 16, 20).await;
+    for rest in [
+        "",
+        "&q=status:error",
+        "&sort=-duration&limit=7",
+        "&q=name:step-1&total=true",
+    ] {
+        let bare = read(
+            &world,
+            &format!("/spans?fields=span_id,start,end,duration_ns{rest}"),
+        )
+        .await;
+        let whole = read(
+            &world,
+            &format!("/spans?fields=span_id,start,end,duration_ns,tags{rest}"),
+        )
+        .await;
+        let mut expected = whole["data"].clone();
+        for row in expected.as_array_mut().unwrap() {
+            row.as_object_mut().unwrap().remove("tags");
+        }
+        assert!(!expected.as_array().unwrap().is_empty());
+        assert_eq!(bare["data"], expected, "{rest}");
+        assert_eq!(bare["total"], whole["total"]);
+        assert_eq!(
+            bare["next_cursor"].is_null(),
+            whole["next_cursor"].is_null()
+        );
+    }
+}
