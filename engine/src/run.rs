@@ -50,7 +50,7 @@ pub struct Rollup {
     running: i64,
     /// Of steps that did the work.
     leaf: Sums,
-    /// Of agents and chains, which repeat what their steps say.
+    /// Of agents, chains and others that repeat what steps say.
     above: Sums,
     models: BTreeSet<String>,
     tools: BTreeSet<String>,
@@ -91,7 +91,8 @@ impl Rollup {
         self.errors += i64::from(status == Some(model::status::ERROR));
         self.running += i64::from(status == Some(model::status::RUNNING));
         let kind = says.kind.and_then(DocRef::as_str);
-        let above = matches!(kind, Some("agent" | "chain"));
+        let above =
+            matches!(kind, Some("agent" | "chain")) || says.repeats == Some(DocRef::Bool(true));
         let sums = if above {
             &mut self.above
         } else {
@@ -167,6 +168,7 @@ struct Says<'a> {
     tokens: Option<DocRef<'a>>,
     cost: Option<DocRef<'a>>,
     root: Option<DocRef<'a>>,
+    repeats: Option<DocRef<'a>>,
 }
 
 impl<'a> Says<'a> {
@@ -183,6 +185,7 @@ impl<'a> Says<'a> {
                 model::TOKENS => &mut says.tokens,
                 model::COST_USD => &mut says.cost,
                 model::ROOT => &mut says.root,
+                model::REPEATS => &mut says.repeats,
                 _ => continue,
             };
             field.get_or_insert(value);

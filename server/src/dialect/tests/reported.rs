@@ -23,17 +23,24 @@ fn span(dialect: Dialect, body: &Value) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// Attributes as OTLP's JSON has them.
+pub(super) fn listed(attributes: &Value) -> Value {
+    let typed = |value: &Value| match value {
+        Value::String(text) => json!({ "stringValue": text }),
+        Value::Bool(b) => json!({ "boolValue": b }),
+        Value::Array(texts) => {
+            let texts = texts.iter().map(|text| json!({ "stringValue": text }));
+            json!({ "arrayValue": { "values": texts.collect::<Vec<_>>() } })
+        }
+        Value::Number(n) if n.is_f64() => json!({ "doubleValue": n }),
+        n => json!({ "intValue": n.to_string() }),
+    };
+    let one = |(key, value): (&String, &Value)| json!({ "key": key, "value": typed(value) });
+    attributes.as_object().unwrap().iter().map(one).collect()
+}
+
 fn otlp(attributes: &Value) -> Value {
-    let attributes: Vec<Value> = attributes
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(key, value)| match value {
-            Value::String(text) => json!({ "key": key, "value": { "stringValue": text } }),
-            Value::Number(n) if n.is_f64() => json!({ "key": key, "value": { "doubleValue": n } }),
-            n => json!({ "key": key, "value": { "intValue": n.to_string() } }),
-        })
-        .collect();
+    let attributes = listed(attributes);
     let body = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [{
         "traceId": "000000000000000000000000000000aa", "spanId": "00000000000000aa", "name": "call",
         "startTimeUnixNano": "1", "endTimeUnixNano": "2", "attributes": attributes,
