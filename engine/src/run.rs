@@ -636,6 +636,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_tells_of_its_own_call_counts_where_nobody_else_does() {
+        let call = used("llm", &[("input", 10)], None);
+        let mut own = DocWriter::new();
+        let open = own.begin_map();
+        let view = DocRef::parse(&call).unwrap();
+        own.entries(view.entries().unwrap());
+        own.key(model::REPEATS);
+        own.bool(true);
+        own.end(open);
+        let own = own.finish();
+        for (spans, total) in [
+            (vec![call.clone(), own.clone()], 10),
+            (vec![own.clone(), own], 20),
+        ] {
+            let body = run_of(&spans);
+            let view = crate::body::view(&body).unwrap();
+            assert_eq!(view.at(&["tokens", "total"]), Some(DocRef::I64(total)));
+        }
+    }
+
+    #[test]
     fn tokens_of_an_agent_are_not_added_to_those_of_its_steps() {
         let mut run = Run::default();
         for (id, kind, tokens) in [("a", "agent", 30), ("b", "llm", 10), ("c", "llm", 20)] {

@@ -121,15 +121,44 @@ WHY = {
 }
 
 
+UNSAID = "the file says nothing of the kind"
+OTHER = "an attribute as others"
+
+
+def of_file(equal, **why):
+    """Reasons of a file of another tool, which is silent on most."""
+    return {field: why.get(field, UNSAID) for field in FIELDS if field not in equal}
+
+
+# By `obsrv import`.
+FILES = {
+    "Jaeger file": of_file(
+        {"ids", "name", "times", "tree", "service", "events", "links", "metadata"}, status=OTHER, error=OTHER, kind=OTHER
+    ),
+    "Zipkin file": of_file(
+        {"ids", "name", "times", "tree", "service", "events", "metadata"}, status=OTHER, error=OTHER, kind="as `otel_kind`"
+    ),
+    "Claude Code file": of_file(
+        {"ids", "times", "kind", "model", "messages", "tool calls", "tokens", "thread"},
+        name="the file names no step",
+        tree="a use of a tool is below its answer, which the file does not say",
+        status="nothing in the file failed",
+        error="nothing in the file failed",
+        metadata="compared by the unit tests of the importer",
+    ),
+}
+
+
 def problems(found):
     """What neither a test compares nor anybody explains; and what is explained though a test compares it."""
-    for dialect in WHY:
+    ours = WHY | FILES
+    for dialect in ours:
         for field in FIELDS:
-            why = WHY[dialect].get(field)
+            why = ours[dialect].get(field)
             if ((dialect, field) in found) == (why is not None):
                 yield f"{dialect}, {field}: {'explained though it is read back equal' if why else 'neither compared nor explained'}"
     for dialect, field in found:
-        if dialect not in WHY or field not in FIELDS:
+        if dialect not in ours or field not in FIELDS:
             yield f"{dialect}, {field}: no such dialect or field"
 
 
@@ -150,6 +179,7 @@ def table(found):
 def tables(found):
     """Title, dialects with their reasons, and what was read back."""
     yield "Protocols, by the clients of Python, in every run of `bin/test`", WHY, found
+    yield "Files of other tools, by `obsrv import`, in every run of `bin/test`", FILES, found
     for suite, title in [
         ("node", "Clients of Node, in every run of `bin/test`"),
         ("campaign", "Heavier clients, by `tests/clients/campaign/run`"),
