@@ -6,10 +6,11 @@ from spans import of_text
 
 
 def said_in(step):
-    """Role, text, and uses of tools as id, name and arguments."""
+    """Role, text, and uses of tools as id, name and arguments. Some have results of tools in a message of the user."""
+    results = ("tool_call_response", "tool_result")
     return [
         (
-            message.get("role_sent", message["role"]),
+            "tool" if any(part.get("part_type") in results for part in message["content"]) else message.get("role_sent", message["role"]),
             "".join(part["text"] for part in message["content"]),
             [(used["id"], used["name"], used["arguments"]) for used in message["tool_calls"]],
         )
