@@ -126,7 +126,7 @@ fn a_clients_own_account_of_a_call_is_marked() {
     );
 }
 
-/// OpenInference names no model on a call that failed.
+/// `OpenInference` names no model on a call that failed.
 #[test]
 fn the_model_of_a_failed_call_stands_in_its_parameters() {
     let parameters = r#"{"model": "broken-model", "temperature": 0.5}"#;
@@ -141,7 +141,7 @@ fn the_model_of_a_failed_call_stands_in_its_parameters() {
     );
 }
 
-/// pydantic-ai and Logfire, Google's ADK, MLflow, and the runtime context of the AI SDK 7.
+/// pydantic-ai and Logfire, Google's ADK, `MLflow`, and the runtime context of the AI SDK 7.
 #[test]
 fn names_of_frameworks_are_facts() {
     let found = span(
