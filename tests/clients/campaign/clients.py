@@ -25,7 +25,6 @@ class Clients:
         nowhere = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY")}
         here = {name: "127.0.0.1,localhost" for name in ("NO_PROXY", "no_proxy")}
         urls = {"OBSRV_URL": self.obsrv.url, "OBSRV_KEY": KEY, "MODEL_URL": self.model.url}
-        urls["OBSRV_GRPC_URL"] = f"http://127.0.0.1:{self.obsrv.grpc_port}"
         path = f"{INSTALLED / 'agents' / 'node_modules' / '.bin'}:{os.environ['PATH']}"
         return {"PATH": path, "HOME": str(self.home), "TERM": "dumb"} | nowhere | here | urls | more
 

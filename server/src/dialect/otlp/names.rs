@@ -40,7 +40,7 @@ pub(super) enum Fact {
 }
 
 /// The names, each with its rank for its fact.
-pub(super) const NAMES: [(&str, Fact, u8); 112] = [
+pub(super) const NAMES: [(&str, Fact, u8); 111] = [
     ("openinference.span.kind", Fact::Kind, 0),
     ("gen_ai.operation.name", Fact::Kind, 1),
     ("langfuse.observation.type", Fact::Kind, 2),
@@ -115,7 +115,6 @@ pub(super) const NAMES: [(&str, Fact, u8); 112] = [
     ("llm.token_count.prompt", Fact::Tokens(Count::Input), 2),
     ("ai.usage.inputTokens", Fact::Tokens(Count::Input), 3),
     ("ai.usage.promptTokens", Fact::Tokens(Count::Input), 4),
-    ("ai.usage.tokens", Fact::Tokens(Count::Input), 5),
     ("gen_ai.usage.output_tokens", Fact::Tokens(Count::Output), 0),
     (
         "gen_ai.usage.completion_tokens",

@@ -867,7 +867,7 @@ fn documents_of_this_mapping_version_stay_the_same_bytes() {
             "obtrace 7 2aec6c1960e56c67",
             "ai4 4 2cdd93960e653953",
             "ai5 2 1417da66cce9be46",
-            "known 749 aca6f38cb9994d0b",
+            "known 861 880ef45c73eda7cb",
         ]
     );
 }
