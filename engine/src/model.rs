@@ -34,6 +34,9 @@ pub const TAGS: &str = "tags";
 /// `cache_read`, `cache_write` and `reasoning` beside them: `input` and `output` are without these,
 /// and `total` is with them.
 pub const TOKENS: &str = "tokens";
+/// True on a step that tells of a call which another step may tell too (a client's own span below that of an
+/// instrumentor): what it used counts for the run where no other step says any. Spans; bool.
+pub const REPEATS: &str = "repeats";
 /// Cost in US dollars as the source stated it. Runs and spans; number.
 pub const COST_USD: &str = "cost_usd";
 /// What the user attached: a map. Runs and spans.

@@ -50,7 +50,7 @@ pub struct Rollup {
     running: i64,
     /// Of steps that did the work.
     leaf: Sums,
-    /// Of agents and chains, which repeat what their steps say.
+    /// Of agents, chains and others that repeat what steps say.
     above: Sums,
     models: BTreeSet<String>,
     tools: BTreeSet<String>,
@@ -91,7 +91,8 @@ impl Rollup {
         self.errors += i64::from(status == Some(model::status::ERROR));
         self.running += i64::from(status == Some(model::status::RUNNING));
         let kind = says.kind.and_then(DocRef::as_str);
-        let above = matches!(kind, Some("agent" | "chain"));
+        let above =
+            matches!(kind, Some("agent" | "chain")) || says.repeats == Some(DocRef::Bool(true));
         let sums = if above {
             &mut self.above
         } else {
@@ -167,6 +168,7 @@ struct Says<'a> {
     tokens: Option<DocRef<'a>>,
     cost: Option<DocRef<'a>>,
     root: Option<DocRef<'a>>,
+    repeats: Option<DocRef<'a>>,
 }
 
 impl<'a> Says<'a> {
@@ -183,6 +185,7 @@ impl<'a> Says<'a> {
                 model::TOKENS => &mut says.tokens,
                 model::COST_USD => &mut says.cost,
                 model::ROOT => &mut says.root,
+                model::REPEATS => &mut says.repeats,
                 _ => continue,
             };
             field.get_or_insert(value);
@@ -630,6 +633,27 @@ mod tests {
         let body = run_of(&[agent, step, used("llm", &[], Some(0.25))]);
         let view = crate::body::view(&body).unwrap();
         assert_eq!(view.get(model::COST_USD), Some(DocRef::F64(0.25)));
+    }
+
+    #[test]
+    fn what_a_client_tells_of_its_own_call_counts_where_nobody_else_does() {
+        let call = used("llm", &[("input", 10)], None);
+        let mut own = DocWriter::new();
+        let open = own.begin_map();
+        let view = DocRef::parse(&call).unwrap();
+        own.entries(view.entries().unwrap());
+        own.key(model::REPEATS);
+        own.bool(true);
+        own.end(open);
+        let own = own.finish();
+        for (spans, total) in [
+            (vec![call.clone(), own.clone()], 10),
+            (vec![own.clone(), own], 20),
+        ] {
+            let body = run_of(&spans);
+            let view = crate::body::view(&body).unwrap();
+            assert_eq!(view.at(&["tokens", "total"]), Some(DocRef::I64(total)));
+        }
     }
 
     #[test]

@@ -39,7 +39,9 @@ pub use time::{format_micros, format_nanos, parse as parse_time};
 ///
 /// 2: tokens of OTLP in buckets that exclude one another (an input with cached tokens in it was priced and
 /// added up twice); spans and logs that name a run stand in it; counts in Langfuse's attributes.
-pub const MAPPING_VERSION: u16 = 2;
+/// 3: Logfire's pending spans are the open spans that they stand for; `provider`, `repeats`; metadata of Langfuse
+/// as values; names of `MLflow`, ADK and pydantic-ai; the model of a call that failed from its parameters.
+pub const MAPPING_VERSION: u16 = 3;
 
 /// Most spans, log records, points, steps, events and import items that one request may hold.
 pub const ITEMS_MAX: usize = 100_000;

@@ -1,3 +1,4 @@
 //! What holds of several dialects.
 
+mod clients;
 mod reported;

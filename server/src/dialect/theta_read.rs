@@ -5,6 +5,8 @@
 //! another protocol is brought into the same shape.
 
 mod from_otlp;
+mod numbered;
+mod parts;
 mod strict;
 
 use std::collections::HashSet;
@@ -456,18 +458,18 @@ fn step_list(span: &StoredRow, kind: &str, key: &str, out: &mut DocWriter) {
         .find(|(k, _)| *k == key)
         .map_or(Form::Texts, |(_, form)| *form);
     match key {
-        "messages" if span.is_otlp() => from_otlp::write_messages(attributes, out),
+        "messages" if span.is_otlp() => from_otlp::write_messages(doc, out),
         "messages" if span.has_io() && kind == "llm" => from_otlp::write_talk(doc, out),
         "tool_calls" if span.has_io() && kind == "tool" => {
             let name = span.text(model::NAME).unwrap_or("");
-            from_otlp::write_tool_call(doc, &span.core.id, name, out);
+            from_otlp::write_tool_call(span, doc, name, out);
         }
         "tool_calls" if span.is_otlp() && kind == "tool" => {
             let name = span
                 .text(model::TOOL)
                 .or(span.text(model::NAME))
                 .unwrap_or("");
-            from_otlp::write_tool_call(attributes, &span.core.id, name, out);
+            from_otlp::write_tool_call(span, attributes, name, out);
         }
         _ => out_or_empty(key, single.filter(|_| !span.is_otlp()), form, out),
     }

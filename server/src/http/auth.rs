@@ -515,7 +515,7 @@ fn identify(core: &Core, parts: &Parts, now_ns: i64) -> Result<Principal, ApiErr
         .ok_or_else(|| refused("no api key; send it as x-api-key"))
 }
 
-/// What a key opens: `x-api-key: K`, `Authorization: Bearer K`, or `Authorization: Basic` with K as
+/// What a key opens: `x-api-key: K`, `Authorization: Bearer K` or K alone, or `Authorization: Basic` with K as
 /// the password. The user name, a public key in Langfuse's words, opens nothing; only without a
 /// password it is K itself.
 fn open(directory: &Directory, text: &str, now_ns: i64) -> Result<Opened, ApiError> {
@@ -559,7 +559,11 @@ fn in_url(parts: &Parts) -> Option<String> {
 }
 
 fn authorization(value: &str) -> Option<Cow<'_, str>> {
-    let (scheme, key) = value.trim().split_once(' ')?;
+    let value = value.trim();
+    let Some((scheme, key)) = value.split_once(' ') else {
+        // The key alone, as Logfire sends it.
+        return Some(value.into());
+    };
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(key.trim().into());
     }
@@ -593,6 +597,7 @@ pub(in crate::http) mod tests {
             ("X-API-Key", " tk_live_key "),
             ("Authorization", "Bearer tk_live_key"),
             ("AUTHORIZATION", "bearer  tk_live_key"),
+            ("authorization", " tk_live_key"),
             // pk-lf-1:tk_live_key and tk_live_key: as in RFC 7617.
             ("Authorization", "Basic cGstbGYtMTp0a19saXZlX2tleQ=="),
             ("Authorization", "basic dGtfbGl2ZV9rZXk6"),
@@ -611,7 +616,7 @@ pub(in crate::http) mod tests {
         for (name, value) in [
             ("x-api-key", "tk_live_kez"),
             ("x-api-key", ""),
-            ("authorization", "tk_live_key"),
+            ("authorization", "tk_live_kez"),
             ("authorization", "Basic tk_live_key"),
             // tk_live_key:sk-lf-1, tk_live_key without a colon
             ("authorization", "Basic dGtfbGl2ZV9rZXk6c2stbGYtMQ=="),

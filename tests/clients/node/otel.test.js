@@ -1,8 +1,9 @@
-// The OpenTelemetry JS SDK with both of its OTLP/HTTP exporters, unmodified, against the binary.
+// The OpenTelemetry JS SDK with its OTLP exporters, over HTTP and gRPC, unmodified, against the binary.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import { SpanKind, SpanStatusCode, context, trace } from "@opentelemetry/api";
+import { OTLPTraceExporter as GrpcExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { CompressionAlgorithm } from "@opentelemetry/otlp-exporter-base";
@@ -14,7 +15,10 @@ import {
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-node";
 
+import { hold, readBack } from "./conformance.js";
 import { KEY, Obsrv } from "./server.js";
+
+hold(["OpenTelemetry JS"], ["log lines", "points"]);
 
 const KINDS = ["internal", "server", "client", "producer", "consumer"];
 
@@ -122,11 +126,10 @@ describe("OpenTelemetry JS", () => {
   before(async () => (server = await Obsrv.start()));
   after(() => server.end());
 
-  for (const [form, Exporter] of Object.entries({ protobuf: ProtobufExporter, json: JsonExporter })) {
+  for (const [form, Exporter] of Object.entries({ protobuf: ProtobufExporter, json: JsonExporter, grpc: GrpcExporter })) {
     for (const compression of [CompressionAlgorithm.NONE, CompressionAlgorithm.GZIP]) {
       test(`${form} with ${compression} is read back equal`, async () => {
-        const url = `${server.url}/v1/traces`;
-        const program = new Program(new Exporter({ url, headers: { "x-api-key": KEY }, compression }));
+        const program = new Program(new Exporter({ ...server.exporterOf(form, "/v1/traces"), compression }));
         const traceId = program.run();
         const spans = await program.finish();
         assert.equal(spans.length, 3);
@@ -134,6 +137,7 @@ describe("OpenTelemetry JS", () => {
         assert.equal(meta.name, "request");
         assert.equal(meta.step_count, 3);
         assert.equal(meta.metadata.customer, "acme");
+        readBack("OpenTelemetry JS", "ids", "name", "status", "error", "times", "tree", "kind", "metadata", "service", "events", "links");
       });
     }
   }

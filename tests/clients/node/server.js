@@ -7,6 +7,8 @@ import path from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
+import { Metadata } from "@grpc/grpc-js";
+
 export const KEY = "tk_test_bootstrap_0123456789";
 const READY_MS = 20_000;
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
@@ -30,12 +32,14 @@ export class Obsrv {
     server.folder = await mkdtemp(path.join(tmpdir(), "obsrv-node-"));
     server.port = port ?? (await freePort());
     server.url = `http://127.0.0.1:${server.port}`;
+    server.grpcPort = await freePort();
     await server.run();
     return server;
   }
 
   async run() {
-    const flags = ["serve", "--grpc", "off", "--data", path.join(this.folder, "data"), "--http", `127.0.0.1:${this.port}`, ...this.flags];
+    const flags = ["serve", "--data", path.join(this.folder, "data"), "--http", `127.0.0.1:${this.port}`];
+    flags.push("--grpc", `127.0.0.1:${this.grpcPort}`, ...this.flags);
     const environment = { ...process.env, OBSRV_BOOTSTRAP_KEY: KEY };
     this.said = "";
     this.child = spawn(BINARY, flags, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
@@ -49,6 +53,14 @@ export class Obsrv {
       if (answer?.status === 200) return;
       await wait(5);
     }
+  }
+
+  /** What an exporter of OpenTelemetry is told: where, and with which key. */
+  exporterOf(form, route) {
+    if (form !== "grpc") return { url: this.url + route, headers: { "x-api-key": KEY } };
+    const metadata = new Metadata();
+    metadata.set("x-api-key", KEY);
+    return { url: `http://127.0.0.1:${this.grpcPort}`, metadata };
   }
 
   async kill() {

@@ -1,18 +1,24 @@
-// Logs and metrics of the OpenTelemetry JS SDK with its OTLP/HTTP exporters, unmodified, against the binary. What is
+// Logs and metrics of the OpenTelemetry JS SDK with its OTLP exporters, over HTTP and gRPC, unmodified, against the binary. What is
 // expected is what the SDK handed to the exporter.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import { SeverityNumber } from "@opentelemetry/api-logs";
+import { OTLPLogExporter as GrpcLogs } from "@opentelemetry/exporter-logs-otlp-grpc";
 import { OTLPLogExporter as JsonLogs } from "@opentelemetry/exporter-logs-otlp-http";
 import { OTLPLogExporter as ProtobufLogs } from "@opentelemetry/exporter-logs-otlp-proto";
+import { OTLPMetricExporter as GrpcMetrics } from "@opentelemetry/exporter-metrics-otlp-grpc";
 import { OTLPMetricExporter as JsonMetrics } from "@opentelemetry/exporter-metrics-otlp-http";
 import { OTLPMetricExporter as ProtobufMetrics } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchLogRecordProcessor, InMemoryLogRecordExporter, LoggerProvider, SimpleLogRecordProcessor } from "@opentelemetry/sdk-logs";
 import { AggregationType, DataPointType, MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
 
+import { hold, readBack } from "./conformance.js";
 import { KEY, Obsrv } from "./server.js";
+
+const OF_SPANS = ["ids", "name", "status", "error", "times", "tree", "kind", "metadata", "service", "events", "links"];
+hold(["OpenTelemetry JS"], OF_SPANS);
 
 const HEADERS = { "x-api-key": KEY };
 const LEVELS = { 5: "debug", 9: "info", 17: "error" };
@@ -43,10 +49,10 @@ describe("OpenTelemetry JS", () => {
   before(async () => (server = await Obsrv.start()));
   after(() => server.end());
 
-  for (const [form, Exporter] of Object.entries({ protobuf: ProtobufLogs, json: JsonLogs })) {
+  for (const [form, Exporter] of Object.entries({ protobuf: ProtobufLogs, json: JsonLogs, grpc: GrpcLogs })) {
     test(`logs as ${form} are read back equal`, async () => {
       const memory = new InMemoryLogRecordExporter();
-      const exporter = new Exporter({ url: `${server.url}/v1/logs`, headers: HEADERS });
+      const exporter = new Exporter(server.exporterOf(form, "/v1/logs"));
       const provider = new LoggerProvider({
         resource: resourceFromAttributes({ "service.name": "shop-js", run: form }),
         processors: [new SimpleLogRecordProcessor({ exporter: memory }), new BatchLogRecordProcessor({ exporter })],
@@ -78,12 +84,13 @@ describe("OpenTelemetry JS", () => {
         scope: row.scope.name,
       }));
       assert.deepEqual(sorted(found), sorted(expected));
+      readBack("OpenTelemetry JS", "log lines");
     });
   }
 
-  for (const [form, Exporter] of Object.entries({ protobuf: ProtobufMetrics, json: JsonMetrics })) {
+  for (const [form, Exporter] of Object.entries({ protobuf: ProtobufMetrics, json: JsonMetrics, grpc: GrpcMetrics })) {
     test(`metrics as ${form} are read back equal`, async () => {
-      const exporter = new Exporter({ url: `${server.url}/v1/metrics`, headers: HEADERS });
+      const exporter = new Exporter(server.exporterOf(form, "/v1/metrics"));
       const seen = [];
       const send = exporter.export.bind(exporter);
       exporter.export = (metrics, done) => (seen.push(metrics), send(metrics, done));
@@ -108,6 +115,7 @@ describe("OpenTelemetry JS", () => {
       assert.ok(expected.length >= 5);
       const found = (await rows(server, "points", form)).map(read);
       assert.deepEqual(sorted(found), sorted(expected));
+      readBack("OpenTelemetry JS", "points");
     });
   }
 });

@@ -2,30 +2,7 @@ import pytest
 
 from server import Obsrv
 
-# Of each test that passed and declares what it reads back: dialects and fields.
-READ_BACK = pytest.StashKey[dict]()
-
-
-def pytest_configure(config):
-    config.stash[READ_BACK] = {}
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.when == "call" and report.passed:
-        declared = {
-            (marker.args[0], field) for marker in item.iter_markers("reads_back") for field in marker.args[1:]
-        }
-        if declared:
-            item.config.stash[READ_BACK][item.nodeid] = declared
-    return report
-
-
-@pytest.fixture
-def read_back(request):
-    """What the tests so far have read back."""
-    return request.config.stash[READ_BACK]
+pytest_plugins = ["declared"]
 
 
 @pytest.fixture

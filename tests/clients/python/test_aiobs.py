@@ -89,7 +89,7 @@ def test_every_function_is_read_back_as_it_was_sent(shared, sent):
     assert count == 5, "research, fails, and summarize three times"
 
 
-@pytest.mark.reads_back("aiobs", "kind", "model", "tokens", "messages")
+@pytest.mark.reads_back("aiobs", "kind", "model", "provider", "tokens", "messages")
 def test_every_call_is_read_back_as_it_was_sent(shared, sent):
     uploads, (first, second, third) = sent
     functions = {event["span_id"]: event for upload in uploads for event in upload["function_events"]}

@@ -249,8 +249,11 @@ def test_what_version_5_says_of_a_trace_and_a_call(shared, monkeypatch):
         "cost_usd": 0.75,
         "total_tokens": 95,
     }
-    # The package sends the JSON text of every value, which is what its attribute says.
-    assert meta["metadata"]["customer"] == made["outer"].attributes["langfuse.trace.metadata.customer"] == '"acme"'
+    # The package sends the JSON text of every value, which stays what its attribute says.
+    assert made["outer"].attributes["langfuse.trace.metadata.customer"] == '"acme"'
+    assert meta["metadata"]["customer"] == "acme"
+    with shared.client() as reader:
+        assert trace_id in [run["trace_id"] for run in pages(reader, q="metadata.customer:acme")]
     call = steps["call"]
     assert (call["model"], call["cost_usd"], call["status"]) == ("m-5", 0.75, "success")
     assert picked(call["token_usage"], "input", "output", "cache_read") == {"input": 30, "output": 5, "cache_read": 60}

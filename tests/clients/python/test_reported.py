@@ -47,6 +47,10 @@ LONG = [
     ("aihub-1795", "input.value", 17 << 20),
     # langfuse/langfuse#9933, comet-ml/opik#605: images in base64.
     ("opik-605", "llm.input_messages.0.message.content", 2 << 20),
+    # langfuse/langfuse#7740: large metadata.
+    ("langfuse-7740", "metadata.report", 2 << 20),
+    # comet-ml/opik#3999: long inputs unusable.
+    ("opik-3999", "gen_ai.prompt.0.content", 1 << 20),
 ]
 
 

@@ -1,5 +1,6 @@
 //! Log events of coding agents (Claude Code, Codex CLI, Gemini CLI), which tell by them what others tell by
-//! spans. Facts that [`Known`] has from their attributes stay as it has them.
+//! spans, and spans of Claude Code, which have the same names. Facts that [`Known`] has from their attributes
+//! stay as it has them.
 
 use obsrv_engine::doc::DocWriter;
 use obsrv_engine::model::{self, status};
@@ -49,6 +50,7 @@ pub(super) struct Facts<'a> {
     thread: Option<&'a str>,
     error: Option<&'a str>,
     success: Option<bool>,
+    span_type: Option<&'a str>,
     cost: Option<f64>,
     counts: Counts,
 }
@@ -63,6 +65,7 @@ impl<'a> Facts<'a> {
             "tool_name" | "function_name" => self.tool = texts,
             "conversation.id" => self.thread = texts,
             "error" | "error.message" => self.error = texts,
+            "span.type" => self.span_type = texts,
             "success" => self.success = truth(any),
             "cost_usd" => self.cost = number(any),
             "input_tokens" | "input_token_count" => counts.input = count(any),
@@ -70,17 +73,29 @@ impl<'a> Facts<'a> {
             "cache_read_tokens" | "cached_token_count" | "cached_content_token_count" => {
                 counts.cache_read = count(any);
             }
-            "cache_creation_tokens" => counts.cache_write = count(any),
+            "cache_creation_tokens" | "cache_write_token_count" => counts.cache_write = count(any),
             "reasoning_token_count" | "thoughts_token_count" => counts.reasoning = count(any),
             _ => {}
         }
     }
 
-    /// Writes what the event of this name says, into an open map.
-    pub(super) fn write(&self, event: &str, known: &Known<'_>, out: &mut DocWriter) {
-        let Some(agent) = Agent::of(event) else {
-            return;
-        };
+    /// Beginning of the scopes whose spans have these names.
+    pub(super) const SPANS_OF: &'static str = "com.anthropic.claude_code.";
+
+    /// The kind of the span, which its agent names by a word of its own.
+    pub(super) fn kind(&self) -> Option<&'static str> {
+        (self.span_type == Some("interaction")).then_some("agent")
+    }
+
+    /// Writes what a span says, into an open map.
+    pub(super) fn write_span(&self, known: &Known<'_>, out: &mut DocWriter) {
+        self.write_names(known, out);
+        if !known.says(model::TOKENS) {
+            self.counts.write(Agent::Claude, out);
+        }
+    }
+
+    fn write_names(&self, known: &Known<'_>, out: &mut DocWriter) {
         for (key, value) in [
             (model::MODEL, self.model),
             (model::TOOL, self.tool),
@@ -90,6 +105,14 @@ impl<'a> Facts<'a> {
                 text(out, key, value.unwrap_or(""));
             }
         }
+    }
+
+    /// Writes what the event of this name says, into an open map.
+    pub(super) fn write(&self, event: &str, known: &Known<'_>, out: &mut DocWriter) {
+        let Some(agent) = Agent::of(event) else {
+            return;
+        };
+        self.write_names(known, out);
         let failed = self.success == Some(false) || event.ends_with("_error");
         if failed {
             text(out, model::STATUS, status::ERROR);
@@ -117,7 +140,10 @@ impl Counts {
         let reasoning = self.reasoning.unwrap_or(0);
         let (input, output) = match agent {
             Agent::Claude => (input, output),
-            Agent::Codex => (without(input, cache_read), without(output, reasoning)),
+            Agent::Codex => (
+                without(input, cache_read.saturating_add(cache_write)),
+                without(output, reasoning),
+            ),
             Agent::Gemini => (without(input, cache_read), output),
         };
         let buckets = [

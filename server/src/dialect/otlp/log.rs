@@ -172,8 +172,14 @@ fn document<'a>(
     if let (Some(trace_id), Some(_)) = (trace_id, known.run()) {
         text(out, OTEL_TRACE_ID, trace_id);
     }
+    // Codex has a place in its source where the name of an event is due.
+    let is_place = |name: &str| name.starts_with("event ") && name.contains(".rs:");
     let name = Some(head.event_name).filter(|name| !name.is_empty());
-    let name = name.or(event_name).unwrap_or("");
+    let name = name
+        .filter(|name| !is_place(name))
+        .or(event_name)
+        .or(name)
+        .unwrap_or("");
     text(out, model::NAME, name);
     known.write(out);
     // Claude Code has the whole name of an event in its body alone.

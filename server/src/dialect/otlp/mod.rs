@@ -7,6 +7,7 @@ mod json_signals;
 mod known;
 mod log;
 mod metric;
+mod names;
 mod point;
 mod series;
 mod span;

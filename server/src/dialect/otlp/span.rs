@@ -5,6 +5,7 @@ use obsrv_engine::doc::{DocRef, DocWriter};
 use obsrv_engine::model::{self, status};
 use obsrv_engine::row::{Event, RowKey, Table};
 
+use super::agents::Facts;
 use super::known::Known;
 use super::value::{Any, key_value, named, write_attributes};
 use super::wire::{Field, Fields};
@@ -14,6 +15,9 @@ use crate::dialect::{ID_BYTES_MAX, version_of};
 /// The trace of a span that stands in the run that it names.
 pub(super) const OTEL_TRACE_ID: &str = "otel_trace_id";
 
+/// Beginnings of the scopes of clients that tell of their calls themselves.
+const OWN_ACCOUNTS: [&str; 1] = ["com.anthropic.sdk."];
+
 /// What the rows of one scope share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -21,6 +25,10 @@ pub(super) struct Shared {
     pub(super) entries: Vec<u8>,
     /// The project that the resource names.
     pub(super) project: Option<String>,
+    /// Whether the scope is that of a client which tells of its calls itself, below whoever instruments it.
+    pub(super) repeats: bool,
+    /// Whether the scope is that of a coding agent.
+    pub(super) is_agent: bool,
     /// What of resource and scope tells a series from others. Metrics alone.
     pub(super) identity: Vec<u8>,
 }
@@ -41,9 +49,15 @@ impl Shared {
         }
         splice(&mut out, "scope", scope);
         out.end(open);
+        let name = DocRef::parse(scope)
+            .ok()
+            .and_then(|scope| scope.get("name"));
+        let name = name.and_then(DocRef::as_str).unwrap_or("");
         Self {
             entries: out.finish(),
             project: resource.project.clone(),
+            is_agent: name.starts_with(Facts::SPANS_OF),
+            repeats: OWN_ACCOUNTS.iter().any(|scope| name.starts_with(scope)),
             identity: Vec::new(),
         }
     }
@@ -87,6 +101,8 @@ struct Head<'a> {
     events: Option<Fields<'a>>,
     /// From its first link on, if it has one.
     links: Option<Fields<'a>>,
+    /// The parent of the open span that this record of Logfire stands for.
+    pending: Option<&'a str>,
 }
 
 impl<'a> Head<'a> {
@@ -139,6 +155,7 @@ impl<'a> Head<'a> {
 
     const fn status(&self) -> &'static str {
         match (self.status_code, self.end) {
+            _ if self.pending.is_some() => status::RUNNING,
             (2, _) => status::ERROR,
             (_, 0) => status::RUNNING,
             _ => status::SUCCESS,
@@ -218,12 +235,22 @@ pub(super) fn event(
     docs: &mut DocWriter,
     renamed: &mut dyn FnMut(&str, &str),
 ) -> Result<Event, Bad> {
-    let head = Head::read(fields)?;
+    let mut head = Head::read(fields)?;
     let trace_id = required_id("trace_id", head.trace_id)?;
-    let id = required_id("span_id", head.span_id)?;
+    let mut id = required_id("span_id", head.span_id)?;
     let start_ns = time("start_time_unix_nano", head.start)?;
-    let end_ns = time("end_time_unix_nano", head.end)?;
-    let known = document(&head, &trace_id, shared, docs)?;
+    let mut end_ns = time("end_time_unix_nano", head.end)?;
+    let start = docs.len();
+    let mut known = document(&head, &trace_id, shared, docs)?;
+    let has_parent = head.parent_id.iter().any(|b| *b != 0);
+    if let Some(parent) = known.pending().filter(|_| has_parent) {
+        // It stands for its parent, which is open: the same row, until that one ends.
+        head.pending = Some(parent);
+        id = Hex::of("parent_span_id", head.parent_id)?.as_str().into();
+        end_ns = None;
+        docs.truncate(start);
+        known = document(&head, &trace_id, shared, docs)?;
+    }
     if let (Some(run), Some(alias)) = (known.run(), known.run_alias()) {
         renamed(run, alias);
     }
@@ -249,24 +276,28 @@ fn document<'a>(
     shared: &Shared,
     out: &mut DocWriter,
 ) -> Result<Known<'a>, Bad> {
-    let mut known = Known::default();
+    let (mut known, mut agent) = (Known::default(), Facts::default());
     let open = out.begin_map();
     text(out, model::DIALECT, "otlp");
     text(out, model::NAME, head.name);
     text(out, model::STATUS, head.status());
-    if head.parent_id.iter().all(|b| *b == 0) {
-        out.key(model::ROOT);
-        out.bool(true);
-    } else {
-        let parent = Hex::of("parent_span_id", head.parent_id)?;
-        text(out, model::PARENT_ID, parent.as_str());
-    }
+    write_parent(head, out)?;
     out.key(model::ATTRIBUTES);
     write_attributes(head.attributes, 9, "attributes", out, |attribute| {
         known.note(attribute);
+        if shared.is_agent {
+            agent.note(attribute);
+        }
     })?;
-    text(out, model::KIND, known.kind());
+    text(out, model::KIND, agent.kind().unwrap_or(known.kind()));
     known.write(out);
+    if shared.is_agent {
+        agent.write_span(&known, out);
+    }
+    if shared.repeats {
+        out.key(model::REPEATS);
+        out.bool(true);
+    }
     if known.run().or(known.run_alias()).is_some() {
         text(out, OTEL_TRACE_ID, trace_id);
     }
@@ -283,6 +314,24 @@ fn document<'a>(
     }
     out.end(open);
     Ok(known)
+}
+
+/// The parent, or that it is the root.
+fn write_parent(head: &Head<'_>, out: &mut DocWriter) -> Result<(), Bad> {
+    let is_root = match head.pending {
+        Some(parent) => parent.bytes().all(|b| b == b'0'),
+        None => head.parent_id.iter().all(|b| *b == 0),
+    };
+    if is_root {
+        out.key(model::ROOT);
+        out.bool(true);
+    } else if let Some(parent) = head.pending {
+        text(out, model::PARENT_ID, parent);
+    } else {
+        let parent = Hex::of("parent_span_id", head.parent_id)?;
+        text(out, model::PARENT_ID, parent.as_str());
+    }
+    Ok(())
 }
 
 pub(super) fn text(out: &mut DocWriter, key: &str, value: &str) {

@@ -23,17 +23,24 @@ fn span(dialect: Dialect, body: &Value) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// Attributes as OTLP's JSON has them.
+pub(super) fn listed(attributes: &Value) -> Value {
+    let typed = |value: &Value| match value {
+        Value::String(text) => json!({ "stringValue": text }),
+        Value::Bool(b) => json!({ "boolValue": b }),
+        Value::Array(texts) => {
+            let texts = texts.iter().map(|text| json!({ "stringValue": text }));
+            json!({ "arrayValue": { "values": texts.collect::<Vec<_>>() } })
+        }
+        Value::Number(n) if n.is_f64() => json!({ "doubleValue": n }),
+        n => json!({ "intValue": n.to_string() }),
+    };
+    let one = |(key, value): (&String, &Value)| json!({ "key": key, "value": typed(value) });
+    attributes.as_object().unwrap().iter().map(one).collect()
+}
+
 fn otlp(attributes: &Value) -> Value {
-    let attributes: Vec<Value> = attributes
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(key, value)| match value {
-            Value::String(text) => json!({ "key": key, "value": { "stringValue": text } }),
-            Value::Number(n) if n.is_f64() => json!({ "key": key, "value": { "doubleValue": n } }),
-            n => json!({ "key": key, "value": { "intValue": n.to_string() } }),
-        })
-        .collect();
+    let attributes = listed(attributes);
     let body = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [{
         "traceId": "000000000000000000000000000000aa", "spanId": "00000000000000aa", "name": "call",
         "startTimeUnixNano": "1", "endTimeUnixNano": "2", "attributes": attributes,
@@ -117,6 +124,30 @@ fn cached_tokens_of_openai_count_once() {
     let sent = json!({ "llm.token_count.prompt": 17_903, "llm.token_count.completion": 10,
         "llm.token_count.total": 17_913, "llm.token_count.prompt_details.cache_read": 17_817 });
     assert_tokens("by openinference", &otlp(&sent), &right);
+}
+
+/// langfuse/langfuse#5568: the second of two equal requests, 1,792 of its 1,999 tokens cached, was shown as 3,791.
+/// BerriAI/litellm#18520: cached tokens of Gemini, 20,203 of 20,209, were shown as fresh.
+#[test]
+fn cached_tokens_of_a_repeated_request_count_once() {
+    for (input, output, cached) in [(1_999, 0, 1_792), (20_209, 541, 20_203)] {
+        let usage = json!({ "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output,
+            "prompt_tokens_details": { "cached_tokens": cached } });
+        let right = json!({ "input": input - cached, "cache_read": cached, "output": output, "total": input + output });
+        assert_tokens("by langfuse", &langfuse(&usage), &right);
+        let sent = json!({ "gen_ai.usage.input_tokens": input, "gen_ai.usage.output_tokens": output,
+            "gen_ai.usage.details.cached_tokens": cached });
+        assert_tokens("by otlp", &otlp(&sent), &right);
+    }
+}
+
+/// langfuse/langfuse#9482: what the AI SDK 5 says of its cache was in the attributes and in no bucket.
+#[test]
+fn cached_tokens_of_the_ai_sdk_are_a_bucket() {
+    let sent = json!({ "ai.usage.inputTokens": 100, "ai.usage.outputTokens": 9, "ai.usage.totalTokens": 109,
+        "ai.usage.cachedInputTokens": 64 });
+    let right = json!({ "input": 36, "cache_read": 64, "output": 9, "total": 109 });
+    assert_tokens("9482", &otlp(&sent), &right);
 }
 
 /// langfuse/codex-observability-plugin#22: 1,647 of 117,231 were fresh.

@@ -1,38 +1,74 @@
 //! Messages and tool calls out of the attributes of spans that came by OTLP.
 //!
-//! Only what is easy to find is turned into messages; every attribute also stands in the step's
-//! metadata as it was sent.
-
-use std::collections::BTreeMap;
+//! Each convention has its names and its forms of a message; the tables here and those of [`numbered`] and
+//! [`parts`] say which. The first convention that says anything is read, so that a span which speaks two is
+//! not told twice. Every attribute also stands in the step's metadata as it was sent.
 
 use obsrv_engine::doc::{DocRef, DocWriter};
+use obsrv_engine::model::{self, status};
 
-use super::strict::Model;
-use super::strict::{Form, as_text, write_field};
+use super::StoredRow;
+use super::numbered;
+use super::parts::{put_message, put_messages, put_said, put_use};
+use super::strict::{Form, Model, write_field};
 use crate::dialect::{JSON_DEPTH_MAX, json};
 
-/// Attributes that hold a list of messages, as JSON text or as a list; in the order of a talk.
-const LISTS: [(&str, &str); 7] = [
-    ("gen_ai.system_instructions", "system"),
-    ("gen_ai.input.messages", "user"),
-    ("ai.prompt.messages", "user"),
-    ("langfuse.observation.input", "user"),
-    ("gen_ai.output.messages", "assistant"),
-    ("ai.response.text", "assistant"),
-    ("langfuse.observation.output", "assistant"),
+/// Attributes of one convention that hold messages, as JSON text or as a list, in the order of a talk; each
+/// with who speaks unless the message says so.
+type Convention = &'static [(&'static str, &'static str)];
+
+const CONVENTIONS: [Convention; 6] = [
+    &[
+        ("gen_ai.system_instructions", "system"),
+        ("pydantic_ai.all_messages", "user"),
+    ],
+    &[
+        ("gen_ai.system_instructions", "system"),
+        ("gen_ai.input.messages", "user"),
+        ("gen_ai.output.messages", "assistant"),
+    ],
+    &[
+        ("gcp.vertex.agent.llm_request", "user"),
+        ("gcp.vertex.agent.llm_response", "assistant"),
+    ],
+    &[
+        ("langfuse.observation.input", "user"),
+        ("langfuse.observation.output", "assistant"),
+    ],
+    &[
+        ("mlflow.spanInputs", "user"),
+        ("mlflow.spanOutputs", "assistant"),
+    ],
+    &[
+        ("gen_ai.prompt", "user"),
+        ("gen_ai.completion", "assistant"),
+    ],
 ];
 
-/// Prefixes of attributes that hold one message per number: `llm.input_messages.0.message.role`.
-const NUMBERED: [(&str, &str); 4] = [
-    ("llm.input_messages.", "user"),
-    ("gen_ai.prompt.", "user"),
-    ("llm.output_messages.", "assistant"),
-    ("gen_ai.completion.", "assistant"),
+/// What the AI SDK of Vercel asks with; a run's prompt is an object.
+const VERCEL_ASKS: [&str; 2] = ["ai.prompt.messages", "ai.prompt"];
+
+/// Span events of the older conventions of `OTel`: who speaks, and the attribute that holds it, if it is not the
+/// whole of them.
+const EVENTS: [(&str, &str, &str); 8] = [
+    ("gen_ai.system.message", "system", ""),
+    ("gen_ai.user.message", "user", ""),
+    ("gen_ai.assistant.message", "assistant", ""),
+    ("gen_ai.tool.message", "tool", ""),
+    ("gen_ai.choice", "assistant", "message"),
+    ("gen_ai.choice", "assistant", ""),
+    ("gen_ai.content.prompt", "user", "gen_ai.prompt"),
+    (
+        "gen_ai.content.completion",
+        "assistant",
+        "gen_ai.completion",
+    ),
 ];
 
 /// Attributes that hold what went in or came out as one text.
-const WHOLE: [(&str, &str); 4] = [
+const WHOLE: [(&str, &str); 5] = [
     ("input.value", "user"),
+    ("user_prompt", "user"),
     ("traceloop.entity.input", "user"),
     ("output.value", "assistant"),
     ("traceloop.entity.output", "assistant"),
@@ -41,41 +77,55 @@ const WHOLE: [(&str, &str); 4] = [
 /// Fields of other protocols' rows that hold what went in or came out.
 const IO: [(&str, &str); 2] = [("input", "user"), ("output", "assistant")];
 
-const ARGUMENTS: [&str; 5] = [
+const CALL_ID: [&str; 6] = [
+    "gen_ai.tool.call.id",
+    "gen_ai.tool.call_id",
+    "tool_use_id",
+    "ai.toolCall.id",
+    "tool_call.id",
+    "gcp.vertex.agent.tool_call_id",
+];
+const ARGUMENTS: [&str; 11] = [
     "gen_ai.tool.call.arguments",
     "ai.toolCall.args",
+    "tool_arguments",
+    "tool_input",
+    "full_command",
+    "gcp.vertex.agent.tool_call_args",
     "input.value",
     "traceloop.entity.input",
+    "mlflow.spanInputs",
+    "langfuse.observation.input",
     "input",
 ];
-const RESULT: [&str; 5] = [
+const RESULT: [&str; 9] = [
     "gen_ai.tool.call.result",
     "ai.toolCall.result",
+    "tool_response",
+    "gcp.vertex.agent.tool_response",
     "output.value",
     "traceloop.entity.output",
+    "mlflow.spanOutputs",
+    "langfuse.observation.output",
     "output",
 ];
 
-/// Writes `messages` of a model call.
-pub(super) fn write_messages(attributes: DocRef<'_>, out: &mut DocWriter) {
+/// Writes `messages` of a step.
+pub(super) fn write_messages(row: DocRef<'_>, out: &mut DocWriter) {
+    let attributes = row.get(model::ATTRIBUTES).unwrap_or(DocRef::Null);
     let mut raw = DocWriter::new();
     let open = raw.begin_array();
     let empty = raw.len();
-    for (key, role) in LISTS {
-        if let Some(value) = attributes.get(key) {
-            parsed(value, |value| put_messages(value, role, &mut raw));
-        }
-    }
-    if raw.len() == empty {
-        for (prefix, role) in NUMBERED {
-            put_numbered(attributes, prefix, role, &mut raw);
-        }
-    }
-    if raw.len() == empty {
-        for (key, role) in WHOLE {
-            if let Some(value) = attributes.get(key) {
-                put_message(role, value, &mut raw);
-            }
+    let sources: [&dyn Fn(&mut DocWriter); 5] = [
+        &|raw| put_vercel(attributes, raw),
+        &|raw| put_convention(attributes, raw),
+        &|raw| put_numbered(attributes, raw),
+        &|raw| put_events(row, raw),
+        &|raw| put_whole(attributes, "", raw),
+    ];
+    for put in sources {
+        if raw.len() == empty {
+            put(&mut raw);
         }
     }
     raw.end(open);
@@ -91,10 +141,7 @@ pub(super) fn write_talk(row: DocRef<'_>, out: &mut DocWriter) {
     let open = raw.begin_array();
     for (key, role) in IO {
         if let Some(value) = row.get(key) {
-            told(value, |value| {
-                let messages = value.get("messages").unwrap_or(value);
-                put_messages(messages, role, &mut raw);
-            });
+            told(value, |value| put_messages(value, role, &mut raw));
         }
     }
     raw.end(open);
@@ -130,7 +177,7 @@ fn told(value: DocRef<'_>, then: impl FnOnce(DocRef<'_>)) {
 }
 
 /// The value, or what its text means as JSON.
-fn parsed(value: DocRef<'_>, mut then: impl FnMut(DocRef<'_>)) {
+fn parsed(value: DocRef<'_>, then: impl FnOnce(DocRef<'_>)) {
     let doc = value
         .as_str()
         .and_then(|s| json::read(s.as_bytes(), JSON_DEPTH_MAX).ok());
@@ -141,126 +188,111 @@ fn parsed(value: DocRef<'_>, mut then: impl FnMut(DocRef<'_>)) {
     );
 }
 
-fn put_messages(value: DocRef<'_>, role: &str, raw: &mut DocWriter) {
-    match value {
-        DocRef::Array(items) => {
-            for item in items.flatten() {
-                put_messages(item, role, raw);
-            }
+/// The first convention that says more than its instructions.
+fn put_convention(attributes: DocRef<'_>, raw: &mut DocWriter) {
+    let says = |(key, role): &(&str, &str)| *role != "system" && attributes.get(key).is_some();
+    let Some(convention) = CONVENTIONS.iter().find(|all| all.iter().any(says)) else {
+        return;
+    };
+    for (key, role) in *convention {
+        if let Some(value) = attributes.get(key) {
+            parsed(value, |value| put_messages(value, role, raw));
         }
-        DocRef::Map(_) if value.get("role").is_some() => put_otel_message(value, raw),
-        DocRef::Null => {}
-        other => put_message(role, other, raw),
     }
 }
 
-/// A message of {`role`, `parts`} or {`role`, `content`}; parts become content and tool calls.
-fn put_otel_message(message: DocRef<'_>, raw: &mut DocWriter) {
-    let parts = message.get("parts").or_else(|| message.get("content"));
-    let open = raw.begin_map();
-    for (key, value) in message.entries().into_iter().flatten().flatten() {
-        if !["parts", "content"].contains(&key) {
-            raw.key(key);
-            raw.value(value);
-        }
-    }
-    let (mut calls, mut contents) = (Vec::new(), Vec::new());
-    match parts {
-        Some(DocRef::Array(items)) => {
-            for part in items.flatten() {
-                let kind = part.get("type").and_then(DocRef::as_str);
-                let is_call = matches!(kind, Some("tool_call" | "tool-call" | "tool_use"));
-                if is_call {
-                    calls.push(part);
-                } else {
-                    contents.push(part);
-                }
+/// Text, uses of tools and reasoning of the AI SDK's answer stand in attributes of their own.
+fn put_vercel(attributes: DocRef<'_>, raw: &mut DocWriter) {
+    if let Some(asks) = VERCEL_ASKS.iter().find_map(|key| attributes.get(key)) {
+        parsed(asks, |asks| {
+            if let Some(system) = asks.get("system") {
+                put_messages(system, "system", raw);
             }
-        }
-        Some(DocRef::Null) | None => {}
-        Some(single) => contents.push(single),
+            let asks = asks.get("messages").or(asks.get("prompt")).unwrap_or(asks);
+            put_messages(asks, "user", raw);
+        });
     }
-    raw.key("content");
-    let list = raw.begin_array();
-    contents.into_iter().for_each(|part| put_part(part, raw));
-    raw.end(list);
-    if !calls.is_empty() {
-        raw.key("tool_calls");
-        let list = raw.begin_array();
-        calls.into_iter().for_each(|call| raw.value(call));
-        raw.end(list);
+    let said = [
+        "ai.response.reasoning",
+        "ai.response.text",
+        "ai.response.object",
+    ];
+    let said = said.map(|key| attributes.get(key));
+    let calls = attributes.get("ai.response.toolCalls");
+    if calls.is_none() && said.iter().all(Option::is_none) {
+        return;
     }
-    raw.end(open);
-}
-
-/// `OTel` keeps a text part's text under `content`.
-fn put_part(part: DocRef<'_>, raw: &mut DocWriter) {
-    let text = part
-        .get("content")
-        .or_else(|| part.get("response"))
-        .or_else(|| part.get("result"));
-    match text {
-        Some(text) if part.get("text").is_none() => {
-            let open = raw.begin_map();
-            for (key, value) in part.entries().into_iter().flatten().flatten() {
-                if !["content", "response", "result"].contains(&key) {
-                    raw.key(if key == "type" { "part_type" } else { key });
-                    raw.value(value);
-                }
-            }
-            raw.key("type");
-            raw.str("text");
-            raw.key("text");
-            raw.str(&as_text(text));
-            raw.end(open);
-        }
-        _ => raw.value(part),
-    }
-}
-
-fn put_message(role: &str, content: DocRef<'_>, raw: &mut DocWriter) {
     let open = raw.begin_map();
     raw.key("role");
-    raw.str(role);
+    raw.str("assistant");
     raw.key("content");
     let list = raw.begin_array();
-    put_part(content, raw);
+    for text in said
+        .into_iter()
+        .flatten()
+        .filter(|text| *text != DocRef::Str(""))
+    {
+        put_said(text, raw);
+    }
+    raw.end(list);
+    raw.key("tool_calls");
+    let list = raw.begin_array();
+    parsed(calls.unwrap_or(DocRef::Null), |calls| {
+        if let DocRef::Array(calls) = calls {
+            calls.flatten().for_each(|call| put_use(call, raw));
+        }
+    });
     raw.end(list);
     raw.end(open);
 }
 
-/// Messages whose fields are attributes of their own.
-fn put_numbered(attributes: DocRef<'_>, prefix: &str, role: &str, raw: &mut DocWriter) {
-    let mut messages: BTreeMap<u32, (Option<&str>, Option<DocRef<'_>>)> = BTreeMap::new();
-    for (key, value) in attributes.entries().into_iter().flatten().flatten() {
-        let Some((number, field)) = key.strip_prefix(prefix).and_then(|k| k.split_once('.')) else {
-            continue;
-        };
-        let Ok(number) = number.parse() else { continue };
-        let message = messages.entry(number).or_default();
-        match field.strip_prefix("message.").unwrap_or(field) {
-            "role" => message.0 = value.as_str(),
-            "content" => message.1 = Some(value),
-            _ => {}
-        }
-    }
-    for (said, content) in messages.into_values() {
-        put_message(
-            said.unwrap_or(role),
-            content.unwrap_or(DocRef::Str("")),
-            raw,
-        );
+/// A chain has what went in as messages and what came out as a text.
+fn put_numbered(attributes: DocRef<'_>, raw: &mut DocWriter) {
+    let before = raw.len();
+    let has_answer = numbered::put(attributes, raw);
+    if raw.len() > before && !has_answer {
+        put_whole(attributes, "assistant", raw);
     }
 }
 
-/// Writes `tool_calls` of a tool's span: the one call that it is.
-pub(super) fn write_tool_call(attributes: DocRef<'_>, id: &str, name: &str, out: &mut DocWriter) {
-    let first = |keys: &[&str]| keys.iter().find_map(|k| attributes.get(k));
+fn put_events(row: DocRef<'_>, raw: &mut DocWriter) {
+    let Some(DocRef::Array(events)) = row.get("events") else {
+        return;
+    };
+    for event in events.flatten() {
+        let name = event.get("name").and_then(DocRef::as_str).unwrap_or("");
+        let attributes = event.get(model::ATTRIBUTES).unwrap_or(DocRef::Null);
+        let said = EVENTS.iter().filter(|(of, ..)| *of == name);
+        let mut said = said.filter_map(|(_, role, key)| match *key {
+            "" => Some((*role, attributes)),
+            key => Some((*role, attributes.get(key)?)),
+        });
+        if let Some((role, value)) = said.next() {
+            parsed(value, |value| put_message(role, value, raw));
+        }
+    }
+}
+
+/// What went in, by "user", and what came out, by "assistant"; all of it with neither.
+fn put_whole(attributes: DocRef<'_>, who: &str, raw: &mut DocWriter) {
+    for (key, role) in WHOLE
+        .into_iter()
+        .filter(|(_, role)| who.is_empty() || *role == who)
+    {
+        if let Some(value) = attributes.get(key) {
+            told(value, |value| put_messages(value, role, raw));
+        }
+    }
+}
+
+/// Writes `tool_calls` of a tool's span: the one call that it is. `said` has the attributes or fields that tell.
+pub(super) fn write_tool_call(span: &StoredRow, said: DocRef<'_>, name: &str, out: &mut DocWriter) {
+    let first = |keys: &[&str]| keys.iter().find_map(|k| said.get(k));
     let mut raw = DocWriter::new();
     let list = raw.begin_array();
     let open = raw.begin_map();
     raw.key("id");
-    raw.value(first(&["gen_ai.tool.call.id", "ai.toolCall.id"]).unwrap_or(DocRef::Str(id)));
+    raw.value(first(&CALL_ID).unwrap_or(DocRef::Str(&span.core.id)));
     raw.key("name");
     raw.str(name);
     if let Some(arguments) = first(&ARGUMENTS) {
@@ -270,6 +302,15 @@ pub(super) fn write_tool_call(attributes: DocRef<'_>, id: &str, name: &str, out:
     if let Some(result) = first(&RESULT) {
         raw.key("result");
         parsed(result, |value| raw.value(value));
+    }
+    let failed = span.text(model::STATUS) == Some(status::ERROR);
+    if let Some(error) = span.text(model::ERROR_MESSAGE).filter(|_| failed) {
+        raw.key("error");
+        raw.str(error);
+    }
+    if let Some(ms) = super::latency_ms(&span.core) {
+        raw.key("latency_ms");
+        raw.i64(ms);
     }
     raw.end(open);
     raw.end(list);

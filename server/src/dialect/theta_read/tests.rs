@@ -1,3 +1,5 @@
+mod talk;
+
 use std::collections::BTreeMap;
 
 use obsrv_engine::fold::{Part, Parts};
