@@ -49,19 +49,16 @@ struct ClockWatch {
 impl ClockWatch {
     /// Takes in what both clocks say, and when something was noted last before the first look.
     fn is_settled(&mut self, (wall_ns, mono_ns): (i64, u64), noted_ns: Option<i64>) -> bool {
-        let ahead_ns = match self.last.replace((wall_ns, mono_ns)) {
-            Some((wall, mono)) => {
-                let passed = mono_ns.saturating_sub(mono);
-                let went = wall_ns.saturating_sub(wall);
-                went.saturating_sub_unsigned(passed)
-                    .saturating_sub(nanos(CLOCK_JUMP_TIME))
-            }
-            None => {
-                let noted = noted_ns.unwrap_or(wall_ns);
-                wall_ns
-                    .saturating_sub(noted)
-                    .saturating_sub(nanos(CLOCK_GAP_TIME))
-            }
+        let ahead_ns = if let Some((wall, mono)) = self.last.replace((wall_ns, mono_ns)) {
+            let passed = mono_ns.saturating_sub(mono);
+            let went = wall_ns.saturating_sub(wall);
+            went.saturating_sub_unsigned(passed)
+                .saturating_sub(nanos(CLOCK_JUMP_TIME))
+        } else {
+            let noted = noted_ns.unwrap_or(wall_ns);
+            wall_ns
+                .saturating_sub(noted)
+                .saturating_sub(nanos(CLOCK_GAP_TIME))
         };
         if ahead_ns > 0 {
             self.settles_ns = mono_ns.saturating_add(nanos(CLOCK_SETTLE_TIME).unsigned_abs());
