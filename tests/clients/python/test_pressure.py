@@ -1,9 +1,12 @@
-"""Times that nobody can mean, little memory: F21, F23, F24 of FAULTS.md."""
+"""Times that nobody can mean, little memory, no descriptors: F1, F20, F21, F23, F24 of FAULTS.md."""
 
 import json
 import random
+import resource
 import threading
 import time
+
+import pytest
 
 from server import Obsrv, post_json
 from test_faults import under_strace
@@ -163,5 +166,67 @@ def test_a_slow_disk_costs_no_more_memory_than_the_budget(tmp_path):
         stop()
         assert set(statuses) <= {200, 503}, set(statuses)
         assert server.peak_memory() <= 1.25 * 256 * MIB, f"{server.peak_memory() // MIB} MiB"
+    finally:
+        server.end()
+
+
+def test_a_process_out_of_descriptors_goes_on_once_there_are_some(tmp_path):
+    server = Obsrv(tmp_path / "data", "--memory", "64MiB").start()
+    pid = server.child.pid
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    acknowledged = []
+    try:
+        with server.client() as client:
+
+            def send(number, count):
+                for n in range(count):
+                    trace_id = f"{number:016x}{n:016x}"
+                    text = {"key": "text", "value": {"stringValue": f"{random.Random(n).getrandbits(160_000):x}"}}
+                    answer = post_json(client, "/v1/traces", request(span(1, traceId=trace_id, attributes=[text])))
+                    assert answer.status_code in (200, 503), answer.text
+                    if answer.status_code == 200:
+                        acknowledged.append(trace_id)
+
+            send(1, 20)
+            # From here on no file and no connection can be opened: flushes, new files of the log, clients.
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
+            send(2, 400)  # more than a memtable holds
+            assert server.child.poll() is None, server.logged()
+            with pytest.raises(Exception), server.client() as other:  # accepted by the kernel, by nobody else
+                other.get("/live", timeout=1)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (1024, hard))
+            deadline = time.monotonic() + 20
+            before = len(acknowledged)
+            while len(acknowledged) == before:
+                assert time.monotonic() < deadline, server.logged()
+                send(3, 1)
+            server.await_ready()
+        server.restart()
+        with server.client() as client:
+            for trace_id in acknowledged:
+                assert client.get(f"/v1/traces/{trace_id}").status_code == 200, trace_id
+    finally:
+        server.end()
+
+
+def test_what_recovery_must_read_is_bounded_by_the_budget(tmp_path):
+    """Five memtables, a queue and two files of the log: recovery reads no more, however much was sent."""
+    memory = 64 * MIB
+    server = Obsrv(tmp_path / "data", "--memory", "64MiB").start()
+    bound = 6 * (memory // 16) + memory // 16 + 2 * (memory // 8)
+    noise = random.Random(1)
+    try:
+        sent = 0
+        with server.client() as client:
+            number = 0
+            while sent < 3 * bound:
+                number += 1
+                text = {"key": "text", "value": {"stringValue": f"{noise.getrandbits(2_000_000):x}"}}
+                body = json.dumps(request(span(1, traceId=f"{number:032x}", attributes=[text]))).encode()
+                answer = client.post("/v1/traces", content=body, headers={"content-type": "application/json"})
+                sent += len(body) if answer.status_code == 200 else 0
+                log = sum(p.stat().st_size for p in server.data.iterdir() if p.name.startswith(("wal-", "side-")))
+                assert log <= bound, f"{log // MIB} MiB after {sent // MIB} MiB, bound {bound // MIB}"
+        server.restart()
     finally:
         server.end()
