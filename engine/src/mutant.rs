@@ -38,12 +38,16 @@ pub enum Bug {
     ReplayBelowWatermark,
     /// Rows in segments are not looked up when an event comes again.
     DedupForgetsSegments,
+    /// Rows are taken while only the reserve is left.
+    ReserveForIngest,
+    /// Rows that are left out with a damaged block are not told of.
+    LeftOutUnsaid,
 }
 
 #[cfg(feature = "mutants")]
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::PublishBeforeSync,
         Self::WatermarkTooHigh,
         Self::MarksAboveWatermark,
@@ -58,6 +62,8 @@ impl Bug {
         Self::DeleteNotReplayed,
         Self::ReplayBelowWatermark,
         Self::DedupForgetsSegments,
+        Self::ReserveForIngest,
+        Self::LeftOutUnsaid,
     ];
 }
 

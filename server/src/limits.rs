@@ -348,6 +348,13 @@ pub const PREVIEW_BYTES_MAX: usize = 256 << 10;
 pub const RETENTION_DAYS_MAX: u32 = 3650;
 /// How often a project is looked at for traces that are older than it keeps them.
 pub const RETENTION_TIME: Duration = Duration::from_hours(24);
+/// A clock that has gone so much further than time did has jumped, and nothing expires for
+/// [`CLOCK_SETTLE_TIME`].
+pub const CLOCK_JUMP_TIME: Duration = Duration::from_hours(24);
+/// The same of a start: how long nothing was noted before it.
+pub const CLOCK_GAP_TIME: Duration = Duration::from_hours(24 * 30);
+/// How long an operator has to mend a clock that has jumped before old rows are deleted by it.
+pub const CLOCK_SETTLE_TIME: Duration = Duration::from_hours(24);
 /// How exactly it is known when a row was received: traces may stay that much longer.
 pub const RETENTION_MARK_TIME: Duration = Duration::from_hours(1);
 /// How much of a rate may be used at once after silence, as time.

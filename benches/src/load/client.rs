@@ -28,6 +28,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The first cookie that it sets, without its attributes.
     pub cookie: Option<String>,
+    /// After how many seconds to try again.
+    pub retry_after: Option<u64>,
 }
 
 /// A connection.
@@ -124,7 +126,7 @@ impl Client {
             .nth(1)
             .and_then(|code| code.parse().ok())
             .ok_or_else(|| bad("status line", &status_line))?;
-        let (mut length, mut chunked, mut cookie) = (0, false, None);
+        let (mut length, mut chunked, mut cookie, mut retry_after) = (0, false, None, None);
         loop {
             let line = self.line()?;
             if line.is_empty() {
@@ -142,6 +144,8 @@ impl Client {
                 chunked = value.trim().eq_ignore_ascii_case("chunked");
             } else if name.eq_ignore_ascii_case("set-cookie") && cookie.is_none() {
                 cookie = value.trim().split(';').next().map(str::to_owned);
+            } else if name.eq_ignore_ascii_case("retry-after") {
+                retry_after = value.trim().parse().ok();
             }
         }
         let body = if chunked {
@@ -153,6 +157,7 @@ impl Client {
             status,
             body,
             cookie,
+            retry_after,
         })
     }
 

@@ -10,6 +10,7 @@
 )]
 
 pub mod client;
+pub mod flow;
 pub mod ingest;
 pub mod mix;
 pub mod process;

@@ -53,6 +53,12 @@ pub fn memory(pid: u32) -> io::Result<u64> {
     field(pid, "VmRSS:")
 }
 
+/// Open file descriptors.
+pub fn descriptors(pid: u32) -> io::Result<u64> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"))?.count();
+    u64::try_from(open).map_err(|_| bad("fd"))
+}
+
 /// Bytes that a process had written to the device's page cache so far.
 pub fn written_bytes(pid: u32) -> io::Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/io"))?;

@@ -49,7 +49,7 @@ impl Engine {
         let mut committed = Vec::with_capacity(group.len());
         let has_room = self.space_step();
         for work in group {
-            if !has_room && Self::must_wait(&work) {
+            if !has_room && self.must_wait(&work) {
                 work.finish(Err(IngestError::NoSpace));
                 continue;
             }

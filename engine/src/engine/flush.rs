@@ -1,11 +1,10 @@
 //! Flush: the oldest frozen memtable becomes the segment of its number.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use obsrv_wal::io::{FileId, FileKind};
+use obsrv_wal::io::{FileId, FileKind, is_want};
 use obsrv_wal::log::LogError;
 
 use super::runs::settle;
@@ -22,6 +21,7 @@ use crate::segment::{
     RowInput, SectionInput, Segment, SegmentError, SegmentOptions, Work, WriteError, Written,
     write_works,
 };
+use crate::source::SourceError;
 
 /// Why a flush or compaction did not happen. Its inputs are untouched.
 #[derive(Debug, thiserror::Error)]
@@ -37,18 +37,18 @@ pub enum FlushError {
     Manifest(#[from] LogError),
 }
 
-/// Failing flushes in a row, want of space aside, after which the engine takes the disk for broken.
+/// Failing flushes in a row, want of space and of descriptors aside, after which the engine takes the disk for broken.
 const FAILED_FLUSHES_MAX: u32 = 3;
 
 impl FlushError {
-    /// Whether only space is wanting.
+    /// Whether only space or a descriptor is wanting.
     fn is_no_space(&self) -> bool {
-        let kind = match self {
-            Self::Write(WriteError::Io { source, .. }) => source.kind(),
-            Self::Manifest(LogError::NoSpace) => return true,
-            Self::Write(_) | Self::Open(_) | Self::Manifest(_) => return false,
-        };
-        matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        match self {
+            Self::Write(WriteError::Io { source, .. })
+            | Self::Open(SegmentError::Read(SourceError::Io { source, .. })) => is_want(source),
+            Self::Manifest(LogError::NoSpace) => true,
+            Self::Write(_) | Self::Open(_) | Self::Manifest(_) => false,
+        }
     }
 }
 

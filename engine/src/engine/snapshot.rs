@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::damage::Partial;
 use super::version::Version;
 use crate::memtable::TableView;
+use crate::mutant::Planted;
 use crate::query::aggregate::{
     AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest, PartialCache, aggregate,
     observed_keys, observed_values,
@@ -31,6 +32,7 @@ pub struct Snapshot {
     refuses: bool,
     /// What is left out, if that is allowed.
     pub(super) partial: Option<Partial>,
+    pub(super) planted: Planted,
 }
 
 /// A row with its content.
@@ -66,10 +68,11 @@ struct Held {
 }
 
 impl Snapshot {
-    pub(super) fn new(version: Arc<Version>) -> Self {
+    pub(super) fn new(version: Arc<Version>, planted: Planted) -> Self {
         Self {
             version,
             refuses: false,
+            planted,
             partial: None,
         }
     }
@@ -78,6 +81,7 @@ impl Snapshot {
         Self {
             version,
             refuses: true,
+            planted: Planted::default(),
             partial: None,
         }
     }
@@ -344,7 +348,8 @@ impl Snapshot {
             })?;
         }
         for place in self.visible(project, table, &held) {
-            let rows = place.source.trace_rows(trace_id).map_err(named)?;
+            // An index that does not read is gone round; what holds facts is not.
+            let rows = self.going_round(project, &mut || place.source.trace_rows(trace_id))?;
             for row in rows & &place.live {
                 let core = place.source.core(row).map_err(named)?;
                 visit(core, &mut || place.source.body(row).map_err(named))?;

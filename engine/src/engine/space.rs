@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Engine, Work};
 use crate::manifest::State as Listed;
+use crate::mutant::Bug;
 
 /// Room that ingest leaves for deletes, control events, flushes and merges: four files of the log.
 pub const RESERVE_BYTES: u64 = 256 << 20;
@@ -42,8 +43,8 @@ impl Engine {
     }
 
     /// Whether the reserve is not for this.
-    pub(super) fn must_wait(work: &Work) -> bool {
-        matches!(work, Work::Ingest { .. })
+    pub(super) fn must_wait(&self, work: &Work) -> bool {
+        matches!(work, Work::Ingest { .. }) && !self.planted.has(Bug::ReserveForIngest)
     }
 
     /// Whether a merge of these segments can be written: beside the half of the reserve that the log and

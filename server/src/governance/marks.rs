@@ -41,6 +41,11 @@ impl Marks {
         last.map_or(0, |mark| mark.lsn)
     }
 
+    /// The time of the last one.
+    pub(crate) fn last_ns(&self) -> Option<i64> {
+        self.all.read().last().map(|mark| mark.at_ns)
+    }
+
     /// Whether so much time has passed since the last one that it is worth another.
     pub(crate) fn are_old(&self, now_ns: i64) -> bool {
         let apart = i64::try_from(RETENTION_MARK_TIME.as_nanos()).unwrap_or(i64::MAX);

@@ -6,6 +6,8 @@
 //! their own, go one by one, and so do points. When a row was received is
 //! known by marks in the log that are `RETENTION_MARK_TIME` apart or little more: a trace may stay that much
 //! longer. A row that comes for such a trace just while it is deleted is deleted with it.
+//!
+//! A clock that jumps a year ahead makes everything a year older. So a jump stops all this for a day, and says so.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +21,8 @@ use obsrv_engine::source::{Column, Core};
 use super::{Class, Governance, GovernanceEvent, Retention};
 use crate::control::ControlEvent;
 use crate::limits::{
-    CONTROL_LOG_BYTES_MAX, DELETE_ROWS_MAX, PURGE_PAGE_ROWS, QUERY_ROWS_MAX, RETENTION_TIME,
+    CLOCK_GAP_TIME, CLOCK_JUMP_TIME, CLOCK_SETTLE_TIME, CONTROL_LOG_BYTES_MAX, DELETE_ROWS_MAX,
+    PURGE_PAGE_ROWS, QUERY_ROWS_MAX, RETENTION_TIME,
 };
 use crate::tenancy::plane::By;
 use crate::tenancy::purge::{PurgeError, delete_all};
@@ -32,6 +35,44 @@ pub struct Expiry {
     looked_ns: HashMap<u64, i64>,
     /// Records of the log when its time was noted last.
     noted: u64,
+    watch: ClockWatch,
+}
+
+/// Whether the wall clock can be believed. Owns what both clocks said last.
+#[derive(Debug, Default)]
+struct ClockWatch {
+    last: Option<(i64, u64)>,
+    /// Until when it is not believed, by the clock that does not jump.
+    settles_ns: u64,
+}
+
+impl ClockWatch {
+    /// Takes in what both clocks say, and when something was noted last before the first look.
+    fn is_settled(&mut self, (wall_ns, mono_ns): (i64, u64), noted_ns: Option<i64>) -> bool {
+        let ahead_ns = if let Some((wall, mono)) = self.last.replace((wall_ns, mono_ns)) {
+            let passed = mono_ns.saturating_sub(mono);
+            let went = wall_ns.saturating_sub(wall);
+            went.saturating_sub_unsigned(passed)
+                .saturating_sub(nanos(CLOCK_JUMP_TIME))
+        } else {
+            let noted = noted_ns.unwrap_or(wall_ns);
+            wall_ns
+                .saturating_sub(noted)
+                .saturating_sub(nanos(CLOCK_GAP_TIME))
+        };
+        if ahead_ns > 0 {
+            self.settles_ns = mono_ns.saturating_add(nanos(CLOCK_SETTLE_TIME).unsigned_abs());
+            tracing::error!(
+                ahead_ns,
+                "the clock has jumped ahead: nothing expires for a day; set it right before"
+            );
+        }
+        mono_ns >= self.settles_ns
+    }
+}
+
+fn nanos(time: std::time::Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Up to where everything is too old.
@@ -61,6 +102,10 @@ impl Expiry {
     ) -> Result<u64, PurgeError> {
         let plane = &governance.plane;
         let now = plane.now_ns();
+        let clocks = (now, plane.mono_ns());
+        if !self.watch.is_settled(clocks, plane.marks().last_ns()) {
+            return Ok(0);
+        }
         let kept = plane.settings().expiring();
         self.looked_ns
             .retain(|project, _| kept.contains_key(project));
@@ -70,7 +115,7 @@ impl Expiry {
             plane.append(vec![noted]).await?;
             self.noted = engine.stats().records;
         }
-        let every = i64::try_from(RETENTION_TIME.as_nanos()).unwrap_or(i64::MAX);
+        let every = nanos(RETENTION_TIME);
         let (mut deleted, mut failed) = (0, None);
         for (project, retention) in kept {
             let looked = self.looked_ns.get(&project);

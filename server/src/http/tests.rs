@@ -3,7 +3,7 @@
 use axum::body::{Body, to_bytes};
 use http::{Request, StatusCode, header};
 use obsrv_engine::engine::{Options, Threads};
-use obsrv_engine::io::{OsRng, RealDisk, SystemClock};
+use obsrv_engine::io::{Clock, OsRng, RealDisk, SystemClock};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -13,6 +13,7 @@ use crate::blob::Terms;
 use crate::tenancy::UserId;
 
 mod canary;
+mod clock;
 mod documents;
 mod governed;
 mod jaeger;
@@ -80,7 +81,11 @@ impl Said {
 }
 
 fn starting() -> Arc<App> {
-    App::new(Arc::new(SystemClock::new()), 64 << 20, 1 << 20, 7)
+    starting_at(Arc::new(SystemClock::new()))
+}
+
+fn starting_at(clock: Arc<dyn Clock>) -> Arc<App> {
+    App::new(clock, 64 << 20, 1 << 20, 7)
 }
 
 /// Two projects, `a` and `b`, with the keys `key-of-a` and `key-of-b`.
@@ -92,20 +97,29 @@ pub(super) async fn world() -> World {
 
 /// The same, where people sign in by these providers, too.
 async fn world_with(providers: Providers) -> World {
+    world_by(providers, Arc::new(SystemClock::new())).await
+}
+
+/// The same by this clock.
+async fn world_by(providers: Providers, clock: Arc<dyn Clock>) -> World {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn obsrv_engine::io::Disk> = Arc::new(RealDisk::open(dir.path()).unwrap());
     let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
     let threads = engine.start().unwrap();
     let master = MasterSecret::from_bytes([1; 32]);
-    let clock = Arc::new(SystemClock::new());
-    let plane = ControlPlane::recover(Arc::clone(&engine), &master, clock, Arc::new(OsRng));
+    let plane = ControlPlane::recover(
+        Arc::clone(&engine),
+        &master,
+        Arc::clone(&clock),
+        Arc::new(OsRng),
+    );
     let plane = Arc::new(plane.unwrap());
     for (name, id, key) in [("a", 1, "key-of-a"), ("b", 2, "key-of-b")] {
         let key = KeyString::parse(key).unwrap();
         let made = plane.install(By::system(), name, id, key, KeyTerms::default());
         assert_eq!(made.await.unwrap().made.project.id.0, id);
     }
-    let app = starting();
+    let app = starting_at(clock);
     let cursors = Macs::for_cursors(&master);
     let macs = Macs::for_redaction(&master);
     let governance = Arc::new(Governance::new(Quota::default(), Arc::clone(&plane), macs));

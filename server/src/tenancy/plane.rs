@@ -274,6 +274,11 @@ impl ControlPlane {
         &self.projections.audit
     }
 
+    /// What the clock says that never jumps.
+    pub(crate) fn mono_ns(&self) -> u64 {
+        self.clock.mono_ns()
+    }
+
     /// What the wall clock says.
     pub fn now_ns(&self) -> i64 {
         self.clock.wall_ns()

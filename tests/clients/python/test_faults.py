@@ -63,7 +63,7 @@ def test_sigterm_finishes_what_was_taken_and_leaves_an_empty_log(obsrv):
         assert set(sender.acknowledged) <= there
 
 
-def under_strace(tmp_path, inject):
+def under_strace(tmp_path, inject, *flags):
     """A server of which calls are delayed."""
     if not shutil.which("strace"):
         pytest.skip("needs strace")
@@ -76,7 +76,7 @@ def under_strace(tmp_path, inject):
     before = os.environ.get("OBSRV_BIN")
     os.environ["OBSRV_BIN"] = str(wrapper)
     try:
-        return Obsrv(tmp_path / "data").start()
+        return Obsrv(tmp_path / "data", *flags).start()
     finally:
         if before is None:
             del os.environ["OBSRV_BIN"]

@@ -10,8 +10,8 @@
 //! facets; figures of groups and time buckets; keys; whole traces. Some are asked of a snapshot that was kept while rows changed, some page by
 //! page while rows change.
 //!
-//! `OBSRV_MODEL_SEEDS` and `OBSRV_MODEL_FIRST` widen it for campaigns. A failing case is cut down and
-//! printed; its seed makes it again.
+//! `OBSRV_MODEL_SEEDS` and `OBSRV_MODEL_FIRST` widen it for campaigns (`tests/suites/campaign/campaign.py
+//! model`). A failing case is cut down and printed; its seed makes it again.
 //!
 //! Not covered: more than 256 partial events of one row; sums beyond an
 //! i64; documents deeper than their limit; budgets and cancelling; the grammar of searches; `explain`;

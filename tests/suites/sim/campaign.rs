@@ -42,8 +42,9 @@ pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |v| v.parse().expect("a number"))
 }
 
-/// Runs `run` for every number below `count`, two at a time as the machine of the CI has it. Which
-/// run is on which thread changes nothing: each is a machine of its own. The first violation wins.
+/// Runs `run` for every number below `count`, two at a time as the machine of the CI has it, or as many as
+/// `OBSRV_SIM_THREADS` says. Which run is on which thread changes nothing: each is a machine of its own. The
+/// first violation wins.
 ///
 /// # Errors
 /// As `run`, of the lowest number that failed.
@@ -56,7 +57,7 @@ pub(crate) fn each(
     let sum = Mutex::new((Coverage::default(), None::<(u64, String)>));
     let lock = || sum.lock().unwrap_or_else(PoisonError::into_inner);
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..setting("OBSRV_SIM_THREADS", 2).max(1) {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);

@@ -19,7 +19,8 @@ static EXHAUSTIVE: Part = Part::new("every call the last", || {
         let end = [End::Power, End::Kill][usize::from(number % 3 == 0)];
         every_call(number, end)
     };
-    each(0, setting("OBSRV_SIM_WORKLOADS", 24), run)
+    let first = setting("OBSRV_SIM_FIRST", 0);
+    each(first, setting("OBSRV_SIM_WORKLOADS", 24), run)
 });
 
 static FAILING: Part = Part::new("every call fails", || {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use obsrv_engine::engine::check::verify;
 use obsrv_engine::engine::repair::{Repaired, repair};
-use obsrv_engine::engine::{Engine, LeftOut, Snapshot};
+use obsrv_engine::engine::{DAMAGED_BLOCKS_MAX, Engine, LeftOut, Snapshot};
 use obsrv_engine::io::{Disk, FileId, FileKind};
 use obsrv_engine::query::ast::Filter;
 use obsrv_engine::query::{Budget, QueryError, Request};
@@ -53,7 +53,11 @@ fn rows_of(snapshot: &Snapshot) -> Result<BTreeMap<Key, Vec<u8>>, QueryError> {
 
 /// A machine of which all rows are in several segments, and those rows.
 fn flushed(seed: u64, steps: u64) -> (World, BTreeMap<Key, Vec<u8>>) {
-    let mut world = World::new(seed, Flaw::None);
+    flushed_with(seed, steps, Flaw::None)
+}
+
+fn flushed_with(seed: u64, steps: u64, flaw: Flaw) -> (World, BTreeMap<Key, Vec<u8>>) {
+    let mut world = World::new(seed, flaw);
     world.open().unwrap();
     world.work(steps);
     world.step(Step::Freeze);
@@ -76,45 +80,93 @@ fn left_out_rows(left_out: &[LeftOut]) -> u64 {
 fn a_damaged_block_fails_the_question_by_name_or_is_left_out_and_said() {
     let (mut refused, mut partial) = (0, 0);
     for seed in 0..4 {
-        let (world, all) = flushed(seed, 120);
-        for file in files(&world, FileKind::Segment) {
-            let len = world.disk().peek(file).unwrap().len() as u64;
-            for at in (36..len).step_by(83) {
-                let mut victim = world.fork(at);
-                victim.disk().flip(file, at, 0x20);
-                // The list of sections: the open is refused, and named.
-                if let Err(refusal) = victim.open() {
-                    assert!(refusal.contains(&file.to_string()), "{refusal}");
-                    continue;
-                }
-                let engine = victim.engine().unwrap();
-                match rows_of(&engine.snapshot()) {
-                    Ok(rows) => assert!(rows == all, "{file} {at}"),
-                    Err(QueryError::Source(SourceError::Damaged {
-                        file: name, part, ..
-                    })) => {
-                        refused += 1;
-                        assert_eq!(name, file.to_string());
-                        assert!(part.starts_with("project "), "{part}");
-                    }
-                    Err(other) => panic!("{other}"),
-                }
-                let snapshot = engine.snapshot().allowing_partial();
-                let rows = rows_of(&snapshot).unwrap();
-                let left_out = snapshot.left_out();
-                assert!(rows.iter().all(|(key, row)| all.get(key) == Some(row)));
-                let missing = (all.len() - rows.len()) as u64;
-                assert_eq!(
-                    missing,
-                    left_out_rows(&left_out),
-                    "{file} {at}: {left_out:?}"
-                );
-                partial += u64::from(missing > 0);
-                assert!(left_out.iter().all(|part| part.file == file.to_string()));
-            }
-        }
+        let counts = damage_is_named_or_said(seed, Flaw::None);
+        refused += counts.0;
+        partial += counts.1;
     }
     assert!(refused > 50 && partial > 50, "{refused} {partial}");
+}
+
+/// How many questions failed and how many were answered in part.
+pub(crate) fn damage_is_named_or_said(seed: u64, flaw: Flaw) -> (u64, u64) {
+    let (mut refused, mut partial) = (0, 0);
+    let (world, all) = flushed_with(seed, 120, flaw);
+    for file in files(&world, FileKind::Segment) {
+        let len = world.disk().peek(file).unwrap().len() as u64;
+        for at in (36..len).step_by(83) {
+            let mut victim = world.fork(at);
+            victim.disk().flip(file, at, 0x20);
+            // The list of sections: the open is refused, and named.
+            if let Err(refusal) = victim.open() {
+                assert!(refusal.contains(&file.to_string()), "{refusal}");
+                continue;
+            }
+            let engine = victim.engine().unwrap();
+            match rows_of(&engine.snapshot()) {
+                Ok(rows) => assert!(rows == all, "{file} {at}"),
+                Err(QueryError::Source(SourceError::Damaged {
+                    file: name, part, ..
+                })) => {
+                    refused += 1;
+                    assert_eq!(name, file.to_string());
+                    assert!(part.starts_with("project "), "{part}");
+                }
+                Err(other) => panic!("{other}"),
+            }
+            let snapshot = engine.snapshot().allowing_partial();
+            let rows = rows_of(&snapshot).unwrap();
+            let left_out = snapshot.left_out();
+            assert!(rows.iter().all(|(key, row)| all.get(key) == Some(row)));
+            let missing = (all.len() - rows.len()) as u64;
+            assert_eq!(
+                missing,
+                left_out_rows(&left_out),
+                "{file} {at}: {left_out:?}"
+            );
+            partial += u64::from(missing > 0);
+            assert!(left_out.iter().all(|part| part.file == file.to_string()));
+        }
+    }
+    (refused, partial)
+}
+
+#[test]
+fn as_many_damaged_blocks_as_the_limit_are_left_out_and_one_more_is_refused() {
+    let mut world = World::new(5, Flaw::None);
+    world.open().unwrap();
+    let engine = Arc::clone(world.engine().unwrap());
+    for n in 0..=DAMAGED_BLOCKS_MAX {
+        let body = format!("span|t{n}|s|1||1|2|k1=1\nscore|marks|m{n}|1||1||");
+        world.store(1, &body).unwrap().unwrap();
+        engine.freeze();
+        while engine.flush_step().unwrap() {}
+    }
+    drop(engine);
+    world.kill();
+    let segments = files(&world, FileKind::Segment);
+    assert_eq!(segments.len(), DAMAGED_BLOCKS_MAX + 1);
+    for damaged in [DAMAGED_BLOCKS_MAX, DAMAGED_BLOCKS_MAX + 1] {
+        let mut victim = world.fork(1);
+        // The first block of each is one of the same table.
+        for file in &segments[..damaged] {
+            victim.disk().flip(*file, 40, 1);
+        }
+        victim.open().unwrap();
+        let engine = victim.engine().unwrap();
+        let (mut left_out, mut refused) = (0, 0);
+        for table in Table::ALL {
+            let snapshot = engine.snapshot().allowing_partial();
+            let request = Request::new(Filter::All, 1_000);
+            match snapshot.search(ProjectId(1), table, &request, &BUDGET) {
+                Ok(_) => left_out += snapshot.left_out().len(),
+                Err(QueryError::Source(SourceError::Damaged { .. })) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        let over = usize::from(damaged > DAMAGED_BLOCKS_MAX);
+        assert_eq!(refused, over, "{damaged}");
+        assert_eq!(left_out, damaged * (1 - over), "{damaged}");
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Crash simulation of the whole engine: flush, compaction, deletes, control events, side files,
 //! deletion vectors and recovery itself, on the weakest disk that obsrv promises to survive.
 //!
-//! `OBSRV_SIM_SEEDS` and `OBSRV_SIM_FIRST` widen the random part for campaigns.
+//! `OBSRV_SIM_SEEDS`, `OBSRV_SIM_WORKLOADS` and `OBSRV_SIM_FIRST` widen the random and the exhaustive part for campaigns, `OBSRV_SIM_THREADS` says how much
+//! of the machine it takes (`tests/suites/campaign/campaign.py sim`).
 
 #![expect(clippy::print_stdout, reason = "a suite prints its counts")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]

@@ -25,9 +25,29 @@ macro_rules! planted {
         #[test]
         fn every_planted_bug_has_its_test() {
             let tested = [$(Bug::$bug),*];
-            assert!(Bug::ALL.iter().all(|bug| tested.contains(bug)));
+            let elsewhere = [Bug::ReserveForIngest, Bug::LeftOutUnsaid];
+            let has_one = |bug: &Bug| tested.contains(bug) || elsewhere.contains(bug);
+            assert!(Bug::ALL.iter().all(has_one));
         }
     };
+}
+
+/// A bug that shows only where something else went wrong before: what holds there without it must fail.
+fn fails_with(bug: Bug, what: fn(Flaw)) {
+    let caught = std::panic::catch_unwind(|| what(Flaw::Engine(bug)));
+    assert!(caught.is_err(), "{bug:?} went unnoticed");
+}
+
+#[test]
+fn reserve_for_ingest() {
+    fails_with(Bug::ReserveForIngest, crate::refusal::keeps_its_reserve);
+}
+
+#[test]
+fn left_out_unsaid() {
+    fails_with(Bug::LeftOutUnsaid, |flaw| {
+        crate::damage::damage_is_named_or_said(0, flaw);
+    });
 }
 
 planted! {

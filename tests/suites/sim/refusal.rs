@@ -364,7 +364,11 @@ fn a_flush_without_space_is_put_off_for_as_long_as_it_takes() {
 /// those make room, and rows are taken again without a restart.
 #[test]
 fn a_nearly_full_disk_takes_deletes_and_control_events_until_there_is_room() {
-    let mut world = World::new(8, Flaw::None);
+    keeps_its_reserve(Flaw::None);
+}
+
+pub(crate) fn keeps_its_reserve(flaw: Flaw) {
+    let mut world = World::new(8, flaw);
     world.reserve(200_000);
     world.open().unwrap();
     let engine = Arc::clone(world.engine().unwrap());

@@ -18,6 +18,18 @@ use bytes::Bytes;
 pub use real::{OpenError, RealDisk};
 pub use system::{OsRng, SystemClock};
 
+/// Whether a call was refused for want of something that comes back by itself: room on the disk, a quota, a file
+/// descriptor of the process or of the system. It says nothing about the disk, and nothing was stored.
+pub fn is_want(error: &io::Error) -> bool {
+    let descriptors = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) || descriptors
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
 /// What a file holds. Persisted in file names and checksums: never reuse a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]

@@ -18,7 +18,7 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 
-use crate::io::{Disk, DiskFile, FileId, FileKind};
+use crate::io::{Disk, DiskFile, FileId, FileKind, is_want};
 use format::{Frame, HEADER_BYTES, Header, Spot};
 use mutant::{Bug as PlantedBug, Planted};
 use seal::{Publish, Seal, prepare, publish};
@@ -82,7 +82,7 @@ impl Durable {
 /// Why a write did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The disk is full. Nothing of the group is stored; the log stays usable.
+    /// The disk is full, or there is no descriptor for another file. Nothing of the group is stored; the log stays usable.
     #[error("disk full, group not stored")]
     NoSpace,
     /// A write or sync failed: whether the group is stored is not known, and the log is done for.
@@ -192,13 +192,6 @@ pub struct Log {
     attempt: u32,
     poisoned: bool,
     planted: Planted,
-}
-
-fn no_space(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }
 
 impl Log {
@@ -493,7 +486,7 @@ impl Log {
 
     /// What an error before anything of the group was written means.
     fn refuse(&mut self, error: io::Error) -> LogError {
-        if no_space(&error) {
+        if is_want(&error) {
             return LogError::NoSpace;
         }
         self.poison(error)
@@ -511,7 +504,7 @@ impl Log {
             .file
             .write_at(self.offset, &[0; 8])
             .and_then(|()| self.file.sync_data());
-        if !no_space(&error) || blotted.is_err() {
+        if !is_want(&error) || blotted.is_err() {
             self.poisoned = true;
             return LogError::OutcomeUnknown(error);
         }

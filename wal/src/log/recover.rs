@@ -23,7 +23,7 @@ use super::{
     FILE_BYTES_MAX, GROUP_BYTES_MAX, KIND_WATERMARK, Log, LogError, LogOptions, Place, Record,
     as_u64,
 };
-use crate::io::{Disk, FileId};
+use crate::io::{Disk, FileId, is_want};
 
 /// Why a log does not recover. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -512,7 +512,7 @@ impl Recovered {
             planted: self.planted,
         };
         let log = seal.write(fill).map_err(|error| match error {
-            Publish::Not(error) if super::no_space(&error) => LogError::NoSpace,
+            Publish::Not(error) if is_want(&error) => LogError::NoSpace,
             Publish::Not(error) | Publish::Unknown(error) => LogError::OutcomeUnknown(error),
         })?;
         log.remove_void(&self.void);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::format::{Frame, HEADER_BYTES, Header, Spot};
 use super::mutant::{Bug, Planted};
 use super::{FILE_BYTES_MAX, Log, LogError, LogOptions, Place, as_u64, file_len};
-use crate::io::{Disk, DiskFile, FileId};
+use crate::io::{Disk, DiskFile, FileId, is_want};
 
 /// Why a file did not get its name.
 pub(super) enum Publish {
@@ -89,7 +89,7 @@ impl Log {
                 .for_each(|(kind, body)| out.frame(*kind, &[body]));
         });
         written.map_err(|error| match error {
-            Publish::Not(error) if super::no_space(&error) => LogError::NoSpace,
+            Publish::Not(error) if is_want(&error) => LogError::NoSpace,
             Publish::Not(error) | Publish::Unknown(error) => LogError::OutcomeUnknown(error),
         })?;
         for file in old {

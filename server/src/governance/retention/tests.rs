@@ -18,8 +18,9 @@ use crate::tenancy::{ControlPlane, FIRST_ORG};
 const HOUR_NS: i64 = DAY_NS / 24;
 const BEGAN_NS: i64 = 1_770_000_000_000_000_000;
 
+/// A clock set by hand; what it has jumped is in one of its two times alone.
 #[derive(Debug)]
-struct Hand(AtomicI64);
+struct Hand(AtomicI64, AtomicI64);
 
 impl Clock for Hand {
     fn wall_ns(&self) -> i64 {
@@ -27,7 +28,7 @@ impl Clock for Hand {
     }
 
     fn mono_ns(&self) -> u64 {
-        self.wall_ns().unsigned_abs()
+        (self.wall_ns() - self.1.load(Ordering::Relaxed)).unsigned_abs()
     }
 }
 
@@ -52,7 +53,7 @@ async fn open(dir: &tempfile::TempDir, wall_ns: i64) -> World {
     let disk = Arc::new(RealDisk::open(dir.path()).unwrap());
     let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
     let threads = engine.start().unwrap();
-    let clock = Arc::new(Hand(AtomicI64::new(wall_ns)));
+    let clock = Arc::new(Hand(AtomicI64::new(wall_ns), AtomicI64::new(0)));
     let master = MasterSecret::from_bytes([1; 32]);
     let plane = ControlPlane::recover(
         Arc::clone(&engine),
@@ -138,6 +139,12 @@ impl World {
 
     fn at(&self, wall_ns: i64) {
         self.clock.0.store(wall_ns, Ordering::Relaxed);
+    }
+
+    /// The clock is set: no time passes.
+    fn jump(&self, ns: i64) {
+        self.clock.1.fetch_add(ns, Ordering::Relaxed);
+        self.clock.0.fetch_add(ns, Ordering::Relaxed);
     }
 
     /// What a look at this time deletes.
@@ -363,4 +370,39 @@ async fn a_project_that_keeps_everything_keeps_it_and_a_look_a_day_is_enough() {
     );
     assert_eq!(world.look(day).await, 0, "came after the last mark");
     assert_eq!(world.look(day + DAY_NS).await, 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_deletes_nothing_for_a_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let year = 365 * DAY_NS;
+    {
+        let mut world = open(&dir, BEGAN_NS).await;
+        world.keep(Some(1)).await;
+        world
+            .send(vec![row(Table::Spans, "t", "1", Some(BEGAN_NS))])
+            .await;
+        assert_eq!(world.look(BEGAN_NS + HOUR_NS).await, 0);
+        // Set wrong, noticed, and set right: as if it had never been.
+        world.jump(year);
+        assert_eq!(world.look(BEGAN_NS + year + 2 * HOUR_NS).await, 0);
+        assert_eq!(world.look(BEGAN_NS + year + 20 * HOUR_NS).await, 0);
+        world.jump(-year);
+        assert_eq!(world.look(BEGAN_NS + 21 * HOUR_NS).await, 0);
+        assert!(world.has("t"));
+        // A jump that nobody takes back was right.
+        world.jump(year);
+        assert_eq!(world.look(BEGAN_NS + year + 22 * HOUR_NS).await, 0);
+        assert_eq!(world.look(BEGAN_NS + year + 46 * HOUR_NS).await, 1);
+        world
+            .send(vec![row(Table::Spans, "u", "1", Some(BEGAN_NS))])
+            .await;
+        world.look(BEGAN_NS + year + 48 * HOUR_NS).await;
+    }
+    // A process that starts a year later looks twice.
+    let later = BEGAN_NS + 2 * year + 4 * DAY_NS;
+    let mut world = open(&dir, later).await;
+    assert_eq!(world.look(later).await, 0);
+    assert!(world.has("u"));
+    assert_eq!(world.look(later + DAY_NS).await, 1);
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ask::{Over, Range, asked};
+use super::damaged::{Damaged, damaged};
 use super::list::json;
 use super::path;
 use crate::http::access::{Access, TraceRead};
@@ -51,6 +52,9 @@ struct Question {
     keys: Option<Vec<String>>,
     /// Values listed; 50 if not given.
     limit: Option<usize>,
+    /// Whether to go on without rows that are damaged on disk; `damaged` says which those are.
+    #[serde(default)]
+    allow_partial: bool,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -83,6 +87,9 @@ struct Compared {
     data: Vec<Difference>,
     /// Keys with too many values to be compared.
     left_out: Vec<String>,
+    /// What is damaged on disk and left out; only with `allow_partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
 }
 
 /// A value and the share of rows that have it.
@@ -136,14 +143,17 @@ async fn answer(
     }
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let view = store.view();
+        let view = store.view_or(question.allow_partial);
         let keys = match question.keys {
             Some(keys) => keys,
             None => usual_keys(&view, over, budget)?,
         };
         let a = Counts::of(&view, (over, &a), &keys, budget)?;
         let b = Counts::of(&view, (over, &b), &keys, budget)?;
-        json(&compared(&keys, &a, &b, limit))
+        json(&Compared {
+            damaged: damaged(view.left_out()),
+            ..compared(&keys, &a, &b, limit)
+        })
     })
     .await?;
     Ok(wire::json_response(body))
@@ -255,5 +265,6 @@ fn compared(keys: &[String], a: &Counts, b: &Counts, limit: usize) -> Compared {
         b_rows: b.rows,
         data,
         left_out,
+        damaged: None,
     }
 }

@@ -19,6 +19,7 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::ask::{check_known, limit};
+use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged};
 use super::list::json;
 use super::path;
 use super::shape::{Raw, raw};
@@ -35,7 +36,7 @@ use crate::http::{App, query};
 use crate::limits::{CONVERSATION_BYTES_MAX, CONVERSATION_PAGE_DEFAULT, CONVERSATION_PAGE_MAX};
 use crate::wire;
 
-const KNOWN: [&str; 2] = ["limit", "offset"];
+const KNOWN: [&str; 3] = ["limit", "offset", ALLOW_PARTIAL];
 /// Bytes of a fingerprint with its place.
 const MARK_BYTES: u64 = 48;
 
@@ -46,6 +47,9 @@ struct Conversation {
     total: usize,
     /// What `offset` is for the next page; null on the last.
     next_offset: Option<usize>,
+    /// What is damaged on disk and left out; only with `allow_partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
 }
 
 /// A message.
@@ -65,8 +69,8 @@ struct MessageShown {
 }
 
 pub(super) fn add(routes: &mut Routes) {
-    routes
-        .get(&path("/traces/{trace}/conversation"), TraceRead, show)
+    let one = path("/traces/{trace}/conversation");
+    asks_partial(routes.get(&one, TraceRead, show))
         .says("What was said in a trace, each message once, in order.")
         .asks("limit", "1 to 1000; 200 if not given")
         .asks("offset", "`next_offset` of the page before")
@@ -193,16 +197,25 @@ async fn show(
     let limit = limit(&params, CONVERSATION_PAGE_DEFAULT, CONVERSATION_PAGE_MAX)?;
     let offset = params.one("offset")?.map_or(Ok(0), str::parse);
     let offset: usize = offset.map_err(|_| ApiError::parameter("offset", "not a number"))?;
+    let partial = params.flag(ALLOW_PARTIAL)?;
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let view = store.view();
-        run_of(&view, &trace_id)?;
+        let view = store.view_or(partial);
+        match run_of(&view, &trace_id) {
+            // What was said stands in its spans.
+            Err(error) if partial && error.code == ErrorCode::Damaged => {}
+            run => drop(run?),
+        }
         let reader = Reader {
             view: &view,
             trace_id: &trace_id,
             budget,
         };
-        json(&page(&reader, offset, limit)?)
+        let shown = page(&reader, offset, limit)?;
+        json(&Conversation {
+            damaged: damaged(view.left_out()),
+            ..shown
+        })
     })
     .await?;
     Ok(wire::json_response(body))
@@ -252,6 +265,7 @@ fn page(reader: &Reader<'_>, offset: usize, limit: usize) -> Result<Conversation
         next_offset: (next < new.len() && !data.is_empty()).then_some(next),
         total: new.len(),
         data,
+        damaged: None,
     })
 }
 

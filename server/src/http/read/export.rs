@@ -4,7 +4,8 @@
 //! Rows are read page by page, each page a query of its own; two pages at most wait for the client.
 //! What goes wrong on the way ends the connection, so that a short file is never taken for a whole
 //! one. With `cursors=true` a line after each page says where to go on; `rows` ends a file early, and a
-//! Parquet file says in its footer where the next one begins.
+//! Parquet file says in its footer where the next one begins. With `allow_partial=true` the same two places
+//! say what is damaged on disk and left out.
 
 mod columns;
 mod csv;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 use self::form::Writer;
 use self::job::Job;
 use super::ask::{OVER, Over, Paging, check_known};
+use super::damaged::ALLOW_PARTIAL;
 use super::list::{asks_rows, chosen};
 use super::path;
 use crate::control::{AuditAction, AuditNote};
@@ -37,11 +39,31 @@ use crate::http::usage;
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_PAGES_WAITING};
 use obsrv_engine::query::Request;
 
-const KNOWN: [&str; 13] = [
-    "over", "q", "filter", "traceql", "from", "to", "sort", "format", "fields", "raw", "cursor",
-    "cursors", "rows",
+const KNOWN: [&str; 14] = [
+    "over",
+    "q",
+    "filter",
+    "traceql",
+    "from",
+    "to",
+    "sort",
+    "format",
+    "fields",
+    "raw",
+    "cursor",
+    "cursors",
+    "rows",
+    ALLOW_PARTIAL,
 ];
-const NOT_SCOPE: [&str; 6] = ["cursor", "cursors", "format", "fields", "raw", "rows"];
+const NOT_SCOPE: [&str; 7] = [
+    "cursor",
+    "cursors",
+    "format",
+    "fields",
+    "raw",
+    "rows",
+    ALLOW_PARTIAL,
+];
 
 pub(super) fn add(routes: &mut Routes) {
     let route = routes.get(&path("/export"), TraceRead, export);
@@ -69,6 +91,10 @@ pub(super) fn add(routes: &mut Routes) {
             "`true`: a line `{\"next_cursor\":…}` after every 1000 rows; null after the last",
         )
         .asks("rows", "ends the file after so many rows; all if not given")
+        .asks(
+            ALLOW_PARTIAL,
+            "`true` goes on without rows that are damaged on disk: a last line `{\"damaged\":[…]}`, or `obsrv.damaged` in a Parquet file's footer, says which; not for CSV and `otlp-protobuf`",
+        )
         .says("Every row that passes, streamed.");
 }
 

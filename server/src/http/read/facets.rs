@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ask::{OVER, Over, check_known, limit};
+use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged};
 use super::list::{asks_rows, chosen, json};
 use super::path;
 use crate::http::access::{Access, TraceRead};
@@ -24,8 +25,17 @@ use crate::http::{App, query};
 use crate::limits::{FACETS_MAX, READ_FACET_VALUES_DEFAULT};
 use crate::wire;
 
-const KNOWN: [&str; 9] = [
-    "keys", "over", "q", "filter", "traceql", "from", "to", "limit", "explain",
+const KNOWN: [&str; 10] = [
+    "keys",
+    "over",
+    "q",
+    "filter",
+    "traceql",
+    "from",
+    "to",
+    "limit",
+    "explain",
+    ALLOW_PARTIAL,
 ];
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -33,6 +43,9 @@ struct FacetsShown {
     facets: Vec<FacetShown>,
     /// Rows that pass.
     total: u64,
+    /// What is damaged on disk and left out; only with `allow_partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Value>,
 }
@@ -74,7 +87,7 @@ impl ValueShown {
 
 pub(super) fn add(routes: &mut Routes) {
     let route = routes.get(&path("/facets"), TraceRead, show);
-    asks_rows(route)
+    asks_partial(asks_rows(route))
         .asks("keys", "keys and paths, with commas; up to 32")
         .asks("over", OVER)
         .asks("limit", "values of each, up to 1000; 20 if not given")
@@ -118,10 +131,10 @@ async fn show(
         facets: keys.iter().map(|key| over.column(key)).collect(),
         facet_values_max: limit(&params, READ_FACET_VALUES_DEFAULT, FACET_VALUES_MAX)?,
     };
-    let explain = params.flag("explain")?;
+    let (explain, partial) = (params.flag("explain")?, params.flag(ALLOW_PARTIAL)?);
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let view = store.view();
+        let view = store.view_or(partial);
         let page = view.search(over.table(), &request, budget)?;
         let total = page.total.unwrap_or(0);
         let with = having(&view, over, &request, budget)?;
@@ -137,6 +150,7 @@ async fn show(
                 .map(|((key, facet), with)| FacetShown::of(key, facet, with, total))
                 .collect(),
             total,
+            damaged: damaged(view.left_out()),
             explain: explain.then(|| wire::explained(&page.explain)),
         })
     })

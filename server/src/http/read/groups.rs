@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 
 use super::aggregate::key_value;
 use super::ask::{Over, Range, check_known, limit, named};
+use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged, not_found};
 use super::list::{asks_rows, json, shown};
 use super::path;
 use super::project::Fields;
@@ -34,10 +35,20 @@ use crate::http::{App, query};
 use crate::limits::{AGGREGATE_GROUPS_MAX, PAGE_ROWS_MAX, READ_PAGE_ROWS_DEFAULT};
 use crate::wire;
 
-const KNOWN: [&str; 10] = [
-    "q", "filter", "traceql", "from", "to", "sort", "limit", "offset", "total", "explain",
+const KNOWN: [&str; 11] = [
+    "q",
+    "filter",
+    "traceql",
+    "from",
+    "to",
+    "sort",
+    "limit",
+    "offset",
+    "total",
+    "explain",
+    ALLOW_PARTIAL,
 ];
-const OF_ONE: [&str; 1] = ["limit"];
+const OF_ONE: [&str; 2] = ["limit", ALLOW_PARTIAL];
 
 /// What runs are put together by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +95,9 @@ struct GroupsShown {
     /// How many there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
+    /// What is damaged on disk and left out; only with `allow_partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Value>,
 }
@@ -98,6 +112,9 @@ struct OneShown {
     data: Vec<Box<RawValue>>,
     /// Whether there are more: list them with `…/traces?q=`.
     more: bool,
+    /// What is damaged on disk and left out; only with `allow_partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
 }
 
 /// Ordered by these, and the place of the measure.
@@ -131,7 +148,7 @@ fn measures(by: By) -> Vec<Measure> {
 }
 
 fn asks(route: &mut Route) -> &mut Route {
-    asks_rows(route)
+    asks_partial(asks_rows(route))
         .asks(
             "sort",
             "`traces`, `first`, `last`, `tokens`, `cost` or `errors`; `-last` if not given",
@@ -149,13 +166,11 @@ pub(super) fn add(routes: &mut Routes) {
     asks(routes.get(&path("/users"), TraceRead, users))
         .says("Users of the runs that pass, with counts, tokens and cost.")
         .gives::<GroupsShown>();
-    routes
-        .get(&path("/threads/{thread}"), TraceRead, thread)
+    asks_partial(routes.get(&path("/threads/{thread}"), TraceRead, thread))
         .says("A thread and its runs.")
         .asks("limit", "runs, 1 to 1000; 50 if not given")
         .gives::<OneShown>();
-    routes
-        .get(&path("/users/{user}"), TraceRead, user)
+    asks_partial(routes.get(&path("/users/{user}"), TraceRead, user))
         .says("A user and their runs.")
         .asks("limit", "runs, 1 to 1000; 50 if not given")
         .gives::<OneShown>();
@@ -252,9 +267,11 @@ async fn list(
         top: top(&params, offset + limit + 1)?,
     };
     let (total, explain) = (params.flag("total")?, params.flag("explain")?);
+    let partial = params.flag(ALLOW_PARTIAL)?;
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let answer = store.view().aggregate(Table::Runs, &request, budget)?;
+        let view = store.view_or(partial);
+        let answer = view.aggregate(Table::Runs, &request, budget)?;
         let listed = answer.groups.len();
         let page = answer.groups.iter().skip(offset).take(limit);
         let all = u64::try_from(listed).unwrap_or(u64::MAX);
@@ -262,6 +279,7 @@ async fn list(
             data: page.map(|group| of_group(by, group)).collect(),
             next_offset: (listed > offset + limit).then_some(offset + limit),
             total: total.then(|| all.saturating_add(answer.groups_left_out)),
+            damaged: damaged(view.left_out()),
             explain: explain.then(|| wire::explained(&answer.explain)),
         })
     })
@@ -325,6 +343,7 @@ async fn one(
 ) -> Result<Response, ApiError> {
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
     check_known(&params, &OF_ONE)?;
+    let partial = params.flag(ALLOW_PARTIAL)?;
     let column = Column::Path(by.path().into());
     let filter = Filter::Is(column, Test::Eq(Literal::Str(id.clone())));
     let request = Request {
@@ -340,10 +359,11 @@ async fn one(
     let asked = AggregateRequest::new(filter, measures(by));
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let view = store.view();
+        let view = store.view_or(partial);
         let figures = view.aggregate(Table::Runs, &asked, budget)?.total;
         if figures.rows == 0 {
-            return Err(ApiError::new(ErrorCode::NotFound, "no run names it"));
+            let nobody = ApiError::new(ErrorCode::NotFound, "no run names it");
+            return Err(not_found(&view, nobody));
         }
         let page = view.search(Table::Runs, &request, budget)?;
         let fields = Fields::default();
@@ -355,6 +375,7 @@ async fn one(
             group: of_figures(by, Value::String(id), &figures),
             data: data.collect::<Result<_, _>>()?,
             more: page.next.is_some(),
+            damaged: damaged(view.left_out()),
         })
     })
     .await?;

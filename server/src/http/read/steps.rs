@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ask::{Over, Range, asked};
+use super::damaged::{Damaged, damaged};
 use super::list::json;
 use super::path;
 use crate::dialect::theta_read::status_of;
@@ -52,6 +53,9 @@ struct Question {
     by: Option<String>,
     /// Newest runs that are looked at, up to 1000; 200 if not given.
     limit: Option<usize>,
+    /// Whether to go on without rows that are damaged on disk; `damaged` says which those are.
+    #[serde(default)]
+    allow_partial: bool,
 }
 
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -64,6 +68,9 @@ struct Paths {
     edges: Vec<EdgeShown>,
     /// Whole sequences, the most frequent ones.
     sequences: Vec<SequenceShown>,
+    /// What is damaged on disk and left out; only with `allow_partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
 }
 
 /// How runs ended.
@@ -144,7 +151,12 @@ async fn answer(
     let filter = range.and(filter);
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        json(&paths(&store.view(), (by, limit), filter, budget)?)
+        let view = store.view_or(question.allow_partial);
+        let shown = paths(&view, (by, limit), filter, budget)?;
+        json(&Paths {
+            damaged: damaged(view.left_out()),
+            ..shown
+        })
     })
     .await?;
     Ok(wire::json_response(body))

@@ -10,7 +10,7 @@ use obsrv_engine::row::Table;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged};
+use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged, not_found};
 use super::list::json;
 use super::path;
 use super::shape::{ScoreShown, TraceShown};
@@ -69,7 +69,7 @@ pub(super) fn run_of(view: &View, trace_id: &str) -> Result<StoredRow, ApiError>
         found = Some(wire::row_of(&core, &body()?)?);
         Ok::<_, ApiError>(())
     })?;
-    found.ok_or_else(no_such_trace)
+    found.ok_or_else(|| not_found(view, no_such_trace()))
 }
 
 /// The scores of a trace, oldest first, and whether there are more.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::ask::{check_known, limit};
 use super::critical::critical_path;
+use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged, not_found};
 use super::list::json;
 use super::outline::{Code, Node, Outline};
 use super::path;
@@ -24,8 +25,8 @@ use crate::http::{App, query};
 use crate::limits::{TREE_COLUMN_ROWS_MAX, TREE_PAGE_ROWS_DEFAULT, TREE_PAGE_ROWS_MAX};
 use crate::wire;
 
-const KNOWN: [&str; 5] = ["limit", "cursor", "under", "depth", "shape"];
-const NOT_SCOPE: [&str; 1] = ["limit"];
+const KNOWN: [&str; 6] = ["limit", "cursor", "under", "depth", "shape", ALLOW_PARTIAL];
+const NOT_SCOPE: [&str; 3] = ["limit", "cursor", ALLOW_PARTIAL];
 
 /// Rows of a tree in pre-order.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -38,6 +39,9 @@ struct TreeShown<'a> {
     start: String,
     data: Vec<TreeRow<'a>>,
     next_cursor: Option<String>,
+    /// What is damaged on disk and left out; only with `allow_partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
 }
 
 /// A span of a tree.
@@ -74,6 +78,9 @@ struct ColumnsShown<'a> {
     start: String,
     columns: Columns<'a>,
     next_cursor: Option<String>,
+    /// What is damaged on disk and left out; only with `allow_partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
 }
 
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -121,8 +128,7 @@ impl<'a> Coded<'a> {
 }
 
 pub(super) fn add(routes: &mut Routes) {
-    routes
-        .get(&path("/traces/{trace}/spans"), TraceRead, show)
+    asks_partial(routes.get(&path("/traces/{trace}/spans"), TraceRead, show))
         .says("The spans of a trace as a tree, in pre-order: rows, or columns for large traces.")
         .asks(
             "limit",
@@ -219,10 +225,8 @@ async fn show(
     let mut wanted = Wanted::of(&params)?;
     let core = app.core()?;
     let project = access.tenant().project();
-    let list = format!(
-        "tree?{trace_id}?{}",
-        params.canonical(&[NOT_SCOPE[0], "cursor"])
-    );
+    let partial = params.flag(ALLOW_PARTIAL)?;
+    let list = format!("tree?{trace_id}?{}", params.canonical(&NOT_SCOPE));
     let cursors = core.cursors().clone();
     if let Some(text) = params.one("cursor")? {
         let scope = Scope {
@@ -235,8 +239,10 @@ async fn show(
     }
     let store = core.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let outline = Outline::read(&store.view(), &trace_id, budget)?;
-        let start = outline.start_ns().ok_or_else(no_such_trace)?;
+        let view = store.view_or(partial);
+        let outline = Outline::read(&view, &trace_id, budget)?;
+        let start = outline.start_ns();
+        let start = start.ok_or_else(|| not_found(&view, no_such_trace()))?;
         let rows = wanted.rows(&outline)?;
         let begin = wanted.begin(&outline, &rows).min(rows.len());
         let end = begin.saturating_add(wanted.limit).min(rows.len());
@@ -262,6 +268,7 @@ async fn show(
             range: begin..end,
             start,
             next_cursor,
+            damaged: damaged(view.left_out()),
         };
         if wanted.is_columns {
             json(&page.columns())
@@ -279,6 +286,7 @@ struct TreePage<'a> {
     range: std::ops::Range<usize>,
     start: i64,
     next_cursor: Option<String>,
+    damaged: Option<Vec<Damaged>>,
 }
 
 impl<'a> TreePage<'a> {
@@ -300,6 +308,7 @@ impl<'a> TreePage<'a> {
             start: format_nanos(self.start),
             data: self.rows[self.range.clone()].iter().map(row).collect(),
             next_cursor: self.next_cursor,
+            damaged: self.damaged,
         }
     }
 
@@ -358,6 +367,7 @@ impl<'a> TreePage<'a> {
             start: format_nanos(self.start),
             columns: out,
             next_cursor: self.next_cursor,
+            damaged: self.damaged,
         }
     }
 }

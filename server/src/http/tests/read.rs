@@ -12,6 +12,7 @@ mod lines;
 mod live;
 mod outputs;
 mod pages;
+mod partial;
 mod releases;
 mod trees;
 

@@ -1,11 +1,20 @@
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
 use super::*;
+use crate::http::{self, App};
+use crate::limits::TLS_HANDSHAKES_MAX;
+use crate::net::accept::{Doorway, serve};
+use crate::net::forwarded::Proxies;
 
 struct Files {
     dir: tempfile::TempDir,
@@ -41,8 +50,8 @@ impl Files {
     }
 }
 
-/// Whether a client that trusts this certificate alone gets through, and over which protocol.
-async fn greets(tls: &Tls, trusted: &CertificateDer<'static>) -> Option<Vec<u8>> {
+/// A client that trusts this certificate alone.
+fn trusting(trusted: &CertificateDer<'static>) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -51,7 +60,12 @@ async fn greets(tls: &Tls, trusted: &CertificateDer<'static>) -> Option<Vec<u8>>
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let connector = TlsConnector::from(Arc::new(config));
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Whether a client that trusts this certificate alone gets through, and over which protocol.
+async fn greets(tls: &Tls, trusted: &CertificateDer<'static>) -> Option<Vec<u8>> {
+    let connector = trusting(trusted);
     let (here, there) = tokio::io::duplex(1 << 16);
     let acceptor = tls.acceptor().clone();
     let server = tokio::spawn(async move {
@@ -116,4 +130,51 @@ fn bad_files_are_told_apart() {
         Tls::load(files.paths()),
         Err(TlsError::Key(PrivateFileError::Io { .. }))
     ));
+}
+
+/// As many as may shake hands at once do; one more waits for its turn, and has it when one of them is done.
+#[tokio::test]
+async fn one_handshake_above_the_limit_waits_for_its_turn() {
+    let files = Files::new();
+    let trusted = files.renew();
+    let tls = Tls::load(files.paths()).unwrap();
+    let clock = Arc::new(obsrv_engine::io::SystemClock::new());
+    let app = App::new(clock, 64 << 20, 1 << 20, 7);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let doorway = Doorway {
+        tls: Some(tls.acceptor().clone()),
+        proxies: Proxies::default(),
+    };
+    let (stop, stopped) = watch::channel(false);
+    let router = http::build(Arc::clone(&app));
+    let serving = tokio::spawn(serve(listener, app, router, doorway, stopped));
+    // The first byte of a hello, and no more: a handshake that goes on.
+    let begun = || async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&[0x16]).await.unwrap();
+        stream
+    };
+    let connector = trusting(&trusted);
+    let greeted = |time: Duration| {
+        let connector = connector.clone();
+        async move {
+            let stream = TcpStream::connect(address).await.unwrap();
+            let name = ServerName::try_from("localhost").unwrap();
+            let shaken = timeout(time, connector.connect(name, stream)).await;
+            shaken.is_ok_and(|shaken| shaken.is_ok())
+        }
+    };
+    let mut held = Vec::new();
+    for _ in 1..TLS_HANDSHAKES_MAX {
+        held.push(begun().await);
+    }
+    assert!(greeted(Duration::from_secs(3)).await, "the last place");
+    held.push(begun().await);
+    assert!(!greeted(Duration::from_millis(300)).await, "one above");
+    held.pop();
+    assert!(greeted(Duration::from_secs(3)).await, "a place is free");
+    stop.send_replace(true);
+    drop(held);
+    serving.await.unwrap();
 }

@@ -9,7 +9,8 @@ use super::parquet::Parquet;
 use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::read::ask::Over;
-use crate::http::read::list::shown;
+use crate::http::read::damaged::{ALLOW_PARTIAL, Damaged};
+use crate::http::read::list::{json as written, shown};
 use crate::http::read::project::Fields;
 use crate::http::read::shape::raw;
 use crate::wire;
@@ -20,6 +21,7 @@ pub(super) struct Writer {
     over: Over,
     form: Form,
     with_cursors: bool,
+    allows_partial: bool,
 }
 
 #[derive(Debug)]
@@ -56,10 +58,17 @@ impl Writer {
         if with_cursors && !is_lines {
             return only("cursors are for jsonl and otlp");
         }
+        let allows_partial = params.flag(ALLOW_PARTIAL)?;
+        if allows_partial && !is_lines && !matches!(form, Form::Parquet(_)) {
+            return only(
+                "allow_partial is for jsonl, otlp and parquet, which can say what is left out",
+            );
+        }
         Ok(Self {
             over,
             form,
             with_cursors,
+            allows_partial,
         })
     }
 
@@ -71,6 +80,11 @@ impl Writer {
             Form::Otlp(_) => "application/x-protobuf; delimited=true",
             Form::Parquet(_) => "application/vnd.apache.parquet",
         }
+    }
+
+    /// Whether to go on without rows that are damaged on disk.
+    pub(super) const fn allows_partial(&self) -> bool {
+        self.allows_partial
     }
 
     /// Whether it keeps many rows until it can write them.
@@ -136,10 +150,23 @@ impl Writer {
     }
 
     /// What comes after the last row; `next` is where another file would go on.
-    pub(super) fn end(&mut self, next: Option<&str>, out: &mut Vec<u8>) -> Result<(), ApiError> {
-        match &mut self.form {
-            Form::Parquet(parquet) => parquet.end(next, out),
-            Form::Lines { .. } | Form::Csv(_) | Form::Otlp(_) => Ok(()),
+    pub(super) fn end(
+        &mut self,
+        next: Option<&str>,
+        damaged: Option<&[Damaged]>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ApiError> {
+        match (&mut self.form, damaged) {
+            (Form::Parquet(parquet), None) => parquet.end(next, None, out),
+            (Form::Parquet(parquet), Some(damaged)) => {
+                parquet.end(next, Some(written(&damaged)?), out)
+            }
+            (Form::Lines { .. } | Form::Otlp(_), Some(damaged)) => {
+                let line = format!("{{\"damaged\":{}}}\n", written(&damaged)?);
+                out.extend_from_slice(line.as_bytes());
+                Ok(())
+            }
+            (Form::Lines { .. } | Form::Csv(_) | Form::Otlp(_), _) => Ok(()),
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use obsrv_engine::engine::LeftOut;
 use obsrv_engine::query::ast::{Filter, Literal, Test};
 use obsrv_engine::query::{Order, Position, Request};
 use obsrv_engine::row::Table;
@@ -15,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use super::form::Writer;
 use crate::http::error::ApiError;
 use crate::http::read::ask::{Over, Paging};
+use crate::http::read::damaged::AllDamaged;
 use crate::http::store::Store;
 use crate::http::{App, query};
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_RUNS};
@@ -34,6 +36,7 @@ pub(super) struct Job {
     /// Away while a page is written.
     writer: Option<Writer>,
     is_begun: bool,
+    damaged: AllDamaged,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -45,6 +48,7 @@ struct Page {
     next: Option<Position>,
     /// Traces of the rows, if their spans are wanted.
     traces: Vec<Literal>,
+    left_out: Vec<LeftOut>,
 }
 
 impl Job {
@@ -65,6 +69,7 @@ impl Job {
             left,
             writer: Some(writer),
             is_begun: false,
+            damaged: AllDamaged::default(),
             _place: place,
         }
     }
@@ -127,7 +132,7 @@ impl Job {
             self.request = None;
         }
         if self.request.is_none() {
-            writer.end(next.as_deref(), bytes)?;
+            writer.end(next.as_deref(), self.damaged.all(), bytes)?;
         }
         Ok(())
     }
@@ -145,8 +150,9 @@ impl Job {
         let (store, is_first) = (self.store.clone(), !self.is_begun);
         let are_runs = writer.wants_spans() && table == Table::Runs;
         self.is_begun = true;
-        query::run(&self.app, move |budget| {
-            let page = store.search(table, &request, budget)?;
+        let page = query::run(&self.app, move |budget| {
+            let view = store.view_or(writer.allows_partial());
+            let page = view.search(table, &request, budget)?;
             let mut bytes = Vec::new();
             if is_first {
                 writer.head(&mut bytes)?;
@@ -162,11 +168,14 @@ impl Job {
                 traces: traces.collect(),
                 rows: page.hits.len(),
                 next: page.next,
+                left_out: view.left_out(),
                 writer,
                 bytes,
             })
-        })
-        .await
+        });
+        let mut page = page.await?;
+        self.damaged.add(std::mem::take(&mut page.left_out))?;
+        Ok(page)
     }
 
     /// Sends the pages until there are no more, or nobody reads them.

@@ -27,6 +27,8 @@ use crate::wire;
 
 /// Where the footer says how to go on after the last row.
 const NEXT_CURSOR: &str = "obsrv.next_cursor";
+/// What is damaged on disk and not in the file, as JSON.
+const DAMAGED: &str = "obsrv.damaged";
 const RAW: &str = "raw";
 /// A score's value as a number.
 const VALUE_NUMBER: &str = "value_number";
@@ -166,10 +168,16 @@ impl Parquet {
     }
 
     /// Writes the rest, and the footer.
-    pub(super) fn end(&mut self, next: Option<&str>, out: &mut Vec<u8>) -> Result<(), ApiError> {
+    pub(super) fn end(
+        &mut self,
+        next: Option<&str>,
+        damaged: Option<String>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ApiError> {
         self.flush()?;
-        if let Some(next) = next {
-            let entry = KeyValue::new(NEXT_CURSOR.to_owned(), next.to_owned());
+        let next = next.map(|next| (NEXT_CURSOR, next.to_owned()));
+        for (key, value) in next.into_iter().chain(damaged.map(|text| (DAMAGED, text))) {
+            let entry = KeyValue::new(key.to_owned(), value);
             self.file.append_key_value_metadata(entry);
         }
         self.file.finish().map_err(failed)?;
@@ -369,7 +377,7 @@ mod tests {
             file.push(row).unwrap();
             file.take(&mut out).unwrap();
         }
-        file.end(next, &mut out).unwrap();
+        file.end(next, None, &mut out).unwrap();
         SerializedFileReader::new(bytes::Bytes::from(out)).unwrap()
     }
 

@@ -1,0 +1,347 @@
+//! `soak`: half of what the server can do, with questions and deletes beside it, for as long as one lets it. Judged
+//! from its own samples: memory, descriptors, bytes on disk and the p99 of acknowledgements are at the end what
+//! they were after the warm-up, or it fails.
+//!
+//! Traces are deleted some minutes after they came, so what is stored stays the same and everything else must.
+#![expect(clippy::print_stdout, reason = "the table is the product")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a measuring client's clock is the real one"
+)]
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use obsrv_benches::load::client::Client;
+use obsrv_benches::load::flow::{Bodies, Flow, Flowed, TraceId, run};
+use obsrv_benches::load::server::Server;
+use obsrv_benches::load::{LoadError, process};
+
+const USAGE: &str = "soak --bin PATH [--seconds 3600] [--rate REQUESTS_PER_SECOND] [--keep-seconds 120] \
+    [--memory-mib 512] [--seed 1]";
+/// Samples of a whole run.
+const SAMPLES: u32 = 60;
+/// Samples that are not judged: the first quarter.
+const WARM_UP: usize = 15;
+/// Spans of each trace.
+const SPANS: usize = 32;
+const TRACES: u64 = 64;
+const CONNECTIONS: usize = 16;
+const TENANTS: usize = 4;
+/// Each waits for one delete at a time.
+const DELETERS: usize = 8;
+/// How much higher the last third of the judged samples may be than the first third, in percent, and beside that.
+const MEMORY: (u64, u64) = (5, 16 << 20);
+const DESCRIPTORS: (u64, u64) = (10, 16);
+const DISK: (u64, u64) = (10, 256 << 20);
+/// In microseconds.
+const P99: (u64, u64) = (10, 2_000);
+/// How often somebody asks.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+const ASKED: [&str; 4] = [
+    "/v1/traces?limit=20",
+    "/v1/projects/1/spans?limit=20&q=status:error",
+    "/v1/projects/1/facets?over=spans&keys=model,name",
+    "/v1/projects/1/threads?limit=20",
+];
+
+struct Settings {
+    binary: PathBuf,
+    time: Duration,
+    rate: Option<f64>,
+    keep: Duration,
+    memory_mib: u64,
+    seed: u64,
+}
+
+fn settings() -> Result<Settings, LoadError> {
+    let wrong = || LoadError::Argument(USAGE.to_owned());
+    let mut settings = Settings {
+        binary: PathBuf::new(),
+        time: Duration::from_hours(1),
+        rate: None,
+        keep: Duration::from_mins(2),
+        memory_mib: 512,
+        seed: 1,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().ok_or_else(wrong)?;
+        let number = || value.parse::<u64>().map_err(|_| wrong());
+        match name.as_str() {
+            "--bin" => settings.binary = value.into(),
+            "--seconds" => settings.time = Duration::from_secs(number()?),
+            "--rate" => settings.rate = Some(value.parse().map_err(|_| wrong())?),
+            "--keep-seconds" => settings.keep = Duration::from_secs(number()?),
+            "--memory-mib" => settings.memory_mib = number()?,
+            "--seed" => settings.seed = number()?,
+            _ => return Err(wrong()),
+        }
+    }
+    if settings.binary.as_os_str().is_empty() || settings.time < settings.keep * 2 {
+        return Err(wrong());
+    }
+    Ok(settings)
+}
+
+fn main() -> ExitCode {
+    match settings().and_then(|settings| soak(&settings)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the process was like at one time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    memory: u64,
+    descriptors: u64,
+    disk: u64,
+    p99_us: u64,
+}
+
+/// Traces that are there, oldest first.
+type Kept = Mutex<VecDeque<(Instant, usize, TraceId)>>;
+
+/// What the threads beside the load share.
+struct Beside {
+    kept: Kept,
+    over: AtomicBool,
+    deleted: AtomicU64,
+    asked: AtomicU64,
+    failed: AtomicU64,
+}
+
+fn soak(settings: &Settings) -> Result<bool, LoadError> {
+    let folder = std::env::temp_dir().join(format!("obsrv-soak-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let outcome = soak_in(settings, &folder);
+    std::fs::remove_dir_all(&folder)?;
+    outcome
+}
+
+fn soak_in(settings: &Settings, folder: &std::path::Path) -> Result<bool, LoadError> {
+    let memory = ["--memory".to_owned(), format!("{}MiB", settings.memory_mib)];
+    let mut server = Server::new(&settings.binary, &folder.join("data"), &memory)?;
+    server.start()?;
+    let mut keys = vec![server.key().to_owned()];
+    for n in 1..TENANTS {
+        keys.push(server.make_key(&format!("soak-{n}"))?);
+    }
+    let bodies = Bodies::make(settings.seed, TRACES, SPANS);
+    let beside = Beside {
+        kept: Kept::default(),
+        over: AtomicBool::new(false),
+        deleted: AtomicU64::new(0),
+        asked: AtomicU64::new(0),
+        failed: AtomicU64::new(0),
+    };
+    let keep = |place: usize, trace: TraceId| {
+        let mut kept = beside.kept.lock().expect("BUG: poisoned by a panic");
+        kept.push_back((Instant::now(), place, trace));
+    };
+    let flow = |rate, time| Flow {
+        address: server.address,
+        keys: &keys,
+        bodies: &bodies,
+        connections: CONNECTIONS,
+        rate,
+        time,
+        acknowledged: &keep,
+    };
+    let rate = match settings.rate {
+        Some(rate) => rate,
+        None => run(&flow(None, Duration::from_secs(20)))?.sent_per_second() / 2.0,
+    };
+    println!("requests a second: {rate:.0}, {SPANS} spans each\n");
+    println!(
+        "| second | memory MiB | descriptors | disk MiB | p99 us | refused |\n|---|---|---|---|---|---|"
+    );
+    let samples = thread::scope(|scope| {
+        for _ in 0..DELETERS {
+            scope.spawn(|| delete(&beside, &server, &keys, settings.keep));
+        }
+        scope.spawn(|| ask(&beside, &server));
+        let samples = sampled(settings, &server, &|time| run(&flow(Some(rate), time)));
+        beside.over.store(true, Ordering::Relaxed);
+        samples
+    })?;
+    let failed = beside.failed.load(Ordering::Relaxed);
+    println!(
+        "\ndeleted {} traces, asked {} questions, failed {failed}",
+        beside.deleted.load(Ordering::Relaxed),
+        beside.asked.load(Ordering::Relaxed),
+    );
+    Ok(judged(&samples) & (failed == 0))
+}
+
+type Run<'a> = &'a dyn Fn(Duration) -> Result<Flowed, LoadError>;
+
+/// Runs the load piece by piece, and looks at the server after each.
+fn sampled(settings: &Settings, server: &Server, load: Run<'_>) -> Result<Vec<Sample>, LoadError> {
+    let begun = Instant::now();
+    let mut samples = Vec::new();
+    for _ in 0..SAMPLES {
+        let flowed = load(settings.time / SAMPLES)?;
+        let pid = server.pid().unwrap_or_default();
+        let sample = Sample {
+            memory: process::memory(pid)?,
+            descriptors: process::descriptors(pid)?,
+            disk: disk_bytes(server)?,
+            p99_us: u64::try_from(flowed.at(0.99).as_micros()).unwrap_or(u64::MAX),
+        };
+        println!(
+            "| {} | {} | {} | {} | {} | {} |",
+            begun.elapsed().as_secs(),
+            sample.memory >> 20,
+            sample.descriptors,
+            sample.disk >> 20,
+            sample.p99_us,
+            flowed.refused + flowed.odd + flowed.broken,
+        );
+        samples.push(sample);
+    }
+    Ok(samples)
+}
+
+/// Files come and go while they are looked at.
+fn disk_bytes(server: &Server) -> Result<u64, LoadError> {
+    let mut last = process::disk_bytes(server.data());
+    for _ in 0..10 {
+        if last.is_ok() {
+            break;
+        }
+        last = process::disk_bytes(server.data());
+    }
+    Ok(last?.values().sum())
+}
+
+/// Deletes traces that are old enough.
+fn delete(beside: &Beside, server: &Server, keys: &[String], keep: Duration) {
+    let mut client = None;
+    while !beside.over.load(Ordering::Relaxed) {
+        let due = {
+            let mut kept = beside.kept.lock().expect("BUG: poisoned by a panic");
+            let is_due = kept.front().is_some_and(|(at, ..)| at.elapsed() >= keep);
+            is_due.then(|| kept.pop_front()).flatten()
+        };
+        let Some((_, place, trace)) = due else {
+            thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        let id: String = trace.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = format!("x-api-key: {}\r\n", keys[place]);
+        let asked = ask_once(
+            &mut client,
+            server,
+            "DELETE",
+            &format!("/v1/traces/{id}"),
+            &key,
+        );
+        beside.deleted.fetch_add(1, Ordering::Relaxed);
+        beside
+            .failed
+            .fetch_add(u64::from(!asked), Ordering::Relaxed);
+    }
+}
+
+/// Asks what people ask.
+fn ask(beside: &Beside, server: &Server) {
+    let (mut client, key) = (None, format!("x-api-key: {}\r\n", server.key()));
+    for path in ASKED.iter().cycle() {
+        if beside.over.load(Ordering::Relaxed) {
+            return;
+        }
+        let asked = ask_once(&mut client, server, "GET", path, &key);
+        beside.asked.fetch_add(1, Ordering::Relaxed);
+        beside
+            .failed
+            .fetch_add(u64::from(!asked), Ordering::Relaxed);
+        thread::sleep(ASK_EVERY);
+    }
+}
+
+/// Whether it was answered, or put off as an overloaded server may.
+fn ask_once(
+    client: &mut Option<Client>,
+    server: &Server,
+    method: &str,
+    path: &str,
+    key: &str,
+) -> bool {
+    if client.is_none() {
+        *client = Client::connect(server.address).ok();
+    }
+    let Some(connected) = client.as_mut() else {
+        return false;
+    };
+    match connected.ask(method, path, key, "") {
+        Ok(answer) => matches!(answer.status, 200 | 204 | 404 | 429 | 503),
+        Err(_) => {
+            *client = None;
+            false
+        }
+    }
+}
+
+/// Whether everything stayed where it was.
+fn judged(samples: &[Sample]) -> bool {
+    let judged = samples.get(WARM_UP..).unwrap_or_default();
+    let third = judged.len() / 3;
+    let early = judged.get(..third).unwrap_or_default();
+    let late = judged.get(judged.len() - third..).unwrap_or_default();
+    let of: [(&str, fn(&Sample) -> u64, (u64, u64)); 4] = [
+        ("memory", |sample| sample.memory, MEMORY),
+        ("descriptors", |sample| sample.descriptors, DESCRIPTORS),
+        ("disk", |sample| sample.disk, DISK),
+        ("p99, us", |sample| sample.p99_us, P99),
+    ];
+    let mut all = true;
+    for (what, value, (percent, beside)) in of {
+        let (before, after) = (median(early, value), median(late, value));
+        let most = before + before * percent / 100 + beside;
+        let is_flat = after <= most && !early.is_empty();
+        let verdict = if is_flat { "flat" } else { "NOT FLAT" };
+        println!("{what}: {before} then, {after} at the end, at most {most}: {verdict}");
+        all &= is_flat;
+    }
+    all
+}
+
+fn median(samples: &[Sample], value: fn(&Sample) -> u64) -> u64 {
+    let mut all: Vec<u64> = samples.iter().map(value).collect();
+    all.sort_unstable();
+    all.get(all.len() / 2).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(memory: impl Fn(u64) -> u64) -> Vec<Sample> {
+        let sample = |n| Sample {
+            memory: memory(n),
+            descriptors: 100,
+            disk: 1 << 30,
+            p99_us: 5_000,
+        };
+        (0..u64::from(SAMPLES)).map(sample).collect()
+    }
+
+    #[test]
+    fn a_leak_is_not_flat_and_a_warm_up_is() {
+        assert!(judged(&samples(|_| 400 << 20)));
+        assert!(judged(&samples(|n| n.min(15) << 25)));
+        assert!(!judged(&samples(|n| (200 + n * 4) << 20)));
+        assert!(!judged(&[]));
+    }
+}
