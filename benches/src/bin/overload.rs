@@ -298,7 +298,7 @@ impl<'a> Bench<'a> {
         self.clean("the others", &beside);
         self.holds(
             "the others are refused nothing that they are not refused beside a decoy",
-            { beside.refused <= alone.refused + beside.sent / 100 },
+            beside.refused <= alone.refused + beside.sent / 100,
         );
         self.holds(
             &format!("the others' p99 within {P99_RATIO_MAX}x"),

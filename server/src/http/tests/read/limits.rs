@@ -3,15 +3,14 @@
 use super::*;
 use crate::limits::{
     COMMENT_BYTES_MAX, FILTER_BYTES_MAX, JAEGER_NAMES_MAX, PAGE_ROWS_MAX, PATH_NODES_MAX,
-    PATH_SEQUENCES_MAX, RELEASES_MAX, SCORES_SHOWN_MAX, TEMPO_TAGS_MAX, THEAZO_OFFSET_MAX,
-    THEAZO_TRACES_MAX, VIEWS_PER_PROJECT_MAX,
+    PATH_SEQUENCES_MAX, RELEASES_MAX, SCORES_SHOWN_MAX, THEAZO_OFFSET_MAX, THEAZO_TRACES_MAX,
+    VIEWS_PER_PROJECT_MAX,
 };
 
 #[tokio::test]
 async fn parameters_hold_at_and_above() {
     let world = world().await;
     for (path, most) in [
-        ("/tempo/api/v2/search/tags?limit=", TEMPO_TAGS_MAX),
         ("/v1/projects/1/releases?limit=", RELEASES_MAX),
         ("/v1/agents/traces?limit=", THEAZO_TRACES_MAX),
         ("/v1/logs/query?limit=", PAGE_ROWS_MAX),
