@@ -181,7 +181,8 @@ fn soak_in(settings: &Settings, folder: &std::path::Path) -> Result<bool, LoadEr
         beside.deleted.load(Ordering::Relaxed),
         beside.asked.load(Ordering::Relaxed),
     );
-    Ok(judged(&samples) & (failed == 0))
+    let is_flat = judged(&samples);
+    Ok(is_flat && failed == 0)
 }
 
 type Run<'a> = &'a dyn Fn(Duration) -> Result<Flowed, LoadError>;
@@ -284,14 +285,14 @@ fn ask_once(
     let Some(connected) = client.as_mut() else {
         return false;
     };
-    match connected.ask(method, path, key, "") {
-        Ok(answer) => matches!(answer.status, 200 | 204 | 404 | 429 | 503),
-        Err(_) => {
-            *client = None;
-            false
-        }
-    }
+    let Ok(answer) = connected.ask(method, path, key, "") else {
+        *client = None;
+        return false;
+    };
+    matches!(answer.status, 200 | 204 | 404 | 429 | 503)
 }
+
+type Figure = fn(&Sample) -> u64;
 
 /// Whether everything stayed where it was.
 fn judged(samples: &[Sample]) -> bool {
@@ -299,7 +300,7 @@ fn judged(samples: &[Sample]) -> bool {
     let third = judged.len() / 3;
     let early = judged.get(..third).unwrap_or_default();
     let late = judged.get(judged.len() - third..).unwrap_or_default();
-    let of: [(&str, fn(&Sample) -> u64, (u64, u64)); 4] = [
+    let of: [(&str, Figure, (u64, u64)); 4] = [
         ("memory", |sample| sample.memory, MEMORY),
         ("descriptors", |sample| sample.descriptors, DESCRIPTORS),
         ("disk", |sample| sample.disk, DISK),
@@ -317,7 +318,7 @@ fn judged(samples: &[Sample]) -> bool {
     all
 }
 
-fn median(samples: &[Sample], value: fn(&Sample) -> u64) -> u64 {
+fn median(samples: &[Sample], value: Figure) -> u64 {
     let mut all: Vec<u64> = samples.iter().map(value).collect();
     all.sort_unstable();
     all.get(all.len() / 2).copied().unwrap_or(0)

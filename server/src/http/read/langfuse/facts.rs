@@ -92,11 +92,15 @@ pub(super) fn first_text(doc: DocRef<'_>, places: Places) -> Option<&str> {
 
 /// The value as JSON; a text that is JSON is what it says: such is how attributes of `OpenTelemetry` carry it.
 pub(super) fn decoded(value: DocRef<'_>) -> Value {
-    let text = match value {
-        DocRef::Str(text) => return of_text(text),
-        other => doc_json::to_text(other),
-    };
-    serde_json::from_str(&text).unwrap_or(Value::Null)
+    match value {
+        DocRef::Str(text) => of_text(text),
+        other => as_json(other),
+    }
+}
+
+/// The value as JSON.
+pub(super) fn as_json(value: DocRef<'_>) -> Value {
+    serde_json::from_str(&doc_json::to_text(value)).unwrap_or(Value::Null)
 }
 
 fn of_text(text: &str) -> Value {
@@ -214,29 +218,21 @@ pub(super) fn of_type(word: &str) -> Option<Filter> {
     Some(Filter::And(parts))
 }
 
-/// What the user attached. Version 5 of the SDK sends the JSON text of every value.
+/// What the user attached.
 pub(super) fn metadata(row: &StoredRow) -> serde_json::Map<String, Value> {
     let doc = row.doc();
-    let is_encoded = row.text(model::DIALECT) == Some("otlp");
     let mut all = serde_json::Map::new();
     let Some(map) = doc.get(model::METADATA) else {
         return all;
     };
     let Some(entries) = map.entries() else {
-        all.insert("metadata".to_owned(), decoded_if(map, is_encoded));
+        all.insert("metadata".to_owned(), as_json(map));
         return all;
     };
     for (key, value) in entries.flatten() {
-        all.insert(key.to_owned(), decoded_if(value, is_encoded));
+        all.insert(key.to_owned(), as_json(value));
     }
     all
-}
-
-fn decoded_if(value: DocRef<'_>, is_encoded: bool) -> Value {
-    match value {
-        DocRef::Str(text) if !is_encoded => Value::String(text.to_owned()),
-        value => decoded(value),
-    }
 }
 
 /// Runs that are called so.

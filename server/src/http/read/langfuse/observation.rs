@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::facts::{
     COMPLETION_START, COST_DETAILS, MODEL_PARAMETERS, PROMPT_NAME, PROMPT_VERSION, PUBLIC, RELEASE,
-    STATUS_MESSAGE, TRACE_NAME, USAGE_DETAILS, VERSION, decoded, environment, first, first_text,
-    level, metadata, observation_type,
+    STATUS_MESSAGE, TRACE_NAME, USAGE_DETAILS, VERSION, as_json, decoded, environment, first,
+    first_text, level, metadata, observation_type,
 };
 use super::members::Members;
 use crate::dialect::theta_read::{StoredRow, talk};
-use crate::dialect::{doc_json, format_nanos, parse_time};
+use crate::dialect::{format_nanos, parse_time};
 use crate::http::read::preview::whole;
 use crate::http::read::shape::{Cost, Tokens};
 
@@ -203,8 +203,7 @@ fn described(row: &StoredRow) -> Map<String, Value> {
         let entries = row.doc().get(key).and_then(DocRef::entries);
         let entries = entries.into_iter().flatten().flatten();
         let kept = entries.filter(|(name, _)| keep(name));
-        let value = |value| serde_json::from_str(&doc_json::to_text(value)).unwrap_or(Value::Null);
-        kept.map(|(name, of)| (name.to_owned(), value(of)))
+        kept.map(|(name, of)| (name.to_owned(), as_json(of)))
             .collect()
     };
     add(

@@ -430,9 +430,8 @@ async fn theazo_asks_for_metrics() {
     }
 }
 
-#[tokio::test]
-async fn a_line_leads_to_its_trace() {
-    let world = world().await;
+/// Three traces, of which the last two are one thread, and lines that stand in them in every way.
+async fn lines_and_traces(world: &World) {
     let span = Made {
         trace: format!("{:032x}", 77),
         id: format!("{:016x}", 5),
@@ -456,7 +455,7 @@ async fn a_line_leads_to_its_trace() {
         one["attributes"].as_array_mut().unwrap().push(thread);
         spans.push(one);
     }
-    send(&world, &spans).await;
+    send(world, &spans).await;
     let line = |text: &str, at: i64, more: Value| {
         let mut line = json!({
             "timeUnixNano": (BASE_NS + at).to_string(), "body": { "stringValue": text },
@@ -490,6 +489,12 @@ async fn a_line_leads_to_its_trace() {
     )
     .await;
     assert_eq!(said.status, 200);
+}
+
+#[tokio::test]
+async fn a_line_leads_to_its_trace() {
+    let world = world().await;
+    lines_and_traces(&world).await;
     let all = read(&world, "/logs").await;
     let mut seen = std::collections::BTreeMap::new();
     for line in all["data"].as_array().unwrap() {
