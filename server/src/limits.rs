@@ -157,7 +157,7 @@ pub const COMPARE_LISTED_MAX: usize = 1000;
 /// Runs whose steps are put together when `limit` is not given.
 pub const PATH_RUNS_DEFAULT: usize = 200;
 /// Runs whose steps are put together.
-pub const PATH_RUNS_MAX: usize = 1000;
+pub const PATH_RUNS_MAX: usize = 5000;
 /// Spans of all these runs. Past it: fewer runs.
 pub const PATH_SPANS_MAX: usize = 200_000;
 /// Names of steps that are told apart.

@@ -32,7 +32,7 @@ const NODES_SHOWN = 18;
 const STEPS_SHOWN = 12;
 // So many letters fit a node.
 const NAME_SHOWN = 18;
-const RUNS = 1000;
+const RUNS = 2000;
 
 export default function PathsPage({ project }: { project: string }) {
   const [params, set] = useParams();

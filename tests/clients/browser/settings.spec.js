@@ -62,6 +62,9 @@ test("runs are reviewed one after the other from the keyboard", async ({ page })
 test("paths say where runs go, and what differs between two sets", async ({ page }) => {
   await page.goto(at("/p/1/paths?q=metadata.corpus%3Atau"));
   await expect(page.getByRole("img", { name: /Graph of/ })).toContainText("(start)");
+  // More than one search gives.
+  await page.goto(at("/p/1/paths?q=status%3A(success%2Cerror)"));
+  await expect(page.getByText(/^(The newest )?[1-9],\d{3} runs/)).toBeVisible();
   await page.getByRole("link", { name: "Example" }).first().click();
   await expect(page.getByRole("tree", { name: "Steps of the trace" })).toBeVisible();
   await page.goto(at("/p/1/compare"));

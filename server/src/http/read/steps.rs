@@ -8,7 +8,7 @@ use axum::response::Response;
 use obsrv_engine::engine::ReadBody;
 use obsrv_engine::model;
 use obsrv_engine::query::ast::Filter;
-use obsrv_engine::query::{Budget, QueryError, Request};
+use obsrv_engine::query::{Budget, LIMIT_MAX, QueryError, Request};
 use obsrv_engine::row::Table;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ struct Question {
     /// What a step is called by: `name`, `tool` or `kind`; `name` if not given. Spans without it are
     /// no steps.
     by: Option<String>,
-    /// Newest runs that are looked at, up to 1000; 200 if not given.
+    /// Newest runs that are looked at, up to 5000; 200 if not given.
     limit: Option<usize>,
     /// Whether to go on without rows that are damaged on disk; `damaged` says which those are.
     #[serde(default)]
@@ -168,21 +168,29 @@ fn paths(
     filter: Filter,
     budget: &Budget<'_>,
 ) -> Result<Paths, ApiError> {
-    let page = view.search(Table::Runs, &Request::new(filter, limit), budget)?;
     let mut graph = Graph::default();
     for end in [START, END] {
         graph.code(end);
     }
-    let (mut runs, mut cut, mut room) = (0, page.next.is_some(), PATH_SPANS_MAX);
-    for hit in &page.hits {
-        let status = status_of(&wire::row_of(&hit.core, &hit.body)?);
-        let Some(steps) = steps(view, &hit.core.trace_id, by, (&mut room, budget))? else {
-            cut = true;
-            break;
-        };
-        runs += 1;
-        graph.add(&hit.core.trace_id, steps, status);
-    }
+    let (mut runs, mut room, mut left) = (0, PATH_SPANS_MAX, limit);
+    let mut request = Request::new(filter, limit.min(LIMIT_MAX));
+    let cut = 'pages: loop {
+        let page = view.search(Table::Runs, &request, budget)?;
+        for hit in &page.hits {
+            let status = status_of(&wire::row_of(&hit.core, &hit.body)?);
+            let Some(steps) = steps(view, &hit.core.trace_id, by, (&mut room, budget))? else {
+                break 'pages true;
+            };
+            runs += 1;
+            graph.add(&hit.core.trace_id, steps, status);
+        }
+        left = left.saturating_sub(page.hits.len());
+        if page.next.is_none() || left == 0 {
+            break page.next.is_some();
+        }
+        request.after = page.next;
+        request.limit = left.min(LIMIT_MAX);
+    };
     Ok(Paths {
         runs,
         cut,
