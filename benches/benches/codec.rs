@@ -66,6 +66,7 @@ fn row(event: &Event) -> MemRow {
         end_ns: event.end_ns,
         lsn_first: 1,
         lsn_last: 1,
+        made: 1,
         content: Content::Folded(parts.body()),
     }
 }

@@ -51,6 +51,7 @@ fn spans(n: u64) -> BTreeMap<u64, Vec<RowInput>> {
                     content: Content::Complete {
                         stamp: Stamp::default(),
                         doc: event.doc,
+                        cost: None,
                     },
                 }),
         );

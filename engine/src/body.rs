@@ -13,7 +13,8 @@
 
 use bytes::Bytes;
 
-use crate::doc::{DocError, DocRef};
+use crate::cost::Cost;
+use crate::doc::{self, DocError, DocRef};
 use crate::row::Stamp;
 
 /// A body, borrowed.
@@ -116,6 +117,8 @@ pub enum Content {
         stamp: Stamp,
         /// The document.
         doc: Bytes,
+        /// What stands behind its fields: what follows from it and from prices.
+        cost: Option<Cost>,
     },
     /// A body: several events, or derived, or read from a segment.
     Folded(Bytes),
@@ -128,7 +131,11 @@ impl Content {
     /// The body.
     pub fn body(&self) -> Bytes {
         match self {
-            Self::Complete { stamp, doc } => Bytes::from(encode(*stamp, doc, &[])),
+            Self::Complete { .. } => {
+                let mut out = Vec::with_capacity(self.body_len());
+                self.put_body(&mut out);
+                Bytes::from(out)
+            }
             Self::Folded(body) => body.clone(),
         }
     }
@@ -136,7 +143,9 @@ impl Content {
     /// Length of the body.
     pub fn body_len(&self) -> usize {
         match self {
-            Self::Complete { doc, .. } => FRAME_BYTES + doc.len(),
+            Self::Complete { doc, cost, .. } => {
+                FRAME_BYTES + doc.len() + cost.map_or(0, Cost::fields_len)
+            }
             Self::Folded(body) => body.len(),
         }
     }
@@ -144,7 +153,13 @@ impl Content {
     /// Appends the body.
     pub fn put_body(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Complete { stamp, doc } => put(out, *stamp, doc, &[]),
+            Self::Complete { stamp, doc, cost } => {
+                put_stamp(out, *stamp);
+                let len = doc.len() + cost.map_or(0, Cost::fields_len);
+                out.extend_from_slice(&len_u32(len).to_le_bytes());
+                put_doc(out, doc, *cost);
+                out.extend_from_slice(&0_u32.to_le_bytes());
+            }
             Self::Folded(body) => out.extend_from_slice(body),
         }
     }
@@ -152,9 +167,23 @@ impl Content {
     /// The folded document.
     pub fn view(&self) -> Result<Bytes, DocError> {
         match self {
-            Self::Complete { doc, .. } => Ok(doc.clone()),
+            Self::Complete {
+                doc, cost: None, ..
+            } => Ok(doc.clone()),
+            Self::Complete { doc, cost, .. } => {
+                let mut out = Vec::with_capacity(doc.len() + cost.map_or(0, Cost::fields_len));
+                put_doc(&mut out, doc, *cost);
+                Ok(Bytes::from(out))
+            }
             Self::Folded(body) => Ok(body.slice_ref(view_bytes(body)?)),
         }
+    }
+}
+
+fn put_doc(out: &mut Vec<u8>, doc: &[u8], cost: Option<Cost>) {
+    match cost {
+        None => out.extend_from_slice(doc),
+        Some(cost) => doc::put_map_with(out, doc, &cost.fields()),
     }
 }
 
@@ -231,6 +260,7 @@ mod tests {
         let complete = Content::Complete {
             stamp: Stamp::default(),
             doc: Bytes::from_static(&[2]),
+            cost: None,
         };
         let mut put = Vec::new();
         complete.put_body(&mut put);

@@ -105,12 +105,15 @@ impl<'a> DocRef<'a> {
         }
     }
 
-    /// The value of the first entry named `key`, if this is a map that has one.
+    /// The value of the first entry named `key`, if this is a map that has one. What stands beside it
+    /// is passed over: looking at its texts would cost more than finding the key.
     pub fn get(self, key: &str) -> Option<Self> {
-        self.entries()?
-            .filter_map(Result::ok)
-            .find(|(k, _)| *k == key)
-            .map(|(_, v)| v)
+        let (_, value) = self
+            .entries()?
+            .named(|k| k == key.as_bytes())
+            .next()?
+            .ok()?;
+        Some(value)
     }
 
     /// The value at a path of keys.
@@ -142,6 +145,29 @@ impl<'a> DocRef<'a> {
             Self::U64(n) => Some(n as f64),
             Self::F64(n) => Some(n),
             _ => None,
+        }
+    }
+
+    /// Whether `holds` is true of some key or text below, as stored: nobody has looked yet whether it is
+    /// UTF-8. Stops at the first.
+    pub(crate) fn any_text(
+        self,
+        holds: &mut dyn FnMut(&'a [u8]) -> Result<bool, DocError>,
+    ) -> Result<bool, DocError> {
+        match self {
+            Self::Str(text) => holds(text.as_bytes()),
+            Self::Array(Items(bytes)) => any_text_below(bytes, false, 1, holds),
+            Self::Map(Entries(bytes)) => any_text_below(bytes, true, 1, holds),
+            _ => Ok(false),
+        }
+    }
+
+    /// What lies below, as it is stored: texts, and between them whatever else.
+    pub(crate) const fn stored(self) -> &'a [u8] {
+        match self {
+            Self::Str(text) => text.as_bytes(),
+            Self::Array(Items(bytes)) | Self::Map(Entries(bytes)) => bytes,
+            _ => &[],
         }
     }
 
@@ -191,6 +217,61 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
+fn any_text_below<'a>(
+    mut rest: &'a [u8],
+    is_map: bool,
+    depth: usize,
+    holds: &mut dyn FnMut(&'a [u8]) -> Result<bool, DocError>,
+) -> Result<bool, DocError> {
+    if depth > DEPTH_MAX {
+        return Err(DocError::Depth);
+    }
+    while !rest.is_empty() {
+        if is_map && holds(take_sized(&mut rest)?)? {
+            return Ok(true);
+        }
+        let found = match take_raw(&mut rest)? {
+            Raw::Str(text) => holds(text)?,
+            Raw::Array(bytes) => any_text_below(bytes, false, depth + 1, holds)?,
+            Raw::Map(bytes) => any_text_below(bytes, true, depth + 1, holds)?,
+            Raw::Plain(_) | Raw::Bytes(_) => false,
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl<'a> Entries<'a> {
+    /// The entries of which the key passes; of the others nothing is looked at.
+    pub(crate) fn named(
+        self,
+        passes: impl Fn(&[u8]) -> bool,
+    ) -> impl Iterator<Item = Result<(&'a str, DocRef<'a>), DocError>> {
+        let mut rest = self.0;
+        let mut next = move || -> Result<Option<(&'a str, DocRef<'a>)>, DocError> {
+            while !rest.is_empty() {
+                let entry = take_sized(&mut rest).and_then(|k| Ok((k, take_raw(&mut rest)?)));
+                let read = entry.and_then(|(key, value)| {
+                    let meant = passes(key).then(|| Ok((text(key)?, value.read()?)));
+                    meant.transpose()
+                });
+                match read {
+                    Ok(None) => {}
+                    Ok(found) => return Ok(found),
+                    Err(error) => {
+                        rest = &[];
+                        return Err(error);
+                    }
+                }
+            }
+            Ok(None)
+        };
+        std::iter::from_fn(move || next().transpose())
+    }
+}
+
 fn take<'a>(rest: &mut &'a [u8], n: usize) -> Result<&'a [u8], DocError> {
     let (head, tail) = rest.split_at_checked(n).ok_or(DocError::Short)?;
     *rest = tail;
@@ -210,11 +291,57 @@ pub(crate) fn take_sized<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], DocError> 
     take(rest, usize::try_from(len).map_err(|_| DocError::Short)?)
 }
 
+/// Appends the map `map` with more entries behind its own.
+pub(crate) fn put_map_with(out: &mut Vec<u8>, map: &[u8], entries: &[u8]) {
+    let Some((head, own)) = map.split_first_chunk::<5>() else {
+        return out.extend_from_slice(map);
+    };
+    debug_assert_eq!(head[0], MAP, "BUG: entries for what is no map");
+    out.push(MAP);
+    out.extend_from_slice(&len_u32(own.len() + entries.len()).to_le_bytes());
+    out.extend_from_slice(own);
+    out.extend_from_slice(entries);
+}
+
+/// Calls `visit` with the key of each entry of a map, looking into no value; ends where it does not read.
+pub(crate) fn each_key(map: &[u8], visit: &mut dyn FnMut(&[u8])) {
+    let mut rest = map;
+    let Ok(Raw::Map(mut entries)) = take_raw(&mut rest) else {
+        return;
+    };
+    while !entries.is_empty() {
+        let Ok(key) = take_sized(&mut entries) else {
+            return;
+        };
+        visit(key);
+        if take_raw(&mut entries).is_err() {
+            return;
+        }
+    }
+}
+
+/// The bytes of the value of the first entry named `key` of a map, looking into no other value.
+pub(crate) fn find_raw<'a>(map: &'a [u8], key: &str) -> Option<&'a [u8]> {
+    let mut rest = map;
+    let Ok(Raw::Map(mut entries)) = take_raw(&mut rest) else {
+        return None;
+    };
+    while !entries.is_empty() {
+        let found = take_sized(&mut entries).ok()?;
+        let from = entries;
+        take_raw(&mut entries).ok()?;
+        if found == key.as_bytes() {
+            return from.get(..from.len() - entries.len());
+        }
+    }
+    None
+}
+
 fn take_str<'a>(rest: &mut &'a [u8]) -> Result<&'a str, DocError> {
     text(take_sized(rest)?)
 }
 
-fn text(bytes: &[u8]) -> Result<&str, DocError> {
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, DocError> {
     std::str::from_utf8(bytes).map_err(|_| DocError::Utf8)
 }
 
@@ -256,14 +383,21 @@ pub(crate) fn take_raw<'a>(rest: &mut &'a [u8]) -> Result<Raw<'a>, DocError> {
     })
 }
 
+impl<'a> Raw<'a> {
+    #[inline]
+    fn read(self) -> Result<DocRef<'a>, DocError> {
+        Ok(match self {
+            Self::Plain(value) => value,
+            Self::Str(bytes) => DocRef::Str(text(bytes)?),
+            Self::Bytes(bytes) => DocRef::Bytes(bytes),
+            Self::Array(bytes) => DocRef::Array(Items(bytes)),
+            Self::Map(bytes) => DocRef::Map(Entries(bytes)),
+        })
+    }
+}
+
 fn take_value<'a>(rest: &mut &'a [u8]) -> Result<DocRef<'a>, DocError> {
-    Ok(match take_raw(rest)? {
-        Raw::Plain(value) => value,
-        Raw::Str(bytes) => DocRef::Str(text(bytes)?),
-        Raw::Bytes(bytes) => DocRef::Bytes(bytes),
-        Raw::Array(bytes) => DocRef::Array(Items(bytes)),
-        Raw::Map(bytes) => DocRef::Map(Entries(bytes)),
-    })
+    take_raw(rest)?.read()
 }
 
 /// Builds a document front to back. Containers are opened and closed by the caller; a container's

@@ -7,6 +7,7 @@
 pub mod body;
 pub mod boundary;
 mod columns;
+pub mod cost;
 pub mod doc;
 pub mod engine;
 pub mod fold;

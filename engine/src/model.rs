@@ -39,6 +39,18 @@ pub const TOKENS: &str = "tokens";
 pub const REPEATS: &str = "repeats";
 /// Cost in US dollars as the source stated it. Runs and spans; number.
 pub const COST_USD: &str = "cost_usd";
+/// Cost in US dollars, stated or worked out: see [`crate::cost`]. Of a span that repeats what the steps below it
+/// say, and of one whose cost nobody knows, there is none. Runs and spans; number; derived.
+pub const COST: &str = "cost_known_usd";
+/// Where [`COST`] is from: `stated`, `priced`, `unknown`, of spans also `roll_up`, of runs also `mixed`.
+/// None where nothing was used. Runs and spans; text; derived.
+pub const COST_SOURCE: &str = "cost_source";
+/// What a step says again of the steps below it, or of the same call as another step, in US dollars: it counts for the run where no
+/// other step has a cost. Spans; number; derived.
+pub const COST_AGAIN: &str = "cost_repeated_usd";
+/// Steps that used something and whose cost nobody knows, if there are any: [`COST`] is a lower bound then. Runs; whole number;
+/// derived.
+pub const COST_UNKNOWN: &str = "cost_unknown_steps";
 /// What the user attached: a map. Runs and spans.
 pub const METADATA: &str = "metadata";
 /// The source's own attributes as they came: a map. Spans, logs and points.

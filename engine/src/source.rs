@@ -205,6 +205,13 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// The first row of records after `lsn`, if rows stand in the order of their records; `None` if
+    /// they do not.
+    fn first_after(&self, lsn: Lsn) -> Option<u32> {
+        let _ = lsn;
+        None
+    }
+
     /// In how many blocks the bodies of the rows from `first` to `last` are, as far as blocks are
     /// read whole.
     fn blocks_between(&self, first: u32, last: u32) -> Result<u64, SourceError> {

@@ -75,6 +75,8 @@ pub enum AuditAction {
     TraceDeleted,
     /// What passes a filter was deleted, or some of it.
     RowsDeleted,
+    /// An attachment of a trace was deleted.
+    BlobDeleted,
 }
 
 impl AuditAction {
@@ -87,6 +89,7 @@ impl AuditAction {
             Self::Exported => "data.exported",
             Self::TraceDeleted => "trace.deleted",
             Self::RowsDeleted => "data.deleted",
+            Self::BlobDeleted => "attachment.deleted",
         }
     }
 }

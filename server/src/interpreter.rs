@@ -1,12 +1,15 @@
 //! From stored bytes to events: what ingest and replay share.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::dialect::encoding::{self, EncodingError};
 use crate::dialect::{self, Context, DecodeError, Decoded, Dialect};
+use crate::price::Book;
 use crate::redact::rows;
+use obsrv_engine::cost::Costs;
 use obsrv_engine::engine::{Envelope, InterpretError, Interpreter};
 use obsrv_engine::row::{Event, ProjectId};
 
@@ -104,6 +107,23 @@ pub(crate) fn read_hashed(
         received_ns: meaning.received_ns,
     };
     dialect::decode(meaning.dialect, &context, plain)
+}
+
+/// Reads the bodies in the log again, and prices what they say.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// The prices.
+    pub(crate) book: Arc<Book>,
+}
+
+impl Interpreter for Reading {
+    fn interpret(&self, envelope: &Envelope, body: &[u8]) -> Result<Vec<Event>, InterpretError> {
+        Replay.interpret(envelope, body)
+    }
+
+    fn costs(&self) -> Arc<dyn Costs> {
+        Arc::<Book>::clone(&self.book)
+    }
 }
 
 /// Reads the bodies in the log again. Ingest has checked every limit before; here none may turn

@@ -134,6 +134,18 @@ pub const LANGFUSE_IDS_MAX: usize = 20_000;
 pub const LANGFUSE_OBSERVATIONS_MAX: usize = 10_000;
 /// Traces that one request deletes by their ids.
 pub const LANGFUSE_DELETED_MAX: usize = 100;
+/// Bytes of the `query` of Langfuse's metrics.
+pub const LANGFUSE_METRICS_BYTES: usize = 16 << 10;
+/// Rows of an answer of Langfuse's metrics, if `config.row_limit` is not given.
+pub const LANGFUSE_METRICS_ROWS_DEFAULT: usize = 100;
+/// Rows of an answer of Langfuse's metrics.
+pub const LANGFUSE_METRICS_ROWS_MAX: usize = 1_000;
+/// Bars of a histogram, if `config.bins` is not given.
+pub const LANGFUSE_METRICS_BINS_DEFAULT: usize = 10;
+/// Bars of a histogram.
+pub const LANGFUSE_METRICS_BINS_MAX: usize = 100;
+/// Ways in which rows keep the dimensions of one question: places of one times places of the next.
+pub const LANGFUSE_METRICS_WAYS_MAX: usize = 256;
 /// Messages of one page of a conversation when `limit` is not given.
 pub const CONVERSATION_PAGE_DEFAULT: usize = 200;
 /// Messages of one page of a conversation.
@@ -168,6 +180,10 @@ pub const PATH_SEQUENCES_MAX: usize = 20;
 pub const VIEWS_PER_PROJECT_MAX: usize = 500;
 /// Bytes of a saved view, its name aside.
 pub const VIEW_BYTES_MAX: usize = 3 << 10;
+/// Runs of one page of a queue of reviews.
+pub const REVIEW_PAGE_ROWS_MAX: usize = 200;
+/// Runs that are looked at for one page of such a queue. Past it: an empty page with a cursor.
+pub const REVIEW_RUNS_MAX: usize = 10_000;
 /// Comments of a project.
 pub const COMMENTS_PER_PROJECT_MAX: usize = 10_000;
 /// Bytes of a comment.
@@ -210,17 +226,21 @@ pub const PARQUET_EXPORTS_MAX: usize = 4;
 pub const PARQUET_GROUP_ROWS: usize = 65_536;
 /// Bytes of values at which a row group of an export as Parquet is written.
 pub const PARQUET_GROUP_BYTES: usize = 8 << 20;
-/// Bytes of the keys that a live tail keeps of one project until their rows are looked up.
-pub const TAIL_FEED_BYTES: usize = 1 << 20;
-/// Keys that a live tail looks up at once.
-pub const TAIL_BATCH_KEYS: usize = 512;
+/// Rows that a live tail looks at in one round: the newest. Over it: told as missed.
+pub const TAIL_ROUND_ROWS: u64 = 65_536;
+/// Bytes of rows that one round reads to decide, and once more of those that pass. Over it: told as missed.
+pub const TAIL_ROUND_BYTES: u64 = 32 << 20;
+/// Rows that one question is given in one round. Over it: told as missed.
+pub const TAIL_PASSING_MAX: u64 = 1_024;
 /// Bytes of the events that a live tail keeps of one question for those who are slow or come back.
 pub const TAIL_RING_BYTES: usize = 512 << 10;
-/// Questions that are watched at once. Over it: 503.
-pub const TAIL_CHANNELS_MAX: usize = 64;
+/// Bytes of the events of all questions: with more than 64 each keeps its share.
+pub const TAIL_RINGS_BYTES: usize = 32 << 20;
+/// Questions that are watched at once in one project. Over it: 503.
+pub const TAIL_CHANNELS_MAX: usize = 512;
 /// Connections that watch at once. Over it: 503.
 pub const TAIL_WATCHERS_MAX: usize = 1024;
-/// How long a live tail waits before it looks up what came meanwhile.
+/// How long a live tail waits before it looks at what came meanwhile.
 pub const TAIL_PACE_TIME: Duration = Duration::from_millis(100);
 /// How long a question stays ready when nobody watches any more.
 pub const TAIL_IDLE_TIME: Duration = Duration::from_secs(30);
@@ -230,8 +250,10 @@ pub const TAIL_HEARTBEAT_TIME: Duration = Duration::from_secs(15);
 pub const TAIL_TIME_MAX: Duration = Duration::from_mins(15);
 /// Events that are sent at once.
 pub const TAIL_EVENTS_PER_PIECE: usize = 64;
+/// Bytes of the events that are sent at once; one that is larger goes alone.
+pub const TAIL_PIECE_BYTES: usize = 32 << 10;
 /// Pieces that wait for a client.
-pub const TAIL_PIECES_WAITING: usize = 4;
+pub const TAIL_PIECES_WAITING: usize = 2;
 /// Parameters of a URL.
 pub const PARAMS_MAX: usize = 256;
 /// Facets of one request.
@@ -375,6 +397,30 @@ pub const COST_STEPS_MAX: usize = 1_000;
 pub const PRICE_FILE_BYTES_MAX: usize = 4 << 20;
 /// Models of a table of prices. Over it: the server does not start.
 pub const PRICE_MODELS_MAX: usize = 4_096;
+/// Bytes that an archive may come to, all its files together, and that messages of a pool may. Over it: refused.
+pub const ARCHIVE_BYTES_MAX: usize = DECODED_BYTES_MAX;
+/// Files of an archive. Over it: refused.
+pub const ARCHIVE_ENTRIES_MAX: usize = 16_384;
+/// Bytes of a table's patterns once they are compiled. Over it: the server does not start.
+pub const PRICE_PATTERNS_BYTES_MAX: usize = 64 << 20;
+/// Names of models whose entry in a table is remembered; one more: all are forgotten.
+pub const PRICE_NAMES_MAX: usize = 1_024;
+/// Bytes of a model's name. A longer one has no price.
+pub const PRICE_NAME_BYTES_MAX: usize = 256;
+/// Bytes of an organization's own prices. Over it: 413.
+pub const PRICES_BYTES_MAX: usize = 48 << 10;
+/// Models of an organization's own prices. Over it: 413.
+pub const PRICES_MODELS_MAX: usize = 256;
+/// Bytes of an organization's own patterns once they are compiled. Over it: 413.
+pub const PRICES_PATTERNS_BYTES_MAX: usize = 2 << 20;
+/// How often it is looked whether what is stored has the prices that hold.
+pub const PRICES_STEP_TIME: Duration = Duration::from_secs(2);
+/// How long after a failure what is stored is not priced again.
+pub const PRICES_RETRY_TIME: Duration = Duration::from_mins(1);
+/// Steps that are looked at together when prices have changed.
+pub const PRICES_PAGE_ROWS: usize = 256;
+/// Bytes of their bodies. Over it: one at a time.
+pub const PRICES_PAGE_BYTES: u64 = 32 << 20;
 /// Bytes of what an Obtrace client says of itself when it starts. Over it: 413.
 pub const INIT_BODY_BYTES_MAX: usize = 16 << 10;
 /// Bytes of an attachment, unless `--max-blob` says less. Over it: 413.

@@ -3,7 +3,9 @@
 //! The address is bound before the engine recovers, so that `/live` and `/ready` answer from the
 //! first moment on. Everything that blocks (recovery, the last flush) is off the network threads.
 
+mod allocator;
 mod first_start;
+mod housekeeping;
 pub(crate) mod settings;
 mod signing_in;
 mod watchdog;
@@ -19,33 +21,27 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::interval;
 
 use crate::blob::s3::S3Blobs;
-use crate::blob::sweep::Sweep;
 use crate::blob::{Blobs, Terms};
-use crate::governance::{Expiry, Governance};
+use crate::governance::Governance;
 use crate::http::auth::NoSessions;
 use crate::http::{App, Core};
-use crate::interpreter::Replay;
+use crate::interpreter::Reading;
 use crate::keys::Macs;
-use crate::limits::{
-    BLOB_SWEEP_STEP_TIME, PURGE_TIME, RETENTION_MARK_TIME, SESSION_CHECK_TIME, TLS_CHECK_TIME,
-    USAGE_STEP_TIME, USES_TIME,
-};
 use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
-use crate::price;
+use crate::price::{self, Book};
 use crate::quota::Quota;
 use crate::secret::{self, SecretError};
 use crate::signin::mail::MailError;
 use crate::signin::oidc::{Providers, ProvidersError};
 use crate::signin::{Accounts, SignInError};
 use crate::tenancy::plane::RecoverError;
-use crate::tenancy::purge::purge_deleted;
 use crate::tenancy::{ChangeError, ControlPlane};
 use crate::uses::Uses;
 use crate::{admin, http};
+use housekeeping::{keep_house, remove_always, store_uses};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
 use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
 use obsrv_engine::source::SourceError;
@@ -152,6 +148,7 @@ pub fn run(config: Config) -> Result<(), ServeError> {
     // Sockets and files that others could open are never made, not even for a moment.
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
     make_private(&config.data)?;
+    allocator::suit(config.memory_bytes);
     let runtime = Builder::new_multi_thread()
         .worker_threads(network_threads())
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -213,7 +210,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         address,
         serving,
     } = open_door(&config, &system, tls.as_deref(), stopped.clone()).await?;
-    let opening = open_in_background(&config, system);
+    let opening = open_in_background(&config, system, Arc::clone(app.book()));
     let running = tokio::select! {
         opened = opening => opened?,
         () = signals.told_to_stop() => return Ok(()),
@@ -357,103 +354,6 @@ fn open_socket(
     Ok(())
 }
 
-/// Keeps what is kept from time to time. Does not return.
-async fn keep_house(
-    app: &App,
-    plane: &Arc<ControlPlane>,
-    accounts: &Accounts,
-    uses: &Arc<Uses>,
-    tls: Option<Arc<Tls>>,
-) {
-    let mut counts = interval(USAGE_STEP_TIME);
-    let mut writing = interval(USES_TIME);
-    let mut sessions = interval(SESSION_CHECK_TIME);
-    let mut files = interval(TLS_CHECK_TIME);
-    let mut hangup = signal(SignalKind::hangup()).ok();
-    loop {
-        tokio::select! {
-            _ = counts.tick() => http::usage::store(app).await,
-            _ = writing.tick() => store_uses(uses, plane).await,
-            _ = sessions.tick() => accounts.keep_house(),
-            _ = files.tick() => look_at_tls(tls.as_ref()).await,
-            () = hung_up(hangup.as_mut()) => look_at_tls(tls.as_ref()).await,
-        }
-    }
-}
-
-/// Waits for SIGHUP, which asks to read files again.
-async fn hung_up(hangup: Option<&mut Signal>) {
-    match hangup {
-        Some(hangup) => drop(hangup.recv().await),
-        None => std::future::pending().await,
-    }
-}
-
-async fn look_at_tls(tls: Option<&Arc<Tls>>) {
-    let Some(tls) = tls.cloned() else { return };
-    match tokio::task::spawn_blocking(move || tls.reload()).await {
-        Ok(Ok(true)) => tracing::info!("new tls certificate in use"),
-        Ok(Ok(false)) => {}
-        Ok(Err(error)) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(%error, cause, "tls files not taken up; the ones before stay in use");
-        }
-        Err(error) => tracing::error!(%error, "look at the tls files ended early"),
-    }
-}
-
-/// Removes what nobody may see any more, for ever.
-async fn remove_always(
-    engine: &Arc<Engine>,
-    plane: &ControlPlane,
-    governance: &Governance,
-    blobs: &Arc<Blobs>,
-    app: &App,
-) {
-    tokio::join!(
-        purge_always(engine, plane),
-        expire_always(engine, governance),
-        sweep_always(blobs, engine, app),
-    );
-}
-
-/// Empties deleted projects, for ever.
-async fn purge_always(engine: &Arc<Engine>, plane: &ControlPlane) {
-    let mut look = interval(PURGE_TIME);
-    loop {
-        look.tick().await;
-        if let Err(error) = purge_deleted(engine, plane).await {
-            tracing::warn!(%error, "deleted projects not purged yet");
-        }
-    }
-}
-
-/// Deletes traces that are older than their projects keep them, for ever.
-async fn expire_always(engine: &Arc<Engine>, governance: &Governance) {
-    let mut look = interval(RETENTION_MARK_TIME);
-    let mut expiry = Expiry::default();
-    loop {
-        look.tick().await;
-        if let Err(error) = expiry.step(engine, governance).await {
-            tracing::warn!(%error, "old traces not deleted yet");
-        }
-    }
-}
-
-/// Removes files that no row refers to, for ever.
-async fn sweep_always(blobs: &Arc<Blobs>, engine: &Arc<Engine>, app: &App) {
-    let mut look = interval(BLOB_SWEEP_STEP_TIME);
-    let mut sweep = Sweep::default();
-    loop {
-        look.tick().await;
-        match sweep.step(blobs, engine, app.clock.wall_ns()).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "files without a row removed"),
-            Err(error) => tracing::warn!(%error, "files without a row not removed yet"),
-        }
-    }
-}
-
 /// Where attachments are kept.
 async fn keep_blobs(
     config: &Config,
@@ -477,16 +377,6 @@ async fn keep_blobs(
     Ok(Arc::new(
         opened.map_err(io("store of attachments does not open"))?,
     ))
-}
-
-/// Keeps what was used when over a restart.
-async fn store_uses(uses: &Arc<Uses>, plane: &Arc<ControlPlane>) {
-    let (uses, plane) = (Arc::clone(uses), Arc::clone(plane));
-    match tokio::task::spawn_blocking(move || uses.store(&plane)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "uses of keys and sessions not written yet"),
-        Err(error) => tracing::error!(%error, "writing the uses of keys and sessions ended early"),
-    }
 }
 
 /// No new requests, the old ones answered.
@@ -526,13 +416,14 @@ fn seed(rng: &dyn Rng) -> u64 {
 fn open_in_background(
     config: &Config,
     system: System,
+    book: Arc<Book>,
 ) -> impl Future<Output = Result<Running, ServeError>> + use<> {
     let data = config.data.clone();
     let options = Options {
         reserve_bytes: config.disk_reserve_bytes,
         ..Options::for_memory(config.memory_bytes)
     };
-    let opening = tokio::task::spawn_blocking(move || open(&data, options, &system));
+    let opening = tokio::task::spawn_blocking(move || open(&data, options, &system, book));
     async move {
         opening.await.unwrap_or_else(|panic| {
             Err(ServeError::Io {
@@ -543,11 +434,23 @@ fn open_in_background(
     }
 }
 
-fn open(data: &Path, options: Options, system: &System) -> Result<Running, ServeError> {
+fn open(
+    data: &Path,
+    options: Options,
+    system: &System,
+    book: Arc<Book>,
+) -> Result<Running, ServeError> {
     let disk = system::disk(data)?;
     let master = secret::load_or_create(&*disk, &*system.rng)?;
     refuse_shared_secret(data)?;
-    let engine = Engine::open(Arc::clone(&disk), &*system.rng, options, &Replay)?;
+    let engine = Engine::open(
+        Arc::clone(&disk),
+        &*system.rng,
+        options,
+        &Reading {
+            book: Arc::clone(&book),
+        },
+    )?;
     let plane = ControlPlane::recover(
         Arc::clone(&engine),
         &master,
@@ -555,7 +458,7 @@ fn open(data: &Path, options: Options, system: &System) -> Result<Running, Serve
         Arc::clone(&system.rng),
     )?;
     let plane = Arc::new(plane);
-    let uses = Uses::load(disk, &plane).map_err(io("file of uses cannot be read"))?;
+    let uses = Uses::load(disk, &plane, book).map_err(io("file of uses cannot be read"))?;
     let accounts = Accounts::new(
         Arc::clone(&plane),
         &master,

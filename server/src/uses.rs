@@ -3,7 +3,8 @@
 //! which only grows. Owns the bytes of the file that keeps it over a restart.
 //!
 //! ```text
-//! magic "obsrvuse", version u8 = 1, counts in bincode, CRC-32 u32 LE over everything before
+//! magic "obsrvuse", version u8 = 2, counts in bincode, CRC-32 u32 LE over everything before
+//! (version 1, as older ones wrote it: without `priced`)
 //! ```
 //!
 //! Each file has a number of its own, and the newest that reads counts. One that does not read is
@@ -16,12 +17,14 @@ use bincode::{Decode, Encode};
 use parking_lot::Mutex;
 
 use crate::limits::{USES_BYTES_MAX, USES_SESSIONS_MAX};
+use crate::price::Book;
 use crate::secret;
 use crate::tenancy::ControlPlane;
 use obsrv_engine::io::{Disk, FileId, FileKind};
 
 const MAGIC: &[u8; 8] = b"obsrvuse";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const WITHOUT_PRICES: u8 = 1;
 
 /// What is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -32,23 +35,32 @@ pub(crate) struct Counts {
     pub(crate) sessions: Vec<(u64, i64)>,
     /// Projects, names that their requests gave them, and how often.
     pub(crate) names: Vec<(u64, String, u64)>,
+    /// Projects, and a fingerprint of the prices that what is stored of them was priced by.
+    pub(crate) priced: Vec<(u64, u64)>,
 }
 
+/// Keys, sessions and names, as version 1 has them.
+type Unpriced = (Vec<(u64, i64)>, Vec<(u64, i64)>, Vec<(u64, String, u64)>);
+
 impl Counts {
-    fn of(plane: &ControlPlane) -> Self {
+    fn of(plane: &ControlPlane, book: &Book) -> Self {
         let directory = plane.directory();
         Self {
             keys: directory.read(|state| state.keys.uses()),
             sessions: plane.users().seen(USES_SESSIONS_MAX),
             names: directory.named(),
+            priced: book.applied(),
         }
     }
 
-    fn restore(&self, plane: &ControlPlane) {
+    /// False if some of it does not hold any more.
+    fn restore(&self, plane: &ControlPlane, book: &Book) -> bool {
+        let holds = book.restore_applied(&self.priced);
         let directory = plane.directory();
         directory.read(|state| state.keys.used(&self.keys));
         directory.restore_named(&self.names);
         plane.users().restore_seen(&self.sessions);
+        holds
     }
 }
 
@@ -56,34 +68,46 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Uses {
     disk: Arc<dyn Disk>,
+    book: Arc<Book>,
     /// What the newest file holds.
     newest: Mutex<(u64, Counts)>,
 }
 
 impl Uses {
     /// Reads what an earlier process left, and gives it to keys, sessions and names.
-    pub(crate) fn load(disk: Arc<dyn Disk>, plane: &ControlPlane) -> io::Result<Self> {
+    pub(crate) fn load(
+        disk: Arc<dyn Disk>,
+        plane: &ControlPlane,
+        book: Arc<Book>,
+    ) -> io::Result<Self> {
         let mut newest = (secret::FILE.number, Counts::default());
+        let mut holds = true;
         let files = numbers(&*disk)?;
         for number in files.iter().rev() {
             newest.0 = newest.0.max(*number);
             if let Some(counts) = read(&*disk, *number)? {
-                counts.restore(plane);
+                holds = counts.restore(plane, &book);
                 newest.1 = counts;
                 break;
             }
             tracing::warn!(number, "file of uses does not read and is left out");
         }
-        Ok(Self {
+        let uses = Self {
             disk,
+            book,
             newest: Mutex::new(newest),
-        })
+        };
+        if !holds {
+            // Before anything is stored by the prices that hold now.
+            uses.store(plane)?;
+        }
+        Ok(uses)
     }
 
     /// Writes a new file, if anything was used since the last one. Blocks.
     pub(crate) fn store(&self, plane: &ControlPlane) -> io::Result<()> {
         let mut newest = self.newest.lock();
-        let counts = Counts::of(plane);
+        let counts = Counts::of(plane, &self.book);
         if counts == newest.1 {
             return Ok(());
         }
@@ -140,9 +164,24 @@ fn parse(bytes: &[u8]) -> Option<Counts> {
     if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
         return None;
     }
-    let body = body.strip_prefix(MAGIC)?.strip_prefix(&[VERSION])?;
+    let (version, body) = body.strip_prefix(MAGIC)?.split_first()?;
     let config = bincode::config::standard().with_limit::<USES_BYTES_MAX>();
-    let (counts, used) = bincode::decode_from_slice(body, config).ok()?;
+    let (counts, used) = match *version {
+        VERSION => bincode::decode_from_slice(body, config).ok()?,
+        WITHOUT_PRICES => {
+            let (read, used): (Unpriced, _) = bincode::decode_from_slice(body, config).ok()?;
+            let (keys, sessions, names) = read;
+            let priced = Vec::new();
+            let counts = Counts {
+                keys,
+                sessions,
+                names,
+                priced,
+            };
+            (counts, used)
+        }
+        _ => return None,
+    };
     (used == body.len()).then_some(counts)
 }
 
@@ -155,16 +194,25 @@ mod tests {
             keys: vec![(3, 5)],
             sessions: vec![(251, -1)],
             names: vec![(1, "x".into(), 2)],
+            priced: vec![(1, 3)],
         }
     }
 
     /// Written down: older files must go on reading.
     #[test]
     fn bytes_are_golden() {
-        let mut golden = b"obsrvuse\x01\x01\x03\x0a\x01\xfb\xfb\x00\x01\x01\x01\x01x\x02".to_vec();
-        golden.extend_from_slice(&crc32fast::hash(&golden).to_le_bytes());
-        assert_eq!(bytes_of(&counts()), golden);
-        assert_eq!(parse(&golden), Some(counts()));
+        let sealed = |bytes: &[u8]| [bytes, &crc32fast::hash(bytes).to_le_bytes()].concat();
+        let old = b"obsrvuse\x01\x01\x03\x0a\x01\xfb\xfb\x00\x01\x01\x01\x01x\x02";
+        let mut new = old.to_vec();
+        new[8] = 2;
+        new.extend_from_slice(b"\x01\x01\x03");
+        assert_eq!(bytes_of(&counts()), sealed(&new));
+        assert_eq!(parse(&sealed(&new)), Some(counts()));
+        let unpriced = Counts {
+            priced: Vec::new(),
+            ..counts()
+        };
+        assert_eq!(parse(&sealed(old)), Some(unpriced));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! the same requests of which the excess goes to a second obsrv, the decoy: what the client costs is in both.
 //! Excess over what the server can do goes to a decoy that refuses it (its key is unknown); a tenant's excess
 //! to one that stores it, so that the processor is as busy in both runs.
+//!
+//! `--cpu-percent` gives the server that part of one processor: what the client can offer is as much more than what it takes.
 #![expect(clippy::print_stdout, reason = "the table is the product")]
 
 use std::path::PathBuf;
@@ -12,12 +14,13 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use obsrv_benches::load::cpus::CpuGroup;
 use obsrv_benches::load::flow::{Bodies, Flow, Flowed, run};
 use obsrv_benches::load::server::Server;
 use obsrv_benches::load::{LoadError, process};
 
 const USAGE: &str = "overload --bin PATH [--seconds 20] [--multiples 10,50] [--tenants 8] [--tenant-multiple 50] \
-    [--spans 32] [--connections 64] [--memory-mib 512] [--seed 1]";
+    [--spans 32] [--connections 64] [--memory-mib 512] [--cpu-percent 100] [--seed 1]";
 /// Of the peak, what must be stored under overload.
 const GOODPUT_MIN: f64 = 0.9;
 /// Against the run with the decoy: the other tenants' p99.
@@ -41,6 +44,8 @@ struct Settings {
     spans: usize,
     connections: usize,
     memory_mib: u64,
+    /// Of one processor; all there is if none.
+    cpu_percent: Option<u32>,
     seed: u64,
 }
 
@@ -55,6 +60,7 @@ fn settings() -> Result<Settings, LoadError> {
         spans: 32,
         connections: 64,
         memory_mib: 512,
+        cpu_percent: None,
         seed: 1,
     };
     let mut arguments = std::env::args().skip(1);
@@ -74,6 +80,7 @@ fn settings() -> Result<Settings, LoadError> {
             "--spans" => settings.spans = size()?,
             "--connections" => settings.connections = size()?,
             "--memory-mib" => settings.memory_mib = number()?,
+            "--cpu-percent" => settings.cpu_percent = Some(value.parse().map_err(|_| wrong())?),
             "--seed" => settings.seed = number()?,
             _ => return Err(wrong()),
         }
@@ -103,6 +110,8 @@ struct Bench<'a> {
     settings: &'a Settings,
     server: Server,
     decoy: Server,
+    /// Goes after the server.
+    _cpus: Option<CpuGroup>,
     /// One for each tenant.
     keys: Vec<String>,
     bodies: Bodies,
@@ -127,6 +136,8 @@ impl<'a> Bench<'a> {
         let mut decoy = Server::new(&settings.binary, &folder.join("decoy"), &memory)?;
         server.start()?;
         decoy.start()?;
+        let limit = |percent| CpuGroup::of(server.pid().unwrap_or_default(), percent);
+        let cpus = settings.cpu_percent.map(limit).transpose()?;
         let keys = (1..=settings.tenants).map(|n| server.make_key(&format!("tenant-{n}")));
         Ok(Self {
             keys: keys.collect::<Result<_, _>>()?,
@@ -134,6 +145,7 @@ impl<'a> Bench<'a> {
             settings,
             server,
             decoy,
+            _cpus: cpus,
             broken: 0,
         })
     }

@@ -101,12 +101,18 @@ struct Watched {
     over: AtomicBool,
 }
 
-/// Filters of few spans each: of one release and one tool.
+/// Filters of few spans each, all different: of one workflow and one tool, and longer than nearly nothing.
 fn filters(count: usize) -> Vec<String> {
     let tools = ["run_sql", "read_file", "http_get", "python", "calendar"];
     let some = (0..count).map(|n| {
-        let tool = tools[n % tools.len()];
-        format!("metadata.workflow:wf-{} tool:{tool}", n % 60)
+        let (tool, workflow) = (tools[n % tools.len()], n / tools.len() % 60);
+        let slow = n / (60 * tools.len());
+        let longer = if slow == 0 {
+            String::new()
+        } else {
+            format!(" duration>{slow}us")
+        };
+        format!("metadata.workflow:wf-{workflow} tool:{tool}{longer}")
     });
     some.collect()
 }

@@ -10,6 +10,7 @@
 )]
 
 pub mod client;
+pub mod cpus;
 pub mod flow;
 pub mod ingest;
 pub mod mix;

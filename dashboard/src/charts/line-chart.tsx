@@ -146,7 +146,10 @@ export function LineChart({
             setLine(((line ?? (step > 0 ? -1 : shown.length)) + step + shown.length) % Math.max(1, shown.length));
           }
           const move = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
-          if (move !== 0) {
+          if (event.key === "Home" || event.key === "End") {
+            event.preventDefault();
+            setOver(event.key === "Home" ? 0 : times.length - 1);
+          } else if (move !== 0) {
             event.preventDefault();
             setOver(Math.max(0, Math.min(times.length - 1, (over ?? (move > 0 ? -1 : times.length)) + move)));
           } else if (event.key === "Enter" && at !== null) {

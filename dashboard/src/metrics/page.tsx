@@ -16,11 +16,11 @@ import { SearchBar } from "../traces/search-bar";
 import { useShortcuts } from "../ui/keys";
 import { Empty, Failure, Ghosts } from "../ui/parts";
 import { choicesOf, measured, type Point, type Points } from "./series";
+import { inSteps, isInSteps, pointsInSteps, STEPS } from "./steps";
 
 const PAGE_ROWS = 1000;
 const NAMES_MAX = 1000;
 const PAGES_MAX = 5;
-const STEPS = 120;
 const SERIES_SHOWN = 100;
 const EXEMPLARS_SHOWN = 20;
 const NO_POINTS: Point[] = [];
@@ -56,7 +56,8 @@ async function newest(project: string, scope: Scope, signal: AbortSignal) {
       break;
     }
   }
-  return { points, total };
+  const steps = points.length < total ? await inSteps(project, scope, points, signal) : null;
+  return { points, total, steps };
 }
 
 export default function MetricsPage({ project }: { project: string }) {
@@ -150,16 +151,12 @@ function Metric({ project, name, scope }: { project: string; name: string; scope
   const metric = points[0];
   const choices = metric ? choicesOf(metric) : [];
   const shown = choices.find(([one]) => one === params.show)?.[0] ?? choices[0]?.[0] ?? "value";
-  const step = useMemo(() => {
-    const times = points.map((point) => Date.parse(point.start));
-    // Not spread into an argument list: there may be thousands.
-    const [first, last] = times.reduce(([a, b], one) => [Math.min(a, one), Math.max(b, one)], [
-      Number.POSITIVE_INFINITY,
-      0,
-    ] as [number, number]);
-    return times.length === 0 ? 1000 : stepFor(Math.max(1000, last - first), STEPS);
-  }, [points]);
-  const series = useMemo(() => measured(points, shown, step), [points, shown, step]);
+  const steps = (isInSteps(shown) && answer.data?.steps) || null;
+  const step = useMemo(() => steps?.step ?? stepOf(points), [points, steps]);
+  const series = useMemo(
+    () => measured(steps ? pointsInSteps(steps, shown) : points, shown, step),
+    [points, steps, shown, step],
+  );
   if (answer.isError) {
     return <Failure error={answer.error} retry={() => answer.refetch()} />;
   }
@@ -182,9 +179,9 @@ function Metric({ project, name, scope }: { project: string; name: string; scope
         <p className="grow soft">
           {metric.description || metric.type.replace(/_/g, " ")}
           {metric.temporality ? `, ${metric.temporality}` : ""} · {plural(series.length, "series", "series")},{" "}
-          {points.length < total
-            ? `the newest ${count(points.length)} of ${count(total)} points`
-            : plural(total, "point")}
+          {points.length === total || steps
+            ? plural(total, "point")
+            : `the newest ${count(points.length)} of ${count(total)} points`}
         </p>
         {choices.length > 1 && (
           <select
@@ -224,6 +221,14 @@ function Metric({ project, name, scope }: { project: string; name: string; scope
       <Exemplars project={project} points={points} show={number} />
     </section>
   );
+}
+
+function stepOf(points: Point[]): number {
+  // Not spread into an argument list: there may be thousands.
+  const [first, last] = points
+    .map((point) => Date.parse(point.start))
+    .reduce(([a, b], one) => [Math.min(a, one), Math.max(b, one)], [Number.POSITIVE_INFINITY, 0]);
+  return points.length === 0 ? 1000 : stepFor(Math.max(1000, last - first), STEPS);
 }
 
 function number(value: number): string {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { measured, type Point, quantile } from "./series";
+import { pointsOf } from "./steps";
 
 const point = (second: number, more: Partial<Point>): Point => ({
   id: String(second),
@@ -35,5 +36,22 @@ describe("points", () => {
       point(1, { type: "histogram", temporality: "cumulative", count: 4, sum: 40 }),
     ];
     expect(measured(points, "mean", 1000)[0]?.points).toEqual([{ at: 1000, value: 15 }]);
+  });
+
+  it("that the server put in steps are told like those that came", () => {
+    // avg, max, sum of value, of count, of sum.
+    const bucket = (second: number, values: number[]) => ({
+      at: new Date(second * 1000).toISOString(),
+      rows: 3,
+      values: [...values, ...Array<null>(6).fill(null)],
+    });
+    const group = { by: { series: "s" }, buckets: [bucket(0, [50, 90, 150]), bucket(60, [110, 150, 330])] };
+    const shown = (like: Point, what: "rate" | "value") =>
+      measured(pointsOf(group, like, what), what, 60_000)[0]?.points.map(({ value }) => value);
+    const counter = point(0, { temporality: "cumulative", monotonic: true });
+    expect(shown(counter, "rate")).toEqual([1]);
+    expect(shown(counter, "value")).toEqual([50, 110]);
+    expect(shown(point(0, { temporality: "delta", monotonic: true }), "rate")).toEqual([5.5]);
+    expect(shown(point(0, { type: "gauge" }), "value")).toEqual([50, 110]);
   });
 });

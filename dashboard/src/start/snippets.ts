@@ -17,7 +17,7 @@ export const SNIPPETS: Snippet[] = [
   -d '{"resourceSpans":[{"scopeSpans":[{"spans":[{
     "traceId":"'$(openssl rand -hex 16)'","spanId":"'$(openssl rand -hex 8)'",
     "name":"hello obsrv","kind":1,
-    "startTimeUnixNano":"'$(date +%s%N)'","endTimeUnixNano":"'$(date +%s%N)'",
+    "startTimeUnixNano":"'$(date +%s)000000000'","endTimeUnixNano":"'$(date +%s)000000000'",
     "attributes":[{"key":"input.value","value":{"stringValue":"How are you?"}},
                   {"key":"output.value","value":{"stringValue":"Fine, thank you."}}]}]}]}]}'`,
   },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { duration, money, time, totalCost } from "./format";
+import { costText, costTitle, duration, money, time, totalCost } from "./format";
 
 describe("durations", () => {
   it("have the unit that fits", () => {
@@ -37,6 +37,13 @@ describe("money and times", () => {
       null,
       null,
     ]);
+  });
+
+  it("say where a cost is from, and that it is at least so much", () => {
+    const cost = { total: 0.5, source: "priced", unknown_steps: 1 };
+    expect([costText(cost), costText({ total: 2 }), costText(null)]).toEqual(["≥ $0.5", "$2", "–"]);
+    expect(costTitle(cost)).toBe("By the table of prices; 1 step of unknown cost");
+    expect(costTitle(2)).toBe(undefined);
   });
 
   it("say the day only where it is another", () => {

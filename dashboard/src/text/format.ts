@@ -87,6 +87,30 @@ export function totalCost(cost: unknown): number | null {
   return null;
 }
 
+// What something cost: at least so much where nobody knows what some of its steps cost.
+export function costText(cost: unknown): string {
+  const text = money(totalCost(cost));
+  return unknownSteps(cost) > 0 && totalCost(cost) !== null ? `≥ ${text}` : text;
+}
+
+const SOURCES: Record<string, string> = {
+  stated: "As its sender says",
+  priced: "By the table of prices",
+  mixed: "As its sender says, and by the table of prices",
+};
+
+export function costTitle(cost: unknown): string | undefined {
+  const source = typeof cost === "object" && cost !== null && "source" in cost ? String(cost.source) : "";
+  const unknown = unknownSteps(cost);
+  const said = [SOURCES[source], unknown > 0 && `${plural(unknown, "step")} of unknown cost`];
+  return said.filter(Boolean).join("; ") || undefined;
+}
+
+function unknownSteps(cost: unknown): number {
+  const steps = typeof cost === "object" && cost !== null && "unknown_steps" in cost ? cost.unknown_steps : 0;
+  return typeof steps === "number" ? steps : 0;
+}
+
 export type Zone = "local" | "utc";
 
 const two = (n: number) => String(n).padStart(2, "0");

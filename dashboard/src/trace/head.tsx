@@ -8,7 +8,7 @@ import type { Trace } from "../api/types";
 import { idsText } from "../compare/ids";
 import { can, useProject } from "../shell/projects";
 import { usePrefs } from "../state/prefs";
-import { compact, count, duration, fullTime, money, time, totalCost } from "../text/format";
+import { compact, costText, costTitle, count, duration, fullTime, time } from "../text/format";
 import { copyText, Dialog, Icon, Menu, messageOf, Status } from "../ui/parts";
 import { toast } from "../ui/toast";
 
@@ -121,7 +121,7 @@ export function TraceHead({
         <dl className="facts">
           <Fact name="Latency" value={trace.status === "running" ? "running" : duration(trace.duration_ns)} />
           <Fact name="Tokens" value={compact(trace.tokens?.total)} title={count(trace.tokens?.total)} />
-          <Fact name="Cost" value={money(totalCost(trace.cost))} />
+          <Fact name="Cost" value={costText(trace.cost)} title={costTitle(trace.cost)} />
           <Fact name="Started" value={time(trace.start, zone)} title={fullTime(trace.start, zone)} />
           {trace.user_id && (
             <Fact

@@ -3,7 +3,7 @@ import { useMemo, useState } from "react";
 import { useLocation } from "wouter";
 import { part } from "../api/client";
 import type { Json } from "../api/types";
-import { compact, count, duration, money, totalCost } from "../text/format";
+import { compact, costText, costTitle, count, duration, totalCost } from "../text/format";
 import { Failure, Ghosts, Icon, Status } from "../ui/parts";
 import { Conversation } from "./conversation";
 import { callBefore, useTrace } from "./load";
@@ -58,7 +58,7 @@ export default function Peek({
             <>
               <span>{trace.status === "running" ? "running" : duration(trace.duration_ns)}</span>
               {trace.tokens && <span>{compact(trace.tokens.total)} tokens</span>}
-              {totalCost(trace.cost) !== null && <span>{money(totalCost(trace.cost))}</span>}
+              {totalCost(trace.cost) !== null && <span title={costTitle(trace.cost)}>{costText(trace.cost)}</span>}
               <span>{count(trace.span_count)} steps</span>
             </>
           )}

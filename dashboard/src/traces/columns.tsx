@@ -3,13 +3,13 @@ import type { ReactNode } from "react";
 import type { Trace } from "../api/types";
 import {
   compact,
+  costText,
+  costTitle,
   count,
   duration,
   fullTime,
-  money,
   oneLine,
   time,
-  totalCost,
   type Zone,
 } from "../text/format";
 import { Status } from "../ui/parts";
@@ -95,7 +95,7 @@ export const COLUMNS: Column[] = [
     width: "62px",
     sort: "cost",
     isNumber: true,
-    show: (trace) => money(totalCost(trace.cost)),
+    show: (trace) => <span title={costTitle(trace.cost)}>{costText(trace.cost)}</span>,
   },
   {
     id: "spans",

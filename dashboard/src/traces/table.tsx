@@ -9,6 +9,9 @@ import { type Column, widthOf } from "./columns";
 import { Row, type RowDoes } from "./row";
 
 const ROW_HEIGHT = 34;
+// Rows that are drawn out of sight: few where people wait for the rows in sight, more once they scroll.
+const BEYOND = 2;
+const BEYOND_SCROLLING = 8;
 
 interface Props {
   columns: Column[];
@@ -36,11 +39,12 @@ export function TraceTable(props: Props) {
   const { zone } = usePrefs();
   const box = useRef<HTMLDivElement>(null);
   const [at, setAt] = useState(0);
+  const [hasScrolled, setScrolled] = useState(false);
   const rows = useVirtualizer({
     count: traces.length,
     getScrollElement: () => box.current,
     estimateSize: () => ROW_HEIGHT,
-    overscan: 6,
+    overscan: hasScrolled ? BEYOND_SCROLLING : BEYOND,
     getItemKey: (index) => traces[index]?.run_id ?? index,
   });
   const visible = rows.getVirtualItems();
@@ -127,6 +131,7 @@ export function TraceTable(props: Props) {
   return (
     <div
       ref={box}
+      onScroll={() => setScrolled(true)}
       className={`grid ${props.isStale ? "is-stale" : ""}`}
       role="grid"
       aria-label="Traces"

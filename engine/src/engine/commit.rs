@@ -144,6 +144,15 @@ fn append(log: &mut dyn RecordLog, work: &Work) -> Result<Lsn, LogError> {
             let (kind, bytes) = record::delete(*project, deletion);
             log.append(kind, &[&bytes])
         }
+        Work::Price {
+            project,
+            trace_id,
+            spans,
+            ..
+        } => {
+            let bytes = record::price(*project, trace_id, spans);
+            log.append(record::KIND_PRICE, &[&bytes])
+        }
     };
     Ok(position?.sequence)
 }

@@ -117,6 +117,7 @@ impl Engine {
         let version = writer.version();
         *self.version.write() = version;
         writer.stale = false;
+        self.shares.begin();
         drop(writer);
         self.wake_background();
     }

@@ -31,6 +31,7 @@ pub(super) struct Found {
     pub(super) start_ns: i64,
     pub(super) end_ns: Option<i64>,
     pub(super) lsn_first: Lsn,
+    pub(super) lsn_last: Lsn,
     pub(super) content: Content,
 }
 
@@ -76,6 +77,7 @@ impl Applying<'_> {
                     start_ns: found.start_ns,
                     end_ns: found.end_ns,
                     lsn_first: found.lsn_first,
+                    lsn_last: found.lsn_last,
                     content: found.content,
                 }));
             }
@@ -187,6 +189,7 @@ impl Applying<'_> {
                     end_ns: stored.end_ns,
                     lsn_first: stored.lsn_first,
                     lsn_last: stored.lsn_last,
+                    made: stored.lsn_last,
                     content: stored.content,
                 })
             }
@@ -199,6 +202,7 @@ impl Applying<'_> {
             start_ns,
             end_ns,
             lsn_first,
+            lsn_last,
             content,
             ..
         } = found;
@@ -208,6 +212,7 @@ impl Applying<'_> {
             start_ns,
             end_ns,
             lsn_first,
+            lsn_last,
             content,
         };
         Ok(Some((key, found)))

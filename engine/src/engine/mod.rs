@@ -27,12 +27,14 @@ mod record;
 pub mod repair;
 mod runs;
 pub mod scrub;
+mod share;
 mod side;
 mod snapshot;
 mod space;
 mod threads;
 mod version;
 mod watch;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -43,13 +45,16 @@ use obsrv_wal::io::Disk;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::boundary::{Catalog, RecordLog, Store};
+use crate::cost::{Costs, NoCosts, Ready};
 use crate::mutant::{Bug, Planted};
 use crate::row::{Event, Lsn, ProjectId};
 use quarantine::Quarantine;
 use queue::Queue;
 use runs::settle;
+use share::Shares;
 use version::{Version, Writer};
 use watch::{LastSeen, Progress};
+use work::Work;
 
 pub use compact::CompactError;
 pub use damage::{DAMAGED_BLOCKS_MAX, LeftOut};
@@ -114,6 +119,11 @@ impl Options {
 pub trait Interpreter: Send + Sync {
     /// The events of a body, the same whenever it is asked.
     fn interpret(&self, envelope: &Envelope, body: &[u8]) -> Result<Vec<Event>, InterpretError>;
+
+    /// Works out what spans cost, for as long as the engine lives.
+    fn costs(&self) -> Arc<dyn Costs> {
+        Arc::new(NoCosts)
+    }
 }
 
 /// Why a body could not be read again.
@@ -165,64 +175,15 @@ pub enum IngestError {
 /// Called once with the outcome, on the thread that knows it.
 pub type Done = Box<dyn FnOnce(Result<Receipt, IngestError>) + Send>;
 
-/// A piece of work for the commit thread.
-enum Work {
-    Ingest {
-        submission: Submission,
-        side: Option<record::SideRef>,
-        done: Done,
-    },
-    Control {
-        body: Bytes,
-        done: Done,
-    },
-    Delete {
-        project: ProjectId,
-        deletion: Deletion,
-        done: Done,
-    },
-}
-
-impl std::fmt::Debug for Work {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work")
-            .field("lane", &self.lane())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Work {
-    /// Whose turn it takes; 0 is the control plane.
-    fn lane(&self) -> u64 {
-        match self {
-            Self::Ingest { submission, .. } => submission.envelope.project,
-            Self::Control { .. } => 0,
-            Self::Delete { project, .. } => project.0,
-        }
-    }
-
-    /// Bytes charged while it waits.
-    fn cost(&self) -> u64 {
-        let body = match self {
-            Self::Ingest {
-                submission,
-                side: None,
-                ..
-            } => submission.body.len(),
-            Self::Ingest { .. } => 0,
-            Self::Control { body, .. } => body.len(),
-            Self::Delete { deletion, .. } => deletion.bytes(),
-        };
-        u64::try_from(body).unwrap_or(u64::MAX).saturating_add(256)
-    }
-
-    fn finish(self, outcome: Result<Receipt, IngestError>) {
-        match self {
-            Self::Ingest { done, .. } | Self::Control { done, .. } | Self::Delete { done, .. } => {
-                done(outcome);
-            }
-        }
-    }
+/// What became of the log's next file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    /// It is not needed yet.
+    NotDue,
+    /// It is there.
+    Made,
+    /// It is needed, and the disk refused it: worth another try, but not at once.
+    Wanting,
 }
 
 /// Whether the engine takes writes.
@@ -335,7 +296,10 @@ pub struct Engine {
     options: Options,
     database: [u8; 16],
     planted: Planted,
+    /// What spans cost; the writer has it, too.
+    costs: Arc<dyn Costs>,
     queue: Queue,
+    shares: Shares,
     log: Mutex<Box<dyn RecordLog>>,
     /// Taken before `writer`, and held while an edit becomes durable: ingest and queries go on.
     catalog: Mutex<Box<dyn Catalog>>,
@@ -381,7 +345,7 @@ impl Engine {
     /// Stores a request; `done` is called after it is on disk and searchable, or refused.
     pub fn submit(&self, mut submission: Submission, done: Done) {
         submission.envelope.digest = record::digest(&submission.events);
-        if self.frozen_count() >= FROZEN_MAX {
+        if !self.takes_its_part(submission.envelope.project, submission.body.len()) {
             return done(Err(IngestError::Overloaded));
         }
         if !self.space_step() && !self.planted.has(Bug::ReserveForIngest) {
@@ -395,9 +359,12 @@ impl Engine {
         } else {
             None
         };
+        let project = ProjectId(submission.envelope.project);
+        let ready = Ready::of(&*self.costs, project, &submission.events);
         self.enqueue(Work::Ingest {
             submission,
             side,
+            ready,
             done,
         });
     }
@@ -417,6 +384,22 @@ impl Engine {
         self.enqueue(Work::Delete {
             project,
             deletion,
+            done,
+        });
+    }
+
+    /// Works out again what these spans of a trace cost, and what its run does: see [`crate::cost`]. Other work waits while it
+    /// is done, so whoever has many spans asks for some of them at a time.
+    pub fn price_again(
+        &self,
+        project: ProjectId,
+        (trace_id, spans): (Box<str>, Vec<Box<str>>),
+        done: Done,
+    ) {
+        self.enqueue(Work::Price {
+            project,
+            trace_id,
+            spans,
             done,
         });
     }
@@ -552,13 +535,20 @@ impl Engine {
         }
     }
 
-    /// Makes the next file of the log ahead of need. False when there is no need yet.
-    pub fn spare_step(&self) -> bool {
+    /// Makes the next file of the log ahead of need.
+    pub fn spare_step(&self) -> Ahead {
         let work = self.log.lock().ask_spare();
-        let Some(work) = work else { return false };
+        let Some(work) = work else {
+            return Ahead::NotDue;
+        };
         let spare = work.make();
+        let done = if spare.is_made() {
+            Ahead::Made
+        } else {
+            Ahead::Wanting
+        };
         self.log.lock().take_spare(spare);
-        true
+        done
     }
 
     /// Does some of the work that queries would otherwise find undone. False when there is none.

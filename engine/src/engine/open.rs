@@ -16,11 +16,13 @@ use super::quarantine::{Poisoned, Quarantine, QuarantineError};
 use super::queue::Queue;
 use super::record::{self, BodyRef, RecordError, RecordRef};
 use super::runs::settle;
+use super::share::Shares;
 use super::version::{Places, Writer};
 use super::watch::{LastSeen, Progress};
 use super::{Engine, Envelope, Interpreter, Options, count, side};
 use crate::boundary::{LocalStore, Store};
-use crate::manifest::{Manifest, ManifestError};
+use crate::cost::Ready;
+use crate::manifest::{self, Manifest, ManifestError};
 use crate::memtable::Memtable;
 use crate::mutant::{Bug, Planted};
 use crate::row::{Event, Lsn, ProjectId};
@@ -90,6 +92,13 @@ fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> OpenError {
     move |source| OpenError::Io { what, source }
 }
 
+fn log_options(options: &Options, database: [u8; 16]) -> LogOptions {
+    LogOptions {
+        file_bytes: options.wal_file_bytes,
+        ..check::wal_options(database)
+    }
+}
+
 impl Engine {
     /// Opens a directory and recovers what was acknowledged. Starts no thread.
     pub fn open(
@@ -122,25 +131,23 @@ impl Engine {
     ) -> Result<Arc<Self>, OpenError> {
         let files = disk.list().map_err(io("list"))?;
         let database = identity(&disk, rng, &files)?;
-        let manifest = open_manifest(&disk, database, &files, planted)?;
+        let manifest = open_manifest(&disk, database, &files, options.wal_file_bytes, planted)?;
         let store = LocalStore::over(&disk);
         let segments = open_segments(&store, database, &manifest)?;
         let next_number = AtomicU64::new(manifest.state().next_number);
         let first = next_number.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         let memtables = vec![Arc::new(Memtable::new(first))];
+        let costs = interpreter.costs();
         let writer = Writer::new(
             &manifest,
             Arc::new(Places::new(segments, memtables)),
             planted,
+            Arc::clone(&costs),
         );
-        let log_options = LogOptions {
-            file_bytes: options.wal_file_bytes,
-            ..check::wal_options(database)
-        };
         let quarantine = Quarantine::of(&store, database, &files, writer.visible);
         let quarantine = quarantine.map_err(io("quarantine"))?;
         let mut replay = Replay::new(&store, database, interpreter, writer, quarantine);
-        let recovered = Log::recover(&disk, log_options, &mut |r| {
+        let recovered = Log::recover(&disk, log_options(&options, database), &mut |r| {
             replay.visit(r.lsn, r.kind, r.body);
         })?;
         recovered.covers(manifest.state().watermark)?;
@@ -154,6 +161,7 @@ impl Engine {
         })?;
         let engine = Self {
             queue: Queue::new(options.queue_bytes),
+            shares: Shares::default(),
             version: RwLock::new(writer.version()),
             catalog: Mutex::new(Box::new(manifest)),
             writer: Mutex::new(writer),
@@ -179,6 +187,7 @@ impl Engine {
             options,
             database,
             planted,
+            costs,
         };
         engine.sweep_orphans(&files, &sides);
         Ok(Arc::new(engine))
@@ -254,6 +263,7 @@ fn open_manifest(
     disk: &Arc<dyn Disk>,
     database: [u8; 16],
     files: &[FileId],
+    log_file_bytes: u64,
     planted: Planted,
 ) -> Result<Manifest, OpenError> {
     let used = files
@@ -267,7 +277,9 @@ fn open_manifest(
     if used_any && !files.iter().any(is_manifest) {
         return Err(OpenError::NoManifest);
     }
-    Ok(Manifest::open(disk, database, above_files, planted)?)
+    let file_bytes = manifest::FILE_BYTES.min(log_file_bytes);
+    let manifest = Manifest::open(disk, database, above_files, file_bytes, planted);
+    Ok(manifest?)
 }
 
 fn open_segments(
@@ -350,6 +362,17 @@ impl<'a> Replay<'a> {
                 &deletion,
             )
             .map_err(replay),
+            RecordRef::Price {
+                project,
+                trace_id,
+                spans,
+            } => super::publish::apply_price(
+                &mut self.writer,
+                &self.counters,
+                (lsn, project),
+                (trace_id, spans.into_iter()),
+            )
+            .map_err(replay),
             RecordRef::Ingest { envelope, body } => {
                 let (side, events) = self.read_ingest((lsn, bytes), &envelope, &body)?;
                 self.sides.extend(side);
@@ -358,7 +381,7 @@ impl<'a> Replay<'a> {
                     &mut self.writer,
                     &self.counters,
                     (lsn, project),
-                    events,
+                    (events, Ready::default()),
                     side,
                 )
                 .map_err(replay)

@@ -7,16 +7,18 @@ use hashbrown::HashMap;
 use obsrv_wal::log::Durable;
 
 use super::commit::Committed;
-use super::deletion::{Aim, Deletion};
+use super::deletion::{Aim, Deletion, RowAt};
 use super::locate::{Found, Place, Sought};
 use super::version::Writer;
 use super::{Counters, Engine, Work, count};
 use crate::body::Content;
-use crate::doc::DocError;
+use crate::cost::{Known, Ready, costed};
+use crate::doc::{DocError, DocRef};
 use crate::fold::{Part, Parts};
 use crate::memtable::{MemRow, MemTable, Memtable};
 use crate::mutant::Bug;
 use crate::row::{Event, Lsn, ProjectId, RowKey, Table};
+use crate::run::Repriced;
 use crate::segment::Segment;
 use crate::source::SourceError;
 
@@ -79,14 +81,18 @@ impl Engine {
         let mut writer = self.writer.lock();
         match &mut committed.work {
             Work::Ingest {
-                submission, side, ..
+                submission,
+                side,
+                ready,
+                ..
             } => {
                 let project = ProjectId(submission.envelope.project);
                 let side = side.map(|s| s.number);
                 count(&self.counters.body_bytes, submission.body.len());
                 let at = (committed.lsn, project);
                 let events = std::mem::take(&mut submission.events);
-                apply(&mut writer, &self.counters, at, events, side)?;
+                let ready = std::mem::take(ready);
+                apply(&mut writer, &self.counters, at, (events, ready), side)?;
             }
             Work::Control { body, .. } => {
                 apply_control(&mut writer, committed.lsn, body.clone());
@@ -96,6 +102,16 @@ impl Engine {
             } => {
                 let at = (committed.lsn, *project);
                 apply_delete(&mut writer, &self.counters, at, deletion)?;
+            }
+            Work::Price {
+                project,
+                trace_id,
+                spans,
+                ..
+            } => {
+                let at = (committed.lsn, *project);
+                let spans = spans.iter().map(|id| &**id);
+                apply_price(&mut writer, &self.counters, at, (trace_id, spans))?;
             }
         }
         writer.visible = committed.lsn;
@@ -109,7 +125,7 @@ pub(super) fn apply(
     writer: &mut Writer,
     counters: &Counters,
     (lsn, project): (Lsn, ProjectId),
-    events: Vec<Event>,
+    (events, ready): (Vec<Event>, Ready),
     side: Option<u64>,
 ) -> Result<(), PublishError> {
     count(&counters.events, events.len());
@@ -118,13 +134,14 @@ pub(super) fn apply(
     if side.is_some() {
         applying.active.pending().lock().side_files.extend(side);
     }
-    for event in events {
+    for (place, event) in events.into_iter().enumerate() {
         if event.table == Table::Runs {
             let part = Part::of(&event);
             let behind = &mut applying.writer.behind;
             behind.event((lsn, project), &event.key.trace_id, part);
         } else {
-            applying.upsert(event)?;
+            let cost = ready.at(&*applying.writer.costs, place);
+            applying.upsert(event, cost)?;
         }
     }
     applying.count(counters);
@@ -163,8 +180,52 @@ pub(super) fn apply_delete(
     Ok(())
 }
 
+/// Works out again what spans of a trace cost. When they came, and what was sent stays as it is. What does not read is passed over:
+/// nobody said anything new of it. Also called by replay.
+pub(super) fn apply_price<'i>(
+    writer: &mut Writer,
+    counters: &Counters,
+    (lsn, project): (Lsn, ProjectId),
+    (trace_id, spans): (&str, impl Iterator<Item = &'i str>),
+) -> Result<(), PublishError> {
+    let mut applying = Applying::new(writer, lsn, project);
+    applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+    let mut repriced = Repriced::default();
+    for id in spans {
+        let key = RowKey {
+            trace_id: trace_id.into(),
+            id: id.into(),
+        };
+        // Of a span the start is not asked for.
+        let at = RowAt { start_ns: 0, key };
+        let Some((place, row)) = applying.locate(Table::Spans, &at)? else {
+            continue;
+        };
+        let Some((key, found)) = applying.read(Table::Spans, &place, row)? else {
+            continue;
+        };
+        let of = (project, found.start_ns);
+        let (content, is_other) = costed(&*applying.writer.costs, of, found.content.clone())?;
+        if is_other {
+            let (old, new) = (found.content.view()?, content.view()?);
+            repriced.add(DocRef::parse(&old)?, DocRef::parse(&new)?);
+            let times = (found.start_ns, found.end_ns);
+            let row = MemRow {
+                lsn_last: found.lsn_last,
+                ..applying.row(key, times, found.lsn_first, content)
+            };
+            applying.replace(Table::Spans, Some(&found), row);
+        }
+    }
+    let behind = &mut applying.writer.behind;
+    behind.priced((lsn, project), trace_id, &repriced);
+    applying.count(counters);
+    Ok(())
+}
+
 /// Keeps a control event. Also called by replay.
 pub(super) fn apply_control(writer: &mut Writer, lsn: Lsn, body: Bytes) {
+    writer.costs.control(&body);
     let active = writer.active();
     active.note_record(lsn, u64::try_from(body.len()).unwrap_or(0));
     active.pending().lock().controls.push((lsn, body));
@@ -197,7 +258,7 @@ impl<'a> Applying<'a> {
     }
 
     /// Folds one event into its row.
-    fn upsert(&mut self, event: Event) -> Result<(), PublishError> {
+    fn upsert(&mut self, event: Event, ready: Option<Known>) -> Result<(), PublishError> {
         let at = (self.lsn, self.project);
         let old = self.find(event.table, &event.key, event.start_ns)?;
         let is_lost = matches!(old, Sought::Lost);
@@ -210,6 +271,7 @@ impl<'a> Applying<'a> {
                 Content::Complete {
                     stamp: part.stamp,
                     doc: part.doc,
+                    cost: ready.and_then(|known| known.0),
                 },
             ),
             old => {
@@ -224,6 +286,13 @@ impl<'a> Applying<'a> {
                 let times = (parts.start_ns().unwrap_or(0), parts.end_ns());
                 (times, Content::Folded(parts.body()))
             }
+        };
+        let is_priced = ready.is_some() && matches!(content, Content::Complete { .. });
+        let content = if table == Table::Spans && !is_priced {
+            let of = (self.project, times.0);
+            costed(&*self.writer.costs, of, content)?.0
+        } else {
+            content
         };
         if table == Table::Spans && (old.is_some() || is_lost) {
             self.writer.behind.again(at, &key.trace_id);
@@ -253,6 +322,7 @@ impl<'a> Applying<'a> {
             end_ns,
             lsn_first,
             lsn_last: self.lsn,
+            made: self.lsn,
             content,
         }
     }

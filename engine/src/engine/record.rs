@@ -10,6 +10,8 @@
 //!                 what 1: trace id UTF-8: its run, spans and scores
 //!                 what 2 log lines, 3 points: per row start i64 LE, trace id, id,
 //!                 each as length u32 LE and UTF-8
+//! kind 5 price    version u8, project u64 LE, then the trace id and any number of span ids,
+//!                 each as length u32 LE and UTF-8: what these spans cost is worked out again
 //! ```
 
 use bincode::config::{self, Configuration, Limit};
@@ -26,6 +28,7 @@ pub(super) const KIND_INGEST: u8 = 1;
 pub(super) const KIND_CONTROL: u8 = 2;
 pub(super) const KIND_DELETE: u8 = 3;
 pub(super) const KIND_DELETE_PART: u8 = 4;
+pub(super) const KIND_PRICE: u8 = 5;
 
 /// What stands before a request body in the log: all that is needed to read it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,6 +89,11 @@ pub(super) enum RecordRef<'a> {
     Delete {
         project: ProjectId,
         deletion: Deletion,
+    },
+    Price {
+        project: ProjectId,
+        trace_id: &'a str,
+        spans: Vec<&'a str>,
     },
 }
 
@@ -165,6 +173,36 @@ pub(super) fn delete(project: ProjectId, deletion: &Deletion) -> (u8, Vec<u8>) {
     (kind, out)
 }
 
+/// Bytes of a price record.
+pub(super) fn price(project: ProjectId, trace_id: &str, spans: &[Box<str>]) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    out.extend_from_slice(&project.0.to_le_bytes());
+    for id in std::iter::once(trace_id).chain(spans.iter().map(|id| &**id)) {
+        let len = u32::try_from(id.len()).expect("BUG: an id over 4 GiB");
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(id.as_bytes());
+    }
+    out
+}
+
+fn read_price(bytes: &[u8]) -> Option<RecordRef<'_>> {
+    let (project, mut rest) = bytes.split_first_chunk::<8>()?;
+    let mut ids = Vec::new();
+    while !rest.is_empty() {
+        let (len, behind) = rest.split_first_chunk::<4>()?;
+        let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+        let (id, behind) = behind.split_at_checked(len)?;
+        ids.push(std::str::from_utf8(id).ok()?);
+        rest = behind;
+    }
+    let mut ids = ids.into_iter();
+    Some(RecordRef::Price {
+        project: ProjectId(u64::from_le_bytes(*project)),
+        trace_id: ids.next()?,
+        spans: ids.collect(),
+    })
+}
+
 /// Reads a record.
 pub(super) fn decode(kind: u8, bytes: &[u8]) -> Result<RecordRef<'_>, RecordError> {
     match kind {
@@ -176,6 +214,7 @@ pub(super) fn decode(kind: u8, bytes: &[u8]) -> Result<RecordRef<'_>, RecordErro
             let (project, deletion) = read.ok_or(RecordError::Short)?;
             Ok(RecordRef::Delete { project, deletion })
         }
+        KIND_PRICE => read_price(versioned(bytes)?).ok_or(RecordError::Short),
         other => Err(RecordError::Kind(other)),
     }
 }
@@ -305,6 +344,34 @@ mod tests {
             );
             assert!(matches!(decode(9, &bytes), Err(RecordError::Kind(9))));
         }
+    }
+
+    #[test]
+    fn a_price_record_reads_back() {
+        let bytes = price(ProjectId(8), "té", &["s".into(), "".into()]);
+        let (project, trace_id) = (ProjectId(8), "té");
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, "0108000000000000000300000074c3a9010000007300000000");
+        let read = decode(KIND_PRICE, &bytes).unwrap();
+        let spans = vec!["s", ""];
+        let expected = RecordRef::Price {
+            project,
+            trace_id,
+            spans,
+        };
+        assert_eq!(read, expected);
+        // Cut between two ids it reads as one with fewer of them.
+        let whole = [16, 21];
+        for end in (0..bytes.len()).filter(|end| !whole.contains(end)) {
+            assert!(decode(KIND_PRICE, &bytes[..end]).is_err(), "cut at {end}");
+        }
+        let alone = price(ProjectId(8), "t", &[]);
+        assert!(
+            matches!(decode(KIND_PRICE, &alone), Ok(RecordRef::Price { spans, .. }) if spans.is_empty())
+        );
+        let mut no_text = bytes.clone();
+        no_text[14] = 0xff;
+        assert!(decode(KIND_PRICE, &no_text).is_err());
     }
 
     #[test]

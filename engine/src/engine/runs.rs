@@ -16,7 +16,7 @@ use super::{Counters, Engine};
 use crate::doc::DocRef;
 use crate::fold::Part;
 use crate::row::{Lsn, ProjectId, RowKey, Table};
-use crate::run::{Rollup, Run, SpanFacts};
+use crate::run::{Repriced, Rollup, Run, SpanFacts};
 
 /// Runs that may be behind before the index thread remakes their rows.
 const BEHIND_MAX: usize = 1_024;
@@ -36,6 +36,10 @@ pub(super) struct RunChange {
     new_spans: Vec<u32>,
     /// A span of it was superseded: the roll-up is made again.
     again: bool,
+    /// What pricing steps again changed.
+    priced: Option<Repriced>,
+    /// When somebody last said something of it; none if its steps were priced again and that is all.
+    said: Option<Lsn>,
 }
 
 /// The runs that are behind.
@@ -65,6 +69,17 @@ impl Behind {
         self.change(at, trace_id).again = true;
     }
 
+    /// Spans were priced again.
+    pub(super) fn priced(
+        &mut self,
+        (lsn, project): (Lsn, ProjectId),
+        trace_id: &str,
+        by: &Repriced,
+    ) {
+        let change = self.change_at((lsn, project), trace_id);
+        change.priced.get_or_insert_default().and(by);
+    }
+
     /// The trace was deleted: what came before has no effect.
     pub(super) fn forget(&mut self, project: ProjectId, trace_id: &str) {
         let hash = self.hasher.hash_one((project, trace_id));
@@ -74,7 +89,13 @@ impl Behind {
         }
     }
 
-    fn change(&mut self, (lsn, project): (Lsn, ProjectId), trace_id: &str) -> &mut RunChange {
+    fn change(&mut self, at: (Lsn, ProjectId), trace_id: &str) -> &mut RunChange {
+        let change = self.change_at(at, trace_id);
+        change.said = Some(at.0);
+        change
+    }
+
+    fn change_at(&mut self, (lsn, project): (Lsn, ProjectId), trace_id: &str) -> &mut RunChange {
         let hasher = &self.hasher;
         let hash = hasher.hash_one((project, trace_id));
         let same = |c: &RunChange| c.project == project && *c.trace_id == *trace_id;
@@ -88,6 +109,8 @@ impl Behind {
             events: Vec::new(),
             new_spans: Vec::new(),
             again: false,
+            priced: None,
+            said: None,
         });
         let change = change.into_mut();
         change.lsn_last = lsn;
@@ -164,6 +187,9 @@ fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishE
         id: trace_id.clone(),
     };
     let old = applying.find(Table::Runs, &key, None)?;
+    if change.said.is_none() && matches!(old, Sought::Absent) {
+        return Ok(());
+    }
     // What the lost row said of the spans is made again.
     let again = change.again || matches!(old, Sought::Lost);
     let old = old.live();
@@ -191,12 +217,21 @@ fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishE
     } else {
         changed |= !change.new_spans.is_empty();
         add_spans(applying, &mut run.rollup, &change.new_spans)?;
+        if let Some(priced) = &change.priced {
+            run.rollup.reprice(priced);
+        }
     }
-    if changed {
+    let body = (changed || change.priced.is_some()).then(|| run.body());
+    // What the run itself states may be priced for the first time.
+    let is_other = |body: &Bytes| old.as_ref().is_none_or(|f| f.content.body() != *body);
+    if let Some(body) = body.filter(|body| changed || is_other(body)) {
         let (start_ns, end_ns) = (run.start_ns(), run.end_ns());
         let lsn_first = old.as_ref().map_or(change.lsn_first, |f| f.lsn_first);
-        let content = crate::body::Content::Folded(run.body());
-        let row = applying.row(key, (start_ns, end_ns), lsn_first, content);
+        let content = crate::body::Content::Folded(body);
+        let mut row = applying.row(key, (start_ns, end_ns), lsn_first, content);
+        if let Some(said) = change.said.or(old.as_ref().map(|found| found.lsn_last)) {
+            row.lsn_last = said;
+        }
         applying.replace(Table::Runs, old.as_ref(), row);
     }
     applying.writer.run_cache.put(cached_as, run);

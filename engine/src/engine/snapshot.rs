@@ -13,7 +13,8 @@ use crate::query::aggregate::{
     observed_keys, observed_values,
 };
 use crate::query::{
-    Budget, Explain, Facet, Meter, Page, QueryError, Request, search, search_cores, traceql,
+    Budget, Explain, Facet, Fresh, FreshRequest, Meter, Page, QueryError, Request, fresh, search,
+    search_cores, traceql,
 };
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
@@ -143,6 +144,19 @@ impl Snapshot {
     ) -> Result<Page, QueryError> {
         self.asking(project, (table, Table::Spans), |rows, spans| {
             search_cores(rows, spans, self.lsn(), budget, request)
+        })
+    }
+
+    /// The rows of `table` that records after an LSN made, held against filters.
+    pub fn fresh(
+        &self,
+        project: ProjectId,
+        table: Table,
+        request: &FreshRequest<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<Fresh, QueryError> {
+        self.asking(project, (table, Table::Spans), |rows, spans| {
+            fresh(rows, spans, budget, request)
         })
     }
 

@@ -44,7 +44,8 @@ impl Engine {
 
     /// Whether the reserve is not for this.
     pub(super) fn must_wait(&self, work: &Work) -> bool {
-        matches!(work, Work::Ingest { .. }) && !self.planted.has(Bug::ReserveForIngest)
+        let can_wait = matches!(work, Work::Ingest { .. } | Work::Price { .. });
+        can_wait && !self.planted.has(Bug::ReserveForIngest)
     }
 
     /// Whether a merge of these segments can be written: beside the half of the reserve that the log and

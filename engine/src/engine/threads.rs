@@ -6,7 +6,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::queue::Wake;
-use super::{Engine, State};
+use super::{Ahead, Engine, State};
 
 /// How long the background threads wait before they look again, though nobody woke them.
 const IDLE: Duration = Duration::from_secs(1);
@@ -125,9 +125,15 @@ impl Engine {
 
     fn spare_loop(&self) {
         while self.keep_going() {
-            if !self.spare_step() {
-                let mut idle = self.spare_due.0.lock();
-                self.spare_due.1.wait_for(&mut idle, IDLE);
+            match self.spare_step() {
+                Ahead::Made => {}
+                Ahead::NotDue => {
+                    let mut idle = self.spare_due.0.lock();
+                    self.spare_due.1.wait_for(&mut idle, IDLE);
+                }
+                // Each group asks again. Without space or descriptors that would be a try, and a line in
+                // the process's own log, for each of them.
+                Ahead::Wanting => self.wait_for_work(),
             }
         }
     }

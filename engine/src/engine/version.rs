@@ -7,6 +7,7 @@ use bytes::Bytes;
 use roaring::RoaringBitmap;
 
 use super::runs::{Behind, RunCache};
+use crate::cost::Costs;
 use crate::manifest::Manifest;
 use crate::memtable::{Memtable, SectionId};
 use crate::mutant::Planted;
@@ -116,11 +117,21 @@ pub(super) struct Writer {
     /// Runs whose rows are behind their spans.
     pub(super) behind: Behind,
     pub(super) run_cache: RunCache,
+    /// What spans cost.
+    pub(super) costs: Arc<dyn Costs>,
 }
 
 impl Writer {
     /// A writer that goes on from a manifest.
-    pub(super) fn new(manifest: &Manifest, places: Arc<Places>, planted: Planted) -> Self {
+    pub(super) fn new(
+        manifest: &Manifest,
+        places: Arc<Places>,
+        planted: Planted,
+        costs: Arc<dyn Costs>,
+    ) -> Self {
+        for (_, body) in &manifest.state().controls {
+            costs.control(body);
+        }
         let dead = manifest.state().dead.iter();
         let dead = dead.map(|(s, r)| (*s, Arc::new(r.clone()))).collect();
         Self {
@@ -131,6 +142,7 @@ impl Writer {
             stale: false,
             behind: Behind::default(),
             run_cache: RunCache::default(),
+            costs,
         }
     }
 

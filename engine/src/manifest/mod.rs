@@ -19,8 +19,8 @@ use crate::row::{Lsn, ProjectId, Table};
 
 pub use format::FormatError;
 
-/// Size of a manifest file before the next begins.
-const FILE_BYTES: u64 = 1 << 20;
+/// Size of a manifest file before the next begins, unless the log's own are smaller.
+pub(crate) const FILE_BYTES: u64 = 1 << 20;
 /// Largest edit: deletion vectors of many sections.
 const EDIT_BYTES_MAX: u32 = 256 << 20;
 /// Edits after which a checkpoint is written.
@@ -138,23 +138,31 @@ pub struct Manifest {
     planted: Planted,
 }
 
-fn options(database: [u8; 16]) -> LogOptions {
+fn options(database: [u8; 16], file_bytes: u64) -> LogOptions {
     LogOptions {
         kind: FileKind::Manifest,
         database,
-        file_bytes: FILE_BYTES,
+        file_bytes,
         record_bytes_max: EDIT_BYTES_MAX,
     }
 }
 
 /// Reads the state without changing anything: the log to go on with, and what it says.
 pub fn read(disk: &Arc<dyn Disk>, database: [u8; 16]) -> Result<(Recovered, State), ManifestError> {
+    read_for(disk, database, FILE_BYTES)
+}
+
+fn read_for(
+    disk: &Arc<dyn Disk>,
+    database: [u8; 16],
+    file_bytes: u64,
+) -> Result<(Recovered, State), ManifestError> {
     let mut state = State {
         next_number: 1,
         ..State::default()
     };
     let mut failed = None;
-    let recovered = Log::recover(disk, options(database), &mut |record| {
+    let recovered = Log::recover(disk, options(database, file_bytes), &mut |record| {
         if failed.is_some() {
             return;
         }
@@ -178,14 +186,15 @@ pub fn read(disk: &Arc<dyn Disk>, database: [u8; 16]) -> Result<(Recovered, Stat
 
 impl Manifest {
     /// Opens it, writing one checkpoint into a new file. No number below `next_number` will be
-    /// given out.
+    /// given out. New files have `file_bytes`.
     pub(crate) fn open(
         disk: &Arc<dyn Disk>,
         database: [u8; 16],
         next_number: u64,
+        file_bytes: u64,
         planted: Planted,
     ) -> Result<Self, ManifestError> {
-        let (recovered, mut state) = read(disk, database)?;
+        let (recovered, mut state) = read_for(disk, database, file_bytes)?;
         state.next_number = state.next_number.max(next_number);
         let controls = state.controls.clone();
         if planted.has(Bug::ControlsNotInCheckpoint) {

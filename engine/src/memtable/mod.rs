@@ -116,7 +116,7 @@ impl Memtable {
 
     /// Appends a row to a table of this memtable.
     pub fn push_into(&self, table: &Arc<MemTable>, row: MemRow) -> u32 {
-        self.note_record(row.lsn_last, row.charged_bytes());
+        self.note_record(row.made, row.charged_bytes());
         let (at, asks) = table.push(row);
         if asks {
             self.behind.lock().push(Arc::clone(table));

@@ -25,8 +25,10 @@ pub struct MemRow {
     pub end_ns: Option<i64>,
     /// The record that first made the row, maybe in an older place.
     pub lsn_first: Lsn,
-    /// The record that made this version.
+    /// The record that last said something of it.
     pub lsn_last: Lsn,
+    /// The record that made this version: readers at it or later see it.
+    pub made: Lsn,
     /// What it says.
     pub content: Content,
 }
@@ -73,7 +75,7 @@ impl Rows {
 
     /// How many of the rows are of records up to `lsn`.
     pub(super) fn up_to(&self, lsn: Lsn) -> u32 {
-        let count = self.all.partition_point(|row| row.lsn_last <= lsn);
+        let count = self.all.partition_point(|row| row.made <= lsn);
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
@@ -81,7 +83,7 @@ impl Rows {
         let at = u32::try_from(self.all.len()).expect("BUG: over 4 G rows in a memtable");
         let trace = self.hasher.hash_one(&row.key.trace_id);
         let key = self.key_hash(&row.key);
-        self.newest = self.newest.max(row.lsn_last);
+        self.newest = self.newest.max(row.made);
         self.all.push(row);
         let (rows, hasher) = (&self.all, &self.hasher);
         let key_of = |at: u32| rows.get(index(at)).map(|r| &r.key);

@@ -24,9 +24,11 @@ fn row(id: &str, lsn: Lsn, tags: &[&str]) -> MemRow {
         end_ns: Some(lsn_signed + 10),
         lsn_first: lsn,
         lsn_last: lsn,
+        made: lsn,
         content: Content::Complete {
             stamp: Stamp::default(),
             doc: Bytes::from(out.finish()),
+            cost: None,
         },
     }
 }

@@ -157,6 +157,10 @@ impl Source for TableView {
         (self.count > 0).then(|| self.table.rows.read().newest())
     }
 
+    fn first_after(&self, lsn: Lsn) -> Option<u32> {
+        Some(self.table.rows.read().up_to(lsn))
+    }
+
     fn start_range(&self, _group: u32) -> Option<(i64, i64)> {
         None
     }

@@ -1,4 +1,4 @@
-//! Tests decided on a row's document: for values too long for a column, and for text anywhere.
+//! Tests decided on a row's document: for values too long for a column.
 
 use super::ast::Test;
 use super::value::test_leaf;
@@ -64,9 +64,10 @@ fn at_path<'a>(
             }
         }
         DocRef::Map(entries) => {
-            for entry in entries {
+            let leads = |key: &[u8]| step(path, done, key).is_some();
+            for entry in entries.named(leads) {
                 let (key, child) = entry?;
-                if let Some(done) = step(path, done, key)
+                if let Some(done) = step(path, done, key.as_bytes())
                     && at_path(child, path, done, depth + 1, visit)?
                 {
                     return Ok(true);
@@ -81,50 +82,12 @@ fn at_path<'a>(
 
 /// How much of the path is used up below `key`; `None` if the path does not go there. As in
 /// `flatten`, no dot follows a path that is still empty.
-fn step(path: &str, done: usize, key: &str) -> Option<usize> {
-    let rest = path.get(done..)?;
+fn step(path: &str, done: usize, key: &[u8]) -> Option<usize> {
+    let rest = path.as_bytes().get(done..)?;
     let rest = if done > 0 {
-        rest.strip_prefix('.')?
+        rest.strip_prefix(b".")?
     } else {
         rest
     };
     Some(path.len() - rest.strip_prefix(key)?.len())
-}
-
-/// Whether some string value or key passes.
-pub(super) fn any_text(
-    doc: DocRef<'_>,
-    passes: &mut dyn FnMut(&str) -> bool,
-) -> Result<bool, DocError> {
-    text_at(doc, passes, 0)
-}
-
-fn text_at(
-    value: DocRef<'_>,
-    passes: &mut dyn FnMut(&str) -> bool,
-    depth: usize,
-) -> Result<bool, DocError> {
-    if depth > DEPTH_MAX {
-        return Err(DocError::Depth);
-    }
-    match value {
-        DocRef::Str(text) => return Ok(passes(text)),
-        DocRef::Array(items) => {
-            for item in items {
-                if text_at(item?, passes, depth + 1)? {
-                    return Ok(true);
-                }
-            }
-        }
-        DocRef::Map(entries) => {
-            for entry in entries {
-                let (key, child) = entry?;
-                if passes(key) || text_at(child, passes, depth + 1)? {
-                    return Ok(true);
-                }
-            }
-        }
-        _ => {}
-    }
-    Ok(false)
 }

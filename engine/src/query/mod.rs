@@ -8,6 +8,7 @@ pub mod aggregate;
 pub mod ast;
 mod document;
 mod facet;
+mod fresh;
 mod meter;
 mod order;
 mod parse;
@@ -21,6 +22,7 @@ mod value;
 mod write;
 
 pub use facet::{FACET_DISTINCT_MAX, FACET_VALUES_MAX, FACETS_MAX, Facet};
+pub use fresh::{Fresh, FreshRequest, Passing, fresh};
 pub(crate) use meter::Meter;
 pub use meter::{Budget, ESTIMATE_INTERACTIVE_MAX, Explain};
 pub use order::{Order, Position, SORT_TEXT_BYTES_MAX, SortKey};

@@ -387,7 +387,7 @@ fn one_or(mut parts: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
     }
 }
 
-const CORE_FIELDS: [&str; 25] = [
+const CORE_FIELDS: [&str; 27] = [
     "trace_id",
     "id",
     "span_id",
@@ -409,6 +409,8 @@ const CORE_FIELDS: [&str; 25] = [
     model::SERVICE,
     model::TAGS,
     model::COST_USD,
+    model::COST,
+    model::COST_SOURCE,
     model::DIALECT,
     model::METADATA,
     model::ATTRIBUTES,

@@ -218,7 +218,7 @@ impl Node<'_> {
                 })?;
                 passed
             }
-            Self::Text(text) => document::any_text(doc, &mut |value| text.passes(value))?,
+            Self::Text(text) => text.passes(doc)?,
             Self::Traces(traces) => traces.contains(&core.trace_id),
         })
     }

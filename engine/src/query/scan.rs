@@ -150,6 +150,14 @@ fn is(
     within: &RoaringBitmap,
     meter: &mut Meter<'_>,
 ) -> Result<Verdict, QueryError> {
+    if let Some(all) = by_range(column, test, source, within) {
+        let rows = if all {
+            within.clone()
+        } else {
+            RoaringBitmap::new()
+        };
+        return Ok(Verdict::certain(rows));
+    }
     let mut left = None;
     if let (Column::Path(path), Test::Eq(Literal::Str(text))) = (column, test)
         && let Some(blocks) = narrow_value(source, path, text)?
@@ -169,6 +177,30 @@ fn is(
         sure: found.sure,
         possible,
     })
+}
+
+/// Whether every row passes, or none does, as far as the range of starts of their row group tells:
+/// most of what is asked of the newest day is about row groups that lie within it.
+fn by_range(
+    column: &Column,
+    test: &Test,
+    source: &dyn Source,
+    within: &RoaringBitmap,
+) -> Option<bool> {
+    let is_ray = matches!(test, Test::Lt(_) | Test::Le(_) | Test::Gt(_) | Test::Ge(_));
+    if *column != Column::Start || !is_ray {
+        return None;
+    }
+    let group = within.min()? >> GROUP_BITS;
+    if within.max()? >> GROUP_BITS != group {
+        return None;
+    }
+    let (min, max) = source.start_range(group)?;
+    let passes = |start| test_scalar(test, Scalar::I64(start));
+    match (passes(min)?, passes(max)?) {
+        (first, last) if first == last => Some(first),
+        _ => None,
+    }
 }
 
 /// The blocks that may have the text at the path: those that have its words anywhere.

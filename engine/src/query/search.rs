@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
+use roaring::RoaringBitmap;
 
 use super::QueryError;
 use super::ast::Filter;
@@ -199,29 +200,41 @@ pub(super) fn traces_of(
             continue;
         }
         meter.visit_group(live.len())?;
-        let source = unit.visible.source;
-        let verdict = evaluate(&node, source, &live, meter)?;
-        let passed = settle(&node, unit.visible, verdict, meter)?;
-        let mut long = Vec::new();
-        source.values(&Column::TraceId, &passed, &mut |row, value| match value {
-            Scalar::Str(id) if !traces.contains(id) => {
-                traces.insert(id.into());
-            }
-            Scalar::Long(_) => long.push(row),
-            _ => {}
-        })?;
-        for row in long {
-            traces.insert(source.core(row)?.trace_id);
-        }
-        if traces.len() > TRACES_MAX {
-            let max = len_u64(TRACES_MAX);
-            return Err(QueryError::BudgetExceeded {
-                what: "traces",
-                max,
-            });
-        }
+        add_traces(&node, unit.visible, &live, &mut traces, meter)?;
     }
     Ok(traces)
+}
+
+/// Adds the traces of the rows among `within`, of one row group, that pass.
+pub(super) fn add_traces(
+    node: &Node<'_>,
+    visible: &Visible<'_>,
+    within: &RoaringBitmap,
+    traces: &mut HashSet<Box<str>>,
+    meter: &mut Meter<'_>,
+) -> Result<(), QueryError> {
+    let source = visible.source;
+    let verdict = evaluate(node, source, within, meter)?;
+    let passed = settle(node, visible, verdict, meter)?;
+    let mut long = Vec::new();
+    source.values(&Column::TraceId, &passed, &mut |row, value| match value {
+        Scalar::Str(id) if !traces.contains(id) => {
+            traces.insert(id.into());
+        }
+        Scalar::Long(_) => long.push(row),
+        _ => {}
+    })?;
+    for row in long {
+        traces.insert(source.core(row)?.trace_id);
+    }
+    if traces.len() > TRACES_MAX {
+        let max = len_u64(TRACES_MAX);
+        return Err(QueryError::BudgetExceeded {
+            what: "traces",
+            max,
+        });
+    }
+    Ok(())
 }
 
 /// The row groups of the sources. Those that may have changed since `lsn` are marked.

@@ -1,6 +1,7 @@
 //! Answers against a row-by-row oracle that shares no code with the query.
 
 mod aggregate;
+mod fresh;
 mod index;
 mod languages;
 mod oracle;

@@ -8,6 +8,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::QueryError;
 use super::ast::TextTest;
+use crate::doc::{DocError, DocRef};
 use crate::source::{Blocks, Probe, Source, SourceError};
 use crate::text::Phrase;
 use crate::text::find::{Finder, terms_within};
@@ -131,7 +132,38 @@ impl<'f> Text<'f> {
         }
     }
 
-    pub(super) fn passes(&self, text: &str) -> bool {
+    /// Whether some key or text of the document passes.
+    pub(super) fn passes(&self, doc: DocRef<'_>) -> Result<bool, DocError> {
+        if let Some(finder) = self.finder()
+            && finder.find(doc.stored()).is_none()
+            && (!self.folds() || is_ascii(doc))
+        {
+            return Ok(false);
+        }
+        doc.any_text(&mut |bytes| {
+            let absent = self.finder().is_some_and(|f| f.find(bytes).is_none());
+            if absent && (!self.folds() || bytes.is_ascii()) {
+                return Ok(false);
+            }
+            crate::doc::text(bytes).map(|text| self.is_in(text))
+        })
+    }
+
+    /// What finds bytes that every text which passes has as they are, but for what folding makes of
+    /// characters over ASCII: see [`Self::folds`].
+    fn finder(&self) -> Option<&Finder> {
+        match &self.look {
+            Look::Phrase(phrase) => phrase.longest(),
+            Look::Contains(_, finder) => Some(finder),
+            Look::Regex(_) => None,
+        }
+    }
+
+    const fn folds(&self) -> bool {
+        matches!(self.look, Look::Phrase(_))
+    }
+
+    fn is_in(&self, text: &str) -> bool {
         match &self.look {
             Look::Phrase(phrase) => phrase.is_in(text),
             Look::Contains(_, finder) => finder.find(text.as_bytes()).is_some(),
@@ -151,5 +183,57 @@ impl<'f> Text<'f> {
         let blocks = Arc::new(source.narrow(Probe::Words(&self.terms))?);
         *last = Some((address, Arc::clone(&blocks)));
         Ok(blocks)
+    }
+}
+
+/// Whether every key and text is ASCII. False, too, if the document does not read: a walk says why.
+fn is_ascii(doc: DocRef<'_>) -> bool {
+    let wide = doc.any_text(&mut |text| Ok(!text.is_ascii()));
+    wide.is_ok_and(|wide| !wide)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::doc::DocWriter;
+
+    fn doc(texts: &[String], number: i64) -> Vec<u8> {
+        let mut w = DocWriter::new();
+        let map = w.begin_map();
+        w.key("at");
+        w.i64(number);
+        for text in texts {
+            w.key(text);
+            let list = w.begin_array();
+            w.i64(number);
+            w.str(text);
+            w.end(list);
+        }
+        w.end(map);
+        w.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn a_document_passes_if_one_of_its_texts_does(
+            texts in prop::collection::vec("[ab31K\u{212a}é東 .-]{0,12}", 0..4),
+            asked in "[ab31Ké東 .]{1,6}",
+            number in any::<i64>(),
+        ) {
+            let bytes = doc(&texts, number);
+            let doc = DocRef::parse(&bytes).unwrap();
+            for test in [
+                TextTest::Words(asked.clone()),
+                TextTest::Beginning(asked.clone()),
+                TextTest::Contains(asked.clone()),
+                TextTest::Regex(regex::escape(&asked)),
+            ] {
+                let text = Text::new(&test).unwrap();
+                let expect = text.is_in("at") || texts.iter().any(|one| text.is_in(one));
+                prop_assert_eq!(text.passes(doc).unwrap(), expect, "{:?}", test);
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Words of a search, and whether a text has them one behind the other.
 
+use memchr::memmem;
+
 use super::fold::each_word;
 use super::term;
 
@@ -63,6 +65,11 @@ impl Phrase {
             [a, b] => [a, b].into_iter().all(|w| is_sign(w)),
             _ => false,
         }
+    }
+
+    /// What finds the longest of its ASCII words. Without it, only text over ASCII can have the phrase.
+    pub(crate) fn longest(&self) -> Option<&Finder> {
+        self.longest.as_ref().map(|(_, finder)| finder)
     }
 
     /// Whether the text has the words one behind the other.
@@ -245,6 +252,8 @@ pub(crate) struct Finder {
     /// Where the rarest byte is, and its two forms.
     rarest: usize,
     forms: (u8, u8),
+    /// What has no letters has one form.
+    exact: Option<memmem::Finder<'static>>,
 }
 
 impl Finder {
@@ -256,15 +265,17 @@ impl Finder {
             needle: needle.into(),
             rarest,
             forms: (byte.to_ascii_lowercase(), byte.to_ascii_uppercase()),
+            exact: (!needle.iter().any(u8::is_ascii_alphabetic))
+                .then(|| memmem::Finder::new(needle).into_owned()),
         }
     }
 
     /// Where the text first has the bytes.
     pub(crate) fn find(&self, text: &[u8]) -> Option<usize> {
-        let last = text.len().checked_sub(self.needle.len())?;
-        if self.needle.is_empty() {
-            return Some(0);
+        if let Some(exact) = &self.exact {
+            return exact.find(text);
         }
+        let last = text.len().checked_sub(self.needle.len())?;
         let starts = text.get(self.rarest..=last + self.rarest)?;
         memchr::memchr2_iter(self.forms.0, self.forms.1, starts).find(|at| {
             text.get(*at..at + self.needle.len())

@@ -179,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn substrings_are_found_where_they_are(text in "[abzAB. ]{0,40}", needle in "[abzAB. ]{1,4}") {
+    fn substrings_are_found_where_they_are(text in "[abzAB.0 ]{0,40}", needle in "[abzAB.0 ]{0,4}") {
         let plain = text.to_ascii_lowercase().find(&needle.to_ascii_lowercase());
         prop_assert_eq!(Finder::new(needle.as_bytes()).find(text.as_bytes()), plain);
     }

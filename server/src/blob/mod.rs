@@ -23,6 +23,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::RwLock;
 
@@ -55,9 +56,25 @@ pub struct Terms {
     pub reserve_bytes: u64,
 }
 
+/// What was counted since the server started.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Uploads that were kept.
+    pub kept: AtomicU64,
+    /// Their bytes.
+    pub kept_bytes: AtomicU64,
+    /// Files that were removed.
+    pub removed: AtomicU64,
+    /// Files that the last whole pass of the sweep saw.
+    pub files: AtomicU64,
+    /// Their bytes.
+    pub bytes: AtomicU64,
+}
+
 /// The blobs of a server.
 #[derive(Debug)]
 pub struct Blobs {
+    tally: Tally,
     store: Arc<dyn BlobStore>,
     spool: Spool,
     terms: Terms,
@@ -75,6 +92,7 @@ impl Blobs {
     /// Blobs in a store; uploads pass through the data directory.
     pub fn over(store: Arc<dyn BlobStore>, data: &Path, terms: Terms) -> io::Result<Self> {
         Ok(Self {
+            tally: Tally::default(),
             store,
             spool: Spool::open(&data.join(SPOOL))?,
             terms,
@@ -86,6 +104,11 @@ impl Blobs {
     /// Where they are.
     pub fn store(&self) -> &Arc<dyn BlobStore> {
         &self.store
+    }
+
+    /// What was counted.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Where uploads grow.

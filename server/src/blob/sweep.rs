@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use obsrv_engine::doc::DocRef;
 use obsrv_engine::engine::Engine;
@@ -63,6 +64,7 @@ async fn remove_unreferred(
                 after = listed.key.to_string();
                 if listed.put_ns < before_ns && !referred.contains(&listed.key.hash()) {
                     blobs.store().delete(&listed.key)?;
+                    blobs.tally().removed.fetch_add(1, Ordering::Relaxed);
                     removed += 1;
                 }
             }
@@ -92,6 +94,8 @@ fn referred(engine: &Engine, owner: &Owner) -> Result<Vec<ContentHash>, SweepErr
 pub struct Sweep {
     after: String,
     next_ns: i64,
+    /// Files of this pass and their bytes.
+    seen: (u64, u64),
 }
 
 impl Sweep {
@@ -112,12 +116,17 @@ impl Sweep {
         let list = move || of_list.store().list("", &after, BLOB_SWEEP_KEYS);
         let page = tokio::task::spawn_blocking(list).await;
         let page = page.map_err(|_| SweepError::Stopped)??;
+        self.seen.0 += u64::try_from(page.len()).unwrap_or(0);
+        self.seen.1 += page.iter().map(|listed| listed.len).sum::<u64>();
         match page.last() {
             Some(last) if page.len() == BLOB_SWEEP_KEYS => self.after = last.key.to_string(),
             _ => {
                 let pause = i64::try_from(BLOB_SWEEP_TIME.as_nanos()).unwrap_or(i64::MAX);
                 self.next_ns = now_ns.saturating_add(pause);
                 self.after = String::new();
+                let (files, bytes) = std::mem::take(&mut self.seen);
+                blobs.tally().files.store(files, Ordering::Relaxed);
+                blobs.tally().bytes.store(bytes, Ordering::Relaxed);
             }
         }
         let old = page.iter().filter(|listed| listed.put_ns < before_ns);

@@ -1,4 +1,4 @@
-//! `obsrv settings`, `usage` and `plan`: through the admin socket of a running server.
+//! `obsrv settings`, `usage`, `plan` and `prices`: through the admin socket of a running server.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::tenancy::{Call, Server, TenancyError, ask, connect, run};
-use crate::limits::{ADMIN_BODY_BYTES_MAX, SETTINGS_BYTES_MAX};
+use crate::limits::{ADMIN_BODY_BYTES_MAX, PRICES_BYTES_MAX, SETTINGS_BYTES_MAX};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SettingsCommand {
@@ -94,6 +94,42 @@ pub(super) enum PlanCommand {
         #[command(flatten)]
         server: Server,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PricesCommand {
+    /// Show an organization's own prices, and whether what is stored has them already.
+    Show {
+        /// The organization's id.
+        org: u64,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Replace an organization's own prices by what a file says, in the form of `--prices`; `[]` takes
+    /// them away. What is stored is priced again. Prints the record of it.
+    Set {
+        /// The organization's id.
+        org: u64,
+        #[command(flatten)]
+        from: From,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+pub(super) fn prices(command: &PricesCommand) -> Result<(), TenancyError> {
+    let at = |org: u64| format!("/v1/orgs/{org}/prices");
+    match command {
+        PricesCommand::Show { org, server } => {
+            run(&Call::new(server, Method::GET, at(*org), Value::Null))
+        }
+        PricesCommand::Set { org, from, server } => {
+            let table = from.read(PRICES_BYTES_MAX)?;
+            let revision = revision_of(server, &at(*org))?;
+            let body = json!({ "revision": revision, "table": table });
+            run(&Call::new(server, Method::PUT, at(*org), body))
+        }
+    }
 }
 
 pub(super) fn settings(command: &SettingsCommand) -> Result<(), TenancyError> {

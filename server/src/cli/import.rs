@@ -214,7 +214,7 @@ impl Import {
         let progress = self.progress.clone();
         let say = |text: &str| tell(&progress, text);
         let body = batch.body();
-        let outcome = self.sender.send(batch.kind, &body, &say).await?;
+        let outcome = self.sender.send(batch.kind, body.as_bytes(), &say).await?;
         if outcome.refused.is_none() && outcome.items.is_empty() && outcome.rejected == 0 {
             self.accepted += count(batch.items.len());
             return Ok(());
@@ -237,7 +237,7 @@ impl Import {
         let say = |text: &str| tell(&progress, text);
         for item in &batch.items {
             let body = item.alone(batch.kind);
-            let outcome = self.sender.send(batch.kind, &body, &say).await?;
+            let outcome = self.sender.send(batch.kind, body.as_bytes(), &say).await?;
             match outcome.problem() {
                 None => self.accepted += 1,
                 Some(problem) => self.complain(path, item.line, &problem),

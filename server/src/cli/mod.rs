@@ -60,6 +60,9 @@ enum Command {
     /// Keep plans of organizations, through the running server of a data directory.
     #[command(subcommand)]
     Plan(governance::PlanCommand),
+    /// Keep prices of organizations, through the running server of a data directory.
+    #[command(subcommand)]
+    Prices(governance::PricesCommand),
     /// Print the audit log of an organization, newest first, one record a line.
     Audit(tenancy::AuditArgs),
     /// Show traces, spans, scores, log lines or points that pass a filter, also as they come.
@@ -126,6 +129,7 @@ pub fn run() -> ExitCode {
         }
         Some(Command::Usage(command)) => governance::usage(&command).map_err(CommandError::from),
         Some(Command::Plan(command)) => governance::plan(&command).map_err(CommandError::from),
+        Some(Command::Prices(command)) => governance::prices(&command).map_err(CommandError::from),
         Some(Command::Audit(args)) => tenancy::audit(&args).map_err(CommandError::from),
         Some(Command::Import(args)) => import::run(&args).map_err(CommandError::from),
         Some(Command::Query(args)) => query::run(&args).map_err(CommandError::from),

@@ -113,6 +113,14 @@ fn governance_events() -> Vec<(ControlEvent, Vec<u8>)> {
             ControlEvent::Governance(act(GovernanceEvent::TimeNoted)),
             vec![7, 2, 4, 10, 3],
         ),
+        (
+            ControlEvent::Governance(act(GovernanceEvent::Prices {
+                organization: 2,
+                revision: 1,
+                table: "[]".into(),
+            })),
+            vec![7, 2, 4, 10, 4, 2, 1, 2, b'[', b']'],
+        ),
     ]
 }
 

@@ -30,6 +30,7 @@ use otlp::Signal;
 
 pub use json::{JsonError, read as read_json};
 pub(crate) use langsmith::multipart::boundary;
+pub(crate) use langsmith::{FormFile, FormParted, ITEM_ID_CHARS, part_form};
 pub(crate) use otlp::write as otlp_write;
 pub use sniff::{Route, SniffError, sniff};
 pub use time::{format_micros, format_nanos, parse as parse_time};

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::Dialect;
-use super::import::Format;
+use super::import::{Format, archive};
 
 /// The route that a body came in by, as far as it decides the dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,9 @@ pub fn sniff(content_type: &str, route: Route, body: &[u8]) -> Result<Dialect, S
         Route::LangsmithForm => Err(SniffError::NotForm(
             content_type.chars().take(128).collect(),
         )),
+        Route::Import(Format::Inspect) if body.starts_with(archive::SIGN) => {
+            Ok(Dialect::ImportInspect)
+        }
         _ if is_protobuf || !is_json => Err(SniffError::ContentType(
             content_type.chars().take(128).collect(),
         )),

@@ -84,8 +84,11 @@ const SAME: [(&str, Form); 20] = [
 ];
 
 /// Keys of rows that readers do not see, or see under another name.
-const HIDDEN: [&str; 19] = [
+const HIDDEN: [&str; 22] = [
     model::BLOBS,
+    model::COST,
+    model::COST_SOURCE,
+    model::COST_UNKNOWN,
     model::DIALECT,
     model::STATUS,
     model::KIND,

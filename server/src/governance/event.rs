@@ -37,4 +37,13 @@ pub enum GovernanceEvent {
     },
     /// Nothing but that it is so late: what stands before it in the log was received before.
     TimeNoted,
+    /// An organization has other prices from here on.
+    Prices {
+        /// The organization.
+        organization: u64,
+        /// One more than before; the first is 1.
+        revision: u64,
+        /// The table as JSON: see `price/README.md`.
+        table: String,
+    },
 }

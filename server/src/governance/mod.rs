@@ -170,7 +170,10 @@ impl Now {
                 })?;
                 self.plans.insert(organization, Arc::new(plan));
             }
-            GovernanceEvent::Expired { .. } | GovernanceEvent::TimeNoted => {}
+            // Prices are the price book's: see `crate::price::Book`.
+            GovernanceEvent::Expired { .. }
+            | GovernanceEvent::TimeNoted
+            | GovernanceEvent::Prices { .. } => {}
         }
         Ok(())
     }
@@ -243,6 +246,35 @@ impl Governance {
             Ok((vec![ControlEvent::Governance(self.act(by, event))], ()))
         });
         Ok(changed.await?.place)
+    }
+
+    /// Changes an organization's own prices, if nobody did since `revision`. Done when it is durable, and what comes from then on
+    /// is priced by them. The table was read by the caller, off the network thread.
+    pub(crate) async fn set_prices(
+        &self,
+        by: By,
+        organization: OrgId,
+        (revision, now): (u64, impl Fn() -> u64 + Send),
+        table: String,
+    ) -> Result<(u64, Option<Place>), SetError> {
+        let changed = self.plane.change(by, |state| {
+            let known = state.orgs.get(organization).map(drop);
+            known.ok_or(ChangeError::Unknown("organization"))?;
+            // No other change comes between this look and the event.
+            let now = now();
+            if now != revision {
+                return Ok((Vec::new(), Err(SetError::Revision(now))));
+            }
+            let event = GovernanceEvent::Prices {
+                organization: organization.0,
+                revision: now + 1,
+                table,
+            };
+            let events = vec![ControlEvent::Governance(self.act(by, event))];
+            Ok((events, Ok(now + 1)))
+        });
+        let changed = changed.await?;
+        Ok((changed.made?, changed.place))
     }
 
     fn act(&self, by: By, event: GovernanceEvent) -> Act<GovernanceEvent> {

@@ -5,44 +5,34 @@
 //! A guard stands before each route: it finds out who asks, which project or organization is meant and
 //! whether the route's right is there, all before a byte of the body is read.
 
-use std::borrow::Cow;
+mod named;
+mod presented;
+
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
 use super::access::{Granted, Needs, Place};
 use super::error::{ApiError, ErrorCode};
-use super::params::Params;
 use super::{App, Core, admission};
 use crate::blob::link::Purpose;
 use crate::control::Actor;
 use crate::keys::KeyString;
-use crate::limits::{KEY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX};
+use crate::limits::UNKNOWN_BODY_BYTES_MAX;
 use crate::signin::SessionId;
 use crate::signin::session::{Forged, Origins};
 use crate::tenancy::directory::{Directory, KeyRefusal, Opened, Org, Project};
 use crate::tenancy::{FIRST_ORG, OrgId, Right, Rights, UserId};
+use named::Named;
 use obsrv_engine::row::ProjectId;
+use presented::{in_url, presented};
 
-const API_KEY: &str = "x-api-key";
-/// Names the project that a signed-in person means.
-const PROJECT: &str = "x-obsrv-project";
-/// The same in the words of Grafana's Tempo.
-const TEMPO_TENANT: &str = "x-scope-orgid";
-/// The same for the organization.
-const ORG: &str = "x-obsrv-org";
 /// The parameter of a path that is a signed link.
 pub(super) const LINK: &str = "link";
-/// Longest user name and password that are decoded, as base64.
-const BASIC_BYTES_MAX: usize = 4 * KEY_BYTES_MAX;
-
 /// A person who is signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionUser {
@@ -412,92 +402,6 @@ fn check_issuer(session: &SessionUser, org: &Org, rights: Rights) -> Result<Righ
     ))
 }
 
-/// What a request names, in its path or else in a header.
-struct Named {
-    project_in_path: Option<u64>,
-    project_in_header: Option<u64>,
-    org: Option<u64>,
-}
-
-impl Named {
-    async fn of(parts: &mut Parts) -> Result<Self, ApiError> {
-        let header = |name: &'static str, parts: &Parts| {
-            let value = parts.headers.get(name)?;
-            Some(number(name, value.to_str().unwrap_or("")))
-        };
-        let mut named = Self {
-            project_in_path: None,
-            project_in_header: match header(PROJECT, parts).transpose()? {
-                Some(id) => Some(id),
-                // Names of other tenants may be anything, and mean nothing here.
-                None => header(TEMPO_TENANT, parts).and_then(Result::ok),
-            },
-            org: header(ORG, parts).transpose()?,
-        };
-        if let Ok(params) = RawPathParams::from_request_parts(parts, &()).await {
-            for (name, value) in &params {
-                match name {
-                    "project" => named.project_in_path = Some(number(name, value)?),
-                    "org" => named.org = Some(number(name, value)?),
-                    _ => {}
-                }
-            }
-        }
-        Ok(named)
-    }
-
-    fn org(&self, directory: &Directory, principal: &Principal) -> Result<Org, ApiError> {
-        if matches!(principal, Principal::Key(_)) {
-            let message = "keys open projects, not organizations";
-            return Err(ApiError::new(ErrorCode::Forbidden, message));
-        }
-        let id = self.org.ok_or_else(|| {
-            ApiError::parameter(ORG, "name the organization by its id in this header")
-        })?;
-        directory.org(OrgId(id)).ok_or_else(no_such_org)
-    }
-
-    fn project(
-        &self,
-        directory: &Directory,
-        principal: &Principal,
-    ) -> Result<(Arc<Project>, Rights), ApiError> {
-        if let Principal::Key(opened) = principal {
-            let own = opened.project.id.0;
-            // A header that names another project is not for keys: what it opens is its own.
-            return if self.project_in_path.is_none_or(|id| id == own) {
-                let rights = Rights::of_scopes(opened.scopes);
-                Ok((Arc::clone(&opened.project), rights))
-            } else {
-                Err(no_such_project())
-            };
-        }
-        let id = self.project_in_path.or(self.project_in_header);
-        let id = id.ok_or_else(|| {
-            ApiError::parameter(PROJECT, "name the project by its id in this header")
-        })?;
-        let project = directory
-            .project(ProjectId(id))
-            .ok_or_else(no_such_project)?;
-        let rights = match principal {
-            Principal::Operator => Rights::all(),
-            Principal::User(session) => {
-                let rights = directory.rights_at_project(session.user, &project);
-                let org = directory.org(project.org).ok_or_else(no_such_org)?;
-                check_issuer(session, &org, rights)?
-            }
-            Principal::Key(_) | Principal::Nobody | Principal::Link(_) => Rights::default(),
-        };
-        Ok((project, rights))
-    }
-}
-
-fn number(name: &str, text: &str) -> Result<u64, ApiError> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let parsed = text.parse().ok().filter(|_| digits);
-    parsed.ok_or_else(|| ApiError::parameter(name, "not an id, which is a number"))
-}
-
 /// A key that is there is the one that counts, even beside a session.
 fn identify(core: &Core, parts: &Parts, now_ns: i64) -> Result<Principal, ApiError> {
     if parts.extensions.get::<FromAdminSocket>().is_some() {
@@ -530,50 +434,6 @@ fn open(directory: &Directory, text: &str, now_ns: i64) -> Result<Opened, ApiErr
 
 fn refused(message: &str) -> ApiError {
     ApiError::new(ErrorCode::Unauthorized, message)
-}
-
-/// The key of a request. A header that no key can be read from is an empty key: it never falls
-/// through to a session.
-fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    if let Some(key) = headers.get(API_KEY) {
-        return Some(key.to_str().unwrap_or("").trim().into());
-    }
-    let value = headers.get(AUTHORIZATION)?.to_str().unwrap_or("");
-    Some(authorization(value).unwrap_or_default())
-}
-
-/// What the paths end with that take a key as `token`: streams, which browsers open without headers.
-const STREAMS: &str = "/logs/stream";
-
-/// The key in the URL of a stream. One that does not read is an empty key.
-fn in_url(parts: &Parts) -> Option<String> {
-    let query = parts
-        .uri
-        .query()
-        .filter(|_| parts.uri.path().ends_with(STREAMS))?;
-    let params = Params::parse(query).ok()?;
-    match params.one("token") {
-        Ok(token) => token.map(str::to_owned),
-        Err(_) => Some(String::new()),
-    }
-}
-
-fn authorization(value: &str) -> Option<Cow<'_, str>> {
-    let value = value.trim();
-    let Some((scheme, key)) = value.split_once(' ') else {
-        // The key alone, as Logfire sends it.
-        return Some(value.into());
-    };
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(key.trim().into());
-    }
-    if !scheme.eq_ignore_ascii_case("basic") || key.len() > BASIC_BYTES_MAX {
-        return None;
-    }
-    let pair = String::from_utf8(STANDARD.decode(key.trim()).ok()?).ok()?;
-    let (user, password) = pair.split_once(':')?;
-    let key = if password.is_empty() { user } else { password };
-    Some(key.to_owned().into())
 }
 
 #[cfg(test)]

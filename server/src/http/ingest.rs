@@ -22,12 +22,13 @@ use super::error::{ApiError, ErrorCode};
 use super::store::Store;
 use super::{App, governance, usage};
 use crate::dialect::encoding::EncodingError;
+use crate::dialect::import::{Format, archive};
 use crate::dialect::{DecodeError, Decoded, Dialect, Item, Route, SniffError};
 use crate::governance::Governance;
 use crate::interpreter::{self, Encoding, Meaning};
 use crate::limits::{
-    COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, INLINE_REDACT_BYTES_MAX, REFUSED_BODY_BYTES_MAX,
-    UNKNOWN_BODY_BYTES_MAX,
+    ARCHIVE_BYTES_MAX, COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, INLINE_REDACT_BYTES_MAX,
+    REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
 };
 use crate::quota::Amounts;
 use crate::redact::{Redactor, rows};
@@ -251,6 +252,10 @@ impl Job {
     fn decode_and_submit(self, received: Received) -> Result<(Stored, Option<Outcome>), ApiError> {
         let Received { bytes, mut charge } = received;
         let plain = self.decompress(&bytes, &mut charge)?;
+        if self.route == Route::Import(Format::Inspect) && plain.starts_with(archive::SIGN) {
+            // What comes out of it, and its traces.
+            charge.grow_to(plain.len().saturating_add(2 * ARCHIVE_BYTES_MAX))?;
+        }
         let received_ns = self.app.clock.wall_ns();
         let (dialect, decoded) = self.read(&plain, received_ns)?;
         let plain_bytes = plain.len();

@@ -1,5 +1,7 @@
 //! What `LangSmith`'s clients ask for: runs, updates, feedback, and what the server can do.
 
+mod files;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -104,8 +106,7 @@ async fn form(
         .and_then(|v| v.to_str().ok())
         .and_then(boundary);
     let found = found.unwrap_or("").to_owned();
-    let stored = ingest::accept(&app, &access, request, Route::LangsmithForm, found).await?;
-    answer(&stored)
+    answer(&files::accept(&app, &access, request, found).await?)
 }
 
 async fn feedback(

@@ -19,7 +19,7 @@ use super::otlp;
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 115] = [
+const ROUTES: [&str; 119] = [
     "/v1/traces",
     "/v1/logs",
     "/v1/metrics",
@@ -51,6 +51,7 @@ const ROUTES: [&str; 115] = [
     "/api/public/media",
     "/api/public/media/{media}",
     "/v1/projects/{project}/usage",
+    "/v1/orgs/{org}/prices",
     "/v1/projects/{project}/refusals",
     "/v1/projects/{project}/settings",
     "/v1/projects/{project}/redaction/preview",
@@ -89,6 +90,8 @@ const ROUTES: [&str; 115] = [
     "/api/public/v2/scores/{score}",
     "/api/public/v3/scores",
     "/api/public/metrics/daily",
+    "/api/public/metrics",
+    "/api/public/v2/metrics",
     "/v1/projects/{project}/spans",
     "/v1/projects/{project}/traces/{trace}",
     "/v1/projects/{project}/traces/{trace}/spans",
@@ -110,6 +113,7 @@ const ROUTES: [&str; 115] = [
     "/v1/projects/{project}/traces/{trace}/blobs/{blob}/link",
     "/v1/projects/{project}/export",
     "/v1/projects/{project}/tail",
+    "/v1/projects/{project}/reviews",
     "/v1/projects/{project}/views",
     "/v1/projects/{project}/views/{view}",
     "/v1/projects/{project}/traces/{trace}/comments",
@@ -344,6 +348,18 @@ fn write_all(app: &App, out: &mut String) -> std::fmt::Result {
         "gauge",
         u64::try_from(keys).unwrap_or(u64::MAX),
     )?;
+    if let Ok(blobs) = core.blobs() {
+        let tally = blobs.tally();
+        for (name, kind, value) in [
+            ("attachments_kept_total", "counter", &tally.kept),
+            ("attachment_bytes_kept_total", "counter", &tally.kept_bytes),
+            ("attachments_removed_total", "counter", &tally.removed),
+            ("attachments", "gauge", &tally.files),
+            ("attachment_bytes", "gauge", &tally.bytes),
+        ] {
+            line(out, name, kind, value.load(Ordering::Relaxed))?;
+        }
+    }
     write_engine(out, &core.stats())
 }
 

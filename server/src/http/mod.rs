@@ -33,6 +33,7 @@ mod outer;
 mod params;
 mod pieces;
 mod position;
+mod prices;
 mod projects;
 mod protobuf;
 mod query;
@@ -239,7 +240,7 @@ pub struct App {
     began_ns: u64,
     stuck: AtomicBool,
     openapi: OnceLock<String>,
-    prices: OnceLock<Arc<price::Table>>,
+    book: OnceLock<Arc<price::Book>>,
 }
 
 impl App {
@@ -264,7 +265,7 @@ impl App {
             parquet_exports: Arc::new(Semaphore::new(PARQUET_EXPORTS_MAX)),
             request_ids: outer::RequestIds::new(request_seed),
             openapi: OnceLock::new(),
-            prices: OnceLock::new(),
+            book: OnceLock::new(),
         })
     }
 
@@ -275,15 +276,16 @@ impl App {
             .expect("BUG: the app became ready twice");
     }
 
-    /// Prices by this table. Before anybody asks for prices, or those shipped stay.
+    /// Prices by this table, where organizations have none of their own. Before anybody asks for prices, or those
+    /// shipped stay.
     pub fn set_prices(&self, table: price::Table) {
-        let _shipped = self.prices.set(Arc::new(table));
+        let _shipped = self.book.set(Arc::new(price::Book::new(table)));
     }
 
-    /// The table of prices.
-    pub(crate) fn prices(&self) -> &Arc<price::Table> {
-        self.prices
-            .get_or_init(|| Arc::new(price::Table::shipped()))
+    /// The prices.
+    pub(crate) fn book(&self) -> &Arc<price::Book> {
+        self.book
+            .get_or_init(|| Arc::new(price::Book::new(price::Table::shipped())))
     }
 
     /// The engine, or a 503 while it recovers.
@@ -341,6 +343,7 @@ fn routes(app: &Arc<App>) -> Routes {
     keys::add(&mut routes);
     governance::add(&mut routes);
     usage::add(&mut routes);
+    prices::add(&mut routes);
     audit::add(&mut routes);
     read::add(&mut routes);
     tempo::add(&mut routes);

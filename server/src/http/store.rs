@@ -14,8 +14,10 @@ use obsrv_engine::engine::{
 use obsrv_engine::query::aggregate::{
     AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest,
 };
-use obsrv_engine::query::{Budget, Explain, Facet, Page, QueryError, Request, traceql};
-use obsrv_engine::row::{Event, ProjectId, Table};
+use obsrv_engine::query::{
+    Budget, Explain, Facet, Fresh, FreshRequest, Page, QueryError, Request, traceql,
+};
+use obsrv_engine::row::{Event, Lsn, ProjectId, Table};
 use obsrv_engine::source::SourceError;
 
 /// The rows of one project.
@@ -44,15 +46,18 @@ impl Store {
             project: self.project.0,
             ..envelope
         };
-        let done = match self.tails.touched(self.project, &events) {
+        let done = match self.tails.publisher(self.project) {
             None => done,
             // Called when the rows are durable and visible.
-            Some((feed, touched)) => Box::new(move |result: Result<Receipt, IngestError>| {
-                if result.is_ok() {
-                    feed.push(touched);
-                }
-                done(result);
-            }),
+            Some(publisher) => {
+                let rows = u64::try_from(events.len()).unwrap_or(u64::MAX);
+                Box::new(move |result: Result<Receipt, IngestError>| {
+                    if let Ok(receipt) = result {
+                        publisher.note(receipt.lsn, rows);
+                    }
+                    done(result);
+                })
+            }
         };
         let submission = Submission {
             envelope,
@@ -144,7 +149,22 @@ impl View {
         self.snapshot.search(self.project, table, request, budget)
     }
 
-    /// The same without bodies.
+    /// The newest record that they see.
+    pub fn lsn(&self) -> Lsn {
+        self.snapshot.lsn()
+    }
+
+    /// The rows that records after an LSN made, held against filters.
+    pub fn fresh(
+        &self,
+        table: Table,
+        request: &FreshRequest<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<Fresh, QueryError> {
+        self.snapshot.fresh(self.project, table, request, budget)
+    }
+
+    /// [`View::search`] without bodies.
     pub fn search_cores(
         &self,
         table: Table,

@@ -1,83 +1,118 @@
 //! Live tail: which rows were just made, for whoever watches.
 //!
-//! When a request has become durable and visible, the keys of its rows go into the feed of its
-//! project, if anybody watches there. Each question (rows of what, which filter) has one channel
-//! that looks the rows up and keeps what passes; everybody who asks the same reads the same channel
-//! at a pace of their own. Feed and channel are rings: who is slower than they are long finds a gap,
-//! which is told, and holds up nobody.
+//! When a request has become durable and visible, the publisher of its project is told, if anybody
+//! watches there: a number under a lock, whoever watches. The publisher takes what came since it looked
+//! last, reads it once and holds it against the filters of all channels (`read/live/rounds.rs`). Each
+//! question (rows of what, which filter) has one channel; everybody who asks the same reads the same
+//! channel at a pace of their own. A channel is a ring: who is slower than it is long finds a gap, which
+//! is told, and holds up nobody.
 //!
-//! Owns the rings. Locks are held for a push or a copy, never across an await.
+//! Owns publishers and channels. Locks are held for a push or a copy, never across an await; that of
+//! the projects is taken before that of a publisher's channels.
 
 mod channel;
 mod ring;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
-pub(crate) use channel::{Channel, Follower, News, Question, Reader};
-pub(crate) use ring::{Read, Ring};
+pub(crate) use channel::{Channel, News, Question, Reader};
 
-use crate::limits::{TAIL_CHANNELS_MAX, TAIL_FEED_BYTES, TAIL_WATCHERS_MAX};
-use obsrv_engine::row::{Event, ProjectId, RowKey, Table};
+use crate::limits::{TAIL_CHANNELS_MAX, TAIL_RING_BYTES, TAIL_RINGS_BYTES, TAIL_WATCHERS_MAX};
+use obsrv_engine::row::{Lsn, ProjectId};
 
-/// What a key takes beside its texts.
-const KEY_BYTES: usize = 64;
-
-/// A row that was made or changed.
-#[derive(Clone, Debug)]
-pub(crate) struct Touched {
-    pub(crate) table: Table,
-    pub(crate) key: RowKey,
-    pub(crate) start_ns: Option<i64>,
+/// What became visible since somebody looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Noted {
+    /// The first record.
+    pub(crate) first: Lsn,
+    /// The last one.
+    pub(crate) last: Lsn,
+    /// Rows in them.
+    pub(crate) rows: u64,
 }
 
-/// The rows of a project that were just made.
+/// What it takes to tell those who watch a project what came.
 #[derive(Debug)]
-pub(crate) struct Feed {
-    ring: Mutex<Ring<Touched>>,
-    /// How many there were so far.
-    news: watch::Sender<u64>,
+pub(crate) struct Publisher {
+    project: ProjectId,
+    noted: Mutex<(Option<Noted>, Option<Lsn>)>,
+    due: Notify,
+    channels: Mutex<HashMap<Question, Arc<Channel>>>,
 }
 
-impl Feed {
-    fn new() -> Self {
+impl Publisher {
+    fn new(project: ProjectId) -> Self {
         Self {
-            ring: Mutex::new(Ring::new(TAIL_FEED_BYTES)),
-            news: watch::Sender::new(0),
+            project,
+            noted: Mutex::default(),
+            due: Notify::new(),
+            channels: Mutex::default(),
         }
     }
 
-    /// Rows became visible.
-    pub(crate) fn push(&self, touched: Vec<Touched>) {
-        let mut ring = self.ring.lock();
-        for row in touched {
-            let bytes = KEY_BYTES + row.key.trace_id.len() + row.key.id.len();
-            ring.push(row, bytes);
-        }
-        let end = ring.end();
-        drop(ring);
-        self.news.send_replace(end);
+    /// A record with so many rows became visible. Called by the commit thread: it waits for nobody.
+    pub(crate) fn note(&self, lsn: Lsn, rows: u64) {
+        let mut noted = self.noted.lock();
+        let before = noted.0.unwrap_or(Noted {
+            first: lsn,
+            last: lsn,
+            rows: 0,
+        });
+        noted.0 = Some(Noted {
+            first: before.first.min(lsn),
+            last: before.last.max(lsn),
+            rows: before.rows.saturating_add(rows),
+        });
+        noted.1 = noted.1.max(Some(lsn));
+        drop(noted);
+        self.due.notify_one();
     }
 
-    fn read(&self, from: u64, most: usize) -> Read<Touched> {
-        self.ring.lock().read(from, most)
+    /// What became visible since this was asked last.
+    pub(crate) fn take(&self) -> Option<Noted> {
+        self.noted.lock().0.take()
+    }
+
+    /// It was not looked at after all.
+    pub(crate) fn put_back(&self, noted: Noted) {
+        self.note(noted.last, 0);
+        let mut now = self.noted.lock();
+        if let Some(now) = &mut now.0 {
+            now.first = now.first.min(noted.first);
+            now.rows = now.rows.saturating_add(noted.rows);
+        }
+    }
+
+    /// Waits until there is something, for so long at most.
+    pub(crate) async fn wait(&self, most: Duration) {
+        let _ = timeout(most, self.due.notified()).await;
+    }
+
+    /// Everything that is watched.
+    pub(crate) fn channels(&self) -> Vec<Arc<Channel>> {
+        self.channels.lock().values().map(Arc::clone).collect()
+    }
+
+    /// The newest record that it was told of.
+    fn newest(&self) -> Option<Lsn> {
+        self.noted.lock().1
     }
 }
 
-type Key = (u64, Question);
-
-/// All feeds and channels.
+/// All publishers.
 #[derive(Debug, Default)]
 pub(crate) struct Tails {
-    /// Weak: a feed lives as long as a channel reads it.
-    feeds: Mutex<HashMap<u64, Weak<Feed>>>,
-    channels: Mutex<HashMap<Key, Arc<Channel>>>,
-    /// Projects that anybody watches: nothing is collected while it is 0.
+    projects: Mutex<HashMap<u64, Arc<Publisher>>>,
+    /// Projects that anybody watches: nobody is told anything while it is 0.
     watched: AtomicUsize,
+    channels: AtomicUsize,
     watchers: AtomicUsize,
 }
 
@@ -100,72 +135,88 @@ impl Tails {
     }
 
     /// Begins to read the channel of a question: after the event that an earlier connection got last,
-    /// or with what comes next. `None` if there are too many channels. `start` runs a new one, whose
-    /// events are numbered under `epoch`.
+    /// or with what comes next. `None` if the project has too many channels. `start` runs a new
+    /// publisher; events of a new channel are numbered under `epoch`.
     pub(crate) fn read(
         self: &Arc<Self>,
         (project, question): (ProjectId, &Question),
         after: Option<(u64, u64)>,
         epoch: u64,
-        start: impl FnOnce(Arc<Channel>, Arc<Feed>),
+        start: impl FnOnce(Arc<Publisher>),
     ) -> Option<Reader> {
-        let mut channels = self.channels.lock();
-        let key = (project.0, question.clone());
-        if let Some(channel) = channels.get(&key) {
+        let mut projects = self.projects.lock();
+        let known = projects.get(&project.0).map(Arc::clone);
+        let is_new = known.is_none();
+        let publisher = known.unwrap_or_else(|| Arc::new(Publisher::new(project)));
+        let mut channels = publisher.channels.lock();
+        if let Some(channel) = channels.get(question) {
             return Some(channel.reader(after));
         }
         if channels.len() >= TAIL_CHANNELS_MAX {
-            return None;
+            channels.retain(|_, channel| channel.is_read());
+            if channels.len() >= TAIL_CHANNELS_MAX {
+                return None;
+            }
         }
-        let channel = Arc::new(Channel::new(question.clone(), epoch));
+        let channel = Arc::new(Channel::new(question.clone(), epoch, publisher.newest()));
         // Before it can be found idle.
         let reader = channel.reader(after);
-        channels.insert(key, Arc::clone(&channel));
-        self.watched.store(channels.len(), Ordering::Release);
-        let feed = self.feed_or_new(project);
-        start(channel, feed);
+        channels.insert(question.clone(), channel);
+        drop(channels);
+        if is_new {
+            projects.insert(project.0, Arc::clone(&publisher));
+        }
+        self.count(&mut projects);
+        drop(projects);
+        if is_new {
+            start(publisher);
+        }
         Some(reader)
     }
 
-    /// Ends a channel unless somebody reads it; whether it ended.
-    pub(crate) fn end(&self, project: ProjectId, channel: &Arc<Channel>) -> bool {
-        let mut channels = self.channels.lock();
-        if channel.is_read() {
-            return false;
+    /// Counts projects and channels; those that nobody reads make room when there are more than may be
+    /// read at once.
+    fn count(&self, projects: &mut HashMap<u64, Arc<Publisher>>) {
+        let all = |projects: &HashMap<u64, Arc<Publisher>>| -> usize {
+            projects.values().map(|p| p.channels.lock().len()).sum()
+        };
+        let mut channels = all(projects);
+        if channels > TAIL_WATCHERS_MAX {
+            for publisher in projects.values() {
+                let mut channels = publisher.channels.lock();
+                channels.retain(|_, channel| channel.is_read());
+            }
+            channels = all(projects);
         }
-        channels.remove(&(project.0, channel.question().clone()));
-        self.watched.store(channels.len(), Ordering::Release);
-        let mut feeds = self.feeds.lock();
-        feeds.retain(|_, feed| feed.strong_count() > 0);
-        true
+        self.channels.store(channels, Ordering::Release);
+        self.watched.store(projects.len(), Ordering::Release);
     }
 
-    fn feed_or_new(&self, project: ProjectId) -> Arc<Feed> {
-        let mut feeds = self.feeds.lock();
-        if let Some(feed) = feeds.get(&project.0).and_then(Weak::upgrade) {
-            return feed;
+    /// Ends channels that nobody has read for long; whether the publisher has none left, and ended.
+    pub(crate) fn tidy(&self, publisher: &Arc<Publisher>) -> bool {
+        let mut projects = self.projects.lock();
+        let mut channels = publisher.channels.lock();
+        channels.retain(|_, channel| !channel.is_forgotten());
+        let is_over = channels.is_empty();
+        drop(channels);
+        if is_over {
+            projects.remove(&publisher.project.0);
         }
-        let feed = Arc::new(Feed::new());
-        feeds.insert(project.0, Arc::downgrade(&feed));
-        feed
+        self.count(&mut projects);
+        is_over
     }
 
-    /// The feed for these events, and what to push when they are visible; `None` if nobody watches.
-    pub(crate) fn touched(
-        &self,
-        project: ProjectId,
-        events: &[Event],
-    ) -> Option<(Arc<Feed>, Vec<Touched>)> {
+    /// Bytes of events that each channel may keep: all of them together have a bound.
+    pub(crate) fn ring_bytes(&self) -> usize {
+        let channels = self.channels.load(Ordering::Acquire).max(1);
+        (TAIL_RINGS_BYTES / channels).min(TAIL_RING_BYTES)
+    }
+
+    /// Whom to tell when rows of the project are visible; `None` if nobody watches.
+    pub(crate) fn publisher(&self, project: ProjectId) -> Option<Arc<Publisher>> {
         if self.watched.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let feed = self.feeds.lock().get(&project.0).and_then(Weak::upgrade)?;
-        // More than the ring holds would be a gap anyway, of which the ring must still know.
-        let touched = events.iter().map(|event| Touched {
-            table: event.table,
-            key: event.key.clone(),
-            start_ns: event.start_ns,
-        });
-        Some((feed, touched.collect()))
+        self.projects.lock().get(&project.0).map(Arc::clone)
     }
 }

@@ -43,7 +43,7 @@ impl SessionSource for HeaderSessions {
         })
     }
 }
-use crate::interpreter::Replay;
+use crate::interpreter::Reading;
 use crate::keys::{KeyString, MasterSecret};
 use crate::quota::Quota;
 use crate::signin::Accounts;
@@ -104,7 +104,11 @@ async fn world_with(providers: Providers) -> World {
 async fn world_by(providers: Providers, clock: Arc<dyn Clock>) -> World {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn obsrv_engine::io::Disk> = Arc::new(RealDisk::open(dir.path()).unwrap());
-    let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &Replay).unwrap();
+    let app = starting_at(Arc::clone(&clock));
+    let reading = Reading {
+        book: Arc::clone(app.book()),
+    };
+    let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &reading).unwrap();
     let threads = engine.start().unwrap();
     let master = MasterSecret::from_bytes([1; 32]);
     let plane = ControlPlane::recover(
@@ -119,7 +123,6 @@ async fn world_by(providers: Providers, clock: Arc<dyn Clock>) -> World {
         let made = plane.install(By::system(), name, id, key, KeyTerms::default());
         assert_eq!(made.await.unwrap().made.project.id.0, id);
     }
-    let app = starting_at(clock);
     let cursors = Macs::for_cursors(&master);
     let macs = Macs::for_redaction(&master);
     let governance = Arc::new(Governance::new(Quota::default(), Arc::clone(&plane), macs));
@@ -164,7 +167,7 @@ fn signin_of(accounts: &Arc<Accounts>, providers: Providers) -> Arc<SignIn> {
 pub(super) async fn ask(app: &Arc<App>, request: Request<Body>) -> Said {
     let response = build(Arc::clone(app)).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
-    let body = to_bytes(body, 1 << 24).await.unwrap().to_vec();
+    let body = to_bytes(body, 1 << 25).await.unwrap().to_vec();
     Said {
         status: parts.status,
         headers: parts.headers,

@@ -1,16 +1,26 @@
 //! What tokens cost, by a dated table of models.
 //!
-//! A cost is worked out when somebody asks, never stored: so another table prices old runs too, and
-//! what a sender states stays what it stated. `README.md` beside this file has the form of a table.
+//! A cost is worked out when a span's row is made, and again when prices change (`sweep.rs`); what a sender
+//! states stays what it stated. `README.md` beside this file has the form of a table.
 
+mod book;
+mod call;
+mod sweep;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use regex::Regex;
+use parking_lot::Mutex;
+use regex::RegexSet;
 use thiserror::Error;
 
 use crate::dialect::parse_time;
+use crate::limits::{PRICE_NAME_BYTES_MAX, PRICE_NAMES_MAX};
+
+pub use book::{Book, Own, Prices};
+pub use call::{Verdict, verdict};
+pub use sweep::{SweepError, reprice};
 
 /// Usage types under which tables price a bucket of tokens.
 const NAMES: [(&str, &[&str]); 5] = [
@@ -72,14 +82,19 @@ const GIVEN: [&str; 3] = ["input", "cache_read", "cache_write"];
 #[derive(Debug)]
 pub struct Table {
     models: Vec<Model>,
+    /// Of the models, in their order.
+    patterns: RegexSet,
     /// When the youngest entry was looked at; empty if none says.
     date: String,
+    /// Hash of the text that it was read from.
+    fingerprint: u64,
+    /// Entries that names match, since names are few.
+    found: Mutex<HashMap<Box<str>, Arc<[usize]>>>,
 }
 
 #[derive(Debug)]
 struct Model {
     name: String,
-    pattern: Regex,
     start_ns: Option<i64>,
     /// By priority.
     tiers: Vec<Tier>,
@@ -146,6 +161,9 @@ pub enum TableError {
     /// More than anybody needs.
     #[error("table of prices too large limit={0}")]
     Large(usize),
+    /// Patterns that take more memory than they may.
+    #[error("patterns of prices do not compile: {0}")]
+    Patterns(String),
 }
 
 impl Table {
@@ -169,27 +187,56 @@ impl Table {
         self.models.is_empty()
     }
 
+    /// Equal for equal texts.
+    pub const fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
     /// What a call cost; none if the table does not tell.
     pub fn price(&self, call: &Call<'_>) -> Option<Priced<'_>> {
-        let matching = self
-            .models
-            .iter()
-            .filter(|model| model.pattern.is_match(call.model));
-        let begun = matching.filter(|model| model.start_ns.is_none_or(|start| start <= call.at_ns));
-        // Of equal starts the first.
-        let model = begun.reduce(|best, other| {
-            if other.start_ns > best.start_ns {
-                other
-            } else {
-                best
-            }
-        })?;
+        let model = self.entry(call)?;
         let tier = model.tiers.iter().find(|tier| tier.holds(call))?;
         Some(Priced {
             dollars: tier.dollars(call)?,
             model: &model.name,
             tier: &tier.name,
         })
+    }
+
+    /// Whether it has an entry for the call.
+    fn has(&self, call: &Call<'_>) -> bool {
+        self.entry(call).is_some()
+    }
+
+    fn entry(&self, call: &Call<'_>) -> Option<&Model> {
+        let matching = self.matching(call.model);
+        let matching = matching.iter().filter_map(|at| self.models.get(*at));
+        let begun = matching.filter(|model| model.start_ns.is_none_or(|start| start <= call.at_ns));
+        // Of equal starts the first.
+        begun.reduce(|best, other| {
+            if other.start_ns > best.start_ns {
+                other
+            } else {
+                best
+            }
+        })
+    }
+
+    /// The entries that a name matches; none of one that is longer than names are.
+    fn matching(&self, name: &str) -> Arc<[usize]> {
+        if name.len() > PRICE_NAME_BYTES_MAX {
+            return Arc::default();
+        }
+        if let Some(known) = self.found.lock().get(name) {
+            return Arc::clone(known);
+        }
+        let matching: Arc<[usize]> = self.patterns.matches(name).iter().collect();
+        let mut found = self.found.lock();
+        if found.len() >= PRICE_NAMES_MAX {
+            found.clear();
+        }
+        found.insert(name.into(), Arc::clone(&matching));
+        matching
     }
 }
 

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use regex::RegexBuilder;
+use parking_lot::Mutex;
+use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
 use serde::Deserialize;
 
-use crate::limits::{PRICE_FILE_BYTES_MAX, PRICE_MODELS_MAX};
+use crate::limits::{PRICE_FILE_BYTES_MAX, PRICE_MODELS_MAX, PRICE_PATTERNS_BYTES_MAX};
 
 use super::{Condition, Model, Table, TableError, Tier, start_of};
-
-/// Most bytes of one compiled pattern.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,24 +62,71 @@ impl ConditionFile {
     }
 }
 
+/// How large a table may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) text_bytes: usize,
+    pub(super) models: usize,
+    /// Of all patterns once they are compiled.
+    pub(super) pattern_bytes: usize,
+}
+
 impl Table {
     /// Reads a table.
     pub fn read(text: &[u8]) -> Result<Self, TableError> {
-        if text.len() > PRICE_FILE_BYTES_MAX {
-            return Err(TableError::Large(PRICE_FILE_BYTES_MAX));
+        let room = Room {
+            text_bytes: PRICE_FILE_BYTES_MAX,
+            models: PRICE_MODELS_MAX,
+            pattern_bytes: PRICE_PATTERNS_BYTES_MAX,
+        };
+        Self::read_within(text, room)
+    }
+
+    pub(super) fn read_within(text: &[u8], room: Room) -> Result<Self, TableError> {
+        if text.len() > room.text_bytes {
+            return Err(TableError::Large(room.text_bytes));
         }
         let read: Vec<ModelFile> = serde_json::from_slice(text)?;
-        if read.len() > PRICE_MODELS_MAX {
-            return Err(TableError::Large(PRICE_MODELS_MAX));
+        if read.len() > room.models {
+            return Err(TableError::Large(room.models));
         }
+        let patterns = patterns_of(&read, room.pattern_bytes)?;
         let dates = read.iter().map(|model| model.updated_at.as_str());
         let date = dates.max().unwrap_or("").to_owned();
         let models: Result<Vec<Model>, TableError> = read.into_iter().map(model).collect();
         Ok(Self {
             models: models?,
+            patterns,
             date,
+            fingerprint: xxhash_rust::xxh3::xxh3_64(text),
+            found: Mutex::default(),
         })
     }
+}
+
+/// The patterns of all entries, so that a name is looked up in one pass.
+fn patterns_of(models: &[ModelFile], bytes_max: usize) -> Result<RegexSet, TableError> {
+    // The whole name, whatever a pattern says of its ends.
+    let whole = |file: &ModelFile| format!("^(?:{})$", file.match_pattern);
+    let set = RegexSetBuilder::new(models.iter().map(whole))
+        .size_limit(bytes_max)
+        .dfa_size_limit(bytes_max)
+        .build();
+    set.map_err(|error| {
+        // Which one it was, if one alone does not read.
+        for file in models {
+            let alone = RegexBuilder::new(&whole(file))
+                .size_limit(bytes_max)
+                .build();
+            if let Err(error) = alone {
+                return TableError::Model {
+                    model: file.model_name.clone(),
+                    problem: error.to_string(),
+                };
+            }
+        }
+        TableError::Patterns(error.to_string())
+    })
 }
 
 fn model(file: ModelFile) -> Result<Model, TableError> {
@@ -89,11 +134,6 @@ fn model(file: ModelFile) -> Result<Model, TableError> {
         model: file.model_name.clone(),
         problem,
     };
-    // The whole name, whatever the pattern says of its ends.
-    let pattern = RegexBuilder::new(&format!("^(?:{})$", file.match_pattern))
-        .size_limit(PATTERN_BYTES_MAX)
-        .build()
-        .map_err(|error| bad(error.to_string()))?;
     let mut tiers = Vec::new();
     for tier in file.pricing_tiers {
         if tier
@@ -134,7 +174,6 @@ fn model(file: ModelFile) -> Result<Model, TableError> {
     Ok(Model {
         start_ns: start_of(&file.model_name, file.start_date.as_deref())?,
         name: file.model_name,
-        pattern,
         tiers: tiers.into_iter().map(|(_, tier)| tier).collect(),
     })
 }

@@ -1,7 +1,9 @@
 //! Expected costs are worked out by hand from the prices that providers publish, and from those of reports.
 
 use super::*;
-use crate::limits::{PRICE_FILE_BYTES_MAX, PRICE_MODELS_MAX};
+use crate::limits::{
+    PRICE_FILE_BYTES_MAX, PRICE_MODELS_MAX, PRICE_NAME_BYTES_MAX, PRICE_NAMES_MAX,
+};
 
 fn call<'a>(model: &'a str, buckets: &[(&'a str, i64)]) -> Call<'a> {
     Call {
@@ -196,4 +198,27 @@ fn a_table_has_limits() {
         padded(PRICE_FILE_BYTES_MAX + 1),
         Err(TableError::Large(PRICE_FILE_BYTES_MAX))
     ));
+}
+
+#[test]
+fn names_are_remembered_up_to_a_limit() {
+    let table = own(&entry("null", &tier("1e-6"))).unwrap();
+    let known = || table.found.lock().len();
+    for n in 0..PRICE_NAMES_MAX {
+        assert_eq!(
+            micros(&table, &call(&format!("x{n}"), &[("input", 1)])),
+            None
+        );
+    }
+    assert_eq!(known(), PRICE_NAMES_MAX);
+    for _ in 0..2 {
+        let used = [("input", 1_000_000)];
+        assert_eq!(micros(&table, &call("m", &used)), Some(standard(1_000_000)));
+        assert_eq!(known(), 1, "all were forgotten, and the new one is known");
+    }
+    let long = |bytes: usize| "y".repeat(bytes);
+    table.price(&call(&long(PRICE_NAME_BYTES_MAX), &[("input", 1)]));
+    assert_eq!(known(), 2);
+    table.price(&call(&long(PRICE_NAME_BYTES_MAX + 1), &[("input", 1)]));
+    assert_eq!(known(), 2);
 }

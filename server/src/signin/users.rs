@@ -240,9 +240,10 @@ impl Users {
                     let user = state.by_email.get(act.event.subject.as_str());
                     user.map(|id| UserId(*id)).into_iter().collect()
                 }
-                AuditAction::Exported | AuditAction::TraceDeleted | AuditAction::RowsDeleted => {
-                    Vec::new()
-                }
+                AuditAction::Exported
+                | AuditAction::TraceDeleted
+                | AuditAction::RowsDeleted
+                | AuditAction::BlobDeleted => Vec::new(),
             },
             _ => Vec::new(),
         }

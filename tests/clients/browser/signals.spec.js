@@ -120,3 +120,20 @@ test("metric points are lines by their attributes", async ({ page }) => {
   await expect(page).toHaveURL(/attributes.model%3Asmall/);
   await expect(page.getByText(/1 series, 20 points/)).toBeVisible();
 });
+
+test("more points than are fetched are drawn in steps, all of them", async ({ page }) => {
+  // Two series of 3,000 points, one every ten seconds; the older one ends where the newer one begins.
+  const points = (from) => Array.from({ length: 3000 }, (_, n) => [NOW - 60_000_000 + (from + n) * 10_000, (from + n) * 20]);
+  await send(url(), otlpCounters("many", "steps.taken", { older: points(0), newer: points(3000) }), KEY, "metrics");
+  await page.goto(at("/p/1/metrics?q=service%3Amany"));
+  await expect(page.getByText(/2 series, 6,000 points/)).toBeVisible();
+  const chart = page.getByRole("application", { name: /steps.taken, token a second/ });
+  const legend = page.locator("figure", { has: chart }).locator(".legend li");
+  await chart.focus();
+  // 20 in 10 seconds, at the first step that can be told and at the last.
+  await page.keyboard.press("ArrowLeft");
+  await expect(legend.filter({ hasText: "newer" }).locator("b")).toHaveText("2");
+  await page.keyboard.press("Home");
+  await page.keyboard.press("ArrowRight");
+  await expect(legend.filter({ hasText: "older" }).locator("b")).toHaveText("2");
+});

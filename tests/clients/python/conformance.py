@@ -130,6 +130,9 @@ def of_file(equal, **why):
     return {field: why.get(field, UNSAID) for field in FIELDS if field not in equal}
 
 
+MADE_OF_IT = "the file has none; they are hashes of it"
+NO_TIMES = "the file has none; they are made up, and the metadata says so"
+
 # By `obsrv import`.
 FILES = {
     "Jaeger file": of_file(
@@ -145,6 +148,27 @@ FILES = {
         status="nothing in the file failed",
         error="nothing in the file failed",
         metadata="compared by the unit tests of the importer",
+    ),
+    "SWE-agent file": of_file(
+        {"name", "status", "kind", "tree", "messages", "tool calls", "cost", "metadata"},
+        ids=MADE_OF_IT,
+        times=NO_TIMES,
+        tokens="of the whole run alone, and 0 in the file",
+        error="nothing in the file failed",
+    ),
+    "tau-bench file": of_file(
+        {"status", "kind", "messages", "tool calls", "user", "thread", "scores", "metadata"},
+        ids=MADE_OF_IT,
+        name="the file names a task by its number, which is the thread",
+        times=NO_TIMES,
+        cost="what the simulated user cost is in the metadata",
+        error="nothing in the file failed",
+    ),
+    "Inspect file": of_file(
+        {"ids", "name", "times", "status", "kind", "model", "tree", "messages", "tokens", "scores", "metadata"},
+        **{"tool calls": "compared by the unit tests of the importer: the file has none"},
+        error="compared by the unit tests of the importer: nothing in the file failed",
+        events="are steps of their own",
     ),
 }
 

@@ -13,7 +13,7 @@ import urllib.request
 import httpx
 
 KEY = "tk_test_bootstrap_0123456789"
-READY_SECONDS = 20
+READY_SECONDS = float(os.environ.get("OBSRV_READY_SECONDS", 20))  # more on a machine that is busy with other things
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 
@@ -96,6 +96,11 @@ class Obsrv:
         status = pathlib.Path(f"/proc/{self.child.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
+
+    def cpu_seconds(self):
+        """What the process has used of the processor so far."""
+        ticks = pathlib.Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
     def client(self, key=KEY, **options):
         return httpx.Client(base_url=self.url, headers={"x-api-key": key}, timeout=30, **options)

@@ -197,7 +197,7 @@ def readme_commands():
 @pytest.mark.parametrize("line", readme_commands())
 def test_every_command_of_the_readme_exists(line):
     words = shlex.split(line, comments=True)[1:]
-    command = words[:2] if words[0] in ("key", "inspect", "org", "project", "member", "user", "settings", "usage", "plan") else words[:1]
+    command = words[:2] if words[0] in ("key", "inspect", "org", "project", "member", "user", "settings", "usage", "plan", "prices") else words[:1]
     shown = subprocess.run([binary(), *command, "--help"], capture_output=True, text=True, timeout=20)
     assert shown.returncode == 0, shown.stderr
     for flag in (w for w in words if w.startswith("--")):

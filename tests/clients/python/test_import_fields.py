@@ -113,3 +113,111 @@ def test_a_session_of_claude_code(obsrv):
     }
     found = [call for step in steps.values() if step["type"] == "tool" for call in step["tool_calls"]]
     assert {call["id"]: (call["name"], call["arguments"], call["result"]) for call in found} == used
+
+
+def text_of(message):
+    """What a message says, in the file as served."""
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+
+def only_trace(server):
+    with server.client() as client:
+        [item] = pages(client)
+        served = trace_of(client, item["trace_id"])
+    return served, sorted(served["trace"]["steps"], key=lambda step: step["index"])
+
+
+@pytest.mark.reads_back("SWE-agent file", "name", "status", "kind", "tree", "messages", "tool calls", "cost", "metadata")
+def test_a_trajectory_of_swe_agent(obsrv):
+    imported(obsrv, "swe-agent.traj", "swe-agent")
+    sent = json.loads((FILES / "swe-agent.traj").read_text())
+    served, steps = only_trace(obsrv)
+    trace, info = served["trace"], sent["info"]
+    assert (trace["name"], trace["status"]) == (sent["environment"], "success")
+    assert trace["metadata"]["info"] == info
+    assert trace["cost_usd"] == info["model_stats"]["instance_cost"]
+    assert [step["type"] for step in steps] == ["llm", "tool"] * len(sent["trajectory"])
+    before = [said for said in sent["history"] if said["role"] != "assistant"]
+    first = [(said["role"], text_of(said)) for said in steps[0]["messages"]]
+    told = [(said["role"], text_of(said)) for said in before]
+    assert first[:-1] == told[: len(first) - 1] and len(first) > 1
+    for turn, answer, act in zip(sent["trajectory"], steps[::2], steps[1::2]):
+        said = answer["messages"][-1]
+        assert (said["role"], text_of(said)) == ("assistant", turn["response"])
+        assert {key: answer["metadata"][key] for key in ("state", "thought")} == {key: turn[key] for key in ("state", "thought")}
+        assert act["parent_step_id"] == answer["step_id"]
+        [call] = act["tool_calls"]
+        assert (call["name"], call["arguments"]) == (turn["action"].split()[0], {"action": turn["action"]})
+        assert call["result"] == turn["observation"]
+
+
+@pytest.mark.reads_back("tau-bench file", "status", "kind", "messages", "tool calls", "user", "thread", "scores", "metadata")
+def test_a_run_of_tau_bench(obsrv):
+    imported(obsrv, "tau.jsonl", "tau")
+    [sent] = [json.loads(line) for line in (FILES / "tau.jsonl").read_text().splitlines()]
+    served, steps = only_trace(obsrv)
+    trace = served["trace"]
+    assert (trace["status"], sent["reward"]) == ("success", 1.0)
+    assert trace["user_id"] == sent["info"]["task"]["user_id"]
+    assert trace["group"] == f"task-{sent['task_id']}"
+    # To the last place: 0.0013275000000000001 is not 0.0013275.
+    assert trace["metadata"]["info"] == sent["info"]
+    assert (trace["metadata"]["trial"], trace["metadata"]["reward"]) == (sent["trial"], sent["reward"])
+    assert [(note["label"], note["score"]) for note in trace["annotations"]] == [("reward", sent["reward"])]
+    answers = [said for said in sent["traj"] if said["role"] == "assistant"]
+    calls = [step for step in steps if step["type"] == "llm"]
+    assert len(calls) == len(answers)
+    # Whatever was said stands once, in its order, with the answers as the last of each call.
+    told = [said for step in calls for said in step["messages"]]
+    spoken = [said for said in sent["traj"] if said["role"] in ("system", "user", "assistant") and said.get("content")]
+    ended = len(spoken) if spoken[-1]["role"] == "assistant" else len(spoken) - 1
+    assert [(s["role"], text_of(s)) for s in told if s["role"] != "tool" and text_of(s)] == [
+        (s["role"], s["content"]) for s in spoken[:ended]
+    ]
+    results = {said["tool_call_id"]: said["content"] for said in sent["traj"] if said["role"] == "tool"}
+    used = [call for said in answers for call in said.get("tool_calls") or []]
+    expected = {call["id"]: (call["function"]["name"], json.loads(call["function"]["arguments"])) for call in used}
+    found = [call for step in steps if step["type"] == "tool" for call in step["tool_calls"]]
+    assert {call["id"]: (call["name"], call["arguments"]) for call in found} == expected
+    assert {call["id"]: call["result"] for call in found} == {call["id"]: results[call["id"]] for call in used if call["id"] in results}
+
+
+@pytest.mark.reads_back(
+    "Inspect file", "ids", "name", "times", "status", "kind", "model", "tree", "messages", "tokens", "scores", "metadata"
+)
+def test_a_sample_of_inspect(obsrv):
+    imported(obsrv, "inspect.json", "inspect")
+    sent = json.loads((FILES / "inspect.json").read_text())
+    [sample] = sent["samples"]
+    served, steps = only_trace(obsrv)
+    trace = served["trace"]
+    assert trace["trace_id"] == sample["uuid"]
+    assert (trace["name"], trace["status"]) == (f"{sent['eval']['task']} {sample['id']}", "success")
+    assert trace["metadata"]["eval"] == sent["eval"]
+    assert trace["metadata"]["metadata"] == sample["metadata"]
+    [(name, score)] = sample["scores"].items()
+    [note] = trace["annotations"]
+    assert (score["value"], note["label"], note["score"], note["comment"]) == ("C", name, 1.0, score["explanation"])
+
+    def put_back(text):
+        return sample["attachments"].get(text.removeprefix("attachment://"), text)
+
+    by_id = {step["step_id"]: step for step in steps}
+    ended = {event["id"]: event["timestamp"] for event in sample["events"] if event["event"] == "span_end"}
+    begun = [event for event in sample["events"] if event["event"] == "span_begin"]
+    for event in begun:
+        step = by_id[event["id"]]
+        assert (step["name"], step.get("parent_step_id")) == (event["name"], event.get("parent_id"))
+        assert of_text(step["started_at"]) == of_text(event["timestamp"])
+        assert of_text(step["ended_at"]) == of_text(ended[event["id"]])
+    [event] = [event for event in sample["events"] if event["event"] == "model"]
+    [call] = [step for step in steps if step["type"] == "llm"]
+    assert (call["model"], call["parent_step_id"]) == (event["model"], event["span_id"])
+    assert (of_text(call["started_at"]), of_text(call["ended_at"])) == (of_text(event["timestamp"]), of_text(event["completed"]))
+    said = [(message["role"], text_of(message)) for message in call["messages"]]
+    answer = event["output"]["choices"][0]["message"]
+    assert said == [(m["role"], put_back(m["content"])) for m in event["input"]] + [("assistant", put_back(answer["content"]))]
+    usage = event["output"]["usage"]
+    tokens = call["token_usage"]
+    assert [tokens[key] for key in ("input", "output", "total")] == [usage[f"{key}_tokens"] for key in ("input", "output", "total")]

@@ -1,6 +1,7 @@
 """Files of other tools through `obsrv import` and the routes. What is expected was read off the files."""
 
 import json
+import zipfile
 
 import zstandard
 
@@ -31,6 +32,24 @@ def test_every_format_is_known_by_its_beginning_and_doubles_nothing(obsrv, tmp_p
         assert len(pages(client)) == 4 + 5
         by_platform = {item["platform"] for item in pages(client) if item.get("platform")}
         assert by_platform == {"claude-code", "swe-agent", "tau-bench", "inspect"}
+
+
+def test_an_archive_of_inspect_is_the_log_that_is_in_it(obsrv, tmp_path):
+    log = json.loads((FILES / "inspect.json").read_text())
+    samples = log.pop("samples")
+    archive = tmp_path / "log.eval"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("_journal/start.json", json.dumps({"version": 2, "eval": log["eval"], "plan": {}}))
+        for sample in samples:
+            out.writestr(f"samples/{sample['id']}_epoch_{sample['epoch']}.json", json.dumps(sample))
+        out.writestr("header.json", json.dumps(log))
+    with obsrv.client() as client:
+        assert f"accepted={len(samples)} failed=0" in imported(obsrv, archive).stdout
+        listed = pages(client)
+        traces = [client.get(f"/v1/traces/{item['trace_id']}").json() for item in listed]
+        assert len(traces) == len(samples)
+        imported(obsrv, FILES / "inspect.json")
+        assert [client.get(f"/v1/traces/{item['trace_id']}").json() for item in pages(client)] == traces
 
 
 def test_bad_lines_are_named_by_their_numbers(obsrv, tmp_path):

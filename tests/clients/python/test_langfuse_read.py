@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from langfuse import Langfuse, propagate_attributes
+from langfuse.api.core.api_error import ApiError
 
 from server import HERE, KEY
 
@@ -177,6 +178,52 @@ def test_version_5_reads_scores(five):
     first = many(limit=3)
     rest = many(limit=3, cursor=first.meta.cursor)
     assert (len(first.data), len(rest.data), rest.meta.cursor) == (3, 1, None)
+
+
+def test_version_5_asks_for_metrics(five):
+    client, traces = five
+    during = {"fromTimestamp": "2020-01-01T00:00:00Z", "toTimestamp": "2100-01-01T00:00:00Z"}
+
+    def ask(view, metrics, dimensions=(), **rest):
+        query = {
+            "view": view,
+            "metrics": [{"measure": m, "aggregation": a} for a, m in metrics],
+            "dimensions": [{"field": name} for name in dimensions],
+            **during,
+            **rest,
+        }
+        return client.api.metrics.metrics(query=json.dumps(query)).data
+
+    mine = [{"column": "sessionId", "operator": "=", "value": "s-5", "type": "string"}]
+    types = ask("observations", [("count", "count"), ("sum", "totalCost")], ["type"], filters=mine)
+    assert {row["type"]: row["count_count"] for row in types} == {
+        "AGENT": 2,
+        "GENERATION": 2,
+        "TOOL": 2,
+        "EVALUATOR": 2,
+    }
+    assert {row["type"]: row["sum_totalCost"] for row in types}["GENERATION"] == 1.5
+    models = ask(
+        "observations",
+        [("sum", "inputTokens"), ("sum", "outputTokens"), ("p95", "latency"), ("max", "latency")],
+        ["providedModelName", "environment"],
+        filters=[{"column": "providedModelName", "operator": "=", "value": "m-5", "type": "string"}],
+        timeDimension={"granularity": "month"},
+    )
+    assert [(row["providedModelName"], row["environment"]) for row in models] == [("m-5", "staging")]
+    (row,) = models
+    assert (row["sum_inputTokens"], row["sum_outputTokens"]) == (60, 10)
+    assert 0 < row["p95_latency"] <= row["max_latency"]
+    assert row["time_dimension"].endswith("-01T00:00:00Z")
+    scores = ask("scores-numeric", [("avg", "value"), ("count", "count")], ["name"])
+    by_name = {row["name"]: (row["avg_value"], row["count_count"]) for row in scores}
+    assert (by_name["good"], by_name["whole"]) == ((0.5, 1), (2, 1))
+    assert ask("scores-boolean", [("avg", "value")], ["name"]) == [{"name": "kept", "avg_value": 1}]
+    words = ask("scores-categorical", [("count", "count")], ["name", "stringValue"])
+    assert {"name": "tone", "stringValue": "warm", "count_count": 1} in words
+    with pytest.raises(ApiError) as refused:
+        ask("traces", [("count", "count")])
+    assert refused.value.status_code == 400
 
 
 def test_version_5_deletes_traces(five):

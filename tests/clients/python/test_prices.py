@@ -2,6 +2,7 @@
 publish, worked out by hand."""
 
 import json
+import time
 
 import pytest
 
@@ -106,3 +107,40 @@ def test_a_table_of_ones_own_prices_what_is_there_already(tmp_path):
             server.start()
     finally:
         server.end()
+
+
+def eventually(what, expected):
+    """What is stored is priced again behind requests."""
+    end = time.monotonic() + 30
+    while (said := what()) != expected:
+        assert time.monotonic() < end, said
+        time.sleep(0.2)
+
+
+def test_lists_have_the_cost_and_an_organization_its_own_prices(obsrv, tmp_path):
+    cost_of(obsrv, [AGENT, CALL, UNKNOWN])
+    with obsrv.client() as client:
+
+        def listed(**asked):
+            return client.get("/v1/projects/1/traces", params=asked).json()["data"]
+
+        [run] = listed()
+        assert run["cost"] == {"total": pytest.approx(GPT), "source": "priced", "unknown_steps": 1}
+        assert (len(listed(q="cost>1")), len(listed(q="cost<1"))) == (0, 1)
+        tier = {"name": "Ours", "isDefault": True, "prices": {"input": 0.25}}
+        table = tmp_path / "prices.json"
+        table.write_text(json.dumps([{"modelName": "own", "matchPattern": "our own", "pricingTiers": [tier]}]))
+        obsrv.run("prices", "set", "1", "--file", str(table), "--data", str(obsrv.data))
+        whole = {"total": pytest.approx(GPT + 1.25), "source": "priced"}
+        eventually(lambda: listed()[0]["cost"], whole)
+        assert len(listed(q="cost>1")) == 1
+        assert client.get(f"/v1/projects/1/traces/{TRACE}/cost").json()["total"] == pytest.approx(GPT + 1.25)
+        eventually(lambda: json.loads(obsrv.run("prices", "show", "1", "--data", str(obsrv.data)).stdout)["is_applied"], True)
+    # Over a restart, from the log and from segments, it is the same.
+    for _ in range(2):
+        obsrv.stop()
+        obsrv.start()
+        with obsrv.client() as client:
+            [run] = client.get("/v1/projects/1/traces").json()["data"]
+            assert run["cost"] == whole
+            assert client.get("/v1/projects/1/traces", params={"q": "cost>1"}).json()["data"] != []

@@ -107,6 +107,22 @@ def test_a_trace_of_many_spans_is_whole(shared):
     assert len({step["step_id"] for step in served["trace"]["steps"]}) == count
 
 
+def test_a_run_over_20_mb_is_whole(shared):
+    """langchain-ai/langsmith-sdk#1506: a run that is too large is answered 413, and that is "expected"."""
+    trace, said = "5b0c1f6e-0000-4000-8000-000000001506", "what the model was given " * 900_000
+    run = {
+        "id": trace, "trace_id": trace, "dotted_order": f"20260501T100000000000Z{trace}", "name": "large", "run_type": "llm",
+        "start_time": "2026-05-01T10:00:00Z", "end_time": "2026-05-01T10:00:01Z",
+        "inputs": {"prompt": said}, "outputs": {"answer": "ok"},
+    }
+    with shared.client() as client:
+        answer = client.post("/runs/batch", json={"post": [run], "patch": []})
+        assert answer.status_code == 202, answer.text
+        [step] = trace_of(client, trace)["trace"]["steps"]
+    assert len(said) > 20 << 20
+    assert step["input"] == {"prompt": said}
+
+
 def test_what_is_too_large_says_which_and_how_large(shared):
     """open-telemetry/opentelemetry-rust#837: too large, but which span? i-am-bee/beeai-framework#1030: no limit told."""
     too_many = [text(f"a{n}", "x") for n in range(1_025)]

@@ -183,7 +183,8 @@ impl<'a> Machine<'a> {
         if facts.is_empty() {
             return Ok(());
         }
-        while self.engine().stats().frozen >= u64::try_from(FROZEN_MAX).unwrap_or(0) {
+        // One before the most, from which on whoever took more than a part is refused.
+        while self.engine().stats().frozen + 1 >= u64::try_from(FROZEN_MAX).unwrap_or(0) {
             self.flush()?;
         }
         let (submission, done) = self.prepare(project, facts);

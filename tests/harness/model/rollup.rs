@@ -65,6 +65,7 @@ pub(super) fn run_row(
     if cost > 0 && own.get("cost_usd").is_none() {
         fields.push(("cost_usd".into(), Val::F64(dollars(cost))));
     }
+    fields.extend(listed_cost(own));
     let errors = count(spans, "error");
     fields.push(("has_error".into(), Val::Bool(errors > 0)));
 
@@ -94,6 +95,18 @@ pub(super) fn run_row(
     }
     fields.push(("rollup".into(), Val::map(rollup)));
     (start, end, Val::Map(fields))
+}
+
+/// Nobody prices spans here, so a run has a cost to list if it states one.
+fn listed_cost(own: &Val) -> Vec<(String, Val)> {
+    let stated = own.get("cost_usd").and_then(number);
+    let Some(stated) = stated.filter(|dollars| dollars.is_finite()) else {
+        return Vec::new();
+    };
+    vec![
+        ("cost_known_usd".into(), Val::F64(stated)),
+        ("cost_source".into(), Val::str("stated")),
+    ]
 }
 
 fn as_i64(n: usize) -> i64 {
@@ -184,19 +197,23 @@ fn usage(doc: &Val) -> [i64; 7] {
 
 /// Nano-dollars; what is no amount that fits counts for nothing.
 #[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
-#[expect(clippy::cast_precision_loss, reason = "money is stated as a float")]
 fn nanos(cost: Option<&Val>) -> i64 {
-    let dollars = match cost {
-        Some(Val::I64(n)) => *n as f64,
-        Some(Val::U64(n)) => *n as f64,
-        Some(Val::F64(x)) => *x,
-        _ => 0.0,
-    };
+    let dollars = cost.and_then(number).unwrap_or(0.0);
     let nanos = (dollars * 1e9).round();
     if (-9e18..9e18).contains(&nanos) && nanos > -9e18 {
         nanos as i64
     } else {
         0
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "money is stated as a float")]
+fn number(value: &Val) -> Option<f64> {
+    match value {
+        Val::I64(n) => Some(*n as f64),
+        Val::U64(n) => Some(*n as f64),
+        Val::F64(x) => Some(*x),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 """A campaign in rounds, with its record: python3 campaign.py NAME [--count N] [--seed N] [--seconds N] [--no-build]
 
-NAME is one of `sim`, `sim-calls` (each call of small workloads the last), `model`, `kill9`, `power`, or a target of `fuzz/` such as `fuzz/otlp_json`. A round is a command
+NAME is one of `sim`, `sim-calls` (each call of small workloads the last, and six states that it may leave), `damage` (every byte and length of small files), `model`, `kill9`, `power`, or a target of `fuzz/` such as `fuzz/otlp_json`. A round is a command
 that ends by itself; each has a seed of its own, counted up from --seed. The campaign ends once the rounds add up to
 --count, or after the round in which --seconds are over, or with the first violation. Every round is a line in
 tests/campaigns/NAME.md as soon as it is over, so that one that is cut short has still counted; without --seed it goes on
@@ -81,9 +81,17 @@ CAMPAIGNS = {
         lambda _: cargo_test("sim"), step=lambda size: size,
     ),
     "sim-calls": Campaign(
-        "crash points", 1_000_000, 60, r"every call the last: (\d+) crash points",
-        of_test("crash::every_call_of_small_workloads_may_be_the_last", "OBSRV_SIM_WORKLOADS", "OBSRV_SIM_FIRST"),
+        "crash points", 1_000_000, 40, r"every call leaves many states: (\d+) crash points",
+        of_test("crash::every_call_of_small_workloads_may_leave_many_states", "OBSRV_SIM_WORKLOADS", "OBSRV_SIM_FIRST"),
         lambda _: cargo_test("sim"), step=lambda size: size,
+    ),
+    "damage": Campaign(
+        "damages", 164_000, 1, r"damages in all: (\d+)",
+        of_test(
+            "damage::every_byte_of_every_kind_of_file_is_found_or_harmless_and_repair_makes_it_sound",
+            "OBSRV_DAMAGE_PARTS", "OBSRV_DAMAGE_PART",
+        ),
+        lambda _: cargo_test("sim"),
     ),
     "model": Campaign(
         "queries", 100_000, 100, r"\bquestions (\d+)",

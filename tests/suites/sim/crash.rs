@@ -23,6 +23,14 @@ static EXHAUSTIVE: Part = Part::new("every call the last", || {
     each(first, setting("OBSRV_SIM_WORKLOADS", 24), run)
 });
 
+/// States that a loss of power at one call may leave, which are tried.
+const LOSSES: u64 = 5;
+
+static STATES: Part = Part::new("every call leaves many states", || {
+    let first = setting("OBSRV_SIM_FIRST", 0);
+    each(first, setting("OBSRV_SIM_WORKLOADS", 4), every_state)
+});
+
 static FAILING: Part = Part::new("every call fails", || {
     let run = |number: u64| {
         let fault = Fault::ALL[usize::try_from(number % 3).unwrap_or(0)];
@@ -140,6 +148,44 @@ fn every_call(seed: u64, end: End) -> Result<Coverage, String> {
     Ok(sum)
 }
 
+/// The calls of one workload, each the last one; and of each, what a kill leaves and several of the states
+/// that a loss of power may leave. The work up to the call is done once for all of them.
+fn every_state(seed: u64) -> Result<Coverage, String> {
+    let mut sum = Coverage::default();
+    for call in 1.. {
+        let mut world = World::new(seed, Flaw::None);
+        world.plan(FaultPlan {
+            kill_at: Some(call),
+            ..FaultPlan::default()
+        });
+        if world.open()? == Outcome::Done {
+            world.work(30);
+        }
+        let is_last = world.ops() < call;
+        world.kill();
+        for loss in 0..LOSSES {
+            let mut other = world.fork(seed ^ (call << 32) ^ (loss << 56));
+            other.plan(FaultPlan {
+                names_in_order: loss == 0,
+                ..FaultPlan::default()
+            });
+            other.cut_power();
+            let at = |what: String| format!("seed {seed} call {call} loss {loss}: {what}");
+            other.open().map_err(at)?;
+            other.check().map_err(|what| at(what.to_string()))?;
+            sum.add(&other.coverage());
+        }
+        let at = |what: String| format!("seed {seed} call {call} killed: {what}");
+        world.open().map_err(at)?;
+        world.check().map_err(|what| at(what.to_string()))?;
+        sum.add(&world.coverage());
+        if is_last {
+            break;
+        }
+    }
+    Ok(sum)
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_doubled_or_changed_at_random_crash_points() {
     RANDOM.coverage();
@@ -148,6 +194,11 @@ fn nothing_acknowledged_is_lost_doubled_or_changed_at_random_crash_points() {
 #[test]
 fn every_call_of_small_workloads_may_be_the_last() {
     EXHAUSTIVE.coverage();
+}
+
+#[test]
+fn every_call_of_small_workloads_may_leave_many_states() {
+    STATES.coverage();
 }
 
 #[test]
@@ -161,6 +212,7 @@ fn every_fault_point_is_hit() {
     for part in [
         &RANDOM,
         &EXHAUSTIVE,
+        &STATES,
         &FAILING,
         &SPARES,
         &recovery::NESTED,

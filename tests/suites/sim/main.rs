@@ -17,6 +17,7 @@ mod crash;
 mod damage;
 mod decay;
 mod mutants;
+mod prices;
 mod recovery;
 mod refusal;
 mod regressions;

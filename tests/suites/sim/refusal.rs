@@ -458,3 +458,36 @@ fn a_merge_without_room_for_its_output_is_not_begun() {
     assert!(engine.stats().segments < before);
     world.check().unwrap();
 }
+
+/// One project that sends without end filled every memtable, and all were refused with it.
+#[test]
+fn who_took_more_than_a_part_is_refused_before_the_others() {
+    let mut number = 0;
+    let mut store = |world: &mut World, project: u64| {
+        number += 1;
+        let body = format!("score|marks|part{}|1||1||", 1_000 + number);
+        world.store(project, &body).unwrap().is_ok()
+    };
+    let mut tried = 0;
+    for seed in 0..20 {
+        let mut world = settled(seed, 0);
+        // Alone, a project may fill all memtables but the active one.
+        for _ in 0..3 {
+            assert!(store(&mut world, 1));
+            world.step(Step::Freeze);
+        }
+        let taken = [1, 1, 1, 1, 2, 1, 2, 2, 1].map(|project| store(&mut world, project));
+        // Where memtables are small there is no room for anybody by now.
+        if world.engine().unwrap().stats().frozen > 3 {
+            continue;
+        }
+        tried += 1;
+        // The sixth is of who has four of five parts; the last one of who has four of seven.
+        assert_eq!(
+            taken,
+            [true, true, true, true, true, false, true, true, true]
+        );
+        world.goes_on().unwrap();
+    }
+    assert!(tried > 0);
+}

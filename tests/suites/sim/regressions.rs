@@ -1,6 +1,6 @@
 //! Bugs that the simulator found, each pinned by the shortest story that shows it.
 
-use obsrv_engine::engine::State;
+use obsrv_engine::engine::{Ahead, State};
 use obsrv_engine::io::FileKind;
 use obsrv_tests::sim::{Flaw, Outcome, Step, World};
 use obsrv_wal::sim::{Event, Fault, FaultPlan, Op, Point};
@@ -108,5 +108,28 @@ fn a_checkpoint_of_the_manifest_without_space_waits() {
     world.goes_on().unwrap();
     world.cut_power();
     world.open().unwrap();
+    world.check().unwrap();
+}
+
+/// A next file of the log that could not be made counted as work done, and the thread that makes it tried
+/// again at once: without descriptors or space it took a whole core and wrote 7,000 lines a second.
+#[test]
+fn a_next_file_that_cannot_be_made_is_told_from_one_that_was() {
+    let mut world = opened(5);
+    let spare = |world: &World| world.engine().unwrap().spare_step();
+    assert_eq!(spare(&world), Ahead::NotDue);
+    let body = "x".repeat(100);
+    world.plan(fails(Op::Create, Fault::NoSpace));
+    let mut n = 0;
+    while spare(&world) == Ahead::NotDue {
+        n += 1;
+        world.control(&format!("{n} {body}")).unwrap().unwrap();
+    }
+    for _ in 0..3 {
+        assert_eq!(spare(&world), Ahead::Wanting);
+    }
+    world.plan(FaultPlan::default());
+    assert_eq!(spare(&world), Ahead::Made);
+    assert_eq!(spare(&world), Ahead::NotDue);
     world.check().unwrap();
 }

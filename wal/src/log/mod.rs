@@ -165,6 +165,13 @@ pub struct Spare {
     made: io::Result<Arc<dyn DiskFile>>,
 }
 
+impl Spare {
+    /// Whether there is a file.
+    pub fn is_made(&self) -> bool {
+        self.made.is_ok()
+    }
+}
+
 /// An open log. One owner appends and syncs.
 #[derive(Debug)]
 pub struct Log {

@@ -6,7 +6,7 @@ use roaring::RoaringBitmap;
 use super::{RepairError, Work};
 use crate::engine::chain;
 use crate::engine::flush::{meta_of, moved_rows};
-use crate::manifest::{Edit, Manifest, SegmentMeta, State};
+use crate::manifest::{Edit, FILE_BYTES, Manifest, SegmentMeta, State};
 use crate::memtable::{Marks, SectionId};
 use crate::mutant::Planted;
 use crate::segment::{RowInput, SectionInput, Segment, SegmentError, SegmentOptions, write};
@@ -234,7 +234,8 @@ impl Work<'_> {
         manifests.copied().try_for_each(|file| self.keep(file))?;
         salvage.edit.next_number = salvage.number;
         let bug = Planted::default();
-        let mut manifest = Manifest::open(self.disk, self.database, salvage.number, bug)?;
+        let above = salvage.number;
+        let mut manifest = Manifest::open(self.disk, self.database, above, FILE_BYTES, bug)?;
         manifest.commit(&salvage.edit)?;
         for number in &salvage.edit.remove {
             self.remove(FileId::new(FileKind::Segment, *number))?;

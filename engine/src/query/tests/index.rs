@@ -69,6 +69,7 @@ fn row(n: u32) -> RowInput {
         content: Content::Complete {
             stamp: Stamp::default(),
             doc: Bytes::from(doc.finish()),
+            cost: None,
         },
     }
 }

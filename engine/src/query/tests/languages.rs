@@ -158,6 +158,7 @@ fn row((n, text): (u32, &String)) -> RowInput {
         content: Content::Complete {
             stamp: Stamp::default(),
             doc: Bytes::from(doc.finish()),
+            cost: None,
         },
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::ImportError;
 use super::lines::Kind;
 use crate::cli::client::{Answer, Client, ClientError, message_of};
+use crate::dialect::import::archive;
 use crate::keys::KeyString;
 use crate::limits::IMPORT_ATTEMPTS;
 
@@ -75,7 +76,7 @@ impl Sender {
     pub(super) async fn send(
         &mut self,
         kind: Kind,
-        body: &str,
+        body: &[u8],
         say: &dyn Fn(&str),
     ) -> Result<Outcome, ImportError> {
         let mut wait = FIRST_WAIT;
@@ -99,17 +100,20 @@ impl Sender {
         Ok(Outcome::default())
     }
 
-    async fn once(&mut self, kind: Kind, body: &str) -> Result<Answer, ClientError> {
+    async fn once(&mut self, kind: Kind, body: &[u8]) -> Result<Answer, ClientError> {
         let (path, content_type) = match kind {
             Kind::Theta => ("/v1/imports/traces", "application/x-ndjson"),
             Kind::Otlp => ("/v1/traces", "application/json"),
+            Kind::File(form) if body.starts_with(archive::SIGN) => {
+                (form.path().unwrap_or("/v1/traces"), "application/zip")
+            }
             Kind::File(form) => (form.path().unwrap_or("/v1/traces"), "application/json"),
         };
         let request = Request::post(format!("{}{path}", self.prefix))
             .header("host", &self.authority)
             .header("x-api-key", &self.key)
             .header("content-type", content_type)
-            .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
+            .body(Full::new(Bytes::copy_from_slice(body)))
             .map_err(|e| ClientError::Answer(e.to_string()))?;
         let mut client = match self.client.take() {
             Some(client) => client,

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use flate2::read::MultiGzDecoder;
 
-use crate::dialect::import::Format;
+use crate::dialect::import::{Format, archive};
 use crate::limits::{IMPORT_BATCH_BYTES, IMPORT_ITEM_BYTES_MAX};
 
 /// What a file is.
@@ -37,7 +37,7 @@ pub(super) enum Form {
     SweAgent,
     /// Runs of tau-bench.
     Tau,
-    /// A log of Inspect, as JSON.
+    /// A log of Inspect, as JSON or as an `.eval` archive.
     Inspect,
 }
 
@@ -73,6 +73,9 @@ impl Form {
     pub(super) fn seen(path: &Path) -> io::Result<Self> {
         let limit = u64::try_from(IMPORT_ITEM_BYTES_MAX).unwrap_or(u64::MAX);
         let mut input = BufReader::new(open(path)?).take(limit);
+        if input.fill_buf()?.starts_with(archive::SIGN) {
+            return Ok(Self::Inspect);
+        }
         let mut text = Vec::new();
         while text.trim_ascii().is_empty() && input.read_until(b'\n', &mut text)? > 0 {}
         if serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_err() {
@@ -104,20 +107,20 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
 pub(super) struct Part {
     /// Lines of the file before it.
     pub(super) lines_before: u64,
-    pub(super) text: String,
+    pub(super) text: Vec<u8>,
 }
 
 /// The parts of a file: the whole, unless each of its lines stands for itself.
 pub(super) fn parts(form: Form, path: &Path, from_line: u64) -> io::Result<Vec<Part>> {
     let limit = u64::try_from(IMPORT_ITEM_BYTES_MAX).unwrap_or(u64::MAX);
-    let mut text = String::new();
+    let mut text = Vec::new();
     let mut input = open(path)?.take(limit.saturating_add(1));
-    input.read_to_string(&mut text)?;
+    input.read_to_end(&mut text)?;
     if text.len() > IMPORT_ITEM_BYTES_MAX {
         let message = format!("file too long max_bytes={limit}");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
-    if form != Form::Tau || text.trim_start().starts_with('[') {
+    if form != Form::Tau || text.trim_ascii_start().starts_with(b"[") {
         return Ok(vec![Part {
             lines_before: 0,
             text,
@@ -126,14 +129,16 @@ pub(super) fn parts(form: Form, path: &Path, from_line: u64) -> io::Result<Vec<P
     Ok(by_lines(&text, from_line, IMPORT_BATCH_BYTES))
 }
 
-fn by_lines(text: &str, from_line: u64, bytes_max: usize) -> Vec<Part> {
+fn by_lines(text: &[u8], from_line: u64, bytes_max: usize) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
-    for (before, line) in (0..).zip(text.split_inclusive('\n')) {
+    for (before, line) in (0..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
         if before + 1 < from_line {
             continue;
         }
         match parts.last_mut() {
-            Some(part) if part.text.len() + line.len() <= bytes_max => part.text.push_str(line),
+            Some(part) if part.text.len() + line.len() <= bytes_max => {
+                part.text.extend_from_slice(line)
+            }
             _ => parts.push(Part {
                 lines_before: before,
                 text: line.to_owned(),
@@ -153,9 +158,9 @@ mod tests {
     fn lines_are_put_together_and_remember_their_places() {
         let part = |lines_before, text: &str| Part {
             lines_before,
-            text: text.to_owned(),
+            text: text.as_bytes().to_vec(),
         };
-        let text = "aa\nbb\ncc\nd";
+        let text = b"aa\nbb\ncc\nd";
         assert_eq!(
             by_lines(text, 1, 6),
             [part(0, "aa\nbb\n"), part(2, "cc\nd")]
@@ -176,8 +181,15 @@ mod tests {
             let path = dir.path().join(place.to_string());
             std::fs::write(&path, bytes).unwrap();
             assert_eq!(Form::seen(&path).unwrap(), Form::Tau);
-            assert_eq!(parts(Form::Tau, &path, 1).unwrap()[0].text, text);
+            assert_eq!(parts(Form::Tau, &path, 1).unwrap()[0].text, text.as_bytes());
         }
+        let archive = dir.path().join("log.eval");
+        std::fs::write(&archive, b"PK\x03\x04\xff").unwrap();
+        assert_eq!(Form::seen(&archive).unwrap(), Form::Inspect);
+        assert_eq!(
+            parts(Form::Inspect, &archive, 1).unwrap()[0].text,
+            b"PK\x03\x04\xff"
+        );
         assert!(open(dir.path()).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Evaluation logs of Inspect, as JSON. A sample is a trace, its evaluation a run id; spans, model calls and
+//! Evaluation logs of Inspect. A sample is a trace, its evaluation a run id; spans, model calls and
 //! calls of tools are steps by their own ids and parents, scores are annotations.
 //!
 //! `state` and `store` events are changes to a value that the sample has as a whole; they are counted, not kept.
@@ -7,9 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::{Traces, messages, rest, set, shape, text};
 use crate::dialect::DecodeError;
+use crate::limits::ARCHIVE_BYTES_MAX;
 
 /// Fields of a sample that have a place of their own.
-const TAKEN: [&str; 7] = [
+const TAKEN: [&str; 10] = [
+    "message_pool",
+    "call_pool",
+    "events_data",
     "events",
     "messages",
     "scores",
@@ -27,13 +31,26 @@ pub(super) fn read(file: &Value) -> Result<Traces, DecodeError> {
     let eval = file.get("eval").ok_or_else(|| shape("eval", "missing"))?;
     let samples = file.get("samples").and_then(Value::as_array);
     let mut traces = Traces::default();
-    for (place, sample) in (1..).zip(samples.into_iter().flatten()) {
-        traces.made.push((place, trace(file, eval, sample)));
+    for numbered in (1..).zip(samples.into_iter().flatten()) {
+        sample(file, eval, numbered, &mut traces);
     }
     Ok(traces)
 }
 
-fn trace(file: &Value, eval: &Value, sample: &Value) -> Value {
+/// One sample: its place, and what is said of it.
+pub(super) fn sample(
+    file: &Value,
+    eval: &Value,
+    (place, sample): (usize, &Value),
+    traces: &mut Traces,
+) {
+    match trace(file, eval, sample) {
+        Ok(made) => traces.made.push((place, made)),
+        Err(problem) => traces.bad.push((place, problem)),
+    }
+}
+
+fn trace(file: &Value, eval: &Value, sample: &Value) -> Result<Value, String> {
     let field = |of: &Value, key: &str| of.get(key).cloned().unwrap_or_default();
     let run = text(eval, "eval_id")
         .or_else(|| text(eval, "run_id"))
@@ -49,6 +66,11 @@ fn trace(file: &Value, eval: &Value, sample: &Value) -> Value {
     let events = sample.get("events").and_then(Value::as_array);
     for event in events.into_iter().flatten() {
         walk.event(event);
+    }
+    if walk.pool.is_over {
+        return Err(format!(
+            "messages of its pool come to too much max_bytes={ARCHIVE_BYTES_MAX}"
+        ));
     }
     let began = events.and_then(|all| text(all.first()?, "timestamp"));
     let began = began
@@ -88,7 +110,7 @@ fn trace(file: &Value, eval: &Value, sample: &Value) -> Value {
         "output",
         sample.pointer("/output/completion").cloned(),
     );
-    made
+    Ok(made)
 }
 
 fn shown(value: &Value) -> String {
@@ -119,11 +141,56 @@ fn scores(sample: &Value) -> Vec<Value> {
     made.collect()
 }
 
+/// Messages of a sample that calls of models refer to by their places, so that a conversation that grows is written once.
+struct Pool<'a> {
+    messages: Vec<(&'a Value, usize)>,
+    /// Bytes that may still be said again: places are short, and what they stand for is not.
+    left: usize,
+    is_over: bool,
+}
+
+impl<'a> Pool<'a> {
+    fn of(sample: &'a Value) -> Self {
+        let pool = sample
+            .get("message_pool")
+            .or_else(|| sample.pointer("/events_data/messages"));
+        let messages = pool.and_then(Value::as_array).into_iter().flatten();
+        Self {
+            messages: messages
+                .map(|message| (message, message.to_string().len()))
+                .collect(),
+            left: ARCHIVE_BYTES_MAX,
+            is_over: false,
+        }
+    }
+
+    /// The messages of these ranges of places.
+    fn referred(&mut self, refs: &Value) -> Vec<Value> {
+        let mut found = Vec::new();
+        for range in refs.as_array().into_iter().flatten() {
+            let place = |at: usize| usize::try_from(range.get(at)?.as_u64()?).ok();
+            let (Some(from), Some(to)) = (place(0), place(1)) else {
+                continue;
+            };
+            for (message, len) in self.messages.get(from..to).unwrap_or_default() {
+                let Some(left) = self.left.checked_sub(*len) else {
+                    self.is_over = true;
+                    return Vec::new();
+                };
+                self.left = left;
+                found.push((*message).clone());
+            }
+        }
+        found
+    }
+}
+
 /// The events of one sample on their way into steps.
 struct Walk<'a> {
     id: &'a str,
     model: Option<&'a str>,
     attachments: Option<&'a Value>,
+    pool: Pool<'a>,
     steps: Vec<Value>,
     /// Places of the steps that are open, of logs whose steps nest without ids.
     open: Vec<usize>,
@@ -137,6 +204,7 @@ impl<'a> Walk<'a> {
             id,
             model,
             attachments: sample.get("attachments"),
+            pool: Pool::of(sample),
             steps: Vec::new(),
             open: Vec::new(),
             counted: Map::new(),
@@ -242,7 +310,10 @@ impl<'a> Walk<'a> {
     }
 
     fn model_call(&mut self, event: &Value, at: &str) {
-        let input = self.resolved(event.get("input").unwrap_or(&Value::Null));
+        let referred = event.get("input_refs").filter(|refs| !refs.is_null());
+        let referred = referred.map(|refs| Value::Array(self.pool.referred(refs)));
+        let input = referred.as_ref().or_else(|| event.get("input"));
+        let input = self.resolved(input.unwrap_or(&Value::Null));
         let mut said: Vec<Value> = match &input {
             Value::Array(all) => all.iter().map(messages::message).collect(),
             _ => Vec::new(),
@@ -258,8 +329,10 @@ impl<'a> Walk<'a> {
             "completed",
             "span_id",
             "input",
+            "input_refs",
             "output",
             "call",
+            "call_refs",
             "model",
         ];
         let mut metadata = rest(event, &taken);
@@ -338,4 +411,29 @@ fn tokens(usage: &Value) -> Value {
         made.insert("output".to_owned(), fresh.into());
     }
     made.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_that_is_said_over_and_over_is_bounded() {
+        let message = json!({ "role": "user", "content": "hi" });
+        let sample = json!({ "events_data": { "messages": [message, 1] } });
+        let len = message.to_string().len();
+        let with = |times: usize| {
+            let mut pool = Pool {
+                left: 3 * len,
+                ..Pool::of(&sample)
+            };
+            let said = pool.referred(&vec![json!([0, 1]); times].into());
+            (said.len(), pool.is_over)
+        };
+        assert_eq!((with(3), with(4)), ((3, false), (0, true)));
+        let mut pool = Pool::of(&sample);
+        assert_eq!(pool.left, ARCHIVE_BYTES_MAX);
+        let odd = json!([[1, 2], [0, 9], [2, 1], "x", [0], [-1, 1]]);
+        assert_eq!(pool.referred(&odd), [json!(1)]);
+    }
 }

@@ -7,6 +7,7 @@
 //! Formats without times get times: a step a second from when the file came in; `metadata.times` says
 //! `synthesised`.
 
+pub(crate) mod archive;
 mod claude_code;
 mod inspect;
 mod jaeger;
@@ -35,7 +36,7 @@ pub enum Format {
     SweAgent,
     /// Runs of tau-bench, one JSON object a line or a list.
     Tau,
-    /// An evaluation log of Inspect, as JSON.
+    /// An evaluation log of Inspect, as JSON or as an `.eval` archive.
     Inspect,
 }
 
@@ -99,6 +100,7 @@ pub(super) fn decode(
         Format::ClaudeCode => claude_code::read(body).decode(ctx),
         Format::SweAgent => swe_agent::read(&document(body)?, body, ctx)?.decode(ctx),
         Format::Tau => tau::read(body, ctx)?.decode(ctx),
+        Format::Inspect if body.starts_with(archive::SIGN) => archive::read(body)?.decode(ctx),
         Format::Inspect => inspect::read(&document(body)?)?.decode(ctx),
     }
 }

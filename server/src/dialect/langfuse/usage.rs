@@ -90,7 +90,8 @@ fn of_openai(usage: DocRef<'_>) -> Option<Tokens<'_>> {
 }
 
 /// Usage types of any name, which exclude one another. Senders that count a part twice are told by
-/// their total: when it is input and output alone, the other types are parts of these.
+/// their total: when it is input and output alone, the other types are parts of these; when it lacks
+/// one part alone, that one was counted within, too.
 fn of_types(usage: DocRef<'_>) -> Tokens<'_> {
     let mut tokens = Tokens::default();
     for (key, value) in usage.entries().into_iter().flatten().flatten() {
@@ -120,6 +121,15 @@ fn of_types(usage: DocRef<'_>) -> Tokens<'_> {
         tokens = tokens.carved();
         // Parts of the two, by a name that says not how to price them.
         tokens.other.clear();
+    }
+    let twice = tokens.total.map_or(0, |total| tokens.sum() - total);
+    if twice > 0 {
+        let (read, written, thought) = (tokens.cache_read, tokens.cache_write, tokens.reasoning);
+        if (twice == written || twice == read) && twice <= tokens.input {
+            tokens.input -= twice;
+        } else if twice == thought && twice <= tokens.output {
+            tokens.output -= twice;
+        }
     }
     tokens
 }

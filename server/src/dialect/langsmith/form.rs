@@ -17,7 +17,7 @@ use crate::dialect::{ATTRIBUTES_MAX, DecodeError, JSON_DEPTH_MAX, json};
 
 /// What a part is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Name<'a> {
+pub(super) enum Name<'a> {
     Run {
         is_post: bool,
         id: &'a str,
@@ -34,7 +34,7 @@ enum Name<'a> {
     Feedback,
 }
 
-fn name_of(name: &str) -> Option<Name<'_>> {
+pub(super) fn name_of(name: &str) -> Option<Name<'_>> {
     let (event, rest) = name.split_once('.')?;
     let (id, field) = match rest.split_once('.') {
         Some((id, field)) => (id, Some(field)),

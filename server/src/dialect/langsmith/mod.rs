@@ -6,6 +6,7 @@
 mod attachment;
 mod dotted;
 mod feedback;
+mod files;
 mod form;
 pub(super) mod multipart;
 mod run;
@@ -17,12 +18,16 @@ use super::bad::Bad;
 use super::theta::{object, parse};
 use super::{Context, DecodeError, Decoded, ITEMS_MAX, Item, JSON_DEPTH_MAX, json};
 use attachment::Attachment;
+pub(crate) use files::{File as FormFile, Parted as FormParted, part as part_form};
 use run::Run;
 
 /// What rows say they came from.
 const DIALECT: &str = "langsmith";
 /// Before the names of fields that no table names.
 const PREFIX: &str = "langsmith.";
+
+/// Signs of a run's id that its item tells.
+pub(crate) const ITEM_ID_CHARS: usize = 64;
 
 /// Collects what a body says.
 #[derive(Debug)]
@@ -70,7 +75,7 @@ impl<'a> Collect<'a> {
         let read = run::read(run, id, received_ns, &mut self.decoded.events);
         let text = |key| run.field(key).and_then(DocRef::as_str);
         let sent_id = if id.is_empty() { text("id") } else { Some(id) };
-        let sent_id = sent_id.map(|id| id.chars().take(64).collect());
+        let sent_id = sent_id.map(|id| id.chars().take(ITEM_ID_CHARS).collect());
         if self.decoded.named_project.is_none() {
             let named = text("session_name").filter(|name| !name.is_empty());
             self.decoded.named_project = named.map(str::to_owned);

@@ -160,6 +160,29 @@ fn cached_tokens_beside_an_input_that_has_them_count_once() {
     assert_tokens("by langfuse over otlp", &otlp(&text), &right);
 }
 
+/// langfuse/langfuse#9386 and #9034: what `LiteLLM` sent of 8,000 cached tokens was shown as twice the input, the output being right.
+#[test]
+fn cached_tokens_of_litellm_count_once() {
+    let sent = json!({ "input": 8_040, "output": 300, "total": 8_340, "cache_read_input_tokens": 8_000,
+        "cache_creation_input_tokens": 0 });
+    let right = json!({ "input": 40, "cache_read": 8_000, "output": 300, "total": 8_340 });
+    assert_tokens("9386", &langfuse(&sent), &right);
+}
+
+/// BerriAI/litellm#26919: later it took what was read out of the input, and not what was written: of a prompt of 10,000, 500
+/// fresh, 2,500 written and 7,000 read.
+#[test]
+fn cache_writes_of_litellm_count_once() {
+    let sent = json!({ "input": 3_000, "output": 100, "total": 10_100, "cache_read_input_tokens": 7_000,
+        "cache_creation_input_tokens": 2_500 });
+    let right = json!({ "input": 500, "cache_read": 7_000, "cache_write": 2_500, "output": 100, "total": 10_100 });
+    assert_tokens("26919", &langfuse(&sent), &right);
+    // A total that nothing explains is the sender's own affair: no bucket is changed for it.
+    let odd =
+        json!({ "input": 3_000, "output": 100, "total": 9_000, "cache_read_input_tokens": 7_000 });
+    assert_eq!(langfuse(&odd)["tokens"]["input"], 3_000);
+}
+
 /// trpc-group/trpc-agent-go#2282, dust-tt/dust#20989, thoughtbot/opentelemetry-instrumentation-ruby_llm#38.
 #[test]
 fn cached_tokens_of_other_reports_count_once() {

@@ -10,7 +10,10 @@ use super::trace::{EXTRA, ORDER, OWN_FIELDS, Outcome, STATUS_SENT};
 use crate::dialect::format_micros;
 
 /// Keys of a row that a sender's unknown key must not take: such a one goes into `extra`.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 19] = [
+    model::COST,
+    model::COST_SOURCE,
+    model::COST_UNKNOWN,
     model::DIALECT,
     model::PARENT_ID,
     model::ROOT,

@@ -15,8 +15,9 @@ use obsrv_engine::source::Column;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::shown;
 use super::take::{Incoming, REPLACED, Taken, owner, refer, take, trace_of_one};
-use super::{link_to, no_such_blob, references};
+use super::{link_to, no_such_blob};
 use crate::blob::key::ContentHash;
 use crate::blob::link::{Purpose, Wanted};
 use crate::blob::reference::Reference;
@@ -53,6 +54,9 @@ pub(super) fn add(routes: &mut Routes) {
         .patch("/api/public/media/{media}", TraceWrite, langfuse_report)
         .says("Take what a Langfuse client tells of its upload.");
 }
+
+/// Runs that are looked at for one that still has some media.
+const MEDIA_RUNS: usize = 16;
 
 /// What theta clients keep of an attachment. They do not look into it.
 fn uri(tenant: &Tenant, trace_id: &str, name: &str) -> String {
@@ -217,9 +221,9 @@ async fn is_there_already(
     let owner = owner(tenant, trace_id)?;
     let _shared = blobs.lock_of(&owner).read().await;
     let (store, asked) = (app.core()?.store(tenant), trace_id.to_owned());
-    let known = query::ask(app, tenant, move |_| references(&store, &asked)).await?;
-    let known = known.unwrap_or_default();
-    let Some(same) = known.iter().find(|known| known.sha256.0 == hash) else {
+    let known = query::ask(app, tenant, move |_| shown::held(&store, &asked)).await?;
+    let held = known.unwrap_or_default();
+    let Some(same) = held.known.iter().find(|known| known.sha256.0 == hash) else {
         return Ok(false);
     };
     let new = Reference {
@@ -230,8 +234,8 @@ async fn is_there_already(
         upload: None,
         ..same.clone()
     };
-    if !known.contains(&new) {
-        if !super::take::has_room(&known, &new) {
+    if !held.known.contains(&new) {
+        if !held.has_room(&new) {
             return Ok(false);
         }
         refer(app, tenant, trace_id, &new).await?;
@@ -250,13 +254,15 @@ async fn langfuse_show(
     let (sought, question) = (media_id.clone(), newest_with(&media_id));
     let found = query::ask(&app, tenant, move |budget| {
         let page = store.search(Table::Runs, &question, budget)?;
-        let Some(hit) = page.hits.first() else {
-            return Ok(None);
-        };
-        let run = wire::row_of(&hit.core, &hit.body)?;
-        let all = Reference::all(run.doc());
-        let reference = all.into_iter().find(|reference| reference.id == sought);
-        Ok(reference.map(|reference| (hit.core.trace_id.to_string(), reference)))
+        // Of some it may have been taken out again.
+        for hit in &page.hits {
+            let run = wire::row_of(&hit.core, &hit.body)?;
+            let all = Reference::all(run.doc());
+            if let Some(found) = all.into_iter().find(|reference| reference.id == sought) {
+                return Ok(Some((hit.core.trace_id.to_string(), found)));
+            }
+        }
+        Ok(None)
     });
     let (trace_id, reference) = found.await?.ok_or_else(no_such_blob)?;
     let key = owner(tenant, &trace_id)?.blob(reference.sha256);
@@ -279,7 +285,7 @@ async fn langfuse_show(
     Ok(Json(body).into_response())
 }
 
-/// The newest run that has this blob.
+/// The newest runs that have this blob, or had it.
 fn newest_with(id: &str) -> Question {
     let is_it = Test::Eq(Literal::Str(id.to_owned()));
     Question {
@@ -287,7 +293,10 @@ fn newest_with(id: &str) -> Question {
             column: Column::Start,
             descending: true,
         },
-        ..Question::new(Filter::Is(Column::Path("blobs.id".into()), is_it), 1)
+        ..Question::new(
+            Filter::Is(Column::Path("blobs.id".into()), is_it),
+            MEDIA_RUNS,
+        )
     }
 }
 

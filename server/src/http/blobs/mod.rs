@@ -4,6 +4,7 @@
 mod media;
 mod range;
 mod receive;
+mod remove;
 mod serve;
 mod shown;
 mod take;
@@ -19,8 +20,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::shown::{BlobShown, BlobsShown, references};
+pub(super) use self::take::keep;
 use self::take::{Incoming, Taken, take};
-use super::access::{Access, LinkRead, LinkWrite, TraceRead, TraceWrite};
+use super::access::{Access, LinkRead, LinkWrite, TraceDelete, TraceRead, TraceWrite};
 use super::auth::{LINK, Tenant};
 use super::error::{ApiError, ErrorCode};
 use super::input::{InPath, Input};
@@ -55,6 +57,10 @@ pub(super) fn add(routes: &mut Routes) {
     routes
         .get(ONE, TraceRead, read)
         .says("The bytes of an attachment, whole or a range.");
+    routes
+        .delete(ONE, TraceDelete, remove::remove)
+        .says("Take an attachment out of its trace, with its bytes.")
+        .gives::<remove::Removed>();
     routes
         .post(&format!("{ONE}/link"), TraceRead, make_link)
         .says("A link by which anybody reads an attachment until it expires.")

@@ -100,7 +100,7 @@ async fn write(mut spooling: Spooling, piece: BytesMut) -> Result<Spooling, ApiE
 }
 
 /// Uploads end where ingest ends: with the reserve still free.
-fn refuse_when_full(app: &App, blobs: &Blobs, more: u64) -> Result<(), ApiError> {
+pub(super) fn refuse_when_full(app: &App, blobs: &Blobs, more: u64) -> Result<(), ApiError> {
     let free = blobs
         .spool()
         .free_bytes()

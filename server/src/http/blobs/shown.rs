@@ -1,13 +1,17 @@
 //! An attachment as the routes show it.
 
+use obsrv_engine::doc::DocRef;
+use obsrv_engine::model;
 use obsrv_engine::row::{ProjectId, Table};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::blob::reference::Reference;
+use crate::blob::key::ContentHash;
+use crate::blob::reference::{Reference, rounds};
 use crate::http::error::ApiError;
 use crate::http::read::encoded;
 use crate::http::store::Store;
+use crate::limits::BLOBS_PER_TRACE_MAX;
 use crate::wire;
 
 /// Attachments of a trace.
@@ -50,6 +54,7 @@ impl BlobShown {
             span_id,
             field,
             upload,
+            round: _,
         } = reference.clone();
         Self {
             url: format!(
@@ -76,8 +81,45 @@ pub(super) fn references(
     store: &Store,
     trace_id: &str,
 ) -> Result<Option<Vec<Reference>>, ApiError> {
+    Ok(held(store, trace_id)?.map(|held| held.known))
+}
+
+/// What the live row of a trace has of attachments.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Those that are there.
+    pub(super) known: Vec<Reference>,
+    /// How often which bytes were taken out of it.
+    pub(super) rounds: Vec<(ContentHash, u64)>,
+    /// Everything that the row keeps of them, of those that were taken out, too.
+    pub(super) items: usize,
+}
+
+impl Held {
+    /// How often these bytes were taken out of it.
+    pub(super) fn round(&self, hash: ContentHash) -> u64 {
+        let found = self.rounds.iter().find(|(of, _)| *of == hash);
+        found.map_or(0, |(_, round)| *round)
+    }
+
+    /// Whether one more may come. What is there already takes no room.
+    pub(super) fn has_room(&self, new: &Reference) -> bool {
+        self.items < BLOBS_PER_TRACE_MAX || self.known.contains(new)
+    }
+}
+
+/// The same; `None` if there is no such row.
+pub(super) fn held(store: &Store, trace_id: &str) -> Result<Option<Held>, ApiError> {
     let row = store.view().row(Table::Runs, (trace_id, trace_id))?;
     let Some(row) = row else { return Ok(None) };
     let run = wire::row_of(&row.core, &row.body)?;
-    Ok(Some(Reference::all(run.doc())))
+    let items = match run.doc().get(model::BLOBS) {
+        Some(DocRef::Array(items)) => items.count(),
+        _ => 0,
+    };
+    Ok(Some(Held {
+        known: Reference::all(run.doc()),
+        rounds: rounds(run.doc()),
+        items,
+    }))
 }

@@ -1,14 +1,17 @@
 //! An attachment on its way in: admit, spool, put, then the record of the row. Answered when both are durable.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::Request;
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use serde::Serialize;
 use serde_json::json;
 
-use super::receive::{announced, receive, refused};
-use super::shown::references;
+use super::receive::{announced, receive, refuse_when_full, refused};
+use super::shown::held;
 use crate::blob::key::{ContentHash, Owner};
 use crate::blob::link::Wanted;
 use crate::blob::reference::Reference;
@@ -192,14 +195,14 @@ async fn store(
     let core = app.core()?;
     let blobs = Arc::clone(core.blobs()?);
     let owner = owner(tenant, &incoming.trace_id)?;
-    let reference = reference(incoming.wanted, &spooled);
+    let mut reference = reference(incoming.wanted, &spooled);
     let amounts = Amounts {
         bytes: spooled.len(),
         ..Amounts::default()
     };
     // Until the row is durable nobody removes what it does not refer to yet.
     let _shared = blobs.lock_of(&owner).read().await;
-    refuse_too_many(app, tenant, &incoming.trace_id, &reference).await?;
+    reference.round = round_of(app, tenant, &incoming.trace_id, &reference).await?;
     usage::take(app, tenant, amounts)?;
     let key = owner.blob(spooled.hash());
     let of_put = Arc::clone(&blobs);
@@ -210,7 +213,12 @@ async fn store(
         Err(error) => Err(error),
     };
     match stored {
-        Ok(()) => Ok(Taken::Stored(incoming.trace_id, Box::new(reference))),
+        Ok(()) => {
+            let tally = core.blobs()?.tally();
+            tally.kept.fetch_add(1, Ordering::Relaxed);
+            tally.kept_bytes.fetch_add(amounts.bytes, Ordering::Relaxed);
+            Ok(Taken::Stored(incoming.trace_id, Box::new(reference)))
+        }
         Err(error) => {
             if error.code != ErrorCode::OutcomeUnknown {
                 usage::give_back(core.governance(), tenant, amounts);
@@ -231,6 +239,7 @@ fn reference(wanted: Wanted, spooled: &Spooled) -> Reference {
         span_id: wanted.span_id,
         field: wanted.field,
         upload: wanted.upload,
+        round: 0,
     }
 }
 
@@ -241,28 +250,71 @@ pub(super) async fn refer(
     trace_id: &str,
     reference: &Reference,
 ) -> Result<(), ApiError> {
-    let body = json!({ "trace_id": trace_id, "blob": reference }).to_string();
+    note(app, tenant, trace_id, reference).await
+}
+
+/// The same of a reference or of its removal.
+pub(super) async fn note(
+    app: &Arc<App>,
+    tenant: &Tenant,
+    trace_id: &str,
+    what: &(impl Serialize + Sync),
+) -> Result<(), ApiError> {
+    let body = json!({ "trace_id": trace_id, "blob": what }).to_string();
     ingest::accept_own(app, tenant, body.into_bytes()).await
 }
 
-async fn refuse_too_many(
+/// Takes an attachment that came with something else, whose sender is let in, in a project without rules.
+pub(in crate::http) async fn keep(
+    app: &Arc<App>,
+    tenant: &Tenant,
+    trace_id: &str,
+    wanted: Wanted,
+    bytes: Bytes,
+) -> Result<(), ApiError> {
+    let incoming = Incoming {
+        trace_id: trace_id.to_owned(),
+        wanted,
+    };
+    incoming.check()?;
+    let blobs = Arc::clone(app.core()?.blobs()?);
+    let max = blobs.terms().bytes_max;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > max {
+        let message = format!("attachment too large max_bytes={max}");
+        return Err(ApiError::new(ErrorCode::TooLarge, message));
+    }
+    refuse_when_full(app, &blobs, u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
+    let spool = move || {
+        let mut spooling = blobs.spool().begin()?;
+        spooling.write(&bytes)?;
+        spooling.finish()
+    };
+    let spooled = tokio::task::spawn_blocking(spool).await;
+    let spooled = spooled.map_err(|_| ApiError::new(ErrorCode::Internal, "writing was cut off"))?;
+    let spooled = spooled.map_err(|error| refused(&error))?;
+    store(app, tenant, incoming, spooled).await.map(drop)
+}
+
+/// How often the bytes were taken out of the run before, if it has room for one more.
+async fn round_of(
     app: &Arc<App>,
     tenant: &Tenant,
     trace_id: &str,
     new: &Reference,
-) -> Result<(), ApiError> {
+) -> Result<u64, ApiError> {
     let (store, trace_id) = (app.core()?.store(tenant), trace_id.to_owned());
-    let known = query::run(app, move |_| references(&store, &trace_id)).await?;
-    if has_room(&known.unwrap_or_default(), new) {
-        return Ok(());
+    let known = query::run(app, move |_| held(&store, &trace_id)).await?;
+    let known = known.unwrap_or_default();
+    let round = known.round(new.sha256);
+    let new = Reference {
+        round,
+        ..new.clone()
+    };
+    if known.has_room(&new) {
+        return Ok(round);
     }
     let message = format!("trace has too many attachments max={BLOBS_PER_TRACE_MAX}");
     Err(ApiError::new(ErrorCode::InvalidRequest, message))
-}
-
-/// What is there already takes no room.
-pub(super) fn has_room(known: &[Reference], new: &Reference) -> bool {
-    known.len() < BLOBS_PER_TRACE_MAX || known.contains(new)
 }
 
 /// What stands for a trace where its sender named none.

@@ -20,8 +20,8 @@ pub(super) const OVER: &str =
     "`traces`, `spans`, `scores`, `logs` or `points`; `traces` if not given";
 
 /// Rows of what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Over {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Over {
     /// Runs.
     Traces,
     /// Steps of runs.
@@ -140,8 +140,8 @@ pub(super) fn check_known(params: &Params, known: &[&str]) -> Result<(), ApiErro
 /// Names of answers that are other paths in rows.
 const RENAMED: [(&str, &str); 8] = [
     ("thread_id", model::GROUP),
-    ("cost", model::COST_USD),
-    ("cost.total", model::COST_USD),
+    ("cost", model::COST),
+    ("cost.total", model::COST),
     ("tokens", "tokens.total"),
     ("tokens.cached", "tokens.cache_read"),
     ("span_count", "rollup.span_count"),

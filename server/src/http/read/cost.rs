@@ -1,12 +1,14 @@
-//! `GET …/traces/{trace}/cost`: what a trace cost, step by step: as its sender says, else by the table of prices.
+//! `GET …/traces/{trace}/cost`: what a trace cost, step by step: as its sender says, else by the prices of the
+//! organization, else by the server's: the same that lists show, once runs are priced again after a change.
 //!
-//! Agents and chains say again what the steps below them say: they count only where no step counts.
+//! Agents, chains and a client's own account of a call say again what other steps say: they count only where no step counts.
 //! What neither a sender nor the table tells is unknown, and makes the total a lower bound.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use obsrv_engine::cost::CostSource;
 use obsrv_engine::doc::DocRef;
 use obsrv_engine::engine::ReadBody;
 use obsrv_engine::model;
@@ -26,7 +28,7 @@ use crate::http::routes::Routes;
 use crate::http::store::View;
 use crate::http::{App, query};
 use crate::limits::COST_STEPS_MAX;
-use crate::price::{self, Call, Priced};
+use crate::price::{Priced, Prices, verdict};
 use crate::wire;
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -56,6 +58,8 @@ struct TableShown {
     /// When its youngest entry was looked at.
     date: String,
     models: usize,
+    /// How often the organization's own prices were changed, which come first; 0: it has none.
+    own_revision: u64,
 }
 
 /// What a step cost.
@@ -84,7 +88,7 @@ async fn show(
 ) -> Result<Response, ApiError> {
     let trace_id = trace_id(&place, "trace")?;
     let store = app.core()?.store(access.tenant());
-    let prices = Arc::clone(app.prices());
+    let prices = app.book().of_project(access.tenant().project());
     let body = query::run(&app, move |budget| {
         let view = store.view();
         let run = run_of(&view, &trace_id)?;
@@ -101,10 +105,14 @@ struct Bill {
     stated: f64,
     priced: f64,
     unknown: u64,
-    /// Stated by agents and chains.
+    /// Stated by what says again what other steps say.
     above: f64,
-    has_steps: bool,
     has_above: bool,
+    /// What a table says of calls that are told again.
+    again: f64,
+    has_again: bool,
+    unknown_again: u64,
+    has_steps: bool,
     steps: Vec<StepCost>,
 }
 
@@ -112,7 +120,7 @@ impl Bill {
     fn read(
         view: &View,
         trace_id: &str,
-        prices: &price::Table,
+        prices: &Prices,
         budget: &Budget<'_>,
     ) -> Result<Self, ApiError> {
         let (mut bill, mut held) = (Self::default(), 0_u64);
@@ -142,25 +150,22 @@ impl Bill {
     }
 
     /// Adds a span; none if it used nothing.
-    fn add(&mut self, row: &StoredRow, prices: &price::Table) -> Option<StepCost> {
-        let stated = row.doc().get(model::COST_USD).and_then(DocRef::as_f64);
-        let call = call_of(row);
-        if stated.is_none() && call.as_ref().is_none_or(|call| call.total == 0) {
-            return None;
-        }
-        let repeats = matches!(row.text(model::KIND), Some("agent" | "chain"));
-        let priced = call.as_ref().and_then(|call| prices.price(call));
-        let priced = priced.filter(|_| stated.is_none() && !repeats);
-        let (source, cost) = match (repeats, stated, priced) {
-            (true, stated, _) => ("roll_up", stated),
-            (_, Some(stated), _) => ("stated", Some(stated)),
-            (_, None, Some(priced)) => ("priced", Some(priced.dollars)),
-            (_, None, None) => ("unknown", None),
-        };
+    fn add(&mut self, row: &StoredRow, prices: &Prices) -> Option<StepCost> {
+        let doc = row.doc();
+        let fields = |key: &str| doc.get(key);
+        let found = verdict(&fields, row.core.start_ns, |call| prices.price(call))?;
+        let (source, cost, priced) = (found.source.as_str(), found.dollars, found.priced);
+        let repeats = found.source == CostSource::RollUp;
         match source {
+            "roll_up" if priced.is_some() => {
+                self.has_again = true;
+                self.again += cost.unwrap_or(0.0);
+            }
             "roll_up" => {
                 self.has_above |= cost.is_some();
                 self.above += cost.unwrap_or(0.0);
+                let is_call = doc.get(model::REPEATS) == Some(DocRef::Bool(true));
+                self.unknown_again += u64::from(is_call && cost.is_none());
             }
             "stated" => self.stated += cost.unwrap_or(0.0),
             "priced" => self.priced += cost.unwrap_or(0.0),
@@ -169,8 +174,9 @@ impl Bill {
         self.has_steps |= !repeats && cost.is_some();
         Some(StepCost {
             span_id: row.core.id.to_string(),
-            model: call
-                .map(|call| call.model.to_owned())
+            model: row
+                .text(model::MODEL)
+                .map(str::to_owned)
                 .filter(|m| !m.is_empty()),
             source,
             cost,
@@ -178,16 +184,26 @@ impl Bill {
         })
     }
 
-    fn shown(mut self, run: &StoredRow, prices: &price::Table) -> CostShown {
+    fn shown(mut self, run: &StoredRow, prices: &Prices) -> CostShown {
         let said = run.doc().get(model::COST_USD).and_then(DocRef::as_f64);
         // The trace's row has the sums of its spans where it does not say anything itself.
         let is_sum = |said: f64| same(said, self.stated) || same(said, self.above);
         let own = said.filter(|said| !is_sum(*said));
         let of_steps = self.has_steps.then_some(self.stated + self.priced);
         let of_above = self.has_above.then_some(self.above);
-        let total = own.or(of_steps).or(of_above);
-        let by_agents = !self.has_steps && self.has_above;
-        let is_complete = own.is_some() || self.unknown == 0 || by_agents;
+        let of_again = self.has_again.then_some(self.again);
+        let total = own.or(of_steps).or(of_above).or(of_again);
+        // As the roll-up of a run has it.
+        self.unknown = match (self.has_steps, self.has_above, self.has_again) {
+            (true, _, _) => self.unknown,
+            (false, true, _) => 0,
+            (false, false, true) => self.unknown_again,
+            (false, false, false) => self.unknown.max(self.unknown_again),
+        };
+        if !self.has_steps && of_above.is_none() {
+            self.priced = self.again;
+        }
+        let is_complete = own.is_some() || self.unknown == 0;
         self.steps.sort_by(|a, b| {
             let by_cost = b.cost.unwrap_or(-1.0).total_cmp(&a.cost.unwrap_or(-1.0));
             by_cost.then_with(|| a.span_id.cmp(&b.span_id))
@@ -196,8 +212,9 @@ impl Bill {
         CostShown {
             currency: "usd",
             table: TableShown {
-                date: prices.date().to_owned(),
-                models: prices.len(),
+                date: prices.base.date().to_owned(),
+                models: prices.base.len(),
+                own_revision: prices.own.as_ref().map_or(0, |own| own.revision),
             },
             total,
             is_complete: is_complete && total.is_some(),
@@ -213,46 +230,4 @@ impl Bill {
 /// Equal but for what adding up floats in another order does.
 fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-9
-}
-
-/// What the span used, if it says so.
-fn call_of(row: &StoredRow) -> Option<Call<'_>> {
-    let tokens = row.doc().get(model::TOKENS)?.entries()?;
-    let counts = tokens
-        .flatten()
-        .filter_map(|(name, n)| Some((name, n.as_i64()?)));
-    let (mut buckets, mut total) = (Vec::new(), None);
-    for (name, n) in counts {
-        if name == "total" {
-            total = Some(n);
-        } else {
-            buckets.push((name, n));
-        }
-    }
-    let sum = || {
-        buckets
-            .iter()
-            .fold(0, |sum: i64, (_, n)| sum.saturating_add(*n))
-    };
-    Some(Call {
-        model: row.text(model::MODEL).unwrap_or(""),
-        total: total.unwrap_or_else(sum),
-        buckets,
-        service: service_of(row),
-        at_ns: row.core.start_ns,
-    })
-}
-
-/// Where senders say which tier of service they asked for.
-const SERVICE: [&[&str]; 4] = [
-    &[model::ATTRIBUTES, "gen_ai.openai.response.service_tier"],
-    &[model::ATTRIBUTES, "gen_ai.openai.request.service_tier"],
-    &["model_parameters", "service_tier"],
-    &["input", "service_tier"],
-];
-
-fn service_of(row: &StoredRow) -> Option<&str> {
-    SERVICE
-        .iter()
-        .find_map(|place| row.doc().at(place)?.as_str())
 }

@@ -138,7 +138,7 @@ fn measures(by: By) -> Vec<Measure> {
         Measure::Min(Column::Start),
         Measure::Max(Column::Start),
         Measure::Sum(path("tokens.total")),
-        Measure::Sum(path(model::COST_USD)),
+        Measure::Sum(path(model::COST)),
         Measure::CountIf(Filter::Is(path(model::STATUS), failed)),
         Measure::Distinct {
             column: path(other),
@@ -322,7 +322,7 @@ fn of_figures(by: By, key: Value, figures: &Figures) -> GroupShown {
         first: whole(0).map(format_nanos),
         last: whole(1).map(format_nanos),
         tokens: whole(2),
-        cost: number(3).map(|cost| Cost { total: float(cost) }),
+        cost: number(3).map(|cost| Cost::sum(float(cost))),
         errors: count(4),
     }
 }

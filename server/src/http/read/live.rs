@@ -9,7 +9,8 @@
 //! A connection ends after 15 minutes, so that whoever has lost the right to read is asked again; it
 //! goes on with `Last-Event-ID`.
 
-use std::collections::HashSet;
+mod rounds;
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -19,32 +20,25 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use obsrv_engine::query::ast::{Filter, Literal, Test};
-use obsrv_engine::query::{Budget, LIMIT_MAX, Request};
-use obsrv_engine::row::{RowKey, Table};
-use obsrv_engine::source::Column;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use self::rounds::Rounds;
 use super::ask::{OVER, Over, check_known, of_texts};
-use super::list::shown;
 use super::path;
-use super::project::Fields;
+use crate::http::App;
 use crate::http::access::{Access, TraceRead};
 use crate::http::auth::Tenant;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Params;
 use crate::http::pieces::Pieces;
 use crate::http::routes::Routes;
-use crate::http::store::Store;
-use crate::http::tail::{Channel, Follower, News, Question, Reader, Tails, Touched, Watcher};
+use crate::http::tail::{News, Question, Reader, Watcher};
 use crate::http::usage;
-use crate::http::{App, query};
 use crate::limits::{
-    TAIL_EVENTS_PER_PIECE, TAIL_HEARTBEAT_TIME, TAIL_IDLE_TIME, TAIL_PACE_TIME,
-    TAIL_PIECES_WAITING, TAIL_TIME_MAX,
+    TAIL_EVENTS_PER_PIECE, TAIL_HEARTBEAT_TIME, TAIL_PIECE_BYTES, TAIL_PIECES_WAITING,
+    TAIL_TIME_MAX,
 };
-use obsrv_engine::row::ProjectId;
 
 const KNOWN: [&str; 3] = ["over", "q", "filter"];
 const LAST_EVENT: &str = "last-event-id";
@@ -114,29 +108,17 @@ impl Watch {
         let core = app.core()?;
         of_texts(over, (&q, &filter), app.clock.wall_ns())?;
         let project = tenant.project();
-        let question = Question {
-            over: over.as_str(),
-            table: over.table(),
-            q,
-            filter,
-        };
+        let question = Question { over, q, filter };
         let tails = core.tails();
         let full = || ApiError::new(ErrorCode::Overloaded, "too many watch at once");
         let watcher = tails.watch().ok_or_else(full)?;
         let epoch = u64::try_from(app.clock.wall_ns()).unwrap_or(0);
         let store = core.store(tenant);
-        let follow = |channel, feed| {
-            let job = Job {
-                app: Arc::clone(app),
-                tails: Arc::clone(tails),
-                store,
-                project,
-                channel,
-                over,
-            };
-            tokio::spawn(job.run(Follower::new(feed)));
+        let publish = |publisher| {
+            let rounds = Rounds::new(Arc::clone(app), Arc::clone(tails), store, publisher);
+            tokio::spawn(rounds.run());
         };
-        let reader = tails.read((project, &question), after, epoch, follow);
+        let reader = tails.read((project, &question), after, epoch, publish);
         let reader = reader.ok_or_else(full)?;
         Ok(Self {
             is_lost: reader.is_lost(),
@@ -153,7 +135,7 @@ impl Watch {
             return Some(vec![Said::Gap(None)]);
         }
         loop {
-            let (first, read) = self.reader.read(TAIL_EVENTS_PER_PIECE);
+            let (first, read) = self.reader.read((TAIL_EVENTS_PER_PIECE, TAIL_PIECE_BYTES));
             let mut said = Vec::new();
             if read.missed > 0 {
                 said.push(Said::Gap(Some(read.missed)));
@@ -260,156 +242,4 @@ pub(super) fn put_rest(text: &mut String, said: &Said) {
         Said::Gap(None) => text.push_str("event: gap\ndata: {\"missed\":null}\n\n"),
         Said::Heartbeat => text.push_str("event: heartbeat\ndata: {}\n\n"),
     }
-}
-
-/// What fills a channel.
-struct Job {
-    app: Arc<App>,
-    tails: Arc<Tails>,
-    store: Store,
-    project: ProjectId,
-    channel: Arc<Channel>,
-    over: Over,
-}
-
-impl Job {
-    async fn run(self, mut follower: Follower) {
-        let mut unread: Option<Instant> = None;
-        loop {
-            if self.channel.is_read() {
-                unread = None;
-            } else {
-                let since = *unread.get_or_insert_with(Instant::now);
-                if since.elapsed() >= TAIL_IDLE_TIME && self.tails.end(self.project, &self.channel)
-                {
-                    return;
-                }
-            }
-            let read = follower.read();
-            if read.missed > 0 {
-                self.channel.push([News::Missed(read.missed)]);
-            }
-            if read.items.is_empty() {
-                // Whichever comes first: to look who reads is due every now and then.
-                let _ = timeout(TAIL_IDLE_TIME, follower.wait()).await;
-                continue;
-            }
-            let count = u64::try_from(read.items.len()).unwrap_or(u64::MAX);
-            match self.passing(read.items).await {
-                Ok(rows) => self.channel.push(rows.into_iter().map(News::Row)),
-                Err(error) => {
-                    tracing::debug!(%error, "rows of a live tail were not looked up");
-                    self.channel.push([News::Missed(count)]);
-                }
-            }
-            // What comes meanwhile is looked up together.
-            sleep(TAIL_PACE_TIME).await;
-        }
-    }
-
-    /// The rows that pass, in the order in which they were touched first.
-    async fn passing(&self, touched: Vec<Touched>) -> Result<Vec<Bytes>, ApiError> {
-        let (store, over) = (self.store.clone(), self.over);
-        let question = self.channel.question();
-        let texts = (&*question.q, &*question.filter);
-        let filter = of_texts(over, texts, self.app.clock.wall_ns())?;
-        let wanted = Wanted::of(question.table, touched);
-        query::run(&self.app, move |budget| {
-            look_up(&store, over, filter, &wanted, budget)
-        })
-        .await
-    }
-}
-
-/// The rows of a batch.
-struct Wanted {
-    order: Vec<RowKey>,
-    is_run: bool,
-    /// No row of it starts before.
-    start_min: Option<i64>,
-}
-
-impl Wanted {
-    fn of(table: Table, touched: Vec<Touched>) -> Self {
-        let is_run = table == Table::Runs;
-        let (mut seen, mut order) = (HashSet::new(), Vec::new());
-        let mut start_min = Some(i64::MAX);
-        for row in touched {
-            let is_meant = row.table == table || (is_run && row.table == Table::Spans);
-            if !is_meant {
-                continue;
-            }
-            start_min = match (start_min, row.start_ns) {
-                (Some(min), Some(start)) => Some(min.min(start)),
-                _ => None,
-            };
-            let mut key = row.key;
-            if is_run {
-                key.id = "".into();
-            }
-            if seen.insert(key.clone()) {
-                order.push(key);
-            }
-        }
-        Self {
-            order,
-            is_run,
-            // A run may have begun long before the span that touched it.
-            start_min: start_min.filter(|_| !is_run),
-        }
-    }
-
-    fn filter(&self, filter: Filter) -> Filter {
-        let texts = |texts: HashSet<&str>| {
-            let texts = texts.into_iter().map(|text| Literal::Str(text.to_owned()));
-            Test::In(texts.collect())
-        };
-        let traces = self.order.iter().map(|key| &*key.trace_id).collect();
-        let mut parts = vec![Filter::Is(Column::TraceId, texts(traces))];
-        if !self.is_run {
-            let ids = self.order.iter().map(|key| &*key.id).collect();
-            parts.push(Filter::Is(Column::Id, texts(ids)));
-        }
-        if let Some(min) = self.start_min {
-            parts.push(Filter::Is(Column::Start, Test::Ge(Literal::I64(min))));
-        }
-        if filter != Filter::All {
-            parts.push(filter);
-        }
-        Filter::And(parts)
-    }
-}
-
-fn look_up(
-    store: &Store,
-    over: Over,
-    filter: Filter,
-    wanted: &Wanted,
-    budget: &Budget<'_>,
-) -> Result<Vec<Bytes>, ApiError> {
-    if wanted.order.is_empty() {
-        return Ok(Vec::new());
-    }
-    let view = store.view();
-    let mut request = Request::new(wanted.filter(filter), LIMIT_MAX);
-    let mut found = std::collections::HashMap::new();
-    let fields = Fields::default();
-    loop {
-        let page = view.search(over.table(), &request, budget)?;
-        for hit in &page.hits {
-            let id = if wanted.is_run { "" } else { &*hit.core.id };
-            let key = RowKey {
-                trace_id: hit.core.trace_id.clone(),
-                id: id.into(),
-            };
-            let json = shown(over, hit, &fields)?;
-            found.insert(key, Bytes::from(String::from(Box::<str>::from(json))));
-        }
-        match page.next {
-            Some(next) => request.after = Some(next),
-            None => break,
-        }
-    }
-    let rows = wanted.order.iter().filter_map(|key| found.remove(key));
-    Ok(rows.collect())
 }

@@ -23,6 +23,7 @@ mod preview;
 mod project;
 mod releases;
 mod render;
+mod reviews;
 mod score;
 mod shape;
 mod signals;
@@ -35,6 +36,7 @@ mod views;
 mod waits;
 
 use super::routes::Routes;
+pub(crate) use ask::Over;
 pub(super) use ask::of_runs;
 pub(super) use trace::encoded;
 
@@ -55,6 +57,7 @@ pub(super) fn add(routes: &mut Routes) {
     aggregate::add(routes);
     conversation::add(routes);
     render::add(routes);
+    reviews::add(routes);
     waits::add(routes);
     diff::add(routes);
     compare::add(routes);

@@ -195,6 +195,7 @@ struct Facts<'a> {
     tool: Option<DocRef<'a>>,
     error_message: Option<DocRef<'a>>,
     tokens: Option<DocRef<'a>>,
+    stated: Option<DocRef<'a>>,
     cost: Option<DocRef<'a>>,
 }
 
@@ -210,7 +211,8 @@ impl<'a> Facts<'a> {
                 model::TOOL => &mut facts.tool,
                 model::ERROR_MESSAGE => &mut facts.error_message,
                 model::TOKENS => &mut facts.tokens,
-                model::COST_USD => &mut facts.cost,
+                model::COST_USD => &mut facts.stated,
+                model::COST => &mut facts.cost,
                 _ => continue,
             };
             // The first of its key counts.
@@ -232,6 +234,7 @@ impl Node {
             Box::from(end.map_or(text, |(at, _)| &text[..at]))
         };
         let tokens = facts.tokens.and_then(Tokens::in_map);
+        let cost = facts.cost.or(facts.stated).and_then(Cost::in_number);
         Ok(Self {
             id: core.id.clone(),
             parent_id: facts.parent_id.and_then(DocRef::as_str).map(Box::from),
@@ -248,7 +251,7 @@ impl Node {
             tool,
             error_message: facts.error_message.and_then(DocRef::as_str).map(short),
             tokens: tokens.and_then(|tokens| tokens.total),
-            cost: facts.cost.and_then(Cost::in_number).map(|cost| cost.total),
+            cost: cost.map(|cost| cost.total),
         })
     }
 }

@@ -72,17 +72,43 @@ impl Tokens {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub(super) struct Cost {
     pub(super) total: f64,
+    /// `stated` by the sender, `priced` by a table, `mixed` of both, or `roll_up`: said again of the steps below, and in no sum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) source: Option<&'static str>,
+    /// Steps whose cost nobody knows, if there are any: the total is a lower bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unknown_steps: Option<i64>,
 }
 
+/// Where a cost may be from.
+const SOURCES: [&str; 4] = ["stated", "priced", "mixed", "roll_up"];
+
 impl Cost {
+    /// What lists show and filters find; of a step that says again what the steps below it say, what it says.
     pub(super) fn of(doc: DocRef<'_>) -> Option<Self> {
-        Self::in_number(doc.get(model::COST_USD)?)
+        let source = doc.get(model::COST_SOURCE).and_then(DocRef::as_str);
+        let source = SOURCES.into_iter().find(|name| source == Some(name));
+        let total = doc.get(model::COST).or_else(|| doc.get(model::COST_USD))?;
+        Some(Self {
+            source,
+            unknown_steps: doc.get(model::COST_UNKNOWN).and_then(DocRef::as_i64),
+            ..Self::in_number(total)?
+        })
     }
 
     /// The cost that this value tells.
     pub(super) fn in_number(value: DocRef<'_>) -> Option<Self> {
-        let total = value.as_f64()?;
-        total.is_finite().then_some(Self { total })
+        let total = value.as_f64().filter(|total| total.is_finite())?;
+        Some(Self::sum(total))
+    }
+
+    /// Of several rows.
+    pub(super) const fn sum(total: f64) -> Self {
+        Self {
+            total,
+            source: None,
+            unknown_steps: None,
+        }
     }
 }
 

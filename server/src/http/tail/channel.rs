@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::ring::{Read, Ring};
-use super::{Feed, Touched};
-use crate::limits::{TAIL_BATCH_KEYS, TAIL_RING_BYTES};
-use obsrv_engine::row::Table;
+use crate::http::read::Over;
+use crate::limits::{TAIL_IDLE_TIME, TAIL_RING_BYTES};
+use obsrv_engine::row::Lsn;
 
 /// Rows of what, and which.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
-    pub(crate) over: &'static str,
-    pub(crate) table: Table,
+    pub(crate) over: Over,
     pub(crate) q: String,
     /// A filter as JSON beside it, or nothing.
     pub(crate) filter: String,
@@ -40,9 +40,13 @@ pub(crate) struct Channel {
     question: Question,
     /// Tells the numbers of its events from those of an earlier channel of the same question.
     epoch: u64,
+    /// It is told of later records alone; `None`: of every one.
+    from: Option<Lsn>,
     ring: Mutex<Ring<News>>,
     news: watch::Sender<u64>,
     readers: AtomicUsize,
+    /// Since when nobody reads it, as far as anybody looked.
+    unread: Mutex<Option<Instant>>,
 }
 
 /// Somebody who reads a channel. Counts until it is dropped.
@@ -56,10 +60,12 @@ pub(crate) struct Reader {
 }
 
 impl Channel {
-    pub(super) fn new(question: Question, epoch: u64) -> Self {
+    pub(super) fn new(question: Question, epoch: u64, from: Option<Lsn>) -> Self {
         Self {
             question,
             epoch,
+            from,
+            unread: Mutex::default(),
             ring: Mutex::new(Ring::new(TAIL_RING_BYTES)),
             news: watch::Sender::new(0),
             readers: AtomicUsize::new(0),
@@ -75,9 +81,26 @@ impl Channel {
         self.readers.load(Ordering::Acquire) > 0
     }
 
-    /// Puts what passes at the end.
-    pub(crate) fn push(&self, all: impl IntoIterator<Item = News>) {
+    /// Whether a row of this record is news here.
+    pub(crate) fn is_later(&self, lsn: Lsn) -> bool {
+        self.from.is_none_or(|from| lsn > from)
+    }
+
+    /// Whether nobody has read it for [`TAIL_IDLE_TIME`], as far as this is asked every now and then.
+    pub(super) fn is_forgotten(&self) -> bool {
+        let mut unread = self.unread.lock();
+        if self.is_read() {
+            *unread = None;
+            return false;
+        }
+        let since = *unread.get_or_insert_with(Instant::now);
+        since.elapsed() >= TAIL_IDLE_TIME
+    }
+
+    /// Puts what passes at the end; what is kept has `room` bytes.
+    pub(crate) fn push(&self, all: impl IntoIterator<Item = News>, room: usize) {
         let mut ring = self.ring.lock();
+        ring.resize(room);
         for news in all {
             let bytes = match &news {
                 News::Row(json) => json.len(),
@@ -115,8 +138,8 @@ impl Reader {
         self.is_lost
     }
 
-    /// What is there now.
-    pub(crate) fn read(&mut self, most: usize) -> (u64, Read<News>) {
+    /// What is there now: up to so many events of so many bytes.
+    pub(crate) fn read(&mut self, most: (usize, usize)) -> (u64, Read<News>) {
         self.news.mark_unchanged();
         let read = self.channel.ring.lock().read(self.at, most);
         let first = self.at.saturating_add(read.missed);
@@ -134,38 +157,5 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.channel.readers.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Where a channel is in its feed.
-#[derive(Debug)]
-pub(crate) struct Follower {
-    feed: Arc<Feed>,
-    news: watch::Receiver<u64>,
-    at: u64,
-}
-
-impl Follower {
-    pub(crate) fn new(feed: Arc<Feed>) -> Self {
-        let at = feed.ring.lock().end();
-        Self {
-            news: feed.news.subscribe(),
-            feed,
-            at,
-        }
-    }
-
-    /// The next rows that were touched.
-    pub(crate) fn read(&mut self) -> Read<Touched> {
-        self.news.mark_unchanged();
-        let read = self.feed.read(self.at, TAIL_BATCH_KEYS);
-        self.at = read.next;
-        read
-    }
-
-    /// Waits until there are more.
-    pub(crate) async fn wait(&mut self) {
-        // The sender is in the feed, which this holds.
-        let _ = self.news.changed().await;
     }
 }

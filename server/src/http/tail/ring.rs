@@ -44,6 +44,16 @@ impl<T: Clone> Ring<T> {
     pub(crate) fn push(&mut self, item: T, bytes: usize) {
         self.items.push_back((item, bytes));
         self.bytes = self.bytes.saturating_add(bytes);
+        self.make_room();
+    }
+
+    /// Keeps what has `room` bytes from now on.
+    pub(crate) fn resize(&mut self, room: usize) {
+        self.room = room;
+        self.make_room();
+    }
+
+    fn make_room(&mut self) {
         while self.bytes > self.room {
             let Some((_, gone)) = self.items.pop_front() else {
                 break;
@@ -53,12 +63,18 @@ impl<T: Clone> Ring<T> {
         }
     }
 
-    /// Up to `most` from the number `from` on.
-    pub(crate) fn read(&self, from: u64, most: usize) -> Read<T> {
+    /// Up to `most` from the number `from` on, of `bytes` in all; the first has room in any case.
+    pub(crate) fn read(&self, from: u64, (most, bytes): (usize, usize)) -> Read<T> {
         let start = from.clamp(self.first, self.end());
         let skip = usize::try_from(start - self.first).unwrap_or(usize::MAX);
-        let kept = self.items.iter().skip(skip).take(most);
-        let items: Vec<T> = kept.map(|(item, _)| item.clone()).collect();
+        let (mut items, mut read) = (Vec::new(), 0_usize);
+        for (item, size) in self.items.iter().skip(skip).take(most) {
+            read = read.saturating_add(*size);
+            if read > bytes && !items.is_empty() {
+                break;
+            }
+            items.push(item.clone());
+        }
         Read {
             missed: start.saturating_sub(from),
             next: start.saturating_add(u64::try_from(items.len()).unwrap_or(0)),
@@ -80,7 +96,7 @@ mod tests {
             ring.push(n, 10);
             if n % 5 == 4 {
                 loop {
-                    let read = ring.read(at, 2);
+                    let read = ring.read(at, (2, 100));
                     (at, missed) = (read.next, missed + read.missed);
                     if read.items.is_empty() {
                         break;
@@ -98,11 +114,23 @@ mod tests {
         let mut ring = Ring::new(10);
         ring.push('a', 10);
         ring.push('b', 11);
-        let read = ring.read(0, 5);
+        let read = ring.read(0, (5, 100));
         assert_eq!((read.missed, read.items.len(), read.next), (2, 0, 2));
         ring.push('c', 1);
-        assert_eq!(ring.read(2, 5).items, ['c']);
-        let read = ring.read(9, 5);
+        assert_eq!(ring.read(2, (5, 100)).items, ['c']);
+        let read = ring.read(9, (5, 100));
         assert_eq!((read.missed, read.items.len(), read.next), (0, 0, 3));
+    }
+
+    #[test]
+    fn a_read_ends_at_its_bytes_and_a_smaller_ring_forgets_the_oldest() {
+        let mut ring = Ring::new(40);
+        (0..4_u8).for_each(|n| ring.push(n, 10));
+        assert_eq!(ring.read(0, (9, 20)).items, [0, 1]);
+        assert_eq!(ring.read(0, (9, 29)).items, [0, 1]);
+        assert_eq!(ring.read(0, (9, 1)).items, [0], "the first in any case");
+        ring.resize(20);
+        let read = ring.read(0, (9, 100));
+        assert_eq!((read.missed, read.items, read.next), (2, vec![2, 3], 4));
     }
 }

@@ -72,6 +72,8 @@ GET /api/public/v2/scores             read
 GET /api/public/v2/scores/{score}     read
 GET /api/public/v3/scores             read
 GET /api/public/metrics/daily         read
+GET /api/public/metrics               read
+GET /api/public/v2/metrics            read
 GET /api/public/health                public
 GET /info                             public
 POST /runs                            write
@@ -159,6 +161,8 @@ POST /v1/projects/{project}/redaction/preview       edit-one
 GET /v1/projects/{project}/usage                    settings-one
 GET /v1/projects/{project}/refusals                 settings-one
 GET /v1/orgs/{org}/usage                            org-see
+GET /v1/orgs/{org}/prices                           org-see
+PUT /v1/orgs/{org}/prices                           org-edit
 GET /v1/usage                         see
 POST /v1/usage                        write
 POST /v1/custom                       write
@@ -205,6 +209,7 @@ POST /v1/projects/{project}/scores write-one
 POST /v1/projects/{project}/traces/{trace}/blobs write-one
 GET /v1/projects/{project}/traces/{trace}/blobs read-one
 GET /v1/projects/{project}/traces/{trace}/blobs/{blob} read-one
+DELETE /v1/projects/{project}/traces/{trace}/blobs/{blob} wipe-one
 POST /v1/projects/{project}/traces/{trace}/blobs/{blob}/link read-one
 GET /v1/blobs/{link} link
 PUT /v1/blobs/{link} link
@@ -216,6 +221,7 @@ GET /api/public/media/{media} read
 PATCH /api/public/media/{media} write
 GET /v1/projects/{project}/export read-one
 GET /v1/projects/{project}/tail read-one
+GET /v1/projects/{project}/reviews read-one
 GET /v1/projects/{project}/views read-one
 POST /v1/projects/{project}/views read-one
 GET /v1/projects/{project}/views/{view} read-one

@@ -3,6 +3,7 @@
 use super::*;
 use serde_json::json;
 
+mod bounds;
 mod deletes;
 mod derived;
 mod figures;
@@ -10,6 +11,7 @@ mod langfuse;
 mod limits;
 mod lines;
 mod live;
+mod metrics;
 mod outputs;
 mod pages;
 mod partial;

@@ -14,6 +14,7 @@ use crate::limits::{
     ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ACCOUNT_TIME, ATTEMPTS_PER_ADDRESS, HASHES_MAX,
     LINK_RESET_TIME, SESSION_IDLE_TIME_MAX,
 };
+use crate::price::{Book, Table};
 use crate::tenancy::FIRST_ORG;
 use crate::tenancy::plane::By;
 use crate::uses::Uses;
@@ -165,7 +166,8 @@ async fn sessions_survive_a_restart_and_what_ended_stays_ended() {
         std::fs::create_dir_all(&path).unwrap();
         Arc::new(RealDisk::open(&path).unwrap())
     };
-    let uses = Uses::load(disk(&world), &world.plane).unwrap();
+    let book = || Arc::new(Book::new(Table::shipped()));
+    let uses = Uses::load(disk(&world), &world.plane, book()).unwrap();
     let records = world.plane.audit().len();
     uses.store(&world.plane).unwrap();
     assert_eq!(world.plane.audit().len(), records, "uses are no records");
@@ -175,7 +177,7 @@ async fn sessions_survive_a_restart_and_what_ended_stays_ended() {
     world.threads.take().unwrap().stop();
     drop(world);
     let world = open(dir, clock);
-    Uses::load(disk(&world), &world.plane).unwrap();
+    Uses::load(disk(&world), &world.plane, book()).unwrap();
     world.pass(SESSION_IDLE_TIME_MAX.saturating_sub(Duration::from_nanos(1)));
     assert!(world.is_live(&kept), "its use was kept");
     assert!(!world.is_live(&ended));

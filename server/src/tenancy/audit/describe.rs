@@ -164,6 +164,18 @@ fn of_governance(event: &GovernanceEvent) -> Option<Said> {
                 ("before", format_micros(*before_ns)),
             ],
         ),
+        GovernanceEvent::Prices {
+            organization,
+            revision,
+            table,
+        } => (
+            "org.prices_changed",
+            organization.to_string(),
+            vec![
+                ("revision", revision.to_string()),
+                ("bytes", table.len().to_string()),
+            ],
+        ),
         GovernanceEvent::TimeNoted => return None,
     })
 }

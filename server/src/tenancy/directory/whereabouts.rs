@@ -70,7 +70,8 @@ impl State {
             ControlEvent::Governance(act) => match &act.event {
                 GovernanceEvent::ProjectSettings { project, .. }
                 | GovernanceEvent::Expired { project, .. } => self.at_project(*project),
-                GovernanceEvent::Plan { organization, .. } => {
+                GovernanceEvent::Plan { organization, .. }
+                | GovernanceEvent::Prices { organization, .. } => {
                     Whereabouts::org(OrgId(*organization))
                 }
                 GovernanceEvent::TimeNoted => Whereabouts::default(),

@@ -101,7 +101,9 @@ fn kind(event: &ControlEvent) -> Kind {
         ControlEvent::Org(act) => is_end(&act.event),
         ControlEvent::User(act) => act.event.facts.iter().all(is_end_of_user),
         ControlEvent::Audit(act) => match act.event.action {
-            AuditAction::TraceDeleted | AuditAction::RowsDeleted => return Kind::Deletes,
+            AuditAction::TraceDeleted | AuditAction::RowsDeleted | AuditAction::BlobDeleted => {
+                return Kind::Deletes;
+            }
             AuditAction::SignedOut => true,
             AuditAction::SignedIn | AuditAction::SignInFailed | AuditAction::Exported => false,
         },

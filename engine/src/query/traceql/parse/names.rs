@@ -52,7 +52,7 @@ const INTRINSICS: [(&str, Intrinsic); 37] = [
 ];
 
 /// Keys of rows that need no scope; of the last ones anything below.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 23] = [
     model::MODEL,
     model::TOOL,
     model::ERROR_MESSAGE,
@@ -61,6 +61,8 @@ const KEYS: [&str; 21] = [
     model::SERVICE,
     model::TAGS,
     model::COST_USD,
+    model::COST,
+    model::COST_SOURCE,
     model::DIALECT,
     model::INDEX,
     model::ROOT,

@@ -39,7 +39,10 @@ const OF_RESOURCE: [(&str, &str); 4] = [
 ];
 
 /// Fields that stand elsewhere in the message, or are worked out from others.
-const ELSEWHERE: [&str; 13] = [
+const ELSEWHERE: [&str; 16] = [
+    model::COST,
+    model::COST_SOURCE,
+    model::COST_UNKNOWN,
     model::DIALECT,
     model::NAME,
     model::STATUS,

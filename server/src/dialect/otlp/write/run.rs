@@ -10,7 +10,15 @@ use crate::dialect::theta_read::StoredRow;
 
 /// Fields of a run that are worked out from its spans, or are sums of theirs: said twice they would count
 /// twice.
-const OF_SPANS: [&str; 4] = [model::ROLLUP, model::TOKENS, model::COST_USD, "own_fields"];
+const OF_SPANS: [&str; 7] = [
+    model::ROLLUP,
+    model::TOKENS,
+    model::COST_USD,
+    model::COST,
+    model::COST_SOURCE,
+    model::COST_UNKNOWN,
+    "own_fields",
+];
 
 /// The span that stands for a run whose sender has runs; none for a run that is nothing but its spans.
 pub(crate) fn span_of_run(row: &StoredRow) -> Option<StoredRow> {

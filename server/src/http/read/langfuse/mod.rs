@@ -6,6 +6,7 @@ mod conditions;
 mod daily;
 mod facts;
 mod members;
+mod metrics;
 mod observation;
 mod observations;
 mod pages;
@@ -30,4 +31,5 @@ pub(super) fn add(routes: &mut Routes) {
     sessions::add(routes);
     scores::add(routes);
     daily::add(routes);
+    metrics::add(routes);
 }

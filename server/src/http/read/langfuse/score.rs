@@ -6,7 +6,7 @@ use obsrv_engine::query::ast::{Filter, Literal, Test};
 use obsrv_engine::source::Column;
 use serde_json::{Value, json};
 
-use super::facts::{environment, is, metadata, not, texts};
+use super::facts::{Places, environment, is, metadata, not, texts};
 use super::members::Members;
 use super::observation::tags;
 use crate::dialect::format_nanos;
@@ -21,8 +21,14 @@ const WORDS: [&str; 3] = ["CATEGORICAL", "TEXT", "CORRECTION"];
 /// What the rows of scores stand with that are of no trace.
 const SESSION: &str = "session:";
 const DATASET_RUN: &str = "dataset-run:";
+/// Where its name is.
+pub(super) const NAMES: Places = &[model::NAME, "label"];
 /// The name of a score that has none.
-const UNNAMED: &str = "annotation";
+pub(super) const UNNAMED: &str = "annotation";
+/// Where its value is, be it a number, a yes or no, or words.
+pub(super) const VALUES: Places = &["score", "value"];
+/// Where its words are, if it is of words.
+pub(super) const WORDINGS: Places = &["score", "value", "label"];
 const OF_SPAN: [&str; 4] = ["step_id", "span_id", "observation_id", "run_id"];
 
 /// What a score says.

@@ -26,7 +26,7 @@ use crate::http::input::InPath;
 use crate::http::params::Params;
 use crate::http::read::ask::{Over, Paging, check_known, limit};
 use crate::http::read::list::json;
-use crate::http::read::shape::{Tokens, raw};
+use crate::http::read::shape::{Cost, Tokens, raw};
 use crate::http::read::trace::{no_such_trace, trace_id};
 use crate::http::routes::Routes;
 use crate::http::{App, query};
@@ -290,12 +290,7 @@ impl Span {
                 "tokens",
                 Tokens::of(doc).and_then(|t| t.total).map(Value::from),
             ),
-            (
-                "costUsd",
-                doc.get(model::COST_USD)
-                    .and_then(DocRef::as_f64)
-                    .map(|n| json!(n)),
-            ),
+            ("costUsd", Cost::of(doc).map(|cost| json!(cost.total))),
         ];
         for (key, value) in facts {
             if let Some(value) = value {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use obsrv_engine::model;
 use obsrv_engine::query::aggregate::{AggregateRequest, Measure, Value as Figure};
 use obsrv_engine::query::ast::{Filter, Literal, Test};
 use obsrv_engine::query::{Budget, Request};
@@ -148,7 +149,7 @@ impl Spent {
         for hit in page.hits {
             let at = hit.core.start_ns;
             let row = wire::row_of(&hit.core, &hit.body)?;
-            let attributes = row.doc().get(obsrv_engine::model::ATTRIBUTES);
+            let attributes = row.doc().get(model::ATTRIBUTES);
             let mode = attributes.and_then(|a| a.get("theazo.billing_mode")?.as_str());
             if let Some(mode) = mode
                 && self.mode.as_ref().is_none_or(|(said, _)| *said < at)
@@ -162,7 +163,7 @@ impl Spent {
 
 fn cost(view: &View, (q, spans): (&str, &Filter), budget: &Budget<'_>) -> Result<f64, ApiError> {
     let these = Over::Spans.searched(q, 0)?;
-    let measures = vec![Measure::Sum(Over::Spans.column("cost"))];
+    let measures = vec![Measure::Sum(Over::Spans.column(model::COST_USD))];
     let request = AggregateRequest::new(Filter::And(vec![spans.clone(), these]), measures);
     let answer = view.aggregate(Table::Spans, &request, budget)?;
     let sum = answer.total.measures.first().map(|m| &m.value);

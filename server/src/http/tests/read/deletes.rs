@@ -211,7 +211,7 @@ async fn the_list_of_runs_takes_every_form_of_a_filter() {
     for filter in [
         "filter=%7B%22key%22%3A%22status%22%2C%22eq%22%3A%22error%22%7D",
         "traceql=%7B%20status%20%3D%20error%20%7D",
-        "filter=%7B%22key%22%3A%22cost%22%2C%22exists%22%3Afalse%7D&q=status:error",
+        "filter=%7B%22key%22%3A%22cost%22%2C%22exists%22%3Atrue%7D&q=status:error",
     ] {
         let own = read(&world, &format!("/traces?limit=100&{filter}")).await;
         let said = ask(&world.app, get(&format!("/v1/traces?{filter}"), "key-of-a")).await;

@@ -3,7 +3,7 @@
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::limits::{TAIL_CHANNELS_MAX, TAIL_WATCHERS_MAX};
+use crate::limits::{TAIL_CHANNELS_MAX, TAIL_RING_BYTES, TAIL_WATCHERS_MAX};
 
 /// What a connection was sent, event by event.
 struct Watching {
@@ -130,6 +130,73 @@ async fn nobody_hears_of_another_project() {
 }
 
 #[tokio::test]
+async fn a_hundred_different_filters_are_each_told_what_passes_them() {
+    let world = world().await;
+    send(&world, &[made(1_000, true)]).await;
+    let mut all = Vec::new();
+    for n in 1..=100 {
+        let q = format!("?over=spans&q=name:live-{n}");
+        all.push(Watching::of(&world, &q, None).await);
+    }
+    // Whole runs by a test of their spans, and free text.
+    let mut runs = Watching::of(&world, "?q=%7Bname:live-7%7D", None).await;
+    let mut words = Watching::of(&world, "?over=spans&q=%22live+9%22", None).await;
+    let spans: Vec<Value> = (1..=100).map(|n| made(n, n % 2 == 0)).collect();
+    send(&world, &spans).await;
+    for (n, watching) in (1..).zip(&mut all) {
+        let (_, kind, data) = watching.event().await;
+        let name = format!("live-{n}");
+        assert_eq!((&*kind, &data["name"]), ("span", &json!(name)));
+    }
+    assert_eq!(runs.event().await.2["trace_id"], format!("{:032x}", 507));
+    assert_eq!(words.event().await.2["name"], "live-9");
+    // What is sent again is no news, and what changes is told again.
+    send(&world, &spans[..50]).await;
+    let mut open = made(200, false);
+    open["name"] = json!("live-1");
+    let whole = open.clone();
+    open["endTimeUnixNano"] = json!("0");
+    for (span, status) in [(open, "running"), (whole, "success")] {
+        send(&world, &[span]).await;
+        let data = all[0].event().await.2;
+        let told = (&data["span_id"], &data["status"]);
+        assert_eq!(told, (&json!(format!("{:016x}", 200)), &json!(status)));
+    }
+}
+
+#[tokio::test]
+async fn who_never_reads_finds_a_gap_and_holds_up_nobody() {
+    let world = world().await;
+    let mut deaf = Watching::of(&world, "?over=spans&q=status:error", None).await;
+    let mut reads = Watching::of(&world, "?over=spans&q=status:success", None).await;
+    let rooms = TAIL_RING_BYTES / 200;
+    let (mut sent, mut last) = (0, 0);
+    while sent < rooms {
+        let batch: Vec<Value> = (1..=500).map(|n| made(last + n, true)).collect();
+        send(&world, &batch).await;
+        (sent, last) = (sent + batch.len(), last + 500);
+        send(&world, &[made(1_000_000 + last, false)]).await;
+        let name = format!("live-{}", 1_000_000 + last);
+        assert_eq!(reads.event().await.2["name"], name);
+    }
+    let (mut told, mut missed) = (0, 0);
+    while told + missed < sent as u64 {
+        let (_, kind, data) = deaf.event().await;
+        match &*kind {
+            "span" => told += 1,
+            "gap" => missed += data["missed"].as_u64().unwrap(),
+            other => panic!("{other}"),
+        }
+    }
+    assert!(missed > 0 && told > 0);
+    assert_eq!(
+        told + missed,
+        sent as u64,
+        "each is told once or counted as missed"
+    );
+}
+
+#[tokio::test]
 async fn places_are_bounded_and_given_back() {
     let world = world().await;
     let mut held = Vec::new();
@@ -138,6 +205,15 @@ async fn places_are_bounded_and_given_back() {
     }
     let (status, error) = refused(&world, "/tail?q=one_more").await;
     assert_eq!((status, error["code"].as_str()), (503, Some("overloaded")));
+    // A question that nobody reads any more makes room.
+    held.pop();
+    let mut status = 503;
+    while status == 503 {
+        tokio::task::yield_now().await;
+        let asked = get("/v1/projects/1/tail?q=one_more", "key-of-a");
+        let said = build(Arc::clone(&world.app)).oneshot(asked).await.unwrap();
+        status = said.status().as_u16();
+    }
     // The same question once more takes no channel.
     while held.len() < TAIL_WATCHERS_MAX {
         held.push(Watching::of(&world, "?q=a:0", None).await);
