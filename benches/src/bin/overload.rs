@@ -14,13 +14,13 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use clap::Parser;
+use obsrv_benches::load::arguments;
 use obsrv_benches::load::cpus::CpuGroup;
 use obsrv_benches::load::flow::{Bodies, Flow, Flowed, run};
 use obsrv_benches::load::server::Server;
 use obsrv_benches::load::{LoadError, process};
 
-const USAGE: &str = "overload --bin PATH [--seconds 20] [--multiples 10,50] [--tenants 8] [--tenant-multiple 50] \
-    [--spans 32] [--connections 64] [--memory-mib 512] [--cpu-percent 100] [--seed 1]";
 /// Of the peak, what must be stored under overload.
 const GOODPUT_MIN: f64 = 0.9;
 /// Against the run with the decoy: the other tenants' p99.
@@ -35,64 +35,43 @@ const CALM: f64 = 0.4;
 const TRACES: u64 = 64;
 const UNKNOWN_KEY: &str = "obsrv_bench_of_nobody_0123456789abcdef01234567";
 
+#[derive(Debug, Parser)]
+#[command(about = "Sends many times what the server can do, and one tenant many times its part")]
 struct Settings {
+    /// The server to start.
+    #[arg(long = "bin")]
     binary: PathBuf,
+    /// Of each run.
+    #[arg(long = "seconds", default_value = "20", value_parser = arguments::seconds)]
     time: Duration,
+    /// Times the peak, one run each.
+    #[arg(long, value_delimiter = ',', default_value = "10,50")]
     multiples: Vec<f64>,
+    /// Projects that send.
+    #[arg(long, default_value_t = 8, value_parser = arguments::at_least::<2>)]
     tenants: usize,
+    /// Times its part, of the one that sends too much.
+    #[arg(long, default_value_t = 50.0)]
     tenant_multiple: f64,
+    /// Spans of a request.
+    #[arg(long, default_value_t = 32)]
     spans: usize,
+    /// Of the client.
+    #[arg(long, default_value_t = 64)]
     connections: usize,
+    /// The server's budget.
+    #[arg(long, default_value_t = 512)]
     memory_mib: u64,
-    /// Of one processor; all there is if none.
+    /// Of one processor, for the server; all there is if none.
+    #[arg(long)]
     cpu_percent: Option<u32>,
+    /// Of the bodies.
+    #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-fn settings() -> Result<Settings, LoadError> {
-    let wrong = || LoadError::Argument(USAGE.to_owned());
-    let mut settings = Settings {
-        binary: PathBuf::new(),
-        time: Duration::from_secs(20),
-        multiples: vec![10.0, 50.0],
-        tenants: 8,
-        tenant_multiple: 50.0,
-        spans: 32,
-        connections: 64,
-        memory_mib: 512,
-        cpu_percent: None,
-        seed: 1,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or_else(wrong)?;
-        let number = || value.parse::<u64>().map_err(|_| wrong());
-        let size = || value.parse::<usize>().map_err(|_| wrong());
-        let float = |text: &str| text.parse::<f64>().map_err(|_| wrong());
-        match name.as_str() {
-            "--bin" => settings.binary = value.into(),
-            "--seconds" => settings.time = Duration::from_secs(number()?),
-            "--multiples" => {
-                settings.multiples = value.split(',').map(float).collect::<Result<_, _>>()?
-            }
-            "--tenants" => settings.tenants = size()?,
-            "--tenant-multiple" => settings.tenant_multiple = float(&value)?,
-            "--spans" => settings.spans = size()?,
-            "--connections" => settings.connections = size()?,
-            "--memory-mib" => settings.memory_mib = number()?,
-            "--cpu-percent" => settings.cpu_percent = Some(value.parse().map_err(|_| wrong())?),
-            "--seed" => settings.seed = number()?,
-            _ => return Err(wrong()),
-        }
-    }
-    if settings.binary.as_os_str().is_empty() || settings.tenants < 2 {
-        return Err(wrong());
-    }
-    Ok(settings)
-}
-
 fn main() -> ExitCode {
-    match settings().and_then(|settings| measure(&settings)) {
+    match measure(&Settings::parse()) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(broken) => {
             println!("\n{broken} bounds broken");

@@ -17,13 +17,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
+use obsrv_benches::load::arguments;
 use obsrv_benches::load::client::Client;
 use obsrv_benches::load::flow::{Bodies, Flow, Flowed, TraceId, run};
 use obsrv_benches::load::server::Server;
 use obsrv_benches::load::{LoadError, process};
 
-const USAGE: &str = "soak --bin PATH [--seconds 3600] [--rate REQUESTS_PER_SECOND] [--keep-seconds 120] \
-    [--memory-mib 512] [--seed 1]";
 /// Samples of a whole run.
 const SAMPLES: u32 = 60;
 /// Samples that are not judged: the first quarter.
@@ -50,47 +50,31 @@ const ASKED: [&str; 4] = [
     "/v1/projects/1/threads?limit=20",
 ];
 
+#[derive(Debug, Parser)]
+#[command(about = "Sends half of what the server can do, for long")]
 struct Settings {
+    /// The server to start.
+    #[arg(long = "bin")]
     binary: PathBuf,
+    /// Of the whole run.
+    #[arg(long = "seconds", default_value = "3600", value_parser = arguments::seconds)]
     time: Duration,
+    /// Requests a second; half of what the server can do if none.
+    #[arg(long)]
     rate: Option<f64>,
+    /// After so many seconds a trace is deleted; the run is twice as long at least.
+    #[arg(long = "keep-seconds", default_value = "120", value_parser = arguments::seconds)]
     keep: Duration,
+    /// The server's budget.
+    #[arg(long, default_value_t = 512)]
     memory_mib: u64,
+    /// Of the bodies.
+    #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-fn settings() -> Result<Settings, LoadError> {
-    let wrong = || LoadError::Argument(USAGE.to_owned());
-    let mut settings = Settings {
-        binary: PathBuf::new(),
-        time: Duration::from_hours(1),
-        rate: None,
-        keep: Duration::from_mins(2),
-        memory_mib: 512,
-        seed: 1,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or_else(wrong)?;
-        let number = || value.parse::<u64>().map_err(|_| wrong());
-        match name.as_str() {
-            "--bin" => settings.binary = value.into(),
-            "--seconds" => settings.time = Duration::from_secs(number()?),
-            "--rate" => settings.rate = Some(value.parse().map_err(|_| wrong())?),
-            "--keep-seconds" => settings.keep = Duration::from_secs(number()?),
-            "--memory-mib" => settings.memory_mib = number()?,
-            "--seed" => settings.seed = number()?,
-            _ => return Err(wrong()),
-        }
-    }
-    if settings.binary.as_os_str().is_empty() || settings.time < settings.keep * 2 {
-        return Err(wrong());
-    }
-    Ok(settings)
-}
-
 fn main() -> ExitCode {
-    match settings().and_then(|settings| soak(&settings)) {
+    match soak(&Settings::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -122,6 +106,10 @@ struct Beside {
 }
 
 fn soak(settings: &Settings) -> Result<bool, LoadError> {
+    if settings.time < settings.keep * 2 {
+        let least = "--seconds: twice as long as --keep-seconds at least";
+        return Err(LoadError::Argument(least.to_owned()));
+    }
     let folder = std::env::temp_dir().join(format!("obsrv-soak-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let outcome = soak_in(settings, &folder);

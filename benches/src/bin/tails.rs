@@ -18,14 +18,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use obsrv_benches::generator::{Generator, Options, Request};
+use obsrv_benches::load::arguments;
 use obsrv_benches::load::client::{Client, Encoding, Form, Wire, percent};
 use obsrv_benches::load::ingest::{self, Target};
 use obsrv_benches::load::process;
 use obsrv_benches::load::server::Server;
 use serde_json::Value;
 
-const USAGE: &str = "tails --bin PATH [--spans 400000] [--watchers 500] [--filters 50] [--deaf 5]";
 /// Events that a filter passes in a second, on average, at most.
 const EVENTS_PER_SECOND_MAX: f64 = 100.0;
 /// Connections that send.
@@ -35,16 +36,28 @@ const LATE_MAX: Duration = Duration::from_secs(10);
 const READ_TIME: Duration = Duration::from_millis(200);
 const WATCHER_STACK_BYTES: usize = 256 << 10;
 
+#[derive(Debug, Parser)]
+#[command(about = "Watches spans as they come, over many connections")]
 struct Settings {
+    /// The server to start.
+    #[arg(long = "bin")]
     binary: PathBuf,
+    /// Spans that are sent, twice.
+    #[arg(long, default_value_t = 400_000)]
     spans: u64,
+    /// Connections that watch.
+    #[arg(long, default_value_t = 500)]
     watchers: usize,
+    /// Different filters, given out in turn.
+    #[arg(long, default_value_t = 50, value_parser = arguments::at_least::<1>)]
     filters: usize,
+    /// Connections that watch and never read.
+    #[arg(long, default_value_t = 5)]
     deaf: usize,
 }
 
 fn main() -> io::Result<()> {
-    let settings = settings()?;
+    let settings = Settings::parse();
     let data = std::env::temp_dir().join(format!("obsrv-tails-{}", std::process::id()));
     let mut server = Server::new(&settings.binary, &data, &[])?;
     server.start()?;
@@ -52,34 +65,6 @@ fn main() -> io::Result<()> {
     drop(server);
     std::fs::remove_dir_all(&data)?;
     outcome
-}
-
-fn settings() -> io::Result<Settings> {
-    let wrong = || io::Error::other(USAGE);
-    let mut settings = Settings {
-        binary: PathBuf::new(),
-        spans: 400_000,
-        watchers: 500,
-        filters: 50,
-        deaf: 5,
-    };
-    let mut args = std::env::args().skip(1);
-    while let Some(name) = args.next() {
-        let value = args.next().ok_or_else(wrong)?;
-        let number = || value.parse().map_err(|_| wrong());
-        match name.as_str() {
-            "--bin" => settings.binary = value.into(),
-            "--spans" => settings.spans = value.parse().map_err(|_| wrong())?,
-            "--watchers" => settings.watchers = number()?,
-            "--filters" => settings.filters = number()?,
-            "--deaf" => settings.deaf = number()?,
-            _ => return Err(wrong()),
-        }
-    }
-    if settings.binary.as_os_str().is_empty() || settings.filters == 0 {
-        return Err(wrong());
-    }
-    Ok(settings)
 }
 
 /// What a watcher was told.

@@ -15,12 +15,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use obsrv_benches::load::client::Client;
 use obsrv_benches::load::process;
 use obsrv_benches::load::server::Server;
 use serde_json::{Value, json};
 
-const USAGE: &str = "tenants --bin PATH [--orgs 1000] [--projects 10] [--people 200]";
 const PASSWORD: &str = "a long password for measuring";
 /// What a browser's page would send beside its cookie.
 const OWN: &str = "x-obsrv-request: 1\r\n";
@@ -29,15 +29,25 @@ const TIMED: usize = 300;
 /// Connections that send traces while people sign in.
 const SENDERS: usize = 4;
 
+#[derive(Debug, Parser)]
+#[command(about = "Measures what many organizations cost")]
 struct Settings {
+    /// The server to start.
+    #[arg(long = "bin")]
     binary: PathBuf,
+    /// Organizations.
+    #[arg(long, default_value_t = 1000)]
     orgs: usize,
+    /// Projects of each.
+    #[arg(long, default_value_t = 10)]
     projects: usize,
+    /// Who signs in at once.
+    #[arg(long, default_value_t = 200)]
     people: usize,
 }
 
 fn main() -> io::Result<()> {
-    let settings = settings()?;
+    let settings = Settings::parse();
     let data = std::env::temp_dir().join(format!("obsrv-tenants-{}", std::process::id()));
     let mut server = Server::new(&settings.binary, &data, &[])?;
     server.start()?;
@@ -45,32 +55,6 @@ fn main() -> io::Result<()> {
     drop(server);
     std::fs::remove_dir_all(&data)?;
     outcome
-}
-
-fn settings() -> io::Result<Settings> {
-    let wrong = || io::Error::other(USAGE);
-    let mut settings = Settings {
-        binary: PathBuf::new(),
-        orgs: 1000,
-        projects: 10,
-        people: 200,
-    };
-    let mut args = std::env::args().skip(1);
-    while let Some(name) = args.next() {
-        let value = args.next().ok_or_else(wrong)?;
-        let number = || value.parse().map_err(|_| wrong());
-        match name.as_str() {
-            "--bin" => settings.binary = value.into(),
-            "--orgs" => settings.orgs = number()?,
-            "--projects" => settings.projects = number()?,
-            "--people" => settings.people = number()?,
-            _ => return Err(wrong()),
-        }
-    }
-    if settings.binary.as_os_str().is_empty() {
-        return Err(wrong());
-    }
-    Ok(settings)
 }
 
 fn run(settings: &Settings, server: &mut Server) -> io::Result<()> {

@@ -9,6 +9,7 @@
     reason = "a measuring client's clock is the real one"
 )]
 
+pub mod arguments;
 pub mod client;
 pub mod cpus;
 pub mod flow;

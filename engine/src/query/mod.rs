@@ -29,7 +29,7 @@ pub use order::{Order, Position, SORT_TEXT_BYTES_MAX, SortKey};
 pub use parse::{ParseError, SEARCH_BYTES_MAX, parse, parse_over};
 pub use plan::{DEPTH_MAX, LIST_MAX, NODES_MAX, TEXT_BYTES_MAX};
 pub use search::{Hit, LIMIT_MAX, Page, Request, TRACES_MAX, count, search, search_cores};
-pub use text::{REGEX_BYTES_MAX, REGEX_SIZE_MAX, REGEXES_MAX};
+pub use text::{Patterns, REGEX_BYTES_MAX, REGEX_SIZE_MAX, REGEXES_MAX};
 pub use write::write;
 
 use crate::doc::DocError;

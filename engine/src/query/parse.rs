@@ -7,7 +7,7 @@ mod scanner;
 use super::QueryError;
 use super::ast::{Filter, Literal, Test, TextTest};
 use super::plan::{DEPTH_MAX, LIST_MAX, check};
-use super::text::Pattern;
+use super::text::Patterns;
 use crate::model;
 use crate::row::Table;
 use crate::source::Column;
@@ -59,6 +59,7 @@ pub fn parse_over(table: Table, text: &str, now_ns: i64) -> Result<Filter, Parse
         has_span_id: matches!(table, Table::Logs | Table::Points),
         depth: 0,
         in_span: false,
+        patterns: Patterns::default(),
     };
     parser.input.skip_space();
     if parser.input.at_end() {
@@ -83,6 +84,7 @@ struct Parser<'a> {
     has_span_id: bool,
     depth: usize,
     in_span: bool,
+    patterns: Patterns,
 }
 
 impl Parser<'_> {
@@ -238,7 +240,9 @@ impl Parser<'_> {
         let Some(pattern) = self.input.pattern()? else {
             return Err(self.error(expected, "no regular expression here"));
         };
-        Pattern::new(&pattern).map_err(|e| ParseError::new(at, expected, e.to_string()))?;
+        self.patterns
+            .check(&pattern)
+            .map_err(|e| ParseError::new(at, expected, e.to_string()))?;
         Ok(pattern)
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use std::cell::Cell;
+
 use regex::{Regex, RegexBuilder};
 
 use super::QueryError;
@@ -42,6 +44,24 @@ impl Pattern {
 
     pub(super) fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
+    }
+}
+
+/// The regular expressions of one filter while it is read: each is one, and they are not too many, before they
+/// are compiled.
+#[derive(Debug, Default)]
+pub struct Patterns {
+    seen: Cell<usize>,
+}
+
+impl Patterns {
+    /// Refuses what is no regular expression, is too large, or is one more than [`REGEXES_MAX`].
+    pub fn check(&self, pattern: &str) -> Result<(), QueryError> {
+        self.seen.set(self.seen.get() + 1);
+        if self.seen.get() > REGEXES_MAX {
+            return Err(QueryError::TooManyRegexes);
+        }
+        Pattern::new(pattern).map(drop)
     }
 }
 

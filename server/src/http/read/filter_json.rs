@@ -14,7 +14,7 @@
 //! `now`, `-1h` or nanoseconds; lengths of time `1.5s` or nanoseconds.
 
 use obsrv_engine::query::ast::{Filter, Literal, Test, TextTest};
-use obsrv_engine::query::{DEPTH_MAX, LIST_MAX};
+use obsrv_engine::query::{DEPTH_MAX, LIST_MAX, Patterns};
 use obsrv_engine::source::Column;
 use serde_json::{Map, Value};
 
@@ -45,7 +45,12 @@ pub(super) fn filter(
     (name, value): (&str, &Value),
     now_ns: i64,
 ) -> Result<Filter, ApiError> {
-    Reader { over, now_ns }.filter(
+    let reader = Reader {
+        over,
+        now_ns,
+        patterns: Patterns::default(),
+    };
+    reader.filter(
         value,
         &Place {
             up: None,
@@ -98,6 +103,7 @@ impl<'a> Place<'a> {
 struct Reader {
     over: Over,
     now_ns: i64,
+    patterns: Patterns,
 }
 
 const KINDS: &str =
@@ -140,7 +146,7 @@ impl Reader {
             "text" => Filter::Text(TextTest::Words(text()?)),
             "text_prefix" => Filter::Text(TextTest::Beginning(text()?)),
             "text_contains" => Filter::Text(TextTest::Contains(text()?)),
-            "text_matches" => Filter::Text(TextTest::Regex(pattern(&text()?))),
+            "text_matches" => Filter::Text(TextTest::Regex(self.pattern(&text()?, &inside)?)),
             _ => return Err(inside.wrong(format!("unknown, {KINDS} is meant"))),
         })
     }
@@ -223,7 +229,7 @@ impl Reader {
                 text if text.is_empty() => return Err(place.wrong("an empty beginning")),
                 text => is(Test::Prefix(text)),
             },
-            "matches" => is(Test::Regex(pattern(&text()?))),
+            "matches" => is(Test::Regex(self.pattern(&text()?, place)?)),
             "exists" => match value {
                 Value::Bool(true) => is(Test::Exists),
                 Value::Bool(false) => not(Test::Exists),
@@ -231,6 +237,14 @@ impl Reader {
             },
             _ => return Err(place.wrong(format!("unknown test, {TESTS} is meant"))),
         })
+    }
+
+    fn pattern(&self, text: &str, place: &Place<'_>) -> Result<String, ApiError> {
+        let pattern = pattern(text);
+        match self.patterns.check(&pattern) {
+            Ok(()) => Ok(pattern),
+            Err(error) => Err(place.wrong(error.to_string())),
+        }
     }
 
     fn literals(

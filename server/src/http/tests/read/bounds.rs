@@ -6,23 +6,6 @@ use crate::limits::{
     REVIEW_RUNS_MAX, THEAZO_TRACES_BYTES,
 };
 
-/// Spans of one trace with no more than they need, from one number up to another.
-async fn plain(world: &World, trace: usize, from: usize, to: usize) {
-    let all: Vec<usize> = (from..to).collect();
-    for part in all.chunks(4_000) {
-        let spans: Vec<Value> = part
-            .iter()
-            .map(|n| {
-                json!({
-                    "traceId": format!("{trace:032x}"), "spanId": format!("{:016x}", n + 1),
-                    "startTimeUnixNano": BASE_NS.to_string(), "name": "s",
-                })
-            })
-            .collect();
-        send(world, &spans).await;
-    }
-}
-
 #[tokio::test]
 async fn paths_are_put_together_from_so_many_spans() {
     let world = world().await;

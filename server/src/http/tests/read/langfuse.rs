@@ -13,23 +13,6 @@ async fn public(world: &World, rest: &str) -> (u16, Value) {
     (said.status.as_u16(), said.json())
 }
 
-/// Spans of a trace with no more than they need, from one number up to another.
-async fn spans(world: &World, trace: u64, from: usize, to: usize) {
-    let all: Vec<usize> = (from..to).collect();
-    for part in all.chunks(4_000) {
-        let spans: Vec<Value> = part
-            .iter()
-            .map(|n| {
-                json!({
-                    "traceId": format!("{trace:032x}"), "spanId": format!("{:016x}", n + 1),
-                    "startTimeUnixNano": BASE_NS.to_string(), "name": "s",
-                })
-            })
-            .collect();
-        send(world, &spans).await;
-    }
-}
-
 #[tokio::test]
 async fn pages_are_bounded() {
     let world = world().await;
@@ -104,7 +87,7 @@ async fn what_is_not_understood_is_refused_by_name() {
 async fn large_traces_are_told_as_far_as_the_limits_go() {
     let world = world().await;
     let one = format!("/traces/{:032x}", 1);
-    spans(&world, 1, 0, LANGFUSE_OBSERVATIONS_MAX).await;
+    plain(&world, 1, 0, LANGFUSE_OBSERVATIONS_MAX).await;
     let (status, said) = public(&world, &one).await;
     let count = |said: &Value| said["observations"].as_array().map(Vec::len);
     assert_eq!(
@@ -113,14 +96,14 @@ async fn large_traces_are_told_as_far_as_the_limits_go() {
     );
     // Ids count over all traces of the page.
     let rest = LANGFUSE_IDS_MAX - LANGFUSE_OBSERVATIONS_MAX;
-    spans(&world, 2, 0, rest).await;
+    plain(&world, 2, 0, rest).await;
     assert_eq!(public(&world, "/traces").await.0, 200);
-    spans(&world, 2, rest, rest + 1).await;
+    plain(&world, 2, rest, rest + 1).await;
     assert_eq!(public(&world, "/traces").await.0, 422);
     assert_eq!(public(&world, "/traces?fields=core").await.0, 200);
     assert_eq!(public(&world, "/traces?limit=1").await.0, 200);
     let most = LANGFUSE_OBSERVATIONS_MAX;
-    spans(&world, 1, most, most + 1).await;
+    plain(&world, 1, most, most + 1).await;
     assert_eq!(public(&world, &one).await.0, 422);
     let (status, said) = public(&world, &format!("{one}?fields=core,scores")).await;
     assert_eq!((status, count(&said)), (200, Some(0)));
