@@ -19,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use obsrv_benches::generator::trace::{REGIONS, TOOLS, WORKFLOWS};
 use obsrv_benches::generator::{Generator, Options, Request};
 use obsrv_benches::load::arguments;
 use obsrv_benches::load::client::{Client, Encoding, Form, Wire, percent};
@@ -86,18 +87,13 @@ struct Watched {
     over: AtomicBool,
 }
 
-/// Filters of few spans each, all different: of one workflow and one tool, and longer than nearly nothing.
+/// Filters of few spans each, all different as long as there are combinations: of one workflow, one region and one tool.
 fn filters(count: usize) -> Vec<String> {
-    let tools = ["run_sql", "read_file", "http_get", "python", "calendar"];
     let some = (0..count).map(|n| {
-        let (tool, workflow) = (tools[n % tools.len()], n / tools.len() % 60);
-        let slow = n / (60 * tools.len());
-        let longer = if slow == 0 {
-            String::new()
-        } else {
-            format!(" duration>{slow}us")
-        };
-        format!("metadata.workflow:wf-{workflow} tool:{tool}{longer}")
+        let (tool, rest) = (TOOLS[n % TOOLS.len()], n / TOOLS.len());
+        let (region, rest) = (REGIONS[rest % REGIONS.len()], rest / REGIONS.len());
+        let workflow = rest % WORKFLOWS;
+        format!("metadata.workflow:wf-{workflow} metadata.region:{region} tool:{tool}")
     });
     some.collect()
 }

@@ -94,7 +94,8 @@ export default function PathsPage({ project }: { project: string }) {
   );
 }
 
-export function Graph({ paths }: { paths: Paths }) {
+// Of what the failed ones are a share: of the runs with the step, or of the steps of one run.
+export function Graph({ paths, of = "runs" }: { paths: Paths; of?: "runs" | "steps" }) {
   const shown = useMemo(() => kept(paths.nodes, paths.edges, NODES_SHOWN), [paths]);
   const { all, width, height } = useMemo(() => placed(shown.nodes, shown.edges), [shown]);
   const places = new Map(all.map((one) => [one.node.name, one]));
@@ -135,7 +136,7 @@ export function Graph({ paths }: { paths: Paths }) {
         })}
         {all.map(({ node, x, y }) => (
           <g key={node.name} transform={`translate(${x} ${y})`}>
-            <title>{`${node.name}: ${count(node.count)}, ${(100 * failedShare(node.runs)).toFixed(0)}% of its runs failed`}</title>
+            <title>{`${node.name}: ${count(node.count)}, ${(100 * failedShare(node.runs)).toFixed(0)}% of its ${of} failed`}</title>
             <rect className="node" width={NODE_WIDTH} height={NODE_HEIGHT} rx="6" />
             <rect
               className="node-bad"

@@ -156,7 +156,7 @@ export default function TracePage({ project, id }: { project: string; id: string
         ) : tab === "logs" ? (
           <LogsOf project={project} q={term("trace_id", id)} />
         ) : tab === "graph" ? (
-          <TraceGraph project={project} id={id} />
+          <TraceGraph project={project} id={id} steps={steps} />
         ) : tab === "files" ? (
           <div className="step-pad">
             <FileList files={files} />

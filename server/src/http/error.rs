@@ -362,7 +362,15 @@ impl From<QueryError> for ApiError {
             | QueryError::NestedAnySpan => ErrorCode::InvalidQuery,
             QueryError::Source(_) | QueryError::Row { .. } => ErrorCode::Damaged,
         };
-        Self::new(code, error.to_string())
+        let cure = match &error {
+            QueryError::BudgetExceeded {
+                what: "time buckets" | "points",
+                ..
+            } => "; ask for a longer interval, or for less time with from and to",
+            QueryError::BudgetExceeded { .. } => "; ask for less time, or filter more",
+            _ => "",
+        };
+        Self::new(code, format!("{error}{cure}"))
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged, not_found};
 use super::list::json;
+use super::outline::Outline;
 use super::path;
 use super::shape::{ScoreShown, TraceShown};
 use crate::dialect::theta_read::StoredRow;
@@ -60,6 +61,14 @@ pub(super) fn trace_id(place: &InPath, name: &str) -> Result<String, ApiError> {
 
 pub(super) fn no_such_trace() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "no such trace")
+}
+
+/// When a trace starts: with its first span, or as its run says if it has none.
+pub(super) fn start_of(view: &View, trace_id: &str, outline: &Outline) -> Result<i64, ApiError> {
+    match outline.start_ns() {
+        Some(start) => Ok(start),
+        None => Ok(run_of(view, trace_id)?.core.start_ns),
+    }
 }
 
 /// The run of a trace.

@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use super::ask::{check_known, limit};
 use super::critical::critical_path;
-use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged, not_found};
+use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged};
 use super::list::json;
 use super::outline::{Code, Node, Outline};
 use super::path;
-use super::trace::{no_such_trace, trace_id};
+use super::trace::{start_of, trace_id};
 use crate::dialect::format_nanos;
 use crate::http::access::{Access, TraceRead};
 use crate::http::cursor::{self, Scope};
@@ -241,8 +241,7 @@ async fn show(
     let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view_or(partial);
         let outline = Outline::read(&view, &trace_id, budget)?;
-        let start = outline.start_ns();
-        let start = start.ok_or_else(|| not_found(&view, no_such_trace()))?;
+        let start = start_of(&view, &trace_id, &outline)?;
         let rows = wanted.rows(&outline)?;
         let begin = wanted.begin(&outline, &rows).min(rows.len());
         let end = begin.saturating_add(wanted.limit).min(rows.len());

@@ -11,7 +11,7 @@ use super::critical::critical_path;
 use super::list::json;
 use super::outline::Outline;
 use super::path;
-use super::trace::{no_such_trace, trace_id};
+use super::trace::{start_of, trace_id};
 use crate::dialect::format_nanos;
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::ApiError;
@@ -59,8 +59,9 @@ async fn show(
     let trace_id = trace_id(&place, "trace")?;
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let outline = Outline::read(&store.view(), &trace_id, budget)?;
-        let start = outline.start_ns().ok_or_else(no_such_trace)?;
+        let view = store.view();
+        let outline = Outline::read(&view, &trace_id, budget)?;
+        let start = start_of(&view, &trace_id, &outline)?;
         let mut on_path = critical_path(&outline);
         let count = on_path.len();
         if count > TREE_PAGE_ROWS_MAX {

@@ -119,6 +119,28 @@ async fn columns_say_the_same(world: &World, path: &str, whole: &Value) {
 
 /// A ring of parents is shown, beginning with its earliest span.
 #[tokio::test]
+async fn a_trace_without_spans_has_an_empty_tree() {
+    let world = world().await;
+    let sent = json!({ "trace_id": "bare", "name": "n", "status": "success",
+        "started_at": "2026-01-01T00:00:00Z", "steps": [] });
+    let said = ask(
+        &world.app,
+        post("/v1/traces", "key-of-a", JSON, sent.to_string()),
+    );
+    assert_eq!(said.await.status, 201);
+    for path in ["spans?", "spans?shape=columns", "critical-path?"] {
+        let read = read(&world, &format!("/traces/bare/{path}")).await;
+        let rows = read["data"].as_array().map(Vec::len).or_else(|| {
+            let ids = read["columns"]["span_id"].as_array();
+            ids.map(Vec::len)
+        });
+        assert_eq!(rows, Some(0), "{path}: {read}");
+    }
+    let none = get("/v1/projects/1/traces/none/spans", "key-of-a");
+    assert_eq!(ask(&world.app, none).await.status, 404);
+}
+
+#[tokio::test]
 async fn a_ring_of_parents_ends() {
     let world = world().await;
     let made = |id: u64, parent: u64, start| Made {
