@@ -157,3 +157,26 @@ def test_traces_of_users_add_up_by_arm(theta, obsrv):
             assert cost == pytest.approx(sum(0.25 * (n % 8) for _, n in runs))
             assert tokens == sum(10 + n + n % 5 for _, n in runs)
             assert users == len(runs)
+        results = client.get(f"/v1/projects/1/experiments/{experiment_id}/results").json()
+        assert [arm["id"] for arm in results["arms"]] == [arm["id"] for arm in ARMS]
+        for arm, said in zip(results["arms"], ARMS):
+            runs = did.get(said["id"], [])
+            assert (arm["name"], arm["traffic_pct"], arm["traces"]) == (said["name"], said["traffic_pct"], len(runs))
+            assert (arm["users"], arm["errors"]) == (len(runs), sum(n % 7 == 0 for _, n in runs))
+            assert arm["tokens"] == (sum(10 + n + n % 5 for _, n in runs) if runs else None)
+            scores = [(n % 4) / 4 for _, n in runs if n % 3 == 0]
+            if not runs:
+                assert (arm["cost"], arm["duration_ns_p95"], arm["scores"]) == (None, None, {})
+                continue
+            assert arm["cost"]["total"] == pytest.approx(sum(0.25 * (n % 8) for _, n in runs))
+            assert arm["scores"]["helpful"]["count"] == len(scores)
+            assert arm["scores"]["helpful"]["avg"] == pytest.approx(sum(scores) / len(scores))
+            assert not arm["scores_cut"]
+            lengths = sorted((model.ended_at - model.started_at).total_seconds() * 1e9 for model, _ in runs)
+            assert lengths[0] - 2000 <= arm["duration_ns_p50"] <= arm["duration_ns_p95"] <= lengths[-1] + 2000
+        # An arm that was taken out is told as long as runs name it.
+        edit = {"revision": 1, "name": "Short alone", "arms": [ARMS[2] | {"traffic_pct": 100}]}
+        assert client.put(f"/v1/experiments/{experiment_id}", json=edit).status_code == 200
+        later = client.get(f"/v1/projects/1/experiments/{experiment_id}/results").json()
+        gone = sorted((arm for arm in did if arm != "short"), key=lambda arm: -len(did[arm]))
+        assert [(arm["id"], arm["name"]) for arm in later["arms"]] == [("short", "Short ✓"), *((arm, None) for arm in gone)]

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::http::tests::{JSON, World, ask, get, post, world};
 use crate::limits::{
-    EXPERIMENT_ARMS_MAX, EXPERIMENT_BYTES_MAX, EXPERIMENT_ID_BYTES_MAX,
-    EXPERIMENTS_PER_PROJECT_MAX, PAGE_ROWS_MAX,
+    EXPERIMENT_ARMS_MAX, EXPERIMENT_ARMS_SHOWN_MAX, EXPERIMENT_BYTES_MAX, EXPERIMENT_ID_BYTES_MAX,
+    EXPERIMENT_SCORED_RUNS_MAX, EXPERIMENT_SCORES_MAX, EXPERIMENTS_PER_PROJECT_MAX, PAGE_ROWS_MAX,
 };
 use crate::tenancy::FIRST_ORG;
 use crate::tenancy::audit::describe_all;
@@ -234,5 +234,118 @@ async fn limits_hold_at_and_above() {
     for (limit, status) in [(PAGE_ROWS_MAX, 200), (PAGE_ROWS_MAX + 1, 400)] {
         let said = read(&world, &format!("{ALL}?limit={limit}"), "key-of-a").await;
         assert_eq!(said.0, status);
+    }
+}
+
+/// So many runs of an arm, each with a score; the `n`-th of all is scored by its number.
+async fn runs(world: &World, arm: &str, numbers: std::ops::Range<usize>) {
+    let traces: Vec<Value> = numbers
+        .map(|n| {
+            json!({
+                "trace_id": format!("{arm}-{n}"), "name": "n", "status": "success", "steps": [],
+                "started_at": format!("2026-01-01T{:02}:{:02}:{:02}Z", n / 3600, n / 60 % 60, n % 60),
+                "metadata": { "experiment_id": "x", "experiment_arm_id": arm },
+                "annotations": [{ "label": "good", "score": n }],
+            })
+        })
+        .collect();
+    for some in traces.chunks(1000) {
+        let body = Value::Array(some.to_vec()).to_string();
+        let said = ask(
+            &world.app,
+            post("/v1/imports/traces", "key-of-a", JSON, body),
+        )
+        .await;
+        assert!(said.status.is_success(), "{}", said.json());
+    }
+}
+
+#[tokio::test]
+async fn results_tell_the_scores_of_so_many_runs() {
+    let world = world().await;
+    let body = json!({ "id": "x", "name": "n", "arms": [{ "id": "a", "traffic_pct": 100 }] });
+    assert_eq!(make(&world, &body).await.0, 201);
+    let path = "/v1/projects/1/experiments/x/results";
+    let told = async |world: &World, path: &str| {
+        let (status, said) = read(world, path, "key-of-a").await;
+        assert_eq!(status, 200, "{said}");
+        said["arms"][0].clone()
+    };
+    let none = told(&world, path).await;
+    assert_eq!((&none["traces"], &none["scores"]), (&json!(0), &json!({})));
+    let max = EXPERIMENT_SCORED_RUNS_MAX;
+    runs(&world, "a", 0..max).await;
+    let whole = told(&world, path).await;
+    let good = &whole["scores"]["good"];
+    assert_eq!(
+        (&good["count"], &whole["scores_cut"]),
+        (&json!(max), &json!(false))
+    );
+    assert_eq!(good["avg"], json!(4999.0 / 2.0));
+    runs(&world, "a", max..max + 1).await;
+    let cut = told(&world, path).await;
+    let good = &cut["scores"]["good"];
+    let counts = (&cut["traces"], &good["count"], &cut["scores_cut"]);
+    assert_eq!(counts, (&json!(max + 1), &json!(max), &json!(true)));
+    // Without the oldest, whose score is 0.
+    assert_eq!(good["avg"], json!(5001.0 / 2.0));
+    let later = told(&world, &format!("{path}?from=2026-01-01T01:23:20Z")).await;
+    assert_eq!(
+        (&later["traces"], &later["scores"]["good"]["avg"]),
+        (&json!(1), &json!(5000.0))
+    );
+    for (path, key, status) in [
+        ("/v1/projects/1/experiments/y/results", "key-of-a", 404),
+        (path, "key-of-b", 404),
+        ("/v1/projects/1/experiments/x/results?q=a", "key-of-a", 400),
+    ] {
+        assert_eq!(read(&world, path, key).await.0, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn results_tell_so_many_arms_and_names_of_scores() {
+    let world = world().await;
+    let body = json!({ "id": "x", "name": "n", "arms": [{ "id": "arm-0", "traffic_pct": 100 }] });
+    assert_eq!(make(&world, &body).await.0, 201);
+    let told = async |world: &World| {
+        read(world, "/v1/projects/1/experiments/x/results", "key-of-a")
+            .await
+            .1
+    };
+    for n in 0..EXPERIMENT_ARMS_SHOWN_MAX {
+        runs(&world, &format!("arm-{n}"), 0..1).await;
+    }
+    let all = told(&world).await;
+    let count = |said: &Value| said["arms"].as_array().unwrap().len();
+    assert_eq!(
+        (count(&all), &all["arms_left_out"]),
+        (EXPERIMENT_ARMS_SHOWN_MAX, &json!(0))
+    );
+    runs(&world, "arm-more", 0..1).await;
+    let all = told(&world).await;
+    assert_eq!(
+        (count(&all), &all["arms_left_out"]),
+        (EXPERIMENT_ARMS_SHOWN_MAX, &json!(1))
+    );
+
+    for (from, to) in [
+        (1, EXPERIMENT_SCORES_MAX),
+        (EXPERIMENT_SCORES_MAX, EXPERIMENT_SCORES_MAX + 1),
+    ] {
+        // The annotation of the run is the first.
+        let scores: Vec<Value> = (from..to)
+            .map(|n| json!({ "id": format!("s{n}"), "traceId": "arm-0-0", "name": format!("n{n}"), "value": 1 }))
+            .collect();
+        let body = Value::Array(scores).to_string();
+        let said = ask(
+            &world.app,
+            post("/api/public/scores", "key-of-a", JSON, body),
+        )
+        .await;
+        assert_eq!(said.status, 202);
+        let said = told(&world).await;
+        let scores = said["arms"][0]["scores"].as_object().unwrap();
+        assert_eq!(scores.len(), EXPERIMENT_SCORES_MAX);
     }
 }

@@ -174,6 +174,7 @@ POST /v1/projects/{project}/experiments             edit-one
 GET /v1/projects/{project}/experiments/{experiment} see-one
 PUT /v1/projects/{project}/experiments/{experiment} edit-one
 DELETE /v1/projects/{project}/experiments/{experiment} edit-one
+GET /v1/projects/{project}/experiments/{experiment}/results read-one
 GET /v1/experiments                   see
 POST /v1/experiments                  edit
 GET /v1/experiments/{experiment}      see
