@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::governance::GovernanceEvent;
 use crate::limits::CONTROL_EVENT_BYTES_MAX;
 use crate::signin::event::UserEvent;
+use crate::tenancy::experiments::ExperimentEvent;
 use crate::tenancy::views::ViewEvent;
 use crate::tenancy::{OrgEvent, OrgId, UserId};
 
@@ -156,6 +157,8 @@ pub enum ControlEvent {
     Governance(Act<GovernanceEvent>),
     /// Saved views and comments.
     Views(Act<ViewEvent>),
+    /// Experiments.
+    Experiments(Act<ExperimentEvent>),
 }
 
 impl ControlEvent {
@@ -169,7 +172,8 @@ impl ControlEvent {
             | Self::Audit(Act { at_ns, .. })
             | Self::User(Act { at_ns, .. })
             | Self::Governance(Act { at_ns, .. })
-            | Self::Views(Act { at_ns, .. }) => Some(*at_ns),
+            | Self::Views(Act { at_ns, .. })
+            | Self::Experiments(Act { at_ns, .. }) => Some(*at_ns),
             Self::ProjectNamed { .. } => None,
         }
     }
@@ -185,6 +189,7 @@ impl ControlEvent {
             | Self::ProjectNamed { .. } => Actor::System,
             Self::Governance(act) => act.actor,
             Self::Views(act) => act.actor,
+            Self::Experiments(act) => act.actor,
             Self::Org(act) => act.actor,
             Self::Audit(act) => act.actor,
             Self::User(act) => act.actor,

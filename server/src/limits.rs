@@ -188,6 +188,20 @@ pub const REVIEW_RUNS_MAX: usize = 10_000;
 pub const COMMENTS_PER_PROJECT_MAX: usize = 10_000;
 /// Bytes of a comment.
 pub const COMMENT_BYTES_MAX: usize = 2 << 10;
+/// Experiments of a project.
+pub const EXPERIMENTS_PER_PROJECT_MAX: usize = 200;
+/// Arms of an experiment. Over it: 400.
+pub const EXPERIMENT_ARMS_MAX: usize = 20;
+/// Bytes of the id of an experiment, and of an arm. Over it: 400.
+pub const EXPERIMENT_ID_BYTES_MAX: usize = 64;
+/// Bytes of an experiment: of its name, and of the ids, names, prompts and models of its arms. Over it: 400.
+pub const EXPERIMENT_BYTES_MAX: usize = 32 << 10;
+/// Arms of which results are told, those included that an experiment has no more.
+pub const EXPERIMENT_ARMS_SHOWN_MAX: usize = 100;
+/// Runs of each arm whose scores are told: the newest.
+pub const EXPERIMENT_SCORED_RUNS_MAX: usize = 5_000;
+/// Names and labels of the scores of 1,000 runs that results tell apart.
+pub const EXPERIMENT_SCORES_MAX: usize = 100;
 /// Rows of one page of an export.
 pub const EXPORT_PAGE_ROWS: usize = 1000;
 /// Pages of an export that wait for the client.

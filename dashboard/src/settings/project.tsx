@@ -3,6 +3,7 @@ import { useEffect } from "react";
 import { Link } from "wouter";
 import { can, useProject } from "../shell/projects";
 import { Empty } from "../ui/parts";
+import { ExperimentsTab } from "./experiments";
 import { GeneralTab } from "./general";
 import { KeysTab } from "./keys";
 import { RedactionTab } from "./redaction";
@@ -11,6 +12,7 @@ import { UsageTab } from "./usage";
 
 const TABS = [
   { id: "keys", name: "Keys", right: "key.read", show: KeysTab },
+  { id: "experiments", name: "Experiments", right: null, show: ExperimentsTab },
   { id: "retention", name: "Retention and limits", right: null, show: RetentionTab },
   { id: "redaction", name: "Redaction", right: null, show: RedactionTab },
   { id: "usage", name: "Usage", right: null, show: UsageTab },

@@ -1,6 +1,7 @@
 use super::*;
 use crate::governance::GovernanceEvent;
 use crate::signin::event::{Fact, Method, PasswordHash, Purpose};
+use crate::tenancy::experiments::{Arm, Experiment, ExperimentEvent, Terms};
 use crate::tenancy::{Grantee, NewInvitation, NewKey, Role, Scopes};
 
 const BEFORE: ChainHash = [9; 32];
@@ -120,6 +121,35 @@ fn governance_events() -> Vec<(ControlEvent, Vec<u8>)> {
                 table: "[]".into(),
             })),
             vec![7, 2, 4, 10, 4, 2, 1, 2, b'[', b']'],
+        ),
+        (
+            ControlEvent::Experiments(act(ExperimentEvent::Set(Experiment {
+                number: 9,
+                project: 7,
+                id: "x".into(),
+                revision: 251,
+                terms: Terms {
+                    name: "n".into(),
+                    arms: vec![Arm {
+                        id: "a".into(),
+                        name: "b".into(),
+                        prompt_snapshot: Some("p".into()),
+                        model: None,
+                        traffic_pct: 100,
+                    }],
+                },
+            }))),
+            vec![
+                9, 2, 4, 10, 0, 9, 7, 1, b'x', 251, 251, 0, 1, b'n', 1, 1, b'a', 1, b'b', 1, 1,
+                b'p', 0, 100,
+            ],
+        ),
+        (
+            ControlEvent::Experiments(act(ExperimentEvent::Deleted {
+                project: 7,
+                id: "x".into(),
+            })),
+            vec![9, 2, 4, 10, 1, 7, 1, b'x'],
         ),
     ]
 }

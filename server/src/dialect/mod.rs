@@ -42,7 +42,8 @@ pub use time::{format_micros, format_nanos, parse as parse_time};
 /// added up twice); spans and logs that name a run stand in it; counts in Langfuse's attributes.
 /// 3: Logfire's pending spans are the open spans that they stand for; `provider`, `repeats`; metadata of Langfuse
 /// as values; names of `MLflow`, ADK and pydantic-ai; the model of a call that failed from its parameters.
-pub const MAPPING_VERSION: u16 = 3;
+/// 4: values of `MLflow`, which are JSON; its tokens, model, provider, cost and tags.
+pub const MAPPING_VERSION: u16 = 4;
 
 /// Most spans, log records, points, steps, events and import items that one request may hold.
 pub const ITEMS_MAX: usize = 100_000;

@@ -19,7 +19,7 @@ use super::otlp;
 use obsrv_engine::engine::Stats;
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 119] = [
+const ROUTES: [&str; 120] = [
     "/v1/traces",
     "/v1/logs",
     "/v1/metrics",
@@ -113,6 +113,7 @@ const ROUTES: [&str; 119] = [
     "/v1/projects/{project}/traces/{trace}/blobs/{blob}/link",
     "/v1/projects/{project}/export",
     "/v1/projects/{project}/tail",
+    "/v1/projects/{project}/experiments/{experiment}/results",
     "/v1/projects/{project}/reviews",
     "/v1/projects/{project}/views",
     "/v1/projects/{project}/views/{view}",

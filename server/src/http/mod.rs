@@ -13,6 +13,7 @@ mod cursor;
 mod dashboard;
 mod error;
 mod events;
+mod experiments;
 mod governance;
 pub(crate) mod grpc;
 mod health;
@@ -342,6 +343,7 @@ fn routes(app: &Arc<App>) -> Routes {
     projects::add(&mut routes);
     keys::add(&mut routes);
     governance::add(&mut routes);
+    experiments::add(&mut routes);
     usage::add(&mut routes);
     prices::add(&mut routes);
     audit::add(&mut routes);

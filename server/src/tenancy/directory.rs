@@ -24,6 +24,7 @@ pub use projects::Project;
 pub(crate) use projects::Projects;
 pub(crate) use whereabouts::Whereabouts;
 
+use super::experiments::Experiments;
 use super::views::Views;
 use super::{FIRST_ORG, Grantee, NewKey, OrgEvent, OrgId, Rights, Scopes, UserId};
 use crate::control::{Act, Actor, ControlEvent};
@@ -84,6 +85,7 @@ pub(crate) struct State {
     pub(crate) projects: Projects,
     pub(crate) keys: KeyRing,
     pub(crate) views: Views,
+    pub(crate) experiments: Experiments,
 }
 
 /// Organizations, people, projects, keys and the names that requests gave to projects.
@@ -228,6 +230,7 @@ impl State {
             ControlEvent::KeyRevoked { key, .. } => self.keys.revoke(*key),
             ControlEvent::Org(act) => self.apply_org(act),
             ControlEvent::Views(act) => self.views.apply(&act.event, (act.actor, act.at_ns)),
+            ControlEvent::Experiments(act) => self.experiments.apply(&act.event, act.at_ns),
             ControlEvent::ProjectNamed { .. }
             | ControlEvent::Audit(_)
             | ControlEvent::User(_)
@@ -308,6 +311,7 @@ impl State {
                 self.people.remove_grants(*project);
                 self.keys.forget(*project);
                 self.views.forget(*project);
+                self.experiments.forget(*project);
                 Ok(())
             }
             OrgEvent::ProjectPurged { project, .. } => self.projects.purged(*project),

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod directory;
 pub mod event;
+pub mod experiments;
 pub mod plane;
 pub mod purge;
 pub mod role;

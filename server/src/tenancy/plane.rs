@@ -5,6 +5,7 @@
 //! memory.
 
 mod by;
+mod experiments;
 mod keys;
 mod orgs;
 mod people;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use by::{By, Ground};
+pub use experiments::ExperimentError;
 pub use keys::{CreatedKey, KeyTerms};
 pub use people::MintedInvitation;
 pub use projects::CreatedProject;

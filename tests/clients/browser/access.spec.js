@@ -32,6 +32,7 @@ const PAGES = [
   [`/p/1/compare?ids=${TRACE},${OTHER}`, ".diff li"],
   [`/p/1/traces/${TRACE}?tab=files`, ".file"],
   ["/p/1/settings/keys", "table"],
+  ["/p/1/settings/experiments", "section.card table"],
   ["/p/1/settings/retention", ".fields"],
   ["/p/1/settings/redaction", ".button.main"],
   ["/p/1/settings/usage", "table"],
@@ -53,6 +54,8 @@ test.beforeAll(async () => {
   await fetch(`${url()}/v1/projects/1/traces/${TRACE}/blobs?name=said.txt`, file);
   const lines = [5, 9, 13, 17].map((level, n) => ({ at: now + n, level, body: `level ${level}`, traceId: TRACE, spanId: STEP }));
   await send(url(), otlpLogs("axe", lines), KEY, "logs");
+  const arms = [{ id: "a", traffic_pct: 100 }];
+  await send(url(), { name: "axe", arms }, KEY, "experiments");
   await send(url(), otlpCounters("axe", "tokens", { a: [[now, 1], [now + 9000, 5]], b: [[now, 1], [now + 9000, 9]] }), KEY, "metrics");
 });
 

@@ -3,6 +3,7 @@
 use obsrv_engine::doc::{DocRef, DocWriter};
 use obsrv_engine::model;
 
+use super::mlflow;
 use super::names::{Fact, fact_named, kind_named, metadata_name};
 use super::usage::Usage;
 use super::value::{Any, Attribute};
@@ -45,6 +46,10 @@ pub(super) struct Known<'a> {
     entity: Best<&'a str>,
     user: Best<&'a str>,
     group: Best<&'a str>,
+    /// Whether they are those of a span of `MLflow`.
+    is_mlflow: bool,
+    /// The parameter of a call by `MLflow` that names the model, which it does even of a call that failed.
+    mlflow_model: Option<&'a str>,
     parameters: Option<&'a str>,
     provider: Best<&'a str>,
     is_pending: bool,
@@ -56,6 +61,9 @@ pub(super) struct Known<'a> {
     usage: Usage,
     usage_json: Option<&'a str>,
     cost_json: Option<&'a str>,
+    mlflow_cost: Option<&'a str>,
+    /// What a program set on a span of `MLflow`: names, where the JSON stands in the document, and the JSON.
+    set: Vec<(&'a str, (usize, usize), Option<&'a str>)>,
     cost: Best<f64>,
     cents: Option<f64>,
     currency: Option<&'a str>,
@@ -68,9 +76,28 @@ pub(super) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
+    /// Of a span of this scope, which may be one of `MLflow`.
+    pub(super) fn of_scope(is_mlflow: bool) -> Self {
+        Self {
+            is_mlflow,
+            ..Self::default()
+        }
+    }
+
     /// Takes note of one attribute.
     pub(super) fn note(&mut self, attribute: Attribute<'a>) {
         let Attribute { key, any, written } = attribute;
+        if self.is_mlflow && mlflow::is_set_by_program(key) && !Self::says_who(key) {
+            self.set.push((key, written, any.as_str()));
+        }
+        let any = if mlflow::is_json(key, self.is_mlflow) {
+            mlflow::read(any)
+        } else {
+            any
+        };
+        if self.is_mlflow && key == mlflow::MODEL {
+            self.mlflow_model = text(any);
+        }
         if let Some((fact, rank)) = fact_named(key) {
             match fact {
                 Fact::Kind => self.kind.offer(rank, any.as_str().and_then(kind_named)),
@@ -93,6 +120,10 @@ impl<'a> Known<'a> {
                 Fact::Tokens(count) => self.usage.offer(count, rank, whole(any)),
                 Fact::UsageJson => self.usage_json = any.as_str(),
                 Fact::CostJson => self.cost_json = any.as_str(),
+                Fact::MlflowUsage => {
+                    json_of(any.as_str(), |usage| mlflow::count(usage, &mut self.usage));
+                }
+                Fact::MlflowCost => self.mlflow_cost = any.as_str(),
                 Fact::Cents => self.cents = number(any),
                 Fact::Currency => self.currency = any.as_str(),
                 Fact::Cost => self.cost.offer(rank, number(any)),
@@ -109,6 +140,16 @@ impl<'a> Known<'a> {
             self.metadata
                 .push((name, written, any.as_str().filter(|_| is_json)));
         }
+    }
+
+    /// Whether a fact of the model stands under this key, which is then no metadata.
+    fn says_who(key: &str) -> bool {
+        matches!(fact_named(key), Some((Fact::User | Fact::Group, _)))
+    }
+
+    /// Whether it is a call of a model.
+    fn is_call(&self) -> bool {
+        matches!(self.kind(), "llm" | "embedding")
     }
 
     /// One of the kinds of the model.
@@ -141,7 +182,11 @@ impl<'a> Known<'a> {
     /// Writes the fields of the model that it knows, into an open map.
     pub(super) fn write(&self, out: &mut DocWriter) {
         let entity = self.entity.get().filter(|_| self.kind() == "tool");
-        if self.model.get().is_none() {
+        let model = self
+            .model
+            .get()
+            .or(self.mlflow_model.filter(|_| self.is_call()));
+        if model.is_none() {
             json_of(self.parameters, |parameters| {
                 if let Some(name) = parameters.get("model").and_then(DocRef::as_str) {
                     out.key(model::MODEL);
@@ -150,7 +195,7 @@ impl<'a> Known<'a> {
             });
         }
         let texts = [
-            (model::MODEL, self.model.get()),
+            (model::MODEL, model),
             (model::TOOL, self.tool.get().or(entity)),
             (PROVIDER, self.provider.get()),
             (model::USER_ID, self.user.get()),
@@ -194,6 +239,9 @@ impl<'a> Known<'a> {
             json_of(self.cost_json, |details| {
                 of_json = langfuse::usage::cost_of(details);
             });
+            json_of(self.mlflow_cost, |details| {
+                of_json = of_json.or(mlflow::cost(details));
+            });
         }
         self.cost.get().or(of_json).or_else(of_cents)
     }
@@ -224,12 +272,15 @@ impl<'a> Known<'a> {
             .and_then(|text| json::read(text.as_bytes(), JSON_DEPTH_MAX).ok());
         let parsed = parsed.as_deref().and_then(|doc| DocRef::parse(doc).ok());
         let entries = parsed.and_then(DocRef::entries);
-        if self.metadata.is_empty() && entries.is_none() {
+        // What an attribute of a call says is a parameter of it.
+        let set = self.set.iter().filter(|_| !self.is_call());
+        let named: Vec<_> = self.metadata.iter().chain(set).collect();
+        if named.is_empty() && entries.is_none() {
             return;
         }
         out.key(model::METADATA);
         let open = out.begin_map();
-        for (key, (start, end), text) in &self.metadata {
+        for (key, (start, end), text) in named {
             out.key(key);
             match text {
                 Some(text) => json_or_text(text, out),

@@ -7,6 +7,7 @@ mod json_signals;
 mod known;
 mod log;
 mod metric;
+mod mlflow;
 mod names;
 mod point;
 mod series;

@@ -2,6 +2,7 @@
 //!
 //! Each name has a rank, and the lowest rank that is present wins whatever the order of the attributes.
 
+use super::mlflow;
 use super::usage::Count;
 
 /// What an attribute's name says that its value is.
@@ -31,6 +32,9 @@ pub(super) enum Fact {
     /// Langfuse's JSON text of both.
     UsageJson,
     CostJson,
+    /// `MLflow`'s JSON text of both.
+    MlflowUsage,
+    MlflowCost,
     Cost,
     /// A whole number of cents, and of which currency.
     Cents,
@@ -40,7 +44,7 @@ pub(super) enum Fact {
 }
 
 /// The names, each with its rank for its fact.
-pub(super) const NAMES: [(&str, Fact, u8); 111] = [
+pub(super) const NAMES: [(&str, Fact, u8); 116] = [
     ("openinference.span.kind", Fact::Kind, 0),
     ("gen_ai.operation.name", Fact::Kind, 1),
     ("langfuse.observation.type", Fact::Kind, 2),
@@ -58,12 +62,14 @@ pub(super) const NAMES: [(&str, Fact, u8); 111] = [
     ("gen_ai.response.model", Fact::Model, 6),
     ("ai.response.model", Fact::Model, 7),
     ("theazo.model", Fact::Model, 8),
+    ("mlflow.llm.model", Fact::Model, 9),
     ("llm.invocation_parameters", Fact::Parameters, 0),
     ("gen_ai.provider.name", Fact::Provider, 0),
     ("gen_ai.system", Fact::Provider, 1),
     ("llm.provider", Fact::Provider, 2),
     ("llm.system", Fact::Provider, 3),
     ("ai.model.provider", Fact::Provider, 4),
+    ("mlflow.llm.provider", Fact::Provider, 5),
     ("gen_ai.tool.name", Fact::Tool, 0),
     ("ai.toolCall.name", Fact::Tool, 1),
     ("tool.name", Fact::Tool, 2),
@@ -71,6 +77,7 @@ pub(super) const NAMES: [(&str, Fact, u8); 111] = [
     ("theazo.tool", Fact::Tool, 4),
     ("tool_call.function.name", Fact::Tool, 5),
     ("traceloop.entity.name", Fact::Entity, 0),
+    ("mlflow.spanFunctionName", Fact::Entity, 1),
     ("user.id", Fact::User, 0),
     ("langfuse.user.id", Fact::User, 1),
     ("enduser.id", Fact::User, 2),
@@ -246,6 +253,8 @@ pub(super) const NAMES: [(&str, Fact, u8); 111] = [
     ),
     ("langfuse.observation.usage_details", Fact::UsageJson, 0),
     ("langfuse.observation.cost_details", Fact::CostJson, 0),
+    ("mlflow.chat.tokenUsage", Fact::MlflowUsage, 0),
+    ("mlflow.llm.cost", Fact::MlflowCost, 0),
     ("gen_ai.usage.cost", Fact::Cost, 0),
     ("llm.cost.total", Fact::Cost, 1),
     ("operation.cost", Fact::Cost, 2),
@@ -299,7 +308,9 @@ pub(super) fn fact_named(key: &str) -> Option<(Fact, u8)> {
 /// The name under which a user attached this, for the conventions that put it behind a prefix.
 pub(super) fn metadata_name(key: &str) -> Option<&str> {
     let name = match key.as_bytes().first()? {
-        b'm' => key.strip_prefix("metadata."),
+        b'm' => key
+            .strip_prefix("metadata.")
+            .or_else(|| key.strip_prefix(mlflow::TAG)),
         b'l' => key
             .strip_prefix("langfuse.trace.metadata.")
             .or_else(|| key.strip_prefix("langfuse.observation.metadata.")),
@@ -330,8 +341,8 @@ pub(super) fn kind_named(word: &str) -> Option<&'static str> {
         "TOOL" | "tool" | "execute_tool" | "ai.toolCall" | "tool.exec" => "tool",
         "RETRIEVER" | "RERANKER" | "retriever" | "rerank" | "retrieval" => "retrieval",
         "AGENT" | "agent" | "invoke_agent" | "create_agent" | "agent.run" => "agent",
-        "CHAIN" | "chain" | "workflow" | "task" | "invoke_workflow" | "ai.generateText"
-        | "ai.streamText" | "ai.generateObject" | "ai.streamObject" => "chain",
+        "CHAIN" | "WORKFLOW" | "TASK" | "chain" | "workflow" | "task" | "invoke_workflow"
+        | "ai.generateText" | "ai.streamText" | "ai.generateObject" | "ai.streamObject" => "chain",
         "EMBEDDING"
         | "embedding"
         | "embeddings"

@@ -7,6 +7,7 @@ use obsrv_engine::row::{Event, RowKey, Table};
 
 use super::agents::Facts;
 use super::known::Known;
+use super::mlflow;
 use super::value::{Any, key_value, named, write_attributes};
 use super::wire::{Field, Fields};
 use crate::dialect::bad::Bad;
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     pub(super) project: Option<String>,
     /// Whether the scope is that of a client which tells of its calls itself, below whoever instruments it.
     pub(super) repeats: bool,
+    /// Whether the scope is `MLflow`'s.
+    pub(super) is_mlflow: bool,
     /// Whether the scope is that of a coding agent.
     pub(super) is_agent: bool,
     /// What of resource and scope tells a series from others. Metrics alone.
@@ -56,6 +59,7 @@ impl Shared {
         Self {
             entries: out.finish(),
             project: resource.project.clone(),
+            is_mlflow: mlflow::is_scope(name),
             is_agent: name.starts_with(Facts::SPANS_OF),
             repeats: OWN_ACCOUNTS.iter().any(|scope| name.starts_with(scope)),
             identity: Vec::new(),
@@ -276,7 +280,7 @@ fn document<'a>(
     shared: &Shared,
     out: &mut DocWriter,
 ) -> Result<Known<'a>, Bad> {
-    let (mut known, mut agent) = (Known::default(), Facts::default());
+    let (mut known, mut agent) = (Known::of_scope(shared.is_mlflow), Facts::default());
     let open = out.begin_map();
     text(out, model::DIALECT, "otlp");
     text(out, model::NAME, head.name);

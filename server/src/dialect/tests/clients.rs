@@ -228,3 +228,63 @@ fn an_event_of_codex_has_the_name_of_its_attribute() {
         "event otel/src/events/session_telemetry.rs:1153"
     );
 }
+
+/// `MLflow` 3.17 with its traces sent over OTLP: the value of each attribute is the JSON of what was set.
+#[test]
+fn values_of_mlflow_are_read_as_the_json_that_they_are() {
+    let of = |attributes| span_of("mlflow.tracing.provider", &json!({}), &attributes).1;
+    let call = of(
+        json!({ "mlflow.spanType": "\"CHAT_MODEL\"", "model": "\"mock-large\"", "temperature": "0.5",
+        "mlflow.llm.model": "\"mock-large\"", "mlflow.llm.provider": "\"openai\"",
+        "mlflow.llm.cost": "{\"input_cost\": 0.25, \"output_cost\": 0.5, \"total_cost\": 0.75}",
+        "mlflow.chat.tokenUsage": "{\"input_tokens\": 120, \"output_tokens\": 20, \"total_tokens\": 140, \"cache_read_input_tokens\": 100}" }),
+    );
+    let fields = |doc: &Value, keys: &[&str]| -> Vec<Value> {
+        let found = keys.iter().map(|key| doc.get(*key).cloned());
+        found.map(|value| value.unwrap_or(Value::Null)).collect()
+    };
+    let tokens = json!({ "input": 20, "output": 20, "cache_read": 100, "total": 140 });
+    assert_eq!(
+        fields(
+            &call,
+            &[
+                "kind", "model", "provider", "cost_usd", "tokens", "metadata"
+            ]
+        ),
+        [
+            json!("llm"),
+            json!("mock-large"),
+            json!("openai"),
+            json!(0.75),
+            tokens,
+            Value::Null
+        ],
+    );
+    assert_eq!(
+        call["attributes"]["model"], "\"mock-large\"",
+        "kept as sent"
+    );
+    let root = of(
+        json!({ "mlflow.spanType": "\"CHAIN\"", "user.id": "\"ada\"", "session.id": "\"thread-1\"",
+        "rating": "0.25", "live": "true", "words": "[\"a\", \"ü\"]", "quoted": "\"say \\\"x\\\"\"",
+        "mlflow.traceTag.customer": "acme", "mlflow.traceTag.n": "7" }),
+    );
+    let metadata = json!({ "rating": 0.25, "live": true, "words": ["a", "ü"], "quoted": "say \"x\"", "customer": "acme", "n": "7" });
+    assert_eq!(
+        fields(&root, &["kind", "user_id", "group", "metadata"]),
+        [json!("chain"), json!("ada"), json!("thread-1"), metadata],
+    );
+    let failed = of(json!({ "mlflow.spanType": "\"CHAT_MODEL\"", "model": "\"broken-model\"" }));
+    assert_eq!(failed["model"], "broken-model");
+    let tool = of(
+        json!({ "mlflow.spanType": "\"TOOL\"", "mlflow.spanFunctionName": "\"get_weather\"",
+        "model": "\"T\"" }),
+    );
+    assert_eq!(
+        fields(&tool, &["kind", "tool", "model"]),
+        [json!("tool"), json!("get_weather"), Value::Null],
+        "an attribute of what calls no model names none"
+    );
+    // Elsewhere a text is what it says.
+    assert_eq!(span(&json!({ "user.id": "\"ada\"" }))["user_id"], "\"ada\"");
+}

@@ -4,7 +4,7 @@
 //! [`parts`] say which. The first convention that says anything is read, so that a span which speaks two is
 //! not told twice. Every attribute also stands in the step's metadata as it was sent.
 
-use obsrv_engine::doc::{DocRef, DocWriter};
+use obsrv_engine::doc::{DocRef, DocWriter, Items};
 use obsrv_engine::model::{self, status};
 
 use super::StoredRow;
@@ -44,6 +44,9 @@ const CONVENTIONS: [Convention; 6] = [
         ("gen_ai.completion", "assistant"),
     ],
 ];
+
+/// Those of them that hold what any function took or gave, as JSON.
+const ANY_DATA: [&str; 2] = ["mlflow.spanInputs", "mlflow.spanOutputs"];
 
 /// What the AI SDK of Vercel asks with; a run's prompt is an object.
 const VERCEL_ASKS: [&str; 2] = ["ai.prompt.messages", "ai.prompt"];
@@ -151,19 +154,26 @@ pub(super) fn write_talk(row: DocRef<'_>, out: &mut DocWriter) {
     }
 }
 
+/// Whether it is a message.
+fn says_who(message: DocRef<'_>) -> bool {
+    message.get("role").is_some()
+}
+
+/// Whether there are some, and each is a message.
+fn all_say_who(items: Items<'_>) -> bool {
+    let mut said = items.map(|item| item.is_ok_and(says_who)).peekable();
+    said.peek().is_some() && said.all(|says| says)
+}
+
 /// The value, or the messages that its text is as JSON. Other text in JSON is what was said.
 fn told(value: DocRef<'_>, then: impl FnOnce(DocRef<'_>)) {
-    let says_who = |message: DocRef<'_>| message.get("role").is_some();
     if value.as_str().is_none() {
         return then(value);
     }
     let mut found = None;
     parsed(value, |read| {
         let is_told = match read {
-            DocRef::Array(items) => {
-                let mut said = items.map(|item| item.is_ok_and(says_who)).peekable();
-                said.peek().is_some() && said.all(|says| says)
-            }
+            DocRef::Array(items) => all_say_who(items),
             _ => says_who(read) || read.get("messages").is_some(),
         };
         found = is_told.then(|| {
@@ -196,8 +206,25 @@ fn put_convention(attributes: DocRef<'_>, raw: &mut DocWriter) {
     };
     for (key, role) in *convention {
         if let Some(value) = attributes.get(key) {
-            parsed(value, |value| put_messages(value, role, raw));
+            parsed(value, |read| {
+                let is_data = ANY_DATA.contains(key) && !holds_talk(read);
+                put_messages(if is_data { value } else { read }, role, raw);
+            });
         }
+    }
+}
+
+/// Whether it is a message, messages, or what a model's API takes or gives, and not other data.
+fn holds_talk(value: DocRef<'_>) -> bool {
+    match value {
+        DocRef::Array(items) => all_say_who(items),
+        DocRef::Map(_) => {
+            let around = ["role", "messages", "contents", "choices", "candidates"];
+            around.iter().any(|key| value.get(key).is_some())
+        }
+        // A text, said as it is.
+        DocRef::Str(_) => true,
+        _ => false,
     }
 }
 

@@ -6,8 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::model;
 use obsrv_engine::query::aggregate::{
-    AggregateRequest, DistinctMode, Figures, Group, Key, Measure, Number, Rank, Top,
-    Value as Figure,
+    AggregateRequest, DistinctMode, Figures, Group, Key, Measure, Rank, Top,
 };
 use obsrv_engine::query::ast::{Filter, Literal, Test};
 use obsrv_engine::query::{Order, Request};
@@ -21,6 +20,7 @@ use serde_json::value::RawValue;
 use super::aggregate::key_value;
 use super::ask::{Over, Range, check_known, limit, named};
 use super::damaged::{ALLOW_PARTIAL, Damaged, asks_partial, damaged, not_found};
+use super::figures::{count, float, number, whole};
 use super::list::{asks_rows, json, shown};
 use super::path;
 use super::project::Fields;
@@ -297,41 +297,21 @@ fn of_group(by: By, group: &Group) -> GroupShown {
 }
 
 fn of_figures(by: By, key: Value, figures: &Figures) -> GroupShown {
-    let number = |at: usize| match figures.measures.get(at).map(|m| &m.value) {
-        Some(Figure::Number(number)) => *number,
-        _ => None,
-    };
-    let whole = |at| match number(at)? {
-        Number::Whole(n) => i64::try_from(n).ok(),
-        Number::Float(_) => None,
-    };
-    let count = |at: usize| match figures.measures.get(at).map(|m| &m.value) {
-        Some(Figure::Count(count) | Figure::Distinct { count, .. }) => *count,
-        _ => 0,
-    };
     let (thread_id, user_id) = match by {
         By::Thread => (Some(key), None),
         By::User => (None, Some(key)),
     };
     GroupShown {
-        users: thread_id.as_ref().map(|_| count(5)),
-        threads: user_id.as_ref().map(|_| count(5)),
+        users: thread_id.as_ref().map(|_| count(figures, 5)),
+        threads: user_id.as_ref().map(|_| count(figures, 5)),
         thread_id,
         user_id,
         traces: figures.rows,
-        first: whole(0).map(format_nanos),
-        last: whole(1).map(format_nanos),
-        tokens: whole(2),
-        cost: number(3).map(|cost| Cost::sum(float(cost))),
-        errors: count(4),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "dollars for people")]
-const fn float(number: Number) -> f64 {
-    match number {
-        Number::Whole(n) => n as f64,
-        Number::Float(n) => n,
+        first: whole(figures, 0).map(format_nanos),
+        last: whole(figures, 1).map(format_nanos),
+        tokens: whole(figures, 2),
+        cost: number(figures, 3).map(|cost| Cost::sum(float(cost))),
+        errors: count(figures, 4),
     }
 }
 

@@ -1,6 +1,7 @@
 //! obsrv's own read routes, below `/v1/projects/{project}`. One file per question.
 
 mod aggregate;
+mod arms;
 mod ask;
 mod compare;
 mod conversation;
@@ -11,6 +12,7 @@ mod delete;
 mod diff;
 mod export;
 mod facets;
+mod figures;
 mod filter_json;
 mod groups;
 mod langfuse;
@@ -55,6 +57,7 @@ pub(super) fn add(routes: &mut Routes) {
     facets::add(routes);
     names::add(routes);
     aggregate::add(routes);
+    arms::add(routes);
     conversation::add(routes);
     render::add(routes);
     reviews::add(routes);

@@ -155,7 +155,7 @@ fn read_call(
     let at = format!("/v1/projects/{project}");
     let sent = |rest: &str, body: String| post(&format!("{at}/{rest}"), key, JSON, body);
     let mine = &me.canary;
-    match dice.roll(21) {
+    match dice.roll(24) {
         0 => get(&format!("{at}/traces?limit=2&total=true&explain=true"), key),
         1 => get(&format!("{at}/traces?limit=2&cursor={cursor}"), key),
         2 => get(
@@ -182,6 +182,9 @@ fn read_call(
         17 => get("/tempo/api/v2/search/tag/name/values", key),
         18 => get("/jaeger/api/traces?limit=9", key),
         19 => get(&format!("/jaeger/api/v3/{trace}"), key),
+        20 => get(&format!("{at}/experiments/{named}"), key),
+        21 => get("/v1/experiments?limit=2", key),
+        22 if n.is_multiple_of(7) => sent("experiments", experiment_of(mine)),
         _ => sent("aggregate", r#"{"group_by":["name","user_id"]}"#.to_owned()),
     }
 }
@@ -228,6 +231,12 @@ async fn no_tenant_ever_sees_the_canary_of_another() {
         seen > CALLS / 10,
         "the canaries were hardly seen by their own tenants: {seen}"
     );
+}
+
+fn experiment_of(canary: &str) -> String {
+    format!(
+        r#"{{"id":"{canary}","name":"{canary}","arms":[{{"id":"{canary}","prompt_snapshot":"{canary}","traffic_pct":100}}]}}"#
+    )
 }
 
 fn log_of(canary: &str, n: usize) -> String {

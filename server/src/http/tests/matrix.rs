@@ -169,6 +169,17 @@ POST /v1/custom                       write
 POST /v1/feedback                     write
 POST /v1/claude                       write
 POST /v1/init                         write
+GET /v1/projects/{project}/experiments              see-one
+POST /v1/projects/{project}/experiments             edit-one
+GET /v1/projects/{project}/experiments/{experiment} see-one
+PUT /v1/projects/{project}/experiments/{experiment} edit-one
+DELETE /v1/projects/{project}/experiments/{experiment} edit-one
+GET /v1/projects/{project}/experiments/{experiment}/results read-one
+GET /v1/experiments                   see
+POST /v1/experiments                  edit
+GET /v1/experiments/{experiment}      see
+PUT /v1/experiments/{experiment}      edit
+DELETE /v1/experiments/{experiment}   edit
 GET /v1/projects/{project}/environments             see-one
 PUT /v1/projects/{project}/environments/{name}      edit-one
 DELETE /v1/projects/{project}/environments/{name}   edit-one
@@ -278,6 +289,7 @@ key-read        1111    33++       ++      +++3+       +++3+         44       +
 key-edit        1111    33++       ++      ++333       ++333         44       +
 see-one         1111    ++++       44      +++++       +++++         44       +
 settings-one    1111    3+++       44      +++++       +++++         44       +
+edit            1111    33++       ++      ++333       ++333         44       +
 edit-one        1111    33++       44      ++333       ++333         44       +
 delete-one      1111    3333       44      ++333       33333         44       +
 role-read       1111    33++       44      +++3+       +++3+         44       +

@@ -4,6 +4,7 @@ use crate::control::{Actor, ControlEvent};
 use crate::dialect::format_micros;
 use crate::governance::GovernanceEvent;
 use crate::signin::event::Fact;
+use crate::tenancy::experiments::ExperimentEvent;
 use crate::tenancy::views::ViewEvent;
 use crate::tenancy::{Grantee, OrgEvent};
 
@@ -88,6 +89,7 @@ fn describe(event: &ControlEvent) -> Option<Described> {
         }
         ControlEvent::Governance(act) => (act.actor, act.at_ns, of_governance(&act.event)?),
         ControlEvent::Views(act) => (act.actor, act.at_ns, of_view(&act.event)),
+        ControlEvent::Experiments(act) => (act.actor, act.at_ns, of_experiment(&act.event)),
         ControlEvent::User(_) | ControlEvent::ProjectNamed { .. } => return None,
     };
     let (action, subject, details) = said;
@@ -117,6 +119,31 @@ fn of_view(event: &ViewEvent) -> Said {
         ViewEvent::CommentDeleted { comment, .. } => {
             ("comment.deleted", hex(*comment), vec![project])
         }
+    }
+}
+
+/// Prompts stay out: they are the project's, and long.
+fn of_experiment(event: &ExperimentEvent) -> Said {
+    let project = ("project", event.project().to_string());
+    match event {
+        ExperimentEvent::Set(experiment) => {
+            let arms = experiment.terms.arms.iter();
+            let shares = arms.map(|arm| format!("{}={}", arm.id, arm.traffic_pct));
+            (
+                either(
+                    experiment.revision == 1,
+                    "experiment.created",
+                    "experiment.changed",
+                ),
+                experiment.id.clone(),
+                vec![
+                    project,
+                    ("revision", experiment.revision.to_string()),
+                    ("arms", shares.collect::<Vec<_>>().join(" ")),
+                ],
+            )
+        }
+        ExperimentEvent::Deleted { id, .. } => ("experiment.deleted", id.clone(), vec![project]),
     }
 }
 

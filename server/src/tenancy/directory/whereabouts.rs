@@ -79,6 +79,7 @@ impl State {
             // People sign in at the server; whoever runs it sees that.
             ControlEvent::User(_) => Whereabouts::org(FIRST_ORG),
             ControlEvent::Views(act) => self.at_project(act.event.project()),
+            ControlEvent::Experiments(act) => self.at_project(act.event.project()),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::limits::{
     CONTROL_LOG_BYTES_PER_ORG_MAX, CONTROL_LOG_RESERVE_BYTES,
 };
 use crate::signin::event::Fact;
+use crate::tenancy::experiments::ExperimentEvent;
 use crate::tenancy::views::ViewEvent;
 use crate::tenancy::{FIRST_ORG, OrgEvent};
 
@@ -111,6 +112,9 @@ fn kind(event: &ControlEvent) -> Kind {
             act.event,
             ViewEvent::ViewDeleted { .. } | ViewEvent::CommentDeleted { .. }
         ),
+        ControlEvent::Experiments(act) => {
+            matches!(act.event, ExperimentEvent::Deleted { .. })
+        }
         ControlEvent::ProjectCreated { .. }
         | ControlEvent::KeyCreated { .. }
         | ControlEvent::ProjectNamed { .. }
