@@ -80,6 +80,54 @@ pub struct Explain {
 }
 
 impl Explain {
+    /// Adds what another query of the same answer did.
+    pub fn add(&mut self, other: Self) {
+        let Self {
+            sources,
+            sources_pruned,
+            groups,
+            groups_pruned_by_time,
+            groups_pruned_by_order,
+            groups_visited,
+            rows_visited,
+            rows_in_doubt,
+            bodies_read,
+            bytes_read,
+            blocks_by_index,
+            blocks_pruned_by_index,
+            blocks_scanned,
+            blocks_verified,
+            rows_counted_by_index,
+            page_bytes,
+            page_cut,
+            estimate,
+            partials_known,
+            state_bytes,
+            verified,
+        } = other;
+        self.sources += sources;
+        self.sources_pruned += sources_pruned;
+        self.groups += groups;
+        self.groups_pruned_by_time += groups_pruned_by_time;
+        self.groups_pruned_by_order += groups_pruned_by_order;
+        self.groups_visited += groups_visited;
+        self.rows_visited += rows_visited;
+        self.rows_in_doubt += rows_in_doubt;
+        self.bodies_read += bodies_read;
+        self.bytes_read += bytes_read;
+        self.blocks_by_index += blocks_by_index;
+        self.blocks_pruned_by_index += blocks_pruned_by_index;
+        self.blocks_scanned += blocks_scanned;
+        self.blocks_verified += blocks_verified;
+        self.rows_counted_by_index += rows_counted_by_index;
+        self.page_bytes += page_bytes;
+        self.page_cut |= page_cut;
+        self.estimate += estimate;
+        self.partials_known += partials_known;
+        self.state_bytes = self.state_bytes.max(state_bytes);
+        self.verified.extend(verified);
+    }
+
     /// Whether an aggregate is to wait for lighter ones.
     pub const fn is_heavy(&self) -> bool {
         self.estimate > ESTIMATE_INTERACTIVE_MAX

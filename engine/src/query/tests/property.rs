@@ -128,6 +128,8 @@ pub(super) fn filter(any_span: bool) -> BoxedStrategy<Filter> {
             let at = Literal::I64(at);
             Filter::Is(Column::Start, if from { Test::Ge(at) } else { Test::Lt(at) })
         }),
+        1 => prop::collection::vec("t[0-4]".prop_map(Literal::Str), 0..4)
+            .prop_map(|ids| Filter::Is(Column::TraceId, Test::In(ids))),
         1 => Just(Filter::All),
     ]
     .boxed();

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use super::math::Math;
+
 /// A query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
@@ -11,7 +13,7 @@ pub struct Query {
     pub stages: Vec<Stage>,
     /// What is worked out of the spans that are left; `None` asks for the traces.
     pub metrics: Option<Metrics>,
-    /// What `with(…)` says. Nothing is made of it: every answer is exact.
+    /// What `with(…)` says. Nothing is sampled for it: every answer is exact.
     pub hints: Vec<(Box<str>, Static)>,
 }
 
@@ -333,6 +335,8 @@ pub enum Measure {
         /// Spans outside count as the others.
         range: Option<(i64, i64)>,
     },
+    /// What functions with spans of their own are calculated to.
+    Math(Math),
 }
 
 /// What is done with series.
@@ -373,7 +377,7 @@ impl Cmp {
 }
 
 impl Arith {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Add => "+",
             Self::Sub => "-",
@@ -579,6 +583,7 @@ impl Display for Metrics {
             }
             Measure::Histogram(field) => write!(f, "histogram_over_time({field})")?,
             Measure::Compare { top, .. } => write!(f, "compare({{…}}, {top})")?,
+            Measure::Math(math) => write!(f, "{math}")?,
         }
         if !self.by.is_empty() {
             f.write_str(" by (")?;
@@ -642,9 +647,10 @@ impl Query {
 impl Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.put_stages(f, &self.stages)?;
-        if let Some(metrics) = &self.metrics {
-            write!(f, " | {metrics}")?;
+        match &self.metrics {
+            Some(metrics) if self.stages.is_empty() => write!(f, "{metrics}"),
+            Some(metrics) => write!(f, " | {metrics}"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

@@ -366,7 +366,7 @@ pub(super) fn needs(query: &Query) -> Needs {
             Measure::Of(_, field) | Measure::Quantiles(field, _) | Measure::Histogram(field) => {
                 fields.push(field.clone());
             }
-            Measure::Rate | Measure::Count | Measure::Compare { .. } => {}
+            Measure::Rate | Measure::Count | Measure::Compare { .. } | Measure::Math(_) => {}
         }
     }
     for field in &fields {

@@ -10,6 +10,7 @@ mod compile;
 mod eval;
 mod fields;
 mod lexer;
+pub mod math;
 mod newest;
 mod parse;
 mod search;
@@ -22,7 +23,7 @@ pub use ast::Query;
 pub use compile::as_filter;
 pub use parse::parse;
 pub use search::{SearchRequest, SpanFound, SpanSet, TraceFound, TracesFound, search};
-pub use series::{Series, SeriesAnswer, SeriesRequest, series};
+pub use series::{Exemplar, Series, SeriesAnswer, SeriesRequest, series};
 pub use value::Value;
 
 /// Longest text of a query.
@@ -63,6 +64,10 @@ pub const SERIES_MAX: usize = 10_000;
 pub const STEPS_MAX: usize = 11_000;
 /// Most points of an answer.
 pub const POINTS_MAX: usize = 1_000_000;
+/// Most spans that are shown beside a series.
+pub const EXEMPLARS_MAX: usize = 100;
+/// Spans that are shown beside all series of an answer from which on each has fewer, but not none.
+pub const EXEMPLARS_ALL_MAX: usize = 10_000;
 /// Narrowest step of time.
 pub const STEP_MIN_NS: i64 = 1_000_000;
 

@@ -1,10 +1,13 @@
 //! Text to query. `GRAMMAR.md` beside this file is the reference; a test runs its examples.
 
 mod expr;
+mod math;
 mod metrics;
 mod names;
 
-use super::ast::{Cmp, Expr, Fold, Form, Query, Relation, Scalar, Spans, SpansOp, Stage, Static};
+use super::ast::{
+    Cmp, Expr, Fold, Form, Metrics, Query, Relation, Scalar, Spans, SpansOp, Stage, Static,
+};
 use super::lexer::{Word, words};
 use super::{DEPTH_MAX, NODES_MAX, QUERY_BYTES_MAX, SELECTED_MAX, SELECTORS_MAX};
 use crate::query::ParseError;
@@ -21,8 +24,12 @@ pub fn parse(text: &str) -> Result<Query, ParseError> {
         depth: 0,
         nodes: 0,
         selectors: Vec::new(),
+        selectors_before: 0,
         patterns: 0,
     };
+    if parser.sees_math() {
+        return parser.math_query();
+    }
     parser.query()
 }
 
@@ -35,6 +42,8 @@ struct Parser {
     depth: usize,
     nodes: usize,
     selectors: Vec<Expr>,
+    /// How many selectors the functions before this one have.
+    selectors_before: usize,
     patterns: usize,
 }
 
@@ -114,19 +123,12 @@ impl Parser {
     }
 
     fn query(&mut self) -> Result<Query, ParseError> {
-        let mut stages = vec![self.stage(true)?];
-        let mut metrics = None;
-        while self.take("|") {
-            if let Some(found) = self.metrics()? {
-                metrics = Some(found);
-                break;
-            }
-            stages.push(self.stage(false)?);
-        }
+        let (stages, metrics) = self.steps()?;
         let hints = self.hints()?;
         if *self.peek() != Word::End {
             let expected = if metrics.is_some() {
-                "| topk(), | bottomk(), a comparison, with() or the end"
+                "| topk(), | bottomk(), a comparison, with() or the end; \
+                 brackets around a function to calculate with it"
             } else {
                 "an operator, | and a step, or the end"
             };
@@ -138,6 +140,18 @@ impl Parser {
             metrics,
             hints,
         })
+    }
+
+    /// Steps, and the function over time behind them.
+    fn steps(&mut self) -> Result<(Vec<Stage>, Option<Metrics>), ParseError> {
+        let mut stages = vec![self.stage(true)?];
+        while self.take("|") {
+            if let Some(found) = self.metrics()? {
+                return Ok((stages, Some(found)));
+            }
+            stages.push(self.stage(false)?);
+        }
+        Ok((stages, None))
     }
 
     /// Steps up to a closing bracket.
@@ -372,7 +386,7 @@ impl Parser {
 
     /// What follows a `{`: its place.
     fn selector(&mut self) -> Result<usize, ParseError> {
-        if self.selectors.len() == SELECTORS_MAX {
+        if self.selectors_before + self.selectors.len() == SELECTORS_MAX {
             let message = format!("too many selectors max={SELECTORS_MAX}");
             return Err(self.error("fewer selectors", message));
         }

@@ -1,6 +1,8 @@
 //! Numbers of the spans that a query leaves, step by step of time.
 
 mod compare;
+mod exemplars;
+mod math;
 mod sums;
 
 use roaring::RoaringBitmap;
@@ -11,13 +13,15 @@ use super::eval::{Prepared, Runner, holds, planned, ranged};
 use super::fields::read;
 use super::search::{each_trace, starts};
 use super::value::{Value, Values};
-use super::{POINTS_MAX, STEP_MIN_NS, STEPS_MAX};
+use super::{EXEMPLARS_ALL_MAX, POINTS_MAX, STEP_MIN_NS, STEPS_MAX};
 use crate::query::QueryError;
 use crate::query::ast::Filter;
 use crate::query::meter::{Budget, Explain, Meter, len_u64};
 use crate::query::plan::Starts;
 use crate::query::scan::{evaluate, group_count, live_rows, settle};
-use crate::source::{Column, Visible};
+use crate::source::{Column, Rows, Visible, reading};
+pub use exemplars::Exemplar;
+use exemplars::{Most, Who};
 use sums::{Span, Sums};
 
 /// What is asked.
@@ -31,6 +35,8 @@ pub struct SeriesRequest<'q> {
     pub to_ns: i64,
     /// Length of a step, counted from `from_ns`; the last may be cut off by `to_ns`.
     pub step_ns: i64,
+    /// How many spans are shown beside each series: up to [`EXEMPLARS_MAX`](super::EXEMPLARS_MAX).
+    pub exemplars: usize,
 }
 
 /// The answer.
@@ -49,6 +55,8 @@ pub struct Series {
     pub labels: Vec<(String, Option<Value>)>,
     /// Start of a step, and the number of it.
     pub points: Vec<(i64, f64)>,
+    /// Spans of it, by start.
+    pub exemplars: Vec<Exemplar>,
 }
 
 /// The steps of a request.
@@ -112,35 +120,76 @@ pub fn series(
     budget: &Budget<'_>,
     request: &SeriesRequest<'_>,
 ) -> Result<SeriesAnswer, QueryError> {
-    let Some(metrics) = &request.query.metrics else {
-        return Err(QueryError::Meaningless(
-            "a query without a function over time",
-        ));
-    };
+    exemplars::check(request.exemplars)?;
     let steps = Steps::of(request)?;
     let mut meter = Meter::new(budget);
-    let mut sums = Sums::new(metrics, steps);
-    let query = request.query;
-    if needs(query).whole_trace {
-        by_trace(
-            (spans, runs),
-            query,
-            (metrics, steps),
-            &mut sums,
-            &mut meter,
-        )?;
-    } else {
-        by_row(spans, query, (metrics, steps), &mut sums, &mut meter)?;
-    }
-    let mut series = sums.finish()?;
-    for second in &metrics.second {
-        apply(*second, &mut series);
-    }
-    series.retain(|one| !one.points.is_empty());
+    let mut work = Work {
+        sources: (spans, runs),
+        steps,
+        most: Most {
+            each: request.exemplars,
+            all: EXEMPLARS_ALL_MAX,
+        },
+        meter: &mut meter,
+        series: 0,
+        points: 0,
+    };
+    let mut series = work.query(request.query, false)?;
+    exemplars::finish(steps, &mut series);
     Ok(SeriesAnswer {
         series,
         explain: meter.explain,
     })
+}
+
+/// A request at work.
+struct Work<'w, 'v, 'b> {
+    sources: (&'w [Visible<'v>], &'w [Visible<'v>]),
+    steps: Steps,
+    most: Most,
+    meter: &'w mut Meter<'b>,
+    /// Series and points of the functions that are calculated with.
+    series: usize,
+    points: usize,
+}
+
+impl Work<'_, '_, '_> {
+    /// The series of a query, which may be part of a calculation.
+    fn query(&mut self, query: &Query, is_part: bool) -> Result<Vec<Series>, QueryError> {
+        let Some(metrics) = &query.metrics else {
+            return Err(QueryError::Meaningless(
+                "a query without a function over time",
+            ));
+        };
+        let mut series = match &metrics.measure {
+            Measure::Math(math) => self.math(math)?,
+            _ => self.function(query, metrics, is_part)?,
+        };
+        for second in &metrics.second {
+            apply(*second, &mut series);
+        }
+        series.retain(|one| !one.points.is_empty());
+        Ok(series)
+    }
+
+    fn function(
+        &mut self,
+        query: &Query,
+        metrics: &Metrics,
+        is_part: bool,
+    ) -> Result<Vec<Series>, QueryError> {
+        let mut sums = Sums::new(metrics, self.steps, self.most);
+        let of = (metrics, self.steps);
+        if needs(query).whole_trace {
+            by_trace(self.sources, query, of, &mut sums, self.meter)?;
+        } else {
+            by_row(self.sources.0, query, of, &mut sums, self.meter)?;
+        }
+        if is_part {
+            sums.count_none();
+        }
+        sums.finish()
+    }
 }
 
 /// The fields whose values are read of each span: those of the labels, then the measure's.
@@ -149,7 +198,7 @@ fn read_fields(metrics: &Metrics) -> (Vec<Field>, Option<Field>) {
         Measure::Of(_, field) | Measure::Quantiles(field, _) | Measure::Histogram(field) => {
             Some(field.clone())
         }
-        Measure::Rate | Measure::Count | Measure::Compare { .. } => None,
+        Measure::Rate | Measure::Count | Measure::Compare { .. } | Measure::Math(_) => None,
     };
     (metrics.by.clone(), of)
 }
@@ -196,7 +245,9 @@ fn by_row(
                 Some(Value::Int(ns)) => *ns,
                 _ => i64::MIN,
             });
-            known.feed(starts, sums)?;
+            reading(visible.source, |read| {
+                known.feed(starts, sums, &mut |place| ids_of(read, &rows, place))
+            })?;
             meter.hold(sums.bytes())?;
         }
     }
@@ -239,11 +290,31 @@ fn by_trace(
         }
         let known = Known::read(metrics, &mut |field| trace.read(field, &spans, meter))?;
         let starts = starts(&trace, &spans, meter)?;
-        known.feed(starts.iter().map(|(start, _)| *start), sums)?;
+        let times = starts.iter().map(|(start, _)| *start);
+        known.feed(times, sums, &mut |place| {
+            let number = starts.get(place).map(|(_, number)| *number);
+            let mut ids = (trace.id.clone(), Box::default());
+            trace.cores(&number.into_iter().collect(), &mut |_, core| {
+                ids.1 = core.id
+            })?;
+            Ok(ids)
+        })?;
         meter.hold(sums.bytes())?;
         Ok(true)
     })?;
     Ok(())
+}
+
+/// Whose span is in the row at a place among these.
+fn ids_of(
+    read: &mut dyn Rows,
+    rows: &RoaringBitmap,
+    place: usize,
+) -> Result<exemplars::Ids, QueryError> {
+    let nth = u32::try_from(place).unwrap_or(u32::MAX);
+    let row = rows.select(nth).expect("BUG: a span without a row");
+    let core = read.core(row)?;
+    Ok((core.trace_id, core.id))
 }
 
 /// The values of what a function needs, span by span.
@@ -267,18 +338,21 @@ impl Known {
         &self,
         starts: impl Iterator<Item = i64>,
         sums: &mut Sums<'_>,
+        who: Who<'_>,
     ) -> Result<(), QueryError> {
         let mut labels: Vec<&[Value]> = Vec::with_capacity(self.labels.len());
         for (place, start_ns) in starts.enumerate() {
             labels.clear();
             labels.extend(self.labels.iter().map(|list| at(list, place)));
-            sums.add(&Span {
+            let span = Span {
                 start_ns,
+                place,
                 labels: &labels,
                 of: self.of.as_ref().map_or(&[], |list| at(list, place)),
-            })?;
+            };
+            sums.add(&span, who)?;
         }
-        Ok(())
+        sums.settle(who)
     }
 }
 

@@ -198,6 +198,7 @@ pub(super) async fn dependencies(
             from_ns,
             to_ns,
             step_ns: to_ns.saturating_sub(from_ns),
+            exemplars: 0,
         };
         let found = store.view().traceql_series(&request, budget)?;
         let links = found.series.iter().filter_map(|series| {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use obsrv_engine::query::ast::Filter;
-use obsrv_engine::query::{Budget, FACET_VALUES_MAX, FACETS_MAX, Request};
+use obsrv_engine::query::{Budget, Explain, FACET_VALUES_MAX, FACETS_MAX, Request};
 use obsrv_engine::source::LaneKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,9 @@ struct Question {
     /// Whether to go on without rows that are damaged on disk; `damaged` says which those are.
     #[serde(default)]
     allow_partial: bool,
+    /// Whether to tell what it cost, both sets and all keys together.
+    #[serde(default)]
+    explain: bool,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -90,6 +93,8 @@ struct Compared {
     /// What is damaged on disk and left out; only with `allow_partial`.
     #[serde(skip_serializing_if = "Option::is_none")]
     damaged: Option<Vec<Damaged>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Value>,
 }
 
 /// A value and the share of rows that have it.
@@ -150,8 +155,14 @@ async fn answer(
         };
         let a = Counts::of(&view, (over, &a), &keys, budget)?;
         let b = Counts::of(&view, (over, &b), &keys, budget)?;
+        let explain = question.explain.then(|| {
+            let mut both = a.explain.clone();
+            both.add(b.explain.clone());
+            wire::explained(&both)
+        });
         json(&Compared {
             damaged: damaged(view.left_out()),
+            explain,
             ..compared(&keys, &a, &b, limit)
         })
     })
@@ -183,6 +194,7 @@ struct Counts {
     rows: u64,
     /// By the JSON of the value; `None` if there are too many.
     keys: Vec<Option<BTreeMap<String, (Value, u64)>>>,
+    explain: Explain,
 }
 
 impl Counts {
@@ -195,6 +207,7 @@ impl Counts {
         let mut all = Self {
             rows: 0,
             keys: Vec::with_capacity(keys.len()),
+            explain: Explain::default(),
         };
         for part in keys.chunks(FACETS_MAX) {
             let request = Request {
@@ -205,6 +218,7 @@ impl Counts {
             };
             let page = view.search(over.table(), &request, budget)?;
             all.rows = page.total.unwrap_or(0);
+            all.explain.add(page.explain);
             all.keys.extend(page.facets.iter().map(|facet| {
                 let values = facet.values.iter().map(|(value, count)| {
                     let value = wire::literal(value);
@@ -266,5 +280,6 @@ fn compared(keys: &[String], a: &Counts, b: &Counts, limit: usize) -> Compared {
         data,
         left_out,
         damaged: None,
+        explain: None,
     }
 }

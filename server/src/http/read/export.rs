@@ -5,10 +5,11 @@
 //! What goes wrong on the way ends the connection, so that a short file is never taken for a whole
 //! one. With `cursors=true` a line after each page says where to go on; `rows` ends a file early, and a
 //! Parquet file says in its footer where the next one begins. With `allow_partial=true` the same two places
-//! say what is damaged on disk and left out.
+//! say what is damaged on disk and left out. With `explain=true` no row is written: see `explained`.
 
 mod columns;
 mod csv;
+mod explained;
 mod form;
 mod job;
 mod otlp;
@@ -39,7 +40,7 @@ use crate::http::usage;
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_PAGES_WAITING};
 use obsrv_engine::query::Request;
 
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "over",
     "q",
     "filter",
@@ -53,15 +54,17 @@ const KNOWN: [&str; 14] = [
     "cursor",
     "cursors",
     "rows",
+    "explain",
     ALLOW_PARTIAL,
 ];
-const NOT_SCOPE: [&str; 7] = [
+const NOT_SCOPE: [&str; 8] = [
     "cursor",
     "cursors",
     "format",
     "fields",
     "raw",
     "rows",
+    "explain",
     ALLOW_PARTIAL,
 ];
 
@@ -95,6 +98,10 @@ pub(super) fn add(routes: &mut Routes) {
             ALLOW_PARTIAL,
             "`true` goes on without rows that are damaged on disk: a last line `{\"damaged\":[…]}`, or `obsrv.damaged` in a Parquet file's footer, says which; not for CSV and `otlp-protobuf`",
         )
+        .asks(
+            "explain",
+            "`true` answers JSON instead of the file, whatever its format: how many rows and pages it has, about how many bytes of rows are read for it, and what its first page and the count cost",
+        )
         .says("Every row that passes, streamed.");
 }
 
@@ -120,7 +127,8 @@ async fn export(
     let over = Over::of(&params)?;
     let writer = Writer::of(&params, over)?;
     let left = rows(&params)?;
-    let place = if writer.needs_room() {
+    let is_explained = params.flag("explain")?;
+    let place = if writer.needs_room() && !is_explained {
         let full = || ApiError::new(ErrorCode::Overloaded, "too many exports as Parquet at once");
         let place = Arc::clone(&app.parquet_exports).try_acquire_owned();
         Some(place.map_err(|_| full())?)
@@ -136,6 +144,9 @@ async fn export(
         after: paging.after.clone(),
         ..Request::new(chosen(over, &params, paging.now_ns)?, EXPORT_PAGE_ROWS)
     };
+    if is_explained {
+        return explained::answer((&app, &access), (over, left), writer, request).await;
+    }
     let note = AuditNote {
         action: AuditAction::Exported,
         org: Some(access.tenant().org()),

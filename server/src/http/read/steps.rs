@@ -8,7 +8,7 @@ use axum::response::Response;
 use obsrv_engine::engine::ReadBody;
 use obsrv_engine::model;
 use obsrv_engine::query::ast::Filter;
-use obsrv_engine::query::{Budget, LIMIT_MAX, QueryError, Request};
+use obsrv_engine::query::{Budget, Explain, LIMIT_MAX, QueryError, Request};
 use obsrv_engine::row::Table;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,9 @@ struct Question {
     /// Whether to go on without rows that are damaged on disk; `damaged` says which those are.
     #[serde(default)]
     allow_partial: bool,
+    /// Whether to tell what it cost: the search for the runs, and beside it their spans as rows and bytes.
+    #[serde(default)]
+    explain: bool,
 }
 
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -71,6 +74,8 @@ struct Paths {
     /// What is damaged on disk and left out; only with `allow_partial`.
     #[serde(skip_serializing_if = "Option::is_none")]
     damaged: Option<Vec<Damaged>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Value>,
 }
 
 /// How runs ended.
@@ -152,9 +157,10 @@ async fn answer(
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view_or(question.allow_partial);
-        let shown = paths(&view, (by, limit), filter, budget)?;
+        let (shown, explain) = paths(&view, (by, limit), filter, budget)?;
         json(&Paths {
             damaged: damaged(view.left_out()),
+            explain: question.explain.then(|| wire::explained(&explain)),
             ..shown
         })
     })
@@ -167,7 +173,8 @@ fn paths(
     (by, limit): (&str, usize),
     filter: Filter,
     budget: &Budget<'_>,
-) -> Result<Paths, ApiError> {
+) -> Result<(Paths, Explain), ApiError> {
+    let mut explain = Explain::default();
     let mut graph = Graph::default();
     for end in [START, END] {
         graph.code(end);
@@ -176,9 +183,11 @@ fn paths(
     let mut request = Request::new(filter, limit.min(LIMIT_MAX));
     let cut = 'pages: loop {
         let page = view.search(Table::Runs, &request, budget)?;
+        explain.add(page.explain);
         for hit in &page.hits {
             let status = status_of(&wire::row_of(&hit.core, &hit.body)?);
-            let Some(steps) = steps(view, &hit.core.trace_id, by, (&mut room, budget))? else {
+            let costs = (&mut room, &mut explain, budget);
+            let Some(steps) = steps(view, &hit.core.trace_id, by, costs)? else {
                 break 'pages true;
             };
             runs += 1;
@@ -191,11 +200,12 @@ fn paths(
         request.after = page.next;
         request.limit = left.min(LIMIT_MAX);
     };
-    Ok(Paths {
+    let shown = Paths {
         runs,
         cut,
         ..graph.shown()
-    })
+    };
+    Ok((shown, explain))
 }
 
 /// The steps of a run by start; `None` if there is no room for them.
@@ -203,7 +213,7 @@ fn steps(
     view: &View,
     trace_id: &str,
     by: &str,
-    (room, budget): (&mut usize, &Budget<'_>),
+    (room, explain, budget): (&mut usize, &mut Explain, &Budget<'_>),
 ) -> Result<Option<Vec<String>>, ApiError> {
     let (mut all, mut full) = (Vec::new(), false);
     view.each_row(Table::Spans, trace_id, &mut |core, body: ReadBody<'_>| {
@@ -215,7 +225,10 @@ fn steps(
             return Ok(());
         }
         *room -= 1;
-        let row = wire::row_of(&core, &body()?)?;
+        let body = body()?;
+        explain.rows_visited += 1;
+        explain.page_bytes += u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let row = wire::row_of(&core, &body)?;
         if let Some(name) = row.text(by).filter(|name| !name.is_empty()) {
             all.push((core.start_ns, core.id, name.to_owned()));
         }

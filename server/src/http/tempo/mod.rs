@@ -117,6 +117,13 @@ fn add_series(routes: &mut Routes) {
             .asks("end", "the same; now if not given")
             .asks("since", "how far before `end`; 1h if not given")
             .asks("step", "a number of seconds or a length of time");
+        if !is_instant {
+            route.asks(
+                "exemplars",
+                "spans shown beside each series, at most 100, which is what 0 means, too; \
+                 `with(exemplars=…)` in the query goes before it, and `false` there shows none",
+            );
+        }
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use obsrv_engine::query::traceql::ast::{Fold, Measure, Metrics};
-use obsrv_engine::query::traceql::{Query, Series, SeriesRequest};
+use obsrv_engine::query::traceql::ast::{Fold, Measure, Metrics, Static};
+use obsrv_engine::query::traceql::{EXEMPLARS_MAX, Exemplar, Query, Series, SeriesRequest};
 use serde_json::{Map, Value, json};
 
-use super::read::{length, nanos, query, step, time};
+use super::read::{length, nanos, query, step, time, up_to};
 use super::said::{any, entry};
+use super::trace::shown_id;
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::ApiError;
 use crate::http::params::Params;
@@ -24,6 +25,7 @@ struct Asked {
     to_ns: i64,
     step_ns: i64,
     is_instant: bool,
+    exemplars: usize,
 }
 
 impl Asked {
@@ -60,14 +62,35 @@ impl Asked {
                 asked.unwrap_or_else(|| step_for(from_ns, to_ns)),
             )
         };
+        let exemplars = if is_instant {
+            0
+        } else {
+            exemplars(&query, params)?
+        };
         Ok(Self {
             query,
             from_ns,
             to_ns,
             step_ns,
             is_instant,
+            exemplars,
         })
     }
+}
+
+/// How many spans are shown beside each series: the query says it before the parameter does, of which
+/// 0 is as good as none, as Tempo has it.
+fn exemplars(query: &Query, params: &Params) -> Result<usize, ApiError> {
+    let asked = match up_to(params, "exemplars", 0, EXEMPLARS_MAX)? {
+        0 => EXEMPLARS_MAX,
+        some => some,
+    };
+    let hint = query.hints.iter().find(|(name, _)| &**name == "exemplars");
+    Ok(match hint {
+        Some((_, Static::Int(n))) => usize::try_from(*n).unwrap_or(0).min(EXEMPLARS_MAX),
+        Some((_, Static::Bool(false))) => 0,
+        _ => asked,
+    })
 }
 
 /// A round step that gives about [`TEMPO_STEPS_DEFAULT`] of them.
@@ -122,6 +145,7 @@ async fn answer(
             from_ns: asked.from_ns,
             to_ns: asked.to_ns,
             step_ns: asked.step_ns,
+            exemplars: asked.exemplars,
         };
         let found = store.view().traceql_series(&request, budget)?;
         let all = found.series.iter().filter_map(|one| shown(one, &asked));
@@ -167,12 +191,30 @@ fn shown(series: &Series, asked: &Asked) -> Option<Value> {
             |(at, value)| json!({ "timestampMs": (at / 1_000_000).to_string(), "value": value }),
         );
         shown.insert("samples".to_owned(), points.collect());
+        if !series.exemplars.is_empty() {
+            let exemplars = series.exemplars.iter().map(exemplar);
+            shown.insert("exemplars".to_owned(), exemplars.collect());
+        }
     }
     Some(Value::Object(shown))
 }
 
-const fn function(metrics: &Metrics) -> &'static str {
-    match &metrics.measure {
+/// A span beside a series, by the names that Grafana looks for.
+fn exemplar(exemplar: &Exemplar) -> Value {
+    let text = |text: &str| json!({ "stringValue": text });
+    json!({
+        "labels": [
+            entry("trace:id", text(&shown_id(&exemplar.trace_id))),
+            entry("span:id", text(&exemplar.span_id)),
+        ],
+        "value": exemplar.value,
+        "timestampMs": (exemplar.start_ns / 1_000_000).to_string(),
+    })
+}
+
+fn function(metrics: &Metrics) -> String {
+    let name = match &metrics.measure {
+        Measure::Math(math) => return math.name(&function),
         Measure::Rate => "rate",
         Measure::Count => "count_over_time",
         Measure::Of(Fold::Min, _) => "min_over_time",
@@ -182,5 +224,6 @@ const fn function(metrics: &Metrics) -> &'static str {
         Measure::Quantiles(..) => "quantile_over_time",
         Measure::Histogram(_) => "histogram_over_time",
         Measure::Compare { .. } => "compare",
-    }
+    };
+    name.to_owned()
 }

@@ -2,6 +2,7 @@
 
 use super::tempo::{asking, stored};
 use super::*;
+use crate::limits::PARAMS_MAX;
 use serde_json::json;
 
 const S: u64 = 1_767_225_600;
@@ -153,6 +154,25 @@ async fn a_search_and_a_trace_in_the_classic_form() {
         3
     );
     let status = async |path: &str| ask(&world.app, get(path, "key-of-a")).await.status.as_u16();
+    let by_id = |count: usize| {
+        let ids: Vec<String> = (0..count)
+            .map(|n| format!("traceID={:x}", 0xa1 + n))
+            .collect();
+        format!("/jaeger/api/traces?{}", ids.join("&"))
+    };
+    let said = ask(&world.app, get(&by_id(PARAMS_MAX), "key-of-a")).await;
+    assert_eq!(
+        (said.status.as_u16(), ids(&said.json())),
+        (200, vec![A1, B2])
+    );
+    let said = ask(&world.app, get(&by_id(PARAMS_MAX + 1), "key-of-a")).await;
+    assert_eq!(said.status, 400);
+    assert!(
+        said.json()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("max=256")
+    );
     assert_eq!(status("/jaeger/api/traces/ff").await, 404);
     assert_eq!(status("/jaeger/api/traces?tags=5").await, 400);
     assert_eq!(status("/jaeger/api/traces?minDuration=5x").await, 400);

@@ -6,6 +6,7 @@ use serde_json::json;
 mod bounds;
 mod deletes;
 mod derived;
+mod explained;
 mod figures;
 mod langfuse;
 mod limits;

@@ -541,6 +541,115 @@ async fn functions_over_time() {
 }
 
 #[tokio::test]
+async fn functions_are_calculated_with() {
+    let world = stored().await;
+    let (from, to) = (S.to_string(), (S + 400).to_string());
+    let asked = async |q: &str| {
+        let params = [("start", &*from), ("end", &to), ("step", "100s"), ("q", q)];
+        tempo(&world, "/api/metrics/query_range", &params).await["series"].clone()
+    };
+    let samples = |one: &Value| -> Vec<(u64, f64)> {
+        let samples = one["samples"].as_array().unwrap().iter();
+        let at = |p: &Value| p["timestampMs"].as_str().unwrap().parse::<u64>().unwrap() / 1000 - S;
+        samples
+            .map(|p| (at(p), p["value"].as_f64().unwrap()))
+            .collect()
+    };
+    let share = asked("({status = error} | rate()) / ({} | rate())").await;
+    assert_eq!(share.as_array().unwrap().len(), 1);
+    assert_eq!(
+        share[0]["labels"],
+        json!([text("__name__", "(rate / rate)")])
+    );
+    // Nothing is in the third step to be divided by.
+    let third = 1.0 / 3.0;
+    let near = |found: &[(u64, f64)], wanted: &[(u64, f64)]| {
+        assert_eq!(found.len(), wanted.len(), "{found:?}");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert_eq!(found.0, wanted.0);
+            assert!((found.1 - wanted.1).abs() < 1e-12, "{found:?}");
+        }
+    };
+    near(&samples(&share[0]), &[(0, third), (100, 0.0), (300, 0.0)]);
+    let percent = asked("100 * ({} | rate()) > 1").await;
+    assert_eq!(percent[0]["labels"], json!([text("__name__", "rate")]));
+    near(&samples(&percent[0]), &[(0, 3.0)]);
+    let by = asked(
+        "({} | count_over_time() by (resource.service.name)) - ({status = error} | count_over_time() by (resource.service.name))",
+    )
+    .await;
+    assert_eq!(by.as_array().unwrap().len(), 1);
+    assert_eq!(
+        by[0]["labels"],
+        json!([text("resource.service.name", "pay")])
+    );
+    let params = [
+        ("q", "1 + ({} | count_over_time())"),
+        ("start", &from),
+        ("end", &to),
+    ];
+    let instant = tempo(&world, "/api/metrics/query", &params).await;
+    assert_eq!(instant["series"][0]["value"], 6.0);
+    let q = "({} | rate()) % 2";
+    let (code, body) = status(&world, "/api/metrics/query_range", &[("q", q)]).await;
+    assert_eq!((code, &body["error"]["position"]), (400, &json!(14)));
+    let (code, _) = status(&world, "/api/search", &[("q", "2 * ({} | rate())")]).await;
+    assert_eq!(code, 400);
+}
+
+#[tokio::test]
+async fn spans_are_shown_beside_series() {
+    let world = stored().await;
+    let (from, to) = (S.to_string(), (S + 400).to_string());
+    // As Grafana reads them: the trace by its label, milliseconds, and the value.
+    let asked = async |q: &str, more: &[(&str, &str)]| -> Vec<(String, u64, f64)> {
+        let mut params = vec![("start", &*from), ("end", &to), ("step", "100s"), ("q", q)];
+        params.extend(more);
+        let found = tempo(&world, "/api/metrics/query_range", &params).await;
+        let series = found["series"].as_array().unwrap().iter();
+        let shown = series.flat_map(|one| one["exemplars"].as_array().cloned().unwrap_or_default());
+        let shown = shown.map(|one| {
+            let labels = one["labels"].as_array().unwrap();
+            let trace = labels.iter().find(|l| l["key"] == "trace:id").unwrap();
+            let trace = trace["value"]["stringValue"].as_str().unwrap();
+            let at = one["timestampMs"].as_str().unwrap();
+            let at = at.parse::<u64>().unwrap() - S * 1000;
+            (trace.to_owned(), at, one["value"].as_f64().unwrap())
+        });
+        shown.collect()
+    };
+    let is = |trace: &str, at: u64, value: f64| (trace.to_owned(), at, value);
+    let count = "{} | count_over_time()";
+    let all = [is(A1, 0, 3.0), is(B2, 100_000, 1.0), is(T1, 300_000, 1.0)];
+    for more in [&[][..], &[("exemplars", "0")], &[("exemplars", "101")]] {
+        assert_eq!(asked(count, more).await, all, "{more:?}");
+    }
+    let two = [is(A1, 0, 3.0), is(T1, 300_000, 1.0)];
+    assert_eq!(asked(count, &[("exemplars", "2")]).await, two);
+    let hinted = "{} | count_over_time() with(exemplars=2)";
+    assert_eq!(asked(hinted, &[("exemplars", "1")]).await, two);
+    let none = "{} | count_over_time() with(exemplars=false)";
+    assert_eq!(asked(none, &[("exemplars", "1")]).await, []);
+    let longest = asked("{} | max_over_time(duration)", &[("exemplars", "1")]).await;
+    assert_eq!(longest, [is(A1, 0, 10.0)]);
+    let share = "({status = error} | count_over_time()) / ({} | count_over_time())";
+    let third = asked(share, &[("exemplars", "4")]).await;
+    assert_eq!(third[0], is(A1, 0, 1.0 / 3.0));
+    // Every one is found by the name that it is shown by.
+    for (trace, ..) in &all {
+        tempo(&world, &format!("/api/v2/traces/{trace}"), &[]).await;
+    }
+    let instant = [("q", count), ("start", &from), ("end", &to)];
+    let instant = tempo(&world, "/api/metrics/query", &instant).await;
+    assert_eq!(instant["series"][0].get("exemplars"), None);
+    let wrong = [("q", count), ("exemplars", "some")];
+    assert_eq!(
+        status(&world, "/api/metrics/query_range", &wrong).await.0,
+        400
+    );
+}
+
+#[tokio::test]
 async fn save_and_test_tells_a_good_key_from_a_bad_one() {
     let world = stored().await;
     let good = ask(&world.app, get("/tempo/api/echo", "key-of-a")).await;

@@ -195,7 +195,7 @@ fn stage() -> impl Strategy<Value = Stage> {
     ]
 }
 
-fn query() -> impl Strategy<Value = Query> {
+pub(super) fn query() -> impl Strategy<Value = Query> {
     let selectors = prop::collection::vec(expr(), 1..4);
     let ops = prop::collection::vec(op(), 3);
     let stages = prop::collection::vec(stage(), 0..3);
@@ -283,7 +283,7 @@ fn span_row() -> impl Strategy<Value = TestRow> {
         )
 }
 
-fn spans() -> impl Strategy<Value = (Vec<TestRow>, Vec<usize>)> {
+pub(super) fn spans() -> impl Strategy<Value = (Vec<TestRow>, Vec<usize>)> {
     prop::collection::vec((span_row(), 0..4usize), 0..14).prop_map(|rows| {
         let (mut rows, at): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         for (n, row) in rows.iter_mut().enumerate() {
@@ -293,7 +293,7 @@ fn spans() -> impl Strategy<Value = (Vec<TestRow>, Vec<usize>)> {
     })
 }
 
-fn runs() -> Vec<TestRow> {
+pub(super) fn runs() -> Vec<TestRow> {
     let runs = (0..2i64).map(|n| {
         let mut run = row(&format!("t{n}"), "run", n);
         run.core.end_ns = (n == 0).then_some(4);

@@ -7,6 +7,25 @@ use super::Parser;
 use crate::query::ParseError;
 use crate::query::aggregate::QUANTILES_MAX;
 
+const FOLDS: [(&str, Fold); 4] = [
+    ("min_over_time", Fold::Min),
+    ("max_over_time", Fold::Max),
+    ("sum_over_time", Fold::Sum),
+    ("avg_over_time", Fold::Avg),
+];
+
+/// Whether it is the name of a function over time.
+pub(super) fn is_function(name: &str) -> bool {
+    let others = [
+        "rate",
+        "count_over_time",
+        "quantile_over_time",
+        "histogram_over_time",
+        "compare",
+    ];
+    others.contains(&name) || FOLDS.iter().any(|(known, _)| *known == name)
+}
+
 impl Parser {
     /// A function over time, if one comes next.
     pub(super) fn metrics(&mut self) -> Result<Option<Metrics>, ParseError> {
@@ -19,14 +38,7 @@ impl Parser {
         } else {
             Vec::new()
         };
-        let mut second = Vec::new();
-        while let Some(step) = self.second()? {
-            second.push(step);
-            if second.len() > SECOND_MAX {
-                let message = format!("too many steps after the function max={SECOND_MAX}");
-                return Err(self.error("fewer steps", message));
-            }
-        }
+        let second = self.seconds(Vec::new())?;
         Ok(Some(Metrics {
             measure,
             by,
@@ -34,17 +46,24 @@ impl Parser {
         }))
     }
 
+    /// What is done with the series, one step after the other, behind what was done `before`.
+    pub(super) fn seconds(&mut self, before: Vec<Second>) -> Result<Vec<Second>, ParseError> {
+        let mut second = before;
+        while let Some(step) = self.second()? {
+            second.push(step);
+            if second.len() > SECOND_MAX {
+                let message = format!("too many steps after the function max={SECOND_MAX}");
+                return Err(self.error("fewer steps", message));
+            }
+        }
+        Ok(second)
+    }
+
     fn measure(&mut self) -> Result<Option<Measure>, ParseError> {
         let Some(name) = self.sees_call().map(str::to_owned) else {
             return Ok(None);
         };
-        let fold = [
-            ("min_over_time", Fold::Min),
-            ("max_over_time", Fold::Max),
-            ("sum_over_time", Fold::Sum),
-            ("avg_over_time", Fold::Avg),
-        ];
-        let fold = fold.iter().find(|(known, _)| *known == name);
+        let fold = FOLDS.iter().find(|(known, _)| *known == name);
         let measure = match &*name {
             "rate" | "count_over_time" => {
                 self.at += 2;

@@ -96,7 +96,11 @@ impl Compared {
                     (steps.start(step), as_f64(count))
                 };
                 let points = (0..steps.count).map(point).collect();
-                all.push(Series { labels, points });
+                all.push(Series {
+                    labels,
+                    points,
+                    exemplars: Vec::new(),
+                });
             };
             push(
                 &format!("{kind}_total"),

@@ -7,6 +7,7 @@ use super::super::ast::{Fold, Measure, Metrics};
 use super::super::eval::Numbers;
 use super::super::value::Value;
 use super::compare::Compared;
+use super::exemplars::{Exemplar, Most, Picked, Power, Who, shared};
 use super::{Series, Steps, check_points};
 use crate::query::QueryError;
 use crate::query::aggregate::Sketch;
@@ -21,6 +22,8 @@ const ENTRY_BYTES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Span<'a> {
     pub(super) start_ns: i64,
+    /// Its place among those that are added just now.
+    pub(super) place: usize,
     /// The values of each label.
     pub(super) labels: &'a [&'a [Value]],
     /// The values of what is measured.
@@ -43,25 +46,52 @@ type Labels = Vec<Option<Value>>;
 pub(super) struct Sums<'q> {
     metrics: &'q Metrics,
     steps: Steps,
-    groups: BTreeMap<Labels, BTreeMap<u32, Cell>>,
+    groups: BTreeMap<Labels, Group>,
+    picked: Option<Picked>,
     compared: Compared,
     bytes: usize,
 }
 
+/// Spans with the same labels.
+#[derive(Debug, Default)]
+struct Group {
+    /// In the order in which groups were found.
+    number: usize,
+    cells: BTreeMap<u32, Cell>,
+}
+
 impl<'q> Sums<'q> {
-    pub(super) fn new(metrics: &'q Metrics, steps: Steps) -> Self {
+    pub(super) fn new(metrics: &'q Metrics, steps: Steps, most: Most) -> Self {
         Self {
             metrics,
             steps,
             groups: BTreeMap::new(),
+            picked: Picked::new(&metrics.measure, steps, most),
             compared: Compared::default(),
             bytes: 0,
         }
     }
 
     /// About what they take.
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes + self.compared.bytes()
+    pub(super) fn bytes(&self) -> usize {
+        let picked = self.picked.as_ref().map_or(0, Picked::bytes);
+        self.bytes + self.compared.bytes() + picked
+    }
+
+    /// Spans without labels that are counted are a series even if there are none.
+    pub(super) fn count_none(&mut self) {
+        let is_count = matches!(self.metrics.measure, Measure::Rate | Measure::Count);
+        if is_count && self.metrics.by.is_empty() && self.groups.is_empty() {
+            self.groups.insert(Vec::new(), Group::default());
+        }
+    }
+
+    /// Notes whose the spans are that were added since the last time.
+    pub(super) fn settle(&mut self, who: Who<'_>) -> Result<(), QueryError> {
+        match &mut self.picked {
+            Some(picked) => picked.settle(who),
+            None => Ok(()),
+        }
     }
 
     /// Takes the rows of a source that pass, and those of them that are chosen, into a comparison.
@@ -77,7 +107,7 @@ impl<'q> Sums<'q> {
         meter.hold(self.bytes())
     }
 
-    pub(super) fn add(&mut self, span: &Span<'_>) -> Result<(), QueryError> {
+    pub(super) fn add(&mut self, span: &Span<'_>, who: Who<'_>) -> Result<(), QueryError> {
         let Some(step) = self.steps.at(span.start_ns) else {
             return Ok(());
         };
@@ -95,7 +125,20 @@ impl<'q> Sums<'q> {
             let labels = combination(span.labels, n);
             let label_bytes: usize = labels.iter().flatten().map(Value::heap_bytes).sum();
             let known = self.groups.len();
-            let cells = self.groups.entry(labels).or_default();
+            let group = self.groups.entry(labels).or_insert_with(|| Group {
+                number: known,
+                cells: BTreeMap::new(),
+            });
+            if let Some(picked) = &mut self.picked {
+                offer(
+                    picked,
+                    &self.metrics.measure,
+                    group.number,
+                    (span, &numbers),
+                    who,
+                )?;
+            }
+            let cells = &mut group.cells;
             let before = cells.len();
             let cell = cells
                 .entry(step)
@@ -137,10 +180,25 @@ impl<'q> Sums<'q> {
         let count = usize::try_from(self.steps.count).unwrap_or(usize::MAX);
         let mut all = Vec::new();
         let mut points = 0usize;
-        for (labels, cells) in self.groups {
+        let mut picked = self.picked;
+        for (labels, group) in self.groups {
             let labels: Vec<(String, Option<Value>)> = names.iter().cloned().zip(labels).collect();
             let before = all.len();
-            put(&self.metrics.measure, &labels, &cells, self.steps, &mut all);
+            put(
+                &self.metrics.measure,
+                &labels,
+                &group.cells,
+                self.steps,
+                &mut all,
+            );
+            if let (Some(picked), Some(own)) = (&mut picked, all.get_mut(before..)) {
+                show(
+                    &self.metrics.measure,
+                    picked.of(group.number),
+                    self.steps,
+                    own,
+                );
+            }
             points = points.saturating_add((all.len() - before).saturating_mul(count));
             check_points(points)?;
             if all.len() > SERIES_MAX {
@@ -151,7 +209,69 @@ impl<'q> Sums<'q> {
     }
 }
 
-fn too_many(count: usize) -> QueryError {
+/// Offers a span to be shown beside the series of its group.
+fn offer(
+    picked: &mut Picked,
+    measure: &Measure,
+    group: usize,
+    (span, numbers): (&Span<'_>, &[(bool, f64)]),
+    who: Who<'_>,
+) -> Result<(), QueryError> {
+    let at = (span.start_ns, span.place);
+    if matches!(measure, Measure::Histogram(_)) {
+        for (is_time, x) in numbers {
+            if let Some(power) = power_above(*x, *is_time) {
+                picked.offer((group, Some((*is_time, power))), *x, at, who)?;
+            }
+        }
+        return Ok(());
+    }
+    let numbers = numbers.iter().map(|(_, x)| *x);
+    let number = if matches!(measure, Measure::Of(Fold::Min, _)) {
+        numbers.reduce(f64::min)
+    } else {
+        numbers.reduce(f64::max)
+    };
+    picked.offer((group, None), number.unwrap_or(0.0), at, who)
+}
+
+/// Gives the spans that are shown to the series of their group.
+fn show(
+    measure: &Measure,
+    picked: Vec<(Option<Power>, Exemplar)>,
+    steps: Steps,
+    own: &mut [Series],
+) {
+    match measure {
+        Measure::Histogram(_) => {
+            for (power, exemplar) in picked {
+                let end = power.map(|(is_time, power)| Value::Float(end_of(is_time, power)));
+                let of_bucket = own.iter_mut().find(|series| {
+                    let bucket = series.labels.last();
+                    bucket.is_some_and(|(_, value)| *value == end)
+                });
+                if let Some(series) = of_bucket {
+                    series.exemplars.push(exemplar);
+                }
+            }
+        }
+        _ => {
+            let exemplars = picked.into_iter().map(|(_, one)| one).collect();
+            match own {
+                [one] => one.exemplars = exemplars,
+                many => shared(steps, many, exemplars),
+            }
+        }
+    }
+}
+
+/// The end of a bucket, durations in seconds.
+fn end_of(is_time: bool, power: i32) -> f64 {
+    let end = 2f64.powi(power);
+    if is_time { end / 1e9 } else { end }
+}
+
+pub(super) fn too_many(count: usize) -> QueryError {
     QueryError::TooMany {
         what: "series",
         max: SERIES_MAX,
@@ -161,7 +281,9 @@ fn too_many(count: usize) -> QueryError {
 
 fn empty(measure: &Measure) -> Cell {
     match measure {
-        Measure::Rate | Measure::Count | Measure::Compare { .. } => Cell::Count(0),
+        Measure::Rate | Measure::Count | Measure::Compare { .. } | Measure::Math(_) => {
+            Cell::Count(0)
+        }
         Measure::Of(..) => Cell::Numbers(Numbers::default()),
         Measure::Quantiles(..) => Cell::Sketch(Box::default()),
         Measure::Histogram(_) => Cell::Powers(BTreeMap::new()),
@@ -214,11 +336,17 @@ fn put(
             Some((steps.start(step), value))
         });
         let points = points.collect();
-        all.push(Series { labels, points });
+        all.push(Series {
+            labels,
+            points,
+            exemplars: Vec::new(),
+        });
     };
     match measure {
         Measure::Rate => push(None, &|cell| Some(count_of(cell) / steps.seconds())),
-        Measure::Count | Measure::Compare { .. } => push(None, &|cell| Some(count_of(cell))),
+        Measure::Count | Measure::Compare { .. } | Measure::Math(_) => {
+            push(None, &|cell| Some(count_of(cell)));
+        }
         Measure::Of(fold, _) => push(None, &|cell| folded(cell, *fold)),
         Measure::Quantiles(_, at) => {
             for p in at {
@@ -238,8 +366,7 @@ fn put(
                 }
             }
             for (is_time, power) in powers {
-                let end = 2f64.powi(power);
-                let end = if is_time { end / 1e9 } else { end };
+                let end = end_of(is_time, power);
                 push(Some(("__bucket", Value::Float(end))), &|cell| {
                     let found = match cell {
                         Some(Cell::Powers(found)) => found.get(&(is_time, power)).copied(),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::{
     CONVERSATION_BYTES_MAX, JAEGER_TRACES_MAX, PATH_SPANS_MAX, REVIEW_PAGE_ROWS_MAX,
-    REVIEW_RUNS_MAX, THEAZO_TRACES_BYTES,
+    REVIEW_RUNS_MAX, THEAZO_TRACES_BYTES, THEAZO_USER_RUNS_MAX,
 };
 
 #[tokio::test]
@@ -139,6 +139,42 @@ async fn runs(world: &World, from: usize, to: usize) {
             .collect();
         send(world, &spans).await;
     }
+}
+
+#[tokio::test]
+async fn what_a_user_cost_is_summed_over_so_many_runs() {
+    let world = world().await;
+    let path = "/v1/usage/users/ada";
+    let of_ada = async |from: usize, to: usize| {
+        let all: Vec<usize> = (from..to).collect();
+        for part in all.chunks(4_000) {
+            let user = json!({ "key": "user.id", "value": { "stringValue": "ada" } });
+            let spans: Vec<Value> = part
+                .iter()
+                .map(|n| {
+                    json!({
+                        "traceId": format!("{:032x}", n + 1), "spanId": format!("{:016x}", n + 1),
+                        "startTimeUnixNano": BASE_NS.to_string(), "name": "s", "attributes": [user],
+                    })
+                })
+                .collect();
+            send(&world, &spans).await;
+        }
+    };
+    of_ada(0, THEAZO_USER_RUNS_MAX).await;
+    let said = ask(&world.app, get(path, "key-of-a")).await;
+    assert_eq!(
+        (said.status.as_u16(), &said.json()["total"]["amount"]),
+        (200, &json!(0))
+    );
+    of_ada(THEAZO_USER_RUNS_MAX, THEAZO_USER_RUNS_MAX + 1).await;
+    let said = ask(&world.app, get(path, "key-of-a")).await;
+    assert_eq!(said.status, 422);
+    let message = said.json()["error"]["message"].to_string();
+    assert!(
+        message.contains(&format!("max={THEAZO_USER_RUNS_MAX}")),
+        "{message}"
+    );
 }
 
 /// Gives each of these runs a score.

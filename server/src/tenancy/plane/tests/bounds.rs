@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::limits::{
-    CONTROL_BYTES_PER_PRINCIPAL, CONTROL_LOG_BYTES_PER_ORG_MAX, DEAD_KEYS_PER_PROJECT_MAX,
-    KEYS_PER_ORG_MAX, PROJECTS_PER_ORG_MAX,
+    COMMENTS_PER_PROJECT_MAX, CONTROL_BYTES_PER_PRINCIPAL, CONTROL_LOG_BYTES_PER_ORG_MAX,
+    DEAD_KEYS_PER_PROJECT_MAX, KEYS_PER_ORG_MAX, PROJECTS_PER_ORG_MAX,
 };
 use crate::tenancy::directory::Whereabouts;
+use crate::tenancy::views::{Comment, ViewEvent};
 
 fn at(org: OrgId) -> Whereabouts {
     Whereabouts {
@@ -181,6 +182,47 @@ async fn an_organization_has_so_many_projects_and_live_keys_and_not_one_more() {
     // What is dead makes room.
     plane.revoke_key(BY(), 2, 1).await.unwrap();
     key(plane, BY(), 2, None).await;
+}
+
+#[tokio::test]
+async fn a_project_has_so_many_comments_and_not_one_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = open(&dir);
+    let plane = &live.plane;
+    let project = project(plane, FIRST_ORG, "p").await;
+    let about = |project| Comment {
+        comment: 0,
+        project,
+        trace_id: "t".to_owned(),
+        span_id: String::new(),
+        text: "hm".to_owned(),
+    };
+    for n in 1..u64::try_from(COMMENTS_PER_PROJECT_MAX).unwrap() {
+        let comment = Comment {
+            comment: n,
+            ..about(project)
+        };
+        let event = ControlEvent::Views(Act {
+            actor: Actor::System,
+            at_ns: 0,
+            event: ViewEvent::Commented(comment),
+        });
+        plane.directory().apply(&event).unwrap();
+    }
+    let last = plane.comment(BY(), about(project)).await.unwrap().made;
+    let more = plane.comment(BY(), about(project)).await;
+    assert!(
+        matches!(more, Err(ChangeError::TooMany { max, .. }) if max == COMMENTS_PER_PROJECT_MAX),
+        "{more:?}"
+    );
+    // Another project has its own, and what is deleted makes room.
+    let other = self::project(plane, FIRST_ORG, "q").await;
+    plane.comment(BY(), about(other)).await.unwrap();
+    plane
+        .delete_comment(BY(), (project, "t"), last)
+        .await
+        .unwrap();
+    plane.comment(BY(), about(project)).await.unwrap();
 }
 
 #[tokio::test]

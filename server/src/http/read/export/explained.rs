@@ -1,0 +1,76 @@
+//! What an export would cost, instead of the export: none of its formats has a place for that.
+//!
+//! It asks for the first page as the export would, and counts. Nothing leaves, so nothing is audited.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use obsrv_engine::query::Request;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::form::Writer;
+use crate::http::access::{Access, TraceRead};
+use crate::http::error::ApiError;
+use crate::http::read::ask::Over;
+use crate::http::read::damaged::{Damaged, damaged};
+use crate::http::read::list::json;
+use crate::http::{App, query};
+use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_RUNS};
+use crate::wire;
+
+/// The plan of an export.
+#[derive(Debug, Serialize)]
+struct Plan {
+    /// Rows that pass, those before the cursor too; of traces as OTLP the runs whose spans are written.
+    total: u64,
+    /// Rows of this file: `rows` at most.
+    rows: u64,
+    /// Queries that are made for them; of traces as OTLP without those for their spans.
+    pages: u64,
+    /// About how many bytes of rows are read to write them, by those of the first page.
+    bytes_about: u64,
+    content_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Vec<Damaged>>,
+    /// What the first page and the count cost.
+    explain: Value,
+}
+
+pub(super) async fn answer(
+    (app, access): (&Arc<App>, &Access<TraceRead>),
+    (over, left): (Over, Option<u64>),
+    writer: Writer,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let store = app.core()?.store(access.tenant());
+    let page_rows = if writer.wants_spans() {
+        EXPORT_RUNS
+    } else {
+        EXPORT_PAGE_ROWS
+    };
+    let request = Request {
+        total: true,
+        limit: page_rows,
+        ..request
+    };
+    let body = query::run(app, move |budget| {
+        let view = store.view_or(writer.allows_partial());
+        let page = view.search(over.table(), &request, budget)?;
+        let total = page.total.unwrap_or(0);
+        let rows = left.map_or(total, |left| left.min(total));
+        let seen: usize = page.hits.iter().map(|hit| hit.body.len()).sum();
+        let [seen, hits, page_rows] =
+            [seen, page.hits.len(), page_rows].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
+        json(&Plan {
+            total,
+            rows,
+            pages: rows.div_ceil(page_rows),
+            bytes_about: (seen / hits.max(1)).saturating_mul(rows),
+            content_type: writer.content_type(),
+            damaged: damaged(view.left_out()),
+            explain: wire::explained(&page.explain),
+        })
+    });
+    Ok(wire::json_response(body.await?))
+}

@@ -1,0 +1,102 @@
+//! What answers of several queries cost, and what an export would.
+
+use std::collections::BTreeSet;
+
+use obsrv_engine::query::FACETS_MAX;
+
+use super::*;
+use crate::limits::EXPORT_RUNS;
+
+fn number(explain: &Value, name: &str) -> u64 {
+    let found = explain[name].as_u64();
+    found.unwrap_or_else(|| panic!("no {name}: {explain}"))
+}
+
+#[tokio::test]
+async fn a_comparison_and_paths_say_what_all_their_queries_cost() {
+    let world = world().await;
+    let made = stored(&world, 61, 20).await;
+    let spans = u64::try_from(made.len()).unwrap();
+    let side = json!({});
+    let of = |keys: &[&str], explain: bool| json!({ "over": "spans", "keys": keys, "a": side, "b": side, "explain": explain });
+    let found = question(&world, "/compare", of(&["name"], true)).await;
+    let explain = &found.json()["explain"];
+    // Every row is looked at for each side.
+    assert_eq!(number(explain, "rows_visited"), 2 * spans);
+    let keys: Vec<String> = (0..FACETS_MAX + 1).map(|n| format!("k{n}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let found = question(&world, "/compare", of(&keys, true)).await;
+    // More keys than one query counts: two for each side.
+    assert_eq!(number(&found.json()["explain"], "rows_visited"), 4 * spans);
+    let silent = question(&world, "/compare", of(&["name"], false)).await;
+    assert_eq!(silent.json().get("explain"), None);
+
+    let paths = question(&world, "/paths", json!({ "explain": true }))
+        .await
+        .json();
+    let runs = number(&paths, "runs");
+    assert_eq!(number(&paths["explain"], "rows_visited"), runs + spans);
+    assert!(number(&paths["explain"], "page_bytes") > 100 * spans);
+    let silent = question(&world, "/paths", json!({})).await.json();
+    assert_eq!(silent.get("explain"), None);
+}
+
+#[tokio::test]
+async fn an_export_s_cost_comes_instead_of_its_rows() {
+    let world = world().await;
+    let made = stored(&world, 62, 20).await;
+    let failed = made.iter().filter(|m| m.failed).count();
+    let failed = u64::try_from(failed).unwrap();
+    let audit = Arc::clone(world.app.core().unwrap().plane().audit());
+    let noted = audit.bytes();
+    let plan = async |rest: &str| {
+        let path = format!("/v1/projects/1/export?explain=true{rest}");
+        let said = ask(&world.app, get(&path, "key-of-a")).await;
+        assert_eq!(said.status, 200, "{rest}");
+        assert_eq!(
+            said.headers[header::CONTENT_TYPE],
+            "application/json",
+            "{rest}"
+        );
+        said.json()
+    };
+    for (format, kind) in [
+        ("jsonl", "application/x-ndjson"),
+        ("csv", "text/csv; charset=utf-8"),
+        ("parquet", "application/vnd.apache.parquet"),
+        ("otlp", "application/x-ndjson"),
+        ("otlp-protobuf", "application/x-protobuf; delimited=true"),
+    ] {
+        let said = plan(&format!("&over=spans&q=status:error&format={format}")).await;
+        assert_eq!(said["content_type"], kind);
+        let sizes = ["total", "rows", "pages"].map(|name| number(&said, name));
+        assert_eq!(sizes, [failed, failed, 1], "{format}");
+        assert!(number(&said, "bytes_about") > 100 * failed);
+        assert!(number(&said["explain"], "rows_visited") >= failed);
+    }
+    let said = plan("&over=spans&rows=3").await;
+    let sizes = ["total", "rows", "pages"].map(|name| number(&said, name));
+    assert_eq!(sizes, [u64::try_from(made.len()).unwrap(), 3, 1]);
+    let said = plan("&over=spans&q=name:none").await;
+    let sizes = ["total", "rows", "pages", "bytes_about"].map(|name| number(&said, name));
+    assert_eq!(sizes, [0; 4]);
+    // Traces as requests are read some at a time.
+    let traces: BTreeSet<&str> = made.iter().map(|m| m.trace.as_str()).collect();
+    let said = plan("&format=otlp").await;
+    let pages = u64::try_from(traces.len().div_ceil(EXPORT_RUNS)).unwrap();
+    assert_eq!(
+        (number(&said, "rows"), number(&said, "pages")),
+        (u64::try_from(traces.len()).unwrap(), pages)
+    );
+    // Nothing left, so nothing is noted; what leaves is.
+    assert_eq!(audit.bytes(), noted);
+    let path = "/v1/projects/1/export?over=spans&explain=false";
+    let said = ask(&world.app, get(path, "key-of-a")).await;
+    assert_eq!(
+        String::from_utf8(said.body).unwrap().lines().count(),
+        made.len()
+    );
+    assert!(audit.bytes() > noted);
+    let (status, error) = refused(&world, "/export?explain=true&format=pdf").await;
+    assert_eq!((status, &error["field"]), (400, &json!("format")));
+}
