@@ -77,6 +77,8 @@ pub enum AuditAction {
     RowsDeleted,
     /// An attachment of a trace was deleted.
     BlobDeleted,
+    /// What was stored was mapped again.
+    Remapped,
 }
 
 impl AuditAction {
@@ -90,6 +92,7 @@ impl AuditAction {
             Self::TraceDeleted => "trace.deleted",
             Self::RowsDeleted => "data.deleted",
             Self::BlobDeleted => "attachment.deleted",
+            Self::Remapped => "data.remapped",
         }
     }
 }
