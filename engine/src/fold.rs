@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::body::{self, PartRef};
+use crate::body::{self, Content, PartRef};
 use crate::doc::{DocError, DocRef, DocWriter};
 use crate::model;
 use crate::row::{Event, Stamp};
@@ -35,18 +35,38 @@ pub struct Part {
 impl Part {
     /// The part that an event contributes.
     pub fn of(event: &Event) -> Self {
-        let seed = xxhash_rust::xxh3::xxh3_64(&time_bytes(event));
-        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(&event.doc, seed);
-        Self {
+        let mut part = Self {
             stamp: Stamp {
                 version: event.version,
-                hash,
+                hash: 0,
             },
             partial: event.partial,
             start_ns: event.start_ns,
             end_ns: event.end_ns,
             doc: event.doc.clone(),
-        }
+        };
+        part.stamp.hash = part.hash();
+        part
+    }
+
+    /// What stands in its stamp.
+    fn hash(&self) -> u64 {
+        let seed = xxhash_rust::xxh3::xxh3_64(&self.time_bytes());
+        xxhash_rust::xxh3::xxh3_64_with_seed(&self.doc, seed)
+    }
+
+    fn time_bytes(&self) -> [u8; 19] {
+        let mut out = [0; 19];
+        let (head, flags) = out.split_at_mut(16);
+        let (start, end) = head.split_at_mut(8);
+        start.copy_from_slice(&self.start_ns.unwrap_or(0).to_le_bytes());
+        end.copy_from_slice(&self.end_ns.unwrap_or(0).to_le_bytes());
+        flags.copy_from_slice(&[
+            u8::from(self.partial),
+            u8::from(self.start_ns.is_some()),
+            u8::from(self.end_ns.is_some()),
+        ]);
+        out
     }
 
     fn as_ref(&self) -> PartRef<'_> {
@@ -58,20 +78,6 @@ impl Part {
             doc: &self.doc,
         }
     }
-}
-
-fn time_bytes(event: &Event) -> [u8; 19] {
-    let mut out = [0; 19];
-    let (head, flags) = out.split_at_mut(16);
-    let (start, end) = head.split_at_mut(8);
-    start.copy_from_slice(&event.start_ns.unwrap_or(0).to_le_bytes());
-    end.copy_from_slice(&event.end_ns.unwrap_or(0).to_le_bytes());
-    flags.copy_from_slice(&[
-        u8::from(event.partial),
-        u8::from(event.start_ns.is_some()),
-        u8::from(event.end_ns.is_some()),
-    ]);
-    out
 }
 
 /// The events of a row that still matter, oldest first.
@@ -153,6 +159,33 @@ impl Parts {
         match self.0.as_slice() {
             [only] if !only.partial => Bytes::from(body::encode(only.stamp, &only.doc, &[])),
             _ => Bytes::from(self.body_with_view(&self.view(), None)),
+        }
+    }
+
+    /// The row's content when it is nothing but these events.
+    pub(crate) fn content(&self) -> Content {
+        match self.0.as_slice() {
+            [only] if !only.partial => Content::Complete {
+                stamp: only.stamp,
+                doc: only.doc.clone(),
+                cost: None,
+            },
+            _ => Content::Folded(self.body()),
+        }
+    }
+
+    /// Puts other documents in the place of those of the same events. Where one event is all there is, its stamp
+    /// follows: the same bytes that come again are then the same event. Of several the stamps stay, since their order must.
+    pub(crate) fn replace_docs(&mut self, mut other: impl FnMut(&Bytes) -> Option<Bytes>) {
+        for part in &mut self.0 {
+            if let Some(doc) = other(&part.doc) {
+                part.doc = doc;
+            }
+        }
+        if let [only] = self.0.as_mut_slice()
+            && !only.partial
+        {
+            only.stamp.hash = only.hash();
         }
     }
 

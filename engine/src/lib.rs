@@ -12,6 +12,7 @@ pub mod doc;
 pub mod engine;
 pub mod fold;
 pub mod manifest;
+pub mod mapping;
 pub mod memtable;
 pub mod model;
 mod mutant;

@@ -2,6 +2,7 @@
 //! and a few of its own. No key is asked for: who can open the socket owns the data.
 
 mod copies;
+mod remap;
 mod users;
 
 use std::sync::Arc;
@@ -56,9 +57,10 @@ pub(crate) fn build(
         .route("/keys", post(create_key).delete(revoke_key))
         .route("/projects/named", get(named))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
-        .with_state(plane)
+        .with_state(Arc::clone(&plane))
         .merge(plans)
         .merge(copies::build(Arc::clone(engine), blobs))
+        .merge(remap::build(plane, Arc::clone(&app)))
         .merge(
             Router::new()
                 .route("/debug/status", get(http::status::show))

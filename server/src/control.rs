@@ -78,6 +78,8 @@ pub enum AuditAction {
     RowsDeleted,
     /// An attachment of a trace was deleted.
     BlobDeleted,
+    /// What was stored was mapped again.
+    Remapped,
 }
 
 impl AuditAction {
@@ -91,6 +93,7 @@ impl AuditAction {
             Self::TraceDeleted => "trace.deleted",
             Self::RowsDeleted => "data.deleted",
             Self::BlobDeleted => "attachment.deleted",
+            Self::Remapped => "data.remapped",
         }
     }
 }

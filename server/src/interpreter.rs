@@ -11,7 +11,8 @@ use crate::price::Book;
 use crate::redact::rows;
 use obsrv_engine::cost::Costs;
 use obsrv_engine::engine::{Envelope, InterpretError, Interpreter};
-use obsrv_engine::row::{Event, ProjectId};
+use obsrv_engine::mapping::{Mapped, Mapping};
+use obsrv_engine::row::{Event, ProjectId, Table};
 
 /// Content encoding of a stored body. Persisted in the log: never reuse a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +124,20 @@ impl Interpreter for Reading {
 
     fn costs(&self) -> Arc<dyn Costs> {
         Arc::<Book>::clone(&self.book)
+    }
+
+    fn mapping(&self) -> Arc<dyn Mapping> {
+        Arc::new(Today)
+    }
+}
+
+/// The mapping that this binary has.
+#[derive(Debug)]
+pub(crate) struct Today;
+
+impl Mapping for Today {
+    fn map(&self, table: Table, doc: &[u8]) -> Mapped {
+        dialect::map(table, doc)
     }
 }
 

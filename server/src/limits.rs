@@ -431,10 +431,12 @@ pub const PRICES_PATTERNS_BYTES_MAX: usize = 2 << 20;
 pub const PRICES_STEP_TIME: Duration = Duration::from_secs(2);
 /// How long after a failure what is stored is not priced again.
 pub const PRICES_RETRY_TIME: Duration = Duration::from_mins(1);
-/// Steps that are looked at together when prices have changed.
-pub const PRICES_PAGE_ROWS: usize = 256;
+/// How long a remap waits when the log has no room for it.
+pub const REMAP_RETRY_TIME: Duration = Duration::from_millis(100);
+/// Rows that are looked at together when prices or the mapping have changed.
+pub const SWEEP_PAGE_ROWS: usize = 256;
 /// Bytes of their bodies. Over it: one at a time.
-pub const PRICES_PAGE_BYTES: u64 = 32 << 20;
+pub const SWEEP_PAGE_BYTES: u64 = 32 << 20;
 /// Bytes of what an Obtrace client says of itself when it starts. Over it: 413.
 pub const INIT_BODY_BYTES_MAX: usize = 16 << 10;
 /// Bytes of an attachment, unless `--max-blob` says less. Over it: 413.

@@ -41,7 +41,7 @@ use crate::tenancy::plane::RecoverError;
 use crate::tenancy::{ChangeError, ControlPlane};
 use crate::uses::Uses;
 use crate::{admin, http};
-use housekeeping::{keep_house, remove_always, store_uses};
+use housekeeping::{keep_house, store_uses, work_always};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
 use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
 use obsrv_engine::source::SourceError;
@@ -255,7 +255,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         () = signals.told_to_stop() => false,
         () = watch_over(&app, &engine) => true,
         () = keep_house(&app, &plane, &accounts, &uses, tls) => true,
-        () = remove_always(&engine, &plane, &governance, &blobs, &app) => true,
+        () = work_always(&engine, &plane, &governance, &blobs, &app) => true,
     };
     shut_down(&stop, serving).await;
     if !failed {

@@ -153,6 +153,15 @@ fn append(log: &mut dyn RecordLog, work: &Work) -> Result<Lsn, LogError> {
             let bytes = record::price(*project, trace_id, spans);
             log.append(record::KIND_PRICE, &[&bytes])
         }
+        Work::Map {
+            project,
+            table,
+            rows,
+            ..
+        } => {
+            let bytes = record::map(*project, *table, rows);
+            log.append(record::KIND_MAP, &[&bytes])
+        }
     };
     Ok(position?.sequence)
 }

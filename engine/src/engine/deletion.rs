@@ -56,7 +56,7 @@ impl Deletion {
 }
 
 impl RowAt {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         16 + self.key.trace_id.len() + self.key.id.len()
     }
 }
@@ -80,8 +80,13 @@ pub(super) fn encode(project: ProjectId, deletion: &Deletion, out: &mut Vec<u8>)
     out.extend_from_slice(&project.0.to_le_bytes());
     match deletion.aim() {
         Aim::Cluster(trace_id, _) => out.extend_from_slice(trace_id.as_bytes()),
-        Aim::Rows(_, rows) => rows.iter().for_each(|row| encode_row(row, out)),
+        Aim::Rows(_, rows) => encode_rows(rows, out),
     }
+}
+
+/// The bytes of rows, one behind the other.
+pub(super) fn encode_rows(rows: &[RowAt], out: &mut Vec<u8>) {
+    rows.iter().for_each(|row| encode_row(row, out));
 }
 
 fn encode_row(row: &RowAt, out: &mut Vec<u8>) {
@@ -114,7 +119,8 @@ pub(super) fn decode(is_of_trace: bool, bytes: &[u8]) -> Option<(ProjectId, Dele
     Some((ProjectId(u64::from_le_bytes(*project)), deletion))
 }
 
-fn decode_rows(mut bytes: &[u8]) -> Option<Vec<RowAt>> {
+/// Reads them back.
+pub(super) fn decode_rows(mut bytes: &[u8]) -> Option<Vec<RowAt>> {
     let mut rows = Vec::new();
     while !bytes.is_empty() {
         let (start, rest) = bytes.split_first_chunk::<8>()?;

@@ -46,8 +46,9 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::boundary::{Catalog, RecordLog, Store};
 use crate::cost::{Costs, NoCosts, Ready};
+use crate::mapping::{AsStored, Mapping};
 use crate::mutant::{Bug, Planted};
-use crate::row::{Event, Lsn, ProjectId};
+use crate::row::{Event, Lsn, ProjectId, Table};
 use quarantine::Quarantine;
 use queue::Queue;
 use runs::settle;
@@ -123,6 +124,11 @@ pub trait Interpreter: Send + Sync {
     /// Works out what spans cost, for as long as the engine lives.
     fn costs(&self) -> Arc<dyn Costs> {
         Arc::new(NoCosts)
+    }
+
+    /// Makes what is stored anew, for as long as the engine lives.
+    fn mapping(&self) -> Arc<dyn Mapping> {
+        Arc::new(AsStored)
     }
 }
 
@@ -400,6 +406,17 @@ impl Engine {
             project,
             trace_id,
             spans,
+            done,
+        });
+    }
+
+    /// Derives again what was derived of these rows of a table: see [`crate::mapping`]. Other work waits while it is done, as it
+    /// does for [`Engine::price_again`].
+    pub fn map_again(&self, project: ProjectId, (table, rows): (Table, Vec<RowAt>), done: Done) {
+        self.enqueue(Work::Map {
+            project,
+            table,
+            rows,
             done,
         });
     }

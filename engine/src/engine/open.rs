@@ -142,7 +142,7 @@ impl Engine {
             &manifest,
             Arc::new(Places::new(segments, memtables)),
             planted,
-            Arc::clone(&costs),
+            (Arc::clone(&costs), interpreter.mapping()),
         );
         let quarantine = Quarantine::of(&store, database, &files, writer.visible);
         let quarantine = quarantine.map_err(io("quarantine"))?;
@@ -371,6 +371,17 @@ impl<'a> Replay<'a> {
                 &self.counters,
                 (lsn, project),
                 (trace_id, spans.into_iter()),
+            )
+            .map_err(replay),
+            RecordRef::Map {
+                project,
+                table,
+                rows,
+            } => super::publish::apply_map(
+                &mut self.writer,
+                &self.counters,
+                (lsn, project),
+                (table, &rows),
             )
             .map_err(replay),
             RecordRef::Ingest { envelope, body } => {

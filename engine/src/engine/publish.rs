@@ -15,10 +15,11 @@ use crate::body::Content;
 use crate::cost::{Known, Ready, costed};
 use crate::doc::{DocError, DocRef};
 use crate::fold::{Part, Parts};
+use crate::mapping::{Again, map_again};
 use crate::memtable::{MemRow, MemTable, Memtable};
 use crate::mutant::Bug;
 use crate::row::{Event, Lsn, ProjectId, RowKey, Table};
-use crate::run::Repriced;
+use crate::run::{Repriced, Rollup, SpanFacts};
 use crate::segment::Segment;
 use crate::source::SourceError;
 
@@ -113,6 +114,15 @@ impl Engine {
                 let spans = spans.iter().map(|id| &**id);
                 apply_price(&mut writer, &self.counters, at, (trace_id, spans))?;
             }
+            Work::Map {
+                project,
+                table,
+                rows,
+                ..
+            } => {
+                let at = (committed.lsn, *project);
+                apply_map(&mut writer, &self.counters, at, (*table, rows))?;
+            }
         }
         writer.visible = committed.lsn;
         writer.stale = true;
@@ -198,10 +208,7 @@ pub(super) fn apply_price<'i>(
         };
         // Of a span the start is not asked for.
         let at = RowAt { start_ns: 0, key };
-        let Some((place, row)) = applying.locate(Table::Spans, &at)? else {
-            continue;
-        };
-        let Some((key, found)) = applying.read(Table::Spans, &place, row)? else {
+        let Some((key, found)) = applying.stored(Table::Spans, &at)? else {
             continue;
         };
         let of = (project, found.start_ns);
@@ -209,18 +216,63 @@ pub(super) fn apply_price<'i>(
         if is_other {
             let (old, new) = (found.content.view()?, content.view()?);
             repriced.add(DocRef::parse(&old)?, DocRef::parse(&new)?);
-            let times = (found.start_ns, found.end_ns);
-            let row = MemRow {
-                lsn_last: found.lsn_last,
-                ..applying.row(key, times, found.lsn_first, content)
-            };
-            applying.replace(Table::Spans, Some(&found), row);
+            applying.derive(Table::Spans, key, &found, content);
         }
     }
     let behind = &mut applying.writer.behind;
     behind.priced((lsn, project), trace_id, &repriced);
     applying.count(counters);
     Ok(())
+}
+
+/// Derives again what was derived of rows, as pricing does. Also called by replay.
+pub(super) fn apply_map(
+    writer: &mut Writer,
+    counters: &Counters,
+    (lsn, project): (Lsn, ProjectId),
+    (table, rows): (Table, &[RowAt]),
+) -> Result<(), PublishError> {
+    let mut applying = Applying::new(writer, lsn, project);
+    applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+    for at in rows {
+        let Some((key, found)) = applying.stored(table, at)? else {
+            continue;
+        };
+        let times = (found.start_ns, found.end_ns);
+        let mapping = Arc::clone(&applying.writer.mapping);
+        let Again::Other(mut content) = map_again(&*mapping, table, found.content.clone(), times)?
+        else {
+            continue;
+        };
+        if table == Table::Spans {
+            let of = (project, found.start_ns);
+            content = costed(&*applying.writer.costs, of, content)?.0;
+            let (old, new) = (found.content.view()?, content.view()?);
+            if rollup_alone(&key, times, &old)? != rollup_alone(&key, times, &new)? {
+                let behind = &mut applying.writer.behind;
+                behind.mapped((lsn, project), &key.trace_id);
+            }
+        }
+        applying.derive(table, key, &found, content);
+    }
+    applying.count(counters);
+    Ok(())
+}
+
+/// What a run would come to that had this span alone.
+fn rollup_alone(
+    key: &RowKey,
+    (start_ns, end_ns): (i64, Option<i64>),
+    view: &[u8],
+) -> Result<Rollup, DocError> {
+    let mut rollup = Rollup::default();
+    rollup.add(SpanFacts {
+        id: &key.id,
+        start_ns,
+        end_ns,
+        view: DocRef::parse(view)?,
+    });
+    Ok(rollup)
 }
 
 /// Keeps a control event. Also called by replay.
@@ -306,6 +358,28 @@ impl<'a> Applying<'a> {
             self.writer.behind.new_span(at, &trace_id, row);
         }
         Ok(())
+    }
+
+    /// A row that is there and reads.
+    fn stored(
+        &mut self,
+        table: Table,
+        at: &RowAt,
+    ) -> Result<Option<(RowKey, Found)>, PublishError> {
+        match self.locate(table, at)? {
+            Some((place, row)) => self.read(table, &place, row),
+            None => Ok(None),
+        }
+    }
+
+    /// Puts what was derived anew in the place of a row. When it came stays as it is: nobody said anything new of it.
+    fn derive(&mut self, table: Table, key: RowKey, found: &Found, content: Content) {
+        let times = (found.start_ns, found.end_ns);
+        let row = MemRow {
+            lsn_last: found.lsn_last,
+            ..self.row(key, times, found.lsn_first, content)
+        };
+        self.replace(table, Some(found), row);
     }
 
     /// A row as this record makes it.

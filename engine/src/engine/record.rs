@@ -12,13 +12,15 @@
 //!                 each as length u32 LE and UTF-8
 //! kind 5 price    version u8, project u64 LE, then the trace id and any number of span ids,
 //!                 each as length u32 LE and UTF-8: what these spans cost is worked out again
+//! kind 6 map      version u8, table u8, project u64 LE, then rows as in a delete of log lines: what was
+//!                 derived from what was sent of these rows is derived again
 //! ```
 
 use bincode::config::{self, Configuration, Limit};
 use bincode::{Decode, Encode};
 
-use super::deletion::{self, Deletion};
-use crate::row::{Event, ProjectId};
+use super::deletion::{self, Deletion, RowAt};
+use crate::row::{Event, ProjectId, Table};
 
 const VERSION: u8 = 1;
 const FLAG_SIDE: u8 = 1;
@@ -29,6 +31,7 @@ pub(super) const KIND_CONTROL: u8 = 2;
 pub(super) const KIND_DELETE: u8 = 3;
 pub(super) const KIND_DELETE_PART: u8 = 4;
 pub(super) const KIND_PRICE: u8 = 5;
+pub(super) const KIND_MAP: u8 = 6;
 
 /// What stands before a request body in the log: all that is needed to read it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,6 +97,11 @@ pub(super) enum RecordRef<'a> {
         project: ProjectId,
         trace_id: &'a str,
         spans: Vec<&'a str>,
+    },
+    Map {
+        project: ProjectId,
+        table: Table,
+        rows: Vec<RowAt>,
     },
 }
 
@@ -203,6 +211,24 @@ fn read_price(bytes: &[u8]) -> Option<RecordRef<'_>> {
     })
 }
 
+/// Bytes of a map record.
+pub(super) fn map(project: ProjectId, table: Table, rows: &[RowAt]) -> Vec<u8> {
+    let mut out = vec![VERSION, table as u8];
+    out.extend_from_slice(&project.0.to_le_bytes());
+    deletion::encode_rows(rows, &mut out);
+    out
+}
+
+fn read_map(bytes: &[u8]) -> Option<RecordRef<'_>> {
+    let (table, rest) = bytes.split_first()?;
+    let (project, rest) = rest.split_first_chunk::<8>()?;
+    Some(RecordRef::Map {
+        project: ProjectId(u64::from_le_bytes(*project)),
+        table: Table::from_u8(*table)?,
+        rows: deletion::decode_rows(rest)?,
+    })
+}
+
 /// Reads a record.
 pub(super) fn decode(kind: u8, bytes: &[u8]) -> Result<RecordRef<'_>, RecordError> {
     match kind {
@@ -215,6 +241,7 @@ pub(super) fn decode(kind: u8, bytes: &[u8]) -> Result<RecordRef<'_>, RecordErro
             Ok(RecordRef::Delete { project, deletion })
         }
         KIND_PRICE => read_price(versioned(bytes)?).ok_or(RecordError::Short),
+        KIND_MAP => read_map(versioned(bytes)?).ok_or(RecordError::Short),
         other => Err(RecordError::Kind(other)),
     }
 }
@@ -372,6 +399,39 @@ mod tests {
         let mut no_text = bytes.clone();
         no_text[14] = 0xff;
         assert!(decode(KIND_PRICE, &no_text).is_err());
+    }
+
+    #[test]
+    fn a_map_record_reads_back() {
+        let row = |trace_id: &str, id: &str, start_ns| RowAt {
+            key: crate::row::RowKey {
+                trace_id: trace_id.into(),
+                id: id.into(),
+            },
+            start_ns,
+        };
+        let (project, table) = (ProjectId(8), Table::Points);
+        let rows = vec![row("t", "é", -5), row("", "s", 6)];
+        let bytes = map(project, table, &rows);
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let first = "fbffffffffffffff010000007402000000c3a9";
+        let second = "0600000000000000000000000100000073";
+        assert_eq!(hex, format!("01040800000000000000{first}{second}"));
+        let read = decode(KIND_MAP, &bytes).unwrap();
+        let expected = RecordRef::Map {
+            project,
+            table,
+            rows,
+        };
+        assert_eq!(read, expected);
+        // Cut behind the head or between two rows it reads as one with fewer of them.
+        let whole = [10, 29];
+        for end in (0..bytes.len()).filter(|end| !whole.contains(end)) {
+            assert!(decode(KIND_MAP, &bytes[..end]).is_err(), "cut at {end}");
+        }
+        let mut no_table = bytes;
+        no_table[1] = 9;
+        assert!(decode(KIND_MAP, &no_table).is_err());
     }
 
     #[test]

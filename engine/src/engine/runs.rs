@@ -80,6 +80,11 @@ impl Behind {
         change.priced.get_or_insert_default().and(by);
     }
 
+    /// What a span says was derived again, and adds up to something else: nobody said anything new of it.
+    pub(super) fn mapped(&mut self, at: (Lsn, ProjectId), trace_id: &str) {
+        self.change_at(at, trace_id).again = true;
+    }
+
     /// The trace was deleted: what came before has no effect.
     pub(super) fn forget(&mut self, project: ProjectId, trace_id: &str) {
         let hash = self.hasher.hash_one((project, trace_id));

@@ -44,7 +44,10 @@ impl Engine {
 
     /// Whether the reserve is not for this.
     pub(super) fn must_wait(&self, work: &Work) -> bool {
-        let can_wait = matches!(work, Work::Ingest { .. } | Work::Price { .. });
+        let can_wait = matches!(
+            work,
+            Work::Ingest { .. } | Work::Price { .. } | Work::Map { .. }
+        );
         can_wait && !self.planted.has(Bug::ReserveForIngest)
     }
 

@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 use super::runs::{Behind, RunCache};
 use crate::cost::Costs;
 use crate::manifest::Manifest;
+use crate::mapping::Mapping;
 use crate::memtable::{Memtable, SectionId};
 use crate::mutant::Planted;
 use crate::row::{Lsn, ProjectId, Table};
@@ -119,6 +120,8 @@ pub(super) struct Writer {
     pub(super) run_cache: RunCache,
     /// What spans cost.
     pub(super) costs: Arc<dyn Costs>,
+    /// What is made of what is stored.
+    pub(super) mapping: Arc<dyn Mapping>,
 }
 
 impl Writer {
@@ -127,7 +130,7 @@ impl Writer {
         manifest: &Manifest,
         places: Arc<Places>,
         planted: Planted,
-        costs: Arc<dyn Costs>,
+        (costs, mapping): (Arc<dyn Costs>, Arc<dyn Mapping>),
     ) -> Self {
         for (_, body) in &manifest.state().controls {
             costs.control(body);
@@ -143,6 +146,7 @@ impl Writer {
             behind: Behind::default(),
             run_cache: RunCache::default(),
             costs,
+            mapping,
         }
     }
 

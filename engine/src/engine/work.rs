@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::record::SideRef;
-use super::{Deletion, Done, IngestError, Receipt, Submission};
+use super::{Deletion, Done, IngestError, Receipt, RowAt, Submission};
 use crate::cost::Ready;
-use crate::row::ProjectId;
+use crate::row::{ProjectId, Table};
 
 /// A piece of work for the commit thread.
 pub(super) enum Work {
@@ -30,6 +30,12 @@ pub(super) enum Work {
         spans: Vec<Box<str>>,
         done: Done,
     },
+    Map {
+        project: ProjectId,
+        table: Table,
+        rows: Vec<RowAt>,
+        done: Done,
+    },
 }
 
 impl std::fmt::Debug for Work {
@@ -46,7 +52,9 @@ impl Work {
         match self {
             Self::Ingest { submission, .. } => submission.envelope.project,
             Self::Control { .. } => 0,
-            Self::Delete { project, .. } | Self::Price { project, .. } => project.0,
+            Self::Delete { project, .. }
+            | Self::Price { project, .. }
+            | Self::Map { project, .. } => project.0,
         }
     }
 
@@ -66,6 +74,7 @@ impl Work {
             } => spans
                 .iter()
                 .fold(trace_id.len(), |sum, id| sum.saturating_add(id.len() + 16)),
+            Self::Map { rows, .. } => rows.iter().map(RowAt::bytes).sum(),
         };
         u64::try_from(body).unwrap_or(u64::MAX).saturating_add(256)
     }
@@ -75,7 +84,8 @@ impl Work {
             Self::Ingest { done, .. }
             | Self::Control { done, .. }
             | Self::Delete { done, .. }
-            | Self::Price { done, .. } => done(outcome),
+            | Self::Price { done, .. }
+            | Self::Map { done, .. } => done(outcome),
         }
     }
 }

@@ -10,9 +10,9 @@ use super::{Edit, SectionMeta, SegmentMeta, State};
 use crate::memtable::Marks;
 use crate::row::{Lsn, ProjectId, Table};
 
-/// 2: rows may have costs and the log records that price them again, which version 1 knows nothing of; the bytes of
-/// a record are the same. Every open writes a checkpoint, so what opened a directory once is what it says from then on.
-const VERSION: u8 = 2;
+/// 2: rows may have costs and the log records that price them again; 3: it may have records that map rows again. Earlier
+/// versions know nothing of these; the bytes of a manifest record are the same in all. Every open writes a checkpoint, so what opened a directory once is what it says from then on.
+const VERSION: u8 = 3;
 const VERSION_MIN: u8 = 1;
 const DECODE_BYTES_MAX: usize = 256 << 20;
 
@@ -240,16 +240,15 @@ mod tests {
             assert!(decode_edit(&bytes[..end]).is_err(), "cut at {end}");
         }
         let mut other = bytes;
-        other[0] = 1;
-        assert_eq!(
-            decode_edit(&other).unwrap(),
-            edit(),
-            "version 1 is read, too"
-        );
-        for version in [0, 3] {
+        for version in [1, 2] {
+            other[0] = version;
+            let read = decode_edit(&other).unwrap();
+            assert_eq!(read, edit(), "version {version} is read, too");
+        }
+        for version in [0, 4] {
             other[0] = version;
             let said = decode_edit(&other).unwrap_err();
-            let expected = format!("unknown manifest version found={version} known=1..=2");
+            let expected = format!("unknown manifest version found={version} known=1..=3");
             assert_eq!(said.to_string(), expected);
         }
     }

@@ -99,7 +99,8 @@ pub fn fresh(
     Ok(fresh)
 }
 
-/// The live rows that records after `lsn` made.
+/// The live rows of which records after `lsn` said something. A row that was derived again (prices, mapping) is made by a later
+/// record, which says nothing new of it.
 fn newer(visible: &Visible<'_>, lsn: Lsn) -> Result<RoaringBitmap, SourceError> {
     let source = visible.source;
     if source.lsn_max().is_some_and(|max| max <= lsn) {
@@ -108,7 +109,6 @@ fn newer(visible: &Visible<'_>, lsn: Lsn) -> Result<RoaringBitmap, SourceError> 
     let mut rows = visible.live.clone();
     if let Some(first) = source.first_after(lsn) {
         rows.remove_range(..first);
-        return Ok(rows);
     }
     let mut new = RoaringBitmap::new();
     reading(source, |reader| {

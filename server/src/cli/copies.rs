@@ -193,7 +193,10 @@ async fn scrub_blobs(client: &mut Client, out: &mut impl Write) -> Result<usize,
     }
 }
 
-fn block_on<T, E: From<std::io::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+/// Runs it to its end on this thread.
+pub(super) fn block_on<T, E: From<std::io::Error>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -6,6 +6,7 @@ mod files;
 mod governance;
 mod import;
 mod query;
+mod remap;
 mod repair;
 mod serve;
 mod size;
@@ -79,6 +80,8 @@ enum Command {
     Status(copies::StatusArgs),
     /// Read every segment of a running server again and say what is damaged.
     Scrub(copies::ScrubArgs),
+    /// Derive again what was derived of rows that are stored, by the mapping that the running server has.
+    Remap(remap::RemapArgs),
     /// Make a damaged data directory sound that no server has open, as far as its bytes allow: says what
     /// is damaged and what is lost; with `--write` it is done, and originals are kept beside.
     Repair(repair::RepairArgs),
@@ -101,6 +104,8 @@ enum CommandError {
     Files(#[from] files::FilesError),
     #[error(transparent)]
     Repair(#[from] repair::RepairCommandError),
+    #[error(transparent)]
+    Remap(#[from] remap::RemapError),
     #[error(transparent)]
     Copies(#[from] copies::CopiesError),
     #[error("OBSRV_BOOTSTRAP_KEY is no key")]
@@ -138,6 +143,7 @@ pub fn run() -> ExitCode {
         Some(Command::Restore(args)) => copies::restore(&args).map_err(CommandError::from),
         Some(Command::Scrub(args)) => copies::scrub(&args).map_err(CommandError::from),
         Some(Command::Status(args)) => copies::status(&args).map_err(CommandError::from),
+        Some(Command::Remap(args)) => remap::run(&args).map_err(CommandError::from),
         Some(Command::Repair(args)) => repair::run(&args).map_err(CommandError::from),
         Some(Command::Inspect(args)) => files::inspect(&args).map_err(CommandError::from),
     };

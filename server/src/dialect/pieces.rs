@@ -94,8 +94,7 @@ impl Piece {
     }
 
     /// The event that says it.
-    pub(super) fn event(mut self, key: RowKey, times: Times, version: u64, partial: bool) -> Event {
-        self.out.end(self.open);
+    pub(super) fn event(self, key: RowKey, times: Times, version: u64, partial: bool) -> Event {
         Event {
             table: self.table,
             key,
@@ -103,8 +102,14 @@ impl Piece {
             end_ns: times.end_ns,
             version,
             partial,
-            doc: Bytes::from(self.out.finish()),
+            doc: Bytes::from(self.finish()),
         }
+    }
+
+    /// Its document.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        self.out.end(self.open);
+        self.out.finish()
     }
 }
 

@@ -66,6 +66,7 @@ use crate::governance::Governance;
 use crate::keys::Macs;
 use crate::limits::{PARQUET_EXPORTS_MAX, QUERIES_MAX, QUERY_MEMORY_SHARE};
 use crate::price;
+use crate::remap::Remap;
 use crate::signin::SignIn;
 use crate::tenancy::{ControlPlane, Directory};
 use access::{ProjectSee, Public, TraceDelete, TraceRead, TraceWrite};
@@ -237,6 +238,8 @@ pub struct App {
     pub parquet_exports: Arc<Semaphore>,
     /// Queries that took long.
     pub(crate) slow: SlowQueries,
+    /// What is mapped again, if anything is.
+    pub(crate) remap: Remap,
     request_ids: outer::RequestIds,
     began_ns: u64,
     stuck: AtomicBool,
@@ -255,6 +258,7 @@ impl App {
         Arc::new(Self {
             core: OnceLock::new(),
             slow: SlowQueries::default(),
+            remap: Remap::default(),
             began_ns: clock.mono_ns(),
             stuck: AtomicBool::new(false),
             clock,

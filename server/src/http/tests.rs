@@ -19,6 +19,7 @@ mod governed;
 mod jaeger;
 mod matrix;
 mod read;
+mod remap;
 mod revoked;
 mod signals;
 mod signing_in;

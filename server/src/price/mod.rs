@@ -20,7 +20,7 @@ use crate::limits::{PRICE_NAME_BYTES_MAX, PRICE_NAMES_MAX};
 
 pub use book::{Book, Own, Prices};
 pub use call::{Verdict, verdict};
-pub use sweep::{SweepError, reprice};
+pub use sweep::reprice;
 
 /// Usage types under which tables price a bucket of tokens.
 const NAMES: [(&str, &[&str]); 5] = [

@@ -10,30 +10,15 @@ use std::sync::Arc;
 
 use obsrv_engine::cost::CostSource;
 use obsrv_engine::doc::DocRef;
-use obsrv_engine::engine::{Engine, IngestError, Snapshot};
+use obsrv_engine::engine::{Engine, Snapshot};
 use obsrv_engine::query::ast::{Filter, Test};
-use obsrv_engine::query::{Budget, Order, Page, Position, QueryError, Request};
+use obsrv_engine::query::{Position, QueryError};
 use obsrv_engine::row::{ProjectId, Table};
 use obsrv_engine::source::Column;
 use obsrv_engine::{body, model};
-use tokio::sync::oneshot;
 
 use super::{Book, Prices, verdict};
-use crate::limits::{PRICES_PAGE_BYTES, PRICES_PAGE_ROWS};
-
-/// Why it goes on later.
-#[derive(Debug, thiserror::Error)]
-pub enum SweepError {
-    /// Rows do not read.
-    #[error("rows to price do not read")]
-    Query(#[from] QueryError),
-    /// The log takes nothing.
-    #[error("prices not stored")]
-    Log(#[from] IngestError),
-    /// The server stops.
-    #[error("pricing was cut off")]
-    Stopped,
-}
+use crate::sweep::{self, SweepError};
 
 /// Prices again what was priced by other prices than those that hold. Returns how many steps changed. A project
 /// that fails keeps no other waiting; the error is the first.
@@ -85,53 +70,13 @@ async fn project_again(
 }
 
 async fn store(engine: &Engine, project: ProjectId, stale: Stale) -> Result<(), SweepError> {
-    let mut outcomes = Vec::with_capacity(stale.len());
-    for of_trace in stale {
-        let (sender, outcome) = oneshot::channel();
-        let done = Box::new(move |result| {
-            // Nobody waits for it once an earlier one failed.
-            let _ = sender.send(result);
-        });
-        engine.price_again(project, of_trace, done);
-        outcomes.push(outcome);
-    }
-    for outcome in outcomes {
-        outcome.await.map_err(|_| SweepError::Stopped)??;
-    }
-    Ok(())
+    let of_traces = stale.into_iter();
+    let records = of_traces.map(|of_trace| |done| engine.price_again(project, of_trace, done));
+    sweep::stored(records).await
 }
 
 fn has(path: &str) -> Filter {
     Filter::Is(Column::Path(path.into()), Test::Exists)
-}
-
-/// Rows of a page, oldest first; one alone where many are too large.
-fn page(
-    snapshot: &Snapshot,
-    (project, table): (ProjectId, Table),
-    filter: &Filter,
-    after: Option<&Position>,
-) -> Result<Page, QueryError> {
-    let asked = |rows: usize, bytes_max: u64| {
-        let request = Request {
-            order: Order {
-                column: Column::Start,
-                descending: false,
-            },
-            after: after.cloned(),
-            ..Request::new(filter.clone(), rows)
-        };
-        let budget = Budget {
-            rows_max: u64::MAX,
-            bytes_max,
-            cancelled: &|| false,
-        };
-        snapshot.search(project, table, &request, &budget)
-    };
-    match asked(PRICES_PAGE_ROWS, PRICES_PAGE_BYTES) {
-        Err(QueryError::BudgetExceeded { .. }) => asked(1, u64::MAX),
-        other => other,
-    }
 }
 
 /// Steps of a page that cost something else by these prices.
@@ -153,7 +98,7 @@ fn steps_of(
         model::COST_SOURCE,
     ];
     let used = Filter::Or(used.map(has).to_vec());
-    let page = page(snapshot, (project, Table::Spans), &used, after)?;
+    let page = sweep::page(snapshot, (project, Table::Spans), &used, after)?;
     let mut stale = Stale::new();
     for hit in page.hits {
         let view = body::view(&hit.body).unwrap_or(DocRef::Null);
@@ -176,7 +121,7 @@ fn runs_of(
 ) -> Result<(Stale, Option<Position>), QueryError> {
     let unasked = Filter::Not(Box::new(has(model::COST_SOURCE)));
     let stating = Filter::And(vec![has(model::COST_USD), unasked]);
-    let page = page(snapshot, (project, Table::Runs), &stating, after)?;
+    let page = sweep::page(snapshot, (project, Table::Runs), &stating, after)?;
     let runs = page.hits.into_iter();
     let stale = runs.map(|run| (run.core.trace_id, Vec::new())).collect();
     Ok((stale, page.next))

@@ -16,6 +16,7 @@ use crate::limits::{
 };
 use crate::net::tls::Tls;
 use crate::price::{self, Book};
+use crate::remap::{Data, remap_always};
 use crate::signin::Accounts;
 use crate::tenancy::ControlPlane;
 use crate::tenancy::purge::purge_deleted;
@@ -66,19 +67,25 @@ async fn look_at_tls(tls: Option<&Arc<Tls>>) {
     }
 }
 
-/// Removes what nobody may see any more, for ever.
-pub(super) async fn remove_always(
+/// Works over what is stored, for ever: removes what nobody may see any more, and derives again what follows from it.
+pub(super) async fn work_always(
     engine: &Arc<Engine>,
     plane: &ControlPlane,
     governance: &Governance,
     blobs: &Arc<Blobs>,
     app: &App,
 ) {
+    let data = Data {
+        engine,
+        plane,
+        governance,
+    };
     tokio::join!(
         purge_always(engine, plane),
         expire_always(engine, governance),
         sweep_always(blobs, engine, app),
         price_always(engine, app.book()),
+        remap_always(&data, &app.remap),
     );
 }
 

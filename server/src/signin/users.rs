@@ -243,7 +243,8 @@ impl Users {
                 AuditAction::Exported
                 | AuditAction::TraceDeleted
                 | AuditAction::RowsDeleted
-                | AuditAction::BlobDeleted => Vec::new(),
+                | AuditAction::BlobDeleted
+                | AuditAction::Remapped => Vec::new(),
             },
             _ => Vec::new(),
         }

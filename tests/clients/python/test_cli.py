@@ -55,6 +55,22 @@ def test_a_key_is_revoked_by_naming_it(obsrv):
         assert client.get("/v1/traces").status_code == 401
 
 
+def test_a_remap_says_what_it_looked_at_and_changes_nothing_of_this_version(obsrv):
+    with obsrv.client() as client:
+        for n in range(3):
+            assert post_json(client, "/v1/traces", request(span(n + 1))).status_code == 200
+        before = client.get("/v1/projects/1/export?over=spans&raw=true").text
+        for more in [[], ["--dry-run"], ["--project", "1"]]:
+            said = obsrv.run("remap", *more, "--data", str(obsrv.data)).stdout
+            assert re.fullmatch(r"mapping=\d+ projects=1 looked=3 changed=0 left=0\n", said), said
+        assert client.get("/v1/projects/1/export?over=spans&raw=true").text == before
+    done = obsrv.run("remap", "--project", "77", "--data", str(obsrv.data), check=False)
+    assert done.returncode != 0 and "project" in done.stderr
+    obsrv.stop()
+    done = obsrv.run("remap", "--data", str(obsrv.data), check=False)
+    assert done.returncode != 0 and "no server" in done.stderr.lower(), done.stderr
+
+
 def test_a_data_directory_may_have_a_long_path(tmp_path):
     server = Obsrv(tmp_path / ("long" * 30) / "data")
     server.data.parent.mkdir()

@@ -50,3 +50,64 @@ def test_a_directory_of_an_earlier_version_opens_and_answers_as_it_did(tmp_path,
         server.run("verify", str(server.data))
     finally:
         server.end()
+
+
+# What the mapping of a released binary made otherwise, in the attributes of OpenInference, Langfuse and MLflow.
+MAPPED = [
+    {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "gpt-4o",
+        "llm.provider": "openai",
+        "langfuse.trace.metadata.plan": '{"tier":"gold"}',
+    },
+    {"openinference.span.kind": "LLM", "llm.invocation_parameters": '{"model":"o3"}'},
+    {"mlflow.spanType": "TOOL", "mlflow.trace.user": "ann", "mlflow.trace.session": "s1"},
+    {"plain": "x"},
+]
+
+
+def send_mapped(client):
+    for n, texts in enumerate(MAPPED):
+        attributes = [{"key": key, "value": {"stringValue": text}} for key, text in texts.items()]
+        assert post_json(client, "/v1/traces", request(span(n + 1, attributes=attributes))).status_code == 200
+
+
+def test_rows_of_an_older_binary_are_mapped_again(tmp_path):
+    """`mappings/2.tar.xz` is what the last binary with mapping 2 made of them (`send_mapped`, a clean stop)."""
+    server = Obsrv(tmp_path / "data", "--memory", "64MiB")
+    fixtures.unpack(ROOT / "tests" / "fixtures" / "mappings" / "2.tar.xz", server.data)
+
+    def remap(*more):
+        said = server.run("remap", "--data", str(server.data), *more).stdout
+        return dict(part.split("=") for part in said.split())
+
+    def counts(client):
+        asked = ["provider:openai", "metadata.plan.tier:gold", "model:o3", "kind:tool user_id:ann group:s1"]
+        lists = [client.get("/v1/projects/1/spans", params={"q": q}).json()["data"] for q in asked]
+        return [len(rows) for rows in lists]
+
+    def rows(client, project):
+        lines = client.get(f"/v1/projects/{project}/export?over=spans&raw=true").text.splitlines()
+        return sorted(json.dumps(json.loads(line)["raw"], sort_keys=True) for line in lines)
+
+    try:
+        server.start()
+        with server.client() as client:
+            sent = client.get("/v1/projects/1/export?over=spans&format=otlp").text
+            assert counts(client) == [0, 0, 0, 0]
+            assert remap("--dry-run")["changed"] == "3" and counts(client) == [0, 0, 0, 0]
+            assert (remap()["changed"], remap()["changed"]) == ("3", "0")
+            assert counts(client) == [1, 1, 1, 1]
+            assert client.get("/v1/projects/1/export?over=spans&format=otlp").text == sent
+        # Over a kill, and as if they had come today.
+        server.kill()
+        server.start()
+        key = server.run("key", "create", "--project", "anew", "--data", str(server.data)).stdout.strip()
+        with server.client() as client, server.client(key) as anew:
+            assert counts(client) == [1, 1, 1, 1] and remap("--project", "1")["changed"] == "0"
+            send_mapped(anew)
+            assert rows(client, 1) == rows(anew, 2)
+        server.stop()
+        server.run("verify", str(server.data))
+    finally:
+        server.end()

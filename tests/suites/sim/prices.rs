@@ -2,20 +2,19 @@
 //! and without looking younger than they are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use obsrv_engine::body;
 use obsrv_engine::cost::{Cost, CostSource, Costs, Fields};
 use obsrv_engine::doc::DocRef;
-use obsrv_engine::engine::{
-    Engine, Envelope, InterpretError, Interpreter, Options, Receipt, Submission,
-};
-use obsrv_engine::io::Rng as _;
+use obsrv_engine::engine::{Done, Engine, Envelope, InterpretError, Interpreter, Submission};
 use obsrv_engine::row::{Event, Lsn, ProjectId};
 use obsrv_tests::toy;
-use obsrv_wal::sim::{FaultPlan, SimDisk, SimRng};
+use obsrv_wal::sim::SimDisk;
+
+use crate::machine::Machine;
 
 const PROJECT: ProjectId = ProjectId(1);
 
@@ -123,9 +122,7 @@ impl Expected {
 }
 
 struct World {
-    disk: SimDisk,
-    rng: SimRng,
-    engine: Option<Arc<Engine>>,
+    machine: Machine,
     expected: Expected,
     serial: u64,
     repriced: usize,
@@ -133,33 +130,16 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut world = Self {
-            disk: SimDisk::new(seed),
-            rng: SimRng::new(seed),
-            engine: None,
+        Self {
+            machine: Machine::new(seed, &Reader),
             expected: Expected::default(),
             serial: 0,
             repriced: 0,
-        };
-        world.open();
-        world
-    }
-
-    fn open(&mut self) {
-        let disk = self.disk.handle();
-        let options = Options::for_memory(8 << 20);
-        let engine = Engine::open(disk, &self.rng, options, &Reader);
-        self.engine = Some(engine.unwrap());
-    }
-
-    fn engine(&self) -> Arc<Engine> {
-        Arc::clone(self.engine.as_ref().unwrap())
+        }
     }
 
     fn below(&self, n: u64) -> u64 {
-        let mut bytes = [0; 8];
-        self.rng.fill(&mut bytes);
-        u64::from_le_bytes(bytes) % n
+        self.machine.below(n)
     }
 
     fn record(&mut self) -> Record {
@@ -181,14 +161,8 @@ impl World {
         }
     }
 
-    /// Commits a record; what came of it, if it was answered.
-    fn commit(&self, record: &Record) -> Option<Receipt> {
-        let engine = self.engine();
-        let answer = Arc::new(Mutex::new(None));
-        let keep = Arc::clone(&answer);
-        let done = Box::new(move |outcome: Result<Receipt, _>| {
-            *keep.lock().unwrap() = outcome.ok();
-        });
+    /// Asks for a record.
+    fn ask(record: &Record, serial: u64, engine: &Engine, done: Done) {
         match record {
             Record::Span {
                 at: (trace, id),
@@ -197,7 +171,7 @@ impl World {
             } => {
                 let tokens = tokens.map(|n| format!("tokens={n}")).unwrap_or_default();
                 let flag = if *partial { "p" } else { "" };
-                let line = format!("span|{trace}|{id}|{}|{flag}|1|2|{tokens}", self.serial);
+                let line = format!("span|{trace}|{id}|{serial}|{flag}|1|2|{tokens}");
                 let submission = Submission {
                     envelope: Envelope {
                         project: PROJECT.0,
@@ -215,64 +189,35 @@ impl World {
             }
             Record::Delete(trace) => engine.delete_trace(PROJECT, trace, done),
         }
-        while engine.commit_step() > 0 {}
-        answer.lock().unwrap().take()
-    }
-
-    fn cut(&mut self, end: &dyn Fn(&SimDisk)) {
-        self.engine = None;
-        end(&self.disk);
-        self.disk.restart();
-        self.disk.set_plan(FaultPlan::default());
-        self.open();
     }
 
     fn step(&mut self) {
         let record = self.record();
         let before = self.expected.clone();
+        let serial = self.serial;
+        let ask = |engine: &Engine, done: Done| Self::ask(&record, serial, engine, done);
         if self.below(10) == 0 {
             // The power goes while it is committed: whether it is there the log tells.
-            let was = self.engine().snapshot().lsn();
-            let crash_at = Some(self.disk.ops() + 1 + self.below(6));
-            self.disk.set_plan(FaultPlan {
-                crash_at,
-                ..FaultPlan::default()
-            });
-            let answered = self.commit(&record).is_some();
-            self.cut(&SimDisk::cut_power);
-            let is = self.engine().snapshot().lsn();
+            let was = self.machine.engine().snapshot().lsn();
+            let answered = self.machine.commit_in_danger(ask).is_some();
+            self.machine.cut(&SimDisk::cut_power, &Reader);
+            let is = self.machine.engine().snapshot().lsn();
             assert!(is > was || !answered);
             if is > was {
                 self.expected.apply(is, &record);
             }
         } else {
-            let receipt = self.commit(&record).unwrap();
+            let receipt = self.machine.commit(ask).unwrap();
             self.expected.apply(receipt.lsn, &record);
         }
         if let Record::Again { .. } = record {
             self.repriced += usize::from(before.spans != self.expected.spans);
         }
-        let engine = self.engine();
-        match self.below(12) {
-            0 | 1 => {
-                engine.freeze();
-                engine.flush_step().unwrap();
-            }
-            2 => drop(engine.compact_step().unwrap()),
-            3 => {
-                drop(engine);
-                self.cut(&SimDisk::kill);
-            }
-            4 => {
-                drop(engine);
-                self.cut(&SimDisk::cut_power);
-            }
-            _ => {}
-        }
+        self.machine.keep_house(&Reader);
     }
 
     fn check(&self) {
-        let snapshot = self.engine().snapshot();
+        let snapshot = self.machine.engine().snapshot();
         for trace in ["t0", "t1", "t2"] {
             let rows = snapshot.trace(PROJECT, trace).unwrap();
             let cost = |body: &Bytes| {

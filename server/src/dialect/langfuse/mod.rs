@@ -13,6 +13,7 @@ use super::theta::check::time_of;
 use super::theta::{object, parse};
 use super::{Context, DecodeError, Decoded, ITEMS_MAX, Item, JSON_DEPTH_MAX, json};
 use row::Said;
+pub(super) use row::map;
 
 /// What rows say they came from.
 const DIALECT: &str = "langfuse";

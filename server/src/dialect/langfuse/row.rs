@@ -1,6 +1,6 @@
 //! A trace or an observation of Langfuse → pieces of a run or of a step.
 
-use obsrv_engine::doc::DocRef;
+use obsrv_engine::doc::{DocRef, DocWriter};
 use obsrv_engine::model::{self, status};
 use obsrv_engine::row::{Event, Table};
 
@@ -154,12 +154,7 @@ pub(super) fn read_observation(
         );
     }
     write_fields(&mut piece, body, &OBSERVATION)?;
-    if let Some(tokens) = usage::tokens(body) {
-        tokens.write(&mut piece.out);
-    }
-    if let Some(cost) = usage::cost(body) {
-        piece.value(model::COST_USD, DocRef::F64(cost));
-    }
+    write_used(&mut piece, body);
     if start_ns.is_none() && said.is_create {
         events.push(begun_by(Table::Spans, DIALECT, key.clone(), said.at_ns));
     }
@@ -175,6 +170,43 @@ pub(super) fn read_observation(
         events.push(failed(DIALECT, key, message, said.at_ns));
     }
     Ok(trace_id.to_owned())
+}
+
+/// What it used, and what that cost.
+fn write_used(piece: &mut Piece, body: DocRef<'_>) {
+    if let Some(tokens) = usage::tokens(body) {
+        tokens.write(&mut piece.out);
+    }
+    if let Some(cost) = usage::cost(body) {
+        piece.value(model::COST_USD, DocRef::F64(cost));
+    }
+}
+
+/// The document of a piece of a step by today's mapping: what it used is said in fields that stand there as they
+/// were sent. Everything else has the sender's own names.
+pub(in crate::dialect) fn map(doc: DocRef<'_>) -> Vec<u8> {
+    let said = OBSERVATION
+        .iter()
+        .filter(|(sent, ..)| sent.starts_with("usage") || *sent == "costDetails");
+    let mut body = DocWriter::new();
+    let open = body.begin_map();
+    for (sent, row, _) in said {
+        if let Some(value) = doc.get(row) {
+            body.key(sent);
+            body.value(value);
+        }
+    }
+    body.end(open);
+    let body = body.finish();
+    let mut piece = Piece::new(Table::Spans, DIALECT);
+    let derived = [model::DIALECT, model::TOKENS, model::COST_USD];
+    for (key, value) in doc.entries().into_iter().flatten().flatten() {
+        if !derived.contains(&key) {
+            piece.value(key, value);
+        }
+    }
+    write_used(&mut piece, DocRef::parse(&body).unwrap_or(DocRef::Null));
+    piece.finish()
 }
 
 fn checked(body: DocRef<'_>, fields: &[(&str, &str, Want)]) -> Result<(), Bad> {

@@ -20,6 +20,7 @@ use super::{Context, DecodeError, Decoded, ITEMS_MAX, Item, JSON_DEPTH_MAX, json
 use attachment::Attachment;
 pub(crate) use files::{File as FormFile, Parted as FormParted, part as part_form};
 use run::Run;
+pub(super) use run::map;
 
 /// What rows say they came from.
 const DIALECT: &str = "langsmith";

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use obsrv_engine::doc::DocRef;
+use obsrv_engine::doc::{DocRef, DocWriter};
 use obsrv_engine::model::{self, status};
 use obsrv_engine::row::{Event, Table};
 
@@ -237,16 +237,7 @@ fn span(run: &Run<'_>, place: &Place<'_>, end_ns: Option<i64>) -> Result<Piece, 
         piece.text("type", Some(word).filter(|word| *word != kind));
         piece.text(model::TOOL, run.text("name").filter(|_| kind == "tool"));
     }
-    piece.text(model::MODEL, run.model());
-    piece.text(model::GROUP, run.said_of(THREAD, run.metadata()));
-    let user = run.metadata().and_then(|m| m.get(model::USER_ID));
-    piece.text(model::USER_ID, user.and_then(DocRef::as_str));
-    if let Some(tokens) = usage::tokens(run) {
-        tokens.write(&mut piece.out);
-    }
-    if let Some(cost) = usage::cost(run) {
-        piece.value(model::COST_USD, DocRef::F64(cost));
-    }
+    write_said(run, &mut piece);
     for (name, value) in run.fields().filter(|(_, v)| *v != DocRef::Null) {
         match FIELDS.iter().find(|(sent, _, _)| *sent == name) {
             Some(("extra", _, _)) => write_extra(&mut piece, value),
@@ -259,6 +250,78 @@ fn span(run: &Run<'_>, place: &Place<'_>, end_ns: Option<i64>) -> Result<Piece, 
     }
     super::attachment::write(&run.attachments, &mut piece);
     Ok(piece)
+}
+
+/// Before what is said deeper in a run.
+const HEAD: [&str; 7] = [
+    model::DIALECT,
+    model::STATUS,
+    model::PARENT_ID,
+    model::ROOT,
+    model::KIND,
+    "type",
+    model::TOOL,
+];
+const SAID: [&str; 5] = [
+    model::MODEL,
+    model::GROUP,
+    model::USER_ID,
+    model::TOKENS,
+    model::COST_USD,
+];
+
+/// What is said deeper in a run.
+fn write_said(run: &Run<'_>, piece: &mut Piece) {
+    piece.text(model::MODEL, run.model());
+    piece.text(model::GROUP, run.said_of(THREAD, run.metadata()));
+    let user = run.metadata().and_then(|m| m.get(model::USER_ID));
+    piece.text(model::USER_ID, user.and_then(DocRef::as_str));
+    if let Some(tokens) = usage::tokens(run) {
+        tokens.write(&mut piece.out);
+    }
+    if let Some(cost) = usage::cost(run) {
+        piece.value(model::COST_USD, DocRef::F64(cost));
+    }
+}
+
+/// The document of a piece of a step by today's mapping, as far as what it follows from stands there as it was sent.
+pub(in crate::dialect) fn map(doc: DocRef<'_>) -> Vec<u8> {
+    let entries = || doc.entries().into_iter().flatten().flatten();
+    let sent = as_sent(doc);
+    let main = DocRef::parse(&sent).unwrap_or(DocRef::Null);
+    let mut piece = Piece::new(Table::Spans, DIALECT);
+    let is_head = |key: &str| HEAD.contains(&key);
+    for (key, value) in entries().filter(|(key, _)| is_head(key) && *key != model::DIALECT) {
+        piece.value(key, value);
+    }
+    write_said(&Run::of(main, false), &mut piece);
+    for (key, value) in entries().filter(|(key, _)| !is_head(key) && !SAID.contains(key)) {
+        piece.value(key, value);
+    }
+    piece.finish()
+}
+
+/// The run with those of its fields that say more than they are, under the sender's names.
+fn as_sent(doc: DocRef<'_>) -> Vec<u8> {
+    let mut out = DocWriter::new();
+    let open = out.begin_map();
+    if let Some(outputs) = doc.get("output") {
+        out.key("outputs");
+        out.value(outputs);
+    }
+    out.key("extra");
+    let extra = out.begin_map();
+    if let Some(metadata) = doc.get(model::METADATA) {
+        out.key(model::METADATA);
+        out.value(metadata);
+    }
+    let rest = doc.get(&format!("{PREFIX}extra"));
+    if let Some(rest) = rest.and_then(DocRef::entries) {
+        out.entries(rest);
+    }
+    out.end(extra);
+    out.end(open);
+    out.finish()
 }
 
 /// `metadata` is the user's; the rest of `extra` stays under the sender's name.

@@ -11,7 +11,7 @@ use crate::dialect::langfuse;
 use crate::dialect::{ATTRIBUTES_MAX, ID_BYTES_MAX, JSON_DEPTH_MAX, json};
 
 /// Whose API a model was called by: a field of steps beside those of the model.
-const PROVIDER: &str = "provider";
+pub(super) const PROVIDER: &str = "provider";
 
 /// A value of the best rank so far.
 #[derive(Clone, Copy, Debug)]

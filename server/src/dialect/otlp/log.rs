@@ -49,14 +49,34 @@ impl<'a> Head<'a> {
         }
         Ok(())
     }
+}
 
-    /// The level that the number or else the text means, or else an attribute's word.
-    fn level(&self, attribute: Option<&str>) -> &'static str {
+/// What attributes say that a record has fields for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Names<'a> {
+    event: Option<&'a str>,
+    level: Option<&'a str>,
+    pub(super) span_id: Option<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// Takes note of one attribute.
+    pub(super) fn note(&mut self, attribute: Attribute<'a>) {
+        match attribute.key {
+            "event.name" => self.event = attribute.any.as_str(),
+            "obtrace.log.level" => self.level = attribute.any.as_str(),
+            "obtrace.span_id" => self.span_id = attribute.any.as_str(),
+            _ => {}
+        }
+    }
+
+    /// The level that the record's number or else its text means, or else an attribute's word.
+    pub(super) fn level(&self, severity: u64, severity_text: &str) -> &'static str {
         let levels = ["trace", "debug", "info", "warn", "error", "fatal"];
-        let by_number = self.severity.checked_sub(1).map(|n| n / 4);
+        let by_number = severity.checked_sub(1).map(|n| n / 4);
         let by_number = by_number.and_then(|n| levels.get(usize::try_from(n).ok()?));
         let by_number = by_number.copied().unwrap_or("");
-        let words = [self.severity_text, attribute.unwrap_or("")].map(level_named);
+        let words = [severity_text, self.level.unwrap_or("")].map(level_named);
         let mut levels = [by_number, words[0], words[1]].into_iter();
         levels.find(|level| !level.is_empty()).unwrap_or("")
     }
@@ -139,8 +159,7 @@ fn document<'a>(
     out: &mut DocWriter,
 ) -> Result<Known<'a>, Bad> {
     let mut known = Known::default();
-    let (mut agent, mut event_name) = (agents::Facts::default(), None);
-    let (mut level, mut span_id) = (None, None);
+    let (mut agent, mut names) = (agents::Facts::default(), Names::default());
     let open = out.begin_map();
     text(out, model::DIALECT, "otlp");
     let mut said = "";
@@ -152,18 +171,14 @@ fn document<'a>(
     }
     out.key(model::ATTRIBUTES);
     write_attributes(fields, 6, "attributes", out, |attribute: Attribute<'_>| {
-        match attribute.key {
-            "event.name" => event_name = attribute.any.as_str(),
-            "obtrace.log.level" => level = attribute.any.as_str(),
-            "obtrace.span_id" => span_id = attribute.any.as_str(),
-            _ => {}
-        }
+        names.note(attribute);
         known.note(attribute);
         agent.note(attribute);
     })?;
-    text(out, model::LEVEL, head.level(level));
+    let level = names.level(head.severity, head.severity_text);
+    text(out, model::LEVEL, level);
     if head.span_id.iter().all(|b| *b == 0) {
-        let said = span_id.filter(|id| id.len() <= ID_BYTES_MAX);
+        let said = names.span_id.filter(|id| id.len() <= ID_BYTES_MAX);
         text(out, model::SPAN_ID, said.unwrap_or(""));
     } else {
         let id = Hex::of("span_id", head.span_id)?;
@@ -172,23 +187,7 @@ fn document<'a>(
     if let (Some(trace_id), Some(_)) = (trace_id, known.run()) {
         text(out, OTEL_TRACE_ID, trace_id);
     }
-    // Codex has a place in its source where the name of an event is due.
-    let is_place = |name: &str| name.starts_with("event ") && name.contains(".rs:");
-    let name = Some(head.event_name).filter(|name| !name.is_empty());
-    let name = name
-        .filter(|name| !is_place(name))
-        .or(event_name)
-        .or(name)
-        .unwrap_or("");
-    text(out, model::NAME, name);
-    known.write(out);
-    // Claude Code has the whole name of an event in its body alone.
-    let event = if said.starts_with("claude_code.") {
-        said
-    } else {
-        name
-    };
-    agent.write(event, &known, out);
+    write_facts((head.event_name, said), &names, (&known, &agent), out);
     shared.write(out);
     text(out, "event_name", head.event_name);
     count(out, "severity_number", head.severity);
@@ -199,4 +198,30 @@ fn document<'a>(
     count(out, "dropped_attributes_count", head.dropped);
     out.end(open);
     Ok(known)
+}
+
+/// The name of the event and what the attributes say, into an open map; `said` is the text of the body.
+pub(super) fn write_facts(
+    (event_name, said): (&str, &str),
+    names: &Names<'_>,
+    (known, agent): (&Known<'_>, &agents::Facts<'_>),
+    out: &mut DocWriter,
+) {
+    // Codex has a place in its source where the name of an event is due.
+    let is_place = |name: &str| name.starts_with("event ") && name.contains(".rs:");
+    let name = Some(event_name).filter(|name| !name.is_empty());
+    let name = name
+        .filter(|name| !is_place(name))
+        .or(names.event)
+        .or(name)
+        .unwrap_or("");
+    text(out, model::NAME, name);
+    known.write(out);
+    // Claude Code has the whole name of an event in its body alone.
+    let event = if said.starts_with("claude_code.") {
+        said
+    } else {
+        name
+    };
+    agent.write(event, known, out);
 }

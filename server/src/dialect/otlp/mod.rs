@@ -1,6 +1,7 @@
 //! OTLP traces, logs and metrics → events. The JSON form is turned into the wire form item by item, so
 //! that both give the same rows by construction.
 
+mod again;
 mod agents;
 mod from_json;
 mod json_signals;
@@ -29,6 +30,7 @@ use self::wire::{Field, Fields, Put, WireError};
 use super::bad::Bad;
 use super::{Context, DOCS_BYTES_MAX, DecodeError, Decoded, ITEMS_MAX};
 
+pub(super) use again::map;
 pub(super) use from_json::decode_json;
 
 /// Resource attributes that name a project.
@@ -264,6 +266,8 @@ impl<'a> Sink<'a> {
                 event.key.trace_id.clone_from(name);
             }
         }
+        #[cfg(test)]
+        self.decoded.events.iter().for_each(tests::maps_to_itself);
         self.decoded
     }
 }

@@ -19,6 +19,28 @@ pub(super) const OTEL_TRACE_ID: &str = "otel_trace_id";
 /// Beginnings of the scopes of clients that tell of their calls themselves.
 const OWN_ACCOUNTS: [&str; 1] = ["com.anthropic.sdk."];
 
+/// Who sends the spans of a scope.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    /// A client that tells of its calls itself, below whoever instruments it.
+    repeats: bool,
+    /// A coding agent.
+    pub(super) is_agent: bool,
+    /// `MLflow`.
+    pub(super) is_mlflow: bool,
+}
+
+impl Origin {
+    /// By the scope's name.
+    pub(super) fn of(scope: &str) -> Self {
+        Self {
+            is_agent: scope.starts_with(Facts::SPANS_OF),
+            is_mlflow: mlflow::is_scope(scope),
+            repeats: OWN_ACCOUNTS.iter().any(|own| scope.starts_with(own)),
+        }
+    }
+}
+
 /// What the rows of one scope share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -26,12 +48,8 @@ pub(super) struct Shared {
     pub(super) entries: Vec<u8>,
     /// The project that the resource names.
     pub(super) project: Option<String>,
-    /// Whether the scope is that of a client which tells of its calls itself, below whoever instruments it.
-    pub(super) repeats: bool,
-    /// Whether the scope is `MLflow`'s.
-    pub(super) is_mlflow: bool,
-    /// Whether the scope is that of a coding agent.
-    pub(super) is_agent: bool,
+    /// Who sends it.
+    origin: Origin,
     /// What of resource and scope tells a series from others. Metrics alone.
     pub(super) identity: Vec<u8>,
 }
@@ -59,9 +77,7 @@ impl Shared {
         Self {
             entries: out.finish(),
             project: resource.project.clone(),
-            is_mlflow: mlflow::is_scope(name),
-            is_agent: name.starts_with(Facts::SPANS_OF),
-            repeats: OWN_ACCOUNTS.iter().any(|scope| name.starts_with(scope)),
+            origin: Origin::of(name),
             identity: Vec::new(),
         }
     }
@@ -280,7 +296,7 @@ fn document<'a>(
     shared: &Shared,
     out: &mut DocWriter,
 ) -> Result<Known<'a>, Bad> {
-    let (mut known, mut agent) = (Known::of_scope(shared.is_mlflow), Facts::default());
+    let (mut known, mut agent) = (Known::of_scope(shared.origin.is_mlflow), Facts::default());
     let open = out.begin_map();
     text(out, model::DIALECT, "otlp");
     text(out, model::NAME, head.name);
@@ -289,19 +305,11 @@ fn document<'a>(
     out.key(model::ATTRIBUTES);
     write_attributes(head.attributes, 9, "attributes", out, |attribute| {
         known.note(attribute);
-        if shared.is_agent {
+        if shared.origin.is_agent {
             agent.note(attribute);
         }
     })?;
-    text(out, model::KIND, agent.kind().unwrap_or(known.kind()));
-    known.write(out);
-    if shared.is_agent {
-        agent.write_span(&known, out);
-    }
-    if shared.repeats {
-        out.key(model::REPEATS);
-        out.bool(true);
-    }
+    write_facts(shared.origin, &known, &agent, out);
     if known.run().or(known.run_alias()).is_some() {
         text(out, OTEL_TRACE_ID, trace_id);
     }
@@ -318,6 +326,24 @@ fn document<'a>(
     }
     out.end(open);
     Ok(known)
+}
+
+/// What the attributes say, into an open map.
+pub(super) fn write_facts(
+    origin: Origin,
+    known: &Known<'_>,
+    agent: &Facts<'_>,
+    out: &mut DocWriter,
+) {
+    text(out, model::KIND, agent.kind().unwrap_or(known.kind()));
+    known.write(out);
+    if origin.is_agent {
+        agent.write_span(known, out);
+    }
+    if origin.repeats {
+        out.key(model::REPEATS);
+        out.bool(true);
+    }
 }
 
 /// The parent, or that it is the root.
@@ -414,11 +440,16 @@ fn exception(event: Field<'_>) -> Result<Option<String>, Bad> {
             }
         }
     }
+    Ok(exception_text(kind, message).filter(|_| is_exception))
+}
+
+/// `Type: message`, or the one of both that there is.
+pub(super) fn exception_text(kind: &str, message: &str) -> Option<String> {
     let both = [kind, message]
         .into_iter()
         .filter(|s| !s.is_empty())
         .collect::<Vec<_>>();
-    Ok(Some(both.join(": ")).filter(|s| is_exception && !s.is_empty()))
+    Some(both.join(": ")).filter(|s| !s.is_empty())
 }
 
 type WritePart = fn(Fields<'_>, &mut DocWriter) -> Result<(), Bad>;

@@ -9,7 +9,7 @@ use tower::ServiceExt;
 
 use crate::http::tests::{JSON, World, ask, get, post, world};
 use crate::http::{auth, build};
-use crate::limits::{PRICES_BYTES_MAX, PRICES_MODELS_MAX, PRICES_PAGE_ROWS};
+use crate::limits::{PRICES_BYTES_MAX, PRICES_MODELS_MAX, SWEEP_PAGE_ROWS};
 
 const PRICES: &str = "/v1/orgs/1/prices";
 const BASE: i64 = 1_795_000_000_000_000_000;
@@ -217,7 +217,7 @@ async fn an_organizations_prices_come_first_and_reach_what_is_stored() {
 #[tokio::test]
 async fn more_runs_than_a_page_are_priced_again() {
     let world = world().await;
-    let count = u64::try_from(PRICES_PAGE_ROWS).unwrap() + 1;
+    let count = u64::try_from(SWEEP_PAGE_ROWS).unwrap() + 1;
     let spans: Vec<Value> = (1..=count)
         .map(|n| span(n, 1, ("LLM", "our own", 8, None)))
         .collect();

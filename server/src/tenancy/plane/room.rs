@@ -106,7 +106,10 @@ fn kind(event: &ControlEvent) -> Kind {
                 return Kind::Deletes;
             }
             AuditAction::SignedOut => true,
-            AuditAction::SignedIn | AuditAction::SignInFailed | AuditAction::Exported => false,
+            AuditAction::SignedIn
+            | AuditAction::SignInFailed
+            | AuditAction::Exported
+            | AuditAction::Remapped => false,
         },
         ControlEvent::Views(act) => matches!(
             act.event,

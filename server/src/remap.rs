@@ -1,0 +1,324 @@
+//! What is stored, by the mapping that this binary has: `obsrv remap`.
+//!
+//! A row that says something else by today's mapping is named in a record of the log, a page at most in each, and derived again
+//! where that record is applied, at replay too. What a row says decides, not which mapping made it: so nothing has to be kept of how
+//! far a remap came. One that was cut off begins again, and finds what is done already as it should be.
+
+use std::sync::Arc;
+
+use obsrv_engine::body::Content;
+use obsrv_engine::engine::{Engine, IngestError, RowAt, Snapshot};
+use obsrv_engine::mapping::{Again, map_again};
+use obsrv_engine::query::ast::Filter;
+use obsrv_engine::query::{Position, QueryError};
+use obsrv_engine::row::{ProjectId, RowKey, Table};
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use crate::control::{Actor, AuditAction, AuditNote};
+use crate::dialect::MAPPING_VERSION;
+use crate::governance::Governance;
+use crate::interpreter::Today;
+use crate::limits::REMAP_RETRY_TIME;
+use crate::sweep::{self, SweepError};
+use crate::tenancy::{ChangeError, ControlPlane};
+
+/// Tables of which rows may come as OTLP.
+const TABLES: [Table; 3] = [Table::Spans, Table::Logs, Table::Points];
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    /// Rows that were looked at.
+    pub(crate) looked: u64,
+    /// Those of them that say something else now, or would.
+    pub(crate) changed: u64,
+    /// Those of which nobody can tell, since what they were derived from is not in them.
+    pub(crate) left: u64,
+}
+
+impl Counts {
+    fn and(&mut self, more: Self) {
+        self.looked += more.looked;
+        self.changed += more.changed;
+        self.left += more.left;
+    }
+}
+
+/// How far a remap is, or how the last one ended.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Progress {
+    /// The mapping.
+    mapping: u16,
+    /// Whether it goes on.
+    running: bool,
+    /// Whether nothing is changed.
+    dry_run: bool,
+    /// The project that it is at.
+    project: Option<u64>,
+    /// Projects that are done.
+    projects: u64,
+    /// Projects whose redaction rules decided over rows: they stay as they are.
+    redacted: Vec<u64>,
+    #[serde(flatten)]
+    counts: Counts,
+    /// Why it ended early.
+    error: Option<String>,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// One project, else all.
+    pub(crate) project: Option<ProjectId>,
+    /// Only count.
+    pub(crate) is_dry: bool,
+}
+
+/// The one remap that may run.
+#[derive(Debug)]
+pub(crate) struct Remap {
+    now: Mutex<(Option<Asked>, Progress)>,
+    due: Notify,
+}
+
+impl Default for Remap {
+    fn default() -> Self {
+        Self {
+            now: Mutex::new((None, Progress::of(false))),
+            due: Notify::new(),
+        }
+    }
+}
+
+impl Progress {
+    fn of(is_dry: bool) -> Self {
+        Self {
+            mapping: MAPPING_VERSION,
+            running: false,
+            dry_run: is_dry,
+            project: None,
+            projects: 0,
+            redacted: Vec::new(),
+            counts: Counts::default(),
+            error: None,
+        }
+    }
+}
+
+/// Why a remap ended early.
+#[derive(Debug, thiserror::Error)]
+enum RemapError {
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    #[error("not in the audit log")]
+    Note(#[from] ChangeError),
+}
+
+impl Remap {
+    /// Asks for one; none if another is on its way.
+    pub(crate) fn ask(&self, asked: Asked) -> Option<Progress> {
+        let mut now = self.now.lock();
+        if now.1.running {
+            return None;
+        }
+        now.1 = Progress {
+            running: true,
+            ..Progress::of(asked.is_dry)
+        };
+        now.0 = Some(asked);
+        self.due.notify_one();
+        Some(now.1.clone())
+    }
+
+    /// How far it is.
+    pub(crate) fn progress(&self) -> Progress {
+        self.now.lock().1.clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.now.lock().1);
+    }
+}
+
+/// What a remap works on.
+pub(crate) struct Data<'a> {
+    pub(crate) engine: &'a Arc<Engine>,
+    pub(crate) plane: &'a ControlPlane,
+    pub(crate) governance: &'a Governance,
+}
+
+/// Does what is asked for, for ever.
+pub(crate) async fn remap_always(data: &Data<'_>, remap: &Remap) {
+    loop {
+        remap.due.notified().await;
+        remap_asked(data, remap).await;
+    }
+}
+
+/// Does what is asked for, if anything is.
+pub(crate) async fn remap_asked(data: &Data<'_>, remap: &Remap) {
+    let Some(asked) = remap.now.lock().0.take() else {
+        return;
+    };
+    let outcome = run(data, asked, remap).await;
+    if let Err(error) = &outcome {
+        tracing::warn!(%error, "remap ended early, ask for it again");
+    }
+    remap.note(|progress| {
+        progress.running = false;
+        progress.project = None;
+        progress.error = outcome.err().map(|error| error.to_string());
+    });
+}
+
+async fn run(data: &Data<'_>, asked: Asked, remap: &Remap) -> Result<(), RemapError> {
+    let mut before = 0;
+    loop {
+        let next = match asked.project {
+            Some(project) => Some(project.0).filter(|_| before == 0),
+            None => data.plane.directory().read(|state| {
+                let mut projects = state.projects.after(before);
+                projects.next().map(|project| project.id.0)
+            }),
+        };
+        let Some(project) = next else {
+            return Ok(());
+        };
+        before = project;
+        remap.note(|progress| progress.project = Some(project));
+        if data
+            .governance
+            .of(ProjectId(project))
+            .settings
+            .redaction
+            .is_some()
+        {
+            remap.note(|progress| progress.redacted.push(project));
+        } else {
+            of_project(data, (ProjectId(project), asked.is_dry), remap).await?;
+        }
+        remap.note(|progress| progress.projects += 1);
+    }
+}
+
+async fn of_project(
+    data: &Data<'_>,
+    (project, is_dry): (ProjectId, bool),
+    remap: &Remap,
+) -> Result<(), RemapError> {
+    let mut counts = Counts::default();
+    let mut outcome = Ok(());
+    for table in TABLES {
+        outcome = of_table(data.engine, (project, table, is_dry), remap, &mut counts).await;
+        if outcome.is_err() {
+            break;
+        }
+    }
+    // What is done is done, however it ended.
+    if !is_dry && counts.changed > 0 {
+        let Counts {
+            looked,
+            changed,
+            left,
+        } = counts;
+        let org = data.plane.directory().project(project).map(|of| of.org);
+        let note = AuditNote {
+            action: AuditAction::Remapped,
+            org,
+            project: Some(project.0),
+            subject: format!(
+                "mapping={MAPPING_VERSION} looked={looked} changed={changed} left={left}"
+            ),
+        };
+        data.plane.note(Actor::Operator, note).await?;
+        tracing::info!(project = project.0, looked, changed, left, "remapped");
+    }
+    Ok(outcome?)
+}
+
+async fn of_table(
+    engine: &Arc<Engine>,
+    (project, table, is_dry): (ProjectId, Table, bool),
+    remap: &Remap,
+    counts: &mut Counts,
+) -> Result<(), SweepError> {
+    let mut after = None;
+    loop {
+        let reader = Arc::clone(engine);
+        let page = tokio::task::spawn_blocking(move || {
+            // What does not read cannot be mapped.
+            let snapshot = reader.snapshot().allowing_partial();
+            look(&snapshot, (project, table), after.as_ref())
+        });
+        let found = page.await.map_err(|_| SweepError::Stopped)??;
+        if !is_dry && !found.stale.is_empty() {
+            store(engine, (project, table), found.stale).await?;
+        }
+        counts.and(found.counts);
+        remap.note(|progress| progress.counts.and(found.counts));
+        after = found.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Ingest goes first: a record that finds no room waits.
+async fn store(
+    engine: &Engine,
+    (project, table): (ProjectId, Table),
+    stale: Vec<RowAt>,
+) -> Result<(), SweepError> {
+    loop {
+        let rows = stale.clone();
+        let record = |done| engine.map_again(project, (table, rows), done);
+        match sweep::stored(std::iter::once(record)).await {
+            Err(SweepError::Log(IngestError::Overloaded)) => {
+                tokio::time::sleep(REMAP_RETRY_TIME).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// What a page comes to.
+#[derive(Debug, Default)]
+struct Found {
+    counts: Counts,
+    stale: Vec<RowAt>,
+    next: Option<Position>,
+}
+
+fn look(
+    snapshot: &Snapshot,
+    of: (ProjectId, Table),
+    after: Option<&Position>,
+) -> Result<Found, QueryError> {
+    let page = sweep::page(snapshot, of, &Filter::And(Vec::new()), after)?;
+    let mut found = Found {
+        next: page.next,
+        ..Found::default()
+    };
+    for hit in page.hits {
+        found.counts.looked += 1;
+        let times = (hit.core.start_ns, hit.core.end_ns);
+        // A row that does not decode is damaged, and left.
+        match map_again(&Today, of.1, Content::Folded(hit.body), times) {
+            Ok(Again::Same) => {}
+            Ok(Again::Left) | Err(_) => found.counts.left += 1,
+            Ok(Again::Other(_)) => {
+                found.counts.changed += 1;
+                found.stale.push(RowAt {
+                    key: RowKey {
+                        trace_id: hit.core.trace_id,
+                        id: hit.core.id,
+                    },
+                    start_ns: hit.core.start_ns,
+                });
+            }
+        }
+    }
+    Ok(found)
+}
