@@ -39,12 +39,12 @@ pub use request::{
 };
 
 use super::QueryError;
-use super::ast::Filter;
+use super::ast::{Filter, Test};
 use super::meter::{Budget, Meter, len_u64};
 use super::plan::{Starts, plan};
 use super::scan::group_count;
 use super::search::traces_of;
-use crate::source::Visible;
+use crate::source::{Column, Visible};
 use merge::Merged;
 use partial::{Partial, Task, partial};
 use state::Need;
