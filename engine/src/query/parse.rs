@@ -201,10 +201,9 @@ impl Parser<'_> {
             .find(|operator| self.input.take(operator))
         else {
             self.input.skip_space();
-            return Ok(Filter::Text(if name.star {
-                TextTest::Beginning(name.text[..name.text.len() - 1].to_owned())
-            } else {
-                TextTest::Words(name.text)
+            return Ok(Filter::Text(match name.beginning() {
+                Some(beginning) => TextTest::Beginning(beginning.to_owned()),
+                None => TextTest::Words(name.text),
             }));
         };
         if name.text == "has" && operator == ":" && !name.quoted {
@@ -316,13 +315,17 @@ impl Parser<'_> {
     }
 
     fn equal(&self, column: &Column, word: &Word, at: usize) -> Result<Test, ParseError> {
-        if word.star {
-            let prefix = word.text[..word.text.len() - 1].to_owned();
-            return Ok(if prefix.is_empty() {
-                Test::Exists
-            } else {
-                Test::Prefix(prefix)
-            });
+        match (word.beginning(), word.glob()) {
+            (Some(""), _) => return Ok(Test::Exists),
+            (Some(beginning), _) if word.stars.len() == 1 => {
+                return Ok(Test::Prefix(beginning.to_owned()));
+            }
+            (_, Some(pattern)) => {
+                let expected = "a shorter text around *";
+                Pattern::new(&pattern).map_err(|e| ParseError::new(at, expected, e.to_string()))?;
+                return Ok(Test::Regex(pattern));
+            }
+            (_, None) => {}
         }
         let text = Literal::Str(word.text.clone());
         if is_time(column) {
@@ -330,7 +333,7 @@ impl Parser<'_> {
         }
         // What was typed without quotes may have been stored as a number or as a text.
         let typed = matches!(column, Column::Path(_)) && !word.quoted;
-        Ok(match literal::plain(&word.text).filter(|_| typed) {
+        Ok(match literal::value(&word.text).filter(|_| typed) {
             Some(literal) => Test::In(vec![literal, text]),
             None => Test::Eq(text),
         })
@@ -341,7 +344,7 @@ impl Parser<'_> {
         if !matches!(column, Column::Path(_)) {
             return self.bound(column, word, at);
         }
-        let plain = || literal::plain(&word.text);
+        let plain = || literal::value(&word.text);
         match (word.quoted, plain()) {
             (true, _) => Ok(Literal::Str(word.text.clone())),
             (false, Some(literal)) => Ok(literal),
@@ -368,13 +371,23 @@ impl Parser<'_> {
                     let expected = "a duration like 250ms, 1.5s or 1h30m";
                     ParseError::new(at, expected, format!("not a duration value={}", word.text))
                 }),
-            Column::Path(_) if !word.quoted => Ok(match literal::plain(&word.text) {
-                Some(number @ (Literal::I64(_) | Literal::F64(_))) => number,
-                _ => Literal::Str(word.text.clone()),
-            }),
+            Column::Path(path) if !word.quoted => match literal::value(&word.text) {
+                Some(number @ (Literal::I64(_) | Literal::F64(_))) => Ok(number),
+                _ if is_money(path) => {
+                    let expected = "an amount in US dollars like 0.5, $0.5 or 50¢";
+                    let message = format!("not an amount value={}", word.text);
+                    Err(ParseError::new(at, expected, message))
+                }
+                _ => Ok(Literal::Str(word.text.clone())),
+            },
             _ => Ok(Literal::Str(word.text.clone())),
         }
     }
+}
+
+/// Whether the values of a path are amounts of money alone.
+fn is_money(path: &str) -> bool {
+    [model::COST, model::COST_USD, "cost"].contains(&path)
 }
 
 const fn is_time(column: &Column) -> bool {

@@ -124,24 +124,10 @@ pub(super) fn plan<'f>(
         Filter::Or(parts) => Node::Or(all(parts)?),
         Filter::Not(part) => Node::Not(Box::new(plan(part, any_span)?)),
         Filter::Is(column, Test::Regex(pattern)) => Node::Matches(column, Pattern::new(pattern)?),
-        Filter::Is(column @ Column::TraceId, test @ Test::In(ids)) => match texts(ids) {
-            // Rows are found by their traces, instead of comparing each with all.
-            Some(traces) => Node::Traces(traces),
-            None => Node::Is(column, test),
-        },
         Filter::Is(column, test) => Node::Is(column, test),
         Filter::Text(test) => Node::Text(Box::new(Text::new(test)?)),
         Filter::AnySpan(part) => Node::Traces(any_span(part)?),
     })
-}
-
-/// The texts of a list; `None` if something else is in it.
-fn texts(list: &[Literal]) -> Option<HashSet<Box<str>>> {
-    let texts = list.iter().map(|literal| match literal {
-        Literal::Str(text) => Some(text.as_str().into()),
-        _ => None,
-    });
-    texts.collect()
 }
 
 impl Node<'_> {

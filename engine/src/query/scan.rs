@@ -1,6 +1,8 @@
 //! The filter on the columns of one row group: which rows surely pass, and which may.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use roaring::RoaringBitmap;
 
@@ -158,6 +160,12 @@ fn is(
         };
         return Ok(Verdict::certain(rows));
     }
+    // Rows are found by their traces, instead of comparing each with all.
+    if let (Column::TraceId, Test::In(list)) = (column, test)
+        && let Some(traces) = texts(list)
+    {
+        return Ok(Verdict::certain(of_traces(source, &traces, within)?));
+    }
     let mut left = None;
     if let (Column::Path(path), Test::Eq(Literal::Str(text))) = (column, test)
         && let Some(blocks) = narrow_value(source, path, text)?
@@ -298,23 +306,32 @@ pub(super) fn count_term(
     Ok(Some((total, Verdict { sure, possible })))
 }
 
+/// The texts of a list; `None` if something else is in it.
+fn texts(list: &[Literal]) -> Option<HashSet<&str>> {
+    let texts = list.iter().map(|literal| match literal {
+        Literal::Str(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect()
+}
+
 /// The rows among `within` that belong to one of the traces. Few traces are looked up one by one,
 /// many are tested on the column.
-fn of_traces(
+fn of_traces<T: Borrow<str> + Eq + Hash>(
     source: &dyn Source,
-    traces: &HashSet<Box<str>>,
+    traces: &HashSet<T>,
     within: &RoaringBitmap,
 ) -> Result<RoaringBitmap, QueryError> {
     if len_u64(traces.len()) <= within.len() / 8 {
         let mut rows = RoaringBitmap::new();
         for trace in traces {
-            rows |= source.trace_rows(trace)?;
+            rows |= source.trace_rows(trace.borrow())?;
         }
         return Ok(rows & within);
     }
     let longs: HashSet<u64> = traces
         .iter()
-        .map(|trace| fingerprint(trace.as_bytes()))
+        .map(|trace| fingerprint(trace.borrow().as_bytes()))
         .collect();
     let test = |value: Scalar<'_>| match value {
         Scalar::Str(id) => Some(traces.contains(id)),
@@ -323,7 +340,7 @@ fn of_traces(
     };
     let mut found = source.matching(&Column::TraceId, &test, within)?;
     for row in found.verify {
-        if traces.contains(&source.core(row)?.trace_id) {
+        if traces.contains(&*source.core(row)?.trace_id) {
             found.sure.insert(row);
         }
     }

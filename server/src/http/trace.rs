@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::access::{Access, TraceDelete, TraceRead};
+use super::answers::Receipt;
 use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
 use super::{App, Core};
@@ -85,13 +86,14 @@ pub(crate) async fn delete_one(
     // The audit log, too, has only what the rules leave of it.
     let trace_id = stored_id(app, access.tenant(), trace_id).await?;
     let store = core.store(access.tenant());
-    let deleted = json!({ "trace_id": trace_id, "deleted": true });
+    let deleted =
+        |place| json!({ "trace_id": trace_id, "deleted": true, "receipt": Receipt::of(place) });
     let (there, sought) = (store.clone(), trace_id.clone());
     // Deletes of what never was would fill the audit log, which only grows.
     let is_there = query::run(app, move |_| Ok(there.has_trace(&sought)?)).await?;
     if !is_there {
         forget_blobs(core, access.tenant(), &trace_id).await;
-        return Ok(Json(deleted).into_response());
+        return Ok(Json(deleted(None)).into_response());
     }
     let note = AuditNote {
         action: AuditAction::TraceDeleted,
@@ -100,12 +102,12 @@ pub(crate) async fn delete_one(
         subject: trace_id.clone(),
     };
     // Before it is done: no delete is without its record.
-    core.plane().note(access.by().actor, note).await?;
+    let place = core.plane().note_placed(access.by().actor, note).await?;
     let (done, outcome) = ingest::outcome();
     store.delete_trace(&trace_id, done);
     ingest::wait(outcome).await?;
     forget_blobs(core, access.tenant(), &trace_id).await;
-    Ok(Json(deleted).into_response())
+    Ok(Json(deleted(place)).into_response())
 }
 
 /// Removes the files of a deleted trace. Nobody can read them any more; what cannot be removed now, the sweep

@@ -21,6 +21,44 @@ pub(super) fn plain(text: &str) -> Option<Literal> {
     whole.or_else(|_| text.parse().map(Literal::F64)).ok()
 }
 
+/// What [`plain`] reads, or a number with its unit: bytes (`10MiB`, `1.5GB`), US dollars (`$0.5`, `50¢`).
+pub(super) fn value(text: &str) -> Option<Literal> {
+    plain(text)
+        .or_else(|| bytes(text).map(Literal::I64))
+        .or_else(|| dollars(text).map(Literal::F64))
+}
+
+/// What is below a byte is left out.
+fn bytes(text: &str) -> Option<i64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return None,
+    };
+    i64::try_from(scaled(number, unit)?).ok()
+}
+
+fn dollars(text: &str) -> Option<f64> {
+    let decimal = |text: &str| -> Option<String> {
+        let is_plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        is_plain.then(|| text.to_owned())
+    };
+    let number = match (text.strip_prefix('$'), text.strip_suffix('¢')) {
+        (Some(dollars), _) => decimal(dollars)?,
+        (_, Some(cents)) => decimal(cents)? + "e-2",
+        _ => return None,
+    };
+    number.parse().ok()
+}
+
 /// Nanoseconds of `250ms`, `1.5s`, `1h30m`, or of a bare whole number.
 pub(super) fn duration(text: &str) -> Option<i64> {
     if let Ok(ns) = text.parse() {

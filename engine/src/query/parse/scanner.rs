@@ -8,8 +8,32 @@ pub(super) struct Word {
     pub(super) text: String,
     /// In quotes: never a number, a keyword or a beginning.
     pub(super) quoted: bool,
-    /// Ends in a `*` that was not escaped; it is still in `text`.
-    pub(super) star: bool,
+    /// Where in `text` there is a `*` that was not escaped.
+    pub(super) stars: Vec<usize>,
+}
+
+impl Word {
+    /// What is before a `*` at its end.
+    pub(super) fn beginning(&self) -> Option<&str> {
+        let star = self.stars.last()?;
+        (star + 1 == self.text.len()).then(|| &self.text[..*star])
+    }
+
+    /// The whole text as a regular expression, if a `*` stands for any text in it.
+    pub(super) fn glob(&self) -> Option<String> {
+        if self.stars.is_empty() {
+            return None;
+        }
+        let (mut pattern, mut from) = (String::from("^"), 0);
+        for star in &self.stars {
+            pattern.push_str(&regex::escape(&self.text[from..*star]));
+            pattern.push_str("(?s:.*)");
+            from = star + 1;
+        }
+        pattern.push_str(&regex::escape(&self.text[from..]));
+        pattern.push('$');
+        Some(pattern)
+    }
 }
 
 #[derive(Debug)]
@@ -73,7 +97,7 @@ impl<'a> Scanner<'a> {
         if self.peek() == Some('"') {
             return self.quoted().map(Some);
         }
-        let (mut text, mut star, start) = (String::new(), false, self.at);
+        let (mut text, mut stars, start) = (String::new(), Vec::new(), self.at);
         while let Some(c) = self.peek() {
             let ends = c.is_whitespace()
                 || matches!(c, '(' | ')' | '{' | '}' | ',' | '"')
@@ -82,7 +106,9 @@ impl<'a> Scanner<'a> {
                 break;
             }
             self.skip_char();
-            star = c == '*';
+            if c == '*' {
+                stars.push(text.len());
+            }
             if c == '\\' {
                 let Some(escaped) = self.peek() else {
                     return Err(ParseError::new(self.at, "a character", "nothing after \\"));
@@ -96,7 +122,7 @@ impl<'a> Scanner<'a> {
         Ok((self.at > start).then_some(Word {
             text,
             quoted: false,
-            star,
+            stars,
         }))
     }
 
@@ -148,7 +174,7 @@ impl<'a> Scanner<'a> {
                     return Ok(Word {
                         text,
                         quoted: true,
-                        star: false,
+                        stars: Vec::new(),
                     });
                 }
                 '\\' => {

@@ -81,6 +81,8 @@ fn errors_say_where_and_what() {
         ("duration>fast", 9, "not a duration"),
         ("start>2026-02-29", 6, "not a time"),
         ("start>2026-01-01T25:00:00Z", 6, "not a time"),
+        ("cost_usd>5€", 9, "not an amount"),
+        ("cost>much", 5, "not an amount"),
         ("staus:error", 0, "did you mean status"),
         ("has:modle", 4, "did you mean model"),
     ] {
@@ -105,6 +107,54 @@ fn limits_hold_at_and_above() {
     let list = |n| format!("a:({}x)", "x,".repeat(n - 1));
     assert!(parse(&list(LIST_MAX), NOW).is_ok());
     assert!(parse(&list(LIST_MAX + 1), NOW).is_err());
+}
+
+#[test]
+fn sizes_and_money_at_their_ends() {
+    let int = |n| Some(Literal::I64(n));
+    for (text, value) in [
+        ("1kB", int(1_000)),
+        ("1KiB", int(1_024)),
+        ("0.5TiB", int(1 << 39)),
+        ("8388607TiB", int(i64::MAX - (1 << 40) + 1)),
+        ("8388608TiB", None),
+        ("1.9999KiB", int(2_047)),
+        ("MiB", None),
+        ("1.MiB", None),
+        ("1.5.0MiB", None),
+        ("-1MiB", None),
+        ("1mib", None),
+        ("10B", None),
+        ("$0.1", Some(Literal::F64(0.1))),
+        ("$.5", Some(Literal::F64(0.5))),
+        ("29¢", Some(Literal::F64(0.29))),
+        ("$", None),
+        ("¢", None),
+        ("$-1", None),
+        ("$1e3", None),
+        ("$1¢", None),
+        ("5€", None),
+    ] {
+        assert_eq!(literal::value(text), value, "{text}");
+    }
+}
+
+#[test]
+fn a_glob_is_the_whole_of_a_value() {
+    let is = |glob: &str, text: &str| match parse(&format!("name:{glob}"), NOW).unwrap() {
+        Filter::Is(_, Test::Regex(pattern)) => regex::Regex::new(&pattern).unwrap().is_match(text),
+        other => panic!("{other:?}"),
+    };
+    assert!(is("*gpt*", "chat gpt-4o") && is("*gpt*", "gpt") && !is("*gpt*", "GPT"));
+    assert!(is("c*e", "charge") && is("c*e", "ce") && !is("c*e", "charged") && !is("c*e", "a ce"));
+    assert!(
+        is("a*b*", "a\nb\nc") && is("*.md", "a.md") && !is("*.md", "a.mdx") && !is("*.md", "amd")
+    );
+    assert!(is("**x", "x") && is("a\\*b*c", "a*b*c") && !is("a\\*b*c", "abc"));
+    // Of the length that a regular expression may have.
+    let long = |n: usize| format!("name:*{}*", "x".repeat(n - "^(?s:.*)(?s:.*)$".len()));
+    assert!(parse(&long(crate::query::text::REGEX_BYTES_MAX), NOW).is_ok());
+    assert!(parse(&long(crate::query::text::REGEX_BYTES_MAX + 1), NOW).is_err());
 }
 
 #[test]

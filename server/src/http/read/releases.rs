@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use obsrv_engine::query::Budget;
 use obsrv_engine::query::aggregate::{
     AggregateRequest, Figures, Group, GroupValue, Key, Measure, Rank, Top, Value as Figure,
 };
 use obsrv_engine::query::ast::Filter;
+use obsrv_engine::query::{Budget, Explain};
 use obsrv_engine::source::Column;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -33,8 +33,8 @@ use crate::http::{App, query};
 use crate::limits::{RELEASES_DEFAULT, RELEASES_MAX};
 use crate::wire;
 
-const OF_RELEASES: [&str; 5] = ["over", "q", "from", "to", "limit"];
-const OF_TIMELINE: [&str; 4] = ["q", "from", "to", "limit"];
+const OF_RELEASES: [&str; 6] = ["over", "q", "from", "to", "limit", "explain"];
+const OF_TIMELINE: [&str; 5] = ["q", "from", "to", "limit", "explain"];
 
 /// Where a version stands in a row.
 const VERSIONS: [&str; 6] = [
@@ -70,6 +70,8 @@ struct Releases {
     data: Vec<Release>,
     /// Whether there are more.
     more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Value>,
 }
 
 /// Something that began.
@@ -94,6 +96,8 @@ struct Timeline {
     data: Vec<Began>,
     /// Whether a kind has more than are listed: those with the most rows are.
     more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Value>,
 }
 
 pub(super) fn add(routes: &mut Routes) {
@@ -104,11 +108,13 @@ pub(super) fn add(routes: &mut Routes) {
             "limit",
             "of each name of a version, up to 1000; 100 if not given",
         )
+        .asks("explain", "`true` tells what all of its questions cost")
         .says("Versions of services, since when they are seen and since when they fail.")
         .gives::<Releases>();
     let route = routes.get(&path("/timeline"), TraceRead, timeline);
     asks_rows(route)
         .asks("limit", "of each kind, up to 1000; 100 if not given")
+        .asks("explain", "`true` tells what all of its questions cost")
         .says("What began in a range of time: versions, errors of spans, failing log lines.")
         .gives::<Timeline>();
 }
@@ -133,7 +139,7 @@ impl Grouped {
         over: Over,
         (filter, keys): (Filter, &[&str]),
         (extra, limit): (Option<Measure>, usize),
-        budget: &Budget<'_>,
+        (explain, budget): (&mut Explain, &Budget<'_>),
     ) -> Result<Self, ApiError> {
         let start = || over.column("start");
         let mut measures = vec![Measure::Min(start()), Measure::Max(start())];
@@ -149,6 +155,7 @@ impl Grouped {
             ..AggregateRequest::new(filter, measures)
         };
         let answer = view.aggregate(over.table(), &request, budget)?;
+        explain.add(answer.explain);
         Ok(Self {
             more: answer.groups_left_out > 0,
             groups: answer.groups,
@@ -182,7 +189,7 @@ fn all_releases(
     view: &View,
     over: Over,
     (filter, limit): (&Filter, usize),
-    budget: &Budget<'_>,
+    (explain, budget): (&mut Explain, &Budget<'_>),
 ) -> Result<Releases, ApiError> {
     let is_failed = over.searched(failed(over), 0)?;
     let (mut data, mut more) = (Vec::new(), false);
@@ -191,13 +198,14 @@ fn all_releases(
         let these = Filter::And(vec![filter.clone(), has]);
         let count = Some(Measure::CountIf(is_failed.clone()));
         let asked = (these.clone(), &["service", key][..]);
-        let grouped = Grouped::of(view, over, asked, (count, limit), budget)?;
+        let grouped = Grouped::of(view, over, asked, (count, limit), (explain, budget))?;
         if grouped.groups.is_empty() {
             continue;
         }
         let failures = Filter::And(vec![these, is_failed.clone()]);
         let asked = (failures, &["service", key][..]);
-        let failures = Grouped::of(view, over, asked, (None, RELEASES_MAX), budget)?;
+        let most = (None, RELEASES_MAX);
+        let failures = Grouped::of(view, over, asked, most, (explain, budget))?;
         more |= grouped.more;
         for group in &grouped.groups {
             let known = names(group);
@@ -207,7 +215,11 @@ fn all_releases(
         }
     }
     data.sort_by_key(|release| std::cmp::Reverse(release.first_ns));
-    Ok(Releases { data, more })
+    Ok(Releases {
+        data,
+        more,
+        explain: None,
+    })
 }
 
 impl Release {
@@ -245,15 +257,15 @@ async fn releases(
     let over = params.one("over")?.map_or(Ok(Over::Spans), Over::named)?;
     let (filter, range) = asked(over, &params, app.clock.wall_ns())?;
     let limit = limit(&params, RELEASES_DEFAULT, RELEASES_MAX)?;
+    let is_explained = params.flag("explain")?;
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let filter = range.and(filter);
-        json(&all_releases(
-            &store.view(),
-            over,
-            (&filter, limit),
-            budget,
-        )?)
+        let (filter, mut cost) = (range.and(filter), Explain::default());
+        let shown = all_releases(&store.view(), over, (&filter, limit), (&mut cost, budget))?;
+        json(&Releases {
+            explain: is_explained.then(|| wire::explained(&cost)),
+            ..shown
+        })
     })
     .await?;
     Ok(wire::json_response(body))
@@ -270,16 +282,18 @@ async fn timeline(
     let (spans, range) = asked(Over::Spans, &params, now_ns)?;
     let (logs, _) = asked(Over::Logs, &params, now_ns)?;
     let limit = limit(&params, RELEASES_DEFAULT, RELEASES_MAX)?;
+    let is_explained = params.flag("explain")?;
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let view = store.view();
+        let (view, mut cost) = (store.view(), Explain::default());
         let until = Range {
             from: None,
             ..range
         };
         // A version that was there before has not begun.
         let seen = until.and(spans.clone());
-        let releases = all_releases(&view, Over::Spans, (&seen, RELEASES_MAX), budget)?;
+        let most = (&seen, RELEASES_MAX);
+        let releases = all_releases(&view, Over::Spans, most, (&mut cost, budget))?;
         let from = range.from.unwrap_or(i64::MIN);
         let new = releases
             .data
@@ -296,7 +310,7 @@ async fn timeline(
             let is_failed = over.searched(failed(over), 0)?;
             let these = range.and(Filter::And(vec![filter, is_failed]));
             let asked = (these, &["service", key][..]);
-            let grouped = Grouped::of(&view, over, asked, (None, limit), budget)?;
+            let grouped = Grouped::of(&view, over, asked, (None, limit), (&mut cost, budget))?;
             more |= grouped.more;
             data.extend(
                 grouped
@@ -306,7 +320,11 @@ async fn timeline(
             );
         }
         data.sort_by_key(|began| began.at_ns);
-        json(&Timeline { data, more })
+        json(&Timeline {
+            data,
+            more,
+            explain: is_explained.then(|| wire::explained(&cost)),
+        })
     })
     .await?;
     Ok(wire::json_response(body))

@@ -13,7 +13,7 @@ use obsrv_engine::doc::{COLUMN_VALUE_BYTES_MAX, fingerprint};
 use obsrv_engine::model;
 use obsrv_engine::query::aggregate::{AggregateRequest, GroupValue, Key, Measure};
 use obsrv_engine::query::ast::{Filter, Literal, Test};
-use obsrv_engine::query::{Budget, Page, Request};
+use obsrv_engine::query::{Budget, Explain, Position, Request};
 use obsrv_engine::row::Table;
 use obsrv_engine::source::Column;
 use schemars::JsonSchema;
@@ -34,10 +34,11 @@ use crate::http::{App, query};
 use crate::limits::{READ_PAGE_ROWS_DEFAULT, REVIEW_PAGE_ROWS_MAX, REVIEW_RUNS_MAX};
 use crate::wire;
 
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "q", "filter", "traceql", "from", "to", "sort", "limit", "cursor", "fields", "score", "state",
+    "explain",
 ];
-const NOT_SCOPE: [&str; 3] = ["limit", "cursor", "fields"];
+const NOT_SCOPE: [&str; 4] = ["limit", "cursor", "fields", "explain"];
 
 /// A page of a queue.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -49,6 +50,8 @@ struct Queue {
     next_cursor: Option<String>,
     /// Runs that were looked at for this page.
     looked_at: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<serde_json::Value>,
 }
 
 pub(super) fn add(routes: &mut Routes) {
@@ -60,6 +63,7 @@ pub(super) fn add(routes: &mut Routes) {
         .asks("limit", "1 to 200; 50 if not given")
         .asks("cursor", "`next_cursor` of the page before")
         .asks("fields", "keys and paths to keep, with commas")
+        .asks("explain", "`true` tells what all of its questions cost")
         .gives::<Queue>();
 }
 
@@ -92,35 +96,42 @@ async fn reviews(
         )
     };
     let fields = Fields::of(&params)?;
+    let is_explained = params.flag("explain")?;
     let store = core.store(access.tenant());
     let asked = Arc::clone(&app);
     let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view();
-        let (page, data, looked_at) = look(&view, request, (&score, done, &fields), budget)?;
+        let mut cost = Explain::default();
+        let wanted = (&*score, done, &fields);
+        let (next, data, looked_at) = look(&view, request, wanted, (&mut cost, budget))?;
         let core = asked.core()?;
         json(&Queue {
             data,
-            next_cursor: page.next.as_ref().map(|next| paging.next(core, next)),
+            next_cursor: next.as_ref().map(|next| paging.next(core, next)),
             looked_at,
+            explain: is_explained.then(|| wire::explained(&cost)),
         })
     })
     .await?;
     Ok(wire::json_response(body))
 }
 
+/// Where the next page begins, the runs of this one, and how many were looked at.
+type Looked = (Option<Position>, Vec<Box<RawValue>>, usize);
+
 /// The first page of runs of which some are in the state, with those; and how many runs were looked at.
 fn look(
     view: &View,
     mut request: Request,
     (score, done, fields): (&str, bool, &Fields),
-    budget: &Budget<'_>,
-) -> Result<(Page, Vec<Box<RawValue>>, usize), ApiError> {
+    (explain, budget): (&mut Explain, &Budget<'_>),
+) -> Result<Looked, ApiError> {
     let mut looked_at = 0;
     loop {
         let page = view.search(Table::Runs, &request, budget)?;
         looked_at += page.hits.len();
         let ids = page.hits.iter().map(|hit| &*hit.core.trace_id);
-        let scored = scored(view, ids.collect(), score, budget)?;
+        let scored = scored(view, ids.collect(), score, (explain, budget))?;
         let of_state = page
             .hits
             .iter()
@@ -129,8 +140,10 @@ fn look(
             .map(|hit| shown(Over::Traces, hit, fields))
             .collect::<Result<_, _>>()?;
         if !data.is_empty() || page.next.is_none() || looked_at >= REVIEW_RUNS_MAX {
-            return Ok((page, data, looked_at));
+            explain.add(page.explain);
+            return Ok((page.next, data, looked_at));
         }
+        explain.add(page.explain);
         request.after = page.next;
     }
 }
@@ -157,7 +170,7 @@ fn scored(
     view: &View,
     traces: Vec<&str>,
     score: &str,
-    budget: &Budget<'_>,
+    (explain, budget): (&mut Explain, &Budget<'_>),
 ) -> Result<Scored, ApiError> {
     let text = |text: &str| Literal::Str(text.to_owned());
     let filter = Filter::And(vec![
@@ -172,6 +185,7 @@ fn scored(
         ..AggregateRequest::new(filter, vec![Measure::Count])
     };
     let answer = view.aggregate(Table::Scores, &request, budget)?;
+    explain.add(answer.explain);
     let keys = answer
         .groups
         .into_iter()

@@ -49,7 +49,7 @@ pub(super) fn add(routes: &mut Routes) {
         .gives::<TraceHead<'_>>();
     routes
         .delete(&one, TraceDelete, delete)
-        .says("Delete a trace.");
+        .says("Delete a trace; the answer has a receipt of the audit log.");
 }
 
 /// The id of a trace in the path.

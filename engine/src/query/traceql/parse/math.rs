@@ -63,8 +63,8 @@ impl Parser {
             Math::Query(query) => {
                 let metrics = query.metrics.map(|metrics| Metrics { second, ..metrics });
                 Ok(Query {
-                    hints,
                     metrics,
+                    hints,
                     ..*query
                 })
             }

@@ -135,10 +135,7 @@ fn scaled(mut series: Vec<Series>, number: &dyn Fn(f64) -> Option<f64>) -> Side 
     Side::Series(series)
 }
 
-/// Nothing is divided by zero, and what is no finite number is no point.
+/// What is no finite number is no point: so nothing is divided by zero.
 fn of(op: Arith, a: f64, b: f64) -> Option<f64> {
-    if op == Arith::Div && b.abs() == 0.0 {
-        return None;
-    }
     Some(op.of(a, b)).filter(|x| x.is_finite())
 }

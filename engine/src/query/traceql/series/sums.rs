@@ -242,25 +242,22 @@ fn show(
     steps: Steps,
     own: &mut [Series],
 ) {
-    match measure {
-        Measure::Histogram(_) => {
-            for (power, exemplar) in picked {
-                let end = power.map(|(is_time, power)| Value::Float(end_of(is_time, power)));
-                let of_bucket = own.iter_mut().find(|series| {
-                    let bucket = series.labels.last();
-                    bucket.is_some_and(|(_, value)| *value == end)
-                });
-                if let Some(series) = of_bucket {
-                    series.exemplars.push(exemplar);
-                }
-            }
+    if !matches!(measure, Measure::Histogram(_)) {
+        let exemplars = picked.into_iter().map(|(_, one)| one).collect();
+        match own {
+            [one] => one.exemplars = exemplars,
+            many => shared(steps, many, exemplars),
         }
-        _ => {
-            let exemplars = picked.into_iter().map(|(_, one)| one).collect();
-            match own {
-                [one] => one.exemplars = exemplars,
-                many => shared(steps, many, exemplars),
-            }
+        return;
+    }
+    for (power, exemplar) in picked {
+        let end = power.map(|(is_time, power)| Value::Float(end_of(is_time, power)));
+        let of_bucket = own.iter_mut().find(|series| {
+            let bucket = series.labels.last();
+            bucket.is_some_and(|(_, value)| *value == end)
+        });
+        if let Some(series) = of_bucket {
+            series.exemplars.push(exemplar);
         }
     }
 }

@@ -73,7 +73,7 @@ const MS: f64 = 1e-6;
 const CENTS: f64 = 100.0;
 const BOOT: &str = "attributes.theazo.operation:sandbox.boot";
 
-const METRICS: [Metric; 12] = [
+const METRICS: [Metric; 13] = [
     metric("agents.active", Over::Spans, "", From::Agents, 1.0),
     metric(
         "agents.boot_time",
@@ -113,6 +113,7 @@ const METRICS: [Metric; 12] = [
         From::Quantile("duration", 0.99),
         MS,
     ),
+    metric("tokens", Over::Spans, "", From::Sum("tokens.total"), 1.0),
     metric(
         "tokens.total",
         Over::Spans,
@@ -158,7 +159,7 @@ pub(super) fn add(routes: &mut Routes) {
         route
             .asks(
                 "metric",
-                "`agents.active`, `agents.boot_time` (ms), `runs.total`, `error_rate` (0 to 1), `cost.total` (cents), `latency` (average), `latency.p50`, `latency.p95`, `latency.p99` (ms), `tokens.total`, `tokens.input` or `tokens.output`",
+                "`agents.active`, `agents.boot_time` (ms), `runs.total`, `error_rate` (0 to 1), `cost.total` (cents), `latency` (average), `latency.p50`, `latency.p95`, `latency.p99` (ms), `tokens` or `tokens.total`, `tokens.input` or `tokens.output`",
             )
             .asks("interval", "`1m`, `5m`, `1h` or `1d`; `1h` if not given")
             .asks("since", "earliest time; an hour, 6 hours, a day or 30 days before `until` if not given")

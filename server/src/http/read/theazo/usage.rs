@@ -49,7 +49,7 @@ struct Amount {
     currency: &'static str,
 }
 
-/// What a user cost, of what senders stated.
+/// What a user cost: stated, or by the prices of the organization.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Usage {
@@ -168,7 +168,7 @@ impl Spent {
 
 fn cost(view: &View, (q, spans): (&str, &Filter), budget: &Budget<'_>) -> Result<f64, ApiError> {
     let these = Over::Spans.searched(q, 0)?;
-    let measures = vec![Measure::Sum(Over::Spans.column(model::COST_USD))];
+    let measures = vec![Measure::Sum(Over::Spans.column("cost"))];
     let request = AggregateRequest::new(Filter::And(vec![spans.clone(), these]), measures);
     let answer = view.aggregate(Table::Spans, &request, budget)?;
     let sum = answer.total.measures.first().map(|m| &m.value);

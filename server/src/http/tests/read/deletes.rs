@@ -58,6 +58,26 @@ async fn exactly_what_passes_is_gone() {
 }
 
 #[tokio::test]
+async fn one_trace_goes_with_a_receipt() {
+    let world = world().await;
+    let made = stored(&world, 22, 1).await;
+    let audit = Arc::clone(world.app.core().unwrap().plane().audit());
+    let path = format!("/traces/{}", made[0].trace);
+    let said = delete(&world, &path, "key-of-a").await.json();
+    assert_eq!(
+        (&said["deleted"], &said["trace_id"]),
+        (&json!(true), &json!(made[0].trace))
+    );
+    assert_eq!(said["receipt"]["changed"], json!(true));
+    assert_eq!(said["receipt"]["record"], json!(audit.len()));
+    let again = delete(&world, &path, "key-of-a").await.json();
+    assert_eq!(
+        (&again["deleted"], &again["receipt"]["changed"]),
+        (&json!(true), &json!(false))
+    );
+}
+
+#[tokio::test]
 async fn a_large_result_is_deleted_step_by_step() {
     let world = world().await;
     let lines = DELETE_STEP_ROWS + 1;

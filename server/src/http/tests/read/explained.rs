@@ -23,7 +23,7 @@ async fn a_comparison_and_paths_say_what_all_their_queries_cost() {
     let explain = &found.json()["explain"];
     // Every row is looked at for each side.
     assert_eq!(number(explain, "rows_visited"), 2 * spans);
-    let keys: Vec<String> = (0..FACETS_MAX + 1).map(|n| format!("k{n}")).collect();
+    let keys: Vec<String> = (0..=FACETS_MAX).map(|n| format!("k{n}")).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let found = question(&world, "/compare", of(&keys, true)).await;
     // More keys than one query counts: two for each side.
@@ -39,6 +39,26 @@ async fn a_comparison_and_paths_say_what_all_their_queries_cost() {
     assert!(number(&paths["explain"], "page_bytes") > 100 * spans);
     let silent = question(&world, "/paths", json!({})).await.json();
     assert_eq!(silent.get("explain"), None);
+}
+
+#[tokio::test]
+async fn versions_beginnings_and_queues_say_what_they_cost() {
+    let world = world().await;
+    let made = stored(&world, 63, 12).await;
+    let spans = u64::try_from(made.len()).unwrap();
+    let traces: BTreeSet<&str> = made.iter().map(|m| m.trace.as_str()).collect();
+    let runs = u64::try_from(traces.len()).unwrap();
+    // Spans are looked at once for each place of a version; a queue looks at runs, of which none has a score.
+    for (path, least) in [
+        ("/releases", 6 * spans),
+        ("/timeline", 7 * spans),
+        ("/reviews?score=good", runs),
+    ] {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let said = read(&world, &format!("{path}{joint}explain=true")).await;
+        assert_eq!(number(&said["explain"], "rows_visited"), least, "{path}");
+        assert_eq!(read(&world, path).await.get("explain"), None, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -388,6 +388,21 @@ async fn theazo_asks_for_traces_and_costs() {
         (&usd(18), &usd(24), &usd(42))
     );
     assert_eq!(usage["billingMode"], "byoi_compute");
+    // What nobody stated is by the price: two dollars and a half for a million tokens into gpt-4o.
+    let said = |key: &str, value: Value| json!({ "key": key, "value": value });
+    let call = json!({
+        "traceId": format!("{:032x}", 9), "spanId": format!("{:016x}", 1), "name": "chat",
+        "startTimeUnixNano": BASE_NS.to_string(), "endTimeUnixNano": (BASE_NS + 1).to_string(),
+        "attributes": [
+            said("user.id", json!({ "stringValue": "user_3" })),
+            said("gen_ai.operation.name", json!({ "stringValue": "chat" })),
+            said("gen_ai.request.model", json!({ "stringValue": "gpt-4o" })),
+            said("gen_ai.usage.input_tokens", json!({ "intValue": "1000000" })),
+        ],
+    });
+    send(&world, &[call]).await;
+    let priced = theazo(&world, "/v1/usage/users/user_3").await;
+    assert_eq!((&priced["model"], &priced["total"]), (&usd(250), &usd(250)));
     let nobody = theazo(&world, "/v1/usage/users/user_2").await;
     assert_eq!(
         (&nobody["total"], &nobody["billingMode"]),
@@ -412,7 +427,9 @@ async fn theazo_asks_for_metrics() {
         (json!(500.0), Value::Null)
     );
     assert_eq!(metric("error_rate").await, (json!(0.0), Value::Null));
-    assert_eq!(metric("tokens.total").await, (json!(500.0), json!(0.0)));
+    for name in ["tokens", "tokens.total"] {
+        assert_eq!(metric(name).await, (json!(500.0), json!(0.0)));
+    }
     assert_eq!(metric("latency").await.0, json!(4500.0));
     let (cost, _) = metric("cost.total").await;
     assert!((cost.as_f64().unwrap() - 92.0).abs() < 1e-9, "{cost}");
