@@ -39,12 +39,12 @@ pub use request::{
 };
 
 use super::QueryError;
-use super::ast::{Filter, Test};
+use super::ast::Filter;
 use super::meter::{Budget, Meter, len_u64};
 use super::plan::{Starts, plan};
 use super::scan::group_count;
 use super::search::traces_of;
-use crate::source::{Column, Visible};
+use crate::source::Visible;
 use merge::Merged;
 use partial::{Partial, Task, partial};
 use state::Need;
@@ -64,7 +64,7 @@ pub fn aggregate(
     let mut meter = Meter::new(budget);
     let task = task(request, spans, &mut meter)?;
     meter.explain.estimate = estimate(rows, &task);
-    let known = known.filter(|_| !is_for_once(request));
+    let known = known.filter(|_| !asks_spans(request));
     let mut merged = Merged::new(request);
     let mut used = 0;
     for visible in rows {
@@ -120,12 +120,11 @@ fn estimate(rows: &[Visible<'_>], task: &Task<'_>) -> u64 {
     groups.sum::<u64>().saturating_mul(columns)
 }
 
-/// Whether a source's share is no good for another answer: it depends on other sources, too, or is that of traces named one by
-/// one, which nobody asks twice and of which there are many.
-fn is_for_once(request: &AggregateRequest) -> bool {
+/// Whether the answer depends on other sources, too.
+fn asks_spans(request: &AggregateRequest) -> bool {
     fn has(filter: &Filter) -> bool {
         match filter {
-            Filter::AnySpan(_) | Filter::Is(Column::TraceId, Test::In(_)) => true,
+            Filter::AnySpan(_) => true,
             Filter::And(parts) | Filter::Or(parts) => parts.iter().any(has),
             Filter::Not(part) => has(part),
             Filter::All | Filter::Is(..) | Filter::Text(_) => false,

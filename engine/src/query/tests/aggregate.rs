@@ -115,7 +115,7 @@ proptest! {
         for again in [false, true] {
             let mut cached = ask(&visible, Some(&cache)).unwrap();
             let all_known = cached.explain.partials_known == 4;
-            prop_assert!(!again || all_known || oracle::is_for_once(&request));
+            prop_assert!(!again || all_known || oracle::asks_spans(&request));
             cached.explain = Explain::default();
             prop_assert_eq!(format!("{:?}", cached), format!("{:?}", plain));
         }

@@ -78,9 +78,8 @@ fn bucket(time: &TimeBuckets, start: i64) -> i64 {
     (start - time.origin_ns).div_euclid(time.width_ns)
 }
 
-pub(super) fn is_for_once(request: &AggregateRequest) -> bool {
-    let text = format!("{request:?}");
-    text.contains("AnySpan") || text.contains("Is(TraceId, In(")
+pub(super) fn asks_spans(request: &AggregateRequest) -> bool {
+    format!("{request:?}").contains("AnySpan")
 }
 
 /// The numbers of some rows, twice each, with whether each is a float.
