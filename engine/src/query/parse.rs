@@ -322,7 +322,9 @@ impl Parser<'_> {
             }
             (_, Some(pattern)) => {
                 let expected = "a shorter text around *";
-                Pattern::new(&pattern).map_err(|e| ParseError::new(at, expected, e.to_string()))?;
+                self.patterns
+                    .check(&pattern)
+                    .map_err(|e| ParseError::new(at, expected, e.to_string()))?;
                 return Ok(Test::Regex(pattern));
             }
             (_, None) => {}
