@@ -119,6 +119,7 @@ fn times(mut run: impl FnMut()) -> (Duration, Duration) {
 const BUDGET: Budget<'static> = Budget {
     rows_max: u64::MAX,
     bytes_max: u64::MAX,
+    read_bytes_max: u64::MAX,
     cancelled: &|| false,
 };
 

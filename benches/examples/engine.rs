@@ -135,6 +135,7 @@ fn queries(engine: &Engine, manifest: &Manifest) {
     let budget = Budget {
         rows_max: u64::MAX,
         bytes_max: u64::MAX,
+        read_bytes_max: u64::MAX,
         cancelled: &|| false,
     };
     let is = |path: &str, value: &str| {

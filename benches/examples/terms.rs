@@ -130,6 +130,7 @@ fn questions(source: &dyn Source) {
     let budget = Budget {
         rows_max: u64::MAX,
         bytes_max: u64::MAX,
+        read_bytes_max: u64::MAX,
         cancelled: &|| false,
     };
     let mut live = roaring::RoaringBitmap::new();

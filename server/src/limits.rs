@@ -72,8 +72,10 @@ pub const SLOW_QUERIES_KEPT: usize = 64;
 pub const SLOW_QUERY_SHAPE_BYTES_MAX: usize = 512;
 /// Live rows of the row groups that one query may look into.
 pub const QUERY_ROWS_MAX: u64 = 1_000_000_000;
-/// Share of the memory budget that the bodies which one query decides on may hold, and those of a
-/// page or of a whole trace: one part in this many. Over it: a shorter page, or 422.
+/// Bytes of bodies that one query reads to decide rows, one after the other. Over it: 422. Most end by their time first.
+pub const QUERY_READ_BYTES_MAX: u64 = 64 << 30;
+/// Share of the memory budget that the bodies of a page or of a whole trace, and the groups of an aggregate, may hold:
+/// one part in this many. Over it: a shorter page, or 422.
 pub const QUERY_MEMORY_SHARE: u64 = 4;
 /// Requests that a stopping server waits for.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);

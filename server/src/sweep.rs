@@ -44,6 +44,7 @@ pub(crate) fn page(
         let budget = Budget {
             rows_max: u64::MAX,
             bytes_max,
+            read_bytes_max: u64::MAX,
             cancelled: &|| false,
         };
         snapshot.search(project, table, &request, &budget)

@@ -30,6 +30,7 @@ const TRACES_A_RUN: usize = 100;
 const BUDGET: Budget<'static> = Budget {
     rows_max: u64::MAX,
     bytes_max: u64::MAX,
+    read_bytes_max: u64::MAX,
     cancelled: &|| false,
 };
 

@@ -12,9 +12,10 @@ use crate::source::Source;
 pub struct Budget<'a> {
     /// Live rows of the row groups that are looked into.
     pub rows_max: u64,
-    /// Bytes of bodies that are read to decide rows; and, each counted apart, of those in the page
-    /// and of the groups of an aggregate.
+    /// Bytes that are held: of the bodies in the page and, counted apart, of the groups of an aggregate.
     pub bytes_max: u64,
+    /// Bytes of bodies that are read to decide or to order rows, one after the other.
+    pub read_bytes_max: u64,
     /// Asked every now and then; true ends the query.
     pub cancelled: &'a dyn Fn() -> bool,
 }
@@ -24,6 +25,7 @@ impl std::fmt::Debug for Budget<'_> {
         f.debug_struct("Budget")
             .field("rows_max", &self.rows_max)
             .field("bytes_max", &self.bytes_max)
+            .field("read_bytes_max", &self.read_bytes_max)
             .finish_non_exhaustive()
     }
 }
@@ -201,10 +203,10 @@ impl<'a> Meter<'a> {
         }
         self.explain.bodies_read += 1;
         self.explain.bytes_read = self.explain.bytes_read.saturating_add(len_u64(bytes));
-        if self.explain.bytes_read > self.budget.bytes_max {
+        if self.explain.bytes_read > self.budget.read_bytes_max {
             return Err(QueryError::BudgetExceeded {
                 what: "bytes",
-                max: self.budget.bytes_max,
+                max: self.budget.read_bytes_max,
             });
         }
         Ok(())

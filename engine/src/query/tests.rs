@@ -20,6 +20,7 @@ const NEVER: &dyn Fn() -> bool = &|| false;
 const BUDGET: Budget<'static> = Budget {
     rows_max: 1 << 30,
     bytes_max: 1 << 30,
+    read_bytes_max: 1 << 30,
     cancelled: NEVER,
 };
 
@@ -110,7 +111,7 @@ fn budget_and_cancel_end_the_query() {
     ));
     let text = Filter::Text(TextTest::Words("nowhere".into()));
     let one_byte = Budget {
-        bytes_max: 1,
+        read_bytes_max: 1,
         ..BUDGET
     };
     assert!(matches!(

@@ -243,6 +243,7 @@ fn old_rows(
     let budget = Budget {
         rows_max: QUERY_ROWS_MAX,
         bytes_max: u64::MAX,
+        read_bytes_max: u64::MAX,
         cancelled: &|| false,
     };
     let page = snapshot.search_cores(project, table, &request, &budget)?;

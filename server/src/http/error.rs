@@ -368,6 +368,7 @@ impl From<QueryError> for ApiError {
                 ..
             } => "; ask for a longer interval, or for less time with from and to",
             QueryError::BudgetExceeded { .. } => "; ask for less time, or filter more",
+            QueryError::Cancelled => " after its time; ask for less time, or filter more",
             _ => "",
         };
         Self::new(code, format!("{error}{cure}"))

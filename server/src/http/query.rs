@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
 use super::{App, slow, usage};
-use crate::limits::{QUERY_ROWS_MAX, QUERY_TIME_MAX, QUERY_WAIT_TIME_MAX};
+use crate::limits::{QUERY_READ_BYTES_MAX, QUERY_ROWS_MAX, QUERY_TIME_MAX, QUERY_WAIT_TIME_MAX};
 use obsrv_engine::query::Budget;
 
 /// Sets the flag when the request's future is dropped.
@@ -58,6 +58,7 @@ where
         work(&Budget {
             rows_max: QUERY_ROWS_MAX,
             bytes_max,
+            read_bytes_max: QUERY_READ_BYTES_MAX,
             cancelled: &give_up,
         })
     })

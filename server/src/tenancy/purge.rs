@@ -146,6 +146,7 @@ fn traces_of(engine: &Engine, project: ProjectId, table: Table) -> Result<Vec<St
     let budget = Budget {
         rows_max: QUERY_ROWS_MAX,
         bytes_max: u64::MAX,
+        read_bytes_max: u64::MAX,
         cancelled: &|| false,
     };
     let page = engine

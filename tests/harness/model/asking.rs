@@ -100,6 +100,7 @@ fn spans_of(view: &View, question: &Question) -> SpansOf {
 const BUDGET: Budget<'_> = Budget {
     rows_max: u64::MAX,
     bytes_max: u64::MAX,
+    read_bytes_max: u64::MAX,
     cancelled: &|| false,
 };
 

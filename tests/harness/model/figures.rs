@@ -30,6 +30,7 @@ use super::value::Val;
 const BUDGET: Budget<'static> = Budget {
     rows_max: u64::MAX,
     bytes_max: u64::MAX,
+    read_bytes_max: u64::MAX,
     cancelled: &|| false,
 };
 const QUANTILES: [f64; 5] = [0.0, 0.25, 0.5, 0.95, 1.0];

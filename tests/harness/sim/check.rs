@@ -194,6 +194,7 @@ fn found(engine: &Engine) -> Result<Rows, Finding> {
 const BUDGET: Budget<'_> = Budget {
     rows_max: u64::MAX,
     bytes_max: u64::MAX,
+    read_bytes_max: u64::MAX,
     cancelled: &|| false,
 };
 

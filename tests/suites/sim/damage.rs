@@ -20,6 +20,7 @@ use crate::campaign::setting;
 const BUDGET: Budget<'_> = Budget {
     rows_max: u64::MAX,
     bytes_max: u64::MAX,
+    read_bytes_max: u64::MAX,
     cancelled: &|| false,
 };
 

@@ -205,6 +205,7 @@ impl World {
             let budget = Budget {
                 rows_max: u64::MAX,
                 bytes_max: u64::MAX,
+                read_bytes_max: u64::MAX,
                 cancelled: &|| false,
             };
             let snapshot = self.engine().snapshot();

@@ -83,6 +83,7 @@ fn what_is_too_much_is_counted_as_missed_and_never_left_out_in_silence() {
     // Room to decide nothing and to read one row: who needs no document is still given it.
     let poor = Budget {
         bytes_max: 1,
+        read_bytes_max: 1,
         ..BUDGET
     };
     assert_eq!(ask(&poor, &all), (0, vec![(1, 7), (0, 8), (0, 0)]));

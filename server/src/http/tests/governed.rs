@@ -522,6 +522,7 @@ async fn a_deleted_project_is_purged_and_no_other() {
         let budget = Budget {
             rows_max: u64::MAX,
             bytes_max: u64::MAX,
+            read_bytes_max: u64::MAX,
             cancelled: &|| false,
         };
         let signals = [Table::Logs, Table::Points].map(|table| {

@@ -91,6 +91,7 @@ impl Rounds {
             let view = store.view();
             let budget = Budget {
                 bytes_max: budget.bytes_max.min(TAIL_ROUND_BYTES),
+                read_bytes_max: budget.bytes_max.min(TAIL_ROUND_BYTES),
                 ..*budget
             };
             for (over, channels) in by_table(channels) {
