@@ -250,7 +250,7 @@ impl Snapshot {
         budget: &Budget<'_>,
     ) -> Result<TraceRows, QueryError> {
         let mut meter = Meter::new(budget);
-        self.trace_rows(project, trace_id, &mut |bytes| meter.read_body(bytes))
+        self.trace_rows(project, trace_id, &mut |bytes| meter.keep_body(bytes))
     }
 
     /// Whether any row is there that goes with this trace when it is deleted. Reads no payload.
@@ -299,7 +299,7 @@ impl Snapshot {
     ) -> Result<Vec<StoredRow>, QueryError> {
         self.check()?;
         let mut meter = Meter::new(budget);
-        let mut admit = |bytes| meter.read_body(bytes);
+        let mut admit = |bytes| meter.keep_body(bytes);
         let mut rows = self.rows_of(project, table, trace_id, &mut admit)?;
         rows.sort_by(|a, b| (a.core.start_ns, &a.core.id).cmp(&(b.core.start_ns, &b.core.id)));
         Ok(rows)

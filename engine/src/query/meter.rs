@@ -196,18 +196,24 @@ impl<'a> Meter<'a> {
         Ok(())
     }
 
-    /// A body was read to decide or to order a row.
-    pub(crate) fn read_body(&mut self, bytes: usize) -> Result<(), QueryError> {
+    /// A body was read to decide or to order a row, and is let go.
+    pub(super) fn read_body(&mut self, bytes: usize) -> Result<(), QueryError> {
+        self.take_body(bytes, self.budget.read_bytes_max)
+    }
+
+    /// A body was read that is held to the end of the query.
+    pub(crate) fn keep_body(&mut self, bytes: usize) -> Result<(), QueryError> {
+        self.take_body(bytes, self.budget.bytes_max)
+    }
+
+    fn take_body(&mut self, bytes: usize, max: u64) -> Result<(), QueryError> {
         if self.explain.bodies_read.is_multiple_of(BODIES_PER_CHECK) {
             self.check()?;
         }
         self.explain.bodies_read += 1;
         self.explain.bytes_read = self.explain.bytes_read.saturating_add(len_u64(bytes));
-        if self.explain.bytes_read > self.budget.read_bytes_max {
-            return Err(QueryError::BudgetExceeded {
-                what: "bytes",
-                max: self.budget.read_bytes_max,
-            });
+        if self.explain.bytes_read > max {
+            return Err(QueryError::BudgetExceeded { what: "bytes", max });
         }
         Ok(())
     }

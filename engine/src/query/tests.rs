@@ -111,11 +111,17 @@ fn budget_and_cancel_end_the_query() {
     ));
     let text = Filter::Text(TextTest::Words("nowhere".into()));
     let one_byte = Budget {
-        read_bytes_max: 1,
+        bytes_max: 1,
         ..BUDGET
     };
+    let read = |read_bytes_max| Budget {
+        read_bytes_max,
+        ..one_byte
+    };
+    let read_in_all = ask(&one_byte, text.clone()).unwrap().explain.bytes_read;
+    assert!(ask(&read(read_in_all), text.clone()).is_ok());
     assert!(matches!(
-        ask(&one_byte, text),
+        ask(&read(read_in_all - 1), text),
         Err(QueryError::BudgetExceeded { what: "bytes", .. })
     ));
     let cancel = Budget {
