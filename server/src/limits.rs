@@ -200,9 +200,9 @@ pub const EXPERIMENT_ID_BYTES_MAX: usize = 64;
 pub const EXPERIMENT_BYTES_MAX: usize = 32 << 10;
 /// Arms of which results are told, those included that an experiment has no more.
 pub const EXPERIMENT_ARMS_SHOWN_MAX: usize = 100;
-/// Runs of each arm whose scores are told: the newest.
+/// Runs of each arm of an experiment whose scores are told: the newest.
 pub const EXPERIMENT_SCORED_RUNS_MAX: usize = 5_000;
-/// Names and labels of the scores of 1,000 runs that results tell apart.
+/// Names of scores that results tell of each arm: those of its newest runs.
 pub const EXPERIMENT_SCORES_MAX: usize = 100;
 /// Rows of one page of an export.
 pub const EXPORT_PAGE_ROWS: usize = 1000;

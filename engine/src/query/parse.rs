@@ -317,6 +317,8 @@ impl Parser<'_> {
     fn equal(&self, column: &Column, word: &Word, at: usize) -> Result<Test, ParseError> {
         match (word.beginning(), word.glob()) {
             (Some(""), _) => return Ok(Test::Exists),
+            // Texts alone have a beginning or a pattern.
+            _ if is_time(column) => return Ok(Test::Eq(self.bound(column, word, at)?)),
             (Some(beginning), _) if word.stars.len() == 1 => {
                 return Ok(Test::Prefix(beginning.to_owned()));
             }
@@ -330,12 +332,9 @@ impl Parser<'_> {
             (_, None) => {}
         }
         let text = Literal::Str(word.text.clone());
-        if is_time(column) {
-            return Ok(Test::Eq(self.bound(column, word, at)?));
-        }
         // What was typed without quotes may have been stored as a number or as a text.
         let typed = matches!(column, Column::Path(_)) && !word.quoted;
-        Ok(match literal::value(&word.text).filter(|_| typed) {
+        Ok(match number_of(column, &word.text).filter(|_| typed) {
             Some(literal) => Test::In(vec![literal, text]),
             None => Test::Eq(text),
         })
@@ -346,8 +345,7 @@ impl Parser<'_> {
         if !matches!(column, Column::Path(_)) {
             return self.bound(column, word, at);
         }
-        let plain = || literal::value(&word.text);
-        match (word.quoted, plain()) {
+        match (word.quoted, number_of(column, &word.text)) {
             (true, _) => Ok(Literal::Str(word.text.clone())),
             (false, Some(literal)) => Ok(literal),
             (false, None) => Err(ParseError::new(
@@ -373,10 +371,10 @@ impl Parser<'_> {
                     let expected = "a duration like 250ms, 1.5s or 1h30m";
                     ParseError::new(at, expected, format!("not a duration value={}", word.text))
                 }),
-            Column::Path(path) if !word.quoted => match literal::value(&word.text) {
-                Some(number @ (Literal::I64(_) | Literal::F64(_))) => Ok(number),
+            Column::Path(path) => match number_of(column, &word.text) {
+                Some(number @ (Literal::I64(_) | Literal::F64(_))) if !word.quoted => Ok(number),
                 _ if is_money(path) => {
-                    let expected = "an amount in US dollars like 0.5, $0.5 or 50¢";
+                    let expected = "an amount in US dollars like 0.5, $0.5 or 50¢, without quotes";
                     let message = format!("not an amount value={}", word.text);
                     Err(ParseError::new(at, expected, message))
                 }
@@ -387,12 +385,20 @@ impl Parser<'_> {
     }
 }
 
+/// What a text without quotes means as the value of a column, other than itself. Money is in no other unit than dollars.
+fn number_of(column: &Column, text: &str) -> Option<Literal> {
+    match column {
+        Column::Path(path) if is_money(path) => literal::amount(text),
+        _ => literal::value(text),
+    }
+}
+
 /// Whether the values of a path are amounts of money alone.
-fn is_money(path: &str) -> bool {
+pub(super) fn is_money(path: &str) -> bool {
     [model::COST, model::COST_USD, "cost"].contains(&path)
 }
 
-const fn is_time(column: &Column) -> bool {
+pub(super) const fn is_time(column: &Column) -> bool {
     matches!(column, Column::Start | Column::End | Column::Duration)
 }
 

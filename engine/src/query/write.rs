@@ -1,11 +1,13 @@
 //! A filter as text of the search bar: what [`parse`](super::parse) reads as the same filter.
 
 use super::ast::{Filter, Literal, Test, TextTest};
+use super::parse::{is_money, is_time};
 use super::plan::name_of;
 use crate::source::Column;
 
 /// The text; `None` if the search bar has no words for it (an empty `and` or `or`, one of a single part,
-/// "all rows" beside other tests, an empty list or beginning, a time that is no number).
+/// "all rows" beside other tests, an empty list or beginning, a time that is no number or
+/// has a beginning, an amount of money more or less than a text).
 pub fn write(filter: &Filter) -> Option<String> {
     let mut out = String::new();
     match filter {
@@ -109,7 +111,7 @@ fn put_test(column: &Column, test: &Test, out: &mut String) -> Option<()> {
             out.push('~');
             quote(text, out);
         }
-        Test::Prefix(text) if text.is_empty() => return None,
+        Test::Prefix(text) if text.is_empty() || is_time(column) => return None,
         Test::Prefix(text) => {
             out.push(':');
             beginning(text, out);
@@ -132,7 +134,8 @@ fn equals(list: &[Literal]) -> &'static str {
 }
 
 fn bound(operator: &str, column: &Column, literal: &Literal, out: &mut String) -> Option<()> {
-    if matches!(literal, Literal::Bool(_)) {
+    let is_amount = matches!(column, Column::Path(path) if is_money(path));
+    if matches!(literal, Literal::Bool(_)) || is_amount && matches!(literal, Literal::Str(_)) {
         return None;
     }
     out.push_str(operator);

@@ -101,7 +101,7 @@ struct ExperimentShown {
     name: String,
     /// Never empty.
     arms: Vec<ArmShown>,
-    /// Which change this is, from 1.
+    /// Rises with each change. No experiment of this id had it before, whichever were deleted.
     revision: u64,
     created_at: String,
     updated_at: String,
@@ -114,7 +114,7 @@ impl ExperimentShown {
             id: experiment.id.clone(),
             name: experiment.terms.name.clone(),
             arms: experiment.terms.arms.iter().map(ArmShown::of).collect(),
-            revision: experiment.revision,
+            revision: held.revision(),
             created_at: format_micros(held.created_ns),
             updated_at: format_micros(held.at_ns),
         }

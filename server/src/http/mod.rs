@@ -371,7 +371,8 @@ fn add_traces(routes: &mut Routes) {
         .says("Read a whole trace.");
     routes
         .delete("/v1/traces/{id}", TraceDelete, trace::delete)
-        .says("Delete a trace.");
+        .says("Delete a trace.")
+        .gives::<trace::TraceDeleted>();
     routes
         .post(
             "/v1/traces/{id}/annotations",

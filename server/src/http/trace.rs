@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::access::{Access, TraceDelete, TraceRead};
 use super::answers::Receipt;
@@ -19,6 +20,17 @@ use crate::control::{AuditAction, AuditNote};
 use crate::limits::TRACE_ID_BYTES_MAX;
 use crate::wire;
 use obsrv_engine::query::QueryError;
+
+/// What is told of a deleted trace.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct TraceDeleted {
+    /// Its id, as it was stored.
+    trace_id: String,
+    /// True also if there was none.
+    deleted: bool,
+    /// The record of it; none if there was no such trace.
+    receipt: Receipt,
+}
 
 /// Refuses ids that no trace can have.
 pub(crate) fn check_id(trace_id: &str) -> Result<(), ApiError> {
@@ -86,8 +98,11 @@ pub(crate) async fn delete_one(
     // The audit log, too, has only what the rules leave of it.
     let trace_id = stored_id(app, access.tenant(), trace_id).await?;
     let store = core.store(access.tenant());
-    let deleted =
-        |place| json!({ "trace_id": trace_id, "deleted": true, "receipt": Receipt::of(place) });
+    let deleted = |place| TraceDeleted {
+        trace_id: trace_id.clone(),
+        deleted: true,
+        receipt: Receipt::of(place),
+    };
     let (there, sought) = (store.clone(), trace_id.clone());
     // Deletes of what never was would fill the audit log, which only grows.
     let is_there = query::run(app, move |_| Ok(there.has_trace(&sought)?)).await?;

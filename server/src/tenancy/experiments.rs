@@ -49,7 +49,7 @@ pub struct Experiment {
     pub project: u64,
     /// Its id, which programs name; unique in the project.
     pub id: String,
-    /// Which change this is, from 1.
+    /// Which change of this number it is, from 1; see [`ExperimentHeld::revision`].
     pub revision: u64,
     /// What it decides.
     pub terms: Terms,
@@ -194,6 +194,16 @@ pub(crate) struct ExperimentHeld {
     pub(crate) experiment: Experiment,
     pub(crate) created_ns: i64,
     pub(crate) at_ns: i64,
+    /// Revisions that deleted experiments may have had, when this one was made.
+    pub(crate) revisions_gone: u64,
+}
+
+impl ExperimentHeld {
+    /// Which revision others are told. No experiment that had its id before was told the same: a change that was made from
+    /// that one is refused.
+    pub(crate) const fn revision(&self) -> u64 {
+        self.revisions_gone + self.experiment.revision
+    }
 }
 
 /// Experiments of one project.
@@ -201,6 +211,8 @@ pub(crate) struct ExperimentHeld {
 struct OfProject {
     held: BTreeMap<u64, ExperimentHeld>,
     numbers: HashMap<String, u64>,
+    /// The highest revision of those that are deleted: one for all ids, so that deleted ones take no room.
+    revisions_gone: u64,
 }
 
 /// All of them.
@@ -232,6 +244,12 @@ impl Experiments {
         of_project.held.get(of_project.numbers.get(id)?)
     }
 
+    /// See [`ExperimentHeld::revisions_gone`]: of one that is made now.
+    pub(crate) fn revisions_gone(&self, project: u64) -> u64 {
+        let of_project = self.projects.get(&project);
+        of_project.map_or(0, |of| of.revisions_gone)
+    }
+
     /// How many a project has.
     pub(crate) fn count(&self, project: u64) -> usize {
         self.projects.get(&project).map_or(0, |of| of.held.len())
@@ -248,22 +266,27 @@ impl Experiments {
                 let number = experiment.number;
                 self.last = self.last.max(number);
                 let before = of_project.held.get(&number);
-                let created_ns = before.map_or(at_ns, |held| held.created_ns);
+                let (created_ns, revisions_gone) = before
+                    .map_or((at_ns, of_project.revisions_gone), |held| {
+                        (held.created_ns, held.revisions_gone)
+                    });
                 of_project.numbers.insert(experiment.id.clone(), number);
                 let held = ExperimentHeld {
                     experiment: experiment.clone(),
                     created_ns,
                     at_ns,
+                    revisions_gone,
                 };
                 of_project.held.insert(number, held);
             }
             ExperimentEvent::Deleted { project, id } => {
                 let number = of_project.numbers.remove(id);
                 let gone = number.and_then(|number| of_project.held.remove(&number));
-                gone.ok_or(DirectoryError::Unknown {
+                let gone = gone.ok_or(DirectoryError::Unknown {
                     what: "experiment of project",
                     id: *project,
                 })?;
+                of_project.revisions_gone = of_project.revisions_gone.max(gone.revision());
             }
         }
         Ok(())

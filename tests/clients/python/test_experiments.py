@@ -63,13 +63,14 @@ def test_an_edit_reaches_the_client_and_a_restart_changes_nothing(theta, obsrv):
         path = f"/v1/experiments/{experiment['id']}"
         assert theta.experiments.get(experiment["id"])["arms"] == ARMS
         turned = ARMS[::-1]
-        edit = {"revision": 1, "name": "turned", "arms": turned}
-        assert client.put(path, json=edit).json()["revision"] == 2
+        revision = experiment["revision"]
+        edit = {"revision": revision, "name": "turned", "arms": turned}
+        assert client.put(path, json=edit).json()["revision"] == revision + 1
         stale = client.put(path, json=edit)
         assert (stale.status_code, stale.json()["error"]["field"]) == (409, "revision")
         for restarts in range(2):
             shown = theta.experiments.get(experiment["id"], force_refresh=True)
-            assert (shown["name"], shown["arms"], shown["revision"]) == ("turned", turned, 2), restarts
+            assert (shown["name"], shown["arms"], shown["revision"]) == ("turned", turned, revision + 1), restarts
             for user in USERS:
                 assert theta.pick_arm(experiment["id"], user).arm_id == expected_arm(experiment["id"], user, turned)
             listed = client.get("/v1/projects/1/experiments").json()
@@ -175,7 +176,7 @@ def test_traces_of_users_add_up_by_arm(theta, obsrv):
             lengths = sorted((model.ended_at - model.started_at).total_seconds() * 1e9 for model, _ in runs)
             assert lengths[0] - 2000 <= arm["duration_ns_p50"] <= arm["duration_ns_p95"] <= lengths[-1] + 2000
         # An arm that was taken out is told as long as runs name it.
-        edit = {"revision": 1, "name": "Short alone", "arms": [ARMS[2] | {"traffic_pct": 100}]}
+        edit = {"revision": results["revision"], "name": "Short alone", "arms": [ARMS[2] | {"traffic_pct": 100}]}
         assert client.put(f"/v1/experiments/{experiment_id}", json=edit).status_code == 200
         later = client.get(f"/v1/projects/1/experiments/{experiment_id}/results").json()
         gone = sorted((arm for arm in did if arm != "short"), key=lambda arm: -len(did[arm]))

@@ -28,6 +28,11 @@ pub(super) fn value(text: &str) -> Option<Literal> {
         .or_else(|| dollars(text).map(Literal::F64))
 }
 
+/// As [`value`], but no bytes.
+pub(super) fn amount(text: &str) -> Option<Literal> {
+    plain(text).or_else(|| dollars(text).map(Literal::F64))
+}
+
 /// What is below a byte is left out.
 fn bytes(text: &str) -> Option<i64> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
@@ -102,7 +107,7 @@ fn scaled(number: &str, unit: i128) -> Option<i128> {
         return None;
     }
     let ten_to = 10i128.pow(u32::try_from(fraction.len()).ok()?);
-    let whole = i128::from(whole.parse::<u32>().ok()?);
+    let whole = i128::from(whole.parse::<u64>().ok()?);
     Some(whole * unit + fraction.parse::<i128>().ok()? * unit / ten_to)
 }
 

@@ -83,6 +83,15 @@ fn errors_say_where_and_what() {
         ("start>2026-01-01T25:00:00Z", 6, "not a time"),
         ("cost_usd>5€", 9, "not an amount"),
         ("cost>much", 5, "not an amount"),
+        // No amounts, though elsewhere they are numbers or texts.
+        ("cost>5kB", 5, "not an amount"),
+        ("cost>\"5\"", 5, "not an amount"),
+        ("cost>true", 5, "not an amount"),
+        ("cost==5MiB", 6, "neither number"),
+        ("start:2026-0*1", 6, "not a time"),
+        ("end:(now,2026*)", 9, "not a time"),
+        ("duration:1*s", 9, "not a duration"),
+        ("duration!=1*", 10, "not a duration"),
         ("staus:error", 0, "did you mean status"),
         ("has:modle", 4, "did you mean model"),
     ] {
@@ -118,6 +127,11 @@ fn sizes_and_money_at_their_ends() {
         ("0.5TiB", int(1 << 39)),
         ("8388607TiB", int(i64::MAX - (1 << 40) + 1)),
         ("8388608TiB", None),
+        // Beyond 32 bits.
+        ("5000000000kB", int(5_000_000_000_000)),
+        ("9223372036854775.807kB", int(i64::MAX)),
+        ("9223372036854775.808kB", None),
+        ("18446744073709551616kB", None),
         ("1.9999KiB", int(2_047)),
         ("MiB", None),
         ("1.MiB", None),
@@ -137,6 +151,32 @@ fn sizes_and_money_at_their_ends() {
     ] {
         assert_eq!(literal::value(text), value, "{text}");
     }
+}
+
+#[test]
+fn any_value_of_a_time_is_there_and_sizes_are_no_money() {
+    let shown = |search: &str| show(&parse(search, NOW).unwrap());
+    assert_eq!(shown("end:*"), "end exists");
+    assert_eq!(shown("cost:5kB"), "cost = \"5kB\"");
+    assert_eq!(shown("cost:$5"), "cost in [5.0, \"$5\"]");
+    assert_eq!(shown("cost==5"), "cost = 5");
+    assert_eq!(
+        shown("duration>5000000000ms"),
+        "duration > 5000000000000000"
+    );
+}
+
+#[test]
+fn what_is_refused_is_not_written() {
+    use crate::query::write;
+    let cost = |test| Filter::Is(Column::Path("cost".into()), test);
+    let text = || Literal::Str("5".into());
+    assert_eq!(write(&cost(Test::Gt(text()))), None);
+    let either = cost(Test::In(vec![Literal::I64(5), text()]));
+    assert_eq!(parse("cost:5", NOW).as_ref(), Ok(&either));
+    assert_eq!(parse(&write(&either).unwrap(), NOW), Ok(either));
+    let begins = Filter::Is(Column::Start, Test::Prefix("2026".into()));
+    assert_eq!(write(&begins), None);
 }
 
 #[test]

@@ -81,8 +81,16 @@ async fn an_experiment_is_made_read_changed_and_deleted() {
     assert_eq!(send(&world, "PUT", one, &change(2)).await.0, 404);
     // Whoever deleted it may have its id again.
     let again = json!({ "id": "greeting-1", "name": "Again", "arms": halves() });
-    assert_eq!(make(&world, &again).await.1["revision"], 1);
+    assert_eq!(make(&world, &again).await.1["revision"], 3);
     assert_eq!(make(&world, &again).await.0, 409);
+    // A change that was made from the one that is gone does not change this one.
+    for old in [1, 2] {
+        let (status, said) = send(&world, "PUT", one, &change(old)).await;
+        assert_eq!((status, &said["error"]["field"]), (409, &json!("revision")));
+    }
+    let (_, results) = read(&world, &format!("{one}/results"), "key-of-a").await;
+    assert_eq!(results["revision"], 3);
+    assert_eq!(send(&world, "PUT", one, &change(3)).await.1["revision"], 4);
 
     let audit = world.app.core().unwrap().plane().audit();
     let (records, _) = audit.before(FIRST_ORG, u64::MAX, (100, 1000), |_| true);
@@ -94,6 +102,7 @@ async fn an_experiment_is_made_read_changed_and_deleted() {
         .collect();
     let of = |action| (action, "greeting-1".to_owned(), "1".to_owned());
     let newest_first = [
+        "experiment.changed",
         "experiment.created",
         "experiment.deleted",
         "experiment.changed",
@@ -347,5 +356,67 @@ async fn results_tell_so_many_arms_and_names_of_scores() {
         let said = told(&world).await;
         let scores = said["arms"][0]["scores"].as_object().unwrap();
         assert_eq!(scores.len(), EXPERIMENT_SCORES_MAX);
+        assert_eq!(said["arms"][0]["scores_cut"], to > EXPERIMENT_SCORES_MAX);
     }
+}
+
+#[tokio::test]
+async fn arms_that_somebody_made_up_hide_none_of_the_experiment() {
+    let world = world().await;
+    let body = json!({ "id": "x", "name": "n", "arms": [{ "id": "real", "traffic_pct": 100 }] });
+    assert_eq!(make(&world, &body).await.0, 201);
+    runs(&world, "real", 0..1).await;
+    for n in 0..EXPERIMENT_ARMS_SHOWN_MAX {
+        runs(&world, &format!("made-up-{n}"), 0..2).await;
+    }
+    let path = "/v1/projects/1/experiments/x/results";
+    let (status, said) = read(&world, path, "key-of-a").await;
+    assert_eq!(status, 200, "{said}");
+    let (real, other) = (&said["arms"][0], &said["arms"][1]);
+    assert_eq!((&real["id"], &real["traces"]), (&json!("real"), &json!(1)));
+    assert_eq!(real["scores"]["good"]["count"], 1);
+    // So many are shown with it, without their scores.
+    assert_eq!(
+        (&other["traces"], &other["scores"]),
+        (&json!(2), &json!({}))
+    );
+    assert_eq!(
+        said["arms"].as_array().unwrap().len(),
+        EXPERIMENT_ARMS_SHOWN_MAX
+    );
+    assert_eq!(said["arms_left_out"], 1);
+}
+
+#[tokio::test]
+async fn a_score_counts_once_whatever_else_stands_in_it() {
+    let world = world().await;
+    let body = json!({ "id": "x", "name": "n", "arms": [{ "id": "a", "traffic_pct": 100 }] });
+    assert_eq!(make(&world, &body).await.0, 201);
+    // More texts in `label` than names that are told: they are no names where there is one.
+    let labels = EXPERIMENT_SCORES_MAX + 50;
+    let scores: Vec<Value> = (0..labels)
+        .map(|n| json!({ "id": format!("s{n}"), "name": "tone", "label": format!("l{n}"), "score": 1, "value": 3 }))
+        .chain([json!({ "id": "v", "name": "tone", "value": 3 }), json!({ "id": "l", "label": "good", "score": 5 })])
+        .collect();
+    let trace = json!([{
+        "trace_id": "t", "name": "n", "status": "success", "steps": [], "started_at": "2026-01-01T00:00:00Z",
+        "metadata": { "experiment_id": "x", "experiment_arm_id": "a" }, "annotations": scores,
+    }]);
+    let said = ask(
+        &world.app,
+        post("/v1/imports/traces", "key-of-a", JSON, trace.to_string()),
+    )
+    .await;
+    assert!(said.status.is_success(), "{}", said.json());
+    let path = "/v1/projects/1/experiments/x/results";
+    let (_, said) = read(&world, path, "key-of-a").await;
+    let arm = &said["arms"][0];
+    let tone = &arm["scores"]["tone"];
+    assert_eq!(tone["count"], labels + 1, "{said}");
+    // One by `value`, of the others `score`.
+    let of_all = u32::try_from(labels + 1).unwrap();
+    let avg = f64::from(of_all - 1 + 3) / f64::from(of_all);
+    assert_eq!(tone["avg"], json!(avg));
+    assert_eq!(arm["scores"]["good"], json!({ "count": 1, "avg": 5.0 }));
+    assert_eq!(arm["scores_cut"], false);
 }

@@ -1,7 +1,8 @@
 //! `GET …/experiments/{experiment}/results`: what the runs of an experiment come to, by arm.
 //!
-//! Runs say which experiment and which arm by their metadata, as the theta client tells them to. A score says of its run
-//! no more than its trace: scores are looked up for the newest runs of each arm, so many at a time.
+//! Runs say which experiment and which arm by their metadata, as the theta client tells them to. Anybody who sends runs can
+//! name arms: those that the experiment has are asked for by their ids, so that no other takes their place. A score says of
+//! its run no more than its trace: scores are looked up for the newest runs of each arm of the experiment, so many at a time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,9 +71,9 @@ struct ArmResult {
     duration_ns_p95: Option<f64>,
     tokens: Option<i64>,
     cost: Option<Cost>,
-    /// By name; those of the newest 5,000 runs.
+    /// By name; those of the newest 5,000 runs. None of an arm that the experiment has no more.
     scores: BTreeMap<String, ScoreResult>,
-    /// Whether there are older runs, whose scores are not in it.
+    /// Whether there are scores that are not in it: of older runs, or because they have more than 100 names.
     scores_cut: bool,
 }
 
@@ -123,14 +124,15 @@ async fn results(
     let (project, id) = (access.tenant().project().0, place.text("experiment"));
     let experiment = core.directory().read(|state| {
         let held = state.experiments.get(project, id);
-        held.map(|held| held.experiment.clone())
+        held.map(|held| (held.experiment.clone(), held.revision()))
     });
     let none = || ApiError::new(ErrorCode::NotFound, "no such experiment");
-    let experiment = experiment.ok_or_else(none)?;
+    let (experiment, revision) = experiment.ok_or_else(none)?;
     let store = core.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
         let filter = range.and(is(OF_EXPERIMENT, &experiment.id));
-        json(&of_view(&store.view(), &experiment, &filter, budget)?)
+        let found = of_view(&store.view(), &experiment, &filter, budget)?;
+        json(&Results { revision, ..found })
     })
     .await?;
     Ok(wire::json_response(body))
@@ -142,38 +144,56 @@ fn of_view(
     filter: &Filter,
     budget: &Budget<'_>,
 ) -> Result<Results, ApiError> {
-    let answer = view.aggregate(Table::Runs, &asked(filter.clone()), budget)?;
-    let mut found: Vec<ArmResult> = Vec::new();
+    let ids = experiment.terms.arms.iter().map(|arm| &arm.id);
+    let ids: Vec<Literal> = ids.cloned().map(Literal::Str).collect();
+    let others = EXPERIMENT_ARMS_SHOWN_MAX.saturating_sub(ids.len());
+    let its_own = Filter::Is(key(OF_ARM), Test::In(ids));
+    let both = |part: Filter| Filter::And(vec![filter.clone(), part]);
+    let is_other = both(Filter::Not(Box::new(its_own.clone())));
+    let (mut found, _) = by_arm(view, both(its_own), EXPERIMENT_ARMS_SHOWN_MAX, budget)?;
+    let (mut others, arms_left_out) = by_arm(view, is_other, others, budget)?;
+    let mut arms = Vec::new();
+    for arm in &experiment.terms.arms {
+        let at = found.iter().position(|found| found.id == arm.id);
+        let mut result = ArmResult {
+            id: arm.id.clone(),
+            name: Some(arm.name.clone()),
+            traffic_pct: Some(arm.traffic_pct),
+            ..at.map(|at| found.swap_remove(at)).unwrap_or_default()
+        };
+        if result.traces > 0 {
+            add_scores(view, both(is(OF_ARM, &arm.id)), &mut result, budget)?;
+        }
+        arms.push(result);
+    }
+    arms.append(&mut others);
+    Ok(Results {
+        id: experiment.id.clone(),
+        name: experiment.terms.name.clone(),
+        revision: 0,
+        arms,
+        arms_left_out,
+    })
+}
+
+/// What runs come to by the arm that they name: so many arms, those with the most runs first. And how many there are besides.
+fn by_arm(
+    view: &View,
+    filter: Filter,
+    limit: usize,
+    budget: &Budget<'_>,
+) -> Result<(Vec<ArmResult>, u64), ApiError> {
+    let answer = view.aggregate(Table::Runs, &asked(filter, limit), budget)?;
+    let mut found = Vec::new();
     for group in &answer.groups {
         if let Some(Some(GroupValue::Str(arm))) = group.keys.first() {
             found.push(of_figures(arm, &group.figures));
         }
     }
-    let mut arms = Vec::new();
-    for arm in &experiment.terms.arms {
-        let at = found.iter().position(|found| found.id == arm.id);
-        arms.push(ArmResult {
-            id: arm.id.clone(),
-            name: Some(arm.name.clone()),
-            traffic_pct: Some(arm.traffic_pct),
-            ..at.map(|at| found.remove(at)).unwrap_or_default()
-        });
-    }
-    arms.append(&mut found);
-    for arm in arms.iter_mut().filter(|arm| arm.traces > 0) {
-        let of_arm = Filter::And(vec![filter.clone(), is(OF_ARM, &arm.id)]);
-        arm.scores_cut = add_scores(view, of_arm, &mut arm.scores, budget)?;
-    }
-    Ok(Results {
-        id: experiment.id.clone(),
-        name: experiment.terms.name.clone(),
-        revision: experiment.revision,
-        arms,
-        arms_left_out: answer.groups_left_out,
-    })
+    Ok((found, answer.groups_left_out))
 }
 
-fn asked(filter: Filter) -> AggregateRequest {
+fn asked(filter: Filter, limit: usize) -> AggregateRequest {
     let measures = vec![
         Measure::Distinct {
             column: key(model::USER_ID),
@@ -195,7 +215,7 @@ fn asked(filter: Filter) -> AggregateRequest {
         top: Top {
             by: Rank::Rows,
             descending: true,
-            limit: EXPERIMENT_ARMS_SHOWN_MAX,
+            limit,
         },
         ..AggregateRequest::new(filter, measures)
     }
@@ -219,13 +239,13 @@ fn of_figures(arm: &str, figures: &Figures) -> ArmResult {
     }
 }
 
-/// Adds up the scores of the newest runs that pass. Whether there are older ones.
+/// Adds up the scores of the newest runs that pass.
 fn add_scores(
     view: &View,
     filter: Filter,
-    into: &mut BTreeMap<String, ScoreResult>,
+    arm: &mut ArmResult,
     budget: &Budget<'_>,
-) -> Result<bool, ApiError> {
+) -> Result<(), ApiError> {
     let mut request = Request::new(filter, PAGE_ROWS_MAX);
     let mut looked_at = 0;
     loop {
@@ -234,52 +254,78 @@ fn add_scores(
         let ids = page.hits.iter().map(|hit| hit.core.trace_id.to_string());
         let ids: Vec<Literal> = ids.map(Literal::Str).collect();
         if !ids.is_empty() {
-            add_scores_of(view, ids, into, budget)?;
+            add_scores_of(view, ids, arm, budget)?;
         }
         request.after = page.next;
         if request.after.is_none() || looked_at >= EXPERIMENT_SCORED_RUNS_MAX {
             break;
         }
     }
-    for score in into.values_mut() {
+    arm.scores_cut |= request.after.is_some();
+    for score in arm.scores.values_mut() {
         #[expect(clippy::cast_precision_loss, reason = "an average for people")]
         let numbers = score.numbers as f64;
         score.avg = (score.numbers > 0).then(|| score.sum / numbers);
     }
-    Ok(request.after.is_some())
+    Ok(())
 }
 
+/// Each protocol has the name and the number of a score in its place; where it has both, answers show the first.
 fn add_scores_of(
     view: &View,
     traces: Vec<Literal>,
-    into: &mut BTreeMap<String, ScoreResult>,
+    arm: &mut ArmResult,
     budget: &Budget<'_>,
 ) -> Result<(), ApiError> {
-    // Where each protocol has the name and the number of a score, as answers show them.
-    let request = AggregateRequest {
-        keys: vec![Key::new(key(model::NAME)), Key::new(key("label"))],
-        top: Top {
-            by: Rank::Rows,
-            descending: true,
-            limit: EXPERIMENT_SCORES_MAX,
-        },
-        ..AggregateRequest::new(
-            Filter::Is(Column::TraceId, Test::In(traces)),
-            vec![Measure::Sum(key("score")), Measure::Sum(key("value"))],
-        )
-    };
-    let answer = view.aggregate(Table::Scores, &request, budget)?;
-    for group in answer.groups {
-        let name = group.keys.into_iter().flatten().next();
-        let Some(GroupValue::Str(name)) = name else {
-            continue;
-        };
-        let score = into.entry(name.into()).or_default();
-        score.count += group.figures.rows;
-        for (at, measured) in group.figures.measures.iter().enumerate() {
-            score.numbers += measured.count;
-            score.sum += number(&group.figures, at).map_or(0.0, float);
+    let of_traces = Filter::Is(Column::TraceId, Test::In(traces));
+    let has = |path: &str| Filter::Is(key(path), Test::Exists);
+    let has_no = |path: &str| Filter::Not(Box::new(has(path)));
+    for (number, which) in [("score", has("score")), ("value", has_no("score"))] {
+        let some = vec![of_traces.clone(), which];
+        let filter = Filter::And(some.clone());
+        if add_by(view, (model::NAME, number), filter, arm, budget)? {
+            let nameless = [some, vec![has_no(model::NAME)]].concat();
+            add_by(view, ("label", number), Filter::And(nameless), arm, budget)?;
         }
     }
     Ok(())
+}
+
+/// Adds up scores that pass, by what they are called. Whether there are some without that.
+fn add_by(
+    view: &View,
+    (called, number_in): (&str, &str),
+    filter: Filter,
+    arm: &mut ArmResult,
+    budget: &Budget<'_>,
+) -> Result<bool, ApiError> {
+    let request = AggregateRequest {
+        keys: vec![Key::new(key(called))],
+        top: Top {
+            by: Rank::Rows,
+            descending: true,
+            // And those without.
+            limit: EXPERIMENT_SCORES_MAX + 1,
+        },
+        ..AggregateRequest::new(filter, vec![Measure::Sum(key(number_in))])
+    };
+    let answer = view.aggregate(Table::Scores, &request, budget)?;
+    arm.scores_cut |= answer.groups_left_out > 0;
+    let mut is_nameless = false;
+    for group in answer.groups {
+        let Some(GroupValue::Str(name)) = group.keys.first().and_then(Option::as_ref) else {
+            is_nameless |= matches!(group.keys.first(), Some(None));
+            continue;
+        };
+        let name: String = name.clone().into();
+        if arm.scores.len() >= EXPERIMENT_SCORES_MAX && !arm.scores.contains_key(&name) {
+            arm.scores_cut = true;
+            continue;
+        }
+        let score = arm.scores.entry(name).or_default();
+        score.count += group.figures.rows;
+        score.numbers += group.figures.measures.first().map_or(0, |of| of.count);
+        score.sum += number(&group.figures, 0).map_or(0.0, float);
+    }
+    Ok(is_nameless)
 }

@@ -100,9 +100,10 @@ pub(super) fn add(routes: &mut Routes) {
         )
         .asks(
             "explain",
-            "`true` answers JSON instead of the file, whatever its format: how many rows and pages it has, about how many bytes of rows are read for it, and what its first page and the count cost",
+            "`true` answers JSON instead of the file, whatever its format: how many rows and pages it has, about how many bytes of rows are read for it, and what its first page and the count cost; how many only without `cursor`",
         )
-        .says("Every row that passes, streamed.");
+        .says("Every row that passes, streamed in its format; JSON is the answer to `explain=true`.")
+        .gives::<explained::Plan>();
 }
 
 /// How many rows are wanted.

@@ -22,7 +22,7 @@ use crate::http::input::InPath;
 use crate::http::params::Params;
 use crate::http::routes::Routes;
 use crate::http::store::View;
-use crate::http::trace::{check_id, delete_one};
+use crate::http::trace::{TraceDeleted, check_id, delete_one};
 use crate::http::{App, query};
 use crate::limits::SCORES_SHOWN_MAX;
 use crate::wire;
@@ -49,7 +49,8 @@ pub(super) fn add(routes: &mut Routes) {
         .gives::<TraceHead<'_>>();
     routes
         .delete(&one, TraceDelete, delete)
-        .says("Delete a trace; the answer has a receipt of the audit log.");
+        .says("Delete a trace; the answer has a receipt of the audit log.")
+        .gives::<TraceDeleted>();
 }
 
 /// The id of a trace in the path.

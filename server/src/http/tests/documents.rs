@@ -58,6 +58,38 @@ async fn every_reference_of_the_document_leads_somewhere_and_ids_are_distinct() 
     assert_eq!(distinct.len(), ids.len());
 }
 
+#[tokio::test]
+async fn what_a_delete_and_a_plan_answer_is_described() {
+    let world = world().await;
+    let document = ask(&world.app, get("/openapi.json", "")).await.json();
+    for (path, method, members) in [
+        (
+            "/v1/projects/{project}/traces/{trace}",
+            "delete",
+            &["trace_id", "deleted", "receipt"][..],
+        ),
+        (
+            "/v1/traces/{id}",
+            "delete",
+            &["trace_id", "deleted", "receipt"],
+        ),
+        (
+            "/v1/projects/{project}/export",
+            "get",
+            &["total", "rows", "pages", "bytes_about", "explain"],
+        ),
+    ] {
+        let answer = &document["paths"][path][method]["responses"]["2XX"];
+        let mut schema = &answer["content"]["application/json"]["schema"];
+        if let Some(at) = schema["$ref"].as_str() {
+            schema = document.pointer(at.strip_prefix('#').unwrap()).unwrap();
+        }
+        for member in members {
+            assert!(!schema["properties"][member].is_null(), "{path} {member}");
+        }
+    }
+}
+
 /// A route was there, whatever it said.
 fn is_answered(said: &Said) -> bool {
     let body: Value = serde_json::from_slice(&said.body).unwrap_or_default();

@@ -125,6 +125,15 @@ fn an_experiment_is_found_by_its_id_until_it_goes() {
     all.apply(&set(all.next_number(), "x", 1), 10).unwrap();
     assert_eq!(after(&all, 0), ["y", "x"]);
     assert_eq!(all.get(1, "x").unwrap().created_ns, 10);
+    // Its revisions go on from those that are gone, also over further changes and deletes.
+    assert_eq!(all.get(1, "x").unwrap().revision(), 3);
+    all.apply(&set(3, "x", 2), 11).unwrap();
+    assert_eq!(all.get(1, "x").unwrap().revision(), 4);
+    assert_eq!(all.get(1, "y").unwrap().revision(), 1);
+    all.apply(&gone, 12).unwrap();
+    assert_eq!((all.revisions_gone(1), all.revisions_gone(2)), (4, 0));
+    all.apply(&set(3, "x", 1), 13).unwrap();
+    assert_eq!(all.get(1, "x").unwrap().revision(), 5);
     all.forget(1);
     assert_eq!((all.count(1), all.next_number()), (0, 4));
 }

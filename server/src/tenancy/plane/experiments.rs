@@ -49,17 +49,21 @@ impl ControlPlane {
             }
             let there = all.count(project);
             check_room("experiments", there, EXPERIMENTS_PER_PROJECT_MAX)?;
-            Ok(self.decided(
-                by,
-                Experiment {
-                    number: all.next_number(),
-                    project,
-                    id,
-                    revision: 1,
-                    terms,
-                },
-                None,
-            ))
+            let experiment = Experiment {
+                number: all.next_number(),
+                project,
+                id,
+                revision: 1,
+                terms,
+            };
+            let at_ns = self.now_ns();
+            let held = ExperimentHeld {
+                experiment,
+                created_ns: at_ns,
+                at_ns,
+                revisions_gone: all.revisions_gone(project),
+            };
+            Ok((vec![Self::set(by, &held)], held))
         });
         Ok(made.await?)
     }
@@ -78,18 +82,22 @@ impl ControlPlane {
             let held = held.ok_or(ChangeError::Unknown("experiment"))?;
             let before = &held.experiment;
             // No other change comes between this look and the event.
-            if before.revision != revision {
-                let now = before.revision;
+            if held.revision() != revision {
+                let now = held.revision();
                 return Ok((Vec::new(), Err(ExperimentError::Revision(now))));
             }
             let experiment = Experiment {
-                revision: revision + 1,
+                revision: before.revision + 1,
                 terms,
                 id: before.id.clone(),
                 ..*before
             };
-            let (events, made) = self.decided(by, experiment, Some(held.created_ns));
-            Ok((events, Ok(made)))
+            let made = ExperimentHeld {
+                experiment,
+                at_ns: self.now_ns(),
+                ..*held
+            };
+            Ok((vec![Self::set(by, &made)], Ok(made)))
         });
         let Changed { made, place } = changed.await?;
         made.map(|made| Changed { made, place })
@@ -115,21 +123,10 @@ impl ControlPlane {
         .await
     }
 
-    /// The event that makes an experiment this, and what is held of it then.
-    fn decided(
-        &self,
-        by: By,
-        experiment: Experiment,
-        created_ns: Option<i64>,
-    ) -> (Vec<ControlEvent>, ExperimentHeld) {
-        let at_ns = self.now_ns();
-        let held = ExperimentHeld {
-            experiment: experiment.clone(),
-            created_ns: created_ns.unwrap_or(at_ns),
-            at_ns,
-        };
-        let event = Self::experiment_event(by, ExperimentEvent::Set(experiment), at_ns);
-        (vec![event], held)
+    /// The event that makes an experiment this.
+    fn set(by: By, made: &ExperimentHeld) -> ControlEvent {
+        let event = ExperimentEvent::Set(made.experiment.clone());
+        Self::experiment_event(by, event, made.at_ns)
     }
 
     fn mint_experiment_id(&self) -> String {

@@ -178,6 +178,28 @@ fn so_many_are_shown_and_no_more() {
     assert!(found.iter().all(|one| !one.exemplars.is_empty()));
 }
 
+#[test]
+fn more_series_than_half_of_all_show_one_span_each() {
+    let groups = EXEMPLARS_ALL_MAX / 2 + 1;
+    let spans: Vec<TestRow> = (0..groups)
+        .flat_map(|group| {
+            // In the first stretch and in the last.
+            [0, 999].map(|at| {
+                let says = format!("attributes.g=g{group}");
+                span("t", &format!("{group}-{at}"), at * MS, Some(1), &says)
+            })
+        })
+        .collect();
+    let world = World::new(spans, Vec::new(), &[0]);
+    let text = "{} | rate() by (.g)";
+    let found = asked(&world, text, (1_000 * MS, 1_000 * MS), EXEMPLARS_MAX);
+    assert_eq!(found.len(), groups);
+    for one in found {
+        assert_eq!(one.exemplars.len(), 1);
+        assert_eq!(one.exemplars[0].start_ns, 0);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 

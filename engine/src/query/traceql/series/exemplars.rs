@@ -139,6 +139,11 @@ impl Picked {
             }
         }
         self.new.push((group, (stretch, power)));
+        // One feed may be a whole row group.
+        let room = self.most.all.saturating_mul(2);
+        if self.new.len() > room || (self.count > room && self.can_halve()) {
+            self.settle(who)?;
+        }
         Ok(())
     }
 
@@ -152,10 +157,15 @@ impl Picked {
         }
         // What all spans leave in stretches of one length is never less than what some do: so the
         // length at the end depends on all of them, and not on their order.
-        while self.count > self.most.all && self.most.each >> self.halved > 1 {
+        while self.count > self.most.all && self.can_halve() {
             self.halve();
         }
         Ok(())
+    }
+
+    /// Whether the last stretch is not the first: each series has more than one.
+    const fn can_halve(&self) -> bool {
+        self.most.each.saturating_sub(1) >> self.halved > 0
     }
 
     fn halve(&mut self) {
@@ -315,3 +325,6 @@ pub(super) const fn check(each: usize) -> Result<(), QueryError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

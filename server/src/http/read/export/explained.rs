@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use obsrv_engine::query::Request;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,16 +21,17 @@ use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_RUNS};
 use crate::wire;
 
 /// The plan of an export.
-#[derive(Debug, Serialize)]
-struct Plan {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Plan {
     /// Rows that pass, those before the cursor too; of traces as OTLP the runs whose spans are written.
     total: u64,
-    /// Rows of this file: `rows` at most.
-    rows: u64,
-    /// Queries that are made for them; of traces as OTLP without those for their spans.
-    pages: u64,
-    /// About how many bytes of rows are read to write them, by those of the first page.
-    bytes_about: u64,
+    /// Rows of this file: `rows` at most. Null with a cursor: only going there tells what is before it.
+    rows: Option<u64>,
+    /// Queries that are made for them; of traces as OTLP without those for their spans. Null with a cursor.
+    pages: Option<u64>,
+    /// About how many bytes of rows are read to write them, by those of the first page. Null with a cursor.
+    bytes_about: Option<u64>,
+    /// Of the file.
     content_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     damaged: Option<Vec<Damaged>>,
@@ -58,15 +60,16 @@ pub(super) async fn answer(
         let view = store.view_or(writer.allows_partial());
         let page = view.search(over.table(), &request, budget)?;
         let total = page.total.unwrap_or(0);
-        let rows = left.map_or(total, |left| left.min(total));
+        let is_whole = request.after.is_none();
+        let rows = is_whole.then(|| left.map_or(total, |left| left.min(total)));
         let seen: usize = page.hits.iter().map(|hit| hit.body.len()).sum();
         let [seen, hits, page_rows] =
             [seen, page.hits.len(), page_rows].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
         json(&Plan {
             total,
             rows,
-            pages: rows.div_ceil(page_rows),
-            bytes_about: (seen / hits.max(1)).saturating_mul(rows),
+            pages: rows.map(|rows| rows.div_ceil(page_rows)),
+            bytes_about: rows.map(|rows| (seen / hits.max(1)).saturating_mul(rows)),
             content_type: writer.content_type(),
             damaged: damaged(view.left_out()),
             explain: wire::explained(&page.explain),
