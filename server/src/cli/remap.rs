@@ -65,7 +65,7 @@ pub(super) fn run(args: &RemapArgs) -> Result<(), RemapError> {
     for project in done["redacted"].as_array().into_iter().flatten() {
         writeln!(
             out,
-            "project={project} has redaction rules and stays as it is"
+            "project={project} has or had redaction rules and stays as it is"
         )?;
     }
     writeln!(out, "{}", line(&done))?;
