@@ -5,6 +5,7 @@
 //! far a remap came. One that was cut off begins again, and finds what is done already as it should be.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use obsrv_engine::body::Content;
 use obsrv_engine::engine::{Engine, IngestError, RowAt, Snapshot};
@@ -81,6 +82,8 @@ pub(crate) struct Asked {
 pub(crate) struct Remap {
     now: Mutex<(Option<Asked>, Progress)>,
     due: Notify,
+    /// Somebody wants it to end.
+    is_over: AtomicBool,
 }
 
 impl Default for Remap {
@@ -88,6 +91,7 @@ impl Default for Remap {
         Self {
             now: Mutex::new((None, Progress::of(false))),
             due: Notify::new(),
+            is_over: AtomicBool::new(false),
         }
     }
 }
@@ -117,6 +121,9 @@ enum RemapError {
     /// The project has rules of redaction.
     #[error("has redaction rules")]
     Ruled,
+    /// Somebody wanted it to.
+    #[error("it was told to stop")]
+    Over,
 }
 
 impl Remap {
@@ -131,8 +138,16 @@ impl Remap {
             ..Progress::of(asked.is_dry)
         };
         now.0 = Some(asked);
+        self.is_over.store(false, Ordering::Release);
         self.due.notify_one();
         Some(now.1.clone())
+    }
+
+    /// Ends the one that is on its way, if any, before its next page is stored. What is done is done.
+    pub(crate) fn stop(&self) -> Progress {
+        let now = self.now.lock();
+        self.is_over.store(now.1.running, Ordering::Release);
+        now.1.clone()
     }
 
     /// How far it is.
@@ -236,10 +251,13 @@ impl Work<'_> {
         outcome
     }
 
-    /// Rules that come meanwhile decide over rows that come from then on, and these may be named by a page that was read before.
+    /// Whether it goes on. Rules that come meanwhile decide over rows that come from then on, and these may be named by a page that was read before.
     fn may(&self) -> Result<(), RemapError> {
         if self.data.governance.was_ruled(self.project) {
             return Err(RemapError::Ruled);
+        }
+        if self.remap.is_over.load(Ordering::Acquire) {
+            return Err(RemapError::Over);
         }
         Ok(())
     }
@@ -259,9 +277,8 @@ impl Work<'_> {
                 .await
                 .map_err(|_| SweepError::Stopped)?
                 .map_err(SweepError::Query)?;
-            if self.is_dry {
-                self.may()?;
-            } else if !found.stale.is_empty() {
+            self.may()?;
+            if !self.is_dry && !found.stale.is_empty() {
                 self.store(table, found.stale, counts.changed == 0).await?;
             }
             counts.and(found.counts);
@@ -284,7 +301,6 @@ impl Work<'_> {
         stale: Vec<RowAt>,
         is_first: bool,
     ) -> Result<(), RemapError> {
-        self.may()?;
         if is_first {
             // Before it is done: no row changes without its record.
             self.note("began").await?;

@@ -376,12 +376,10 @@ async fn a_long_trace_is_not_rolled_up_for_each_page() {
     assert_eq!(after.superseded - before.superseded, rows + 1);
 }
 
-/// Rules that are set between two pages end it there.
-#[tokio::test]
-async fn rules_that_come_meanwhile_end_it() {
-    let world = world().await;
+/// Does one of a long trace, and this when its first page is stored. What came of it, and of how many rows.
+async fn interrupted(world: &World, meanwhile: impl AsyncFnOnce(&Remap)) -> (Value, u64) {
     let spans = 2 * SWEEP_PAGE_ROWS + 1;
-    long_trace(&world, spans).await;
+    long_trace(world, spans).await;
     let core = world.app.core().unwrap();
     let data = Data {
         engine: core.engine(),
@@ -389,26 +387,55 @@ async fn rules_that_come_meanwhile_end_it() {
         governance: core.governance(),
     };
     let remap = Remap::default();
-    let is_dry = false;
-    remap.ask(Asked {
+    let asked = Asked {
         project: Some(ProjectId(1)),
-        is_dry,
-    });
-    let settings: ProjectSettings = serde_json::from_value(json!({ "redaction": {} })).unwrap();
-    let rules = async {
-        // The first page is stored; the others are not looked at before this is polled again.
+        is_dry: false,
+    };
+    remap.ask(asked).unwrap();
+    let interrupt = async {
         while serde_json::to_value(remap.progress()).unwrap()["looked"] == 0 {
             tokio::task::yield_now().await;
         }
-        let governance = core.governance();
+        meanwhile(&remap).await;
+    };
+    tokio::join!(remap_asked(&data, &remap), interrupt);
+    let said = serde_json::to_value(remap.progress()).unwrap();
+    (said, u64::try_from(spans).unwrap())
+}
+
+/// Rules that are set between two pages end it there.
+#[tokio::test]
+async fn rules_that_come_meanwhile_end_it() {
+    let world = world().await;
+    let settings: ProjectSettings = serde_json::from_value(json!({ "redaction": {} })).unwrap();
+    let governance = world.app.core().unwrap().governance();
+    let set = async |_: &Remap| {
         let set = governance.set(By::operator(), ProjectId(1), 0, settings);
         set.await.unwrap();
     };
-    tokio::join!(remap_asked(&data, &remap), rules);
-    let said = serde_json::to_value(remap.progress()).unwrap();
+    let (said, spans) = interrupted(&world, set).await;
+    let [looked, changed, _] = counts(&said);
+    assert_eq!(said["redacted"], json!([1]));
+    assert!(looked == changed && changed < spans, "{said}");
+}
+
+/// Whoever wants it to end is not kept waiting, and the next one does the rest.
+#[tokio::test]
+async fn one_that_is_told_to_stop_ends_between_two_pages() {
+    let world = world().await;
+    let stop = async |remap: &Remap| {
+        assert_eq!(serde_json::to_value(remap.stop()).unwrap()["running"], true)
+    };
+    let (said, spans) = interrupted(&world, stop).await;
     assert_eq!(
-        (&said["redacted"], &said["error"]),
-        (&json!([1]), &Value::Null)
+        (&said["running"], &said["error"]),
+        (&json!(false), &json!("it was told to stop"))
     );
-    assert!(counts(&said)[1] < u64::try_from(spans).unwrap(), "{said}");
+    let page = u64::try_from(SWEEP_PAGE_ROWS).unwrap();
+    assert_eq!(
+        (said["changed"].as_u64(), &said["redacted"]),
+        (Some(page), &json!([]))
+    );
+    let rest = remapped(&world, Some(1), false).await;
+    assert_eq!(counts(&rest), [spans, spans - page, 0]);
 }
