@@ -16,7 +16,7 @@ use crate::doc::{DocError, DocRef, DocWriter};
 use crate::fold::Parts;
 use crate::model;
 use crate::row::Stamp;
-pub(crate) use rollup::Repriced;
+pub(crate) use rollup::Difference;
 pub use rollup::{NAMES_MAX, Rollup, SpanFacts};
 use says::BUCKETS;
 

@@ -435,6 +435,9 @@ pub const PRICES_STEP_TIME: Duration = Duration::from_secs(2);
 pub const PRICES_RETRY_TIME: Duration = Duration::from_mins(1);
 /// How long a remap waits when the log has no room for it.
 pub const REMAP_RETRY_TIME: Duration = Duration::from_millis(100);
+/// Pages that a remap looks at in one snapshot. Whoever takes a snapshot waits until runs are up to date, and while it is held, files
+/// that were merged meanwhile stay.
+pub const REMAP_SNAPSHOT_PAGES: usize = 64;
 /// Rows that are looked at together when prices or the mapping have changed.
 pub const SWEEP_PAGE_ROWS: usize = 256;
 /// Bytes of their bodies. Over it: one at a time.

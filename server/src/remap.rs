@@ -5,6 +5,7 @@
 //! far a remap came. One that was cut off begins again, and finds what is done already as it should be.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use obsrv_engine::body::Content;
 use obsrv_engine::engine::{Engine, IngestError, RowAt, Snapshot};
@@ -20,7 +21,7 @@ use crate::control::{Actor, AuditAction, AuditNote};
 use crate::dialect::MAPPING_VERSION;
 use crate::governance::Governance;
 use crate::interpreter::Today;
-use crate::limits::REMAP_RETRY_TIME;
+use crate::limits::{REMAP_RETRY_TIME, REMAP_SNAPSHOT_PAGES};
 use crate::sweep::{self, SweepError};
 use crate::tenancy::{ChangeError, ControlPlane};
 
@@ -59,7 +60,7 @@ pub(crate) struct Progress {
     project: Option<u64>,
     /// Projects that are done.
     projects: u64,
-    /// Projects whose redaction rules decided over rows: they stay as they are.
+    /// Projects with redaction rules, now or once, which decided over rows: these stay as they are.
     redacted: Vec<u64>,
     #[serde(flatten)]
     counts: Counts,
@@ -81,6 +82,8 @@ pub(crate) struct Asked {
 pub(crate) struct Remap {
     now: Mutex<(Option<Asked>, Progress)>,
     due: Notify,
+    /// Somebody wants it to end.
+    is_over: AtomicBool,
 }
 
 impl Default for Remap {
@@ -88,6 +91,7 @@ impl Default for Remap {
         Self {
             now: Mutex::new((None, Progress::of(false))),
             due: Notify::new(),
+            is_over: AtomicBool::new(false),
         }
     }
 }
@@ -114,6 +118,12 @@ enum RemapError {
     Sweep(#[from] SweepError),
     #[error("not in the audit log")]
     Note(#[from] ChangeError),
+    /// The project has rules of redaction.
+    #[error("has redaction rules")]
+    Ruled,
+    /// Somebody wanted it to.
+    #[error("it was told to stop")]
+    Over,
 }
 
 impl Remap {
@@ -128,8 +138,16 @@ impl Remap {
             ..Progress::of(asked.is_dry)
         };
         now.0 = Some(asked);
+        self.is_over.store(false, Ordering::Release);
         self.due.notify_one();
         Some(now.1.clone())
+    }
+
+    /// Ends the one that is on its way, if any, before its next page is stored. What is done is done.
+    pub(crate) fn stop(&self) -> Progress {
+        let now = self.now.lock();
+        self.is_over.store(now.1.running, Ordering::Release);
+        now.1.clone()
     }
 
     /// How far it is.
@@ -188,98 +206,131 @@ async fn run(data: &Data<'_>, asked: Asked, remap: &Remap) -> Result<(), RemapEr
         };
         before = project;
         remap.note(|progress| progress.project = Some(project));
-        if data
-            .governance
-            .of(ProjectId(project))
-            .settings
-            .redaction
-            .is_some()
-        {
-            remap.note(|progress| progress.redacted.push(project));
-        } else {
-            of_project(data, (ProjectId(project), asked.is_dry), remap).await?;
+        let work = Work {
+            data,
+            remap,
+            project: ProjectId(project),
+            is_dry: asked.is_dry,
+        };
+        match work.run().await {
+            Err(RemapError::Ruled) => remap.note(|progress| progress.redacted.push(project)),
+            outcome => outcome?,
         }
         remap.note(|progress| progress.projects += 1);
     }
 }
 
-async fn of_project(
-    data: &Data<'_>,
-    (project, is_dry): (ProjectId, bool),
-    remap: &Remap,
-) -> Result<(), RemapError> {
-    let mut counts = Counts::default();
-    let mut outcome = Ok(());
-    for table in TABLES {
-        outcome = of_table(data.engine, (project, table, is_dry), remap, &mut counts).await;
-        if outcome.is_err() {
-            break;
+/// What is done about one project.
+struct Work<'a> {
+    data: &'a Data<'a>,
+    remap: &'a Remap,
+    project: ProjectId,
+    is_dry: bool,
+}
+
+impl Work<'_> {
+    async fn run(&self) -> Result<(), RemapError> {
+        let mut counts = Counts::default();
+        let mut outcome = self.may();
+        for table in TABLES {
+            if outcome.is_ok() {
+                outcome = self.table(table, &mut counts).await;
+            }
+        }
+        // What is done is done, however it ended.
+        if !self.is_dry && counts.changed > 0 {
+            let Counts {
+                looked,
+                changed,
+                left,
+            } = counts;
+            self.note(&format!("looked={looked} changed={changed} left={left}"))
+                .await?;
+            tracing::info!(project = self.project.0, looked, changed, left, "remapped");
+        }
+        outcome
+    }
+
+    /// Whether it goes on. Rules that come meanwhile decide over rows that come from then on, and these may be named by a page that was read before.
+    fn may(&self) -> Result<(), RemapError> {
+        if self.data.governance.was_ruled(self.project) {
+            return Err(RemapError::Ruled);
+        }
+        if self.remap.is_over.load(Ordering::Acquire) {
+            return Err(RemapError::Over);
+        }
+        Ok(())
+    }
+
+    async fn table(&self, table: Table, counts: &mut Counts) -> Result<(), RemapError> {
+        let (mut after, mut kept) = (None, None);
+        for pages in 1_usize.. {
+            let reader = Arc::clone(self.data.engine);
+            let project = self.project;
+            let page = tokio::task::spawn_blocking(move || {
+                // What does not read cannot be mapped.
+                let snapshot = kept.unwrap_or_else(|| reader.snapshot().allowing_partial());
+                let found = look(&snapshot, (project, table), after.as_ref())?;
+                Ok::<_, QueryError>((found, snapshot))
+            });
+            let (found, snapshot) = page
+                .await
+                .map_err(|_| SweepError::Stopped)?
+                .map_err(SweepError::Query)?;
+            self.may()?;
+            if !self.is_dry && !found.stale.is_empty() {
+                self.store(table, found.stale, counts.changed == 0).await?;
+            }
+            counts.and(found.counts);
+            self.remap
+                .note(|progress| progress.counts.and(found.counts));
+            after = found.next;
+            if after.is_none() {
+                break;
+            }
+            // What comes meanwhile is by today's mapping, so nothing is missed by looking at what was there.
+            kept = Some(snapshot).filter(|_| !pages.is_multiple_of(REMAP_SNAPSHOT_PAGES));
+        }
+        Ok(())
+    }
+
+    /// Ingest goes first: a record that finds no room waits.
+    async fn store(
+        &self,
+        table: Table,
+        stale: Vec<RowAt>,
+        is_first: bool,
+    ) -> Result<(), RemapError> {
+        if is_first {
+            // Before it is done: no row changes without its record.
+            self.note("began").await?;
+        }
+        loop {
+            self.may()?;
+            let rows = stale.clone();
+            let record = |done| {
+                let engine = self.data.engine;
+                engine.map_again(self.project, (table, rows), done);
+            };
+            match sweep::stored(std::iter::once(record)).await {
+                Err(SweepError::Log(IngestError::Overloaded)) => {
+                    tokio::time::sleep(REMAP_RETRY_TIME).await;
+                }
+                outcome => return Ok(outcome?),
+            }
         }
     }
-    // What is done is done, however it ended.
-    if !is_dry && counts.changed > 0 {
-        let Counts {
-            looked,
-            changed,
-            left,
-        } = counts;
-        let org = data.plane.directory().project(project).map(|of| of.org);
+
+    /// Into the audit log.
+    async fn note(&self, said: &str) -> Result<(), ChangeError> {
+        let directory = self.data.plane.directory();
         let note = AuditNote {
             action: AuditAction::Remapped,
-            org,
-            project: Some(project.0),
-            subject: format!(
-                "mapping={MAPPING_VERSION} looked={looked} changed={changed} left={left}"
-            ),
+            org: directory.project(self.project).map(|of| of.org),
+            project: Some(self.project.0),
+            subject: format!("mapping={MAPPING_VERSION} {said}"),
         };
-        data.plane.note(Actor::Operator, note).await?;
-        tracing::info!(project = project.0, looked, changed, left, "remapped");
-    }
-    Ok(outcome?)
-}
-
-async fn of_table(
-    engine: &Arc<Engine>,
-    (project, table, is_dry): (ProjectId, Table, bool),
-    remap: &Remap,
-    counts: &mut Counts,
-) -> Result<(), SweepError> {
-    let mut after = None;
-    loop {
-        let reader = Arc::clone(engine);
-        let page = tokio::task::spawn_blocking(move || {
-            // What does not read cannot be mapped.
-            let snapshot = reader.snapshot().allowing_partial();
-            look(&snapshot, (project, table), after.as_ref())
-        });
-        let found = page.await.map_err(|_| SweepError::Stopped)??;
-        if !is_dry && !found.stale.is_empty() {
-            store(engine, (project, table), found.stale).await?;
-        }
-        counts.and(found.counts);
-        remap.note(|progress| progress.counts.and(found.counts));
-        after = found.next;
-        if after.is_none() {
-            return Ok(());
-        }
-    }
-}
-
-/// Ingest goes first: a record that finds no room waits.
-async fn store(
-    engine: &Engine,
-    (project, table): (ProjectId, Table),
-    stale: Vec<RowAt>,
-) -> Result<(), SweepError> {
-    loop {
-        let rows = stale.clone();
-        let record = |done| engine.map_again(project, (table, rows), done);
-        match sweep::stored(std::iter::once(record)).await {
-            Err(SweepError::Log(IngestError::Overloaded)) => {
-                tokio::time::sleep(REMAP_RETRY_TIME).await;
-            }
-            outcome => return outcome,
-        }
+        self.data.plane.note(Actor::Operator, note).await
     }
 }
 

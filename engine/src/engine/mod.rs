@@ -218,6 +218,8 @@ pub struct Stats {
     pub superseded: u64,
     /// Rows and sections that a write passed over because they do not read.
     pub lost: u64,
+    /// Roll-ups that were made again of all spans of their run, which takes longer the more these are.
+    pub rollups: u64,
     /// Bytes of request bodies committed.
     pub body_bytes: u64,
     /// Flushes done.
@@ -266,6 +268,7 @@ struct Counters {
     duplicates: AtomicU64,
     superseded: AtomicU64,
     lost: AtomicU64,
+    rollups: AtomicU64,
     body_bytes: AtomicU64,
     flushes: AtomicU64,
     compactions: AtomicU64,
@@ -482,6 +485,7 @@ impl Engine {
             duplicates: read(&self.counters.duplicates),
             superseded: read(&self.counters.superseded),
             lost: read(&self.counters.lost),
+            rollups: read(&self.counters.rollups),
             body_bytes: read(&self.counters.body_bytes),
             flushes: read(&self.counters.flushes),
             compactions: read(&self.counters.compactions),

@@ -19,7 +19,7 @@ use crate::mapping::{Again, map_again};
 use crate::memtable::{MemRow, MemTable, Memtable};
 use crate::mutant::Bug;
 use crate::row::{Event, Lsn, ProjectId, RowKey, Table};
-use crate::run::{Repriced, Rollup, SpanFacts};
+use crate::run::{Difference, SpanFacts};
 use crate::segment::Segment;
 use crate::source::SourceError;
 
@@ -54,6 +54,8 @@ pub(super) struct Applying<'a> {
     pub(super) superseded: usize,
     /// Rows and sections that did not read and were passed over.
     pub(super) lost: usize,
+    /// Roll-ups that were made again of all spans of a run.
+    pub(super) rollups: usize,
 }
 
 impl Engine {
@@ -200,7 +202,7 @@ pub(super) fn apply_price<'i>(
 ) -> Result<(), PublishError> {
     let mut applying = Applying::new(writer, lsn, project);
     applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
-    let mut repriced = Repriced::default();
+    let mut repriced = Difference::default();
     for id in spans {
         let key = RowKey {
             trace_id: trace_id.into(),
@@ -215,12 +217,12 @@ pub(super) fn apply_price<'i>(
         let (content, is_other) = costed(&*applying.writer.costs, of, found.content.clone())?;
         if is_other {
             let (old, new) = (found.content.view()?, content.view()?);
-            repriced.add(DocRef::parse(&old)?, DocRef::parse(&new)?);
+            repriced.priced(DocRef::parse(&old)?, DocRef::parse(&new)?);
             applying.derive(Table::Spans, key, &found, content);
         }
     }
     let behind = &mut applying.writer.behind;
-    behind.priced((lsn, project), trace_id, &repriced);
+    behind.derived((lsn, project), trace_id, &repriced);
     applying.count(counters);
     Ok(())
 }
@@ -247,11 +249,7 @@ pub(super) fn apply_map(
         if table == Table::Spans {
             let of = (project, found.start_ns);
             content = costed(&*applying.writer.costs, of, content)?.0;
-            let (old, new) = (found.content.view()?, content.view()?);
-            if rollup_alone(&key, times, &old)? != rollup_alone(&key, times, &new)? {
-                let behind = &mut applying.writer.behind;
-                behind.mapped((lsn, project), &key.trace_id);
-            }
+            roll_up(&mut applying, &key, &found, &content)?;
         }
         applying.derive(table, key, &found, content);
     }
@@ -259,20 +257,30 @@ pub(super) fn apply_map(
     Ok(())
 }
 
-/// What a run would come to that had this span alone.
-fn rollup_alone(
+/// Notes for its run what a span says now: a long trace is not read for each page of rows that are derived again.
+fn roll_up(
+    applying: &mut Applying<'_>,
     key: &RowKey,
-    (start_ns, end_ns): (i64, Option<i64>),
-    view: &[u8],
-) -> Result<Rollup, DocError> {
-    let mut rollup = Rollup::default();
-    rollup.add(SpanFacts {
+    found: &Found,
+    content: &Content,
+) -> Result<(), PublishError> {
+    let (old, new) = (found.content.view()?, content.view()?);
+    let facts = |view| SpanFacts {
         id: &key.id,
-        start_ns,
-        end_ns,
-        view: DocRef::parse(view)?,
-    });
-    Ok(rollup)
+        start_ns: found.start_ns,
+        end_ns: found.end_ns,
+        view,
+    };
+    let (old, new) = (facts(DocRef::parse(&old)?), facts(DocRef::parse(&new)?));
+    let at = (applying.lsn, applying.project);
+    let behind = &mut applying.writer.behind;
+    let mut difference = Difference::default();
+    if !difference.mapped(old, new) {
+        behind.derived_all(at, &key.trace_id);
+    } else if difference != Difference::default() {
+        behind.derived(at, &key.trace_id, &difference);
+    }
+    Ok(())
 }
 
 /// Keeps a control event. Also called by replay.
@@ -295,6 +303,7 @@ impl<'a> Applying<'a> {
             duplicates: 0,
             superseded: 0,
             lost: 0,
+            rollups: 0,
         }
     }
 
@@ -303,6 +312,7 @@ impl<'a> Applying<'a> {
         count(&counters.duplicates, self.duplicates);
         count(&counters.superseded, self.superseded);
         count(&counters.lost, self.lost);
+        count(&counters.rollups, self.rollups);
         if self.lost > 0 {
             let (project, lsn, lost) = (self.project.0, self.lsn, self.lost);
             tracing::error!(project, lsn, lost, "rows that do not read were passed over");

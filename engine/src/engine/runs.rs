@@ -16,7 +16,7 @@ use super::{Counters, Engine};
 use crate::doc::DocRef;
 use crate::fold::Part;
 use crate::row::{Lsn, ProjectId, RowKey, Table};
-use crate::run::{Repriced, Rollup, Run, SpanFacts};
+use crate::run::{Difference, Rollup, Run, SpanFacts};
 
 /// Runs that may be behind before the index thread remakes their rows.
 const BEHIND_MAX: usize = 1_024;
@@ -36,9 +36,9 @@ pub(super) struct RunChange {
     new_spans: Vec<u32>,
     /// A span of it was superseded: the roll-up is made again.
     again: bool,
-    /// What pricing steps again changed.
-    priced: Option<Repriced>,
-    /// When somebody last said something of it; none if its steps were priced again and that is all.
+    /// What deriving steps again changed.
+    derived: Option<Difference>,
+    /// When somebody last said something of it; none if what its steps say was derived again and that is all.
     said: Option<Lsn>,
 }
 
@@ -69,19 +69,14 @@ impl Behind {
         self.change(at, trace_id).again = true;
     }
 
-    /// Spans were priced again.
-    pub(super) fn priced(
-        &mut self,
-        (lsn, project): (Lsn, ProjectId),
-        trace_id: &str,
-        by: &Repriced,
-    ) {
-        let change = self.change_at((lsn, project), trace_id);
-        change.priced.get_or_insert_default().and(by);
+    /// What follows from what spans say was derived again: nobody said anything new of it.
+    pub(super) fn derived(&mut self, at: (Lsn, ProjectId), trace_id: &str, by: &Difference) {
+        let change = self.change_at(at, trace_id);
+        change.derived.get_or_insert_default().and(by);
     }
 
-    /// What a span says was derived again, and adds up to something else: nobody said anything new of it.
-    pub(super) fn mapped(&mut self, at: (Lsn, ProjectId), trace_id: &str) {
+    /// The same where only all spans together tell what it comes to.
+    pub(super) fn derived_all(&mut self, at: (Lsn, ProjectId), trace_id: &str) {
         self.change_at(at, trace_id).again = true;
     }
 
@@ -114,7 +109,7 @@ impl Behind {
             events: Vec::new(),
             new_spans: Vec::new(),
             again: false,
-            priced: None,
+            derived: None,
             said: None,
         });
         let change = change.into_mut();
@@ -217,16 +212,17 @@ fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishE
     }
     if again {
         let rollup = rollup_of(applying, &key.trace_id)?;
+        applying.rollups += 1;
         changed |= rollup != run.rollup;
         run.rollup = rollup;
     } else {
         changed |= !change.new_spans.is_empty();
         add_spans(applying, &mut run.rollup, &change.new_spans)?;
-        if let Some(priced) = &change.priced {
-            run.rollup.reprice(priced);
+        if let Some(derived) = &change.derived {
+            run.rollup.take_over(derived);
         }
     }
-    let body = (changed || change.priced.is_some()).then(|| run.body());
+    let body = (changed || change.derived.is_some()).then(|| run.body());
     // What the run itself states may be priced for the first time.
     let is_other = |body: &Bytes| old.as_ref().is_none_or(|f| f.content.body() != *body);
     if let Some(body) = body.filter(|body| changed || is_other(body)) {

@@ -57,8 +57,8 @@ impl Rollup {
             &mut self.leaf
         };
         add_up(sums, &says.usage());
-        note(&mut self.models, says.model.and_then(DocRef::as_str));
-        note(&mut self.tools, says.tool.and_then(DocRef::as_str));
+        note(&mut self.models, listed(says.model));
+        note(&mut self.tools, listed(says.tool));
         self.start_ns = Some(
             self.start_ns
                 .map_or(span.start_ns, |s| s.min(span.start_ns)),
@@ -111,43 +111,105 @@ impl Rollup {
         }
     }
 
-    /// Takes over what pricing its spans again changed.
-    pub(crate) fn reprice(&mut self, by: &Repriced) {
+    /// Takes over what deriving again changed in its spans.
+    pub(crate) fn take_over(&mut self, by: &Difference) {
+        self.errors = self.errors.saturating_add(by.errors);
+        self.running = self.running.saturating_add(by.running);
         for (sums, by) in [(&mut self.leaf, &by.leaf), (&mut self.above, &by.above)] {
             add_up(sums, by);
         }
+        note_all(&mut self.models, &by.models);
+        note_all(&mut self.tools, &by.tools);
+        let is_root = |new: &&Root| self.root.as_ref().is_some_and(|r| r.rank() == new.rank());
+        if let Some(new) = by.root.as_ref().filter(is_root) {
+            self.root = Some(new.clone());
+        }
     }
 }
 
-/// What pricing spans again changes in the roll-up of their run.
+/// What deriving spans again changes in the roll-up of their run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Repriced {
+pub(crate) struct Difference {
     leaf: Sums,
     above: Sums,
+    errors: i64,
+    running: i64,
+    /// Names that spans say which said none.
+    models: BTreeSet<String>,
+    tools: BTreeSet<String>,
+    /// The one of them that ranks first. It is the root if the root is one of them.
+    root: Option<Root>,
 }
 
-impl Repriced {
+impl Difference {
     /// A span said `old`, and says `new`, which differs by its cost alone.
-    pub(crate) fn add(&mut self, old: DocRef<'_>, new: DocRef<'_>) {
-        let (old, new) = (Says::of(old), Says::of(new));
-        let mut by = new.usage();
-        for (sum, n) in by.iter_mut().zip(old.usage()) {
-            *sum = sum.saturating_sub(n);
-        }
-        add_up(
-            if new.is_above() {
-                &mut self.above
-            } else {
-                &mut self.leaf
-            },
-            &by,
-        );
+    pub(crate) fn priced(&mut self, old: DocRef<'_>, new: DocRef<'_>) {
+        self.used(&Says::of(old), &Says::of(new));
     }
 
-    /// And this.
+    /// A span said `old`, and says `new`, with the same times. Whether that is a difference: else only all spans of the run tell
+    /// what it comes to, since others may say the name that this one said, or rank before it now.
+    pub(crate) fn mapped(&mut self, old: SpanFacts<'_>, new: SpanFacts<'_>) -> bool {
+        let (was, is) = (Says::of(old.view), Says::of(new.view));
+        let declared = is.is_declared_root();
+        let names = [(was.model, is.model), (was.tool, is.tool)]
+            .map(|(old, new)| (listed(old), listed(new)));
+        let is_lost = |(old, new): &(Option<&str>, Option<&str>)| old.is_some() && old != new;
+        if was.is_declared_root() != declared || names.iter().any(is_lost) {
+            return false;
+        }
+        for (all, (old, new)) in [&mut self.models, &mut self.tools].into_iter().zip(names) {
+            note(all, new.filter(|_| old.is_none()));
+        }
+        for (count, status) in [
+            (&mut self.errors, model::status::ERROR),
+            (&mut self.running, model::status::RUNNING),
+        ] {
+            let says =
+                |says: &Says<'_>| i64::from(says.status.and_then(DocRef::as_str) == Some(status));
+            *count += says(&is) - says(&was);
+        }
+        self.used(&was, &is);
+        let root = Root::of(new, declared);
+        if root != Root::of(old, declared) {
+            self.rank(&root);
+        }
+        true
+    }
+
+    /// And this, which came later.
     pub(crate) fn and(&mut self, other: &Self) {
         add_up(&mut self.leaf, &other.leaf);
         add_up(&mut self.above, &other.above);
+        self.errors += other.errors;
+        self.running += other.running;
+        note_all(&mut self.models, &other.models);
+        note_all(&mut self.tools, &other.tools);
+        if let Some(root) = &other.root {
+            self.rank(root);
+        }
+    }
+
+    fn used(&mut self, was: &Says<'_>, is: &Says<'_>) {
+        add_up(
+            self.sums_of(was),
+            &was.usage().map(|n| 0_i64.saturating_sub(n)),
+        );
+        add_up(self.sums_of(is), &is.usage());
+    }
+
+    fn sums_of(&mut self, says: &Says<'_>) -> &mut Sums {
+        if says.is_above() {
+            &mut self.above
+        } else {
+            &mut self.leaf
+        }
+    }
+
+    fn rank(&mut self, new: &Root) {
+        if self.root.as_ref().is_none_or(|r| new.rank() <= r.rank()) {
+            self.root = Some(new.clone());
+        }
     }
 }
 
@@ -239,8 +301,18 @@ impl Rollup {
     }
 }
 
+/// A name as it is listed, if it is.
+fn listed(name: Option<DocRef<'_>>) -> Option<&str> {
+    let name = name.and_then(DocRef::as_str);
+    name.filter(|n| !n.is_empty() && n.len() <= COLUMN_VALUE_BYTES_MAX)
+}
+
+fn note_all(names: &mut BTreeSet<String>, more: &BTreeSet<String>) {
+    more.iter().for_each(|name| note(names, Some(name)));
+}
+
 fn note(names: &mut BTreeSet<String>, name: Option<&str>) {
-    if let Some(name) = name.filter(|n| !n.is_empty() && n.len() <= COLUMN_VALUE_BYTES_MAX) {
+    if let Some(name) = name {
         if !names.contains(name) {
             names.insert(name.to_owned());
         }

@@ -57,6 +57,83 @@ proptest! {
     }
 }
 
+/// What a mapping may say of a span: its status, kind, tokens, whether it is declared the root, its user, model and tool.
+type Spec = (usize, usize, i64, bool, usize, usize, usize);
+
+fn spec() -> impl Strategy<Value = Spec> {
+    let of = (0usize..3, 0usize..3, 0i64..99, any::<bool>());
+    (of, (0usize..3, 0usize..3, 0usize..3))
+        .prop_map(|((s, k, t, r), (user, model, tool))| (s, k, t, r, user, model, tool))
+}
+
+fn said((status, kind, tokens, root, user, model, tool): Spec) -> Vec<u8> {
+    let base = doc(
+        ["success", "error", "running"][status],
+        ["llm", "agent", "chain"][kind],
+        tokens,
+        0.5,
+        root,
+    );
+    let mut out = DocWriter::new();
+    let open = out.begin_map();
+    out.entries(DocRef::parse(&base).unwrap().entries().unwrap());
+    for (key, n) in [
+        (model::USER_ID, user),
+        (model::MODEL, model),
+        (model::TOOL, tool),
+    ] {
+        if n > 0 {
+            out.key(key);
+            out.str(&format!("{key}-{n}"));
+        }
+    }
+    out.end(open);
+    out.finish()
+}
+
+proptest! {
+    /// Where the difference is enough, it comes to what all spans come to, however often each says something else.
+    #[test]
+    fn the_difference_of_spans_is_that_of_their_run(
+        old in prop::collection::vec((spec(), 0i64..5), 1..8),
+        changes in prop::collection::vec(prop::collection::vec((0usize..8, spec(), any::<bool>()), 0..4), 1..4),
+    ) {
+        let mut spans = old;
+        let all = |spans: &[(Spec, i64)]| {
+            let mut rollup = Rollup::default();
+            for (n, (spec, start_ns)) in spans.iter().enumerate() {
+                let (id, view) = (format!("s{n}"), said(*spec));
+                let view = DocRef::parse(&view).unwrap();
+                rollup.add(SpanFacts { id: &id, start_ns: *start_ns, end_ns: None, view });
+            }
+            rollup
+        };
+        let (mut rollup, mut taken) = (all(&spans), Difference::default());
+        for (n, mut spec, is_derived) in changes.iter().flatten().copied() {
+            let n = n % spans.len();
+            let (was, start_ns) = spans[n];
+            if is_derived {
+                // As most of them: no name is lost, and nothing else is declared the root.
+                spec.3 = was.3;
+                spec.5 = if was.5 > 0 { was.5 } else { spec.5 };
+                spec.6 = if was.6 > 0 { was.6 } else { spec.6 };
+            }
+            let (id, old, new) = (format!("s{n}"), said(was), said(spec));
+            let facts = |view| SpanFacts { id: &id, start_ns, end_ns: None, view };
+            let mut one = Difference::default();
+            let (old, new) = (DocRef::parse(&old).unwrap(), DocRef::parse(&new).unwrap());
+            let is_enough = one.mapped(facts(old), facts(new));
+            prop_assert!(is_enough || !is_derived);
+            if is_enough {
+                taken.and(&one);
+                spans[n].0 = spec;
+            }
+        }
+        rollup.take_over(&taken);
+        prop_assert_eq!(rollup, all(&spans));
+    }
+}
+
 /// `usage` as a span has it; none where it is null.
 fn used(kind: &str, tokens: &[(&str, i64)], cost: Option<f64>) -> Vec<u8> {
     let mut out = DocWriter::new();

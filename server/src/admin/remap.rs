@@ -1,4 +1,4 @@
-//! What the admin socket answers about a remap: it is asked for, and how far it is.
+//! What the admin socket answers about a remap: it is asked for, how far it is, and that it ends.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ struct Wanted {
 /// The routes.
 pub(super) fn build(plane: Arc<ControlPlane>, app: Arc<App>) -> Router {
     Router::new()
-        .route("/remap", get(show).post(start))
+        .route("/remap", get(show).post(start).delete(stop))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state((plane, app))
 }
@@ -38,6 +38,10 @@ type Shared = (Arc<ControlPlane>, Arc<App>);
 
 async fn show(State((_, app)): State<Shared>) -> Response {
     Json(app.remap.progress()).into_response()
+}
+
+async fn stop(State((_, app)): State<Shared>) -> Response {
+    Json(app.remap.stop()).into_response()
 }
 
 async fn start(

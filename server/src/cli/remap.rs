@@ -23,6 +23,9 @@ pub(super) struct RemapArgs {
     /// Only count what would change.
     #[arg(long)]
     dry_run: bool,
+    /// End the one that is on its way. What it has done stays, and the next one does the rest.
+    #[arg(long, conflicts_with_all = ["project", "dry_run"])]
+    stop: bool,
     /// The data directory of the running server.
     #[arg(long, default_value = "./obsrv-data")]
     data: PathBuf,
@@ -44,7 +47,12 @@ pub(super) fn run(args: &RemapArgs) -> Result<(), RemapError> {
     let done = block_on(async {
         let mut client = tenancy::connect(&args.data).await?;
         let body = json!({ "project": args.project, "dry_run": args.dry_run });
-        let mut said = tenancy::ask(&mut client, &Method::POST, "/remap", &body).await?;
+        let (method, body) = if args.stop {
+            (Method::DELETE, Value::Null)
+        } else {
+            (Method::POST, body)
+        };
+        let mut said = tenancy::ask(&mut client, &method, "/remap", &body).await?;
         let bar = std::io::stderr()
             .is_terminal()
             .then(ProgressBar::new_spinner);
@@ -65,11 +73,13 @@ pub(super) fn run(args: &RemapArgs) -> Result<(), RemapError> {
     for project in done["redacted"].as_array().into_iter().flatten() {
         writeln!(
             out,
-            "project={project} has redaction rules and stays as it is"
+            "project={project} has or had redaction rules and stays as it is"
         )?;
     }
     writeln!(out, "{}", line(&done))?;
     match done["error"].as_str() {
+        // What was asked for.
+        Some(_) if args.stop => Ok(()),
         Some(error) => Err(RemapError::Ended(error.to_owned())),
         None => Ok(()),
     }

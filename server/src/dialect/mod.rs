@@ -376,7 +376,8 @@ pub fn decode(dialect: Dialect, ctx: &Context<'_>, body: &[u8]) -> Result<Decode
 /// Makes the document of one event anew by today's mapping. Rows of these dialects hold what was derived beside what it
 /// was derived from; those of others have the sender's own fields, or come from several parts of a body that no row has.
 pub fn map(table: Table, doc: &[u8]) -> Mapped {
-    let read = DocRef::parse(doc).ok();
+    // What does not read to its end would be stored cut off.
+    let read = DocRef::parse(doc).ok().filter(|doc| doc.validate().is_ok());
     let dialect = read
         .and_then(|doc| doc.get(model::DIALECT))
         .and_then(DocRef::as_str);

@@ -9,7 +9,7 @@ mod marks;
 mod retention;
 mod settings;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use obsrv_engine::row::ProjectId;
@@ -88,6 +88,8 @@ pub struct Settings {
 struct Now {
     projects: HashMap<u64, Arc<Revised>>,
     plans: HashMap<u64, Arc<Plan>>,
+    /// Projects that have rules of redaction, or had: rows from then are as those left them.
+    ruled: HashSet<u64>,
 }
 
 impl Settings {
@@ -95,6 +97,11 @@ impl Settings {
     pub fn of(&self, project: u64) -> Arc<Revised> {
         let now = self.now.read();
         now.projects.get(&project).cloned().unwrap_or_default()
+    }
+
+    /// Whether a project has rules of redaction, or ever had.
+    pub(crate) fn was_ruled(&self, project: u64) -> bool {
+        self.now.read().ruled.contains(&project)
     }
 
     /// An organization's plan.
@@ -127,7 +134,9 @@ impl Settings {
             ControlEvent::Governance(act) => self.now.write().apply(act)?,
             ControlEvent::Org(act) => match act.event {
                 OrgEvent::ProjectDeleted { project } => {
-                    self.now.write().projects.remove(&project);
+                    let mut now = self.now.write();
+                    now.projects.remove(&project);
+                    now.ruled.remove(&project);
                 }
                 OrgEvent::OrgDeleted { org } => {
                     self.now.write().plans.remove(&org.0);
@@ -149,12 +158,15 @@ impl Now {
                 settings,
             } => {
                 let (project, revision) = (*project, *revision);
-                let settings =
+                let settings: ProjectSettings =
                     serde_json::from_str(settings).map_err(|source| GovernanceError::Project {
                         project,
                         revision,
                         source,
                     })?;
+                if settings.redaction.is_some() {
+                    self.ruled.insert(project);
+                }
                 let revised = Revised {
                     revision,
                     at_ns: act.at_ns,
@@ -216,6 +228,11 @@ impl Governance {
     /// A project's settings.
     pub fn of(&self, project: ProjectId) -> Arc<Revised> {
         self.plane.settings().of(project.0)
+    }
+
+    /// Whether a project has rules of redaction, or ever had: what is stored may be as they left it.
+    pub(crate) fn was_ruled(&self, project: ProjectId) -> bool {
+        self.plane.settings().was_ruled(project.0)
     }
 
     /// What was used and refused.

@@ -3,14 +3,17 @@
 
 use bytes::Bytes;
 use obsrv_engine::engine::{Envelope, Submission};
+use obsrv_engine::mapping::Mapped;
 use obsrv_engine::row::{Event, ProjectId, RowKey, Table};
 use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::control::{self, AuditAction, ControlEvent};
-use crate::dialect::{Dialect, MAPPING_VERSION, read_json};
+use crate::dialect::{self, Dialect, MAPPING_VERSION, read_json};
 use crate::governance::ProjectSettings;
+use crate::keys::Macs;
+use crate::limits::SWEEP_PAGE_ROWS;
 use crate::remap::{Asked, Data, Remap, remap_asked};
 
 const AT: i64 = 1_795_000_000_000_000_000;
@@ -104,16 +107,21 @@ async fn flush(world: &World) {
 }
 
 async fn remapped(world: &World, project: Option<u64>, is_dry: bool) -> Value {
-    let (core, remap) = (world.app.core().unwrap(), Remap::default());
-    let project = project.map(ProjectId);
-    let asked = Asked { project, is_dry };
-    assert!(remap.ask(asked).is_some() && remap.ask(asked).is_none());
+    let core = world.app.core().unwrap();
     let data = Data {
         engine: core.engine(),
         plane: core.plane(),
         governance: core.governance(),
     };
-    remap_asked(&data, &remap).await;
+    remapped_of(&data, project, is_dry).await
+}
+
+async fn remapped_of(data: &Data<'_>, project: Option<u64>, is_dry: bool) -> Value {
+    let remap = Remap::default();
+    let project = project.map(ProjectId);
+    let asked = Asked { project, is_dry };
+    assert!(remap.ask(asked).is_some() && remap.ask(asked).is_none());
+    remap_asked(data, &remap).await;
     serde_json::to_value(remap.progress()).unwrap()
 }
 
@@ -221,8 +229,12 @@ async fn rows_of_an_older_mapping_get_the_new_fields_and_keep_all_else() {
             ));
         }
     }
-    let expected = format!("mapping={MAPPING_VERSION} looked=6 changed=4 left=1");
-    assert_eq!(notes, [("data.remapped", Some(1), expected)]);
+    // One before the first row changes, one that says what came of it.
+    let expected = ["began", "looked=6 changed=4 left=1"].map(|said| {
+        let subject = format!("mapping={MAPPING_VERSION} {said}");
+        ("data.remapped", Some(1), subject)
+    });
+    assert_eq!(notes, expected);
 }
 
 /// A client that sends the same again after its row was mapped again adds nothing.
@@ -274,16 +286,156 @@ async fn what_steps_of_langfuse_and_langsmith_used_is_counted_again() {
     assert_eq!(counts(&remapped(&world, None, false).await), [2, 0, 0]);
 }
 
-/// What a project's rules decided is not decided anew without them.
+/// What does not read to its end is left as it is, and not stored again without its end.
+#[test]
+fn a_document_that_does_not_read_to_its_end_is_left() {
+    for doc in [
+        r#"{"dialect":"otlp","attributes":{"llm.provider":"openai"},"scope":{"name":"~"},"resource":{}}"#,
+        r#"{"dialect":"otlp","attributes":{"llm.provider":"openai","x":["~"]},"scope":{},"resource":{}}"#,
+        r#"{"dialect":"langfuse","usage_details":{"input":10,"output":5,"total":15},"name":"~","z":1}"#,
+        r#"{"dialect":"langsmith","metadata":{"user_id":"ann"},"name":"~","z":1}"#,
+    ] {
+        let mut doc = read_json(doc.as_bytes(), 60).unwrap();
+        let mapped = dialect::map(Table::Spans, &doc);
+        assert!(matches!(mapped, Mapped::Other(_)), "{mapped:?}");
+        let place = doc.iter().position(|byte| *byte == b'~').unwrap();
+        // In no text.
+        doc[place] = 0xff;
+        assert_eq!(dialect::map(Table::Spans, &doc), Mapped::Left);
+    }
+}
+
+/// What a project's rules decided is not decided anew without them, now or when they are gone.
 #[tokio::test]
-async fn rows_of_a_project_with_rules_stay_as_they_are() {
+async fn rows_of_a_project_that_ever_had_rules_stay_as_they_are() {
     let world = world().await;
     old_rows(&world).await;
+    let engine = world.app.core().unwrap().engine();
+    let master = MasterSecret::from_bytes([1; 32]);
+    // What a start finds in the log.
+    let started = || {
+        let (clock, rng) = (Arc::new(SystemClock::new()), Arc::new(OsRng));
+        let plane = ControlPlane::recover(Arc::clone(engine), &master, clock, rng);
+        let plane = Arc::new(plane.unwrap());
+        let macs = Macs::for_redaction(&master);
+        let governance = Governance::new(Quota::default(), Arc::clone(&plane), macs);
+        (plane, governance)
+    };
+    for (revision, settings) in [json!({ "redaction": {} }), json!({})]
+        .into_iter()
+        .enumerate()
+    {
+        let settings: ProjectSettings = serde_json::from_value(settings).unwrap();
+        let revision = u64::try_from(revision).unwrap();
+        let (plane, governance) = started();
+        let set = governance.set(By::operator(), ProjectId(1), revision, settings);
+        set.await.unwrap();
+        for (plane, governance) in [(plane, governance), started()] {
+            let data = Data {
+                engine,
+                plane: &plane,
+                governance: &governance,
+            };
+            let said = remapped_of(&data, None, false).await;
+            assert_eq!((counts(&said), &said["redacted"]), ([0, 0, 0], &json!([1])));
+            assert_eq!(said["projects"], 2);
+        }
+    }
+    assert_eq!(passing(&world, "spans", "provider:openai").await, 0);
+}
+
+/// Spans of one trace, more than a few pages of them, each as mapping 1 wrote it.
+async fn long_trace(world: &World, spans: usize) {
+    for n in 0..spans {
+        let doc = json!({ "dialect": "otlp", "name": "chat", "status": "success", "root": n == 0,
+            "attributes": { "llm.provider": "openai", "openinference.span.kind": "LLM", "session.id": "s-1",
+                "llm.token_count.prompt": 10, "llm.token_count.prompt_details.cache_read": 6 },
+            "kind": "custom", "tokens": { "input": 10, "total": 10 }, "resource": {}, "scope": {} });
+        stored(world, Table::Spans, (TRACE, &format!("{n:016x}")), doc).await;
+    }
+}
+
+/// The roll-up of a run takes the difference: it is not made of all spans again for each page of them.
+#[tokio::test]
+async fn a_long_trace_is_not_rolled_up_for_each_page() {
+    let world = world().await;
+    let spans = 2 * SWEEP_PAGE_ROWS + 1;
+    long_trace(&world, spans).await;
+    let path = format!("tokens.input:{}+tokens.total:{}", 4 * spans, 10 * spans);
+    assert_eq!(passing(&world, "traces", &path).await, 0);
+    let engine = world.app.core().unwrap().engine();
+    let before = engine.stats();
+    let said = remapped(&world, Some(1), false).await;
+    let rows = u64::try_from(spans).unwrap();
+    assert_eq!(counts(&said), [rows, rows, 0]);
+    let path = format!("{path}+tokens.cache_read:{}+group:s-1", 6 * spans);
+    assert_eq!(passing(&world, "traces", &path).await, 1);
+    let after = engine.stats();
+    assert_eq!(after.rollups, before.rollups);
+    // Each span, and the run once for all pages.
+    assert_eq!(after.superseded - before.superseded, rows + 1);
+}
+
+/// Does one of a long trace, and this when its first page is stored. What came of it, and of how many rows.
+async fn interrupted(world: &World, meanwhile: impl AsyncFnOnce(&Remap)) -> (Value, u64) {
+    let spans = 2 * SWEEP_PAGE_ROWS + 1;
+    long_trace(world, spans).await;
+    let core = world.app.core().unwrap();
+    let data = Data {
+        engine: core.engine(),
+        plane: core.plane(),
+        governance: core.governance(),
+    };
+    let remap = Remap::default();
+    let asked = Asked {
+        project: Some(ProjectId(1)),
+        is_dry: false,
+    };
+    remap.ask(asked).unwrap();
+    let interrupt = async {
+        while serde_json::to_value(remap.progress()).unwrap()["looked"] == 0 {
+            tokio::task::yield_now().await;
+        }
+        meanwhile(&remap).await;
+    };
+    tokio::join!(remap_asked(&data, &remap), interrupt);
+    let said = serde_json::to_value(remap.progress()).unwrap();
+    (said, u64::try_from(spans).unwrap())
+}
+
+/// Rules that are set between two pages end it there.
+#[tokio::test]
+async fn rules_that_come_meanwhile_end_it() {
+    let world = world().await;
     let settings: ProjectSettings = serde_json::from_value(json!({ "redaction": {} })).unwrap();
     let governance = world.app.core().unwrap().governance();
-    let by = By::operator();
-    governance.set(by, ProjectId(1), 0, settings).await.unwrap();
-    let said = remapped(&world, None, false).await;
-    assert_eq!((counts(&said), &said["redacted"]), ([0, 0, 0], &json!([1])));
-    assert_eq!(passing(&world, "spans", "provider:openai").await, 0);
+    let set = async |_: &Remap| {
+        let set = governance.set(By::operator(), ProjectId(1), 0, settings);
+        set.await.unwrap();
+    };
+    let (said, spans) = interrupted(&world, set).await;
+    let [looked, changed, _] = counts(&said);
+    assert_eq!(said["redacted"], json!([1]));
+    assert!(looked == changed && changed < spans, "{said}");
+}
+
+/// Whoever wants it to end is not kept waiting, and the next one does the rest.
+#[tokio::test]
+async fn one_that_is_told_to_stop_ends_between_two_pages() {
+    let world = world().await;
+    let stop = async |remap: &Remap| {
+        assert_eq!(serde_json::to_value(remap.stop()).unwrap()["running"], true)
+    };
+    let (said, spans) = interrupted(&world, stop).await;
+    assert_eq!(
+        (&said["running"], &said["error"]),
+        (&json!(false), &json!("it was told to stop"))
+    );
+    let page = u64::try_from(SWEEP_PAGE_ROWS).unwrap();
+    assert_eq!(
+        (said["changed"].as_u64(), &said["redacted"]),
+        (Some(page), &json!([]))
+    );
+    let rest = remapped(&world, Some(1), false).await;
+    assert_eq!(counts(&rest), [spans, spans - page, 0]);
 }
