@@ -26,7 +26,7 @@ pub use fresh::{Fresh, FreshRequest, Passing, fresh};
 pub(crate) use meter::Meter;
 pub use meter::{Budget, ESTIMATE_INTERACTIVE_MAX, Explain};
 pub use order::{Order, Position, SORT_TEXT_BYTES_MAX, SortKey};
-pub use parse::{ParseError, SEARCH_BYTES_MAX, parse, parse_over};
+pub use parse::{ParseError, SEARCH_BYTES_MAX, is_money, is_time, parse, parse_over};
 pub use plan::{DEPTH_MAX, LIST_MAX, NODES_MAX, TEXT_BYTES_MAX};
 pub use search::{Hit, LIMIT_MAX, Page, Request, TRACES_MAX, count, search, search_cores};
 pub use text::{Patterns, REGEX_BYTES_MAX, REGEX_SIZE_MAX, REGEXES_MAX};

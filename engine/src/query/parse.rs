@@ -394,11 +394,12 @@ fn number_of(column: &Column, text: &str) -> Option<Literal> {
 }
 
 /// Whether the values of a path are amounts of money alone.
-pub(super) fn is_money(path: &str) -> bool {
+pub fn is_money(path: &str) -> bool {
     [model::COST, model::COST_USD, "cost"].contains(&path)
 }
 
-pub(super) const fn is_time(column: &Column) -> bool {
+/// Whether the values of a column are times or lengths of time: they have no beginning.
+pub const fn is_time(column: &Column) -> bool {
     matches!(column, Column::Start | Column::End | Column::Duration)
 }
 

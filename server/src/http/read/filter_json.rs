@@ -14,7 +14,7 @@
 //! `now`, `-1h` or nanoseconds; lengths of time `1.5s` or nanoseconds.
 
 use obsrv_engine::query::ast::{Filter, Literal, Test, TextTest};
-use obsrv_engine::query::{DEPTH_MAX, LIST_MAX, Patterns};
+use obsrv_engine::query::{DEPTH_MAX, LIST_MAX, Patterns, is_money, is_time};
 use obsrv_engine::source::Column;
 use serde_json::{Map, Value};
 
@@ -209,6 +209,9 @@ impl Reader {
         let one = || self.literal(column, value, place);
         let bound = || match one()? {
             Literal::Bool(_) => Err(place.wrong("not a number, a time or a text")),
+            Literal::Str(_) if matches!(column, Column::Path(path) if is_money(path)) => {
+                Err(place.wrong("not a number of dollars"))
+            }
             literal => Ok(literal),
         };
         let text = || match value {
@@ -227,6 +230,9 @@ impl Reader {
             "contains" => is(Test::Contains(text()?)),
             "starts_with" => match text()? {
                 text if text.is_empty() => return Err(place.wrong("an empty beginning")),
+                _ if is_time(column) => {
+                    return Err(place.wrong("a time has no beginning; ge and lt are meant"));
+                }
                 text => is(Test::Prefix(text)),
             },
             "matches" => is(Test::Regex(self.pattern(&text()?, place)?)),

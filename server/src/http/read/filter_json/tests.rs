@@ -94,6 +94,11 @@ fn errors_name_the_place() {
         (json!({"text": "a", "not": {}}), "filter"),
         (json!({"key": "a", "matches": "\\"}), "filter.matches"),
         (
+            json!({"key": "start", "starts_with": "2026"}),
+            "filter.starts_with",
+        ),
+        (json!({"key": "cost", "gt": "5kB"}), "filter.gt"),
+        (
             json!({"not": {"text_matches": "("}}),
             "filter.not.text_matches",
         ),
@@ -147,7 +152,8 @@ fn leaf() -> impl Strategy<Value = Value> {
             "status".to_owned(),
             "id".into(),
             "start".into(),
-            "duration".into()
+            "duration".into(),
+            "cost".into()
         ]),
     ];
     let test = prop::sample::select(vec![
