@@ -1,5 +1,6 @@
 """The obsrv binary under test, as a process of its own."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -90,6 +91,13 @@ class Obsrv:
     def end(self):
         if self.child:
             self.kill()
+
+    def files(self):
+        """Each file of the data directory that could be opened: a running server removes some while they are listed."""
+        for path in sorted(self.data.rglob("*")):
+            if path.is_file():
+                with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                    yield path, file
 
     def peak_memory(self):
         """Bytes of the resident set at its highest."""
