@@ -121,6 +121,7 @@ const BUDGET: Budget<'static> = Budget {
     bytes_max: u64::MAX,
     read_bytes_max: u64::MAX,
     cancelled: &|| false,
+    processors: None,
 };
 
 fn aggregate(snapshot: &Snapshot, name: &str, request: &AggregateRequest) {

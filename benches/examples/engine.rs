@@ -137,6 +137,7 @@ fn queries(engine: &Engine, manifest: &Manifest) {
         bytes_max: u64::MAX,
         read_bytes_max: u64::MAX,
         cancelled: &|| false,
+        processors: None,
     };
     let is = |path: &str, value: &str| {
         Filter::Is(

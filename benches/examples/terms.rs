@@ -132,6 +132,7 @@ fn questions(source: &dyn Source) {
         bytes_max: u64::MAX,
         read_bytes_max: u64::MAX,
         cancelled: &|| false,
+        processors: None,
     };
     let mut live = roaring::RoaringBitmap::new();
     live.insert_range(0..source.row_count());

@@ -46,6 +46,7 @@ pub(crate) fn page(
             bytes_max,
             read_bytes_max: u64::MAX,
             cancelled: &|| false,
+            processors: None,
         };
         snapshot.search(project, table, &request, &budget)
     };

@@ -149,5 +149,6 @@ pub(crate) fn explained(explain: &Explain) -> Value {
         "estimate": explain.estimate,
         "partials_known": explain.partials_known,
         "state_bytes": explain.state_bytes,
+        "helpers": explain.helpers,
     })
 }

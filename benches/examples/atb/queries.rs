@@ -3,6 +3,9 @@
 //! A query of obsrv sees one project; those over all projects are asked of each, and their time is
 //! that of all of them.
 
+use std::sync::LazyLock;
+use std::thread::available_parallelism;
+
 use obsrv_benches::generator::flat::{INPUTS, OUTPUTS};
 use obsrv_engine::body;
 use obsrv_engine::doc::DocRef;
@@ -12,7 +15,7 @@ use obsrv_engine::query::aggregate::{
     TimeBuckets, Top, Value,
 };
 use obsrv_engine::query::ast::{Filter, Literal, Test, TextTest};
-use obsrv_engine::query::{Budget, Hit, Order, Page, Request};
+use obsrv_engine::query::{Budget, Hit, Order, Page, Processors, Request};
 use obsrv_engine::row::Table;
 use obsrv_engine::source::Column;
 use serde_json::{Map, Value as Json, json};
@@ -27,12 +30,19 @@ const DAY_NS: i64 = 24 * HOUR_NS;
 /// Traces of Q3 in one timed run.
 const TRACES_A_RUN: usize = 100;
 
-const BUDGET: Budget<'static> = Budget {
-    rows_max: u64::MAX,
-    bytes_max: u64::MAX,
-    read_bytes_max: u64::MAX,
-    cancelled: &|| false,
-};
+/// As a server divides them.
+static PROCESSORS: LazyLock<Processors> =
+    LazyLock::new(|| Processors::new(available_parallelism().map_or(1, usize::from)));
+
+fn budget() -> Budget<'static> {
+    Budget {
+        rows_max: u64::MAX,
+        bytes_max: u64::MAX,
+        read_bytes_max: u64::MAX,
+        cancelled: &|| false,
+        processors: Some(&PROCESSORS),
+    }
+}
 
 /// What a query came to, before it is written as the benchmark wants it.
 pub(crate) enum Found {
@@ -138,7 +148,7 @@ impl Asking<'_> {
     fn search(&self, index: u64, table: Table, request: &Request) -> Outcome<Page> {
         let found = self
             .snapshot
-            .search(project(index), table, request, &BUDGET)?;
+            .search(project(index), table, request, &budget())?;
         Ok(found)
     }
 
@@ -146,7 +156,7 @@ impl Asking<'_> {
     fn search_cores(&self, index: u64, request: &Request) -> Outcome<Page> {
         let found = self
             .snapshot
-            .search_cores(project(index), Table::Spans, request, &BUDGET)?;
+            .search_cores(project(index), Table::Spans, request, &budget())?;
         Ok(found)
     }
 
@@ -166,7 +176,7 @@ impl Asking<'_> {
     fn aggregate(&self, index: u64, request: &AggregateRequest) -> Outcome<AggregateAnswer> {
         let answer =
             self.snapshot
-                .aggregate_with(project(index), Table::Spans, request, &BUDGET, None)?;
+                .aggregate_with(project(index), Table::Spans, request, &budget(), None)?;
         Ok(answer)
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use roaring::RoaringBitmap;
 
 use super::QueryError;
+use super::divide::{Held, Processors};
 use crate::source::Source;
 
 /// What a query may cost. The caller sets it from the memory and time that it has.
@@ -18,6 +19,8 @@ pub struct Budget<'a> {
     pub read_bytes_max: u64,
     /// Asked every now and then; true ends the query.
     pub cancelled: &'a dyn Fn() -> bool,
+    /// What it may read documents on; `None`: on the thread of the caller alone.
+    pub processors: Option<&'a Processors>,
 }
 
 impl std::fmt::Debug for Budget<'_> {
@@ -77,6 +80,8 @@ pub struct Explain {
     pub partials_known: u64,
     /// Most bytes that the groups of an aggregate took at once.
     pub state_bytes: u64,
+    /// Most threads at once that decided rows, beside the one that asked.
+    pub helpers: u64,
     /// The parts of the filter that left rows in doubt, and the order if it needed bodies.
     pub verified: BTreeSet<String>,
 }
@@ -105,6 +110,7 @@ impl Explain {
             estimate,
             partials_known,
             state_bytes,
+            helpers,
             verified,
         } = other;
         self.sources += sources;
@@ -127,6 +133,7 @@ impl Explain {
         self.estimate += estimate;
         self.partials_known += partials_known;
         self.state_bytes = self.state_bytes.max(state_bytes);
+        self.helpers = self.helpers.max(helpers);
         self.verified.extend(verified);
     }
 
@@ -144,8 +151,18 @@ pub const ESTIMATE_INTERACTIVE_MAX: u64 = 800;
 pub(crate) struct Meter<'a> {
     budget: &'a Budget<'a>,
     pub(super) explain: Explain,
-    /// Blocks that were read, by the address of their source.
-    blocks: BTreeMap<usize, RoaringBitmap>,
+    blocks: BlocksRead,
+    _processor: Option<Held<'a>>,
+}
+
+/// Blocks that were read, by the address of their source.
+type BlocksRead = BTreeMap<usize, RoaringBitmap>;
+
+/// What a part of a query did that had a meter of its own.
+#[derive(Debug)]
+pub(super) struct Spent {
+    explain: Explain,
+    blocks: BlocksRead,
 }
 
 /// Bodies between two questions whether the caller gave up.
@@ -157,7 +174,41 @@ impl<'a> Meter<'a> {
             budget,
             explain: Explain::default(),
             blocks: BTreeMap::new(),
+            _processor: budget.processors.map(Processors::enter),
         }
+    }
+
+    pub(super) fn processors(&self) -> Option<&'a Processors> {
+        self.budget.processors
+    }
+
+    /// Whether a processor is free beside the one that it has.
+    pub(super) fn has_spare(&self) -> bool {
+        self.budget.processors.is_some_and(Processors::has_spare)
+    }
+
+    /// Bytes of bodies that may still be read.
+    pub(super) fn bytes_left(&self) -> u64 {
+        let max = self.budget.read_bytes_max;
+        max.saturating_sub(self.explain.bytes_read)
+    }
+
+    pub(super) fn into_spent(self) -> Spent {
+        Spent {
+            explain: self.explain,
+            blocks: self.blocks,
+        }
+    }
+
+    /// Adds what a part of the query did. A block that both have read counts once.
+    pub(super) fn add(&mut self, spent: Spent) -> Result<(), QueryError> {
+        self.explain.add(spent.explain);
+        for (source, read) in spent.blocks {
+            let known = self.blocks.entry(source).or_default();
+            self.explain.blocks_verified -= known.intersection_len(&read);
+            *known |= read;
+        }
+        self.check_bytes(self.budget.read_bytes_max)
     }
 
     pub(super) fn check(&self) -> Result<(), QueryError> {
@@ -212,6 +263,10 @@ impl<'a> Meter<'a> {
         }
         self.explain.bodies_read += 1;
         self.explain.bytes_read = self.explain.bytes_read.saturating_add(len_u64(bytes));
+        self.check_bytes(max)
+    }
+
+    fn check_bytes(&self, max: u64) -> Result<(), QueryError> {
         if self.explain.bytes_read > max {
             return Err(QueryError::BudgetExceeded { what: "bytes", max });
         }

@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod ast;
+mod divide;
 mod document;
 mod facet;
 mod fresh;
@@ -21,6 +22,7 @@ pub mod traceql;
 mod value;
 mod write;
 
+pub use divide::Processors;
 pub use facet::{FACET_DISTINCT_MAX, FACET_VALUES_MAX, FACETS_MAX, Facet};
 pub use fresh::{Fresh, FreshRequest, Passing, fresh};
 pub(crate) use meter::Meter;

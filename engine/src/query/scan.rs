@@ -8,13 +8,14 @@ use roaring::RoaringBitmap;
 
 use super::QueryError;
 use super::ast::{Literal, Test};
+use super::divide::deciding;
 use super::meter::{Meter, len_u64};
 use super::plan::{Node, describe, name_of};
 use super::text::{Pattern, Text};
 use super::value::test_scalar;
 use crate::body;
 use crate::doc::{Scalar, fingerprint};
-use crate::source::{Blocks, Column, Core, Probe, Rows, Source, SourceError, Visible, reading};
+use crate::source::{Blocks, Column, Core, Probe, Rows, Source, SourceError, Visible};
 use crate::text::Phrase;
 
 /// Rows in a row group, as a power of two.
@@ -391,23 +392,4 @@ pub(super) fn settle(
         passed |= deciding(node, visible, &doubt, meter)?;
     }
     Ok(passed)
-}
-
-/// Those of the rows that pass, by their documents.
-fn deciding(
-    node: &Node<'_>,
-    visible: &Visible<'_>,
-    doubt: &RoaringBitmap,
-    meter: &mut Meter<'_>,
-) -> Result<RoaringBitmap, QueryError> {
-    reading(visible.source, |rows| {
-        let mut passed = RoaringBitmap::new();
-        for row in doubt {
-            let core = rows.core(row)?;
-            if decide(node, (visible, rows), row, &core, meter)? {
-                passed.insert(row);
-            }
-        }
-        Ok(passed)
-    })
 }

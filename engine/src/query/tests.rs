@@ -1,6 +1,7 @@
 //! Answers against a row-by-row oracle that shares no code with the query.
 
 mod aggregate;
+mod divide;
 mod fresh;
 mod index;
 mod languages;
@@ -22,6 +23,7 @@ const BUDGET: Budget<'static> = Budget {
     bytes_max: 1 << 30,
     read_bytes_max: 1 << 30,
     cancelled: NEVER,
+    processors: None,
 };
 
 /// Random filters, for tests elsewhere.

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use roaring::RoaringBitmap;
 
 use super::QueryError;
+use super::divide::deciding;
 use super::document;
 use super::meter::Meter;
 use super::order::{Order, Position, SortKey};
@@ -29,6 +30,72 @@ struct Candidate {
     row: u32,
     /// Some value is too long for its column: the key is not known yet.
     long: bool,
+}
+
+/// Rows in doubt that are decided before their turn, many at once. The first are not, since most pages are full
+/// by then; and none without a processor that nobody else uses, since those behind the last row of the page are
+/// decided for nothing.
+struct Ahead<'c> {
+    candidates: std::slice::Iter<'c, Candidate>,
+    sure: &'c RoaringBitmap,
+    /// Rows in doubt whose turn came.
+    seen: usize,
+    decided: RoaringBitmap,
+    passed: RoaringBitmap,
+}
+
+/// Rows that are decided one by one before any is decided ahead.
+const ALONE: usize = 256;
+/// Most rows that are decided ahead at once.
+const AHEAD_MAX: usize = 8_192;
+
+impl<'c> Ahead<'c> {
+    fn new(candidates: &'c [Candidate], sure: &'c RoaringBitmap) -> Self {
+        Self {
+            candidates: candidates.iter(),
+            sure,
+            seen: 0,
+            decided: RoaringBitmap::new(),
+            passed: RoaringBitmap::new(),
+        }
+    }
+
+    /// Whether the next row in doubt passes; `None` if nobody decided it yet.
+    fn look(
+        &mut self,
+        node: &Node<'_>,
+        visible: &Visible<'_>,
+        row: u32,
+        meter: &mut Meter<'_>,
+    ) -> Result<Option<bool>, QueryError> {
+        let is_turn = !self.decided.contains(row);
+        if is_turn && self.seen >= ALONE && meter.has_spare() {
+            // Twice as many each time, so that no more are decided for nothing than were needed.
+            let next = self.next(row, self.seen.min(AHEAD_MAX));
+            meter.explain.rows_in_doubt += next.len();
+            self.passed |= deciding(node, visible, &next, meter)?;
+            self.decided |= next;
+        }
+        self.seen += 1;
+        if self.decided.contains(row) {
+            return Ok(Some(self.passed.contains(row)));
+        }
+        meter.explain.rows_in_doubt += 1;
+        Ok(None)
+    }
+
+    /// The rows in doubt from this one on.
+    fn next(&mut self, row: u32, count: usize) -> RoaringBitmap {
+        let sure = self.sure;
+        let from = self.candidates.by_ref().skip_while(|c| c.row != row);
+        let mut next = RoaringBitmap::from([row]);
+        next.extend(
+            from.map(|c| c.row)
+                .filter(|row| !sure.contains(*row))
+                .take(count),
+        );
+        next
+    }
 }
 
 /// Keeps the best `size` rows.
@@ -88,7 +155,9 @@ impl<'q> Top<'q> {
         let in_doubt = verdict.sure.len() < verdict.possible.len();
         self.sort(&mut candidates, !in_doubt && self.after.is_none());
         let old = self.rows.len();
-        for Candidate { key, row, .. } in candidates {
+        let mut ahead = Ahead::new(&candidates, &verdict.sure);
+        for Candidate { key, row, .. } in &candidates {
+            let row = *row;
             let taken = self.rows.len() - old;
             let tie = |last: &Ranked| self.compare_keys(last.key.as_ref(), key.as_ref()).is_eq();
             // The order is by key only, so that ties of the last one must be looked at, too.
@@ -103,11 +172,15 @@ impl<'q> Top<'q> {
                 continue;
             }
             if !verdict.sure.contains(row) {
-                meter.explain.rows_in_doubt += 1;
-                if !decide(node, (visible, rows), row, &core, meter)? {
+                let passes = match ahead.look(node, visible, row, meter)? {
+                    Some(passes) => passes,
+                    None => decide(node, (visible, rows), row, &core, meter)?,
+                };
+                if !passes {
                     continue;
                 }
             }
+            let key = key.clone();
             self.rows.push(Ranked { key, core, at, row });
         }
         let order = self.order;

@@ -245,6 +245,7 @@ fn old_rows(
         bytes_max: u64::MAX,
         read_bytes_max: u64::MAX,
         cancelled: &|| false,
+        processors: None,
     };
     let page = snapshot.search_cores(project, table, &request, &budget)?;
     let old = page.hits.into_iter().map(|hit| hit.core);

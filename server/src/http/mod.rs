@@ -55,6 +55,7 @@ pub(crate) mod usage;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread::available_parallelism;
 
 use axum::Router;
 use tokio::sync::Semaphore;
@@ -75,6 +76,7 @@ use auth::SessionSource;
 use metrics::Metrics;
 use obsrv_engine::engine::{Engine, State, Stats};
 use obsrv_engine::io::Clock;
+use obsrv_engine::query::Processors;
 use routes::Routes;
 use slow::SlowQueries;
 
@@ -234,6 +236,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Places for queries.
     pub queries: Arc<Semaphore>,
+    /// What queries divide among themselves.
+    pub processors: Arc<Processors>,
     /// Places for exports that keep many rows.
     pub parquet_exports: Arc<Semaphore>,
     /// Queries that took long.
@@ -267,6 +271,9 @@ impl App {
             query_bytes_max: memory_bytes / QUERY_MEMORY_SHARE,
             metrics: Metrics::default(),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
+            processors: Arc::new(Processors::new(
+                available_parallelism().map_or(1, usize::from),
+            )),
             parquet_exports: Arc::new(Semaphore::new(PARQUET_EXPORTS_MAX)),
             request_ids: outer::RequestIds::new(request_seed),
             openapi: OnceLock::new(),

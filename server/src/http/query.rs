@@ -46,7 +46,7 @@ where
     };
     let cancelled = Arc::new(AtomicBool::new(false));
     let guard = CancelOnDrop(Arc::clone(&cancelled));
-    let clock = Arc::clone(&app.clock);
+    let (clock, processors) = (Arc::clone(&app.clock), Arc::clone(&app.processors));
     let bytes_max = app.query_bytes_max;
     let began = clock.mono_ns();
     let answer = tokio::task::spawn_blocking(move || {
@@ -60,6 +60,7 @@ where
             bytes_max,
             read_bytes_max: QUERY_READ_BYTES_MAX,
             cancelled: &give_up,
+            processors: Some(&processors),
         })
     })
     .await;

@@ -148,6 +148,7 @@ fn traces_of(engine: &Engine, project: ProjectId, table: Table) -> Result<Vec<St
         bytes_max: u64::MAX,
         read_bytes_max: u64::MAX,
         cancelled: &|| false,
+        processors: None,
     };
     let page = engine
         .snapshot()

@@ -196,6 +196,7 @@ const BUDGET: Budget<'_> = Budget {
     bytes_max: u64::MAX,
     read_bytes_max: u64::MAX,
     cancelled: &|| false,
+    processors: None,
 };
 
 /// The indexes must say what the rows say.

@@ -22,6 +22,7 @@ const BUDGET: Budget<'_> = Budget {
     bytes_max: u64::MAX,
     read_bytes_max: u64::MAX,
     cancelled: &|| false,
+    processors: None,
 };
 
 /// Places of one file that are damaged.

@@ -207,6 +207,7 @@ impl World {
                 bytes_max: u64::MAX,
                 read_bytes_max: u64::MAX,
                 cancelled: &|| false,
+                processors: None,
             };
             let snapshot = self.engine().snapshot();
             let fresh = snapshot.fresh(PROJECT, table, &request, &budget).unwrap();

@@ -74,7 +74,7 @@ fn row(n: u32) -> RowInput {
     }
 }
 
-fn segment(rows: u32) -> Arc<Segment> {
+pub(super) fn segment(rows: u32) -> Arc<Segment> {
     segment_of((0..rows).map(row).collect())
 }
 
