@@ -288,6 +288,8 @@ impl Work<'_> {
             if after.is_none() {
                 break;
             }
+            // Whoever wants it to end has a turn between any two pages, however fast they are.
+            tokio::task::yield_now().await;
             // What comes meanwhile is by today's mapping, so nothing is missed by looking at what was there.
             kept = Some(snapshot).filter(|_| !pages.is_multiple_of(REMAP_SNAPSHOT_PAGES));
         }
