@@ -81,10 +81,11 @@ pub(super) fn deciding(
     meter: &mut Meter<'_>,
 ) -> Result<RoaringBitmap, QueryError> {
     let helpers = helpers(doubt.len(), meter);
-    let parts = parts(doubt, len_u64(helpers.len()) + 1);
-    let Some((first, others)) = parts.split_first().filter(|(_, more)| !more.is_empty()) else {
+    if helpers.is_empty() {
         return decide_each(node, visible, doubt, meter);
-    };
+    }
+    let parts = parts(doubt, len_u64(helpers.len()) + 1);
+    let (first, others) = parts.split_first().expect("BUG: no rows for helpers");
     meter.explain.helpers = meter.explain.helpers.max(len_u64(others.len()));
     let (caller, stop, bytes) = (
         thread::current(),
