@@ -208,24 +208,29 @@ pub(super) fn add(routes: &mut Routes) {
     routes
         .get(&all, TraceRead, list)
         .says("Saved views: one's own and shared ones.")
+        .costs_nothing()
         .gives::<ViewsShown>();
     routes
         .post(&all, TraceRead, create)
         .says("Save a view. A shared one needs the right to write traces.")
+        .costs_nothing()
         .takes::<NewView>()
         .gives::<Made>();
     routes
         .get(&one, TraceRead, show)
         .says("A saved view.")
+        .costs_nothing()
         .gives::<ViewShown>();
     routes
         .put(&one, TraceRead, replace)
         .says("Put another view in the place of one.")
+        .costs_nothing()
         .takes::<NewView>()
         .gives::<Made>();
     routes
         .delete(&one, TraceRead, delete)
         .says("Delete a view.")
+        .costs_nothing()
         .gives::<Receipt>();
     let comments = path("/traces/{trace}/comments");
     routes
@@ -244,6 +249,7 @@ pub(super) fn add(routes: &mut Routes) {
             delete_comment,
         )
         .says("Delete a comment.")
+        .costs_nothing()
         .gives::<Receipt>();
 }
 
