@@ -214,6 +214,15 @@ pub(super) struct InvitationMade {
     pub(super) receipt: Receipt,
 }
 
+/// Something as it is after a change.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Changed<T> {
+    #[serde(flatten)]
+    pub(super) shown: T,
+    /// Proof of the change.
+    pub(super) receipt: Receipt,
+}
+
 /// Something that was just made.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Made {
