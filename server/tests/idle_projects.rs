@@ -87,7 +87,8 @@ fn an_idle_project_costs_what_its_settings_cost() {
         };
         quota.take(party, amounts, now).unwrap();
     }
-    assert_eq!(quota.sizes(), (10_001, 20_000));
+    // A meter of each project, one of its key, and one of the organization.
+    assert_eq!(quota.sizes(), (20_001, 20_000));
     let active = (resident().saturating_sub(before)) / PROJECTS;
     assert!(
         (50..=ACTIVE_BYTES).contains(&active),

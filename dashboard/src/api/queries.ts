@@ -121,7 +121,12 @@ function clean(asked: AggregateAsked | null) {
 }
 
 // First and last start of what passes; null where nothing does.
-export function useBounds(project: string, scope: Scope, enabled: boolean, over: "traces" | "logs" = "traces") {
+export function useBounds(
+  project: string,
+  scope: Scope,
+  enabled: boolean,
+  over: "traces" | "logs" | "points" = "traces",
+) {
   return useQuery({
     queryKey: ["bounds", project, over, scope],
     queryFn: async ({ signal }) => {

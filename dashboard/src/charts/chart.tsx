@@ -8,7 +8,7 @@ import { stepText } from "../state/time";
 import { Failure, statusKind } from "../ui/parts";
 import { type Bin, HeatMap } from "./heat-map";
 import { LineChart, type Series } from "./line-chart";
-import { behind, both, type ChartSpec, titleOf, whatOf } from "./spec";
+import { behind, type ChartSpec, pageOf, searchOf, titleOf, usualBy, whatOf } from "./spec";
 
 const GROUPS_MAX = 20;
 
@@ -56,10 +56,10 @@ export function Chart({
   const { project, q, from, to, step } = look;
   const [, navigate] = useLocation();
   const what = whatOf(spec);
-  const by = what.isHeat ? undefined : (spec.by ?? what.by);
+  const by = what.isHeat ? undefined : (spec.by ?? usualBy(spec));
   const measures = what.measures(spec);
   const answer = useAggregate(project, {
-    q: both(q, spec.q ?? ""),
+    q: searchOf(spec, q),
     from,
     to,
     ...(spec.over ? { over: spec.over } : {}),
@@ -87,7 +87,7 @@ export function Chart({
     if (search) {
       where.set("q", search);
     }
-    navigate(`/p/${project}/traces?${where}`);
+    navigate(`/p/${project}/${pageOf(spec)}?${where}`);
   };
   const title = `${titleOf(spec)}${by && what.names ? `, ${what.names[what.grouped ?? 0]}` : ""}${
     what.isPerStep ? ` per ${stepText(step)}` : ""

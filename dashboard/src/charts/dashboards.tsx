@@ -1,13 +1,13 @@
-// Dashboards: charts under a name, kept by the server as saved views of their own kind.
+// Dashboards: charts under a name, kept by the server as saved views over `dashboard`.
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { del, get, part, post, put } from "../api/client";
 import { at, useKeys } from "../api/queries";
 import { Dialog, Field, messageOf } from "../ui/parts";
 import type { ChartSpec } from "./spec";
-import { WHATS, whatOf } from "./spec";
+import { isApart, KINDS, kindOf, usualBy, whatOf, whatsOver } from "./spec";
 
-const KIND = "dashboard";
+const OVER = "dashboard";
 
 export interface Dashboard {
   id: string;
@@ -22,31 +22,30 @@ interface View {
   name: string;
   own: boolean;
   shared: boolean;
-  settings?: { kind?: string; charts?: ChartSpec[] };
+  settings?: { charts?: ChartSpec[] };
 }
 
 const body = (dashboard: Omit<Dashboard, "id" | "own">) => ({
   name: dashboard.name,
+  over: OVER,
   shared: dashboard.shared,
-  settings: { kind: KIND, charts: dashboard.charts },
+  settings: { charts: dashboard.charts },
 });
 
 export function useDashboards(project: string) {
   const queries = useQueryClient();
-  const key = ["views", project];
+  const key = ["views", project, OVER];
   const views = useQuery({
     queryKey: key,
-    queryFn: ({ signal }) => get<{ data: View[] }>(at(project, "/views"), {}, signal),
+    queryFn: ({ signal }) => get<{ data: View[] }>(at(project, "/views"), { over: OVER }, signal),
   });
-  const all: Dashboard[] = (views.data?.data ?? [])
-    .filter((view) => view.settings?.kind === KIND)
-    .map(({ id, name, own, shared, settings }) => ({
-      id: String(id),
-      name,
-      own,
-      shared,
-      charts: Array.isArray(settings?.charts) ? settings.charts : [],
-    }));
+  const all: Dashboard[] = (views.data?.data ?? []).map(({ id, name, own, shared, settings }) => ({
+    id: String(id),
+    name,
+    own,
+    shared,
+    charts: Array.isArray(settings?.charts) ? settings.charts : [],
+  }));
   const changed = () => queries.invalidateQueries({ queryKey: key });
   return {
     all,
@@ -156,6 +155,7 @@ export function ChartForm({
   const [wrong, setWrong] = useState<string | null>(null);
   const keys = useKeys(project, "", 500, spec.over ?? "traces").data?.keys ?? [];
   const what = whatOf(spec);
+  const usual = usualBy(spec);
   const numbers = keys.filter(({ type }) => what.id === "distinct" || type === "int" || type === "float");
   const change = (to: Partial<ChartSpec>) => {
     const next = { ...spec, ...to };
@@ -192,23 +192,32 @@ export function ChartForm({
         "Shows",
         spec.what,
         (value) => change({ what: value }),
-        WHATS.map(({ id, name }) => [id, name]),
+        whatsOver(spec.over).map(({ id, name }) => [id, name]),
       )}
       {what.hasKey &&
         select("Key", spec.of ?? "", (value) => change({ of: value }), [
           ["", "Choose a key"],
           ...numbers.map(({ key }): [string, string] => [key, key]),
         ])}
-      {select("Of", spec.over ?? "", (value) => change({ over: value === "spans" ? "spans" : undefined }), [
-        ["", "traces"],
-        ["spans", "steps"],
-      ])}
+      {select(
+        "Of",
+        spec.over ?? "",
+        (value) => {
+          const over = kindOf(value);
+          const isThere = whatsOver(over).some(({ id }) => id === spec.what);
+          change({ over, of: undefined, by: undefined, ...(isThere ? {} : { what: "runs" }) });
+        },
+        KINDS,
+      )}
       {!what.isHeat &&
         select("A line for each", spec.by ?? "", (value) => change({ by: value }), [
-          ["", what.by ? `${what.by}, as usual` : "no: one line"],
+          ["", usual ? `${usual}, as usual` : "no: one line"],
           ...keys.map(({ key }): [string, string] => [key, key]),
         ])}
-      <Field label="Only those that pass" hint="A search, as in the list.">
+      <Field
+        label="Only those that pass"
+        hint={isApart(spec) ? "A search of them. That of the page, which is of traces, leaves them as they are." : "A search, as in the list."}
+      >
         {(props) => (
           <input
             {...props}

@@ -9,11 +9,12 @@ import { moment, stepFor } from "../state/time";
 import { useParams } from "../state/url";
 import { RangeMenu } from "../traces/range-menu";
 import { SearchBar } from "../traces/search-bar";
+import { Confirm } from "../ui/confirm";
 import { Dialog, Empty, Failure, Ghosts, Icon, Menu, messageOf } from "../ui/parts";
 import { toast } from "../ui/toast";
 import { Chart, type Looked } from "./chart";
 import { ChartForm, type Dashboard, NameDialog, useDashboards } from "./dashboards";
-import { type ChartSpec, titleOf, USUAL, whatOf } from "./spec";
+import { type ChartSpec, isApart, titleOf, USUAL, whatOf } from "./spec";
 
 const POINTS = 60;
 
@@ -22,10 +23,11 @@ export default function ChartsPage({ project, id }: { project: string; id?: stri
   const input = useRef<HTMLInputElement>(null);
   const { q = "", from = "", to = "", by = "" } = params;
   const scope = useMemo(() => ({ q, from, to }), [q, from, to]);
-  const bounds = useBounds(project, scope, true);
   const keys = useKeys(project).data?.keys ?? [];
   const dashboards = useDashboards(project);
   const dashboard = dashboards.all.find((one) => one.id === id);
+  const apart = dashboard && timesApart(dashboard.charts);
+  const bounds = useBounds(project, apart ? { q: "", from, to } : scope, true, apart);
   const first = from ? moment(from) : (bounds.data?.from ?? null);
   const last = to ? moment(to) : from ? Date.now() : (bounds.data?.to ?? null);
   const step = first !== null && last !== null ? stepFor(Math.max(1000, last - first), POINTS) : 0;
@@ -79,7 +81,7 @@ export default function ChartsPage({ project, id }: { project: string; id?: stri
         </Empty>
       ) : !bounds.data || step === 0 ? (
         <Empty title="Nothing to draw">
-          <p>No trace passes. Take away a part of the search, or look at more time.</p>
+          <p>Nothing passes. Take away a part of the search, or look at more time.</p>
         </Empty>
       ) : dashboard ? (
         <Board dashboard={dashboard} save={dashboards.save} look={look} />
@@ -92,6 +94,13 @@ export default function ChartsPage({ project, id }: { project: string; id?: stri
       )}
     </div>
   );
+}
+
+// Of which rows the time that is drawn goes from the first to the last, if no chart is of traces or their steps.
+function timesApart(charts: ChartSpec[]): "logs" | "points" | undefined {
+  const [first] = charts;
+  const over = first && charts.every(isApart) ? first.over : undefined;
+  return over === "spans" ? undefined : over;
 }
 
 function Head({
@@ -184,29 +193,18 @@ function Head({
           }
         }}
       />
-      <Dialog title={`Delete ${dashboard?.name}?`} open={asking === "delete"} close={close}>
-        <p>The charts go; the traces that they draw stay.</p>
-        <div className="dialog-foot">
-          <button type="button" className="button" onClick={close}>
-            Keep it
-          </button>
-          <button
-            type="button"
-            className="button danger"
-            onClick={async () => {
-              try {
-                await dashboards.remove(dashboard?.id ?? "");
-                close();
-                go("");
-              } catch (error) {
-                toast(messageOf(error), true);
-              }
-            }}
-          >
-            Delete
-          </button>
-        </div>
-      </Dialog>
+      <Confirm
+        title={`Delete ${dashboard?.name}?`}
+        open={asking === "delete"}
+        close={close}
+        yes="Delete"
+        run={async () => {
+          await dashboards.remove(dashboard?.id ?? "");
+          go("");
+        }}
+      >
+        <p>The charts go; the rows that they draw stay.</p>
+      </Confirm>
     </div>
   );
 }

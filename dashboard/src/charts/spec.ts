@@ -9,7 +9,8 @@ export interface ChartSpec {
   // Narrows what the page narrows already.
   q?: string;
   by?: string;
-  over?: "spans";
+  // Rows of what; traces if it is left out.
+  over?: "spans" | "logs" | "points";
   // A key of numbers, for what is not one of the usual ones.
   of?: string;
 }
@@ -29,6 +30,8 @@ export interface What {
   hasKey?: boolean;
   // Takes the place of no group.
   by?: string;
+  // Of rows that take time, use tokens and fail: not of lines and points.
+  isOfWork?: boolean;
 }
 
 const time = (value: number) => (value === 0 ? "0" : duration(value));
@@ -51,6 +54,7 @@ export const WHATS: What[] = [
   },
   {
     id: "failed",
+    isOfWork: true,
     name: "Share that failed",
     measures: () => [{ fn: "share", where: "status:error" }],
     show: percent,
@@ -58,6 +62,7 @@ export const WHATS: What[] = [
   },
   {
     id: "latency",
+    isOfWork: true,
     name: "Latency, p50 p95 p99",
     measures: () => [0.5, 0.95, 0.99].map((q) => ({ fn: "quantile" as const, of: "duration", q })),
     names: ["p50", "p95", "p99"],
@@ -66,6 +71,7 @@ export const WHATS: What[] = [
   },
   {
     id: "heat",
+    isOfWork: true,
     name: "Latency, heat map",
     measures: () => [{ fn: "histogram", of: "duration" }],
     show: time,
@@ -73,6 +79,7 @@ export const WHATS: What[] = [
   },
   {
     id: "tokens",
+    isOfWork: true,
     name: "Tokens",
     measures: () => [{ fn: "sum", of: "tokens" }],
     show: compact,
@@ -80,6 +87,7 @@ export const WHATS: What[] = [
   },
   {
     id: "cost",
+    isOfWork: true,
     name: "Cost",
     measures: () => [{ fn: "sum", of: "cost" }],
     show: money,
@@ -112,6 +120,34 @@ export const WHATS: What[] = [
   },
 ];
 
+// Rows that a chart may be of, in the words of the page.
+export const KINDS: [string, string][] = [
+  ["", "traces"],
+  ["spans", "steps"],
+  ["logs", "log lines"],
+  ["points", "metric points"],
+];
+
+export const kindOf = (name: string): ChartSpec["over"] =>
+  name === "spans" || name === "logs" || name === "points" ? name : undefined;
+
+// Whether its rows are not those of traces, so that the search of the page says nothing of them.
+export const isApart = ({ over }: ChartSpec): boolean => over === "logs" || over === "points";
+
+// What can be shown of such rows.
+export const whatsOver = (over: ChartSpec["over"]): What[] =>
+  isApart({ what: "", over }) ? WHATS.filter(({ isOfWork }) => !isOfWork) : WHATS;
+
+// By what it is grouped if nothing is chosen.
+export function usualBy(spec: ChartSpec): string | undefined {
+  const { by } = whatOf(spec);
+  return by && spec.over === "logs" ? "level" : by && spec.over === "points" ? "name" : by;
+}
+
+// The search that is asked of its rows.
+export const searchOf = (spec: ChartSpec, pageQ: string): string =>
+  isApart(spec) ? (spec.q ?? "") : both(pageQ, spec.q ?? "");
+
 export const whatOf = (spec: ChartSpec): What => WHATS.find(({ id }) => id === spec.what) ?? (WHATS[0] as What);
 
 export const USUAL: ChartSpec[] = [
@@ -134,7 +170,11 @@ export function both(a: string, b: string): string {
   return parts.length === 2 ? parts.map((one) => (/\bor\b/i.test(one) ? `(${one})` : one)).join(" ") : (parts[0] ?? "");
 }
 
-// The search of the traces behind a point of a chart.
+// The page that lists such rows.
+export const pageOf = ({ over }: ChartSpec): string =>
+  over === "logs" ? "logs" : over === "points" ? "metrics" : "traces";
+
+// The search of the rows behind a point of a chart: of traces, for steps as well.
 export function behind(spec: ChartSpec, pageQ: string, point: { by?: string; name?: unknown; more?: string }) {
   const group =
     point.by === undefined
@@ -143,5 +183,8 @@ export function behind(spec: ChartSpec, pageQ: string, point: { by?: string; nam
         ? `-has:${nameText(point.by)}`
         : term(point.by, point.name);
   const own = [spec.q ?? "", group, point.more ?? ""].reduce(both, "");
+  if (isApart(spec)) {
+    return own;
+  }
   return both(pageQ, spec.over === "spans" && own ? `{${own}}` : own);
 }

@@ -9,6 +9,7 @@ import { term } from "../state/filter";
 import { useParams } from "../state/url";
 import { count } from "../text/format";
 import { Empty, Failure, Field, Ghosts } from "../ui/parts";
+import { Table } from "../ui/table";
 import { idsIn, idsText } from "./ids";
 import { Traces } from "./traces";
 
@@ -140,41 +141,39 @@ function TwoSets({ project }: { project: string }) {
           <p>No key has other values in the one set than in the other.</p>
         </Empty>
       ) : (
-        <div className="scroll-x">
-          <table className="table">
-            <thead>
-              <tr>
-                <th>Key</th>
-                <th>Value</th>
-                <th>Share of {count(answer.data.a_rows)} in A</th>
-                <th>Share of {count(answer.data.b_rows)} in B</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((row) => (
-                <tr key={`${row.key} ${JSON.stringify(row.value)}`}>
-                  <td className="anywhere">{row.key}</td>
-                  <td className="anywhere">
-                    <Link href={`/p/${project}/traces?q=${encodeURIComponent(term(row.key, row.value))}`}>
-                      {typeof row.value === "string" ? row.value : JSON.stringify(row.value)}
-                    </Link>
+        <Table label="Where they differ">
+          <thead>
+            <tr>
+              <th>Key</th>
+              <th>Value</th>
+              <th>Share of {count(answer.data.a_rows)} in A</th>
+              <th>Share of {count(answer.data.b_rows)} in B</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row) => (
+              <tr key={`${row.key} ${JSON.stringify(row.value)}`}>
+                <td className="anywhere">{row.key}</td>
+                <td className="anywhere">
+                  <Link href={`/p/${project}/traces?q=${encodeURIComponent(term(row.key, row.value))}`}>
+                    {typeof row.value === "string" ? row.value : JSON.stringify(row.value)}
+                  </Link>
+                </td>
+                {(["a", "b"] as const).map((side) => (
+                  <td key={side}>
+                    <span className="share num">
+                      <span
+                        className={`share-bar ${side}`}
+                        style={{ width: `${100 * share(row, side)}%` }}
+                      />
+                      <span>{(100 * share(row, side)).toFixed(1)}%</span>
+                    </span>
                   </td>
-                  {(["a", "b"] as const).map((side) => (
-                    <td key={side}>
-                      <span className="share num">
-                        <span
-                          className={`share-bar ${side}`}
-                          style={{ width: `${100 * share(row, side)}%` }}
-                        />
-                        <span>{(100 * share(row, side)).toFixed(1)}%</span>
-                      </span>
-                    </td>
-                  ))}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </Table>
       )}
     </div>
   );

@@ -9,6 +9,7 @@ import type { SpanColumns, Trace } from "../api/types";
 import { count, duration, money, totalCost } from "../text/format";
 import { stepsOf } from "../trace/columns";
 import { Empty, Failure, Ghosts, Status } from "../ui/parts";
+import { Table } from "../ui/table";
 
 const LETTERS = "ABCDEFGH";
 const STEPS_COUNTED = 5000;
@@ -68,69 +69,67 @@ const NUMBERS: Figure[] = [
 
 function Numbers({ project, traces }: { project: string; traces: Trace[] }) {
   return (
-    <div className="scroll-x">
-      <table className="table">
-        <thead>
-          <tr>
-            <th>
-              <span className="hidden-text">What</span>
+    <Table label="Numbers">
+      <thead>
+        <tr>
+          <th>
+            <span className="hidden-text">What</span>
+          </th>
+          {traces.map((trace, place) => (
+            <th key={trace.run_id}>
+              <span className="chip">{LETTERS[place]}</span>{" "}
+              <Link href={`/p/${project}/traces/${part(trace.run_id)}`}>{trace.name || trace.run_id}</Link>
             </th>
-            {traces.map((trace, place) => (
-              <th key={trace.run_id}>
-                <span className="chip">{LETTERS[place]}</span>{" "}
-                <Link href={`/p/${project}/traces/${part(trace.run_id)}`}>{trace.name || trace.run_id}</Link>
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          <tr>
-            <th>Status</th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        <tr>
+          <th>Status</th>
+          {traces.map((trace) => (
+            <td key={trace.run_id}>
+              <Status status={trace.status} />
+            </td>
+          ))}
+        </tr>
+        {NUMBERS.map(([name, value, show]) => {
+          const first = traces[0] ? value(traces[0]) : null;
+          return (
+            <tr key={name}>
+              <th>{name}</th>
+              {traces.map((trace, place) => {
+                const own = value(trace);
+                const change = place > 0 && own !== null && first !== null ? own - first : 0;
+                return (
+                  <td key={trace.run_id}>
+                    {show(own)}
+                    {change !== 0 && (
+                      <div className="soft">
+                        {change > 0 ? "+" : "−"}
+                        {show(Math.abs(change))}
+                      </div>
+                    )}
+                  </td>
+                );
+              })}
+            </tr>
+          );
+        })}
+        {(["input_preview", "output_preview"] as const).map((key) => (
+          <tr key={key}>
+            <th>
+              {key === "input_preview" ? "Input" : "Output"}
+              {traces.every((trace) => trace[key] === traces[0]?.[key]) && <div className="soft">the same</div>}
+            </th>
             {traces.map((trace) => (
-              <td key={trace.run_id}>
-                <Status status={trace.status} />
+              <td key={trace.run_id} className="anywhere">
+                {trace[key]}
               </td>
             ))}
           </tr>
-          {NUMBERS.map(([name, value, show]) => {
-            const first = traces[0] ? value(traces[0]) : null;
-            return (
-              <tr key={name}>
-                <th>{name}</th>
-                {traces.map((trace, place) => {
-                  const own = value(trace);
-                  const change = place > 0 && own !== null && first !== null ? own - first : 0;
-                  return (
-                    <td key={trace.run_id}>
-                      {show(own)}
-                      {change !== 0 && (
-                        <div className="soft">
-                          {change > 0 ? "+" : "−"}
-                          {show(Math.abs(change))}
-                        </div>
-                      )}
-                    </td>
-                  );
-                })}
-              </tr>
-            );
-          })}
-          {(["input_preview", "output_preview"] as const).map((key) => (
-            <tr key={key}>
-              <th>
-                {key === "input_preview" ? "Input" : "Output"}
-                {traces.every((trace) => trace[key] === traces[0]?.[key]) && <div className="soft">the same</div>}
-              </th>
-              {traces.map((trace) => (
-                <td key={trace.run_id} className="anywhere">
-                  {trace[key]}
-                </td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        ))}
+      </tbody>
+    </Table>
   );
 }
 
@@ -174,38 +173,36 @@ function Names({ project, ids }: { project: string; ids: string[] }) {
   return (
     <section className="stack">
       <h2>Which steps, how often</h2>
-      <div className="scroll-x">
-        <table className="table">
-          <thead>
-            <tr>
-              <th>Step</th>
+      <Table label="Which steps, how often">
+        <thead>
+          <tr>
+            <th>Step</th>
+            {ids.map((id, place) => (
+              <th key={id} className="num">
+                {LETTERS[place]}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {names.slice(0, NAMES_SHOWN).map(({ name, times, ns }) => (
+            <tr key={name} className={times.every((one) => one === times[0]) ? "" : "is-apart"}>
+              <td className="anywhere">{name}</td>
               {ids.map((id, place) => (
-                <th key={id} className="num">
-                  {LETTERS[place]}
-                </th>
+                <td key={id} className="num">
+                  {times[place] ? (
+                    <>
+                      {count(times[place])} <span className="soft">{duration(ns[place] ?? 0)}</span>
+                    </>
+                  ) : (
+                    <span className="soft">–</span>
+                  )}
+                </td>
               ))}
             </tr>
-          </thead>
-          <tbody>
-            {names.slice(0, NAMES_SHOWN).map(({ name, times, ns }) => (
-              <tr key={name} className={times.every((one) => one === times[0]) ? "" : "is-apart"}>
-                <td className="anywhere">{name}</td>
-                {ids.map((id, place) => (
-                  <td key={id} className="num">
-                    {times[place] ? (
-                      <>
-                        {count(times[place])} <span className="soft">{duration(ns[place] ?? 0)}</span>
-                      </>
-                    ) : (
-                      <span className="soft">–</span>
-                    )}
-                  </td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+          ))}
+        </tbody>
+      </Table>
       {names.length > NAMES_SHOWN && (
         <p className="soft">and {count(names.length - NAMES_SHOWN)} further names, which differ less</p>
       )}

@@ -15,6 +15,7 @@ import { RangeMenu } from "../traces/range-menu";
 import { SearchBar } from "../traces/search-bar";
 import { useShortcuts } from "../ui/keys";
 import { Empty, Failure, Ghosts } from "../ui/parts";
+import { Table } from "../ui/table";
 import { choicesOf, measured, type Point, type Points } from "./series";
 import { inSteps, isInSteps, pointsInSteps, STEPS } from "./steps";
 
@@ -246,47 +247,42 @@ function SeriesTable({
   onFilter: (key: string, value: unknown) => void;
 }) {
   return (
-    <div className="scroll-x">
-      <table className="table">
-        <thead>
-          <tr>
-            <th>Series</th>
-            <th className="num">Last</th>
+    <Table label="Series">
+      <thead>
+        <tr>
+          <th>Series</th>
+          <th className="num">Last</th>
+        </tr>
+      </thead>
+      <tbody>
+        {series.slice(0, SERIES_SHOWN).map((one) => (
+          <tr key={one.key}>
+            <td>
+              <div className="row wrap">
+                {one.service && (
+                  <button type="button" className="chip" onClick={() => onFilter("service", one.service)}>
+                    {one.service}
+                  </button>
+                )}
+                {Object.entries(one.attributes).map(([key, value]) => (
+                  <button
+                    key={key}
+                    type="button"
+                    className="chip"
+                    title={`Only ${key} ${String(value)}`}
+                    onClick={() => onFilter(`attributes.${key}`, value)}
+                  >
+                    <span className="soft">{key}</span>{" "}
+                    <span className="cut">{typeof value === "string" ? value : JSON.stringify(value)}</span>
+                  </button>
+                ))}
+              </div>
+            </td>
+            <td className="num nowrap">{one.last === null ? "–" : show(one.last)}</td>
           </tr>
-        </thead>
-        <tbody>
-          {series.slice(0, SERIES_SHOWN).map((one) => (
-            <tr key={one.key}>
-              <td>
-                <div className="row wrap">
-                  {one.service && (
-                    <button type="button" className="chip" onClick={() => onFilter("service", one.service)}>
-                      {one.service}
-                    </button>
-                  )}
-                  {Object.entries(one.attributes).map(([key, value]) => (
-                    <button
-                      key={key}
-                      type="button"
-                      className="chip"
-                      title={`Only ${key} ${String(value)}`}
-                      onClick={() => onFilter(`attributes.${key}`, value)}
-                    >
-                      <span className="soft">{key}</span>{" "}
-                      <span className="cut">{typeof value === "string" ? value : JSON.stringify(value)}</span>
-                    </button>
-                  ))}
-                </div>
-              </td>
-              <td className="num nowrap">{one.last === null ? "–" : show(one.last)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      {series.length > SERIES_SHOWN && (
-        <p className="soft">and {count(series.length - SERIES_SHOWN)} further series</p>
-      )}
-    </div>
+        ))}
+      </tbody>
+    </Table>
   );
 }
 

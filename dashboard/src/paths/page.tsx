@@ -9,6 +9,7 @@ import { compact, count, plural } from "../text/format";
 import { RangeMenu } from "../traces/range-menu";
 import { SearchBar } from "../traces/search-bar";
 import { Empty, Failure, Ghosts } from "../ui/parts";
+import { Table } from "../ui/table";
 import {
   type Edge,
   failedShare,
@@ -162,46 +163,44 @@ function Sequences({ paths, project }: { paths: Paths; project: string }) {
   return (
     <section className="stack">
       <h2>The most frequent ways</h2>
-      <div className="scroll-x">
-        <table className="table">
-          <thead>
-            <tr>
-              <th className="num">Runs</th>
-              <th className="num">Failed</th>
-              <th>Steps</th>
-              <th>
-                <span className="hidden-text">Example</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {paths.sequences.map((one) => {
-              const runs = one.runs.success + one.runs.error + one.runs.running;
-              return (
-                <tr key={one.example}>
-                  <td className="num">{count(runs)}</td>
-                  <td className={`num ${one.runs.error > 0 ? "wrong" : "soft"}`}>{count(one.runs.error)}</td>
-                  <td>
-                    <div className="row wrap steps-row">
-                      {one.steps.slice(0, STEPS_SHOWN).map((step, place) => (
-                        <span key={place} className="chip cut">
-                          {step}
-                        </span>
-                      ))}
-                      {one.steps.length > STEPS_SHOWN && (
-                        <span className="soft">and {count(one.steps.length - STEPS_SHOWN)} more</span>
-                      )}
-                    </div>
-                  </td>
-                  <td>
-                    <Link href={`/p/${project}/traces/${part(one.example)}`}>Example</Link>
-                  </td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-      </div>
+      <Table label="The most frequent ways">
+        <thead>
+          <tr>
+            <th className="num">Runs</th>
+            <th className="num">Failed</th>
+            <th>Steps</th>
+            <th>
+              <span className="hidden-text">Example</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {paths.sequences.map((one) => {
+            const runs = one.runs.success + one.runs.error + one.runs.running;
+            return (
+              <tr key={one.example}>
+                <td className="num">{count(runs)}</td>
+                <td className={`num ${one.runs.error > 0 ? "wrong" : "soft"}`}>{count(one.runs.error)}</td>
+                <td>
+                  <div className="row wrap steps-row">
+                    {one.steps.slice(0, STEPS_SHOWN).map((step, place) => (
+                      <span key={place} className="chip cut">
+                        {step}
+                      </span>
+                    ))}
+                    {one.steps.length > STEPS_SHOWN && (
+                      <span className="soft">and {count(one.steps.length - STEPS_SHOWN)} more</span>
+                    )}
+                  </div>
+                </td>
+                <td>
+                  <Link href={`/p/${project}/traces/${part(one.example)}`}>Example</Link>
+                </td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </Table>
     </section>
   );
 }

@@ -9,6 +9,7 @@ import { useParams } from "../state/url";
 import { compact, count, fullTime, money, time, totalCost } from "../text/format";
 import { RangeMenu } from "../traces/range-menu";
 import { Empty, Failure, Ghosts, Icon } from "../ui/parts";
+import { Table } from "../ui/table";
 
 const PAGE_ROWS = 100;
 const CALM_MS = 150;
@@ -143,26 +144,24 @@ export function Groups({
           <p>{find ? "None has this in its name." : kind.empty}</p>
         </Empty>
       ) : (
-        <div className={`scroll-x ${list.isPlaceholderData ? "is-stale" : ""}`}>
-          <table className="table">
-            <thead>
-              <tr>
-                <th>{kind.one.charAt(0).toUpperCase() + kind.one.slice(1)}</th>
-                {head("Traces", "traces")}
-                {head("Failed", "errors")}
-                {head("Tokens", "tokens")}
-                {head("Cost", "cost")}
-                <th className="num">{kind.other === "users" ? "Users" : "Threads"}</th>
-                {head("Last seen", "last", false)}
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((row) => (
-                <GroupRow key={row[kind.key]} row={row} kind={kind} href={href} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label={kind.title} isStale={list.isPlaceholderData}>
+          <thead>
+            <tr>
+              <th>{kind.one.charAt(0).toUpperCase() + kind.one.slice(1)}</th>
+              {head("Traces", "traces")}
+              {head("Failed", "errors")}
+              {head("Tokens", "tokens")}
+              {head("Cost", "cost")}
+              <th className="num">{kind.other === "users" ? "Users" : "Threads"}</th>
+              {head("Last seen", "last", false)}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row) => (
+              <GroupRow key={row[kind.key]} row={row} kind={kind} href={href} />
+            ))}
+          </tbody>
+        </Table>
       )}
       {list.hasNextPage && (
         <button

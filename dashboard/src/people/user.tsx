@@ -9,6 +9,7 @@ import { term } from "../state/filter";
 import { usePrefs } from "../state/prefs";
 import { compact, count, duration, fullTime, money, oneLine, time, totalCost } from "../text/format";
 import { Failure, Ghosts, Icon, Status } from "../ui/parts";
+import { Table } from "../ui/table";
 import { type Group, THREADS, useGroups } from "./groups";
 
 const TRACES = 50;
@@ -74,70 +75,66 @@ export default function UserPage({ project, id }: { project: string; id: string 
           {inThreads.length > 0 && (
             <section className="stack">
               <h2>Threads</h2>
-              <div className="scroll-x">
-                <table className="table">
-                  <thead>
-                    <tr>
-                      <th>Thread</th>
-                      <th className="num">Traces</th>
-                      <th className="num">Failed</th>
-                      <th>Last seen</th>
+              <Table label="Threads">
+                <thead>
+                  <tr>
+                    <th>Thread</th>
+                    <th className="num">Traces</th>
+                    <th className="num">Failed</th>
+                    <th>Last seen</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {inThreads.slice(0, TRACES).map((one) => (
+                    <tr key={one.thread_id}>
+                      <td className="anywhere">
+                        <Link href={`/p/${project}/threads/${part(one.thread_id ?? "")}`}>
+                          {one.thread_id}
+                        </Link>
+                      </td>
+                      <td className="num">{count(one.traces)}</td>
+                      <td className={`num ${one.errors > 0 ? "wrong" : "soft"}`}>{count(one.errors)}</td>
+                      <td className="when">{time(one.last, zone)}</td>
                     </tr>
-                  </thead>
-                  <tbody>
-                    {inThreads.slice(0, TRACES).map((one) => (
-                      <tr key={one.thread_id}>
-                        <td className="anywhere">
-                          <Link href={`/p/${project}/threads/${part(one.thread_id ?? "")}`}>
-                            {one.thread_id}
-                          </Link>
-                        </td>
-                        <td className="num">{count(one.traces)}</td>
-                        <td className={`num ${one.errors > 0 ? "wrong" : "soft"}`}>{count(one.errors)}</td>
-                        <td className="when">{time(one.last, zone)}</td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+                  ))}
+                </tbody>
+              </Table>
             </section>
           )}
           <section className="stack">
             <h2>{data.more ? `The newest ${count(data.data.length)} traces` : "Traces"}</h2>
-            <div className="scroll-x">
-              <table className="table">
-                <thead>
-                  <tr>
-                    <th>Trace</th>
-                    <th>Status</th>
-                    <th>Input</th>
-                    <th className="num">Latency</th>
-                    <th>Started</th>
+            <Table label="Traces">
+              <thead>
+                <tr>
+                  <th>Trace</th>
+                  <th>Status</th>
+                  <th>Input</th>
+                  <th className="num">Latency</th>
+                  <th>Started</th>
+                </tr>
+              </thead>
+              <tbody>
+                {data.data.map((trace) => (
+                  <tr key={trace.run_id}>
+                    <td className="anywhere">
+                      <Link href={`/p/${project}/traces/${part(trace.run_id)}`}>
+                        {trace.name || trace.run_id}
+                      </Link>
+                    </td>
+                    <td>
+                      <Status status={trace.status} />
+                    </td>
+                    <td>
+                      <span className="cut in-table">{oneLine(trace.input_preview ?? "")}</span>
+                    </td>
+                    <td className="num">{duration(trace.duration_ns)}</td>
+                    <td className="when" title={fullTime(trace.start, zone)}>
+                      {time(trace.start, zone)}
+                    </td>
                   </tr>
-                </thead>
-                <tbody>
-                  {data.data.map((trace) => (
-                    <tr key={trace.run_id}>
-                      <td className="anywhere">
-                        <Link href={`/p/${project}/traces/${part(trace.run_id)}`}>
-                          {trace.name || trace.run_id}
-                        </Link>
-                      </td>
-                      <td>
-                        <Status status={trace.status} />
-                      </td>
-                      <td>
-                        <span className="cut in-table">{oneLine(trace.input_preview ?? "")}</span>
-                      </td>
-                      <td className="num">{duration(trace.duration_ns)}</td>
-                      <td className="when" title={fullTime(trace.start, zone)}>
-                        {time(trace.start, zone)}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+                ))}
+              </tbody>
+            </Table>
             {data.more && (
               <Link className="button" href={all}>
                 All of them

@@ -6,6 +6,7 @@ import { usePrefs } from "../state/prefs";
 import { useParams } from "../state/url";
 import { fullTime } from "../text/format";
 import { Empty, Failure, Ghosts } from "../ui/parts";
+import { Table } from "../ui/table";
 
 interface Page {
   items: AuditRecord[];
@@ -83,43 +84,41 @@ export function AuditTab({ org }: { org: string; rights: string[] }) {
       ) : records.length === 0 ? (
         <Empty title="Nothing like that happened" />
       ) : (
-        <div className="scroll-x">
-          <table className="table">
-            <thead>
-              <tr>
-                <th className="num">Record</th>
-                <th>When</th>
-                <th>Who</th>
-                <th>What</th>
-                <th>About</th>
-                <th>Details</th>
+        <Table label="Records">
+          <thead>
+            <tr>
+              <th className="num">Record</th>
+              <th>When</th>
+              <th>Who</th>
+              <th>What</th>
+              <th>About</th>
+              <th>Details</th>
+            </tr>
+          </thead>
+          <tbody>
+            {records.map((record) => (
+              <tr key={record.number}>
+                <td className="num" title={record.hash}>
+                  {record.number}
+                </td>
+                <td className="when">{fullTime(record.at, zone).slice(0, 19)}</td>
+                <td>
+                  <button type="button" className="link" title={record.actor} onClick={() => set({ actor: record.actor })}>
+                    {nameOf(record.actor)}
+                  </button>
+                </td>
+                <td>{record.action}</td>
+                <td className="anywhere">{record.subject}</td>
+                <td className="anywhere soft">
+                  {Object.entries(record.details)
+                    .filter(([, value]) => value !== "")
+                    .map(([name, value]) => `${name} ${value}`)
+                    .join(", ")}
+                </td>
               </tr>
-            </thead>
-            <tbody>
-              {records.map((record) => (
-                <tr key={record.number}>
-                  <td className="num" title={record.hash}>
-                    {record.number}
-                  </td>
-                  <td className="when">{fullTime(record.at, zone).slice(0, 19)}</td>
-                  <td>
-                    <button type="button" className="link" title={record.actor} onClick={() => set({ actor: record.actor })}>
-                      {nameOf(record.actor)}
-                    </button>
-                  </td>
-                  <td>{record.action}</td>
-                  <td className="anywhere">{record.subject}</td>
-                  <td className="anywhere soft">
-                    {Object.entries(record.details)
-                      .filter(([, value]) => value !== "")
-                      .map(([name, value]) => `${name} ${value}`)
-                      .join(", ")}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+            ))}
+          </tbody>
+        </Table>
       )}
       {log.hasNextPage && (
         <button

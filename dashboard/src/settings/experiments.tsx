@@ -7,7 +7,9 @@ import type { Items } from "../api/types";
 import { can, useProject } from "../shell/projects";
 import { usePrefs } from "../state/prefs";
 import { ago, costText, count, duration, fullTime } from "../text/format";
-import { Dialog, Empty, Failure, Ghosts, Icon, messageOf } from "../ui/parts";
+import { Confirm } from "../ui/confirm";
+import { Empty, Failure, Ghosts, Icon } from "../ui/parts";
+import { Table } from "../ui/table";
 import { toast } from "../ui/toast";
 import { type Experiment, ExperimentForm } from "./experiment-form";
 
@@ -97,30 +99,19 @@ export function ExperimentsTab({ project }: { project: string }) {
           }}
         />
       )}
-      <Dialog title={`Delete ${ending?.name}?`} open={ending !== null} close={() => setEnding(null)}>
+      <Confirm
+        title={`Delete ${ending?.name}?`}
+        open={ending !== null}
+        close={() => setEnding(null)}
+        yes="Delete"
+        run={async () => {
+          await del(`${path}/${part(ending?.id ?? "")}`);
+          toast("Experiment deleted");
+          await refresh();
+        }}
+      >
         <p>Programs that ask for it fail from now on. Traces keep what they say of it.</p>
-        <div className="dialog-foot">
-          <button type="button" className="button" onClick={() => setEnding(null)}>
-            Keep it
-          </button>
-          <button
-            type="button"
-            className="button danger"
-            onClick={async () => {
-              try {
-                await del(`${path}/${part(ending?.id ?? "")}`);
-                toast("Experiment deleted");
-              } catch (error) {
-                toast(messageOf(error), true);
-              }
-              setEnding(null);
-              await refresh();
-            }}
-          >
-            Delete
-          </button>
-        </div>
-      </Dialog>
+      </Confirm>
     </div>
   );
 }
@@ -137,61 +128,59 @@ function ByArm({ project, path, experiment }: { project: string; path: string; e
     return <Ghosts lines={experiment.arms.length} />;
   }
   return (
-    <div className="scroll-x" tabIndex={0} role="group" aria-label={`Arms of ${experiment.name}`}>
-      <table className="table">
-        <thead>
-          <tr>
-            <th>Arm</th>
-            <th>Users</th>
-            <th>Runs</th>
-            <th>Errors</th>
-            <th>95% below</th>
-            <th>Tokens a run</th>
-            <th>Cost</th>
-            <th>Scores</th>
-          </tr>
-        </thead>
-        <tbody>
-          {results.data.arms.map((arm) => {
-            const of = { experiment_id: experiment.id, experiment_arm_id: arm.id };
-            const terms = Object.entries(of).map(([key, id]) => `metadata.${key}:${JSON.stringify(id)}`);
-            const q = encodeURIComponent(terms.join(" "));
-            return (
-              <tr key={arm.id}>
-                <td className="anywhere">
-                  {arm.name ?? arm.id}{" "}
-                  <span className="soft">{arm.traffic_pct === null ? "taken out" : `${arm.traffic_pct}%`}</span>
-                </td>
-                <td>{count(arm.users)}</td>
-                <td>
-                  {arm.traces === 0 ? (
-                    "0"
-                  ) : (
-                    <Link href={`/p/${project}/traces?q=${q}`}>{count(arm.traces)}</Link>
-                  )}
-                </td>
-                <td>{count(arm.errors)}</td>
-                <td>{duration(arm.duration_ns_p95)}</td>
-                <td>{arm.tokens === null ? "–" : count(Math.round(arm.tokens / arm.traces))}</td>
-                <td>{costText(arm.cost)}</td>
-                <td>
-                  <div className="row wrap">
-                    {Object.entries(arm.scores).map(([name, score]) => (
-                      <span
-                        key={name}
-                        className="chip"
-                        title={`${count(score.count)} scores${arm.scores_cut ? ", of the newest runs" : ""}`}
-                      >
-                        {name} {score.avg === null ? count(score.count) : score.avg.toFixed(2)}
-                      </span>
-                    ))}
-                  </div>
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+    <Table label={`Arms of ${experiment.name}`}>
+      <thead>
+        <tr>
+          <th>Arm</th>
+          <th>Users</th>
+          <th>Runs</th>
+          <th>Errors</th>
+          <th>95% below</th>
+          <th>Tokens a run</th>
+          <th>Cost</th>
+          <th>Scores</th>
+        </tr>
+      </thead>
+      <tbody>
+        {results.data.arms.map((arm) => {
+          const of = { experiment_id: experiment.id, experiment_arm_id: arm.id };
+          const terms = Object.entries(of).map(([key, id]) => `metadata.${key}:${JSON.stringify(id)}`);
+          const q = encodeURIComponent(terms.join(" "));
+          return (
+            <tr key={arm.id}>
+              <td className="anywhere">
+                {arm.name ?? arm.id}{" "}
+                <span className="soft">{arm.traffic_pct === null ? "taken out" : `${arm.traffic_pct}%`}</span>
+              </td>
+              <td>{count(arm.users)}</td>
+              <td>
+                {arm.traces === 0 ? (
+                  "0"
+                ) : (
+                  <Link href={`/p/${project}/traces?q=${q}`}>{count(arm.traces)}</Link>
+                )}
+              </td>
+              <td>{count(arm.errors)}</td>
+              <td>{duration(arm.duration_ns_p95)}</td>
+              <td>{arm.tokens === null ? "–" : count(Math.round(arm.tokens / arm.traces))}</td>
+              <td>{costText(arm.cost)}</td>
+              <td>
+                <div className="row wrap">
+                  {Object.entries(arm.scores).map(([name, score]) => (
+                    <span
+                      key={name}
+                      className="chip"
+                      title={`${count(score.count)} scores${arm.scores_cut ? ", of the newest runs" : ""}`}
+                    >
+                      {name} {score.avg === null ? count(score.count) : score.avg.toFixed(2)}
+                    </span>
+                  ))}
+                </div>
+              </td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </Table>
   );
 }

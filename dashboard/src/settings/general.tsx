@@ -3,7 +3,8 @@ import { useState } from "react";
 import { useLocation } from "wouter";
 import { del, part, patch } from "../api/client";
 import { can, useProject } from "../shell/projects";
-import { Dialog, Field, messageOf } from "../ui/parts";
+import { Confirm } from "../ui/confirm";
+import { Field, messageOf } from "../ui/parts";
 import { toast } from "../ui/toast";
 
 export function GeneralTab({ project }: { project: string }) {
@@ -92,7 +93,20 @@ export function GeneralTab({ project }: { project: string }) {
           </button>
         </section>
       )}
-      <Dialog title={`Delete ${known.name}?`} open={isAsking} close={() => setAsking(false)}>
+      <Confirm
+        title={`Delete ${known.name}?`}
+        open={isAsking}
+        close={() => setAsking(false)}
+        yes="Delete"
+        disabled={typed !== known.name}
+        run={async () => {
+          await del(path);
+          sessionStorage.removeItem("obsrv.project");
+          await queries.invalidateQueries({ queryKey: ["projects"] });
+          navigate("/");
+          toast("Project deleted");
+        }}
+      >
         <Field label={`Write ${known.name} to delete it with all its data`}>
           {(props) => (
             <input
@@ -103,30 +117,7 @@ export function GeneralTab({ project }: { project: string }) {
             />
           )}
         </Field>
-        <div className="dialog-foot">
-          <button type="button" className="button" onClick={() => setAsking(false)}>
-            Keep it
-          </button>
-          <button
-            type="button"
-            className="button danger"
-            disabled={typed !== known.name}
-            onClick={async () => {
-              try {
-                await del(path);
-                sessionStorage.removeItem("obsrv.project");
-                await queries.invalidateQueries({ queryKey: ["projects"] });
-                navigate("/");
-                toast("Project deleted");
-              } catch (error) {
-                toast(messageOf(error), true);
-              }
-            }}
-          >
-            Delete
-          </button>
-        </div>
-      </Dialog>
+      </Confirm>
     </div>
   );
 }

@@ -6,7 +6,9 @@ import { can, useProject } from "../shell/projects";
 import { Send } from "../start/send";
 import { usePrefs } from "../state/prefs";
 import { ago, fullTime } from "../text/format";
+import { Confirm } from "../ui/confirm";
 import { Code, Dialog, Empty, Failure, Field, Ghosts, Icon, messageOf } from "../ui/parts";
+import { Table } from "../ui/table";
 import { toast } from "../ui/toast";
 
 const SCOPES: [string, string][] = [
@@ -56,64 +58,62 @@ export function KeysTab({ project }: { project: string }) {
           <p>Whatever sends traces here needs one.</p>
         </Empty>
       ) : (
-        <div className="scroll-x">
-          <table className="table">
-            <thead>
-              <tr>
-                <th>Name</th>
-                <th>Id</th>
-                <th>For</th>
-                <th>Made</th>
-                <th>Last used</th>
-                <th>Ends</th>
-                <th>
-                  <span className="hidden-text">Actions</span>
-                </th>
+        <Table label="Keys">
+          <thead>
+            <tr>
+              <th>Name</th>
+              <th>Id</th>
+              <th>For</th>
+              <th>Made</th>
+              <th>Last used</th>
+              <th>Ends</th>
+              <th>
+                <span className="hidden-text">Actions</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((key) => (
+              <tr key={key.id}>
+                <td className="anywhere">
+                  {key.name || <span className="soft">no name</span>}{" "}
+                  {key.state !== "live" && <span className="chip">{key.state}</span>}
+                </td>
+                <td className="mono">{key.id}</td>
+                <td>{key.scopes.join(", ")}</td>
+                <td title={fullTime(key.created_at, zone)}>{ago(key.created_at)}</td>
+                <td title={fullTime(key.last_used_at, zone)}>
+                  {key.last_used_at ? ago(key.last_used_at) : "never"}
+                </td>
+                <td>{key.expires_at ? fullTime(key.expires_at, zone).slice(0, 10) : "never"}</td>
+                <td>
+                  {mayEdit && key.state === "live" && (
+                    <div className="row">
+                      <button
+                        type="button"
+                        className="button small"
+                        title="A successor; this one goes on until it is revoked"
+                        onClick={async () => {
+                          try {
+                            setMade(await post<KeyMade>(`${path}/${key.id}/rotate`, {}));
+                            await refresh();
+                          } catch (error) {
+                            toast(messageOf(error), true);
+                          }
+                        }}
+                      >
+                        Rotate
+                      </button>
+                      <button type="button" className="button small danger" onClick={() => setEnding(key)}>
+                        Revoke
+                      </button>
+                    </div>
+                  )}
+                </td>
               </tr>
-            </thead>
-            <tbody>
-              {shown.map((key) => (
-                <tr key={key.id}>
-                  <td className="anywhere">
-                    {key.name || <span className="soft">no name</span>}{" "}
-                    {key.state !== "live" && <span className="chip">{key.state}</span>}
-                  </td>
-                  <td className="mono">{key.id}</td>
-                  <td>{key.scopes.join(", ")}</td>
-                  <td title={fullTime(key.created_at, zone)}>{ago(key.created_at)}</td>
-                  <td title={fullTime(key.last_used_at, zone)}>
-                    {key.last_used_at ? ago(key.last_used_at) : "never"}
-                  </td>
-                  <td>{key.expires_at ? fullTime(key.expires_at, zone).slice(0, 10) : "never"}</td>
-                  <td>
-                    {mayEdit && key.state === "live" && (
-                      <div className="row">
-                        <button
-                          type="button"
-                          className="button small"
-                          title="A successor; this one goes on until it is revoked"
-                          onClick={async () => {
-                            try {
-                              setMade(await post<KeyMade>(`${path}/${key.id}/rotate`, {}));
-                              await refresh();
-                            } catch (error) {
-                              toast(messageOf(error), true);
-                            }
-                          }}
-                        >
-                          Rotate
-                        </button>
-                        <button type="button" className="button small danger" onClick={() => setEnding(key)}>
-                          Revoke
-                        </button>
-                      </div>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+            ))}
+          </tbody>
+        </Table>
       )}
       <NewKey
         path={path}
@@ -140,34 +140,19 @@ export function KeysTab({ project }: { project: string }) {
           </button>
         </div>
       </Dialog>
-      <Dialog
+      <Confirm
         title={`Revoke ${ending?.name || ending?.id}?`}
         open={ending !== null}
         close={() => setEnding(null)}
+        yes="Revoke"
+        run={async () => {
+          await del(`${path}/${ending?.id}`);
+          toast("Key revoked");
+          await refresh();
+        }}
       >
         <p>From now on it opens nothing, for good. What sends with it is refused.</p>
-        <div className="dialog-foot">
-          <button type="button" className="button" onClick={() => setEnding(null)}>
-            Keep it
-          </button>
-          <button
-            type="button"
-            className="button danger"
-            onClick={async () => {
-              try {
-                await del(`${path}/${ending?.id}`);
-                toast("Key revoked");
-              } catch (error) {
-                toast(messageOf(error), true);
-              }
-              setEnding(null);
-              await refresh();
-            }}
-          >
-            Revoke
-          </button>
-        </div>
-      </Dialog>
+      </Confirm>
     </div>
   );
 }

@@ -7,6 +7,7 @@ import { can } from "../shell/projects";
 import { usePrefs } from "../state/prefs";
 import { fullTime } from "../text/format";
 import { Code, Dialog, Failure, Field, Ghosts, Icon, messageOf } from "../ui/parts";
+import { Table } from "../ui/table";
 import { toast } from "../ui/toast";
 
 const ROLES: [string, string][] = [
@@ -62,68 +63,66 @@ export function MembersTab({ org, rights }: { org: string; rights: string[] }) {
           </button>
         )}
       </div>
-      <div className="scroll-x">
-        <table className="table">
-          <thead>
-            <tr>
-              <th>Person</th>
-              <th>Role</th>
-              <th>
-                <span className="hidden-text">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {members.data.items.map((member) => {
-              const isMe = member.user === me?.user_id;
-              const name = member.name ?? (isMe ? me.name : `User ${member.user}`);
-              return (
-                <tr key={member.user}>
-                  <td className="anywhere">
-                    <b>{name}</b> {isMe && <span className="chip">you</span>}
-                    <div className="soft">{member.email ?? (isMe ? me.email : "")}</div>
-                  </td>
-                  <td>
-                    <select
-                      className="input short"
-                      aria-label={`Role of ${name}`}
-                      disabled={!mayEdit}
-                      value={member.role}
-                      onChange={(event) =>
-                        change(
-                          put(`${path}/members/${member.user}`, { role: event.target.value }),
-                          "Role changed",
-                        )
-                      }
+      <Table label="Members">
+        <thead>
+          <tr>
+            <th>Person</th>
+            <th>Role</th>
+            <th>
+              <span className="hidden-text">Actions</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {members.data.items.map((member) => {
+            const isMe = member.user === me?.user_id;
+            const name = member.name ?? (isMe ? me.name : `User ${member.user}`);
+            return (
+              <tr key={member.user}>
+                <td className="anywhere">
+                  <b>{name}</b> {isMe && <span className="chip">you</span>}
+                  <div className="soft">{member.email ?? (isMe ? me.email : "")}</div>
+                </td>
+                <td>
+                  <select
+                    className="input short"
+                    aria-label={`Role of ${name}`}
+                    disabled={!mayEdit}
+                    value={member.role}
+                    onChange={(event) =>
+                      change(
+                        put(`${path}/members/${member.user}`, { role: event.target.value }),
+                        "Role changed",
+                      )
+                    }
+                  >
+                    {ROLES.map(([role, meaning]) => (
+                      <option key={role} value={role} title={meaning}>
+                        {role}
+                      </option>
+                    ))}
+                  </select>
+                </td>
+                <td>
+                  {mayEdit && !isMe && (
+                    <button
+                      type="button"
+                      className="button small danger"
+                      onClick={() => change(del(`${path}/members/${member.user}`), "Membership ended")}
                     >
-                      {ROLES.map(([role, meaning]) => (
-                        <option key={role} value={role} title={meaning}>
-                          {role}
-                        </option>
-                      ))}
-                    </select>
-                  </td>
-                  <td>
-                    {mayEdit && !isMe && (
-                      <button
-                        type="button"
-                        className="button small danger"
-                        onClick={() => change(del(`${path}/members/${member.user}`), "Membership ended")}
-                      >
-                        Remove
-                      </button>
-                    )}
-                  </td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-      </div>
+                      Remove
+                    </button>
+                  )}
+                </td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </Table>
       {(invitations.data?.items.length ?? 0) > 0 && (
         <section>
           <h2>Invited</h2>
-          <table className="table">
+          <Table label="Invited">
             <tbody>
               {invitations.data?.items.map((one) => (
                 <tr key={one.id}>
@@ -144,7 +143,7 @@ export function MembersTab({ org, rights }: { org: string; rights: string[] }) {
                 </tr>
               ))}
             </tbody>
-          </table>
+          </Table>
         </section>
       )}
       <Invite

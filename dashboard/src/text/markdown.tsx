@@ -2,6 +2,7 @@
 // shown as the text that it is; pictures are named, not loaded; links leave only by a click.
 import { lexer, type Token, type Tokens } from "marked";
 import { Fragment, type ReactNode, useMemo } from "react";
+import { Table } from "../ui/table";
 import { CodeLines } from "./code";
 
 const DEPTH_MAX = 30;
@@ -89,26 +90,24 @@ function list(token: Tokens.List, depth: number) {
 
 function table(token: Tokens.Table, depth: number) {
   return (
-    <div className="scroll-x">
-      <table className="table">
-        <thead>
-          <tr>
-            {token.header.map((cell, at) => (
-              <th key={at}>{blocks(cell.tokens, depth)}</th>
+    <Table label="Table">
+      <thead>
+        <tr>
+          {token.header.map((cell, at) => (
+            <th key={at}>{blocks(cell.tokens, depth)}</th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {token.rows.map((row, at) => (
+          <tr key={at}>
+            {row.map((cell, place) => (
+              <td key={place}>{blocks(cell.tokens, depth)}</td>
             ))}
           </tr>
-        </thead>
-        <tbody>
-          {token.rows.map((row, at) => (
-            <tr key={at}>
-              {row.map((cell, place) => (
-                <td key={place}>{blocks(cell.tokens, depth)}</td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        ))}
+      </tbody>
+    </Table>
   );
 }
 

@@ -1,5 +1,6 @@
 // Values that are rows of a table: a list of maps with the same few keys.
 import type { Json } from "../api/types";
+import { Table } from "../ui/table";
 import { oneLine } from "./format";
 
 const COLUMNS_MAX = 12;
@@ -36,8 +37,8 @@ export function rowsOf(value: Json | undefined): Rows | null {
 
 export function RowTable({ rows: { columns, rows }, label }: { rows: Rows; label: string }) {
   return (
-    <div className="scroll-x" tabIndex={0} role="group" aria-label={`${label} as a table`}>
-      <table className="table of-values">
+    <>
+      <Table label={`${label} as a table`} className="of-values">
         <thead>
           <tr>
             {columns.map((key) => (
@@ -58,8 +59,8 @@ export function RowTable({ rows: { columns, rows }, label }: { rows: Rows; label
             </tr>
           ))}
         </tbody>
-      </table>
+      </Table>
       {rows.length > ROWS_MAX && <p className="soft">and {rows.length - ROWS_MAX} further rows</p>}
-    </div>
+    </>
   );
 }

@@ -8,6 +8,7 @@ import { useNamesIn } from "../shell/people";
 import { usePrefs } from "../state/prefs";
 import { time } from "../text/format";
 import { Field, messageOf } from "../ui/parts";
+import { Table } from "../ui/table";
 import { toast } from "../ui/toast";
 
 export interface Score {
@@ -59,7 +60,7 @@ export function Feedback({
       {all.length === 0 ? (
         <p className="soft">Nobody has scored {span === null ? "this trace" : "this step"} yet.</p>
       ) : (
-        <table className="table">
+        <Table label="Scores">
           <thead>
             <tr>
               <th>Score</th>
@@ -83,7 +84,7 @@ export function Feedback({
               </tr>
             ))}
           </tbody>
-        </table>
+        </Table>
       )}
       <Comments project={project} id={id} span={span} />
     </div>

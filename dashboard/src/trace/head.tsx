@@ -9,7 +9,8 @@ import { idsText } from "../compare/ids";
 import { can, useProject } from "../shell/projects";
 import { usePrefs } from "../state/prefs";
 import { compact, costText, costTitle, count, duration, fullTime, time } from "../text/format";
-import { copyText, Dialog, Icon, Menu, messageOf, Status } from "../ui/parts";
+import { Confirm } from "../ui/confirm";
+import { copyText, Icon, Menu, Status } from "../ui/parts";
 import { toast } from "../ui/toast";
 
 export function TraceHead({
@@ -145,30 +146,20 @@ export function TraceHead({
           {trace.models?.length ? <Fact name="Models" value={trace.models.join(", ")} /> : null}
         </dl>
       )}
-      <Dialog title="Delete this trace?" open={isAsking} close={() => setAsking(false)}>
+      <Confirm
+        title="Delete this trace?"
+        open={isAsking}
+        close={() => setAsking(false)}
+        yes="Delete"
+        run={async () => {
+          await del(at(project, `/traces/${part(id)}`));
+          await queries.invalidateQueries({ queryKey: ["traces"] });
+          navigate(`/p/${project}/traces`);
+          toast("Trace deleted");
+        }}
+      >
         <p>It is gone at once, with all its steps, for everybody. Nothing brings it back.</p>
-        <div className="dialog-foot">
-          <button type="button" className="button" onClick={() => setAsking(false)}>
-            Keep it
-          </button>
-          <button
-            type="button"
-            className="button danger"
-            onClick={async () => {
-              try {
-                await del(at(project, `/traces/${part(id)}`));
-                await queries.invalidateQueries({ queryKey: ["traces"] });
-                navigate(`/p/${project}/traces`);
-                toast("Trace deleted");
-              } catch (error) {
-                toast(messageOf(error), true);
-              }
-            }}
-          >
-            Delete
-          </button>
-        </div>
-      </Dialog>
+      </Confirm>
     </header>
   );
 }

@@ -5,6 +5,7 @@ import { get, part } from "../api/client";
 import { at } from "../api/queries";
 import type { Tokens, Trace } from "../api/types";
 import { compact, count, money, plural } from "../text/format";
+import { Table } from "../ui/table";
 import type { Steps } from "./columns";
 
 interface Bill {
@@ -97,7 +98,7 @@ export function Spent({
       <h3>Tokens and cost</h3>
       <TokenParts tokens={trace.tokens} />
       {models.length > 0 && (
-        <table className="table">
+        <Table label="Tokens and cost by model">
           <thead>
             <tr>
               <th>Model</th>
@@ -116,7 +117,7 @@ export function Spent({
               </tr>
             ))}
           </tbody>
-        </table>
+        </Table>
       )}
       {bill.data && <p className="soft num">{told(bill.data)}</p>}
     </section>

@@ -17,8 +17,6 @@ interface View {
   from?: string | null;
   to?: string | null;
   shared?: boolean;
-  // Of a kind of its own: not a view of the list.
-  settings?: { kind?: string };
 }
 
 export function ViewMenu({ project }: { project: string }) {
@@ -29,14 +27,14 @@ export function ViewMenu({ project }: { project: string }) {
   const [isNaming, setNaming] = useState(false);
   const [name, setName] = useState("");
   const [wrong, setWrong] = useState<string | null>(null);
-  const key = ["views", project];
+  const key = ["views", project, "traces"];
   const views = useQuery({
     queryKey: key,
-    queryFn: ({ signal }) => get<{ data: View[] }>(at(project, "/views"), {}, signal),
+    queryFn: ({ signal }) => get<{ data: View[] }>(at(project, "/views"), { over: "traces" }, signal),
     retry: false,
     enabled: isOpen,
   });
-  const all = (views.data?.data ?? []).filter((view) => !view.settings?.kind);
+  const all = views.data?.data ?? [];
   const save = async () => {
     try {
       const columns = params.cols?.split(",") ?? prefs.columns;

@@ -56,6 +56,9 @@ pub(super) enum UsageCommand {
     Project {
         /// The project's id.
         project: u64,
+        /// Show beside it what each of its keys has used.
+        #[arg(long)]
+        by_key: bool,
         #[command(flatten)]
         server: Server,
     },
@@ -165,8 +168,13 @@ pub(super) fn settings(command: &SettingsCommand) -> Result<(), TenancyError> {
 
 pub(super) fn usage(command: &UsageCommand) -> Result<(), TenancyError> {
     let (server, path) = match command {
-        UsageCommand::Project { project, server } => {
-            (server, format!("/v1/projects/{project}/usage"))
+        UsageCommand::Project {
+            project,
+            by_key,
+            server,
+        } => {
+            let by_key = if *by_key { "?group_by=key" } else { "" };
+            (server, format!("/v1/projects/{project}/usage{by_key}"))
         }
         UsageCommand::Org { org, server } => (server, format!("/v1/orgs/{org}/usage")),
         UsageCommand::Refusals { project, server } => {

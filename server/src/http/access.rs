@@ -47,6 +47,7 @@ use http::request::Parts;
 
 use super::auth::{Principal, Tenant};
 use super::error::{ApiError, ErrorCode};
+use super::spent::Spent;
 use crate::tenancy::plane::{By, Ground};
 use crate::tenancy::{FIRST_ORG, OrgId, Right, Rights};
 
@@ -118,6 +119,14 @@ impl Granted {
 }
 
 impl Granted {
+    /// What its questions cost, if it is about a project.
+    pub(super) fn spent(&self) -> Option<Spent> {
+        match &self.place {
+            Place::Project(tenant) => Some(tenant.spent()),
+            Place::None | Place::Org(_) => None,
+        }
+    }
+
     /// Where the rights are looked up again.
     fn ground(&self) -> Ground {
         match (self.needs, &self.place) {

@@ -132,13 +132,6 @@ pub(super) struct KeyShown {
 
 impl KeyShown {
     pub(super) fn of(key: &Key, now_ns: i64) -> Self {
-        let state = if key.is_revoked {
-            "revoked"
-        } else if key.is_expired(now_ns) {
-            "expired"
-        } else {
-            "live"
-        };
         Self {
             id: format!("{:x}", key.id),
             name: key.name.clone(),
@@ -151,7 +144,7 @@ impl KeyShown {
             created_at: format_micros(key.created_ns),
             expires_at: key.expires_ns.map(format_micros),
             last_used_at: key.used_ns().map(format_micros),
-            state,
+            state: key.state(now_ns),
         }
     }
 }
@@ -218,6 +211,15 @@ pub(super) struct InvitationMade {
     /// Until when.
     pub(super) expires_at: String,
     /// The record of it.
+    pub(super) receipt: Receipt,
+}
+
+/// Something as it is after a change.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Changed<T> {
+    #[serde(flatten)]
+    pub(super) shown: T,
+    /// Proof of the change.
     pub(super) receipt: Receipt,
 }
 

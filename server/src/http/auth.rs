@@ -18,6 +18,7 @@ use http::{HeaderMap, Method};
 
 use super::access::{Granted, Needs, Place};
 use super::error::{ApiError, ErrorCode};
+use super::spent::{self, Spent};
 use super::{App, Core, admission};
 use crate::blob::link::Purpose;
 use crate::control::Actor;
@@ -114,6 +115,7 @@ impl Principal {
 pub struct Tenant {
     project: Arc<Project>,
     principal: Principal,
+    spent: Spent,
 }
 
 impl Tenant {
@@ -135,6 +137,11 @@ impl Tenant {
     /// Whether the project takes no more data.
     pub fn is_archived(&self) -> bool {
         self.project.is_archived
+    }
+
+    /// What the questions of this request have cost.
+    pub(super) fn spent(&self) -> Spent {
+        self.spent.clone()
     }
 
     /// The public id of the key; 0 if the request has none.
@@ -207,10 +214,17 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let (mut parts, mut body) = request.into_parts();
-    match admit(&app, needs, &mut parts).await {
-        Ok(granted) => {
+    let admitted = admit(&app, needs, &mut parts).await;
+    let is_explained = spent::is_asked(needs, parts.uri.query());
+    match admitted.and_then(|granted| Ok((granted, is_explained?))) {
+        Ok((granted, is_explained)) => {
+            let spent = granted.spent().filter(|_| is_explained);
             parts.extensions.insert(granted);
-            next.run(Request::from_parts(parts, body)).await
+            let mut response = next.run(Request::from_parts(parts, body)).await;
+            if let Some(spent) = spent {
+                spent.tell(&mut response);
+            }
+            response
         }
         Err(error) => {
             if error.code != ErrorCode::Starting {
@@ -278,6 +292,7 @@ async fn admit(app: &App, needs: Needs, parts: &mut Parts) -> Result<Granted, Ap
             let tenant = Tenant {
                 project,
                 principal: principal.clone(),
+                spent: Spent::default(),
             };
             Ok(Granted::new(
                 needs,
@@ -321,6 +336,7 @@ async fn by_link(
     let tenant = Tenant {
         project,
         principal: principal.clone(),
+        spent: Spent::default(),
     };
     let place = Place::Project(tenant);
     Ok(Granted::new(
@@ -500,6 +516,7 @@ pub(in crate::http) mod tests {
         Tenant {
             project: Arc::new(project),
             principal: Principal::Operator,
+            spent: Spent::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::access::{Access, ProjectEdit, ProjectSee};
-use super::answers::{List, Receipt};
+use super::answers::{self, List, Receipt};
 use super::error::{ApiError, ErrorCode};
 use super::input::{InPath, Input, Page};
 use super::params::Params;
@@ -122,13 +122,7 @@ impl ExperimentShown {
 }
 
 /// An experiment after a change.
-#[derive(Debug, Serialize, JsonSchema)]
-struct ExperimentChanged {
-    #[serde(flatten)]
-    shown: ExperimentShown,
-    /// The record of it.
-    receipt: Receipt,
-}
+type ExperimentChanged = answers::Changed<ExperimentShown>;
 
 impl From<Changed<ExperimentHeld>> for ExperimentChanged {
     fn from(Changed { made, place }: Changed<ExperimentHeld>) -> Self {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::access::{Access, ProjectEdit, SettingsRead};
-use super::answers::Receipt;
+use super::answers::{Changed, Receipt};
 use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
 use super::input::parse;
@@ -35,7 +35,7 @@ pub(super) fn add(routes: &mut Routes) {
         .put(settings, ProjectEdit, change)
         .says("Change the settings of a project.")
         .takes::<Change>()
-        .gives::<Changed>();
+        .gives::<Changed<Shown>>();
     routes
         .post(
             "/v1/projects/{project}/redaction/preview",
@@ -100,15 +100,6 @@ struct Change {
     settings: ProjectSettings,
 }
 
-/// Settings after a change.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Changed {
-    #[serde(flatten)]
-    shown: Shown,
-    /// Proof of the change.
-    receipt: Receipt,
-}
-
 async fn show(
     access: Access<SettingsRead>,
     State(app): State<Arc<App>>,
@@ -121,7 +112,7 @@ async fn change(
     access: Access<ProjectEdit>,
     State(app): State<Arc<App>>,
     request: Request,
-) -> Result<Json<Changed>, ApiError> {
+) -> Result<Json<Changed<Shown>>, ApiError> {
     let (governance, tenant) = (app.core()?.governance(), access.tenant());
     let body = small_body(&app, request, SETTINGS_BYTES_MAX).await?;
     let change: Change = parse(&body)?;

@@ -42,6 +42,7 @@ mod read;
 pub mod routes;
 mod signin;
 pub(crate) mod slow;
+mod spent;
 pub(crate) mod status;
 mod store;
 mod tail;

@@ -11,6 +11,7 @@ use super::App;
 use super::access::{Access, Needs, Public};
 use super::error::{ApiError, ErrorCode};
 use super::routes::Route;
+use super::spent;
 use crate::wire;
 
 /// The document.
@@ -72,11 +73,17 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     let answer = route
         .gives
         .map_or_else(|| json!({}), |schema| schema(generator));
-    let done = if route.is_silent {
+    let mut done = if route.is_silent {
         json!({ "description": "Done." })
     } else {
         json!({ "description": "Done.", "content": { "application/json": { "schema": answer } } })
     };
+    if route.is_explained() {
+        done["headers"] = json!({ spent::HEADER.as_str(): {
+            "description": "What its questions cost, as JSON; with `explain=true`.",
+            "schema": { "type": "string" },
+        } });
+    }
     operation["responses"] = json!({
         "2XX": done,
         "default": {
@@ -112,6 +119,12 @@ fn operation_id(route: &Route) -> String {
     )
 }
 
+/// Of every route that reads rows.
+const EXPLAIN: (&str, &str) = (
+    spent::PARAMETER,
+    "`true` tells in the header `obsrv-explain` what it cost",
+);
+
 fn parameters(route: &Route) -> Vec<Value> {
     let in_path = route.path.split('/').filter_map(|part| {
         let name = part.strip_prefix('{')?.strip_suffix('}')?;
@@ -119,9 +132,16 @@ fn parameters(route: &Route) -> Vec<Value> {
             "name": name, "in": "path", "required": true, "schema": { "type": "string" },
         }))
     });
-    let in_query = route.query.iter().map(|(name, meaning)| {
+    let is_named = route.query.iter().any(|(name, _)| *name == EXPLAIN.0);
+    let explain = (route.is_explained() && !is_named).then_some(&EXPLAIN);
+    let in_query = route.query.iter().chain(explain).map(|(name, meaning)| {
+        let kind = if *name == EXPLAIN.0 {
+            "boolean"
+        } else {
+            "string"
+        };
         json!({
-            "name": name, "in": "query", "description": meaning, "schema": { "type": "string" },
+            "name": name, "in": "query", "description": meaning, "schema": { "type": kind },
         })
     });
     in_path.chain(in_query).collect()

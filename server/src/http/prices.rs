@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::App;
 use super::access::{Access, OrgEdit, OrgSee};
-use super::answers::Receipt;
+use super::answers::{Changed, Receipt};
 use super::error::{ApiError, ErrorCode};
 use super::governance::small_body;
 use super::input::parse;
@@ -33,7 +33,7 @@ pub(super) fn add(routes: &mut Routes) {
         .put(path, OrgEdit, change)
         .says("Change an organization's prices; what is stored is priced again behind it.")
         .takes::<Change>()
-        .gives::<Changed>();
+        .gives::<Changed<Shown>>();
 }
 
 /// Prices of an organization.
@@ -81,15 +81,6 @@ struct Change {
     table: Vec<serde_json::Value>,
 }
 
-/// Prices after a change.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Changed {
-    #[serde(flatten)]
-    shown: Shown,
-    /// Proof of the change.
-    receipt: Receipt,
-}
-
 async fn show(
     access: Access<OrgSee>,
     State(app): State<Arc<App>>,
@@ -101,7 +92,7 @@ async fn change(
     access: Access<OrgEdit>,
     State(app): State<Arc<App>>,
     request: Request,
-) -> Result<Json<Changed>, ApiError> {
+) -> Result<Json<Changed<Shown>>, ApiError> {
     let org = access.org();
     let body = small_body(&app, request, PRICES_BYTES_MAX + FRAME_BYTES).await?;
     let read = tokio::task::spawn_blocking(move || {

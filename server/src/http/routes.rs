@@ -13,7 +13,7 @@ use schemars::generate::SchemaGenerator;
 use serde_json::Value;
 
 use super::access::{Access, Needs, Permission};
-use super::{App, auth};
+use super::{App, auth, spent};
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Value;
 
@@ -36,6 +36,8 @@ pub struct Route {
     pub(super) gives: Option<SchemaOf>,
     /// Whether good answers have no body.
     pub(super) is_silent: bool,
+    /// Whether it looks at no rows before it answers.
+    is_free: bool,
 }
 
 fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
@@ -65,6 +67,17 @@ impl Route {
     pub fn gives_nothing(&mut self) -> &mut Self {
         self.is_silent = true;
         self
+    }
+
+    /// Says that it looks at no rows before it answers, so that `explain` has nothing to tell.
+    pub fn costs_nothing(&mut self) -> &mut Self {
+        self.is_free = true;
+        self
+    }
+
+    /// Whether it takes `explain`.
+    pub fn is_explained(&self) -> bool {
+        spent::is_told(self.needs) && !self.is_free
     }
 
     /// Says what it answers.
@@ -154,6 +167,7 @@ impl Routes {
             takes: None,
             gives: None,
             is_silent: false,
+            is_free: false,
         };
         self.table.push(route);
         self.table

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::Core;
 use super::auth::Tenant;
+use super::spent::Spent;
 use super::tail::Tails;
 use obsrv_engine::engine::{
-    Deletion, Done, Engine, Envelope, IngestError, LeftOut, Receipt, Snapshot, StoredRow,
+    Deletion, Done, Engine, Envelope, IngestError, LeftOut, ReadBody, Receipt, Snapshot, StoredRow,
     Submission, TraceRows, Visit,
 };
 use obsrv_engine::query::aggregate::{
@@ -26,6 +27,7 @@ pub struct Store {
     engine: Arc<Engine>,
     tails: Arc<Tails>,
     project: ProjectId,
+    spent: Spent,
 }
 
 impl Core {
@@ -35,6 +37,7 @@ impl Core {
             engine: Arc::clone(&self.engine),
             tails: Arc::clone(self.tails()),
             project: tenant.project(),
+            spent: tenant.spent(),
         }
     }
 }
@@ -74,8 +77,7 @@ impl Store {
         request: &Request,
         budget: &Budget<'_>,
     ) -> Result<Page, QueryError> {
-        let snapshot = self.engine.snapshot();
-        snapshot.search(self.project, table, request, budget)
+        self.view().search(table, request, budget)
     }
 
     /// The rows of one trace.
@@ -85,7 +87,12 @@ impl Store {
         budget: &Budget<'_>,
     ) -> Result<TraceRows, QueryError> {
         let snapshot = self.engine.snapshot();
-        snapshot.trace_within(self.project, trace_id, budget)
+        let found = snapshot.trace_within(self.project, trace_id, budget)?;
+        let rows = found.run.iter().chain(&found.spans).chain(&found.scores);
+        for row in rows {
+            self.spent.add_rows(1, wide(row.body.len()));
+        }
+        Ok(found)
     }
 
     /// Whether there is any row of a trace.
@@ -109,6 +116,7 @@ impl Store {
 pub struct View {
     snapshot: Snapshot,
     project: ProjectId,
+    spent: Spent,
 }
 
 impl Store {
@@ -117,6 +125,7 @@ impl Store {
         View {
             snapshot: self.engine.snapshot(),
             project: self.project,
+            spent: self.spent.clone(),
         }
     }
 
@@ -146,7 +155,9 @@ impl View {
         request: &Request,
         budget: &Budget<'_>,
     ) -> Result<Page, QueryError> {
-        self.snapshot.search(self.project, table, request, budget)
+        let page = self.snapshot.search(self.project, table, request, budget)?;
+        self.spent.add(page.explain.clone());
+        Ok(page)
     }
 
     /// The newest record that they see.
@@ -172,7 +183,9 @@ impl View {
         budget: &Budget<'_>,
     ) -> Result<Page, QueryError> {
         let snapshot = &self.snapshot;
-        snapshot.search_cores(self.project, table, request, budget)
+        let page = snapshot.search_cores(self.project, table, request, budget)?;
+        self.spent.add(page.explain.clone());
+        Ok(page)
     }
 
     /// What rows add up to.
@@ -183,7 +196,9 @@ impl View {
         budget: &Budget<'_>,
     ) -> Result<AggregateAnswer, QueryError> {
         let snapshot = &self.snapshot;
-        snapshot.aggregate(self.project, table, request, budget)
+        let answer = snapshot.aggregate(self.project, table, request, budget)?;
+        self.spent.add(answer.explain.clone());
+        Ok(answer)
     }
 
     /// The newest traces of which a `TraceQL` query leaves spans.
@@ -192,7 +207,9 @@ impl View {
         request: &traceql::SearchRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<traceql::TracesFound, QueryError> {
-        self.snapshot.traceql(self.project, request, budget)
+        let found = self.snapshot.traceql(self.project, request, budget)?;
+        self.spent.add(found.explain.clone());
+        Ok(found)
     }
 
     /// What the spans that it leaves come to over time.
@@ -201,7 +218,11 @@ impl View {
         request: &traceql::SeriesRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<traceql::SeriesAnswer, QueryError> {
-        self.snapshot.traceql_series(self.project, request, budget)
+        let answer = self
+            .snapshot
+            .traceql_series(self.project, request, budget)?;
+        self.spent.add(answer.explain.clone());
+        Ok(answer)
     }
 
     /// The keys of a table.
@@ -212,7 +233,9 @@ impl View {
         budget: &Budget<'_>,
     ) -> Result<ObservedKeys, QueryError> {
         let snapshot = &self.snapshot;
-        snapshot.observed_keys(self.project, table, wanted, budget)
+        let keys = snapshot.observed_keys(self.project, table, wanted, budget)?;
+        self.spent.add(keys.explain.clone());
+        Ok(keys)
     }
 
     /// The values of a key.
@@ -223,12 +246,17 @@ impl View {
         budget: &Budget<'_>,
     ) -> Result<(Facet, Explain), QueryError> {
         let snapshot = &self.snapshot;
-        snapshot.observed_values(self.project, table, request, budget)
+        let (facet, explain) = snapshot.observed_values(self.project, table, request, budget)?;
+        self.spent.add(explain.clone());
+        Ok((facet, explain))
     }
 
     /// The row of this trace and id.
     pub fn row(&self, table: Table, key: (&str, &str)) -> Result<Option<StoredRow>, SourceError> {
-        self.snapshot.row(self.project, table, key)
+        let found = self.snapshot.row(self.project, table, key)?;
+        let bytes = found.as_ref().map_or(0, |row| wide(row.body.len()));
+        self.spent.add_rows(u64::from(found.is_some()), bytes);
+        Ok(found)
     }
 
     /// Calls `visit` for each row of a trace: see [`Snapshot::each_row`].
@@ -238,6 +266,24 @@ impl View {
         trace_id: &str,
         visit: Visit<'_, E>,
     ) -> Result<(), E> {
-        self.snapshot.each_row(self.project, table, trace_id, visit)
+        let (mut rows, mut bytes) = (0, 0);
+        let mut counted = |core, body: ReadBody<'_>| {
+            rows += 1;
+            let mut read = || {
+                let body = body()?;
+                bytes += wide(body.len());
+                Ok::<_, SourceError>(body)
+            };
+            visit(core, &mut read)
+        };
+        let done = self
+            .snapshot
+            .each_row(self.project, table, trace_id, &mut counted);
+        self.spent.add_rows(rows, bytes);
+        done
     }
+}
+
+fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
 }

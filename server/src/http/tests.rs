@@ -15,6 +15,7 @@ use crate::tenancy::UserId;
 mod canary;
 mod clock;
 mod documents;
+mod explain;
 mod governed;
 mod jaeger;
 mod matrix;

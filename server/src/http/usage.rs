@@ -3,10 +3,12 @@
 //!
 //! `GET /v1/usage` and `POST /v1/usage` are those of the aiobs client.
 
+mod by_key;
+
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{RawQuery, Request, State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,7 @@ use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode, Limit};
 use super::governance::small_body;
 use super::input::parse;
+use super::params::Params;
 use super::routes::Routes;
 use crate::dialect::format_micros;
 use crate::governance::Governance;
@@ -38,6 +41,7 @@ pub(super) fn add(routes: &mut Routes) {
         .gives::<Aiobs>();
     routes
         .get("/v1/projects/{project}/usage", SettingsRead, show)
+        .asks("group_by", "`key` tells beside it what each key has used")
         .says("What a project has used, and its limits.")
         .gives::<ProjectUsage>();
     routes
@@ -170,7 +174,7 @@ pub(crate) async fn store(app: &App) {
 }
 
 /// What was used.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct Counts {
     /// Today.
     day: Amounts,
@@ -240,6 +244,9 @@ struct ProjectUsage {
     period: Period,
     /// By this project.
     used: Counts,
+    /// The same by key, if it was asked for: those with most rows this month first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_key: Option<Vec<by_key::KeyUsage>>,
     /// By all projects of the organization.
     organization: OfPlan,
     /// What the project may send and ask per second.
@@ -249,14 +256,17 @@ struct ProjectUsage {
 async fn show(
     access: Access<SettingsRead>,
     State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
 ) -> Result<Json<ProjectUsage>, ApiError> {
-    let (governance, tenant) = (app.core()?.governance(), access.tenant());
-    let now = now(&app);
+    let is_by_key = by_key::is_asked(&Params::parse(raw.as_deref().unwrap_or(""))?)?;
+    let (core, tenant) = (app.core()?, access.tenant());
+    let (governance, now) = (core.governance(), now(&app));
     let used = governance.quota().used_by_project(tenant.project().0, now);
     Ok(Json(ProjectUsage {
         project: tenant.project_name().to_owned(),
         period: Period::of(now),
         used: Counts::of(&used),
+        by_key: is_by_key.then(|| by_key::all(core, &access, now)),
         organization: OfPlan::of(governance, tenant.org(), now),
         limits: governance.of(tenant.project()).settings.limits,
     }))

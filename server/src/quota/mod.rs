@@ -16,14 +16,15 @@ mod meter;
 mod refusals;
 mod stored;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use obsrv_engine::engine::{Engine, Envelope, Submission};
 use obsrv_engine::source::SourceError;
 use parking_lot::Mutex;
 
 use crate::interpreter;
-use crate::limits::USAGE_ROWS_MAX;
+use crate::limits::{USAGE_KEYS_MAX, USAGE_ROWS_MAX};
 use crate::redact::rows;
 
 pub use amounts::{Amounts, Ceiling, Limits, Plan, Rates};
@@ -51,7 +52,7 @@ pub struct Now {
 pub struct Party<'a> {
     /// The project.
     pub project: u64,
-    /// The key.
+    /// The key, or [`NO_KEY`].
     pub key: u64,
     /// The organization whose plan it is.
     pub organization: u64,
@@ -102,10 +103,23 @@ const BYTES: usize = 2;
 const QUERIES: usize = 3;
 /// In the place of a key: all of the project's.
 const ALL_KEYS: u64 = 0;
+/// In the place of a key: people, who have none.
+pub const NO_KEY: u64 = 0;
+
+/// Who used a part of what a project used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum User {
+    /// A key.
+    Key(u64),
+    /// Whoever had no key: people in the dashboard, and the operator.
+    People,
+    /// All keys that are not counted apart.
+    OtherKeys,
+}
 
 #[derive(Debug, Default)]
 struct State {
-    meters: HashMap<Owner, Meter>,
+    meters: BTreeMap<Owner, Meter>,
     buckets: HashMap<(u64, u64), Buckets>,
 }
 
@@ -146,7 +160,7 @@ impl Quota {
             Wish::Send(_) => state.pay(party, &[(REQUESTS, 1)], now),
             Wish::Ask => {
                 state.pay(party, &[(QUERIES, 1)], now);
-                state.count(party, Amounts::QUERY, now);
+                state.each_meter(party, now, |meter| meter.add(Amounts::QUERY));
             }
         }
         Ok(())
@@ -161,14 +175,14 @@ impl Quota {
             &[(SPANS, amounts.spans), (BYTES, amounts.bytes)],
             now,
         );
-        state.count(party, amounts, now);
+        state.each_meter(party, now, |meter| meter.add(amounts));
         Ok(())
     }
 
     /// Gives back what was taken of a request that was not stored.
     pub fn give_back(&self, party: Party<'_>, amounts: Amounts) {
         let mut state = self.state.lock();
-        for owner in owners(party) {
+        for owner in state.owners(party) {
             if let Some(meter) = state.meters.get_mut(&owner) {
                 meter.take_back(amounts);
             }
@@ -188,11 +202,10 @@ impl Quota {
     /// Adds what a client says it has sent.
     pub fn report(&self, party: Party<'_>, traces: u64, now: Now) {
         let mut state = self.state.lock();
-        for owner in owners(party) {
-            let meter = state.meter(owner, now);
+        state.each_meter(party, now, |meter| {
             meter.used.reported = meter.used.reported.saturating_add(traces);
             meter.dirty = true;
-        }
+        });
     }
 
     /// What a project has used.
@@ -203,6 +216,22 @@ impl Quota {
     /// What an organization has used.
     pub fn used_by_organization(&self, organization: u64, now: Now) -> Used {
         self.used(Owner::Organization(organization), now)
+    }
+
+    /// What each of a project's keys has used this month, those with nothing left out.
+    pub fn used_by_keys(&self, project: u64, now: Now) -> Vec<(User, Used)> {
+        let today = Day::of(now.wall_ns);
+        let state = self.state.lock();
+        let others = Owner::OtherKeys(project);
+        let others = state.meters.get(&others).map(|meter| (others, meter));
+        let keys = state.meters.range(keys_of(project));
+        let all = keys.map(|(owner, meter)| (*owner, meter)).chain(others);
+        let used = all.filter_map(|(owner, meter)| {
+            let mut meter = *meter;
+            meter.turn(today);
+            (meter.used != Used::default()).then_some((owner.user()?, meter.used))
+        });
+        used.collect()
     }
 
     fn used(&self, owner: Owner, now: Now) -> Used {
@@ -309,11 +338,9 @@ impl Quota {
     }
 }
 
-const fn owners(party: Party<'_>) -> [Owner; 2] {
-    [
-        Owner::Project(party.project),
-        Owner::Organization(party.organization),
-    ]
+/// Where the meters of a project's keys stand.
+const fn keys_of(project: u64) -> RangeInclusive<Owner> {
+    Owner::Key(project, 0)..=Owner::Key(project, u64::MAX)
 }
 
 const fn scopes(party: Party<'_>) -> [(u64, &Rates); 2] {
@@ -324,9 +351,9 @@ const fn scopes(party: Party<'_>) -> [(u64, &Rates); 2] {
 }
 
 impl State {
-    fn meter(&mut self, owner: Owner, now: Now) -> &mut Meter {
+    fn meter(&mut self, owner: Owner, today: Day) -> &mut Meter {
         let meter = self.meters.entry(owner).or_default();
-        meter.turn(Day::of(now.wall_ns));
+        meter.turn(today);
         meter
     }
 
@@ -359,7 +386,8 @@ impl State {
         if party.plan.month == Ceiling::default() && party.plan.day == Ceiling::default() {
             return Ok(());
         }
-        let meter = self.meter(Owner::Organization(party.organization), now);
+        let owner = Owner::Organization(party.organization);
+        let meter = self.meter(owner, Day::of(now.wall_ns));
         let Some(broken) = meter.broken(party.plan, more) else {
             return Ok(());
         };
@@ -390,9 +418,49 @@ impl State {
         }
     }
 
-    fn count(&mut self, party: Party<'_>, amounts: Amounts, now: Now) {
-        for owner in owners(party) {
-            self.meter(owner, now).add(amounts);
+    /// Whose meters run for somebody: a key that has none this month is one of the others.
+    fn owners(&self, party: Party<'_>) -> [Owner; 3] {
+        let key = Owner::Key(party.project, party.key);
+        let of_project = Owner::Project(party.project);
+        let month = |owner: &Owner| self.meters.get(owner).map(|meter| meter.at.month);
+        let is_apart = month(&key).is_some() && month(&key) == month(&of_project);
+        [
+            of_project,
+            Owner::Organization(party.organization),
+            if is_apart {
+                key
+            } else {
+                Owner::OtherKeys(party.project)
+            },
+        ]
+    }
+
+    /// Gives a key a meter of its own if its project has fewer than [`USAGE_KEYS_MAX`] this month.
+    fn make_room_for_key(&mut self, party: Party<'_>, today: Day) {
+        let is_current = |meter: &Meter| meter.at.month == today.month;
+        let others = self.meters.get(&Owner::OtherKeys(party.project));
+        let is_full = || {
+            let apart = self.meters.range(keys_of(party.project));
+            let keys = apart.filter(|(owner, meter)| {
+                is_current(meter) && **owner != Owner::Key(party.project, NO_KEY)
+            });
+            others.is_some_and(is_current) || keys.count() >= USAGE_KEYS_MAX
+        };
+        let key = Owner::Key(party.project, party.key);
+        let is_apart = self.meters.get(&key).is_some_and(is_current);
+        if is_apart || party.key == NO_KEY || !is_full() {
+            self.meter(key, today);
+        }
+    }
+
+    /// The meters that run for somebody, in their day.
+    fn each_meter(&mut self, party: Party<'_>, now: Now, note: impl Fn(&mut Meter)) {
+        let of_project = Owner::Project(party.project);
+        // All go by the clock of the project's, so that they are of one month.
+        let today = self.meter(of_project, Day::of(now.wall_ns)).at;
+        self.make_room_for_key(party, today);
+        for owner in self.owners(party) {
+            note(self.meter(owner, today));
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Why rows and not control events: a control event is kept for ever, and counts change all the
 //! time; of a row only the newest version is kept. Why not recomputed from what is stored: bytes
 //! and queries are in no row, and rows are deleted. One row per meter and month: table scores,
-//! trace `usage/2026-11`, id `project/1` or `organization/1`. Its version is the meter's step.
+//! trace `usage/2026-11`, id `project/1`, `organization/1`, `project/1/key/7f` or `project/1/others`.
+//! Its version is the meter's step.
 
 use bytes::Bytes;
 use obsrv_engine::body;
@@ -15,6 +16,7 @@ use obsrv_engine::source::SourceError;
 use super::amounts::Amounts;
 use super::calendar::Day;
 use super::meter::{Meter, Used};
+use super::{NO_KEY, User};
 
 /// Whose rows they are: the last id that there is.
 pub(super) const PROJECT: ProjectId = ProjectId(u64::MAX);
@@ -24,6 +26,10 @@ pub(super) const PROJECT: ProjectId = ProjectId(u64::MAX);
 pub(super) enum Owner {
     Project(u64),
     Organization(u64),
+    /// Of a project: a key, or [`NO_KEY`].
+    Key(u64, u64),
+    /// Of a project: its keys that are not counted apart.
+    OtherKeys(u64),
 }
 
 impl Owner {
@@ -31,15 +37,31 @@ impl Owner {
         match self {
             Self::Project(id) => format!("project/{id}"),
             Self::Organization(id) => format!("organization/{id}"),
+            Self::Key(project, key) => format!("project/{project}/key/{key:x}"),
+            Self::OtherKeys(project) => format!("project/{project}/others"),
+        }
+    }
+
+    /// Who this is among the users of a project.
+    pub(super) const fn user(self) -> Option<User> {
+        match self {
+            Self::Key(_, NO_KEY) => Some(User::People),
+            Self::Key(_, key) => Some(User::Key(key)),
+            Self::OtherKeys(_) => Some(User::OtherKeys),
+            Self::Project(_) | Self::Organization(_) => None,
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let (kind, id) = text.split_once('/')?;
-        let id = id.parse().ok()?;
-        match kind {
-            "project" => Some(Self::Project(id)),
-            "organization" => Some(Self::Organization(id)),
+        let mut parts = text.split('/');
+        let (kind, id) = (parts.next()?, parts.next()?.parse().ok()?);
+        match (kind, parts.next(), parts.next(), parts.next()) {
+            ("project", None, None, None) => Some(Self::Project(id)),
+            ("project", Some("others"), None, None) => Some(Self::OtherKeys(id)),
+            ("project", Some("key"), Some(key), None) => {
+                Some(Self::Key(id, u64::from_str_radix(key, 16).ok()?))
+            }
+            ("organization", None, None, None) => Some(Self::Organization(id)),
             _ => None,
         }
     }
@@ -130,4 +152,36 @@ fn read(row: &StoredRow, today: Day) -> Option<(Owner, Meter)> {
             dirty: false,
         },
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_owner_is_known_by_its_row() {
+        let owners = [
+            Owner::Project(1),
+            Owner::Organization(2),
+            Owner::Key(3, NO_KEY),
+            Owner::Key(3, u64::MAX),
+            Owner::OtherKeys(3),
+        ];
+        for owner in owners {
+            assert_eq!(Owner::parse(&owner.text()), Some(owner));
+        }
+        assert_eq!(Owner::Key(3, 0x7f).text(), "project/3/key/7f");
+        for text in [
+            "",
+            "project",
+            "project/x",
+            "project/1/key",
+            "project/1/key/x",
+            "project/1/others/2",
+            "team/1",
+            "organization/1/others",
+        ] {
+            assert_eq!(Owner::parse(text), None, "{text}");
+        }
+    }
 }

@@ -333,12 +333,12 @@ proptest! {
     /// However requests, refusals and losses interleave, what is counted is what was stored, and
     /// never more than the plan.
     #[test]
-    fn counts_are_exact(wishes in proptest::collection::vec((1..9_u64, any::<bool>(), 1..4_u64), 1..60)) {
+    fn counts_are_exact(wishes in proptest::collection::vec((1..9_u64, any::<bool>(), 1..4_u64, 0..3_u64), 1..60)) {
         let plan = month_of(Ceiling { spans: Some(100), traces: Some(30), ..Ceiling::default() });
         let (quota, limits) = (Quota::default(), Limits::default());
         let mut stored = Amounts::default();
-        for (n, is_lost, project) in wishes {
-            let who = Party { project, ..party(1, &limits, &plan) };
+        for (n, is_lost, project, key) in wishes {
+            let who = Party { project, ..party(key, &limits, &plan) };
             let fits = stored.spans + n <= 100 && stored.traces < 30;
             prop_assert_eq!(quota.take(who, spans(n), now()).is_ok(), fits);
             if fits && is_lost {
@@ -348,9 +348,66 @@ proptest! {
             }
         }
         prop_assert_eq!(quota.used_by_organization(9, now()).month, stored);
+        for project in 1..4 {
+            let of_keys = quota.used_by_keys(project, now());
+            let sum = of_keys.iter().fold(Amounts::default(), |sum, (_, used)| sum.plus(used.month));
+            prop_assert_eq!(sum, quota.used_by_project(project, now()).month);
+        }
         let projects = (1..4).map(|p| quota.used_by_project(p, now()).month.spans);
         prop_assert_eq!(projects.sum::<u64>(), stored.spans);
     }
+}
+
+fn rows_of(users: &[(User, Used)], user: User) -> Option<u64> {
+    let found = users.iter().find(|(one, _)| *one == user);
+    found.map(|(_, used)| used.month.spans)
+}
+
+#[test]
+fn so_many_keys_are_counted_apart_and_more_together() {
+    let (quota, limits, plan) = (Quota::default(), Limits::default(), Plan::default());
+    let send = |key: u64, now| {
+        quota
+            .take(party(key, &limits, &plan), spans(1), now)
+            .unwrap();
+    };
+    let many = u64::try_from(USAGE_KEYS_MAX).unwrap();
+    for key in 1..=many {
+        send(key, now());
+    }
+    let users = quota.used_by_keys(1, now());
+    assert_eq!(users.len(), USAGE_KEYS_MAX);
+    assert_eq!(rows_of(&users, User::Key(many)), Some(1));
+    assert_eq!(rows_of(&users, User::OtherKeys), None);
+
+    // One more, and people, who take no key's place. Keys that have theirs go on in it.
+    send(many + 1, now());
+    send(NO_KEY, now());
+    send(1, now());
+    quota.report(party(many + 2, &limits, &plan), 7, now());
+    quota.give_back(party(many + 1, &limits, &plan), spans(1));
+    send(many + 1, now());
+    let users = quota.used_by_keys(1, now());
+    assert_eq!(users.len(), USAGE_KEYS_MAX + 2);
+    assert_eq!(rows_of(&users, User::Key(1)), Some(2));
+    assert_eq!(rows_of(&users, User::People), Some(1));
+    assert_eq!(rows_of(&users, User::OtherKeys), Some(1));
+    let others = users.iter().find(|(user, _)| *user == User::OtherKeys);
+    assert_eq!(others.unwrap().1.reported, 7);
+
+    // The places of a month are free in the next, whether or not the old counts are stored yet.
+    let later = at("2026-12-01T00:00:00Z");
+    assert_eq!(quota.used_by_keys(1, later), []);
+    for key in (2..=many + 1).rev() {
+        send(key, later);
+    }
+    let users = quota.used_by_keys(1, later);
+    assert_eq!(users.len(), USAGE_KEYS_MAX);
+    assert_eq!(rows_of(&users, User::Key(many + 1)), Some(1));
+    send(1, later);
+    let users = quota.used_by_keys(1, later);
+    assert_eq!(rows_of(&users, User::Key(1)), None);
+    assert_eq!(rows_of(&users, User::OtherKeys), Some(1));
 }
 
 /// Counts come back after the process is gone, from the log and from a segment.
@@ -358,7 +415,7 @@ proptest! {
 async fn counts_are_stored_as_rows() {
     let dir = tempfile::tempdir().unwrap();
     let (limits, plan) = (Limits::default(), Plan::default());
-    let who = party(1, &limits, &plan);
+    let who = party(0x7f, &limits, &plan);
     let mut expected = Used::default();
     for round in 0..3_u64 {
         let disk = Arc::new(RealDisk::open(dir.path()).unwrap());
@@ -367,6 +424,11 @@ async fn counts_are_stored_as_rows() {
         let quota = Quota::load(&engine, now().wall_ns).unwrap();
         assert_eq!(quota.used_by_project(1, now()), expected, "round {round}");
         assert_eq!(quota.used_by_organization(9, now()), expected);
+        let of_key = (round > 0).then_some((User::Key(0x7f), expected));
+        assert_eq!(
+            quota.used_by_keys(1, now()),
+            of_key.into_iter().collect::<Vec<_>>()
+        );
         for _ in 0..3 {
             quota.take(who, spans(round + 1), now()).unwrap();
             quota.report(who, 2, now());
@@ -432,7 +494,8 @@ fn at_most_so_many_rows_are_stored_at_once() {
         };
         quota.take(who, spans(1), now()).unwrap();
     }
-    // One more: the organization.
+    // As many keys, and the organization.
+    assert_eq!(quota.changed(now()).len(), USAGE_ROWS_MAX);
     assert_eq!(quota.changed(now()).len(), USAGE_ROWS_MAX);
     assert_eq!(quota.changed(now()).len(), 1);
     assert!(quota.changed(now()).is_empty());

@@ -1,4 +1,5 @@
-import { at, expect, headline, test } from "./page.js";
+import { KEY, otlpLogs, send } from "./obsrv.js";
+import { at, expect, headline, test, url } from "./page.js";
 
 // One month of the samples has nearly all of the failed runs.
 const TIME = "from=2025-12-20&to=2026-01-10";
@@ -73,4 +74,41 @@ test("a dashboard is made, changed, found again and deleted", async ({ page }) =
   await page.getByRole("button", { name: "Delete", exact: true }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await expect(page).toHaveURL(/\/charts\?/);
+});
+
+test("a chart of log lines stands beside those of traces, and leads to the lines", async ({ page }) => {
+  const begin = Date.UTC(2025, 11, 28);
+  const levels = [9, 9, 17, 17, 17];
+  const lines = levels.map((level, n) => ({ at: begin + n, level, body: `of a chart ${n}` }));
+  await send(url(), otlpLogs("charted", lines), KEY, "logs");
+  // The search of the page is of traces: no line would pass it.
+  await page.goto(at(`/p/1/charts?${TIME}&q=metadata.corpus%3Atau`));
+  await page.getByRole("button", { name: /^Dashboards/ }).click();
+  await page.getByRole("button", { name: "New dashboard" }).click();
+  await page.getByRole("dialog").getByRole("textbox", { name: "Name" }).fill("Lines");
+  await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+  await expect(page).toHaveURL(/\/charts\/\d+\?/);
+  await page.getByRole("button", { name: "Chart", exact: true }).click();
+  const dialog = page.getByRole("dialog", { name: "A new chart" });
+  await dialog.getByRole("combobox", { name: "Shows" }).selectOption("latency");
+  await dialog.getByRole("combobox", { name: "Of", exact: true }).selectOption("logs");
+  // What lines do not have cannot be shown of them.
+  await expect(dialog.getByRole("combobox", { name: "Shows" })).toHaveValue("runs");
+  await dialog.getByRole("textbox", { name: "Only those that pass" }).fill("service:(");
+  await dialog.getByRole("textbox", { name: "Title" }).fill("Lines by level");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await expect(dialog.getByRole("alert")).toBeVisible();
+  await dialog.getByRole("textbox", { name: "Only those that pass" }).fill("service:charted");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  const chart = page.getByRole("application", { name: /^Lines by level/ });
+  const legend = page.locator("figure", { has: chart }).locator(".legend");
+  await expect(legend).toContainText("error");
+  await expect(legend).toContainText("info");
+  await chart.focus();
+  for (let n = 0; n < 70 && !/[1-9]/.test(await legend.textContent()); n++) {
+    await page.keyboard.press("ArrowLeft");
+  }
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/p\/1\/logs\?from=.*q=service%3Acharted/);
+  await expect(page.getByText("of a chart 3")).toBeVisible();
 });

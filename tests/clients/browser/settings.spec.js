@@ -1,4 +1,5 @@
-import { at, expect, test } from "./page.js";
+import { KEY, otlp, send } from "./obsrv.js";
+import { at, expect, test, url } from "./page.js";
 
 test("retention is kept, and a value that is none is refused where it stands", async ({ page }) => {
   await page.goto(at("/p/1/settings/retention"));
@@ -39,6 +40,27 @@ test("what is used is counted", async ({ page }) => {
   const row = page.getByRole("row", { name: /Traces begun/ });
   await expect(row.getByRole("cell").first()).toHaveText(/^[1-9][\d,]*$/);
   await expect(page.getByRole("heading", { name: /Refused/ })).toBeVisible();
+});
+
+test("what is used is told by key, of ended ones, too", async ({ page }) => {
+  const asked = async (method, path, body) => {
+    const headers = { "x-api-key": KEY, "content-type": "application/json" };
+    const answer = await fetch(`${url()}/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
+    expect(answer.ok, `${method} ${path}`).toBe(true);
+    return answer.json();
+  };
+  const made = await asked("POST", "/keys", { name: "nightly import", scopes: ["ingest"] });
+  const now = Date.UTC(2026, 0, 7);
+  const spans = [1, 2].map((n) => ({ id: `000000000000000${n}`, name: `step ${n}`, from: now, to: now + 5 }));
+  await send(url(), otlp("4e750000000000000000000000000001", spans), made.key);
+  await asked("DELETE", `/keys/${made.key_id}`);
+  await page.goto(at("/p/1/settings/usage"));
+  const row = page.getByRole("group", { name: "By key" }).getByRole("row", { name: "nightly import" });
+  await expect(row).toContainText("revoked");
+  await expect(row).toContainText(made.key_id);
+  await expect(row.locator(".num")).toHaveText(["1", "2", /^[1-9][\d,]*$/, "0"]);
+  // The person who looks at this page asks without a key.
+  await expect(page.getByRole("row", { name: "people, without a key" })).toBeVisible();
 });
 
 test("runs are reviewed one after the other from the keyboard", async ({ page }) => {

@@ -277,6 +277,22 @@ def read_days(client, traces):
     assert usage == wanted
 
 
+def read_priced(client):
+    """What nobody states costs what the shipped prices say: of gpt-4o 2.50 a million in, 10 out."""
+    client.trace(id="priced", name="priced", timestamp=at(9000))
+    usage = {"input": 400_000, "output": 50_000, "total": 450_000}
+    times = {"start_time": at(9000), "end_time": at(9001)}
+    client.generation(id="priced-o", trace_id="priced", model="gpt-4o", usage_details=usage, **times)
+    client.flush()
+    assert client.fetch_trace("priced").data.total_cost == 1.5
+    [listed] = client.fetch_traces(name="priced", order_by="totalCost.desc").data
+    assert listed.total_cost == 1.5
+    call = client.fetch_observation("priced-o").data
+    assert (call.calculated_total_cost, call.cost_details) == (1.5, {"total": 1.5})
+    [day] = client.client.metrics.daily(trace_name="priced").data
+    assert (day.total_cost, [(u.model, u.total_cost) for u in day.usage]) == (1.5, [("gpt-4o", 1.5)])
+
+
 def main():
     assert __version__.startswith("2."), __version__
     client = Langfuse(public_key="pk-lf", secret_key=os.environ["OBSRV_KEY"], host=os.environ["OBSRV_URL"])
@@ -290,6 +306,7 @@ def main():
     gone = client.client.trace.delete("read-00")
     assert gone.message
     assert len(all_pages(client.fetch_traces, 50)) == len(traces) - 1
+    read_priced(client)
 
 
 main()

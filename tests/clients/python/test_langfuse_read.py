@@ -226,6 +226,35 @@ def test_version_5_asks_for_metrics(five):
     assert refused.value.status_code == 400
 
 
+def test_version_5_reads_costs_that_nobody_stated(obsrv):
+    client = Langfuse(public_key="pk-lf-priced", secret_key=KEY, base_url=obsrv.url)
+    usage = {"input": 400_000, "output": 50_000}
+    with client.start_as_current_observation(name="outer", as_type="chain") as outer:
+        for name, told in [
+            ("priced", {"model": "gpt-4o", "usage_details": usage}),
+            ("stated", {"model": "gpt-4o", "usage_details": usage, "cost_details": {"total": 0.25}}),
+            ("unknown", {"model": "our own", "usage_details": usage}),
+        ]:
+            outer.start_observation(name=name, as_type="generation", **told).end()
+    client.flush()
+    # The shipped prices of gpt-4o: 2.50 a million in, 10 out.
+    costs = {"outer": None, "priced": 1.5, "stated": 0.25, "unknown": None}
+    many = client.api.observations.get_many
+    assert {one.name: one.total_cost for one in many(fields=GROUPS).data} == costs
+
+    def dearer(than):
+        condition = [{"column": "totalCost", "operator": ">", "value": than, "type": "number"}]
+        return sorted(one.name for one in many(filter=json.dumps(condition)).data)
+
+    assert (dearer(1.4), dearer(0.2), dearer(1.5)) == (["priced"], ["priced", "stated"], [])
+    during = {"fromTimestamp": "2020-01-01T00:00:00Z", "toTimestamp": "2100-01-01T00:00:00Z"}
+    sums = [{"measure": "totalCost", "aggregation": how} for how in ("sum", "max", "count")]
+    query = json.dumps({"view": "observations", "metrics": sums, **during})
+    [row] = client.api.metrics.metrics(query=query).data
+    assert row == {"sum_totalCost": 1.75, "max_totalCost": 1.5, "count_totalCost": 2}
+    client.shutdown()
+
+
 def test_version_5_deletes_traces(five):
     client, traces = five
     assert client.api.trace.delete_multiple(trace_ids=[traces[0]["id"], "no-such-trace"]).message

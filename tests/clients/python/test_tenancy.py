@@ -107,6 +107,10 @@ def test_settings_use_and_plans_by_command(obsrv, tmp_path):
         assert told["usage"]["tier"] == "team" and told["usage"]["is_rate_limited"]
     [used] = command(obsrv, "usage", "project", "1")
     assert used["used"]["month"]["traces"] == 1
+    assert "by_key" not in used
+    [used] = command(obsrv, "usage", "project", "1", "--by-key")
+    [key] = [one for one in used["by_key"] if one["used"]["month"]["traces"]]
+    assert (key["who"], key["state"], key["used"]["month"]["spans"]) == ("key", "live", used["used"]["month"]["spans"])
     [of_org] = command(obsrv, "usage", "org", "1")
     assert of_org["plan"]["name"] == "team"
     [refusals] = command(obsrv, "usage", "refusals", "1")

@@ -57,9 +57,14 @@ def fill(server):
         assert post_json(client, "/v1/metrics", points).status_code == 200
 
 
+def environment():
+    """Schemathesis stands in a folder of its own, since it and Hypothesis are plugins of every pytest that finds them."""
+    apart = pathlib.Path(sys.prefix) / "schemathesis"
+    return os.environ | {"PYTHONPATH": str(apart)} if apart.exists() else None
+
+
 def command(server, args):
-    program = pathlib.Path(sys.executable).parent / "schemathesis"
-    words = [str(program), "--config-file", str(HERE / "schemathesis.toml"), "run", server.url + "/openapi.json"]
+    words = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "run", server.url + "/openapi.json"]
     words += ["--header", f"x-api-key: {KEY}", "--checks", CHECKS, "--no-color"]
     words += ["--phases", "coverage,fuzzing" if args.fuzz else "fuzzing", "--max-examples", str(args.examples)]
     words += ["--seed", str(args.seed), "--continue-on-failure", "--request-timeout", "30", "--warnings", "off"]
@@ -100,7 +105,12 @@ def main():
             fill(server)
             # What it keeps from run to run goes with the directory.
             done = subprocess.run(
-                command(server, args), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=directory
+                command(server, args),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd=directory,
+                env=environment(),
             )
             print(done.stdout)
             with server.client() as client:

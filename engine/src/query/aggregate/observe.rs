@@ -31,6 +31,8 @@ pub struct ObservedKeys {
     pub keys: Vec<ObservedKey>,
     /// There are more than were asked for.
     pub more: bool,
+    /// What it cost. Keys are counted where they stand; rows are looked at if they are dead, to take them off.
+    pub explain: Explain,
 }
 
 /// The first `limit` paths, up to [`KEYS_LISTED_MAX`], that begin with `prefix`, with exact counts.
@@ -70,7 +72,17 @@ pub fn observed_keys(
     }
     let more = keys.len() > limit;
     keys.truncate(limit);
-    Ok(ObservedKeys { keys, more })
+    let mut explain = meter.explain;
+    for visible in rows {
+        explain.sources += 1;
+        explain.sources_pruned += u64::from(is_all_live(visible));
+        explain.groups += u64::from(group_count(visible.source));
+    }
+    Ok(ObservedKeys {
+        keys,
+        more,
+        explain,
+    })
 }
 
 type Types = BTreeMap<LaneKind, u64>;
@@ -105,6 +117,10 @@ fn next_keys(
     Ok(found)
 }
 
+fn is_all_live(visible: &Visible<'_>) -> bool {
+    visible.live.len() == u64::from(visible.source.row_count())
+}
+
 /// Takes the dead rows off the counts of a key.
 fn take_dead(
     rows: &[Visible<'_>],
@@ -114,13 +130,12 @@ fn take_dead(
 ) -> Result<(), QueryError> {
     let column = Column::Path(path.into());
     for visible in rows {
-        if visible.live.len() == u64::from(visible.source.row_count()) {
+        if is_all_live(visible) {
             continue;
         }
         let mut reader = visible.source.reader(&column)?;
         let mut lanes = Vec::new();
         for group in 0..group_count(visible.source) {
-            meter.check()?;
             let first = group << 16;
             let end = visible
                 .source
@@ -129,6 +144,7 @@ fn take_dead(
             let dead: Vec<u32> = (first..end)
                 .filter(|row| !visible.live.contains(*row))
                 .collect();
+            meter.visit_group(dead.len() as u64)?;
             reader.read(&Selection::Rows(dead), &mut lanes)?;
             for lane in &lanes {
                 let with = match &lane.places {

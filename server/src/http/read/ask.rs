@@ -13,7 +13,7 @@ use crate::http::Core;
 use crate::http::cursor::{self, Scope};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Params;
-use crate::http::position;
+use crate::http::{position, spent};
 
 /// What `over` may be, for people.
 pub(super) const OVER: &str =
@@ -126,8 +126,17 @@ fn is_in_trace() -> Filter {
     Filter::Not(Box::new(Filter::Is(Column::TraceId, outside)))
 }
 
-/// Refuses parameters that the route does not know, naming those that it does.
+/// Refuses parameters that a route which reads rows does not know, naming those that it does. All know `explain`.
 pub(super) fn check_known(params: &Params, known: &[&str]) -> Result<(), ApiError> {
+    let mut known = known.to_vec();
+    if !known.contains(&spent::PARAMETER) {
+        known.push(spent::PARAMETER);
+    }
+    check_only(params, &known)
+}
+
+/// The same of other routes.
+pub(super) fn check_only(params: &Params, known: &[&str]) -> Result<(), ApiError> {
     match params.unknown(known) {
         None => Ok(()),
         Some(name) => {
@@ -366,9 +375,10 @@ impl Paging {
         not_scope: &[&str],
         now_ns: i64,
     ) -> Result<Self, ApiError> {
+        let not_scope = [not_scope, &[spent::PARAMETER]].concat();
         let mut paging = Self {
             project,
-            scope: format!("{name}?{}", params.canonical(not_scope)),
+            scope: format!("{name}?{}", params.canonical(&not_scope)),
             now_ns,
             after: None,
         };

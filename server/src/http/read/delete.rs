@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::aggregate::measure::number_value;
-use super::ask::{Over, Range, check_known, named};
+use super::ask::{Over, Range, check_only, named};
 use super::list::{asks_rows, json};
 use super::path;
 use super::theazo::quoted;
@@ -128,7 +128,7 @@ async fn filtered(
     over: Over,
 ) -> Result<Response, ApiError> {
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
-    check_known(&params, &KNOWN)?;
+    check_only(&params, &KNOWN)?;
     let now_ns = app.clock.wall_ns();
     let (q, from, to) = (params.one("q")?, params.one("from")?, params.one("to")?);
     let more = [
@@ -175,7 +175,7 @@ async fn user(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
-    check_known(&params, &OF_USER)?;
+    check_only(&params, &OF_USER)?;
     let user = place.text("user");
     if user.is_empty() || user.len() > DELETE_FILTER_BYTES_MAX {
         let message = format!("empty or too long max_bytes={DELETE_FILTER_BYTES_MAX}");

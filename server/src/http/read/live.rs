@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::rounds::Rounds;
-use super::ask::{OVER, Over, check_known, of_texts};
+use super::ask::{OVER, Over, check_only, of_texts};
 use super::path;
 use crate::http::App;
 use crate::http::access::{Access, TraceRead};
@@ -46,6 +46,7 @@ const LAST_EVENT: &str = "last-event-id";
 pub(super) fn add(routes: &mut Routes) {
     routes
         .get(&path("/tail"), TraceRead, tail)
+        .costs_nothing()
         .says("Rows as they are made, as server-sent events: `trace`, `span`, `score`, `log` or `point`; `gap`, `heartbeat`.")
         .asks("q", "a filter, as in the search bar; relative times count from now")
         .asks("filter", "a filter as JSON, beside `q`")
@@ -60,7 +61,7 @@ async fn tail(
 ) -> Result<Response, ApiError> {
     usage::admit_query(&app, access.tenant())?;
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
-    check_known(&params, &KNOWN)?;
+    check_only(&params, &KNOWN)?;
     let over = Over::of(&params)?;
     let text = |name| Ok::<_, ApiError>(params.one(name)?.unwrap_or("").to_owned());
     let asked = (text("q")?, text("filter")?);

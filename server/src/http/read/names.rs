@@ -25,7 +25,7 @@ use crate::http::{App, query};
 use crate::limits::{READ_FACET_VALUES_DEFAULT, READ_NAMES_DEFAULT};
 use crate::wire;
 
-const OF_FIELDS: [&str; 3] = ["over", "prefix", "limit"];
+const OF_FIELDS: [&str; 4] = ["over", "prefix", "limit", "explain"];
 const OF_VALUES: [&str; 10] = [
     "key", "over", "prefix", "q", "filter", "traceql", "from", "to", "limit", "explain",
 ];
@@ -36,6 +36,8 @@ struct FieldsShown {
     keys: Vec<FieldShown>,
     /// Whether there are more.
     more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Value>,
 }
 
 /// A key that rows have.
@@ -102,6 +104,7 @@ pub(super) fn add(routes: &mut Routes) {
         .asks("over", OVER)
         .asks("prefix", "how they begin")
         .asks("limit", "how many, up to 10000; 1000 if not given")
+        .asks("explain", "`true` tells what it cost")
         .says("The keys that rows have, with types and counts.")
         .gives::<FieldsShown>();
     let route = routes.get(&path("/values"), TraceRead, values);
@@ -125,12 +128,14 @@ async fn fields(
     let over = Over::of(&params)?;
     let prefix = params.one("prefix")?.unwrap_or("").to_owned();
     let limit = limit(&params, READ_NAMES_DEFAULT, KEYS_LISTED_MAX)?;
+    let explain = params.flag("explain")?;
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
         let found = store.view().keys(over.table(), (&prefix, limit), budget)?;
         json(&FieldsShown {
             keys: found.keys.iter().map(FieldShown::of).collect(),
             more: found.more,
+            explain: explain.then(|| wire::explained(&found.explain)),
         })
     })
     .await?;

@@ -26,7 +26,7 @@ use crate::limits::{TREE_COLUMN_ROWS_MAX, TREE_PAGE_ROWS_DEFAULT, TREE_PAGE_ROWS
 use crate::wire;
 
 const KNOWN: [&str; 6] = ["limit", "cursor", "under", "depth", "shape", ALLOW_PARTIAL];
-const NOT_SCOPE: [&str; 3] = ["limit", "cursor", ALLOW_PARTIAL];
+const NOT_SCOPE: [&str; 4] = ["limit", "cursor", ALLOW_PARTIAL, "explain"];
 
 /// Rows of a tree in pre-order.
 #[derive(Debug, Serialize, JsonSchema)]

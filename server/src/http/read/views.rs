@@ -1,16 +1,18 @@
 //! `…/views` and `…/traces/{trace}/comments`: what people keep and say.
 
+mod kind;
+
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ask::{Over, asked};
+use super::ask::{asked, check_only};
 use super::path;
 use super::trace::{run_of, trace_id};
 use crate::control::Actor;
@@ -20,10 +22,13 @@ use crate::http::answers::Receipt;
 use crate::http::audit::actor_text;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::input::{InPath, Input};
+use crate::http::params::Params;
 use crate::http::routes::Routes;
 use crate::http::{App, query};
 use crate::signin::Users;
 use crate::tenancy::views::{Comment, CommentHeld, SavedView, ViewHeld};
+
+use kind::Kind;
 
 /// Where the filter as JSON stands among the settings of a view that is stored.
 const FILTER: &str = "$filter";
@@ -34,7 +39,8 @@ const FILTER: &str = "$filter";
 struct NewView {
     /// For people.
     name: String,
-    /// `traces`, `spans`, `scores`, `logs` or `points`; `traces` if not given.
+    /// `traces`, `spans`, `scores`, `logs` or `points`: a search of such rows; or `dashboard`: charts, each over rows of its own.
+    /// `traces` if not given.
     over: Option<String>,
     /// The filter.
     #[serde(default)]
@@ -53,7 +59,7 @@ struct NewView {
     /// Keys shown.
     #[serde(default)]
     columns: Vec<String>,
-    /// What else the dashboard keeps of it.
+    /// What else the pages of obsrv keep of it. Of a dashboard `charts`: a list of objects with `over` and `q`, and what each shows.
     #[serde(default)]
     settings: Map<String, Value>,
     /// Whether everybody who sees the project sees it.
@@ -63,7 +69,12 @@ struct NewView {
 
 impl NewView {
     fn saved(mut self, project: u64, view: u64, now_ns: i64) -> Result<SavedView, ApiError> {
-        let over = self.over.as_deref().map_or(Ok(Over::Traces), Over::named)?;
+        let kind = Kind::of(self.over.as_deref())?;
+        if kind == Kind::Dashboard {
+            kind::check_charts(&self.settings, now_ns)?;
+        }
+        // What narrows all charts of a dashboard is about traces, as the page has it.
+        let over = kind.rows();
         asked(over, (Some(self.q.as_str()), self.filter.as_ref()), now_ns)?;
         if self.settings.contains_key(FILTER) {
             let message = format!("no name of a setting name={FILTER}");
@@ -80,7 +91,7 @@ impl NewView {
             view,
             project,
             name: self.name,
-            over: over.as_str().to_owned(),
+            over: kind.as_str().to_owned(),
             q: self.q,
             from: self.from,
             to: self.to,
@@ -133,7 +144,7 @@ impl ViewShown {
         Self {
             id: view.view,
             name: view.name.clone(),
-            over: view.over.clone(),
+            over: Kind::of_stored(&view.over, &settings).to_owned(),
             q: view.q.clone(),
             filter: filter.unwrap_or(Value::Null),
             from: view.from.clone(),
@@ -207,25 +218,34 @@ pub(super) fn add(routes: &mut Routes) {
     let (all, one) = (path("/views"), path("/views/{view}"));
     routes
         .get(&all, TraceRead, list)
+        .asks(
+            "over",
+            "only those of this: rows of one kind, or `dashboard`",
+        )
         .says("Saved views: one's own and shared ones.")
+        .costs_nothing()
         .gives::<ViewsShown>();
     routes
         .post(&all, TraceRead, create)
         .says("Save a view. A shared one needs the right to write traces.")
+        .costs_nothing()
         .takes::<NewView>()
         .gives::<Made>();
     routes
         .get(&one, TraceRead, show)
         .says("A saved view.")
+        .costs_nothing()
         .gives::<ViewShown>();
     routes
         .put(&one, TraceRead, replace)
         .says("Put another view in the place of one.")
+        .costs_nothing()
         .takes::<NewView>()
         .gives::<Made>();
     routes
         .delete(&one, TraceRead, delete)
         .says("Delete a view.")
+        .costs_nothing()
         .gives::<Receipt>();
     let comments = path("/traces/{trace}/comments");
     routes
@@ -244,18 +264,26 @@ pub(super) fn add(routes: &mut Routes) {
             delete_comment,
         )
         .says("Delete a comment.")
+        .costs_nothing()
         .gives::<Receipt>();
 }
 
 async fn list(
     access: Access<TraceRead>,
     State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
+    let params = Params::parse(raw.as_deref().unwrap_or(""))?;
+    check_only(&params, &["over"])?;
+    let wanted = params.one("over")?;
+    let wanted = wanted.map(|over| Kind::of(Some(over))).transpose()?;
     let (project, asks) = (access.tenant().project().0, access.by().actor);
     let data = app.core()?.directory().read(|state| {
         let views = state.views.of_project(project);
         let seen = views.filter(|held| held.view.is_shared || held.view.owner == asks);
-        seen.map(|held| ViewShown::of(held, asks)).collect()
+        let shown = seen.map(|held| ViewShown::of(held, asks));
+        let is_wanted = |shown: &ViewShown| wanted.is_none_or(|kind| kind.as_str() == shown.over);
+        shown.filter(is_wanted).collect()
     });
     Ok(Json(ViewsShown { data }).into_response())
 }

@@ -230,6 +230,72 @@ async fn a_plan_is_exact_and_what_is_refused_is_not_stored() {
     assert_eq!(used["organization"]["used"]["month"], *month);
 }
 
+#[tokio::test]
+async fn usage_is_told_by_key() {
+    let world = world().await;
+    let plain = "/v1/projects/1/usage";
+    let by_key = "/v1/projects/1/usage?group_by=key";
+    let read = json!({ "name": "reader", "scopes": ["read"] }).to_string();
+    let made = ask(&world.app, post("/v1/keys", "key-of-a", JSON, read)).await;
+    let (reader, id) = (made.json()["key"].clone(), made.json()["key_id"].clone());
+    let reader = reader.as_str().unwrap();
+    ask(&world.app, post("/v1/traces", "key-of-a", JSON, trace(0))).await;
+    ask(&world.app, get("/v1/traces", reader)).await;
+    ask(&world.app, post("/v1/traces", "key-of-b", JSON, trace(0))).await;
+    let said = ask(&world.app, get(plain, "key-of-a")).await.json();
+    assert_eq!(said.get("by_key"), None);
+
+    let nothing = json!({ "traces": 0, "spans": 0, "bytes": 0, "queries": 0 });
+    let used = |changed: &[(&str, Value)]| {
+        let mut amounts = nothing.clone();
+        for (name, value) in changed {
+            amounts[*name] = value.clone();
+        }
+        json!({ "day": amounts, "month": amounts, "reported_traces": 0 })
+    };
+    let sent = used(&[
+        ("traces", 1.into()),
+        ("spans", 3.into()),
+        ("bytes", trace(0).len().into()),
+    ]);
+    let asked = used(&[("queries", 1.into())]);
+    let of_first =
+        json!({ "who": "key", "key_id": "1", "name": "", "state": "live", "used": sent });
+    let mut of_reader =
+        json!({ "who": "key", "key_id": id, "name": "reader", "state": "live", "used": asked });
+    let said = ask(&world.app, get(by_key, "key-of-a")).await.json();
+    assert_eq!(said["by_key"], json!([of_first, of_reader]));
+
+    // Whoever may see what was used may not see keys for that.
+    let said = ask(&world.app, get(by_key, reader)).await.json();
+    let second = &said["by_key"][1];
+    assert_eq!((&second["key_id"], &second["used"]), (&id, &asked));
+    assert_eq!(
+        (&second["name"], &second["state"]),
+        (&Value::Null, &Value::Null)
+    );
+
+    // What a key has used stays when it ends.
+    let gone = Request::delete(format!("/v1/keys/{}", id.as_str().unwrap()));
+    let gone = gone
+        .header("x-api-key", "key-of-a")
+        .body("".into())
+        .unwrap();
+    assert_eq!(ask(&world.app, gone).await.status, 200);
+    of_reader["state"] = "revoked".into();
+    let said = ask(&world.app, get(by_key, "key-of-a")).await.json();
+    assert_eq!(said["by_key"], json!([of_first, of_reader]));
+
+    for (query, field) in [("group_by=user", "group_by"), ("by=key", "by")] {
+        let said = ask(&world.app, get(&format!("{plain}?{query}"), "key-of-a")).await;
+        let error = &said.json()["error"];
+        assert_eq!(
+            (said.status.as_u16(), &error["field"]),
+            (400, &field.into())
+        );
+    }
+}
+
 /// What is over the room of the machine is 503, and costs the tenant nothing.
 #[tokio::test]
 async fn overload_is_503_and_is_not_counted() {

@@ -138,7 +138,8 @@ fn of_experiment(event: &ExperimentEvent) -> Said {
                 experiment.id.clone(),
                 vec![
                     project,
-                    ("revision", experiment.revision.to_string()),
+                    // Not its revision, which goes on from experiments of the project that are gone.
+                    ("change", experiment.revision.to_string()),
                     ("arms", shares.collect::<Vec<_>>().join(" ")),
                 ],
             )

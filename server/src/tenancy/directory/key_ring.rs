@@ -42,6 +42,17 @@ impl Key {
         !self.is_revoked && !self.is_expired(now_ns)
     }
 
+    /// For people.
+    pub(crate) fn state(&self, now_ns: i64) -> &'static str {
+        if self.is_revoked {
+            "revoked"
+        } else if self.is_expired(now_ns) {
+            "expired"
+        } else {
+            "live"
+        }
+    }
+
     pub(crate) fn used_ns(&self) -> Option<i64> {
         Some(self.used_ns.load(Ordering::Relaxed)).filter(|ns| *ns != 0)
     }

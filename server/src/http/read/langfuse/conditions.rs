@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::ask::Chosen;
 use super::facts::{
-    DEFAULT, ENVIRONMENT, PROMPT_NAME, PROMPT_VERSION, Places, RELEASE, STATUS_MESSAGE, TRACE_NAME,
-    VERSION, at_first, column, is, not, of_level, of_type,
+    DEFAULT, ENVIRONMENT, PROMPT_NAME, PROMPT_VERSION, Places, RELEASE, STATUS_MESSAGE, TOTAL_COST,
+    TRACE_NAME, VERSION, at_first, column, is, not, of_level, of_type,
 };
 use super::observations::roots;
 use crate::dialect::parse_time;
@@ -111,7 +111,7 @@ fn target(over: Over, name: &str) -> Option<(Target, bool)> {
         "inputTokens" => own(path("tokens.input")),
         "outputTokens" => own(path("tokens.output")),
         "totalTokens" | "tokens" => own(path("tokens.total")),
-        "totalCost" => own(path(model::COST_USD)),
+        "totalCost" => own(Target::First(TOTAL_COST)),
         "input" => own(Target::Said(INPUT)),
         "output" => own(Target::Said(OUTPUT)),
         _ if is_trace => None,

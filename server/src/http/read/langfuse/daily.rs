@@ -8,7 +8,7 @@ use axum::response::Response;
 use obsrv_engine::model;
 use obsrv_engine::query::Budget;
 use obsrv_engine::query::aggregate::{
-    AggregateRequest, DistinctMode, Figures, Key, Measure, Number, TimeBuckets, Value as Figure,
+    AggregateRequest, DistinctMode, Figures, Key, Measure, TimeBuckets,
 };
 use obsrv_engine::query::ast::Filter;
 use obsrv_engine::row::Table;
@@ -27,6 +27,7 @@ use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::read::aggregate::key_value;
 use crate::http::read::ask::check_known;
+use crate::http::read::figures::{count, float, number, whole};
 use crate::http::routes::Routes;
 use crate::http::store::View;
 
@@ -161,12 +162,12 @@ fn put_spans(
     filter: Filter,
     budget: &Budget<'_>,
 ) -> Result<(), ApiError> {
-    let request = by_day(filter, vec![Measure::Sum(column(model::COST_USD))]);
+    let request = by_day(filter, vec![Measure::Sum(column(model::COST))]);
     let answer = view.aggregate(Table::Spans, &request, budget)?;
     for point in answer.groups.iter().flat_map(|group| &group.points) {
         let day = days.entry(day(point.start_ns)).or_default();
         day.count_observations += point.figures.rows;
-        day.total_cost += float(&point.figures, 0);
+        day.total_cost += dollars(&point.figures, 0);
     }
     Ok(())
 }
@@ -186,7 +187,7 @@ fn put_models(
         sum("tokens.input"),
         sum("tokens.output"),
         sum("tokens.total"),
-        sum(model::COST_USD),
+        sum(model::COST),
         traces,
     ];
     let request = AggregateRequest {
@@ -206,44 +207,19 @@ fn put_models(
                 .usage
                 .push(OfModel {
                     model: model.clone().unwrap_or(Value::Null),
-                    input_usage: whole(figures, 0),
-                    output_usage: whole(figures, 1),
-                    total_usage: whole(figures, 2),
-                    count_traces: distinct(figures, 4),
+                    input_usage: whole(figures, 0).unwrap_or(0),
+                    output_usage: whole(figures, 1).unwrap_or(0),
+                    total_usage: whole(figures, 2).unwrap_or(0),
+                    count_traces: count(figures, 4),
                     count_observations: figures.rows,
-                    total_cost: float(figures, 3),
+                    total_cost: dollars(figures, 3),
                 });
         }
     }
     Ok(())
 }
 
-fn number(figures: &Figures, at: usize) -> Option<Number> {
-    match figures.measures.get(at)?.value {
-        Figure::Number(number) => number,
-        _ => None,
-    }
-}
-
-fn whole(figures: &Figures, at: usize) -> i64 {
-    match number(figures, at) {
-        Some(Number::Whole(n)) => i64::try_from(n).unwrap_or(i64::MAX),
-        _ => 0,
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "dollars for people")]
-fn float(figures: &Figures, at: usize) -> f64 {
-    match number(figures, at) {
-        Some(Number::Whole(n)) => n as f64,
-        Some(Number::Float(n)) => n,
-        None => 0.0,
-    }
-}
-
-fn distinct(figures: &Figures, at: usize) -> u64 {
-    match figures.measures.get(at).map(|m| &m.value) {
-        Some(Figure::Distinct { count, .. }) => *count,
-        _ => 0,
-    }
+/// Of a sum whose rows may have none.
+fn dollars(figures: &Figures, at: usize) -> f64 {
+    number(figures, at).map_or(0.0, float)
 }

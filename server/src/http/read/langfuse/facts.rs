@@ -54,6 +54,8 @@ pub(super) const COST_DETAILS: Places = &[
     "cost_details",
     "attributes.langfuse.observation.cost_details",
 ];
+/// Stated or worked out by prices; of a step that says again what those below it cost, what it says.
+pub(super) const TOTAL_COST: Places = &[model::COST, model::COST_USD];
 pub(super) const PUBLIC: Places = &["langfuse.public", "attributes.langfuse.trace.public"];
 
 const LEVELS: [&str; 4] = ["DEBUG", "DEFAULT", "WARNING", "ERROR"];

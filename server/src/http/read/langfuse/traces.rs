@@ -60,7 +60,7 @@ const ORDERS: [(&str, &str); 9] = [
     ("release", "release"),
     ("version", "version"),
     ("latency", "duration"),
-    ("totalCost", model::COST_USD),
+    ("totalCost", model::COST),
 ];
 
 fn asks(route: &mut Route) -> &mut Route {

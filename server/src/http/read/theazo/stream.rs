@@ -24,7 +24,7 @@ use crate::http::App;
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::ApiError;
 use crate::http::params::Params;
-use crate::http::read::ask::{Over, check_known};
+use crate::http::read::ask::{Over, check_only};
 use crate::http::read::live::{Said, Watch, events, last_event, put, put_rest};
 use crate::http::routes::Routes;
 use crate::http::usage;
@@ -40,6 +40,7 @@ pub(super) fn add(routes: &mut Routes) {
             routes.get(path, TraceRead, of_all)
         };
         asks_lines(route)
+            .costs_nothing()
             .asks("token", "the key, for clients that can send no header")
             .says("Log lines as they come: server-sent events `log`, `gap` and `heartbeat`, or the same over a WebSocket.");
     }
@@ -72,7 +73,7 @@ fn stream(
 ) -> Result<Response, ApiError> {
     usage::admit_query(&app, access.tenant())?;
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
-    check_known(&params, &OF_STREAM)?;
+    check_only(&params, &OF_STREAM)?;
     let q = lines.search(&params)?;
     let upgrade = socket::asked(access.principal(), request.headers())?;
     let after = last_event(request.headers());

@@ -316,3 +316,67 @@ async fn a_view_keeps_its_filter_as_json() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_view_is_of_rows_or_of_charts() {
+    let world = world().await;
+    let charts = json!([
+        { "what": "runs" },
+        { "what": "runs", "over": "logs", "q": "level:error", "by": "service" },
+        { "what": "avg", "over": "points", "of": "value" },
+    ]);
+    let board = json!({ "name": "b", "over": "dashboard", "q": "status:error", "settings": { "charts": charts } });
+    let made = question(&world, "/views", board).await.json();
+    let shown = read(&world, &format!("/views/{}", made["id"])).await;
+    assert_eq!(
+        (&shown["over"], &shown["settings"]["charts"]),
+        (&json!("dashboard"), &charts)
+    );
+    // As dashboards were kept before `over` knew them.
+    let older = json!({ "name": "o", "settings": { "kind": "dashboard", "charts": [] } });
+    question(&world, "/views", older).await;
+    for over in ["traces", "spans", "scores", "logs", "points"] {
+        let view = json!({ "name": over, "over": over });
+        assert_eq!(question(&world, "/views", view).await.status, 201, "{over}");
+        let shown = read(&world, &format!("/views?over={over}")).await;
+        assert_eq!(shown["data"].as_array().unwrap().len(), 1, "{shown}");
+        assert_eq!(shown["data"][0]["name"], over);
+    }
+    let boards = read(&world, "/views?over=dashboard").await;
+    let names = boards["data"].as_array().unwrap().iter();
+    assert_eq!(
+        names.map(|one| &one["name"]).collect::<Vec<_>>(),
+        ["b", "o"]
+    );
+    assert_eq!(
+        read(&world, "/views").await["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        7
+    );
+
+    let of = |charts: Value| json!({ "name": "v", "over": "dashboard", "settings": { "charts": charts } });
+    for (bad, field) in [
+        (json!({ "name": "v", "over": "charts" }), "over"),
+        (of(json!({})), "settings.charts"),
+        (of(json!(["runs"])), "settings.charts[0]"),
+        (
+            of(json!([{}, { "over": "rows" }])),
+            "settings.charts[1].over",
+        ),
+        (of(json!([{ "q": 1 }])), "settings.charts[0].q"),
+        (of(json!([{ "q": "level:(" }])), "settings.charts[0].q"),
+    ] {
+        let said = question(&world, "/views", bad).await;
+        let text = String::from_utf8_lossy(&said.body).into_owned();
+        assert_eq!(
+            (said.status.as_u16(), &said.json()["error"]["field"]),
+            (400, &json!(field)),
+            "{text}"
+        );
+    }
+    for rest in ["/views?over=charts", "/views?of=traces"] {
+        assert_eq!(refused(&world, rest).await.0, 400, "{rest}");
+    }
+}

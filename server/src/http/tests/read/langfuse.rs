@@ -2,6 +2,7 @@
 //! published packages sent in `tests/clients/python`.
 
 use super::*;
+use crate::http::read::encoded;
 use crate::limits::{
     LANGFUSE_DELETED_MAX, LANGFUSE_IDS_MAX, LANGFUSE_OBSERVATIONS_MAX, LANGFUSE_PAGE_ROWS_MAX,
     LANGFUSE_ROWS_BEFORE_MAX, PAGE_ROWS_MAX,
@@ -121,4 +122,52 @@ async fn a_list_of_traces_to_delete_is_bounded() {
             .unwrap();
         assert_eq!(ask(&world.app, request).await.status, status);
     }
+}
+
+/// An agent that says again what the steps below it cost: shown, found by what is shown, and in no sum.
+#[tokio::test]
+async fn a_cost_that_is_said_again_is_found_and_not_added() {
+    let world = world().await;
+    let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
+    let whole = |key: &str, n: &str| json!({ "key": key, "value": { "intValue": n } });
+    let span = |id: u64, name: &str, parent: &str, attributes: Value| {
+        json!({ "traceId": format!("{:032x}", 1), "spanId": format!("{id:016x}"), "parentSpanId": parent,
+            "name": name, "startTimeUnixNano": BASE_NS.to_string(),
+            "endTimeUnixNano": (BASE_NS + 1).to_string(), "attributes": attributes })
+    };
+    let stated = json!({ "key": "gen_ai.usage.cost", "value": { "doubleValue": 9.0 } });
+    let agent = json!([text("openinference.span.kind", "AGENT"), stated]);
+    let call = json!([
+        text("openinference.span.kind", "LLM"),
+        text("gen_ai.request.model", "gpt-4o"),
+        whole("gen_ai.usage.input_tokens", "400000"),
+    ]);
+    let spans = [
+        span(1, "agent", "", agent),
+        span(2, "call", "0000000000000001", call),
+    ];
+    send(&world, &spans).await;
+    let dearer = async |than: f64| {
+        let condition =
+            json!([{ "column": "totalCost", "operator": ">", "value": than, "type": "number" }]);
+        let filter = encoded(&condition.to_string());
+        let (status, said) = public(
+            &world,
+            &format!("/v2/observations?fields=usage&filter={filter}"),
+        )
+        .await;
+        assert_eq!(status, 200, "{said}");
+        let costs = said["data"].as_array().unwrap().iter();
+        let mut costs: Vec<f64> = costs
+            .map(|one| one["totalCost"].as_f64().unwrap())
+            .collect();
+        costs.sort_by(f64::total_cmp);
+        costs
+    };
+    assert_eq!(dearer(0.5).await, [1.0, 9.0]);
+    assert_eq!(dearer(8.0).await, [9.0]);
+    let (_, days) = public(&world, "/metrics/daily").await;
+    assert_eq!(days["data"][0]["totalCost"], 1.0);
+    let (_, trace) = public(&world, &format!("/traces/{:032x}", 1)).await;
+    assert_eq!(trace["totalCost"], 1.0);
 }

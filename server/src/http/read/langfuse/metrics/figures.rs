@@ -113,7 +113,7 @@ fn columns(over: Over, view: &str, measure: &str) -> Option<Vec<Column>> {
         (_, "count") => Some(Vec::new()),
         (Over::Traces | Over::Spans, "latency") => Some(vec![Column::Duration]),
         (Over::Traces | Over::Spans, "totalTokens") => path("tokens.total"),
-        (Over::Traces | Over::Spans, "totalCost") => path(model::COST_USD),
+        (Over::Traces | Over::Spans, "totalCost") => path(model::COST),
         (Over::Traces, "observationsCount") => path("rollup.span_count"),
         (Over::Spans, "inputTokens") => path("tokens.input"),
         (Over::Spans, "outputTokens") => path("tokens.output"),
