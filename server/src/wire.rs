@@ -149,5 +149,8 @@ pub(crate) fn explained(explain: &Explain) -> Value {
         "estimate": explain.estimate,
         "partials_known": explain.partials_known,
         "state_bytes": explain.state_bytes,
+        "score_groups_visited": explain.score_groups_visited,
+        "score_rows_visited": explain.score_rows_visited,
+        "scored": explain.scored,
     })
 }

@@ -30,8 +30,8 @@ impl std::fmt::Debug for Budget<'_> {
     }
 }
 
-/// What a query did. Sources and row groups count those of spans, too, if a span test made it look
-/// there.
+/// What a query did. Sources and row groups count those of spans and scores, too, if a test of these made it
+/// look there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explain {
     /// Sources of the snapshot.
@@ -77,6 +77,12 @@ pub struct Explain {
     pub partials_known: u64,
     /// Most bytes that the groups of an aggregate took at once.
     pub state_bytes: u64,
+    /// Of the row groups looked into, those of scores that a score test asked for.
+    pub score_groups_visited: u64,
+    /// Of the rows visited, those in these.
+    pub score_rows_visited: u64,
+    /// Traces, or spans, of the scores that passed, once for every score test.
+    pub scored: u64,
     /// The parts of the filter that left rows in doubt, and the order if it needed bodies.
     pub verified: BTreeSet<String>,
 }
@@ -105,6 +111,9 @@ impl Explain {
             estimate,
             partials_known,
             state_bytes,
+            score_groups_visited,
+            score_rows_visited,
+            scored,
             verified,
         } = other;
         self.sources += sources;
@@ -127,6 +136,9 @@ impl Explain {
         self.estimate += estimate;
         self.partials_known += partials_known;
         self.state_bytes = self.state_bytes.max(state_bytes);
+        self.score_groups_visited += score_groups_visited;
+        self.score_rows_visited += score_rows_visited;
+        self.scored += scored;
         self.verified.extend(verified);
     }
 
