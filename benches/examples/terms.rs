@@ -15,7 +15,7 @@ use obsrv_benches::generator::{Generator, Options};
 use obsrv_engine::body::Content;
 use obsrv_engine::boundary::{LocalStore, Store};
 use obsrv_engine::query::ast::{Filter, TextTest};
-use obsrv_engine::query::{Budget, Request, count, search};
+use obsrv_engine::query::{Beside, Budget, Request, count, search};
 use obsrv_engine::row::{ProjectId, RowKey, Stamp, Table};
 use obsrv_engine::segment::{RowInput, SectionInput, Segment, SegmentOptions, gather_terms, write};
 use obsrv_engine::source::{Source, Visible};
@@ -152,14 +152,21 @@ fn questions(source: &dyn Source) {
             Filter::Text(TextTest::Contains("zyzx".to_owned())),
         ),
     ];
+    let beside = Beside::nothing(Table::Spans);
     for (name, filter) in filters {
         for _ in 0..2 {
             let begun = Instant::now();
-            let page = search(&rows, &[], 1, &budget, &Request::new(filter.clone(), 50))
-                .expect("BUG: valid");
+            let page = search(
+                &rows,
+                &beside,
+                1,
+                &budget,
+                &Request::new(filter.clone(), 50),
+            )
+            .expect("BUG: valid");
             let searched = begun.elapsed();
             let begun = Instant::now();
-            let (total, explain) = count(&rows, &[], &budget, &filter).expect("BUG: valid");
+            let (total, explain) = count(&rows, &beside, &budget, &filter).expect("BUG: valid");
             println!(
                 "{name}: newest {} in {searched:?}, {total} counted in {:?}",
                 page.hits.len(),

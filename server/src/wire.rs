@@ -150,5 +150,8 @@ pub(crate) fn explained(explain: &Explain) -> Value {
         "partials_known": explain.partials_known,
         "state_bytes": explain.state_bytes,
         "helpers": explain.helpers,
+        "score_groups_visited": explain.score_groups_visited,
+        "score_rows_visited": explain.score_rows_visited,
+        "scored": explain.scored,
     })
 }

@@ -3,6 +3,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { del, get, part, post, put } from "../api/client";
 import { at, useKeys } from "../api/queries";
+import { isScore } from "../state/filter";
 import { Dialog, Field, messageOf } from "../ui/parts";
 import type { ChartSpec } from "./spec";
 import { isApart, KINDS, kindOf, usualBy, whatOf, whatsOver } from "./spec";
@@ -153,7 +154,8 @@ export function ChartForm({
 }) {
   const [spec, setSpec] = useState(begin);
   const [wrong, setWrong] = useState<string | null>(null);
-  const keys = useKeys(project, "", 500, spec.over ?? "traces").data?.keys ?? [];
+  const known = useKeys(project, "", 500, spec.over ?? "traces").data?.keys ?? [];
+  const keys = known.filter(({ key }) => !isScore(key));
   const what = whatOf(spec);
   const usual = usualBy(spec);
   const numbers = keys.filter(({ type }) => what.id === "distinct" || type === "int" || type === "float");

@@ -5,6 +5,7 @@ import { useLocation } from "wouter";
 import { ApiError } from "../api/client";
 import { useBounds, useKeys } from "../api/queries";
 import { can, useProject } from "../shell/projects";
+import { isScore } from "../state/filter";
 import { moment, stepFor } from "../state/time";
 import { useParams } from "../state/url";
 import { RangeMenu } from "../traces/range-menu";
@@ -23,7 +24,7 @@ export default function ChartsPage({ project, id }: { project: string; id?: stri
   const input = useRef<HTMLInputElement>(null);
   const { q = "", from = "", to = "", by = "" } = params;
   const scope = useMemo(() => ({ q, from, to }), [q, from, to]);
-  const keys = useKeys(project).data?.keys ?? [];
+  const keys = (useKeys(project).data?.keys ?? []).filter(({ key }) => !isScore(key));
   const dashboards = useDashboards(project);
   const dashboard = dashboards.all.find((one) => one.id === id);
   const apart = dashboard && timesApart(dashboard.charts);

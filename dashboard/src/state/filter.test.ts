@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { has, nameText, term, terms, toggled, typingAt, valueText, without, withTerm } from "./filter";
+import { chosenOf, has, nameText, term, terms, toggled, toggledValue, typingAt, valueText, without, withTerm } from "./filter";
 
 describe("terms", () => {
   it("cuts at white space outside of quotes and brackets", () => {
@@ -25,6 +25,18 @@ describe("terms", () => {
     expect(valueText("")).toBe('""');
     expect(nameText("or")).toBe('"or"');
     expect(nameText("has")).toBe('"has"');
+  });
+
+  it("name scores so that they are scores", () => {
+    expect(term("scores.good", 0.5)).toBe("scores.good:0.5");
+    expect(term("scores.or", "yes")).toBe("scores.or:yes");
+    expect(term("scores.tone of voice", "calm", true)).toBe('-scores."tone of voice":calm');
+    expect(nameText('scores.a"b')).toBe('scores."a\\"b"');
+    expect(nameText("scores.")).toBe("scores.");
+    const chosen = toggledValue("x", "scores.tone of voice", "calm");
+    expect(chosen).toBe('x scores."tone of voice":calm');
+    expect(chosenOf(chosen, "scores.tone of voice")).toEqual(["calm"]);
+    expect(toggledValue(chosen, "scores.tone of voice", "calm")).toBe("x");
   });
 });
 

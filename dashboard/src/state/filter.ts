@@ -14,7 +14,26 @@ function quoted(text: string): string {
   return `"${escaped}"`;
 }
 
+const SCORES = "scores.";
+
+// Whether a key of a trace or a step is a score: there are values to filter by, and none to group or to sum.
+export function isScore(key: string): boolean {
+  return key.startsWith(SCORES);
+}
+
+export function scoreKey(name: string): string {
+  return SCORES + name;
+}
+
+// In quotes all of it would be a key of the row itself.
+function scoreText(name: string): string {
+  return SCORES + (PLAIN_NAME.test(name) ? name : quoted(name));
+}
+
 export function nameText(name: string): string {
+  if (isScore(name) && name !== SCORES) {
+    return scoreText(name.slice(SCORES.length));
+  }
   const isPlain = PLAIN_NAME.test(name) && !/^-|^(and|or|not|has)$/i.test(name);
   return isPlain ? name : quoted(name);
 }

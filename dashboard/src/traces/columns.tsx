@@ -1,6 +1,7 @@
 // Columns of the list of traces: what there is, how wide, by what the server sorts.
 import type { ReactNode } from "react";
 import type { Trace } from "../api/types";
+import { scoreKey } from "../state/filter";
 import {
   compact,
   costText,
@@ -164,6 +165,10 @@ export const COLUMNS: Column[] = [
     id: "scores",
     name: "Scores",
     width: "140px",
+    filter: (trace) =>
+      Object.entries(trace.scores ?? {})
+        .filter(([name, value]) => name && value !== null && typeof value !== "object")
+        .map(([name, value]) => [scoreKey(name), value]),
     show: (trace) => (
       <span className="cut">
         {Object.entries(trace.scores ?? {})

@@ -3,7 +3,7 @@
 import { useMemo, useState } from "react";
 import { type Scope, useFacets, useKeys } from "../api/queries";
 import type { FacetAnswer } from "../api/types";
-import { chosenOf, has, own, term, toggledValue, valueText, without, withTerm } from "../state/filter";
+import { chosenOf, has, isScore, own, term, toggledValue, valueText, without, withTerm } from "../state/filter";
 import { setPrefs, usePrefs } from "../state/prefs";
 import { count } from "../text/format";
 import { Failure, Ghosts, Icon, Menu, Status } from "../ui/parts";
@@ -20,6 +20,7 @@ const USUAL = [
   "user_id",
 ];
 const METADATA_SHOWN = 4;
+const SCORES_SHOWN = 3;
 const VALUES_SHOWN = 6;
 
 export function Facets({
@@ -39,10 +40,15 @@ export function Facets({
 }) {
   const prefs = usePrefs();
   const known = useKeys(project);
-  const names = useMemo(() => (known.data?.keys ?? []).map((one) => one.key), [known.data]);
+  // Keys are asked for with commas between them.
+  const names = useMemo(
+    () => (known.data?.keys ?? []).map((one) => one.key).filter((key) => !key.includes(",")),
+    [known.data],
+  );
   const keys = useMemo(() => {
     const metadata = names.filter((name) => name.startsWith("metadata.")).slice(0, METADATA_SHOWN);
-    return prefs.facets ?? [...USUAL.filter((name) => names.includes(name)), ...metadata];
+    const scores = names.filter(isScore).slice(0, SCORES_SHOWN);
+    return prefs.facets ?? [...USUAL.filter((name) => names.includes(name)), ...metadata, ...scores];
   }, [prefs.facets, names]);
   const counted = scope.q ?? "";
   const narrowed = keys.filter((key) => own(counted, key));

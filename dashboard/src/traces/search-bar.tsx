@@ -21,6 +21,7 @@ const EXAMPLES: [string, string][] = [
   ["cost>0.5", "expensive runs"],
   ['"rate limit"', "these words anywhere"],
   ["{kind:tool status:error}", "some tool call failed"],
+  ["has:scores", "runs that somebody scored"],
 ];
 const HISTORY_MAX = 8;
 const CALM_MS = 90;

@@ -9,12 +9,12 @@ use super::version::Version;
 use crate::memtable::TableView;
 use crate::mutant::Planted;
 use crate::query::aggregate::{
-    AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest, PartialCache, aggregate,
-    observed_keys, observed_values,
+    AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest, PartialCache,
+    ScoreValuesRequest, aggregate, observed_keys, observed_values, score_names, score_values,
 };
 use crate::query::{
-    Budget, Explain, Facet, Fresh, FreshRequest, Meter, Page, QueryError, Request, fresh, search,
-    search_cores, traceql,
+    Beside, Budget, Explain, Facet, Fresh, FreshRequest, Meter, Page, QueryError, Request, fresh,
+    search, search_cores, traceql,
 };
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
@@ -104,8 +104,28 @@ impl Snapshot {
         self.version.visible()
     }
 
-    /// Asks the sources of two tables.
+    /// Asks the sources of a table, and of those that its filters look at.
     fn asking<T>(
+        &self,
+        project: ProjectId,
+        table: Table,
+        mut ask: impl FnMut(&[Visible<'_>], &Beside<'_>) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        self.check()?;
+        let held = [table, Table::Spans, Table::Scores].map(|table| self.held(project, table));
+        self.going_round(project, &mut || {
+            let [rows, spans, scores] = &held;
+            let beside = Beside {
+                of: table,
+                spans: &self.visible(project, Table::Spans, spans),
+                scores: &self.visible(project, Table::Scores, scores),
+            };
+            ask(&self.visible(project, table, rows), &beside)
+        })
+    }
+
+    /// Asks the sources of two tables.
+    fn asking_both<T>(
         &self,
         project: ProjectId,
         (first, second): (Table, Table),
@@ -129,8 +149,8 @@ impl Snapshot {
         request: &Request,
         budget: &Budget<'_>,
     ) -> Result<Page, QueryError> {
-        self.asking(project, (table, Table::Spans), |rows, spans| {
-            search(rows, spans, self.lsn(), budget, request)
+        self.asking(project, table, |rows, beside| {
+            search(rows, beside, self.lsn(), budget, request)
         })
     }
 
@@ -142,8 +162,8 @@ impl Snapshot {
         request: &Request,
         budget: &Budget<'_>,
     ) -> Result<Page, QueryError> {
-        self.asking(project, (table, Table::Spans), |rows, spans| {
-            search_cores(rows, spans, self.lsn(), budget, request)
+        self.asking(project, table, |rows, beside| {
+            search_cores(rows, beside, self.lsn(), budget, request)
         })
     }
 
@@ -155,8 +175,8 @@ impl Snapshot {
         request: &FreshRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<Fresh, QueryError> {
-        self.asking(project, (table, Table::Spans), |rows, spans| {
-            fresh(rows, spans, budget, request)
+        self.asking(project, table, |rows, beside| {
+            fresh(rows, beside, budget, request)
         })
     }
 
@@ -180,8 +200,8 @@ impl Snapshot {
         budget: &Budget<'_>,
         known: Option<&PartialCache>,
     ) -> Result<AggregateAnswer, QueryError> {
-        self.asking(project, (table, Table::Spans), |rows, spans| {
-            aggregate(rows, spans, budget, known, request)
+        self.asking(project, table, |rows, beside| {
+            aggregate(rows, beside, budget, known, request)
         })
     }
 
@@ -192,7 +212,7 @@ impl Snapshot {
         request: &traceql::SearchRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<traceql::TracesFound, QueryError> {
-        self.asking(project, (Table::Spans, Table::Runs), |spans, runs| {
+        self.asking_both(project, (Table::Spans, Table::Runs), |spans, runs| {
             traceql::search(spans, runs, budget, request)
         })
     }
@@ -204,7 +224,7 @@ impl Snapshot {
         request: &traceql::SeriesRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<traceql::SeriesAnswer, QueryError> {
-        self.asking(project, (Table::Spans, Table::Runs), |spans, runs| {
+        self.asking_both(project, (Table::Spans, Table::Runs), |spans, runs| {
             traceql::series(spans, runs, budget, request)
         })
     }
@@ -232,8 +252,34 @@ impl Snapshot {
         request: &ObservedRequest,
         budget: &Budget<'_>,
     ) -> Result<(Facet, Explain), QueryError> {
-        self.asking(project, (table, Table::Spans), |rows, spans| {
-            observed_values(rows, spans, budget, request)
+        self.asking(project, table, |rows, beside| {
+            observed_values(rows, beside, budget, request)
+        })
+    }
+
+    /// The names of the scores that rows of `table` have: see [`score_names`].
+    pub fn score_names(
+        &self,
+        project: ProjectId,
+        table: Table,
+        (prefix, limit): (&str, usize),
+        budget: &Budget<'_>,
+    ) -> Result<ObservedKeys, QueryError> {
+        self.asking(project, table, |_, beside| {
+            score_names(beside, budget, prefix, limit)
+        })
+    }
+
+    /// The values of scores of one name: see [`score_values`].
+    pub fn score_values(
+        &self,
+        project: ProjectId,
+        table: Table,
+        request: &ScoreValuesRequest,
+        budget: &Budget<'_>,
+    ) -> Result<(Facet, u64, Explain), QueryError> {
+        self.asking(project, table, |rows, beside| {
+            score_values(rows, beside, budget, request)
         })
     }
 

@@ -71,4 +71,8 @@ pub enum Filter {
     Text(TextTest),
     /// Runs of which some span passes. Only valid over runs.
     AnySpan(Box<Filter>),
+    /// Runs of which some score passes, be it of the run or of a span of it; spans that such a score is of.
+    /// Only valid over runs and spans, and over spans within [`Filter::AnySpan`]. In it `name`, `value`,
+    /// `user_id` and `span_id` mean the same whatever protocol a score came by: see `GRAMMAR.md`.
+    AnyScore(Box<Filter>),
 }

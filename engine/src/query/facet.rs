@@ -35,11 +35,30 @@ pub struct Facet {
 
 /// Floats by their bits, as they are told apart in columns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Value {
+pub(super) enum Value {
     Bool(bool),
     I64(i64),
     F64(u64),
     Str(Box<str>),
+}
+
+/// A value that is held for later; what is too long to be listed by its fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kept {
+    Listed(Value),
+    Long(u64),
+}
+
+impl Kept {
+    pub(super) fn of(value: Scalar<'_>) -> Self {
+        Self::Listed(match value {
+            Scalar::Bool(b) => Value::Bool(b),
+            Scalar::I64(n) => Value::I64(n),
+            Scalar::F64(n) => Value::F64(n.to_bits()),
+            Scalar::Str(text) => Value::Str(text.into()),
+            Scalar::Long(hash) => return Self::Long(hash),
+        })
+    }
 }
 
 /// Counts one facet.
@@ -84,16 +103,23 @@ impl<'a> Counter<'a> {
         Ok(())
     }
 
+    /// Counts one row that has a value.
+    pub(super) fn add_kept(&mut self, value: &Kept) {
+        let begins =
+            matches!(value, Kept::Listed(Value::Str(text)) if text.starts_with(self.prefix));
+        if self.prefix.is_empty() || begins {
+            self.count(value.clone(), 1);
+        }
+    }
+
     fn add_value(&mut self, value: Scalar<'_>, count: u64) {
-        let value = match value {
-            Scalar::Bool(b) => Value::Bool(b),
-            Scalar::I64(n) => Value::I64(n),
-            Scalar::F64(n) => Value::F64(n.to_bits()),
-            Scalar::Str(text) => Value::Str(text.into()),
-            Scalar::Long(_) => {
-                self.long += count;
-                return;
-            }
+        self.count(Kept::of(value), count);
+    }
+
+    fn count(&mut self, value: Kept, count: u64) {
+        let Kept::Listed(value) = value else {
+            self.long += count;
+            return;
         };
         // Once full it takes no new value, so that one which is in it was never missed.
         if let Some(sum) = self.counts.get_mut(&value) {

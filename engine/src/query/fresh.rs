@@ -6,18 +6,21 @@
 //! of a batch and not its rows. What columns leave in doubt is decided on documents.
 
 mod batch;
+mod scored;
 
 use std::collections::HashSet;
 
 use roaring::RoaringBitmap;
 
 use self::batch::Batch;
+use self::scored::{NewScores, Told};
 use super::QueryError;
 use super::ast::Filter;
+use super::beside::Beside;
 use super::meter::{Budget, Meter, len_u64};
-use super::plan::{check, plan};
-use super::scan::{evaluate, live_rows, settle};
-use super::search::{Hit, add_traces};
+use super::plan::{Elsewhere, Node, check, plan};
+use super::scan::{evaluate, settle};
+use super::search::Hit;
 use crate::row::Lsn;
 use crate::source::{SourceError, Visible, reading};
 
@@ -48,53 +51,94 @@ pub struct Fresh {
 /// What one filter is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Passing {
-    /// Places in [`Fresh::hits`], ascending.
-    pub hits: Vec<usize>,
+    /// By place, ascending.
+    pub hits: Vec<News>,
     /// Rows that are not among them though they pass, or may.
     pub missed: u64,
 }
 
-/// Which rows of each batch pass a filter; `None` if that could not be found out.
-type Passed = Option<Vec<RoaringBitmap>>;
+/// A row that a filter is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Its place in [`Fresh::hits`].
+    pub at: usize,
+    /// The newest record for which it is told: the row's own, or that of a score of it.
+    pub lsn: Lsn,
+}
 
-/// Holds the newest rows of one table of one project against filters. `spans` are the sources of the
-/// project's spans, for span tests.
+/// The rows of a batch that pass a filter, and those that it is told of for scores.
+type PassedOf = (RoaringBitmap, Told);
+/// The same of each batch; `None` if that could not be found out.
+type Passed = Option<Vec<PassedOf>>;
+
+/// Rows of a source that are looked at.
+struct Looked<'a> {
+    rows: Batch<'a>,
+    /// Those of which a record said something new; the others have new scores.
+    new: RoaringBitmap,
+}
+
+impl<'a> Looked<'a> {
+    fn new(
+        visible: &'a Visible<'a>,
+        new: RoaringBitmap,
+        scores: &NewScores<'_>,
+    ) -> Result<Self, QueryError> {
+        let rows = &new | scores.rows(visible)?;
+        Ok(Self {
+            rows: Batch::new(visible, rows),
+            new,
+        })
+    }
+}
+
+/// Holds the newest rows of one table of one project against filters.
+///
+/// A filter that asks for scores is also told of rows of which no record said anything new, but of which a score
+/// came that it asks for, and which pass: see [`scored`].
 ///
 /// The budget's bytes are for what is read to decide, and once more for the rows that pass: a filter
 /// for which there is no room left has missed its rows, and those before it have not.
 pub fn fresh(
     rows: &[Visible<'_>],
-    spans: &[Visible<'_>],
+    beside: &Beside<'_>,
     budget: &Budget<'_>,
     request: &FreshRequest<'_>,
 ) -> Result<Fresh, QueryError> {
+    let mut meter = Meter::new(budget);
+    let bounds = (request.after, request.rows_max);
+    let scores = NewScores::find(beside, request.filters, bounds, &mut meter)?;
     let mut found = Vec::new();
     for visible in rows {
-        let new = newer(visible, request.after)?;
-        if !new.is_empty() {
-            found.push((visible, new));
-        }
+        found.push((visible, newer(visible, request.after)?));
     }
     // What is in segments was made before what is in memory.
     found.sort_by_key(|(visible, _)| visible.source.first_after(request.after).is_some());
     let skipped = keep_newest(&mut found, request.rows_max);
-    let batches: Vec<Batch<'_>> = found
-        .into_iter()
-        .map(|(visible, rows)| Batch::new(visible, rows))
-        .collect();
-    let mut meter = Meter::new(budget);
-    let mut touched = Touched::new(&batches, spans);
+    let mut batches = Vec::new();
+    for (visible, new) in found {
+        let batch = Looked::new(visible, new, &scores)?;
+        if !batch.rows.rows().is_empty() {
+            batches.push(batch);
+        }
+    }
+    let mut touched = Touched::new(&batches, *beside);
     let mut passed: Vec<Passed> = Vec::with_capacity(request.filters.len());
     for filter in request.filters {
         meter.check()?;
-        passed.push(match holds(filter, &batches, &mut touched, &mut meter) {
-            Ok(rows) => Some(rows),
-            Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
-            Err(QueryError::Source(damage)) => return Err(QueryError::Source(damage)),
-            Err(_) => None,
-        });
+        passed.push(
+            match holds(filter, &batches, (&scores, &mut touched), &mut meter) {
+                Ok(rows) => Some(rows),
+                Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
+                Err(QueryError::Source(damage)) => return Err(QueryError::Source(damage)),
+                Err(_) => None,
+            },
+        );
     }
     let mut fresh = give(&batches, &passed, request.passing_max, &mut meter)?;
+    for (filter, passing) in request.filters.iter().zip(&mut fresh.passing) {
+        passing.missed += scores.missed_by(filter);
+    }
     fresh.skipped = skipped;
     Ok(fresh)
 }
@@ -138,116 +182,104 @@ fn keep_newest(found: &mut [(&Visible<'_>, RoaringBitmap)], rows_max: u64) -> u6
 /// The rows of each batch that pass.
 fn holds(
     filter: &Filter,
-    batches: &[Batch<'_>],
-    touched: &mut Touched<'_>,
+    batches: &[Looked<'_>],
+    (scores, touched): (&NewScores<'_>, &mut Touched<'_>),
     meter: &mut Meter<'_>,
-) -> Result<Vec<RoaringBitmap>, QueryError> {
+) -> Result<Vec<PassedOf>, QueryError> {
     check(filter)?;
-    let node = plan(filter, &mut |part| touched.traces(part, meter))?;
+    let node = plan(filter, &mut |asked| touched.answer(asked, meter))?;
+    let views: Vec<Visible<'_>> = batches.iter().map(|batch| batch.rows.visible()).collect();
+    let sources = views.iter().map(|visible| (visible.source, &visible.live));
+    let told = scores.told(filter, &sources.collect::<Vec<_>>(), meter)?;
     let mut passed = Vec::with_capacity(batches.len());
-    for batch in batches {
-        let visible = batch.visible();
-        let verdict = evaluate(&node, batch, batch.rows(), meter)?;
-        passed.push(settle(&node, &visible, verdict, meter)?);
+    for ((batch, visible), mut told) in batches.iter().zip(&views).zip(told) {
+        let within: RoaringBitmap = &batch.new | told.keys().copied().collect::<RoaringBitmap>();
+        let verdict = evaluate(&node, &batch.rows, &within, meter)?;
+        let rows = settle(&node, visible, verdict, meter)?;
+        told.retain(|row, _| rows.contains(*row));
+        passed.push((rows, told));
     }
     Ok(passed)
 }
 
-/// The spans of the runs that were touched: found when the first span test asks.
+/// The spans and scores of the runs that were touched: each found when the first test asks for them.
 struct Touched<'a> {
-    batches: &'a [Batch<'a>],
-    spans: &'a [Visible<'a>],
-    found: Option<Vec<(&'a Visible<'a>, RoaringBitmap)>>,
+    batches: &'a [Looked<'a>],
+    beside: Beside<'a>,
+    spans: Option<Vec<Visible<'a>>>,
+    scores: Option<Vec<Visible<'a>>>,
 }
 
 impl<'a> Touched<'a> {
-    const fn new(batches: &'a [Batch<'a>], spans: &'a [Visible<'a>]) -> Self {
+    const fn new(batches: &'a [Looked<'a>], beside: Beside<'a>) -> Self {
         Self {
             batches,
-            spans,
-            found: None,
+            beside,
+            spans: None,
+            scores: None,
         }
     }
 
-    /// Those of the runs that have a span which passes.
-    fn traces(
+    fn answer<'f>(
         &mut self,
-        filter: &Filter,
+        asked: Elsewhere<'f>,
         meter: &mut Meter<'_>,
-    ) -> Result<HashSet<Box<str>>, QueryError> {
-        let node = plan(filter, &mut |_| Err(QueryError::NestedAnySpan))?;
-        if self.found.is_none() {
-            self.found = Some(self.find()?);
+    ) -> Result<Node<'f>, QueryError> {
+        if self.scores.is_none() {
+            self.scores = Some(self.find(self.beside.scores)?);
         }
-        let mut traces = HashSet::new();
-        for (visible, rows) in self.found.iter().flatten() {
-            for group in groups_of(rows) {
-                let live = live_rows(visible, group) & rows;
-                meter.visit_group(live.len())?;
-                add_traces(&node, visible, &live, &mut traces, meter)?;
-            }
+        if self.spans.is_none() && matches!(asked, Elsewhere::Span(_)) {
+            self.spans = Some(self.find(self.beside.spans)?);
         }
-        Ok(traces)
+        let touched = Beside {
+            of: self.beside.of,
+            spans: self.spans.as_deref().unwrap_or_default(),
+            scores: self.scores.as_deref().unwrap_or_default(),
+        };
+        touched.answer(asked, meter)
     }
 
-    fn find(&self) -> Result<Vec<(&'a Visible<'a>, RoaringBitmap)>, SourceError> {
+    /// Of these sources the rows that belong to a run which was touched.
+    fn find(&self, sources: &'a [Visible<'a>]) -> Result<Vec<Visible<'a>>, SourceError> {
         let mut ids = HashSet::new();
         for batch in self.batches {
-            batch.trace_ids(&mut ids)?;
+            batch.rows.trace_ids(&mut ids)?;
         }
         let mut found = Vec::new();
-        for visible in self.spans {
-            let mut rows = RoaringBitmap::new();
+        for visible in sources {
+            let mut live = RoaringBitmap::new();
             for id in &ids {
-                rows |= visible.source.trace_rows(id)?;
+                live |= visible.source.trace_rows(id)?;
             }
-            rows &= &visible.live;
-            if !rows.is_empty() {
-                found.push((visible, rows));
+            live &= &visible.live;
+            if !live.is_empty() {
+                found.push(Visible {
+                    source: visible.source,
+                    live,
+                    name: visible.name.clone(),
+                });
             }
         }
         Ok(found)
     }
 }
 
-/// The row groups that have some of these rows.
-fn groups_of(rows: &RoaringBitmap) -> Vec<u32> {
-    let mut groups: Vec<u32> = rows.iter().map(|row| row >> 16).collect();
-    groups.dedup();
-    groups
-}
-
 /// Reads the rows that pass, each once, and says which filter is given which.
 fn give(
-    batches: &[Batch<'_>],
+    batches: &[Looked<'_>],
     passed: &[Passed],
     passing_max: u64,
     meter: &mut Meter<'_>,
 ) -> Result<Fresh, QueryError> {
-    let all: u64 = batches.iter().map(|batch| batch.rows().len()).sum();
-    let mut given: Vec<(Passing, u64)> = passed
-        .iter()
-        .map(|rows| match rows {
-            Some(rows) => (
-                Passing::default(),
-                rows.iter().map(RoaringBitmap::len).sum(),
-            ),
-            None => (
-                Passing {
-                    missed: all,
-                    ..Passing::default()
-                },
-                0,
-            ),
-        })
-        .collect();
+    let all: u64 = batches.iter().map(|batch| batch.rows.rows().len()).sum();
+    let mut given: Vec<(Passing, u64)> = passed.iter().map(|rows| begun(rows, all)).collect();
     let mut hits = Vec::new();
     let mut is_full = false;
     for (at, batch) in batches.iter().enumerate() {
         let mut wanted = RoaringBitmap::new();
-        let mut takers: Vec<(usize, RoaringBitmap)> = Vec::new();
+        let mut takers: Vec<(usize, RoaringBitmap, &Told)> = Vec::new();
         for (filter, rows) in passed.iter().enumerate() {
-            let Some(rows) = rows.as_ref().and_then(|rows| rows.get(at)) else {
+            let Some((rows, told)) = rows.as_ref().and_then(|rows| rows.get(at)) else {
                 continue;
             };
             let had = given.get(filter).map_or(0, |(p, _)| len_u64(p.hits.len()));
@@ -256,19 +288,26 @@ fn give(
             let over = rows.len().saturating_sub(room);
             rows.remove_biggest(over);
             wanted |= &rows;
-            takers.push((filter, rows));
+            takers.push((filter, rows, told));
         }
         for row in &wanted {
-            let (core, body) = batch.row(row)?;
+            let (core, body) = batch.rows.row(row)?;
+            let own = if batch.new.contains(row) {
+                core.lsn_last
+            } else {
+                0
+            };
             is_full = is_full || !meter.admit_to_page(body.len());
             if is_full {
                 break;
             }
-            for (filter, rows) in &takers {
+            for (filter, rows, told) in &takers {
                 if rows.contains(row)
                     && let Some((passing, _)) = given.get_mut(*filter)
                 {
-                    passing.hits.push(hits.len());
+                    let lsn = told.get(&row).map_or(own, |of_score| own.max(*of_score));
+                    let at = hits.len();
+                    passing.hits.push(News { at, lsn });
                 }
             }
             hits.push(Hit { core, body });
@@ -283,4 +322,21 @@ fn give(
         passing: passing.collect(),
         skipped: 0,
     })
+}
+
+/// A filter to which nothing is given yet, and how many rows pass it; what could not be found out is missed.
+fn begun(passed: &Passed, all: u64) -> (Passing, u64) {
+    match passed {
+        Some(rows) => (
+            Passing::default(),
+            rows.iter().map(|(rows, _)| rows.len()).sum(),
+        ),
+        None => (
+            Passing {
+                missed: all,
+                ..Passing::default()
+            },
+            0,
+        ),
+    }
 }

@@ -33,8 +33,8 @@ impl std::fmt::Debug for Budget<'_> {
     }
 }
 
-/// What a query did. Sources and row groups count those of spans, too, if a span test made it look
-/// there.
+/// What a query did. Sources and row groups count those of spans and scores, too, if a test of these made it
+/// look there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explain {
     /// Sources of the snapshot.
@@ -82,6 +82,12 @@ pub struct Explain {
     pub state_bytes: u64,
     /// Most threads at once that decided rows, beside the one that asked.
     pub helpers: u64,
+    /// Of the row groups looked into, those of scores that a score test asked for.
+    pub score_groups_visited: u64,
+    /// Of the rows visited, those in these.
+    pub score_rows_visited: u64,
+    /// Traces, or spans, of the scores that passed, once for every score test.
+    pub scored: u64,
     /// The parts of the filter that left rows in doubt, and the order if it needed bodies.
     pub verified: BTreeSet<String>,
 }
@@ -111,6 +117,9 @@ impl Explain {
             partials_known,
             state_bytes,
             helpers,
+            score_groups_visited,
+            score_rows_visited,
+            scored,
             verified,
         } = other;
         self.sources += sources;
@@ -134,6 +143,9 @@ impl Explain {
         self.partials_known += partials_known;
         self.state_bytes = self.state_bytes.max(state_bytes);
         self.helpers = self.helpers.max(helpers);
+        self.score_groups_visited += score_groups_visited;
+        self.score_rows_visited += score_rows_visited;
+        self.scored += scored;
         self.verified.extend(verified);
     }
 

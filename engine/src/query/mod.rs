@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod ast;
+mod beside;
 mod divide;
 mod document;
 mod facet;
@@ -15,6 +16,7 @@ mod order;
 mod parse;
 mod plan;
 mod scan;
+mod scores;
 mod search;
 mod text;
 mod top;
@@ -22,14 +24,16 @@ pub mod traceql;
 mod value;
 mod write;
 
+pub use beside::Beside;
 pub use divide::Processors;
 pub use facet::{FACET_DISTINCT_MAX, FACET_VALUES_MAX, FACETS_MAX, Facet};
-pub use fresh::{Fresh, FreshRequest, Passing, fresh};
+pub use fresh::{Fresh, FreshRequest, News, Passing, fresh};
 pub(crate) use meter::Meter;
 pub use meter::{Budget, ESTIMATE_INTERACTIVE_MAX, Explain};
 pub use order::{Order, Position, SORT_TEXT_BYTES_MAX, SortKey};
 pub use parse::{ParseError, SEARCH_BYTES_MAX, is_money, is_time, parse, parse_over};
 pub use plan::{DEPTH_MAX, LIST_MAX, NODES_MAX, TEXT_BYTES_MAX};
+pub use scores::{VALUE as SCORE_VALUE, scored};
 pub use search::{Hit, LIMIT_MAX, Page, Request, TRACES_MAX, count, search, search_cores};
 pub use text::{Patterns, REGEX_BYTES_MAX, REGEX_SIZE_MAX, REGEXES_MAX};
 pub use write::write;
@@ -83,6 +87,9 @@ pub enum QueryError {
     /// A test of some span of a run inside another one: a span has no spans.
     #[error("a span test cannot hold another span test")]
     NestedAnySpan,
+    /// A test of other rows inside a test of scores: a score has neither spans nor scores.
+    #[error("a score test can hold neither a span test nor another score test")]
+    NestedAnyScore,
     /// The query would read more than its budget allows.
     #[error("query exceeds its budget of {what} max={max}")]
     BudgetExceeded {

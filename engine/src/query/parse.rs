@@ -1,17 +1,23 @@
 //! The search bar: text to filter. `GRAMMAR.md` beside this file is the reference; a test runs
 //! its examples.
 
+mod fields;
 mod literal;
 mod scanner;
+mod scores;
 
 use super::QueryError;
 use super::ast::{Filter, Literal, Test, TextTest};
 use super::plan::{DEPTH_MAX, LIST_MAX, check};
+use super::scores::scored;
 use super::text::Patterns;
 use crate::model;
 use crate::row::Table;
 use crate::source::Column;
+use fields::column_of;
+pub(super) use fields::one_slip;
 use scanner::{Scanner, Word};
+use scores::{Inside, SCORE, score_value};
 
 /// Longest text of a search.
 pub const SEARCH_BYTES_MAX: usize = 16 * 1024;
@@ -57,8 +63,9 @@ pub fn parse_over(table: Table, text: &str, now_ns: i64) -> Result<Filter, Parse
         input: Scanner::new(text),
         now_ns,
         has_span_id: matches!(table, Table::Logs | Table::Points),
+        has_scores: matches!(table, Table::Runs | Table::Spans),
         depth: 0,
-        in_span: false,
+        inside: Inside::Nothing,
         patterns: Patterns::default(),
     };
     parser.input.skip_space();
@@ -82,8 +89,10 @@ struct Parser<'a> {
     now_ns: i64,
     /// Whether `span_id` is a field beside `id`.
     has_span_id: bool,
+    /// Whether the rows have scores.
+    has_scores: bool,
     depth: usize,
-    in_span: bool,
+    inside: Inside,
     patterns: Patterns,
 }
 
@@ -140,15 +149,11 @@ impl Parser<'_> {
     fn primary(&mut self) -> Result<Filter, ParseError> {
         match self.input.peek() {
             Some('(') => self.nested(|p| p.bracket(")")),
-            Some('{') if self.in_span => {
-                Err(self.error(TERM, "a span test cannot hold another span test"))
-            }
             Some('{') => {
-                self.in_span = true;
-                let filter = self.nested(|p| p.bracket("}"))?;
-                self.in_span = false;
+                let filter = self.other_rows(Inside::Span)?;
                 Ok(Filter::AnySpan(Box::new(filter)))
             }
+            _ if self.input.sees(SCORE) => self.score_test(),
             _ => self.clause(),
         }
     }
@@ -193,7 +198,7 @@ impl Parser<'_> {
             self.input.skip_space();
             return Ok(Filter::Text(TextTest::Regex(pattern)));
         }
-        let Some(name) = self.input.word(true)? else {
+        let Some(name) = self.name()? else {
             return Err(self.error(TERM, "no term here"));
         };
         let Some(operator) = OPERATORS
@@ -207,22 +212,27 @@ impl Parser<'_> {
             }));
         };
         if name.text == "has" && operator == ":" && !name.quoted {
-            let column = self.input.at;
-            let path = self.value_word()?;
+            let filter = self.has()?;
             self.input.skip_space();
-            return Ok(Filter::Is(self.column_of(&path, column)?, Test::Exists));
+            return Ok(filter);
         }
-        let column = self.column_of(&name, at)?;
-        let filter = self.comparison(column, operator)?;
+        let filter = match self.score_of(&name, at)? {
+            Some(score) => scored(&score, self.comparison(score_value(), operator)?),
+            None => {
+                let column = self.column_of(&name, at)?;
+                self.comparison(column, operator)?
+            }
+        };
         self.input.skip_space();
         Ok(filter)
     }
 
     fn column_of(&self, name: &Word, at: usize) -> Result<Column, ParseError> {
-        if self.has_span_id && !name.quoted && name.text == model::SPAN_ID {
+        let in_score = self.inside == Inside::Score;
+        if (self.has_span_id || in_score) && !name.quoted && name.text == model::SPAN_ID {
             return Ok(Column::Path(model::SPAN_ID.into()));
         }
-        column_of(name, at)
+        column_of(name, in_score, at)
     }
 
     fn value_word(&mut self) -> Result<Word, ParseError> {
@@ -410,95 +420,6 @@ fn one_or(mut parts: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
             parts.extend(last);
             many(parts)
         }
-    }
-}
-
-const CORE_FIELDS: [&str; 27] = [
-    "trace_id",
-    "id",
-    "span_id",
-    "start",
-    "end",
-    "duration",
-    "latency",
-    model::NAME,
-    model::STATUS,
-    model::KIND,
-    model::PARENT_ID,
-    model::ROOT,
-    model::INDEX,
-    model::MODEL,
-    model::TOOL,
-    model::ERROR_MESSAGE,
-    model::USER_ID,
-    model::GROUP,
-    model::SERVICE,
-    model::TAGS,
-    model::COST_USD,
-    model::COST,
-    model::COST_SOURCE,
-    model::DIALECT,
-    model::METADATA,
-    model::ATTRIBUTES,
-    "has",
-];
-
-fn column_of(name: &Word, at: usize) -> Result<Column, ParseError> {
-    if name.text.is_empty() {
-        return Err(ParseError::new(at, "a field name", "empty field name"));
-    }
-    let path = || Column::Path(name.text.as_str().into());
-    if name.quoted {
-        return Ok(path());
-    }
-    Ok(match name.text.as_str() {
-        "trace_id" => Column::TraceId,
-        "id" | "span_id" => Column::Id,
-        "start" => Column::Start,
-        "end" => Column::End,
-        "duration" | "latency" => Column::Duration,
-        other => {
-            if let Some(meant) = did_you_mean(other) {
-                let message = format!("unknown field, did you mean {meant}? field={other}");
-                return Err(ParseError::new(
-                    at,
-                    "a field; quote its name if it is right",
-                    message,
-                ));
-            }
-            path()
-        }
-    })
-}
-
-/// The core field that a name without a dot is one slip away from.
-fn did_you_mean(name: &str) -> Option<&'static str> {
-    if CORE_FIELDS.contains(&name) || name.contains('.') || name.len() < 4 {
-        return None;
-    }
-    CORE_FIELDS
-        .into_iter()
-        .find(|field| field.len() >= 4 && one_slip(name, field))
-}
-
-/// Whether one byte changed, added, left out, or swapped with the next makes one the other.
-pub(super) fn one_slip(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let head = a.iter().zip(b).take_while(|(x, y)| x == y).count();
-    let (a, b) = (
-        a.get(head..).unwrap_or_default(),
-        b.get(head..).unwrap_or_default(),
-    );
-    let tail = a
-        .iter()
-        .rev()
-        .zip(b.iter().rev())
-        .take_while(|(x, y)| x == y)
-        .count();
-    match (a.len() - tail, b.len() - tail) {
-        (0 | 1, 0 | 1) => true,
-        (2, 2) => a[0] == b[1] && a[1] == b[0],
-        _ => false,
     }
 }
 

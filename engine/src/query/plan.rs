@@ -1,10 +1,11 @@
-//! From a filter to a plan: limits checked, span tests answered, cheap tests first.
+//! From a filter to a plan: limits checked, tests of other rows answered, cheap tests first.
 
 use std::collections::HashSet;
 
 use super::QueryError;
 use super::ast::{Filter, Literal, Test, TextTest};
 use super::document;
+use super::scores::Scored;
 use super::text::{Pattern, REGEXES_MAX, Text, check_pattern};
 use super::value::cmp_i64_f64;
 use crate::doc::{DocError, DocRef};
@@ -30,13 +31,21 @@ pub(super) enum Node<'f> {
     /// Values that match a regular expression.
     Matches(&'f Column, Pattern),
     Text(Box<Text<'f>>),
-    /// Rows of these traces: an answered span test.
+    /// Rows of these traces: an answered test of spans, or of scores over runs.
     Traces(HashSet<Box<str>>),
+    /// These spans: an answered test of scores.
+    Scored(Scored),
 }
 
-/// Answers a span test with the traces that have such a span.
-pub(super) type AnySpan<'a, 'f> =
-    &'a mut dyn FnMut(&'f Filter) -> Result<HashSet<Box<str>>, QueryError>;
+/// A test of rows of another table, by the filter over those.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Elsewhere<'f> {
+    Span(&'f Filter),
+    Score(&'f Filter),
+}
+
+/// Answers a test of other rows by a test of those that the plan is for.
+pub(super) type Answer<'a, 'f> = &'a mut dyn FnMut(Elsewhere<'f>) -> Result<Node<'f>, QueryError>;
 
 /// Refuses a filter that is too large to run.
 pub(super) fn check(filter: &Filter) -> Result<(), QueryError> {
@@ -65,7 +74,9 @@ pub(super) fn check(filter: &Filter) -> Result<(), QueryError> {
             Filter::And(parts) | Filter::Or(parts) => parts
                 .iter()
                 .try_for_each(|part| walk(part, depth + 1, (nodes, regexes))),
-            Filter::Not(part) | Filter::AnySpan(part) => walk(part, depth + 1, (nodes, regexes)),
+            Filter::Not(part) | Filter::AnySpan(part) | Filter::AnyScore(part) => {
+                walk(part, depth + 1, (nodes, regexes))
+            }
             Filter::Is(column, test) => {
                 if let Column::Path(path) = column {
                     check_text(path)?;
@@ -108,12 +119,12 @@ fn check_text(text: &str) -> Result<(), QueryError> {
 /// Makes the plan. The filter must have passed [`check`].
 pub(super) fn plan<'f>(
     filter: &'f Filter,
-    any_span: AnySpan<'_, 'f>,
+    elsewhere: Answer<'_, 'f>,
 ) -> Result<Node<'f>, QueryError> {
     let mut all = |parts: &'f [Filter]| -> Result<Vec<Node<'f>>, QueryError> {
         let mut nodes = Vec::with_capacity(parts.len());
         for part in parts {
-            nodes.push(plan(part, &mut *any_span)?);
+            nodes.push(plan(part, &mut *elsewhere)?);
         }
         nodes.sort_by_key(Node::cost);
         Ok(nodes)
@@ -122,11 +133,12 @@ pub(super) fn plan<'f>(
         Filter::All => Node::All,
         Filter::And(parts) => Node::And(all(parts)?),
         Filter::Or(parts) => Node::Or(all(parts)?),
-        Filter::Not(part) => Node::Not(Box::new(plan(part, any_span)?)),
+        Filter::Not(part) => Node::Not(Box::new(plan(part, elsewhere)?)),
         Filter::Is(column, Test::Regex(pattern)) => Node::Matches(column, Pattern::new(pattern)?),
         Filter::Is(column, test) => Node::Is(column, test),
         Filter::Text(test) => Node::Text(Box::new(Text::new(test)?)),
-        Filter::AnySpan(part) => Node::Traces(any_span(part)?),
+        Filter::AnySpan(part) => elsewhere(Elsewhere::Span(part))?,
+        Filter::AnyScore(part) => elsewhere(Elsewhere::Score(part))?,
     })
 }
 
@@ -151,6 +163,7 @@ impl Node<'_> {
                 by_column + by_test
             }
             Self::Traces(_) => 4,
+            Self::Scored(_) => 5,
             Self::Not(part) => part.cost(),
             Self::And(parts) => parts.first().map_or(0, Self::cost),
             Self::Or(parts) => 1 + parts.iter().map(Self::cost).max().unwrap_or(0),
@@ -183,6 +196,7 @@ impl Node<'_> {
         match self {
             Self::All => 0,
             Self::Is(..) | Self::Matches(..) | Self::Text(_) | Self::Traces(_) => 1,
+            Self::Scored(_) => 2,
             Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::columns).sum(),
             Self::Not(part) => part.columns(),
         }
@@ -220,6 +234,7 @@ impl Node<'_> {
             }
             Self::Text(text) => text.passes(doc)?,
             Self::Traces(traces) => traces.contains(&core.trace_id),
+            Self::Scored(spans) => spans.has(core),
         })
     }
 }

@@ -96,6 +96,7 @@ pub(super) fn evaluate(
         Node::Matches(column, pattern) => matches(column, pattern, source, within, meter)?,
         Node::Text(text) => text_anywhere(text, source, within, meter)?,
         Node::Traces(traces) => Verdict::certain(of_traces(source, traces, within)?),
+        Node::Scored(spans) => Verdict::certain(spans.rows(source, within)?),
     })
 }
 
@@ -316,32 +317,64 @@ fn texts(list: &[Literal]) -> Option<HashSet<&str>> {
     texts.collect()
 }
 
+/// Names of traces.
+pub(super) trait TraceSet {
+    /// How many.
+    fn count(&self) -> usize;
+    /// Whether this is one.
+    fn has(&self, trace_id: &str) -> bool;
+    /// Calls `visit` for each until it fails.
+    fn each(
+        &self,
+        visit: &mut dyn FnMut(&str) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError>;
+}
+
+impl<T: Borrow<str> + Eq + Hash> TraceSet for HashSet<T> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn has(&self, trace_id: &str) -> bool {
+        self.contains(trace_id)
+    }
+
+    fn each(
+        &self,
+        visit: &mut dyn FnMut(&str) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        self.iter().try_for_each(|trace| visit(trace.borrow()))
+    }
+}
+
 /// The rows among `within` that belong to one of the traces. Few traces are looked up one by one,
 /// many are tested on the column.
-fn of_traces<T: Borrow<str> + Eq + Hash>(
+pub(super) fn of_traces(
     source: &dyn Source,
-    traces: &HashSet<T>,
+    traces: &impl TraceSet,
     within: &RoaringBitmap,
 ) -> Result<RoaringBitmap, QueryError> {
-    if len_u64(traces.len()) <= within.len() / 8 {
+    if len_u64(traces.count()) <= within.len() / 8 {
         let mut rows = RoaringBitmap::new();
-        for trace in traces {
-            rows |= source.trace_rows(trace.borrow())?;
-        }
+        traces.each(&mut |trace| {
+            rows |= source.trace_rows(trace)?;
+            Ok(())
+        })?;
         return Ok(rows & within);
     }
-    let longs: HashSet<u64> = traces
-        .iter()
-        .map(|trace| fingerprint(trace.borrow().as_bytes()))
-        .collect();
+    let mut longs = HashSet::new();
+    traces.each(&mut |trace| {
+        longs.insert(fingerprint(trace.as_bytes()));
+        Ok(())
+    })?;
     let test = |value: Scalar<'_>| match value {
-        Scalar::Str(id) => Some(traces.contains(id)),
+        Scalar::Str(id) => Some(traces.has(id)),
         Scalar::Long(hash) if longs.contains(&hash) => None,
         _ => Some(false),
     };
     let mut found = source.matching(&Column::TraceId, &test, within)?;
     for row in found.verify {
-        if traces.contains(&*source.core(row)?.trace_id) {
+        if traces.has(&source.core(row)?.trace_id) {
             found.sure.insert(row);
         }
     }

@@ -7,6 +7,7 @@ use roaring::RoaringBitmap;
 
 use super::QueryError;
 use super::ast::Filter;
+use super::beside::Beside;
 use super::facet::{Counter, FACET_VALUES_MAX, FACETS_MAX, Facet};
 use super::meter::{Budget, Explain, Meter, len_u64};
 use super::order::{Order, Position, SortKey};
@@ -15,11 +16,11 @@ use super::scan::{Verdict, count_term, evaluate, group_count, live_rows, settle}
 use super::top::{Ranked, Top};
 use crate::doc::Scalar;
 use crate::row::Lsn;
-use crate::source::{Column, Core, Source, Visible, reading};
+use crate::source::{Column, Core, Source, SourceError, Visible, reading};
 
 /// Most rows of a page.
 pub const LIMIT_MAX: usize = 1_000;
-/// Most traces that a span test may find. Bounds its memory at about 100 MiB.
+/// Most traces, or spans, that a test of other rows may find. Bounds its memory at about 100 MiB.
 pub const TRACES_MAX: usize = 1_000_000;
 
 /// What is asked.
@@ -85,42 +86,41 @@ pub struct Page {
 }
 
 /// A row group and what is known of it.
-struct Unit<'a> {
+pub(super) struct Unit<'a> {
     at: usize,
-    visible: &'a Visible<'a>,
-    group: u32,
-    starts: Option<(i64, i64)>,
+    pub(super) visible: &'a Visible<'a>,
+    pub(super) group: u32,
+    pub(super) starts: Option<(i64, i64)>,
     /// May have rows that were made or changed after the first page.
     fresh: bool,
 }
 
 /// Answers a request over the sources of one table of one project.
 ///
-/// `spans` are the sources of the project's spans: only span tests look there. `snapshot_lsn` is
-/// the LSN up to which the sources are complete.
+/// `snapshot_lsn` is the LSN up to which the sources are complete.
 pub fn search(
     rows: &[Visible<'_>],
-    spans: &[Visible<'_>],
+    beside: &Beside<'_>,
     snapshot_lsn: Lsn,
     budget: &Budget<'_>,
     request: &Request,
 ) -> Result<Page, QueryError> {
-    answer((rows, spans), snapshot_lsn, budget, request, true)
+    answer((rows, beside), snapshot_lsn, budget, request, true)
 }
 
 /// The same with hits of which the body is empty: for whoever needs the hot columns alone.
 pub fn search_cores(
     rows: &[Visible<'_>],
-    spans: &[Visible<'_>],
+    beside: &Beside<'_>,
     snapshot_lsn: Lsn,
     budget: &Budget<'_>,
     request: &Request,
 ) -> Result<Page, QueryError> {
-    answer((rows, spans), snapshot_lsn, budget, request, false)
+    answer((rows, beside), snapshot_lsn, budget, request, false)
 }
 
 fn answer(
-    (rows, spans): (&[Visible<'_>], &[Visible<'_>]),
+    (rows, beside): (&[Visible<'_>], &Beside<'_>),
     snapshot_lsn: Lsn,
     budget: &Budget<'_>,
     request: &Request,
@@ -128,8 +128,8 @@ fn answer(
 ) -> Result<Page, QueryError> {
     check_request(request)?;
     let mut meter = Meter::new(budget);
-    let node = plan(&request.filter, &mut |part| {
-        traces_of(part, spans, &mut meter)
+    let node = plan(&request.filter, &mut |asked| {
+        beside.answer(asked, &mut meter)
     })?;
     let mut scan = Scan {
         node,
@@ -155,7 +155,7 @@ fn answer(
 /// How many rows pass.
 pub fn count(
     rows: &[Visible<'_>],
-    spans: &[Visible<'_>],
+    beside: &Beside<'_>,
     budget: &Budget<'_>,
     filter: &Filter,
 ) -> Result<(u64, Explain), QueryError> {
@@ -163,7 +163,7 @@ pub fn count(
         total: true,
         ..Request::new(filter.clone(), 0)
     };
-    let page = search(rows, spans, 0, budget, &request)?;
+    let page = search(rows, beside, 0, budget, &request)?;
     Ok((page.total.unwrap_or(0), page.explain))
 }
 
@@ -180,44 +180,26 @@ fn check_request(request: &Request) -> Result<(), QueryError> {
     check(&request.filter)
 }
 
-/// The traces of the spans that pass.
-pub(super) fn traces_of(
-    filter: &Filter,
-    spans: &[Visible<'_>],
-    meter: &mut Meter<'_>,
-) -> Result<HashSet<Box<str>>, QueryError> {
-    let node = plan(filter, &mut |_| Err(QueryError::NestedAnySpan))?;
-    let starts = Starts::of(filter);
-    let mut traces = HashSet::new();
-    for unit in units(spans, None) {
-        meter.explain.groups += 1;
-        if !starts.overlaps(unit.starts) {
-            meter.explain.groups_pruned_by_time += 1;
-            continue;
-        }
-        let live = live_rows(unit.visible, unit.group);
-        if live.is_empty() {
-            continue;
-        }
-        meter.visit_group(live.len())?;
-        add_traces(&node, unit.visible, &live, &mut traces, meter)?;
-    }
-    Ok(traces)
-}
-
-/// Adds the traces of the rows among `within`, of one row group, that pass.
-pub(super) fn add_traces(
+/// The rows among `within`, of one row group, that pass.
+pub(super) fn passing(
     node: &Node<'_>,
     visible: &Visible<'_>,
     within: &RoaringBitmap,
-    traces: &mut HashSet<Box<str>>,
     meter: &mut Meter<'_>,
-) -> Result<(), QueryError> {
+) -> Result<RoaringBitmap, QueryError> {
+    let verdict = evaluate(node, visible.source, within, meter)?;
+    settle(node, visible, verdict, meter)
+}
+
+/// Adds the traces of rows.
+pub(super) fn add_traces(
+    visible: &Visible<'_>,
+    rows: &RoaringBitmap,
+    traces: &mut HashSet<Box<str>>,
+) -> Result<(), SourceError> {
     let source = visible.source;
-    let verdict = evaluate(node, source, within, meter)?;
-    let passed = settle(node, visible, verdict, meter)?;
     let mut long = Vec::new();
-    source.values(&Column::TraceId, &passed, &mut |row, value| match value {
+    source.values(&Column::TraceId, rows, &mut |row, value| match value {
         Scalar::Str(id) if !traces.contains(id) => {
             traces.insert(id.into());
         }
@@ -227,18 +209,11 @@ pub(super) fn add_traces(
     for row in long {
         traces.insert(source.core(row)?.trace_id);
     }
-    if traces.len() > TRACES_MAX {
-        let max = len_u64(TRACES_MAX);
-        return Err(QueryError::BudgetExceeded {
-            what: "traces",
-            max,
-        });
-    }
     Ok(())
 }
 
 /// The row groups of the sources. Those that may have changed since `lsn` are marked.
-fn units<'a>(rows: &'a [Visible<'a>], since: Option<Lsn>) -> Vec<Unit<'a>> {
+pub(super) fn units<'a>(rows: &'a [Visible<'a>], since: Option<Lsn>) -> Vec<Unit<'a>> {
     let mut units = Vec::new();
     for (at, visible) in rows.iter().enumerate() {
         let fresh =

@@ -8,12 +8,14 @@ mod languages;
 mod oracle;
 mod property;
 mod rows;
+mod scores;
 mod traceql;
 
 use super::ast::{Filter, Literal, Test, TextTest};
 use super::plan::Starts;
 use super::value::{cmp_i64_f64, contains_folded};
 use super::*;
+use crate::row::Table;
 use crate::source::Column;
 use rows::{Rows, V, row};
 
@@ -26,16 +28,19 @@ const BUDGET: Budget<'static> = Budget {
     processors: None,
 };
 
+/// Neither spans nor scores.
+const NOTHING: Beside<'static> = Beside::nothing(Table::Runs);
+
 /// Random filters, for tests elsewhere.
 pub(super) fn filters() -> proptest::strategy::BoxedStrategy<Filter> {
-    property::filter(true)
+    property::filter(property::Asks::SPANS_AND_SCORES)
 }
 
 fn ask(filter: Filter) -> Result<Page, QueryError> {
     let rows = Rows::new(vec![row("t", "a", 1), row("t", "b", 2)]);
     search(
         &[rows.visible("x")],
-        &[],
+        &NOTHING,
         9,
         &BUDGET,
         &Request::new(filter, 10),
@@ -68,8 +73,12 @@ fn limits_hold_at_and_above() {
     let inner = Filter::AnySpan(Box::new(Filter::AnySpan(Box::new(Filter::All))));
     // Only looked at when there are spans or not: refused either way.
     assert!(matches!(ask(inner), Err(QueryError::NestedAnySpan)));
+    for inside in [Filter::AnySpan, Filter::AnyScore] {
+        let inner = Filter::AnyScore(Box::new(inside(Box::new(Filter::All))));
+        assert!(matches!(ask(inner), Err(QueryError::NestedAnyScore)));
+    }
     let rows = Rows::new(vec![row("t", "a", 1)]);
-    let ask = |request: &Request| search(&[rows.visible("x")], &[], 9, &BUDGET, request);
+    let ask = |request: &Request| search(&[rows.visible("x")], &NOTHING, 9, &BUDGET, request);
     assert!(ask(&Request::new(Filter::All, LIMIT_MAX)).is_ok());
     let over = Request::new(Filter::All, LIMIT_MAX + 1);
     assert!(matches!(ask(&over), Err(QueryError::LimitTooLarge(_))));
@@ -99,7 +108,7 @@ fn budget_and_cancel_end_the_query() {
     let ask = |budget: &Budget<'_>, filter| {
         search(
             &[rows.visible("x")],
-            &[],
+            &NOTHING,
             9,
             budget,
             &Request::new(filter, 3),
@@ -148,7 +157,14 @@ fn newest_first_stops_early_and_says_so() {
     let old = Rows::new((0..5).map(|n| row("t", &n.to_string(), n)).collect());
     let new = Rows::new((5..9).map(|n| row("t", &n.to_string(), n)).collect());
     let sources = [old.visible("old"), new.visible("new")];
-    let page = search(&sources, &[], 9, &BUDGET, &Request::new(Filter::All, 2)).unwrap();
+    let page = search(
+        &sources,
+        &NOTHING,
+        9,
+        &BUDGET,
+        &Request::new(Filter::All, 2),
+    )
+    .unwrap();
     assert_eq!(
         page.hits
             .iter()
@@ -159,7 +175,7 @@ fn newest_first_stops_early_and_says_so() {
     assert_eq!(page.explain.groups_pruned_by_order, 1);
     assert_eq!(page.explain.sources_pruned, 1);
     let from = Filter::Is(Column::Start, Test::Lt(Literal::F64(4.5)));
-    let page = search(&sources, &[], 9, &BUDGET, &Request::new(from, 9)).unwrap();
+    let page = search(&sources, &NOTHING, 9, &BUDGET, &Request::new(from, 9)).unwrap();
     assert_eq!(page.hits.len(), 5);
     assert_eq!(page.explain.groups_pruned_by_time, 1);
 }
@@ -168,7 +184,7 @@ fn newest_first_stops_early_and_says_so() {
 fn later_pages_leave_out_new_rows_and_notice_changed_ones() {
     let first = Rows::new((0..4).map(|n| row("t", &n.to_string(), n)).collect());
     let request = Request::new(Filter::All, 2);
-    let page = search(&[first.visible("a")], &[], 9, &BUDGET, &request).unwrap();
+    let page = search(&[first.visible("a")], &NOTHING, 9, &BUDGET, &request).unwrap();
     let later = Request {
         after: page.next,
         ..request
@@ -178,7 +194,7 @@ fn later_pages_leave_out_new_rows_and_notice_changed_ones() {
     let added = Rows::new(vec![new.clone()]);
     let page = search(
         &[first.visible("a"), added.visible("b")],
-        &[],
+        &NOTHING,
         10,
         &BUDGET,
         &later,
@@ -193,7 +209,7 @@ fn later_pages_leave_out_new_rows_and_notice_changed_ones() {
     let changed = Rows::new(vec![new]);
     let page = search(
         &[first.visible("a"), changed.visible("b")],
-        &[],
+        &NOTHING,
         10,
         &BUDGET,
         &later,
@@ -259,7 +275,7 @@ fn long_values_are_decided_on_the_document() {
     let filter = Filter::Is(Column::Path("m".into()), Test::Contains("NEEDLE".into()));
     let page = search(
         &[rows.visible("x")],
-        &[],
+        &NOTHING,
         9,
         &BUDGET,
         &Request::new(filter, 9),

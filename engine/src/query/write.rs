@@ -26,16 +26,21 @@ fn put(filter: &Filter, out: &mut String) -> Option<()> {
             out.push('-');
             one(part, out)?;
         }
-        Filter::AnySpan(part) => {
-            out.push('{');
-            if **part != Filter::All {
-                put(part, out)?;
-            }
-            out.push('}');
-        }
+        Filter::AnySpan(part) => put_inside("{", part, out)?,
+        Filter::AnyScore(part) => put_inside("score{", part, out)?,
         Filter::Text(test) => put_text(test, out),
         Filter::Is(column, test) => put_test(column, test, out)?,
     }
+    Some(())
+}
+
+/// A test of other rows.
+fn put_inside(open: &str, part: &Filter, out: &mut String) -> Option<()> {
+    out.push_str(open);
+    if *part != Filter::All {
+        put(part, out)?;
+    }
+    out.push('}');
     Some(())
 }
 

@@ -359,7 +359,8 @@ impl From<QueryError> for ApiError {
             | QueryError::TooManyFacetValues(_)
             | QueryError::TooMany { .. }
             | QueryError::Meaningless(_)
-            | QueryError::NestedAnySpan => ErrorCode::InvalidQuery,
+            | QueryError::NestedAnySpan
+            | QueryError::NestedAnyScore => ErrorCode::InvalidQuery,
             QueryError::Source(_) | QueryError::Row { .. } => ErrorCode::Damaged,
         };
         let cure = match &error {

@@ -111,12 +111,15 @@ fn shape(filter: &Filter, out: &mut String) {
             TextTest::Contains(_) => "substring",
             TextTest::Regex(_) => "regex",
         }),
-        Filter::AnySpan(part) => {
-            out.push('{');
-            shape(part, out);
-            out.push('}');
-        }
+        Filter::AnySpan(part) => inside("{", part, out),
+        Filter::AnyScore(part) => inside("score{", part, out),
     }
+}
+
+fn inside(open: &str, part: &Filter, out: &mut String) {
+    out.push_str(open);
+    shape(part, out);
+    out.push('}');
 }
 
 fn list(parts: &[Filter], between: &str, out: &mut String) {

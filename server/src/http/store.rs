@@ -13,7 +13,7 @@ use obsrv_engine::engine::{
     Submission, TraceRows, Visit,
 };
 use obsrv_engine::query::aggregate::{
-    AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest,
+    AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest, ScoreValuesRequest,
 };
 use obsrv_engine::query::{
     Budget, Explain, Facet, Fresh, FreshRequest, Page, QueryError, Request, traceql,
@@ -249,6 +249,28 @@ impl View {
         let (facet, explain) = snapshot.observed_values(self.project, table, request, budget)?;
         self.spent.add(explain.clone());
         Ok((facet, explain))
+    }
+
+    /// The names of the scores that rows of a table have.
+    pub fn score_names(
+        &self,
+        table: Table,
+        wanted: (&str, usize),
+        budget: &Budget<'_>,
+    ) -> Result<ObservedKeys, QueryError> {
+        let snapshot = &self.snapshot;
+        snapshot.score_names(self.project, table, wanted, budget)
+    }
+
+    /// The values of scores of one name, how many rows have one, and what it cost.
+    pub fn score_values(
+        &self,
+        table: Table,
+        request: &ScoreValuesRequest,
+        budget: &Budget<'_>,
+    ) -> Result<(Facet, u64, Explain), QueryError> {
+        let snapshot = &self.snapshot;
+        snapshot.score_values(self.project, table, request, budget)
     }
 
     /// The row of this trace and id.

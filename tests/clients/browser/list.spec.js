@@ -1,4 +1,4 @@
-import { otlp, send } from "./obsrv.js";
+import { KEY, otlp, send } from "./obsrv.js";
 import { at, expect, headline, rows, test, url } from "./page.js";
 
 test("filters by search, facet and time; all of it is in the address, and back goes back", async ({ page }) => {
@@ -42,6 +42,44 @@ test("completes keys and values from what is stored", async ({ page }) => {
   await page.getByRole("option", { name: /tau/ }).first().click();
   await expect(page).toHaveURL(/metadata.corpus%3A/);
   await expect(rows(page).first()).toBeVisible();
+});
+
+test("a score that came is completed, counted, shown and filtered by", async ({ page }) => {
+  const now = Date.now();
+  const traces = ["calm", "calm", "tense"].map((value, n) => [`${"5c04e".repeat(6)}0${n}`, value]);
+  for (const [trace, value] of traces) {
+    await send(url(), otlp(trace, [{ id: "5c04e5c04e5c04e5", name: "scored", from: now - 1000, to: now }]));
+    const score = { trace_id: trace, name: "tone of voice", value };
+    const headers = { "x-api-key": KEY, "content-type": "application/json" };
+    const to = { method: "POST", headers, body: JSON.stringify(score) };
+    expect((await fetch(at("/v1/projects/1/scores"), to)).status).toBe(201);
+  }
+  await page.goto(at("/p/1/traces"));
+  const search = page.getByRole("combobox", { name: "Search traces" });
+  await search.click();
+  await search.pressSequentially("scores.to");
+  await page.getByRole("option", { name: /^scores\.tone of voice/ }).click();
+  await expect(search).toHaveValue('scores."tone of voice":');
+  await search.pressSequentially("calm");
+  await page.keyboard.press("Enter");
+  await expect(headline(page)).toHaveText("2");
+  await expect(page).toHaveURL(/scores/);
+  // Its other value stays in sight, counted as without it.
+  const facet = page.getByRole("region", { name: "scores.tone of voice" });
+  await facet.getByRole("button", { name: /^tense/ }).click();
+  await expect(headline(page)).toHaveText("3");
+  await facet.getByRole("button", { name: /^tense/ }).click();
+  await expect(headline(page)).toHaveText("2");
+  await page.getByRole("button", { name: "Columns" }).click();
+  await page.getByRole("checkbox", { name: "Scores" }).check();
+  await page.keyboard.press("Escape");
+  await expect(rows(page).first()).toContainText("tone of voice calm");
+  await page.goto(at("/p/1/traces"));
+  const row = rows(page).filter({ hasText: "tone of voice tense" });
+  await row.getByText("tone of voice tense").hover();
+  await row.getByRole("button", { name: "Only scores.tone of voice tense" }).click();
+  await expect(headline(page)).toHaveText("1");
+  await expect(rows(page).first()).toContainText("tone of voice tense");
 });
 
 test("says where a search is wrong, and keeps what was there", async ({ page }) => {

@@ -191,28 +191,157 @@ fn value_passes(leaf: &Leaf, test: &Test) -> bool {
     }
 }
 
-/// The spans of a project, by trace.
-pub(super) type SpansOf = BTreeMap<String, Rows>;
+/// Rows of a project that a filter may look at beside those that it is about.
+#[derive(Debug)]
+pub(super) struct Others {
+    /// Whether those that it is about are spans.
+    of_spans: bool,
+    /// By trace.
+    spans: BTreeMap<String, Rows>,
+    /// By trace.
+    scores: BTreeMap<String, Rows>,
+}
 
-fn passes(filter: &Filter, row: &Row, spans: &SpansOf) -> bool {
-    match filter {
-        Filter::All => true,
-        Filter::And(parts) => parts.iter().all(|part| passes(part, row, spans)),
-        Filter::Or(parts) => parts.iter().any(|part| passes(part, row, spans)),
-        Filter::Not(part) => !passes(part, row, spans),
-        Filter::Is(column, test) => leaves(row, column).iter().any(|v| value_passes(v, test)),
-        Filter::Text(test) => has_text(&row.doc, test),
-        Filter::AnySpan(part) => {
-            let of_run = spans.get(&row.trace).map(Vec::as_slice);
-            let mut of_run = of_run.unwrap_or_default().iter();
-            of_run.any(|span| passes(part, span, &SpansOf::new()))
+impl Others {
+    pub(super) fn new(of_spans: bool, spans: Rows, scores: Rows) -> Self {
+        let by_trace = |rows: Rows| {
+            let mut traces: BTreeMap<String, Rows> = BTreeMap::new();
+            for row in rows {
+                traces.entry(row.trace.clone()).or_default().push(row);
+            }
+            traces
+        };
+        Self {
+            of_spans,
+            spans: by_trace(spans),
+            scores: by_trace(scores),
         }
     }
 }
 
+impl Others {
+    fn scores_of<'a>(&'a self, row: &'a Row, of_spans: bool) -> impl Iterator<Item = &'a Row> {
+        let of_trace = of_trace(&self.scores, row).iter().map(Arc::as_ref);
+        of_trace.filter(move |score| !of_spans || names(score, &row.id))
+    }
+
+    /// What a row's scores of a name say.
+    pub(super) fn score_values(&self, row: &Row, name: &str) -> Vec<Leaf> {
+        let mut values = Vec::new();
+        for score in self.scores_of(row, self.of_spans) {
+            if said(score, "name").iter().any(|n| n.text() == Some(name)) {
+                values.extend(said(score, "value"));
+            }
+        }
+        values
+    }
+
+    /// What the scores are called that rows may have.
+    pub(super) fn score_names(&self) -> BTreeSet<String> {
+        let scores = self.scores.values().flatten();
+        let scores = scores.filter(|score| !self.of_spans || !said(score, "span_id").is_empty());
+        let names = scores.flat_map(|score| said(score, "name"));
+        let names = names.filter_map(|name| match name {
+            Leaf::Str(text) if text.len() <= SHORT_BYTES_MAX => Some(text),
+            _ => None,
+        });
+        names.collect()
+    }
+}
+
+fn of_trace<'a>(rows: &'a BTreeMap<String, Rows>, row: &Row) -> &'a [Arc<Row>] {
+    rows.get(&row.trace).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn passes(filter: &Filter, row: &Row, others: &Others, of_spans: bool) -> bool {
+    let part = |part: &Filter| passes(part, row, others, of_spans);
+    match filter {
+        Filter::All => true,
+        Filter::And(parts) => parts.iter().all(part),
+        Filter::Or(parts) => parts.iter().any(part),
+        Filter::Not(inner) => !part(inner),
+        Filter::Is(column, test) => leaves(row, column).iter().any(|v| value_passes(v, test)),
+        Filter::Text(test) => has_text(&row.doc, test),
+        Filter::AnySpan(inner) => {
+            let mut spans = of_trace(&others.spans, row).iter();
+            spans.any(|span| passes(inner, span, others, true))
+        }
+        Filter::AnyScore(inner) => {
+            let mut scores = others.scores_of(row, of_spans);
+            scores.any(|score| scores_pass(inner, score))
+        }
+    }
+}
+
+/// Whether a score is of this span.
+fn names(score: &Row, span: &str) -> bool {
+    let said = said(score, "span_id");
+    said.iter().any(|leaf| leaf.text() == Some(span))
+}
+
+/// The values of a score by what a filter calls them, wherever its protocol has put them.
+fn said(score: &Row, name: &str) -> Vec<Leaf> {
+    let at = |path: &str| leaves(score, &Column::Path(path.into()));
+    let or = |first: &str, then: &str| match at(first) {
+        found if found.is_empty() => at(then),
+        found => found,
+    };
+    match name {
+        "name" => or("name", "label"),
+        "value" => {
+            let mut values = or("score", "value");
+            if !at("name").is_empty() {
+                values.extend(at("label"));
+            }
+            values
+        }
+        "user_id" => or("user_id", "metadata.user_id"),
+        "span_id" => {
+            let places = ["step_id", "span_id", "observation_id", "run_id"];
+            places.into_iter().flat_map(at).collect()
+        }
+        other => at(other),
+    }
+}
+
+fn scores_pass(filter: &Filter, score: &Row) -> bool {
+    match filter {
+        Filter::And(parts) => parts.iter().all(|part| scores_pass(part, score)),
+        Filter::Or(parts) => parts.iter().any(|part| scores_pass(part, score)),
+        Filter::Not(part) => !scores_pass(part, score),
+        Filter::Is(Column::Path(path), test) => {
+            let numbers = as_numbers(test).filter(|_| &**path == "value");
+            let tests: Vec<&Test> = [test].into_iter().chain(&numbers).collect();
+            let values = said(score, path);
+            tests
+                .iter()
+                .any(|test| values.iter().any(|v| value_passes(v, test)))
+        }
+        other => {
+            let nothing = Others::new(false, Rows::new(), Rows::new());
+            passes(other, score, &nothing, false)
+        }
+    }
+}
+
+/// Yes and no as the numbers that some protocols make of them.
+fn as_numbers(test: &Test) -> Option<Test> {
+    let number = |literal: &Literal| match literal {
+        Literal::Bool(yes) => Some(Literal::I64(i64::from(*yes))),
+        _ => None,
+    };
+    match test {
+        Test::Eq(literal) => number(literal).map(Test::Eq),
+        Test::In(list) => Some(Test::In(list.iter().filter_map(number).collect())),
+        _ => None,
+    }
+}
+
 /// The rows that pass.
-pub(super) fn passing(rows: &Rows, spans: &SpansOf, filter: &Filter) -> Rows {
-    let passed = rows.iter().filter(|row| passes(filter, row, spans));
+pub(super) fn passing(rows: &Rows, others: &Others, filter: &Filter) -> Rows {
+    let passed = rows
+        .iter()
+        .filter(|row| passes(filter, row, others, others.of_spans));
     passed.cloned().collect()
 }
 
@@ -309,11 +438,11 @@ pub(super) struct Counts {
 /// The page after `after`, which names the LSN of the first page.
 pub(super) fn page(
     rows: &Rows,
-    spans: &SpansOf,
+    others: &Others,
     request: &Request,
     after: Option<(&Place, Lsn)>,
 ) -> Expected {
-    let mut all = passing(rows, spans, &request.filter);
+    let mut all = passing(rows, others, &request.filter);
     if let Some((_, lsn)) = after {
         all.retain(|row| row.first <= lsn);
     }

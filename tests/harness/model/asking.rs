@@ -7,12 +7,13 @@ use obsrv_engine::engine::Snapshot;
 use obsrv_engine::query::{Budget, Page, Position, Request};
 use obsrv_engine::row::{ProjectId, Table};
 
-use super::answer::{Place, SpansOf, page};
+use super::answer::{Others, Place, page};
 use super::compare;
 use super::coverage::Coverage;
 use super::figures;
 use super::machine::chain;
 use super::questions::Question;
+use super::scored;
 use super::state::{Model, Row, Rows, View};
 
 /// Rows that all pages of one question may look at: beyond, the rest of its pages are left out.
@@ -38,7 +39,7 @@ impl Walk {
         let request = &question.request;
         let got = search(snapshot, question, request)?;
         let rows = view.rows(question.project, question.table);
-        let right = page(&rows, &spans_of(view, question), request, None);
+        let right = page(&rows, &others_of(view, question), request, None);
         compare::page(&got, &right, request, None)?;
         let named = |row: &Arc<Row>| ((row.trace.clone(), row.id.clone()), Arc::clone(row));
         Ok(got.next.zip(right.last).map(|(position, place)| Self {
@@ -63,8 +64,8 @@ impl Walk {
         };
         let got = search(snapshot, &self.question, &request)?;
         let rows = view.rows(self.question.project, self.question.table);
-        let spans = spans_of(view, &self.question);
-        let right = page(&rows, &spans, &request, Some((&self.place, lsn)));
+        let others = others_of(view, &self.question);
+        let right = page(&rows, &others, &request, Some((&self.place, lsn)));
         let surely = right.all.iter().any(|row| self.has_changed(row));
         let touched = |row: &Arc<Row>| row.first <= lsn && row.touched > lsn;
         let maybe = rows.iter().any(touched);
@@ -88,12 +89,10 @@ impl Walk {
     }
 }
 
-fn spans_of(view: &View, question: &Question) -> SpansOf {
-    let mut spans = SpansOf::new();
-    for span in view.rows(question.project, Table::Spans) {
-        spans.entry(span.trace.clone()).or_default().push(span);
-    }
-    spans
+fn others_of(view: &View, question: &Question) -> Others {
+    let rows = |table| view.rows(question.project, table);
+    let of_spans = question.table == Table::Spans;
+    Others::new(of_spans, rows(Table::Spans), rows(Table::Scores))
 }
 
 /// As much as anyone asks for.
@@ -119,8 +118,9 @@ pub(super) fn ask(
     coverage: &mut Coverage,
 ) -> Result<(), String> {
     let rows: Rows = view.rows(question.project, question.table);
-    let spans = spans_of(view, question);
-    figures::ask(snapshot, &rows, &spans, question, coverage)?;
+    let others = others_of(view, question);
+    figures::ask(snapshot, &rows, &others, question, coverage)?;
+    scored::ask(snapshot, (&rows, &others), question, &BUDGET, coverage)?;
     let mut request = question.request.clone();
     let mut place: Option<Place> = None;
     let mut pages = 0;
@@ -128,7 +128,7 @@ pub(super) fn ask(
         pages += 1;
         let got = search(snapshot, question, &request)?;
         let after = place.as_ref().map(|place| (place, view.lsn));
-        let right = page(&rows, &spans, &request, after);
+        let right = page(&rows, &others, &request, after);
         let changed = after.map(|_| (false, false));
         compare::page(&got, &right, &request, changed)
             .map_err(|what| format!("page {pages}: {what}"))?;
@@ -137,6 +137,8 @@ pub(super) fn ask(
         }
         if pages == 1 {
             note_answer(&got, (right.total, rows.len()), coverage);
+            let by_scores = got.explain.scored > 0 && right.total > 0;
+            coverage.note_many("rows found by scores", usize::from(by_scores));
         }
         place = right.last;
         request.after = got.next;

@@ -11,6 +11,9 @@ const NOW: i64 = 1_760_000_000 * SECOND;
 /// Seconds between starts: within and across the windows of sections and merges.
 const WINDOWS: [i64; 10] = [0, 0, 0, 1, 540, 660, 3_540, 3_660, 90_000, 3_456_000];
 
+/// What most scores are called.
+pub(super) const SCORE_NAMES: [&str; 3] = ["good", "a b", "京"];
+
 impl Maker {
     pub(super) fn facts(&mut self, project: u64) -> Vec<Fact> {
         let facts: Vec<_> = (0..=self.rng.below(6))
@@ -129,13 +132,35 @@ impl Maker {
 
     fn score(&self) -> Fact {
         let start = self.start();
-        let mut doc = vec![
-            ("score", number(&self.rng)),
-            ("name", Val::Str(text(&self.rng))),
-        ];
-        if self.rng.chance(3) {
-            doc.push(("metadata", metadata(&self.rng)));
+        let rng = &self.rng;
+        let mut doc = Vec::new();
+        let name = || {
+            if rng.chance(5) {
+                Val::Str(text(rng))
+            } else {
+                Val::str(pick(rng, &SCORE_NAMES))
+            }
+        };
+        let said = || match rng.below(4) {
+            0 => Val::Bool(rng.chance(2)),
+            1 => scalar(rng),
+            _ => number(rng),
+        };
+        if !rng.chance(4) {
+            doc.push(("name", name()));
         }
+        let mut maybe = |one_in, key, value: &dyn Fn() -> Val| {
+            if rng.chance(one_in) {
+                doc.push((key, value()));
+            }
+        };
+        maybe(3, "label", &name);
+        maybe(2, "score", &said);
+        maybe(3, "value", &said);
+        maybe(3, "user_id", &|| scalar(rng));
+        maybe(2, "step_id", &|| Val::Str(self.span_name()));
+        maybe(6, "span_id", &|| Val::Str(self.span_name()));
+        maybe(3, "metadata", &|| metadata(rng));
         Fact {
             table: Table::Scores,
             trace: self.trace_name(),

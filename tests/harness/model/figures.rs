@@ -20,7 +20,7 @@ use obsrv_engine::query::ast::{Filter, Test};
 use obsrv_engine::row::ProjectId;
 use obsrv_engine::source::{Column, LaneKind};
 
-use super::answer::{Leaf, SpansOf, leaves, passing};
+use super::answer::{Leaf, Others, leaves, passing};
 use super::coverage::Coverage;
 use super::machine::chain;
 use super::questions::Question;
@@ -147,7 +147,7 @@ pub(super) fn request_of(question: &Question) -> AggregateRequest {
 pub(super) fn ask(
     snapshot: &Snapshot,
     rows: &Rows,
-    spans: &SpansOf,
+    others: &Others,
     question: &Question,
     coverage: &mut Coverage,
 ) -> Result<(), String> {
@@ -162,7 +162,7 @@ pub(super) fn ask(
         answer.map_err(|e| chain(&e))
     };
     let answer = ask(false)?;
-    check(rows, spans, &request, &answer).map_err(|what| format!("figures: {what}"))?;
+    check(rows, others, &request, &answer).map_err(|what| format!("figures: {what}"))?;
     for _ in 0..2 {
         let kept = ask(true)?;
         if format!("{:?}", kept.groups) != format!("{:?}", answer.groups) {
@@ -179,11 +179,11 @@ pub(super) fn ask(
 
 fn check(
     rows: &Rows,
-    spans: &SpansOf,
+    others: &Others,
     request: &AggregateRequest,
     got: &AggregateAnswer,
 ) -> Result<(), String> {
-    let passed = passing(rows, spans, &request.filter);
+    let passed = passing(rows, others, &request.filter);
     let all: Vec<&Row> = passed.iter().map(Arc::as_ref).collect();
     figures(&all, request, &got.total).map_err(|e| format!("total: {e}"))?;
     let mut groups: BTreeMap<Vec<Name>, Vec<&Row>> = BTreeMap::new();
@@ -195,9 +195,11 @@ fn check(
             groups.entry(group).or_default().push(row);
         }
     }
-    if got.groups.len() != groups.len() || got.groups_left_out != 0 {
+    let listed = groups.len().min(request.top.limit);
+    let left_out = u64::try_from(groups.len() - listed).unwrap_or(u64::MAX);
+    if got.groups.len() != listed || got.groups_left_out != left_out {
         let (got, right) = (got.groups.len(), groups.len());
-        return Err(format!("{got} groups not {right}"));
+        return Err(format!("{got} groups not {listed} of {right}"));
     }
     for group in &got.groups {
         let key: Vec<Name> = group.keys.iter().map(|v| name_of_key(v.as_ref())).collect();

@@ -23,6 +23,7 @@ mod make;
 mod meanwhile;
 mod questions;
 mod rollup;
+mod scored;
 mod shrink;
 mod state;
 mod text;

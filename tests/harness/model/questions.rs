@@ -6,6 +6,7 @@ use obsrv_engine::row::Table;
 use obsrv_engine::source::Column;
 use obsrv_wal::sim::SimRng;
 
+use super::facts::SCORE_NAMES;
 use super::text::PATTERNS;
 use super::value::{Fact, Val};
 use super::vocabulary::{known_path, number, path, pick, text};
@@ -38,7 +39,7 @@ pub(super) fn question(rng: &SimRng, project: u64, sent: &[&Fact]) -> Question {
     };
     let facets = if rng.chance(3) { 1 + rng.below(3) } else { 0 };
     let request = Request {
-        filter: asker.filter(3, table == Table::Runs),
+        filter: asker.filter(3, Asks::of(table)),
         order: asker.order(),
         limit: pick(rng, &[0, 1, 2, 3, 7, 50, 1_000]),
         after: None,
@@ -51,6 +52,27 @@ pub(super) fn question(rng: &SimRng, project: u64, sent: &[&Fact]) -> Question {
         table,
         request,
     }
+}
+
+/// Which tests of other rows a filter may hold.
+#[derive(Clone, Copy)]
+struct Asks {
+    spans: bool,
+    scores: bool,
+}
+
+impl Asks {
+    fn of(table: Table) -> Self {
+        Self {
+            spans: table == Table::Runs,
+            scores: matches!(table, Table::Runs | Table::Spans),
+        }
+    }
+
+    const NOTHING: Self = Self {
+        spans: false,
+        scores: false,
+    };
 }
 
 struct Asker<'a> {
@@ -88,28 +110,67 @@ impl Asker<'_> {
         }
     }
 
-    fn filter(&self, depth: u64, any_span: bool) -> Filter {
+    fn filter(&self, depth: u64, asks: Asks) -> Filter {
         let rng = self.rng;
         let parts = || -> Vec<Filter> {
             // None at all is legal.
             let count = if rng.chance(8) { 0 } else { 2 + rng.below(2) };
-            let some = (0..count).map(|_| self.filter(depth - 1, any_span));
+            let some = (0..count).map(|_| self.filter(depth - 1, asks));
             some.collect()
         };
-        match rng.below(12) {
+        match rng.below(14) {
             0 if rng.chance(3) => Filter::All,
             1..=2 if depth > 0 => Filter::And(parts()),
             3..=4 if depth > 0 => Filter::Or(parts()),
-            5 if depth > 0 => Filter::Not(Box::new(self.filter(depth - 1, any_span))),
-            6 if any_span => {
+            5 if depth > 0 => Filter::Not(Box::new(self.filter(depth - 1, asks))),
+            6 if asks.spans => {
                 let spans = Asker {
                     runs: false,
                     ..*self
                 };
-                Filter::AnySpan(Box::new(spans.filter(depth.saturating_sub(1), false)))
+                let asks = Asks {
+                    spans: false,
+                    ..asks
+                };
+                Filter::AnySpan(Box::new(spans.filter(depth.saturating_sub(1), asks)))
+            }
+            8..=9 if asks.scores => {
+                let depth = depth.saturating_sub(1);
+                Filter::AnyScore(Box::new(self.of_scores(depth)))
             }
             7 => Filter::Text(self.text_test()),
             _ => self.is(),
+        }
+    }
+
+    /// About scores, most of it in the words that every protocol has.
+    fn of_scores(&self, depth: u64) -> Filter {
+        let rng = self.rng;
+        let parts = || (0..2).map(|_| self.of_scores(depth - 1)).collect();
+        match rng.below(10) {
+            0..=1 if depth > 0 => Filter::And(parts()),
+            2 if depth > 0 => Filter::Or(parts()),
+            3 if depth > 0 => Filter::Not(Box::new(self.of_scores(depth - 1))),
+            4 => {
+                let scores = Asker {
+                    runs: false,
+                    ..*self
+                };
+                scores.filter(depth, Asks::NOTHING)
+            }
+            _ => {
+                let fact = pick(
+                    rng,
+                    &["name", "name", "value", "value", "span_id", "user_id"],
+                );
+                let column = Column::Path(fact.into());
+                let literal = match fact {
+                    "name" => Literal::Str(pick(rng, &SCORE_NAMES).to_owned()),
+                    "value" => self.literal(&Column::Path("score".into())),
+                    _ => self.literal(&column),
+                };
+                Filter::Is(column, self.test(literal))
+            }
         }
     }
 

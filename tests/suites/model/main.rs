@@ -6,7 +6,7 @@
 //! kills and power cuts (also in the middle of a flush, a compaction, a commit), with commits while a flush
 //! or a compaction writes. At random points, and
 //! before and after restarts at the end, random questions are asked: nested filters over core columns,
-//! fields, metadata paths, rolled-up facts of runs and their spans; every order; every page; totals;
+//! fields, metadata paths, rolled-up facts of runs and their spans, scores of runs and of spans; every order; every page; totals;
 //! facets; figures of groups and time buckets; keys; whole traces. Some are asked of a snapshot that was kept while rows changed, some page by
 //! page while rows change.
 //!
@@ -23,7 +23,7 @@
 use obsrv_tests::model::{Case, Coverage, run, shrink};
 
 /// What no campaign may miss.
-const COVERED: [&str; 28] = [
+const COVERED: [&str; 30] = [
     "facts",
     "deletes",
     "deletes of rows",
@@ -52,6 +52,8 @@ const COVERED: [&str; 28] = [
     "figures",
     "several groups",
     "kept shares",
+    "rows found by scores",
+    "values of scores",
 ];
 
 fn setting(name: &str, default: u64) -> u64 {

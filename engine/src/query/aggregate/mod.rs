@@ -16,6 +16,7 @@ mod numbers;
 mod observe;
 mod partial;
 mod request;
+mod scored;
 mod sketch;
 mod slots;
 mod state;
@@ -30,6 +31,7 @@ pub use key::GroupValue;
 pub use observe::{
     KEYS_LISTED_MAX, ObservedKey, ObservedKeys, ObservedRequest, observed_keys, observed_values,
 };
+pub use scored::{ScoreValuesRequest, score_names, score_values};
 pub(super) use sketch::Sketch;
 
 pub use request::{
@@ -40,31 +42,29 @@ pub use request::{
 
 use super::QueryError;
 use super::ast::Filter;
+use super::beside::Beside;
 use super::meter::{Budget, Meter, len_u64};
 use super::plan::{Starts, plan};
 use super::scan::group_count;
-use super::search::traces_of;
 use crate::source::Visible;
 use merge::Merged;
 use partial::{Partial, Task, partial};
 use state::Need;
 
-/// Works out a request over the sources of one table of one project.
-///
-/// `spans` are the sources of the project's spans: only span tests look there. Shares of sealed
-/// sources are taken from `known` and left there.
+/// Works out a request over the sources of one table of one project. Shares of sealed sources are taken
+/// from `known` and left there.
 pub fn aggregate(
     rows: &[Visible<'_>],
-    spans: &[Visible<'_>],
+    beside: &Beside<'_>,
     budget: &Budget<'_>,
     known: Option<&PartialCache>,
     request: &AggregateRequest,
 ) -> Result<AggregateAnswer, QueryError> {
     request::check(request)?;
     let mut meter = Meter::new(budget);
-    let task = task(request, spans, &mut meter)?;
+    let task = task(request, beside, &mut meter)?;
     meter.explain.estimate = estimate(rows, &task);
-    let known = known.filter(|_| !asks_spans(request));
+    let known = known.filter(|_| !asks_elsewhere(request));
     let mut merged = Merged::new(request);
     let mut used = 0;
     for visible in rows {
@@ -83,12 +83,12 @@ pub fn aggregate(
 
 fn task<'q>(
     request: &'q AggregateRequest,
-    spans: &[Visible<'_>],
+    beside: &Beside<'_>,
     meter: &mut Meter<'_>,
 ) -> Result<Task<'q>, QueryError> {
     let (needs, _) = Need::of_all(&request.measures);
     let mut planned =
-        |filter: &'q Filter| plan(filter, &mut |part| traces_of(part, spans, &mut *meter));
+        |filter: &'q Filter| plan(filter, &mut |asked| beside.answer(asked, &mut *meter));
     let filters = needs.iter().map(|need| match need {
         Need::Rows(filter) => planned(filter).map(Some),
         _ => Ok(None),
@@ -121,10 +121,10 @@ fn estimate(rows: &[Visible<'_>], task: &Task<'_>) -> u64 {
 }
 
 /// Whether the answer depends on other sources, too.
-fn asks_spans(request: &AggregateRequest) -> bool {
+fn asks_elsewhere(request: &AggregateRequest) -> bool {
     fn has(filter: &Filter) -> bool {
         match filter {
-            Filter::AnySpan(_) => true,
+            Filter::AnySpan(_) | Filter::AnyScore(_) => true,
             Filter::And(parts) | Filter::Or(parts) => parts.iter().any(has),
             Filter::Not(part) => has(part),
             Filter::All | Filter::Is(..) | Filter::Text(_) => false,

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::super::QueryError;
 use super::super::ast::{Filter, Test};
+use super::super::beside::Beside;
 use super::super::facet::{Counter, FACET_VALUES_MAX, Facet};
 use super::super::meter::{Budget, Explain, Meter};
 use super::super::plan::{Starts, check, plan};
 use super::super::scan::{evaluate, group_count, live_rows, settle};
-use super::super::search::traces_of;
 use crate::source::{Column, LaneKind, Selection, Visible};
 
 /// Most keys that are listed.
@@ -176,7 +176,7 @@ pub struct ObservedRequest {
 /// The most frequent values of a column, with exact counts.
 pub fn observed_values(
     rows: &[Visible<'_>],
-    spans: &[Visible<'_>],
+    beside: &Beside<'_>,
     budget: &Budget<'_>,
     request: &ObservedRequest,
 ) -> Result<(Facet, Explain), QueryError> {
@@ -187,8 +187,8 @@ pub fn observed_values(
         return Err(QueryError::TooManyFacetValues(request.limit));
     }
     let mut meter = Meter::new(budget);
-    let node = plan(&request.filter, &mut |part| {
-        traces_of(part, spans, &mut meter)
+    let node = plan(&request.filter, &mut |asked| {
+        beside.answer(asked, &mut meter)
     })?;
     let starts = Starts::of(&request.filter);
     let mut counter = Counter::with_prefix(&request.column, &request.prefix);

@@ -67,8 +67,12 @@ impl<'a> Scanner<'a> {
         self.at = self.text.len() - self.rest().trim_start().len();
     }
 
+    pub(super) fn sees(&self, token: &str) -> bool {
+        self.rest().starts_with(token)
+    }
+
     pub(super) fn take(&mut self, token: &str) -> bool {
-        let found = self.rest().starts_with(token);
+        let found = self.sees(token);
         self.at += if found { token.len() } else { 0 };
         found
     }

@@ -23,6 +23,7 @@ fn show(filter: &Filter) -> String {
         Filter::Or(parts) => join(parts, " | "),
         Filter::Not(part) => format!("!{}", show(part)),
         Filter::AnySpan(part) => format!("span {}", show(part)),
+        Filter::AnyScore(part) => format!("score {}", show(part)),
         Filter::Text(TextTest::Words(text)) => format!("text {text:?}"),
         Filter::Text(TextTest::Beginning(text)) => format!("text prefix {text:?}"),
         Filter::Text(TextTest::Contains(text)) => format!("text ~ {text:?}"),
@@ -94,6 +95,18 @@ fn errors_say_where_and_what() {
         ("duration!=1*", 10, "not a duration"),
         ("staus:error", 0, "did you mean status"),
         ("has:modle", 4, "did you mean model"),
+        ("a:x score.good>1", 4, "did you mean scores.good"),
+        ("has:score.good", 4, "did you mean scores.good"),
+        ("scores.:1", 0, "no name of a score"),
+        ("has:scores.", 4, "no name of a score"),
+        ("scores.good>", 12, "no value"),
+        ("score{scores.good>1}", 6, "another score test"),
+        ("score{score{}}", 6, "another score test"),
+        ("score{has:scores}", 10, "another score test"),
+        ("score{{kind:tool}}", 6, "no span test"),
+        ("{score{{}}}", 7, "no span test"),
+        ("score{vale:1}", 6, "did you mean value"),
+        ("score{value>1", 13, "not closed"),
     ] {
         let error = parse(search, NOW).expect_err(search);
         assert!(error.message.contains(message), "{search}: {error}");
@@ -268,6 +281,22 @@ proptest! {
                 prop_assert_eq!(read.as_ref(), Ok(&filter), "{}", written);
             }
         }
+    }
+}
+
+#[test]
+fn other_rows_have_no_scores() {
+    for table in [Table::Logs, Table::Points, Table::Scores] {
+        for (search, at) in [("scores.a>1", 0), ("x has:scores.a", 6), ("x score{}", 2)] {
+            let error = parse_over(table, search, NOW).expect_err(search);
+            assert!(error.message.contains("have none"), "{search}: {error}");
+            assert_eq!(error.at, at, "{search}");
+        }
+        let path = parse_over(table, "\"scores.a\">1", NOW).unwrap();
+        assert_eq!(show(&path), "scores.a > 1");
+    }
+    for table in [Table::Runs, Table::Spans] {
+        assert!(parse_over(table, "scores.a>1", NOW).is_ok());
     }
 }
 

@@ -6,7 +6,8 @@ mod oracle;
 use proptest::prelude::*;
 
 use super::BUDGET;
-use super::property::{column, filter, split, table};
+use super::oracle::Others;
+use super::property::{Asks, beside, column, filter, scores, split, table};
 use super::rows::TestRow;
 use crate::query::Explain;
 use crate::query::aggregate::{
@@ -22,7 +23,7 @@ fn measure() -> impl Strategy<Value = Measure> {
     ]);
     prop_oneof![
         Just(Measure::Count),
-        filter(true).prop_map(Measure::CountIf),
+        filter(Asks::SPANS_AND_SCORES).prop_map(Measure::CountIf),
         column().prop_map(Measure::Sum),
         column().prop_map(Measure::Avg),
         column().prop_map(Measure::Min),
@@ -52,7 +53,10 @@ fn time() -> impl Strategy<Value = TimeBuckets> {
 fn request() -> impl Strategy<Value = AggregateRequest> {
     let key = (column(), any::<bool>()).prop_map(|(column, absent)| Key { column, absent });
     (
-        prop_oneof![Just(crate::query::ast::Filter::All), filter(true)],
+        prop_oneof![
+            Just(crate::query::ast::Filter::All),
+            filter(Asks::SPANS_AND_SCORES)
+        ],
         prop::collection::vec(key, 0..4),
         prop::option::of(time()),
         prop::collection::vec(measure(), 0..5),
@@ -99,6 +103,8 @@ proptest! {
     fn answers_equal_the_oracle(
         mut rows in table(30),
         spans in table(12),
+        scores in scores(12),
+        of_spans in any::<bool>(),
         request in request(),
         deaths in prop::collection::vec(any::<bool>(), 30),
     ) {
@@ -106,16 +112,20 @@ proptest! {
         let sources = split(&rows);
         let span_sources = split(&spans);
         let spans_visible: Vec<_> = span_sources.iter().map(|s| s.visible("spans")).collect();
+        let score_sources = split(&scores);
+        let scores_visible: Vec<_> = score_sources.iter().map(|s| s.visible("scores")).collect();
+        let beside = beside(of_spans, &spans_visible, &scores_visible);
+        let others = Others { of_spans, spans: &spans.0, scores: &scores.0 };
         let mut visible: Vec<_> = sources.iter().map(|s| s.visible("rows")).collect();
         let cache = PartialCache::new(1 << 20);
-        let ask = |visible: &[_], known| aggregate(visible, &spans_visible, &BUDGET, known, &request);
+        let ask = |visible: &[_], known| aggregate(visible, &beside, &BUDGET, known, &request);
         let mut plain = ask(&visible, None).unwrap();
-        oracle::check(&rows.0, &spans.0, &request, &plain)?;
+        oracle::check(&rows.0, others, &request, &plain)?;
         plain.explain = Explain::default();
         for again in [false, true] {
             let mut cached = ask(&visible, Some(&cache)).unwrap();
             let all_known = cached.explain.partials_known == 4;
-            prop_assert!(!again || all_known || oracle::asks_spans(&request));
+            prop_assert!(!again || all_known || oracle::asks_elsewhere(&request));
             cached.explain = Explain::default();
             prop_assert_eq!(format!("{:?}", cached), format!("{:?}", plain));
         }
@@ -140,6 +150,6 @@ proptest! {
             source.live = live.map(|(n, _)| n).collect();
         }
         let after = ask(&visible, Some(&cache)).unwrap();
-        oracle::check(&left, &spans.0, &request, &after)?;
+        oracle::check(&left, others, &request, &after)?;
     }
 }

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use roaring::RoaringBitmap;
 
-use super::BUDGET;
 use super::index::segment;
+use super::{BUDGET, NOTHING};
 use crate::query::ast::{Filter, TextTest};
 use crate::query::{Budget, Explain, Page, Processors, QueryError, Request, search};
 use crate::row::{ProjectId, Table};
@@ -19,7 +19,13 @@ fn ask(segment: &Segment, budget: &Budget<'_>, request: &Request) -> Result<Page
     let mut live = RoaringBitmap::new();
     live.insert_range(0..source.summary().rows);
     let name = "segment".to_owned();
-    search(&[Visible { source, live, name }], &[], 9, budget, request)
+    search(
+        &[Visible { source, live, name }],
+        &NOTHING,
+        9,
+        budget,
+        request,
+    )
 }
 
 fn on(processors: &Processors) -> Budget<'_> {

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::property::{filter, split, table};
+use super::oracle::Others;
+use super::property::{Asks, beside, filter, scores, split, table};
 use super::rows::{Rows, TestRow, V, row};
 use super::*;
 use crate::query::fresh;
@@ -16,35 +17,80 @@ fn request(filters: &[Filter], after: u64) -> FreshRequest<'_> {
     }
 }
 
+/// Whether a score that came lets a filter be told of a row again: it passes a test of scores that stands under no
+/// `not`.
+fn is_news(filter: &Filter, row: &TestRow, others: Others<'_>, is_not: bool) -> bool {
+    match filter {
+        Filter::And(parts) | Filter::Or(parts) => {
+            let mut parts = parts.iter();
+            parts.any(|part| is_news(part, row, others, is_not))
+        }
+        Filter::Not(part) => is_news(part, row, others, !is_not),
+        Filter::AnySpan(part) => {
+            let by_trace = Others {
+                of_spans: false,
+                ..others
+            };
+            is_news(part, row, by_trace, is_not)
+        }
+        Filter::AnyScore(_) => !is_not && oracle::passes(filter, row, others),
+        Filter::All | Filter::Is(..) | Filter::Text(_) => false,
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(1_200))]
 
     #[test]
     fn each_filter_is_given_just_the_newer_rows_that_pass(
         mut rows in table(30),
         spans in table(12),
-        filters in prop::collection::vec(filter(true), 0..6),
-        lsns in prop::collection::vec(1u64..9, 30),
+        mut scores in scores(12),
+        of_spans in any::<bool>(),
+        filters in prop::collection::vec(filter(Asks::SPANS_AND_SCORES), 0..6),
+        lsns in prop::collection::vec(1u64..9, 42),
         after in 0u64..9,
     ) {
-        for (row, lsn) in rows.0.iter_mut().zip(lsns) {
+        for (row, lsn) in rows.0.iter_mut().chain(&mut scores.0).zip(lsns) {
             row.core.lsn_last = lsn;
         }
         let (row_sources, span_sources) = (split(&rows), split(&spans));
+        let score_sources = split(&scores);
         let visible: Vec<_> = row_sources.iter().map(|s| s.visible("rows")).collect();
         let span_visible: Vec<_> = span_sources.iter().map(|s| s.visible("spans")).collect();
-        let got = fresh(&visible, &span_visible, &BUDGET, &request(&filters, after)).unwrap();
+        let score_visible: Vec<_> = score_sources.iter().map(|s| s.visible("scores")).collect();
+        let beside = beside(of_spans, &span_visible, &score_visible);
+        let others = Others { of_spans, spans: &spans.0, scores: &scores.0 };
+        let of_record = |lsn: Option<u64>| -> Vec<TestRow> {
+            let came = scores.0.iter().filter(|score| score.core.lsn_last > after);
+            came.filter(|score| lsn.is_none_or(|lsn| score.core.lsn_last == lsn)).cloned().collect()
+        };
+        // When a filter is told of a row, if it passes: by its own record, or by those of its scores.
+        let told = |filter: &Filter, row: &TestRow| {
+            let own = Some(row.core.lsn_last).filter(|lsn| *lsn > after);
+            let of_scores = (after + 1..9).filter(|lsn| {
+                let came = of_record(Some(*lsn));
+                is_news(filter, row, Others { scores: &came, ..others }, false)
+            });
+            own.into_iter().chain(of_scores).max()
+        };
+        let got = fresh(&visible, &beside, &BUDGET, &request(&filters, after)).unwrap();
         prop_assert_eq!(got.skipped, 0);
         prop_assert_eq!(got.passing.len(), filters.len());
         for (filter, passing) in filters.iter().zip(&got.passing) {
-            let mut ids: Vec<_> = passing.hits.iter().map(|at| got.hits[*at].core.id.to_string()).collect();
+            let hits = passing.hits.iter();
+            let mut ids: Vec<_> =
+                hits.map(|news| (got.hits[news.at].core.id.to_string(), news.lsn)).collect();
             ids.sort();
-            let wanted = rows.0.iter().filter(|row| {
-                !row.dead && row.core.lsn_last > after && oracle::passes(filter, row, &spans.0)
+            let passed = rows.0.iter().filter(|row| {
+                !row.dead && oracle::passes(filter, row, others)
             });
-            let mut wanted: Vec<_> = wanted.map(|row| row.core.id.to_string()).collect();
+            let wanted = passed.filter_map(|row| {
+                Some((row.core.id.to_string(), told(filter, row)?))
+            });
+            let mut wanted: Vec<_> = wanted.collect();
             wanted.sort();
-            prop_assert_eq!((ids, passing.missed), (wanted, 0));
+            prop_assert_eq!((ids, passing.missed), (wanted, 0), "{:?}", filter);
         }
         let ids: std::collections::HashSet<_> = got.hits.iter().map(|hit| &hit.core.id).collect();
         prop_assert_eq!(ids.len(), got.hits.len(), "a row is read once");
@@ -65,7 +111,7 @@ fn what_is_too_much_is_counted_as_missed_and_never_left_out_in_silence() {
     let text = Filter::Text(TextTest::Contains("x".into()));
     let filters = [Filter::All, text, Filter::Or(Vec::new())];
     let ask = |budget: &Budget<'_>, request: &FreshRequest<'_>| {
-        let fresh = fresh(&sources, &[], budget, request).unwrap();
+        let fresh = fresh(&sources, &NOTHING, budget, request).unwrap();
         let told = fresh.passing.iter().map(|p| (p.hits.len(), p.missed));
         (fresh.skipped, told.collect::<Vec<_>>())
     };
@@ -91,6 +137,34 @@ fn what_is_too_much_is_counted_as_missed_and_never_left_out_in_silence() {
         cancelled: &|| true,
         ..BUDGET
     };
-    let gone = fresh(&sources, &[], &gone, &all);
+    let gone = fresh(&sources, &NOTHING, &gone, &all);
     assert!(matches!(gone, Err(QueryError::Cancelled)));
+}
+
+#[test]
+fn scores_that_are_too_many_are_told_as_missed_to_whom_asks_for_them() {
+    let rows = Rows::new((1..=3).map(|n| row(&format!("t{n}"), "r", n)).collect());
+    let scored = |n: i64| {
+        let mut score = row(&format!("t{n}"), &format!("s{n}"), n);
+        score.core.lsn_last = 10 + u64::try_from(n).unwrap();
+        score.fields.push(("name".into(), V::Str("good".into())));
+        score
+    };
+    let scores = Rows::new((1..=3).map(scored).collect());
+    let (sources, scores) = ([rows.visible("x")], [scores.visible("scores")]);
+    let beside = beside(false, &[], &scores);
+    let filters = ["has:scores.good", "-has:scores.good", "start>0"].map(|q| parse(q, 0).unwrap());
+    let ask = |rows_max| {
+        let few = FreshRequest {
+            rows_max,
+            ..request(&filters, 10)
+        };
+        let fresh = fresh(&sources, &beside, &BUDGET, &few).unwrap();
+        let told = fresh.passing.iter();
+        let told = told.map(|p| (p.hits.iter().map(|news| news.lsn).collect(), p.missed));
+        told.collect::<Vec<(Vec<u64>, u64)>>()
+    };
+    let nobody = || (Vec::new(), 0);
+    assert_eq!(ask(3), vec![(vec![11, 12, 13], 0), nobody(), nobody()]);
+    assert_eq!(ask(2), vec![(vec![12, 13], 1), nobody(), nobody()]);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
-use super::BUDGET;
+use super::{BUDGET, NOTHING};
 use crate::body::Content;
 use crate::boundary::{LocalStore, Store};
 use crate::doc::DocWriter;
@@ -119,13 +119,13 @@ pub(super) fn ask(segment: &Segment, dead: &[u32], filter: &Filter) -> (Vec<u32>
     request.total = true;
     let (mut found, mut total) = (Vec::new(), None);
     loop {
-        let page = search(&rows, &[], 1, &BUDGET, &request).unwrap();
+        let page = search(&rows, &NOTHING, 1, &BUDGET, &request).unwrap();
         assert_eq!(*total.get_or_insert(page.total), page.total);
         found.extend(page.hits.iter().map(|hit| number(&hit.core.id)));
         let Some(next) = page.next else { break };
         request.after = Some(next);
     }
-    let (counted, explain) = count(&rows, &[], &BUDGET, filter).unwrap();
+    let (counted, explain) = count(&rows, &NOTHING, &BUDGET, filter).unwrap();
     assert_eq!(counted, found.len() as u64);
     assert_eq!(total.flatten(), Some(counted));
     (found, explain)

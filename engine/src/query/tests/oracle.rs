@@ -113,19 +113,111 @@ fn has(test: &TextTest, text: &str) -> bool {
     }
 }
 
-pub(super) fn passes(filter: &Filter, row: &TestRow, spans: &[TestRow]) -> bool {
+/// The rows that a filter may look at beside the one that it is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Others<'a> {
+    /// Whether the rows are spans; else they are runs.
+    pub(super) of_spans: bool,
+    pub(super) spans: &'a [TestRow],
+    pub(super) scores: &'a [TestRow],
+}
+
+pub(super) fn passes(filter: &Filter, row: &TestRow, others: Others<'_>) -> bool {
+    let is_of_trace = |other: &&TestRow| !other.dead && other.core.trace_id == row.core.trace_id;
     match filter {
         Filter::All => true,
-        Filter::And(parts) => parts.iter().all(|part| passes(part, row, spans)),
-        Filter::Or(parts) => parts.iter().any(|part| passes(part, row, spans)),
-        Filter::Not(part) => !passes(part, row, spans),
+        Filter::And(parts) => parts.iter().all(|part| passes(part, row, others)),
+        Filter::Or(parts) => parts.iter().any(|part| passes(part, row, others)),
+        Filter::Not(part) => !passes(part, row, others),
         Filter::Is(column, test) => values(row, column).iter().any(|v| one(test, v)),
         Filter::Text(test) => row.fields.iter().any(|(path, v)| {
             path.split('.').any(|key| has(test, key)) || matches!(v, V::Str(s) if has(test, s))
         }),
-        Filter::AnySpan(part) => spans
-            .iter()
-            .any(|s| !s.dead && s.core.trace_id == row.core.trace_id && passes(part, s, &[])),
+        Filter::AnySpan(part) => {
+            let of_spans = Others {
+                of_spans: true,
+                ..others
+            };
+            let mut of_trace = others.spans.iter().filter(is_of_trace);
+            of_trace.any(|span| passes(part, span, of_spans))
+        }
+        Filter::AnyScore(part) => {
+            let mut of_trace = others.scores.iter().filter(is_of_trace);
+            of_trace.any(|score| {
+                (!others.of_spans || scored_spans(score).contains(&&*row.core.id))
+                    && score_passes(part, score)
+            })
+        }
+    }
+}
+
+/// The spans that a score names.
+pub(super) fn scored_spans(score: &TestRow) -> Vec<&str> {
+    let names = ["step_id", "span_id", "observation_id", "run_id"];
+    let fields = score.fields.iter();
+    let named = fields.filter(|(path, _)| names.contains(&path.as_str()));
+    let text = |v: &'_ V| matches!(v, V::Str(_));
+    let texts = named.filter(|(_, v)| text(v)).map(|(_, v)| v);
+    texts
+        .map(|v| match v {
+            V::Str(text) => text.as_str(),
+            _ => unreachable!(),
+        })
+        .collect()
+}
+
+/// The values of a score by what a filter calls them.
+pub(super) fn said(score: &TestRow, name: &str) -> Vec<V> {
+    let at = |path: &str| values(score, &Column::Path(path.into()));
+    let first = |paths: [&str; 2]| {
+        let found = paths.into_iter().map(at).find(|found| !found.is_empty());
+        found.unwrap_or_default()
+    };
+    match name {
+        "name" => first(["name", "label"]),
+        "user_id" => first(["user_id", "metadata.user_id"]),
+        "span_id" => ["step_id", "span_id", "observation_id", "run_id"]
+            .into_iter()
+            .flat_map(at)
+            .collect(),
+        "value" => {
+            let words = if at("name").is_empty() {
+                Vec::new()
+            } else {
+                at("label")
+            };
+            [first(["score", "value"]), words].concat()
+        }
+        other => at(other),
+    }
+}
+
+fn score_passes(filter: &Filter, score: &TestRow) -> bool {
+    match filter {
+        Filter::And(parts) => parts.iter().all(|part| score_passes(part, score)),
+        Filter::Or(parts) => parts.iter().any(|part| score_passes(part, score)),
+        Filter::Not(part) => !score_passes(part, score),
+        Filter::Is(Column::Path(path), test) => said(score, path).iter().any(|v| {
+            // Yes is 1 and no is 0 to some who score.
+            let as_number = |l: &Literal| match l {
+                Literal::Bool(yes) => one(&Test::Eq(Literal::I64(i64::from(*yes))), v),
+                _ => false,
+            };
+            let as_bool = match test {
+                Test::Eq(l) => as_number(l),
+                Test::In(list) => list.iter().any(as_number),
+                _ => false,
+            };
+            one(test, v) || &**path == "value" && as_bool
+        }),
+        other => {
+            let nothing = Others {
+                of_spans: false,
+                spans: &[],
+                scores: &[],
+            };
+            passes(other, score, nothing)
+        }
     }
 }
 
@@ -148,13 +240,13 @@ fn key(row: &TestRow, order: &Order) -> Option<(u8, i128, String)> {
 /// The rows that pass, in order.
 pub(super) fn answer(
     rows: &[TestRow],
-    spans: &[TestRow],
+    others: Others<'_>,
     filter: &Filter,
     order: &Order,
 ) -> Vec<TestRow> {
     let live = rows
         .iter()
-        .filter(|row| !row.dead && passes(filter, row, spans));
+        .filter(|row| !row.dead && passes(filter, row, others));
     let (mut with, mut without): (Vec<_>, Vec<_>) =
         live.cloned().partition(|row| key(row, order).is_some());
     let id = |row: &TestRow| (row.core.trace_id.clone(), row.core.id.clone());

@@ -2,11 +2,13 @@
 
 use proptest::prelude::*;
 
+use super::oracle::Others;
 use super::rows::{Rows, TestRow, V, row};
 use super::{BUDGET, oracle};
 use crate::query::ast::{Filter, Literal, Test, TextTest};
-use crate::query::{FACET_VALUES_MAX, Order, Request, count, search};
-use crate::source::Column;
+use crate::query::{Beside, FACET_VALUES_MAX, Order, Request, SCORE_VALUE, count, scored, search};
+use crate::row::Table;
+use crate::source::{Column, Visible};
 
 fn number() -> impl Strategy<Value = V> {
     prop_oneof![
@@ -120,7 +122,139 @@ fn text_test() -> impl Strategy<Value = TextTest> {
     ]
 }
 
-pub(super) fn filter(any_span: bool) -> BoxedStrategy<Filter> {
+/// Which tests of other rows a filter may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asks {
+    spans: bool,
+    scores: bool,
+}
+
+impl Asks {
+    pub(crate) const SPANS_AND_SCORES: Self = Self {
+        spans: true,
+        scores: true,
+    };
+    const SCORES: Self = Self {
+        spans: false,
+        scores: true,
+    };
+    const NOTHING: Self = Self {
+        spans: false,
+        scores: false,
+    };
+}
+
+/// A filter over scores, most of it by what every protocol says.
+fn of_scores() -> BoxedStrategy<Filter> {
+    let fact = prop::sample::select(vec![
+        "name", "value", "user_id", "span_id", "label", "score", "value", "name",
+    ]);
+    let leaf = prop_oneof![
+        6 => (fact, said_test()).prop_map(|(fact, test)| {
+            Filter::Is(Column::Path(fact.into()), test)
+        }),
+        1 => filter(Asks::NOTHING),
+    ];
+    leaf.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Filter::And),
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Filter::Or),
+            inner.prop_map(|part| Filter::Not(Box::new(part))),
+        ]
+    })
+    .boxed()
+}
+
+/// Few texts and numbers, so that they meet.
+fn said() -> impl Strategy<Value = V> {
+    prop_oneof![
+        "[ab]".prop_map(V::Str),
+        "r[0-9]".prop_map(V::Str),
+        Just(V::Str("x".repeat(97))),
+        any::<bool>().prop_map(V::Bool),
+        (0i64..3).prop_map(V::I64),
+        (0i32..4).prop_map(|halves| V::F64(f64::from(halves) / 2.0)),
+        Just(V::Null),
+    ]
+}
+
+fn said_test() -> impl Strategy<Value = Test> {
+    let literal = || {
+        said().prop_map(|v| match v {
+            V::Str(text) => Literal::Str(text),
+            V::Bool(yes) => Literal::Bool(yes),
+            V::F64(x) => Literal::F64(x),
+            V::I64(n) => Literal::I64(n),
+            V::Null | V::Bytes(_) => Literal::Bool(true),
+        })
+    };
+    prop_oneof![
+        3 => literal().prop_map(Test::Eq),
+        1 => prop::collection::vec(literal(), 0..3).prop_map(Test::In),
+        1 => literal().prop_map(Test::Lt),
+        1 => literal().prop_map(Test::Ge),
+        1 => "[abx]".prop_map(Test::Contains),
+        1 => Just(Test::Exists),
+    ]
+}
+
+/// Scores of the rows that [`table`] makes, as every protocol may store them.
+pub(super) fn scores(max: usize) -> impl Strategy<Value = (Vec<TestRow>, Vec<usize>)> {
+    let place = prop::sample::select(vec![
+        "name",
+        "label",
+        "score",
+        "value",
+        "user_id",
+        "metadata.user_id",
+        "step_id",
+        "step_id",
+        "span_id",
+        "run_id",
+        "m",
+    ]);
+    let fields = prop::collection::vec((place.prop_map(str::to_owned), said()), 0..5);
+    let span = prop::option::of((0usize..8).prop_map(row_id));
+    let score = (0..4u8, 0i64..12, fields, span, prop::bool::weighted(0.15));
+    let score = score.prop_map(|(trace, start, mut fields, span, dead)| {
+        fields.extend(span.map(|id| ("step_id".to_owned(), V::Str(id))));
+        TestRow {
+            fields,
+            dead,
+            ..row(&format!("t{trace}"), "", start)
+        }
+    });
+    prop::collection::vec((score, 0..4usize), 0..max).prop_map(numbered)
+}
+
+/// One id is too long for a column.
+fn row_id(n: usize) -> String {
+    if n == 1 {
+        format!("r{}", "1".repeat(110))
+    } else {
+        format!("r{n}")
+    }
+}
+
+fn numbered(rows: Vec<(TestRow, usize)>) -> (Vec<TestRow>, Vec<usize>) {
+    let (mut rows, at): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    for (n, row) in rows.iter_mut().enumerate() {
+        row.core.id = row_id(n).into();
+    }
+    (rows, at)
+}
+
+/// What is beside rows of one kind.
+pub(super) fn beside<'a>(
+    of_spans: bool,
+    spans: &'a [Visible<'a>],
+    scores: &'a [Visible<'a>],
+) -> Beside<'a> {
+    let of = if of_spans { Table::Spans } else { Table::Runs };
+    Beside { of, spans, scores }
+}
+
+pub(super) fn filter(asks: Asks) -> BoxedStrategy<Filter> {
     let leaf = prop_oneof![
         8 => (column(), value_test()).prop_map(|(column, test)| Filter::Is(column, test)),
         2 => text_test().prop_map(Filter::Text),
@@ -133,10 +267,23 @@ pub(super) fn filter(any_span: bool) -> BoxedStrategy<Filter> {
         1 => Just(Filter::All),
     ]
     .boxed();
-    let leaf = if any_span {
+    let of_spans = asks.spans.then(|| filter(Asks::SCORES));
+    let leaf = match of_spans {
+        Some(part) => prop_oneof![
+            4 => leaf,
+            1 => part.prop_map(|part| Filter::AnySpan(Box::new(part))),
+        ]
+        .boxed(),
+        None => leaf,
+    };
+    let leaf = if asks.scores {
         prop_oneof![
             4 => leaf,
-            1 => filter(false).prop_map(|part| Filter::AnySpan(Box::new(part))),
+            1 => of_scores().prop_map(|part| Filter::AnyScore(Box::new(part))),
+            1 => ("[ab]", said_test()).prop_map(|(name, test)| {
+                let value = Filter::Is(Column::Path(SCORE_VALUE.into()), test);
+                scored(&name, value)
+            }),
         ]
         .boxed()
     } else {
@@ -154,13 +301,7 @@ pub(super) fn filter(any_span: bool) -> BoxedStrategy<Filter> {
 
 /// Rows with an id each, and the source of each.
 pub(super) fn table(max: usize) -> impl Strategy<Value = (Vec<TestRow>, Vec<usize>)> {
-    prop::collection::vec((test_row(), 0..4usize), 0..max).prop_map(|rows| {
-        let (mut rows, at): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-        for (n, row) in rows.iter_mut().enumerate() {
-            row.core.id = format!("r{n}").into();
-        }
-        (rows, at)
-    })
+    prop::collection::vec((test_row(), 0..4usize), 0..max).prop_map(numbered)
 }
 
 pub(super) fn split((rows, at): &(Vec<TestRow>, Vec<usize>)) -> Vec<Rows> {
@@ -179,7 +320,9 @@ proptest! {
     fn answers_equal_the_oracle(
         rows in table(30),
         spans in table(12),
-        filter in filter(true),
+        scores in scores(12),
+        of_spans in any::<bool>(),
+        filter in filter(Asks::SPANS_AND_SCORES),
         column in column(),
         descending in any::<bool>(),
         limit in 1usize..8,
@@ -187,11 +330,15 @@ proptest! {
         facet in prop::option::weighted(0.3, column()),
     ) {
         let order = Order { column, descending };
-        let expected = oracle::answer(&rows.0, &spans.0, &filter, &order);
+        let others = Others { of_spans, spans: &spans.0, scores: &scores.0 };
+        let expected = oracle::answer(&rows.0, others, &filter, &order);
         let ids: Vec<_> = expected.iter().map(|row| row.core.id.to_string()).collect();
         let (row_sources, span_sources) = (split(&rows), split(&spans));
         let visible: Vec<_> = row_sources.iter().map(|s| s.visible("rows")).collect();
         let span_visible: Vec<_> = span_sources.iter().map(|s| s.visible("spans")).collect();
+        let score_sources = split(&scores);
+        let score_visible: Vec<_> = score_sources.iter().map(|s| s.visible("scores")).collect();
+        let beside = beside(of_spans, &span_visible, &score_visible);
         let mut request = Request {
             order,
             total,
@@ -201,7 +348,7 @@ proptest! {
         };
         let mut got = Vec::new();
         loop {
-            let page = search(&visible, &span_visible, 5, &BUDGET, &request).unwrap();
+            let page = search(&visible, &beside, 5, &BUDGET, &request).unwrap();
             prop_assert_eq!(page.total, total.then_some(ids.len() as u64));
             for facet in &page.facets {
                 check_facet(&expected, &facet.column, &facet.values)?;
@@ -213,7 +360,7 @@ proptest! {
             request.after = Some(next);
         }
         prop_assert_eq!(&got, &ids);
-        let counted = count(&visible, &span_visible, &BUDGET, &request.filter).unwrap().0;
+        let counted = count(&visible, &beside, &BUDGET, &request.filter).unwrap().0;
         prop_assert_eq!(counted, ids.len() as u64);
     }
 }

@@ -160,6 +160,9 @@ impl Plan {
             let message = format!("too many groups max={AGGREGATE_GROUPS_MAX}");
             return Err(ApiError::parameter("limit", message));
         }
+        for name in &question.group_by {
+            over.check_key("group_by", name)?;
+        }
         let keys = question.group_by.iter().map(|name| over.column(name));
         let keys: Vec<Column> = keys.collect();
         // Groups by trace are of what is in one.

@@ -15,6 +15,9 @@ use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Params;
 use crate::http::{position, spent};
 
+/// Begins the names of scores among those of keys.
+pub(super) const SCORES: &str = "scores.";
+
 /// What `over` may be, for people.
 pub(super) const OVER: &str =
     "`traces`, `spans`, `scores`, `logs` or `points`; `traces` if not given";
@@ -83,6 +86,28 @@ impl Over {
         }
     }
 
+    /// Whether its rows have scores.
+    pub(super) const fn has_scores(self) -> bool {
+        matches!(self, Self::Traces | Self::Spans)
+    }
+
+    /// The score that a name means: `scores.NAME`, where there are scores.
+    pub(super) fn score(self, name: &str) -> Option<&str> {
+        let score = name.strip_prefix(SCORES)?;
+        (self.has_scores() && !score.is_empty()).then_some(score)
+    }
+
+    /// Refuses a score where values of the rows themselves are wanted, rather than find none.
+    pub(super) fn check_key(self, parameter: &str, name: &str) -> Result<(), ApiError> {
+        match self.score(name) {
+            None => Ok(()),
+            Some(_) => Err(ApiError::parameter(
+                parameter,
+                "a score: filters, `facets` and `values` know it; group `over=scores` by its name",
+            )),
+        }
+    }
+
     /// Rows with a value of the column.
     pub(super) fn has(self, column: &Column) -> Filter {
         renamed(self, Filter::Is(column.clone(), Test::Exists))
@@ -113,6 +138,7 @@ impl Over {
         if name.is_empty() {
             return Err(ApiError::parameter("sort", "names no key"));
         }
+        self.check_key("sort", name)?;
         Ok(Order {
             column: self.column(name),
             descending,
@@ -184,6 +210,7 @@ fn renamed(over: Over, filter: Filter) -> Filter {
         Filter::Or(parts) => Filter::Or(all(parts)),
         Filter::Not(part) => Filter::Not(Box::new(renamed(over, *part))),
         Filter::AnySpan(part) => Filter::AnySpan(Box::new(renamed(Over::Spans, *part))),
+        Filter::AnyScore(part) => Filter::AnyScore(Box::new(renamed(Over::Scores, *part))),
         other => other,
     }
 }

@@ -146,6 +146,9 @@ async fn answer(
         let message = format!("too many keys max={COMPARE_KEYS_MAX}");
         return Err(ApiError::parameter("keys", message));
     }
+    for key in question.keys.iter().flatten() {
+        over.check_key("keys", key)?;
+    }
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view_or(question.allow_partial);

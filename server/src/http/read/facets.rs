@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use obsrv_engine::query::aggregate::{AggregateRequest, MEASURES_MAX, Measure, Value as Figure};
+use obsrv_engine::query::aggregate::{
+    AggregateRequest, MEASURES_MAX, Measure, ScoreValuesRequest, Value as Figure,
+};
 use obsrv_engine::query::ast::Literal;
-use obsrv_engine::query::{Budget, FACET_VALUES_MAX, Facet, Order, Request};
+use obsrv_engine::query::{Budget, Explain, FACET_VALUES_MAX, Facet, Order, Request};
 use obsrv_engine::source::Column;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -88,7 +90,10 @@ impl ValueShown {
 pub(super) fn add(routes: &mut Routes) {
     let route = routes.get(&path("/facets"), TraceRead, show);
     asks_partial(asks_rows(route))
-        .asks("keys", "keys and paths, with commas; up to 32")
+        .asks(
+            "keys",
+            "keys and paths, with commas; up to 32; of traces and spans also `scores.NAME`",
+        )
         .asks("over", OVER)
         .asks("limit", "values of each, up to 1000; 20 if not given")
         .asks("explain", "`true` tells what it cost")
@@ -122,13 +127,14 @@ async fn show(
     check_known(&params, &KNOWN)?;
     let over = Over::of(&params)?;
     let keys = keys(&params)?;
+    let of_rows = keys.iter().filter(|key| over.score(key).is_none());
     let request = Request {
         filter: chosen(over, &params, app.clock.wall_ns())?,
         order: Order::default(),
         limit: 0,
         after: None,
         total: true,
-        facets: keys.iter().map(|key| over.column(key)).collect(),
+        facets: of_rows.map(|key| over.column(key)).collect(),
         facet_values_max: limit(&params, READ_FACET_VALUES_DEFAULT, FACET_VALUES_MAX)?,
     };
     let (explain, partial) = (params.flag("explain")?, params.flag(ALLOW_PARTIAL)?);
@@ -138,20 +144,25 @@ async fn show(
         let page = view.search(over.table(), &request, budget)?;
         let total = page.total.unwrap_or(0);
         let with = having(&view, over, &request, budget)?;
-        let mut found = page.facets;
-        for facet in &mut found {
+        let mut cost = page.explain;
+        let mut of_rows = page.facets.into_iter().zip(with);
+        let mut shown = Vec::with_capacity(keys.len());
+        for key in keys {
+            let found = match over.score(&key) {
+                Some(name) => of_scores(&view, (over, name), &request, (&mut cost, budget))?,
+                None => of_rows.next(),
+            };
+            let (mut facet, with) = found.expect("BUG: a key without a facet");
             let column = facet.column.clone();
             let told = |value: &Literal| !over.is_hidden(&column, value);
             facet.values.retain(|(value, _)| told(value));
+            shown.push(FacetShown::of(key, &facet, with, total));
         }
-        let shown = keys.into_iter().zip(&found).zip(with);
         json(&FacetsShown {
-            facets: shown
-                .map(|((key, facet), with)| FacetShown::of(key, facet, with, total))
-                .collect(),
+            facets: shown,
             total,
             damaged: damaged(view.left_out()),
-            explain: explain.then(|| wire::explained(&page.explain)),
+            explain: explain.then(|| wire::explained(&cost)),
         })
     })
     .await?;
@@ -170,6 +181,24 @@ impl FacetShown {
             overflow: facet.overflow,
         }
     }
+}
+
+/// The values of the scores of one name, and how many of the rows have one.
+fn of_scores(
+    view: &View,
+    (over, name): (Over, &str),
+    request: &Request,
+    (cost, budget): (&mut Explain, &Budget<'_>),
+) -> Result<Option<(Facet, u64)>, ApiError> {
+    let request = ScoreValuesRequest {
+        filter: request.filter.clone(),
+        name: name.to_owned(),
+        prefix: String::new(),
+        limit: request.facet_values_max,
+    };
+    let (facet, with, explain) = view.score_values(over.table(), &request, budget)?;
+    cost.add(explain);
+    Ok(Some((facet, with)))
 }
 
 /// How many of the rows have a value of each column.

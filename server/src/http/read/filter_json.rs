@@ -4,8 +4,10 @@
 //! filter    = {}                                          all rows
 //!           | {"and": [filter, …]} | {"or": [filter, …]} | {"not": filter}
 //!           | {"span": filter}                            some span of the run passes
+//!           | {"score": filter}                           some score of the run, or of the span, passes
 //!           | {"text": "…"} | {"text_prefix": "…"} | {"text_contains": "…"} | {"text_matches": "…"}
 //!           | {"key": name, test: value, …}               every test holds
+//!           | {"key": "scores.NAME", test: value, …}      of each test some score of this name passes it
 //!           | {"path": path, test: value, …}              the same of a path, whatever it is called
 //! test      = eq | ne | in | not_in | lt | le | gt | ge | contains | starts_with | matches | exists
 //! ```
@@ -13,12 +15,13 @@
 //! Numbers are numbers and texts are texts: `5` and `"5"` are two values. Times are RFC 3339, dates,
 //! `now`, `-1h` or nanoseconds; lengths of time `1.5s` or nanoseconds.
 
+use obsrv_engine::model;
 use obsrv_engine::query::ast::{Filter, Literal, Test, TextTest};
-use obsrv_engine::query::{DEPTH_MAX, LIST_MAX, Patterns, is_money, is_time};
+use obsrv_engine::query::{DEPTH_MAX, LIST_MAX, Patterns, SCORE_VALUE, is_money, is_time, scored};
 use obsrv_engine::source::Column;
 use serde_json::{Map, Value};
 
-use super::ask::{Over, length, time};
+use super::ask::{Over, SCORES, length, time};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::limits::FILTER_BYTES_MAX;
 
@@ -98,6 +101,30 @@ impl<'a> Place<'a> {
     fn wrong(&self, message: impl Into<String>) -> ApiError {
         wrong(self.text(), message)
     }
+
+    /// Whether it stands in what is asked of rows of this kind.
+    fn is_in(&self, kind: &str) -> bool {
+        self.up.is_some_and(|up| up.step == kind || up.is_in(kind))
+    }
+
+    fn allows_scores(&self, over: Over) -> Result<(), ApiError> {
+        if self.is_in("score") {
+            return Err(self.wrong("a score test cannot hold another score test"));
+        }
+        if over.has_scores() {
+            return Ok(());
+        }
+        Err(self.wrong("traces and spans have scores, other rows have none"))
+    }
+}
+
+/// The score that a key names, if it names one.
+fn score_of<'k>(key: &'k str, place: &Place<'_>, over: Over) -> Result<Option<&'k str>, ApiError> {
+    match key.strip_prefix(SCORES) {
+        None => Ok(None),
+        Some("") => Err(place.wrong("no name of a score")),
+        Some(name) => place.allows_scores(over).map(|()| Some(name)),
+    }
 }
 
 struct Reader {
@@ -107,7 +134,7 @@ struct Reader {
 }
 
 const KINDS: &str =
-    "one of and, or, not, span, text, text_prefix, text_contains, text_matches, key, path";
+    "one of and, or, not, span, score, text, text_prefix, text_contains, text_matches, key, path";
 const TESTS: &str =
     "one of eq, ne, in, not_in, lt, le, gt, ge, contains, starts_with, matches, exists";
 
@@ -120,7 +147,7 @@ impl Reader {
             return Err(place.wrong("not an object"));
         };
         if members.is_empty() {
-            return if depth == 0 || place.step == "span" {
+            return if depth == 0 || place.step == "span" || place.step == "score" {
                 Ok(Filter::All)
             } else {
                 Err(place.wrong(format!("an object with {KINDS}")))
@@ -143,6 +170,10 @@ impl Reader {
             "or" => joined(self.list(inner, &inside, depth)?, Filter::Or),
             "not" => Filter::Not(Box::new(self.filter(inner, &inside, depth + 1)?)),
             "span" => Filter::AnySpan(Box::new(self.filter(inner, &inside, depth + 1)?)),
+            "score" => {
+                inside.allows_scores(self.over)?;
+                Filter::AnyScore(Box::new(self.filter(inner, &inside, depth + 1)?))
+            }
             "text" => Filter::Text(TextTest::Words(text()?)),
             "text_prefix" => Filter::Text(TextTest::Beginning(text()?)),
             "text_contains" => Filter::Text(TextTest::Contains(text()?)),
@@ -180,15 +211,31 @@ impl Reader {
             Some(Value::String(name)) if !name.is_empty() => Ok(Some(name.as_str())),
             Some(_) => Err(place.below(member).wrong("not a name")),
         };
+        let mut score = None;
         let column = match (name("key")?, name("path")?) {
-            (Some(key), None) => self.over.column(key),
+            (Some(key), None) => {
+                let key_place = place.below("key");
+                score = score_of(key, &key_place, self.over)?;
+                match score {
+                    Some(_) => Column::Path(SCORE_VALUE.into()),
+                    None if key_place.is_in("score") && key == model::SPAN_ID => {
+                        Column::Path(model::SPAN_ID.into())
+                    }
+                    None if key_place.is_in("score") => Over::Scores.column(key),
+                    None => self.over.column(key),
+                }
+            }
             (None, Some(path)) => Column::Path(path.into()),
             _ => return Err(place.wrong("both key and path")),
         };
         let mut tests = Vec::new();
         for (member, value) in members {
             if member != "key" && member != "path" {
-                tests.push(self.test(&column, member, value, &place.below(member))?);
+                let test = self.test(&column, member, value, &place.below(member))?;
+                tests.push(match score {
+                    Some(name) => scored(name, test),
+                    None => test,
+                });
             }
         }
         if tests.is_empty() {

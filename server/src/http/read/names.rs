@@ -6,14 +6,17 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::query::FACET_VALUES_MAX;
-use obsrv_engine::query::aggregate::{KEYS_LISTED_MAX, ObservedKey, ObservedRequest};
+use obsrv_engine::query::aggregate::{
+    KEYS_LISTED_MAX, ObservedKey, ObservedKeys, ObservedRequest, ScoreValuesRequest,
+};
 use obsrv_engine::query::ast::Literal;
+use obsrv_engine::query::{Budget, Explain, Facet};
 use obsrv_engine::source::LaneKind;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ask::{OVER, Over, check_known, limit};
+use super::ask::{OVER, Over, SCORES, check_known, limit};
 use super::facets::ValueShown;
 use super::list::{asks_rows, chosen, json};
 use super::path;
@@ -21,6 +24,7 @@ use crate::http::access::{Access, TraceRead};
 use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::routes::Routes;
+use crate::http::store::View;
 use crate::http::{App, query};
 use crate::limits::{READ_FACET_VALUES_DEFAULT, READ_NAMES_DEFAULT};
 use crate::wire;
@@ -105,11 +109,14 @@ pub(super) fn add(routes: &mut Routes) {
         .asks("prefix", "how they begin")
         .asks("limit", "how many, up to 10000; 1000 if not given")
         .asks("explain", "`true` tells what it cost")
-        .says("The keys that rows have, with types and counts.")
+        .says("The keys that rows have, with types and counts; of traces and spans also `scores.NAME`, counted by scores.")
         .gives::<FieldsShown>();
     let route = routes.get(&path("/values"), TraceRead, values);
     asks_rows(route)
-        .asks("key", "a key or a path")
+        .asks(
+            "key",
+            "a key or a path; of traces and spans also `scores.NAME`",
+        )
         .asks("over", OVER)
         .asks("prefix", "how texts begin; other values are then left out")
         .asks("limit", "how many, up to 1000; 20 if not given")
@@ -131,7 +138,7 @@ async fn fields(
     let explain = params.flag("explain")?;
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let found = store.view().keys(over.table(), (&prefix, limit), budget)?;
+        let found = keys(&store.view(), over, (&prefix, limit), budget)?;
         json(&FieldsShown {
             keys: found.keys.iter().map(FieldShown::of).collect(),
             more: found.more,
@@ -140,6 +147,54 @@ async fn fields(
     })
     .await?;
     Ok(wire::json_response(body))
+}
+
+/// The keys of rows, and among them the scores that they have, as `scores.NAME`.
+fn keys(
+    view: &View,
+    over: Over,
+    (prefix, limit): (&str, usize),
+    budget: &Budget<'_>,
+) -> Result<ObservedKeys, ApiError> {
+    let mut found = view.keys(over.table(), (prefix, limit), budget)?;
+    let of_scores = if SCORES.starts_with(prefix) {
+        Some("")
+    } else {
+        prefix.strip_prefix(SCORES)
+    };
+    if let (Some(prefix), true) = (of_scores, over.has_scores()) {
+        let scores = view.score_names(over.table(), (prefix, limit), budget)?;
+        let named = scores.keys.into_iter().map(|key| ObservedKey {
+            path: format!("{SCORES}{}", key.path).into(),
+            ..key
+        });
+        found.explain.add(scores.explain);
+        found.keys.extend(named);
+        found.keys.sort_by(|a, b| a.path.cmp(&b.path));
+        found.more |= scores.more || found.keys.len() > limit;
+        found.keys.truncate(limit);
+    }
+    Ok(found)
+}
+
+/// The values of a key, or of a score.
+fn values_of(
+    view: &View,
+    (over, key): (Over, &str),
+    request: &ObservedRequest,
+    budget: &Budget<'_>,
+) -> Result<(Facet, Explain), ApiError> {
+    let Some(name) = over.score(key) else {
+        return Ok(view.values(over.table(), request, budget)?);
+    };
+    let request = ScoreValuesRequest {
+        filter: request.filter.clone(),
+        name: name.to_owned(),
+        prefix: request.prefix.clone(),
+        limit: request.limit,
+    };
+    let (facet, _, explain) = view.score_values(over.table(), &request, budget)?;
+    Ok((facet, explain))
 }
 
 async fn values(
@@ -163,7 +218,7 @@ async fn values(
     let explain = params.flag("explain")?;
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        let (mut facet, explained) = store.view().values(over.table(), &request, budget)?;
+        let (mut facet, explained) = values_of(&store.view(), (over, &key), &request, budget)?;
         let told = |value: &Literal| !over.is_hidden(&request.column, value);
         facet.values.retain(|(value, _)| told(value));
         json(&ValuesShown {

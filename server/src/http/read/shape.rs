@@ -1,7 +1,7 @@
 //! A run and a span as obsrv's own routes show them. What the model has no value for is null.
 
 use obsrv_engine::doc::DocRef;
-use obsrv_engine::model;
+use obsrv_engine::model::{self, score};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -280,15 +280,13 @@ pub(super) struct ScoreShown<'a> {
 impl<'a> ScoreShown<'a> {
     pub(super) fn of(row: &'a StoredRow) -> Self {
         let (doc, core) = (row.doc(), &row.core);
-        let (name, label) = (row.text(model::NAME), row.text("label"));
-        let sent = ["score", "value"].into_iter().find_map(|key| doc.get(key));
-        let value = sent.or_else(|| doc.get("label").filter(|_| name.is_some()));
+        let (name, label) = (row.text(model::NAME), row.text(score::LABEL));
+        let sent = score::VALUES.into_iter().find_map(|key| doc.get(key));
+        let value = sent.or_else(|| doc.get(score::LABEL).filter(|_| name.is_some()));
         Self {
             id: &core.id,
             trace_id: &core.trace_id,
-            span_id: ["step_id", "span_id", "observation_id", "run_id"]
-                .into_iter()
-                .find_map(|key| row.text(key)),
+            span_id: score::SPANS.into_iter().find_map(|key| row.text(key)),
             name: name.or(label),
             value: raw(value.unwrap_or(DocRef::Null)),
             comment: row.text("comment"),

@@ -17,6 +17,7 @@ mod outputs;
 mod pages;
 mod partial;
 mod releases;
+mod scores;
 mod trees;
 
 const BASE_NS: i64 = 1_767_225_600_000_000_000;

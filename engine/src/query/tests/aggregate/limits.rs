@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::super::rows::{Rows, row};
-use super::super::{BUDGET, nested};
+use super::super::{BUDGET, NOTHING, nested};
 use crate::query::aggregate::*;
 use crate::query::ast::Filter;
 use crate::query::{Budget, DEPTH_MAX, QueryError};
@@ -18,7 +18,7 @@ fn rows(count: i64) -> Rows {
 }
 
 fn ask(rows: &Rows, request: &AggregateRequest) -> Result<AggregateAnswer, QueryError> {
-    aggregate(&[rows.visible("x")], &[], &BUDGET, None, request)
+    aggregate(&[rows.visible("x")], &NOTHING, &BUDGET, None, request)
 }
 
 fn by_id() -> AggregateRequest {
@@ -148,7 +148,7 @@ fn memory_is_bounded() {
             bytes_max,
             ..BUDGET
         };
-        aggregate(&[rows.visible("x")], &[], &budget, None, &by_id())
+        aggregate(&[rows.visible("x")], &NOTHING, &budget, None, &by_id())
     };
     let held = ask(&rows, &by_id()).unwrap().explain.state_bytes;
     assert!(held > 2_000 * 16, "{held}");
@@ -186,7 +186,7 @@ fn every_question_may_end_it() {
         cancelled: &cancelled,
         ..BUDGET
     };
-    let run = || aggregate(&visible, &[], &budget, None, &request);
+    let run = || aggregate(&visible, &NOTHING, &budget, None, &request);
     let answer = run().unwrap();
     let questions = asked.get();
     assert_eq!(answer.explain.estimate, 4 * 3);

@@ -19,7 +19,7 @@ use crate::query::aggregate::{
     Value,
 };
 use crate::query::ast::Filter;
-use crate::query::tests::oracle::{passes, twice, values};
+use crate::query::tests::oracle::{Others, passes, twice, values};
 use crate::query::tests::rows::{TestRow, V};
 use crate::source::Column;
 
@@ -78,8 +78,9 @@ fn bucket(time: &TimeBuckets, start: i64) -> i64 {
     (start - time.origin_ns).div_euclid(time.width_ns)
 }
 
-pub(super) fn asks_spans(request: &AggregateRequest) -> bool {
-    format!("{request:?}").contains("AnySpan")
+pub(super) fn asks_elsewhere(request: &AggregateRequest) -> bool {
+    let shown = format!("{request:?}");
+    shown.contains("AnySpan") || shown.contains("AnyScore")
 }
 
 /// The numbers of some rows, twice each, with whether each is a float.
@@ -107,7 +108,7 @@ fn as_float(n: Number) -> f64 {
 
 fn check_measure(
     rows: &[&TestRow],
-    spans: &[TestRow],
+    others: Others<'_>,
     measure: &Measure,
     got: &Value,
     (count, not_numbers): (u64, u64),
@@ -118,7 +119,7 @@ fn check_measure(
             return Ok(());
         }
         Measure::CountIf(part) => {
-            let passed = rows.iter().filter(|row| passes(part, row, spans)).count() as u64;
+            let passed = rows.iter().filter(|row| passes(part, row, others)).count() as u64;
             prop_assert_eq!(got, &Value::Count(passed));
             prop_assert_eq!(count, passed);
             return Ok(());
@@ -198,7 +199,7 @@ fn check_extreme(got: Number, found: &[(i128, bool)], right: i128) -> Check {
 
 fn check_figures(
     rows: &[&TestRow],
-    spans: &[TestRow],
+    others: Others<'_>,
     request: &AggregateRequest,
     got: &Figures,
 ) -> Check {
@@ -206,7 +207,7 @@ fn check_figures(
     prop_assert_eq!(got.measures.len(), request.measures.len());
     for (measure, got) in request.measures.iter().zip(&got.measures) {
         let counts = (got.count, got.not_numbers);
-        check_measure(rows, spans, measure, &got.value, counts)?;
+        check_measure(rows, others, measure, &got.value, counts)?;
     }
     Ok(())
 }
@@ -233,7 +234,7 @@ fn groups_of(row: &TestRow, request: &AggregateRequest) -> BTreeSet<Vec<Named>> 
 
 pub(super) fn check(
     rows: &[TestRow],
-    spans: &[TestRow],
+    others: Others<'_>,
     request: &AggregateRequest,
     got: &AggregateAnswer,
 ) -> Check {
@@ -241,13 +242,13 @@ pub(super) fn check(
         let range = request.time.and_then(|time| time.range);
         range.is_none_or(|(from, to)| from <= row.core.start_ns && row.core.start_ns < to)
     };
-    let passed = |filter: &Filter, row: &&TestRow| !row.dead && passes(filter, row, spans);
+    let passed = |filter: &Filter, row: &&TestRow| !row.dead && passes(filter, row, others);
     let all: Vec<&TestRow> = rows
         .iter()
         .filter(|row| passed(&request.filter, row))
         .filter(in_range)
         .collect();
-    check_figures(&all, spans, request, &got.total)?;
+    check_figures(&all, others, request, &got.total)?;
     let mut groups: BTreeMap<Vec<Named>, Vec<&TestRow>> = BTreeMap::new();
     if request.keys.is_empty() {
         groups.insert(Vec::new(), Vec::new());
@@ -269,15 +270,15 @@ pub(super) fn check(
             return Err(TestCaseError::fail(format!("no such group {key:?}")));
         };
         prop_assert!(seen.insert(key));
-        check_figures(rows, spans, request, &group.figures)?;
-        check_points(rows, spans, request, &times, group)?;
+        check_figures(rows, others, request, &group.figures)?;
+        check_points(rows, others, request, &times, group)?;
     }
     check_order(&groups, request, got)
 }
 
 fn check_points(
     rows: &[&TestRow],
-    spans: &[TestRow],
+    others: Others<'_>,
     request: &AggregateRequest,
     times: &[i64],
     group: &crate::query::aggregate::Group,
@@ -306,7 +307,7 @@ fn check_points(
         let (from, to) = time.range.unwrap_or((i64::MIN, i64::MAX));
         let right = (start.max(from), (start + time.width_ns).min(to));
         prop_assert_eq!((point.start_ns, point.end_ns), right);
-        check_figures(rows, spans, request, &point.figures)?;
+        check_figures(rows, others, request, &point.figures)?;
     }
     Ok(())
 }

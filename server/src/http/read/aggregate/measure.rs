@@ -79,8 +79,9 @@ impl Asked {
         let function = asked.function.as_str();
         let needed = || refused(format!("names no key in `of` fn={function}"));
         let of = || {
-            let column = asked.of.as_deref().map(|name| over.column(name));
-            column.ok_or_else(needed)
+            let name = asked.of.as_deref().ok_or_else(needed)?;
+            over.check_key("measures", name)?;
+            Ok::<_, ApiError>(over.column(name))
         };
         let filter = || {
             asked

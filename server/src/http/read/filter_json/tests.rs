@@ -53,6 +53,33 @@ fn means_what_the_search_bar_says() {
             json!({"span": {"key": "kind", "eq": "tool"}}),
             "{kind:\"tool\"}",
         ),
+        (json!({"key": "scores.good", "gt": 0.5}), "scores.good>0.5"),
+        (
+            json!({"key": "scores.good", "ge": 0.5, "ne": 1}),
+            "scores.good>=0.5 -scores.good==1",
+        ),
+        (
+            json!({"key": "scores.tone of voice", "in": ["a", "b"]}),
+            "scores.\"tone of voice\":(a,b)",
+        ),
+        (
+            json!({"key": "scores.good", "exists": true}),
+            "has:scores.good",
+        ),
+        (
+            json!({"key": "scores.good", "exists": false}),
+            "-has:scores.good",
+        ),
+        (json!({"score": {}}), "has:scores"),
+        (
+            json!({"score": {"and": [{"key": "name", "eq": "good"}, {"key": "span_id", "eq": "a"}]}}),
+            "score{name:\"good\" span_id:\"a\"}",
+        ),
+        (
+            json!({"span": {"score": {"key": "start", "gt": "-1h"}}}),
+            "{score{start>-1h}}",
+        ),
+        (json!({"path": "scores.good", "gt": 1}), "\"scores.good\">1"),
         (
             json!({"or": [{"and": [{"text": "a"}, {"not": {"text": "b"}}]}, {"text": "c"}]}),
             "\"a\" -\"b\" or \"c\"",

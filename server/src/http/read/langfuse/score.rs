@@ -22,14 +22,14 @@ const WORDS: [&str; 3] = ["CATEGORICAL", "TEXT", "CORRECTION"];
 const SESSION: &str = "session:";
 const DATASET_RUN: &str = "dataset-run:";
 /// Where its name is.
-pub(super) const NAMES: Places = &[model::NAME, "label"];
+pub(super) const NAMES: Places = &model::score::NAMES;
 /// The name of a score that has none.
 pub(super) const UNNAMED: &str = "annotation";
 /// Where its value is, be it a number, a yes or no, or words.
-pub(super) const VALUES: Places = &["score", "value"];
+pub(super) const VALUES: Places = &model::score::VALUES;
 /// Where its words are, if it is of words.
 pub(super) const WORDINGS: Places = &["score", "value", "label"];
-const OF_SPAN: [&str; 4] = ["step_id", "span_id", "observation_id", "run_id"];
+const OF_SPAN: [&str; 4] = model::score::SPANS;
 
 /// What a score says.
 #[derive(Clone, Debug, PartialEq)]

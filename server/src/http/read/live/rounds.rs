@@ -147,16 +147,16 @@ fn tell(over: Over, fresh: &Fresh, channels: &[Arc<Channel>], room: usize) -> Re
     let mut rows = Vec::with_capacity(fresh.hits.len());
     for hit in &fresh.hits {
         let json = shown(over, hit, &fields)?;
-        rows.push((
-            hit.core.lsn_last,
-            Bytes::from(String::from(Box::<str>::from(json))),
-        ));
+        rows.push(Bytes::from(String::from(Box::<str>::from(json))));
     }
     for (channel, passing) in channels.iter().zip(&fresh.passing) {
         let missed = |count: u64| (count > 0).then_some(News::Missed(count));
-        let given = passing.hits.iter().filter_map(|at| rows.get(*at));
-        let given = given.filter(|(lsn, _)| channel.is_later(*lsn));
-        let given = given.map(|(_, json)| News::Row(json.clone()));
+        let given = passing
+            .hits
+            .iter()
+            .filter(|news| channel.is_later(news.lsn));
+        let given = given.filter_map(|news| rows.get(news.at));
+        let given = given.map(|json| News::Row(json.clone()));
         let before = missed(fresh.skipped).into_iter();
         let all: Vec<News> = before.chain(given).chain(missed(passing.missed)).collect();
         if !all.is_empty() {

@@ -6,13 +6,13 @@ use super::*;
 use crate::limits::{TAIL_CHANNELS_MAX, TAIL_RING_BYTES, TAIL_WATCHERS_MAX};
 
 /// What a connection was sent, event by event.
-struct Watching {
+pub(super) struct Watching {
     body: Body,
     text: String,
 }
 
 impl Watching {
-    async fn of(world: &World, rest: &str, last: Option<&str>) -> Self {
+    pub(super) async fn of(world: &World, rest: &str, last: Option<&str>) -> Self {
         let mut request = get(&format!("/v1/projects/1/tail{rest}"), "key-of-a");
         if let Some(last) = last {
             request
@@ -51,7 +51,7 @@ impl Watching {
     }
 
     /// Id, kind and data of the next event.
-    async fn event(&mut self) -> (String, String, Value) {
+    pub(super) async fn event(&mut self) -> (String, String, Value) {
         let lines = self.next().await;
         let part = |name: &str| {
             let found = lines.iter().find_map(|line| line.strip_prefix(name));

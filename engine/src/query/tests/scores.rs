@@ -1,0 +1,288 @@
+//! What scores there are, against the same worked out row by row; and what one is found by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::oracle::{Others, passes, said, scored_spans};
+use super::property::{Asks, beside, filter, scores, split, table};
+use super::*;
+use crate::query::aggregate::{KEYS_LISTED_MAX, ScoreValuesRequest, score_names, score_values};
+
+fn short(score: &rows::TestRow, name: &str) -> Vec<V> {
+    let long = |v: &V| matches!(v, V::Str(text) if text.len() > 96);
+    let mut all = said(score, name);
+    all.retain(|v| !long(v));
+    all
+}
+
+fn shown(v: &V) -> String {
+    format!("{v:?}")
+}
+
+fn shown_literal(l: &Literal) -> String {
+    shown(&match l {
+        Literal::Str(text) => V::Str(text.clone()),
+        Literal::I64(n) => V::I64(*n),
+        Literal::F64(x) => V::F64(*x),
+        Literal::Bool(yes) => V::Bool(*yes),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn values_are_counted_by_what_passes_and_names_by_scores(
+        rows in table(16),
+        spans in table(8),
+        scores in scores(16),
+        of_spans in any::<bool>(),
+        filter in filter(Asks::SPANS_AND_SCORES),
+        prefix in "[ab]?",
+    ) {
+        let (row_sources, span_sources) = (split(&rows), split(&spans));
+        let score_sources = split(&scores);
+        let visible: Vec<_> = row_sources.iter().map(|s| s.visible("rows")).collect();
+        let span_visible: Vec<_> = span_sources.iter().map(|s| s.visible("spans")).collect();
+        let score_visible: Vec<_> = score_sources.iter().map(|s| s.visible("scores")).collect();
+        let beside = beside(of_spans, &span_visible, &score_visible);
+        let others = Others { of_spans, spans: &spans.0, scores: &scores.0 };
+        let request = ScoreValuesRequest {
+            filter: filter.clone(),
+            name: "a".into(),
+            prefix: prefix.clone(),
+            limit: FACET_VALUES_MAX,
+        };
+        let (facet, with, _) = score_values(&visible, &beside, &BUDGET, &request).unwrap();
+        let got: BTreeMap<_, _> = facet.values.iter().map(|(v, n)| (shown_literal(v), *n)).collect();
+        let named = |score: &&rows::TestRow, name: &V| !score.dead && said(score, "name").contains(name);
+        let (mut right, mut right_with) = (BTreeMap::<String, u64>::new(), 0);
+        for row in rows.0.iter().filter(|row| !row.dead && passes(&filter, row, others)) {
+            let of_row = scores.0.iter().filter(|score| {
+                score.core.trace_id == row.core.trace_id
+                    && (!of_spans || scored_spans(score).contains(&&*row.core.id))
+                    && named(score, &V::Str("a".into()))
+            });
+            let of_row: Vec<_> = of_row.collect();
+            right_with += u64::from(of_row.iter().any(|score| !said(score, "value").is_empty()));
+            let values = of_row.iter().flat_map(|score| short(score, "value"));
+            let values: BTreeSet<_> = values
+                .filter(|v| prefix.is_empty() || matches!(v, V::Str(s) if s.starts_with(&prefix)))
+                .map(|v| shown(&v))
+                .collect();
+            for value in values {
+                *right.entry(value).or_default() += 1;
+            }
+        }
+        prop_assert_eq!((got, with), (right, right_with));
+        let names = score_names(&beside, &BUDGET, &prefix, KEYS_LISTED_MAX).unwrap();
+        let mut right = BTreeMap::<String, BTreeMap<&str, u64>>::new();
+        for score in scores.0.iter().filter(|score| !score.dead) {
+            let names_a_span = || {
+                ["step_id", "span_id", "run_id"].iter().any(|place| !said(score, place).is_empty())
+            };
+            if of_spans && !names_a_span() {
+                continue;
+            }
+            let texts = said(score, "name").into_iter().filter_map(|v| match v {
+                V::Str(text) if text.len() <= 96 && text.starts_with(&prefix) => Some(text),
+                _ => None,
+            });
+            let texts: BTreeSet<_> = texts.collect();
+            let kinds = said(score, "value").into_iter().map(|v| match v {
+                V::Bool(_) => "Bool",
+                V::I64(_) => "I64",
+                V::F64(_) => "F64",
+                V::Str(text) if text.len() > 96 => "Long",
+                _ => "Str",
+            });
+            let kinds: BTreeSet<_> = kinds.collect();
+            for name in texts {
+                let of_name = right.entry(name).or_default();
+                for kind in &kinds {
+                    *of_name.entry(kind).or_default() += 1;
+                }
+            }
+        }
+        let got: BTreeMap<_, BTreeMap<_, _>> = names
+            .keys
+            .iter()
+            .map(|key| {
+                let types = key.types.iter().map(|(kind, n)| (format!("{kind:?}"), *n));
+                (key.path.to_string(), types.collect())
+            })
+            .collect();
+        let right: BTreeMap<_, BTreeMap<_, _>> = right
+            .into_iter()
+            .map(|(name, types)| {
+                (name, types.into_iter().map(|(kind, n)| (kind.to_owned(), n)).collect())
+            })
+            .collect();
+        prop_assert_eq!(got, right);
+        // The first of them are the first of all.
+        for limit in 0..3 {
+            let few = score_names(&beside, &BUDGET, &prefix, limit).unwrap();
+            prop_assert_eq!(&few.keys[..], &names.keys[..limit.min(names.keys.len())]);
+            prop_assert_eq!(few.more, names.keys.len() > limit);
+        }
+    }
+}
+
+fn scored(trace: &str, id: &str, fields: &[(&str, V)]) -> rows::TestRow {
+    let mut score = row(trace, id, 1);
+    let fields = fields
+        .iter()
+        .map(|(path, v)| ((*path).to_owned(), v.clone()));
+    score.fields = fields.collect();
+    score
+}
+
+#[test]
+fn a_score_is_found_by_what_every_protocol_says() {
+    let text = |text: &str| V::Str(text.into());
+    let scores = Rows::new(vec![
+        scored("t1", "a", &[("name", text("good")), ("score", V::F64(0.7))]),
+        scored("t2", "b", &[("label", text("good")), ("score", V::I64(1))]),
+        scored("t3", "c", &[("name", text("good")), ("label", text("yes"))]),
+        scored(
+            "t4",
+            "d",
+            &[
+                ("name", text("good")),
+                ("step_id", text("s")),
+                ("value", V::Bool(true)),
+            ],
+        ),
+        scored("t4", "e", &[("name", text("bad")), ("score", V::F64(0.7))]),
+        scored(
+            "t5",
+            "f",
+            &[("name", text("my score: x")), ("user_id", text("ann"))],
+        ),
+    ]);
+    let rows = Rows::new((1..=6).map(|n| row(&format!("t{n}"), "s", n)).collect());
+    let scores = [scores.visible("scores")];
+    let ask = |q: &str, of_spans| {
+        let filter = parse(q, 0).unwrap();
+        let beside = beside(of_spans, &[], &scores);
+        let request = Request::new(filter, 10);
+        let page = search(&[rows.visible("x")], &beside, 9, &BUDGET, &request).unwrap();
+        let mut found: Vec<_> = page
+            .hits
+            .iter()
+            .map(|hit| hit.core.trace_id.to_string())
+            .collect();
+        found.sort();
+        found.join(" ")
+    };
+    for (q, runs) in [
+        ("scores.good>0.5", "t1 t2"),
+        ("scores.good>=0.5 scores.good<1", "t1"),
+        ("scores.good:yes", "t3"),
+        ("scores.good:y*", "t3"),
+        ("scores.good:*e*", "t3"),
+        ("scores.good=~^y", "t3"),
+        ("scores.good:(yes,1)", "t2 t3"),
+        ("scores.good:true", "t2 t4"),
+        ("scores.good==true", "t2 t4"),
+        ("scores.good:false", ""),
+        ("has:scores.good", "t1 t2 t3 t4"),
+        ("scores.good:*", "t1 t2 t3 t4"),
+        ("-has:scores.good", "t5 t6"),
+        ("scores.good!=1", "t1 t3 t4 t5 t6"),
+        ("has:scores", "t1 t2 t3 t4 t5"),
+        ("has:scores.\"my score: x\"", "t5"),
+        ("scores.\"my score: x\">0", ""),
+        ("score{user_id:ann}", "t5"),
+        ("score{name:(good,bad) value>0.6}", "t1 t2 t4"),
+        ("score{name:good value>0.6}", "t1 t2"),
+        ("score{span_id:s}", "t4"),
+        ("score{-has:span_id} -score{name:good}", "t5"),
+        ("score{}", "t1 t2 t3 t4 t5"),
+        ("scores.good>2 or scores.bad>0.5", "t4"),
+    ] {
+        assert_eq!(ask(q, false), runs, "{q}");
+    }
+    for (q, spans) in [
+        ("has:scores", "t4"),
+        ("has:scores.bad", ""),
+        ("scores.good:true", "t4"),
+        ("-has:scores", "t1 t2 t3 t5 t6"),
+    ] {
+        assert_eq!(ask(q, true), spans, "{q}");
+    }
+}
+
+#[test]
+fn other_rows_have_no_scores() {
+    let rows = Rows::new(vec![row("t", "a", 1)]);
+    for of in [Table::Logs, Table::Points, Table::Scores] {
+        let request = Request::new(Filter::AnyScore(Box::new(Filter::All)), 1);
+        let page = search(
+            &[rows.visible("x")],
+            &Beside::nothing(of),
+            9,
+            &BUDGET,
+            &request,
+        );
+        assert!(matches!(page, Err(QueryError::Meaningless(_))), "{of:?}");
+    }
+}
+
+#[test]
+fn explain_tells_what_scores_cost() {
+    let scores = Rows::new(
+        (0..7)
+            .map(|n| row(&format!("t{}", n % 3), &n.to_string(), n))
+            .collect(),
+    );
+    let rows = Rows::new((0..5).map(|n| row(&format!("t{n}"), "r", n)).collect());
+    let sources = [scores.visible("scores")];
+    let beside = beside(false, &[], &sources);
+    let ask = |q: &str| {
+        let request = Request::new(parse(q, 0).unwrap(), 10);
+        let page = search(&[rows.visible("x")], &beside, 9, &BUDGET, &request).unwrap();
+        let explain = page.explain;
+        let of_scores = (
+            explain.score_groups_visited,
+            explain.score_rows_visited,
+            explain.scored,
+        );
+        (of_scores, explain.rows_visited)
+    };
+    assert_eq!(ask("has:scores"), ((1, 7, 3), 12));
+    assert_eq!(ask("has:scores or has:scores.x"), ((2, 14, 3), 19));
+    assert_eq!(ask("id:r"), ((0, 0, 0), 5));
+}
+
+#[test]
+fn limits_of_scores_hold_at_and_above() {
+    let beside = Beside::nothing(Table::Runs);
+    let names = |limit| score_names(&beside, &BUDGET, "", limit);
+    assert!(names(KEYS_LISTED_MAX).is_ok());
+    assert!(matches!(
+        names(KEYS_LISTED_MAX + 1),
+        Err(QueryError::TooMany { .. })
+    ));
+    let values = |limit| {
+        let request = ScoreValuesRequest {
+            filter: Filter::All,
+            name: "a".into(),
+            prefix: String::new(),
+            limit,
+        };
+        score_values(&[], &beside, &BUDGET, &request)
+    };
+    assert!(values(FACET_VALUES_MAX).is_ok());
+    assert!(matches!(
+        values(FACET_VALUES_MAX + 1),
+        Err(QueryError::TooManyFacetValues(_))
+    ));
+    use crate::query::scores::within_bounds;
+    assert!(within_bounds(TRACES_MAX).is_ok());
+    assert!(matches!(
+        within_bounds(TRACES_MAX + 1),
+        Err(QueryError::BudgetExceeded { what: "traces", .. })
+    ));
+}
