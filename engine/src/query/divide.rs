@@ -1,9 +1,10 @@
-//! A question that must read many documents reads them on every processor that nobody else uses.
+//! A question that must read many documents reads them on every processor that no other question uses.
 //!
 //! Only the decision whether rows pass is divided: it takes nearly all of the time of a question about text, needs
 //! nothing of what was decided before, and comes to the same however it is divided. With as many questions at once
-//! as there are processors each has its own, so that nothing is taken from any.
+//! as there are processors each has its own. What is written meanwhile shares them as ever.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::thread::{self, Builder, ScopedJoinHandle};
 use std::time::Duration;
@@ -87,15 +88,21 @@ pub(super) fn deciding(
     let parts = parts(doubt, len_u64(helpers.len()) + 1);
     let (first, others) = parts.split_first().expect("BUG: no rows for helpers");
     meter.explain.helpers = meter.explain.helpers.max(len_u64(others.len()));
-    let (caller, stop, bytes) = (
-        thread::current(),
-        AtomicBool::new(false),
-        meter.bytes_left(),
-    );
-    let help = |part: &RoaringBitmap| {
-        let found = apart(&stop, bytes, |own| decide_each(node, visible, part, own));
+    let (caller, stop, read) = (thread::current(), AtomicBool::new(false), meter.share());
+    let read_bytes_max = meter.read_bytes_max();
+    let help = |part: &RoaringBitmap| -> Found {
+        let stopped = || stop.load(Ordering::Relaxed);
+        let budget = Budget {
+            rows_max: u64::MAX,
+            bytes_max: u64::MAX,
+            read_bytes_max,
+            cancelled: &stopped,
+            processors: None,
+        };
+        let mut own = Meter::sharing(&budget, Arc::clone(&read));
+        let passed = decide_each(node, visible, part, &mut own);
         caller.unpark();
-        found
+        Ok((passed?, own.into_spent()))
     };
     thread::scope(|scope| {
         let help = &help;
@@ -105,43 +112,28 @@ pub(super) fn deciding(
             (part, thread.spawn_scoped(scope, move || help(part)).ok())
         };
         let started: Vec<_> = others.iter().map(start).collect();
-        let rest = || {
-            let mut passed = decide_each(node, visible, first, meter)?;
-            for (part, thread) in started {
-                passed |= match thread {
-                    Some(thread) => joined(thread, meter)?,
-                    None => decide_each(node, visible, part, meter)?,
-                };
-            }
-            Ok(passed)
-        };
-        let passed = rest();
-        // If this failed, what is still under way is for nothing.
-        stop.store(true, Ordering::Relaxed);
-        passed
+        // However this ends, what is still under way then is for nothing.
+        let _stop = StopOnDrop(&stop);
+        let mut passed = decide_each(node, visible, first, meter)?;
+        for (part, thread) in started {
+            passed |= match thread {
+                Some(thread) => joined(thread, meter)?,
+                None => decide_each(node, visible, part, meter)?,
+            };
+        }
+        Ok(passed)
     })
 }
 
 /// What a helper found, and what that took.
 type Found = Result<(RoaringBitmap, Spent), QueryError>;
 
-/// Works with a meter of its own until told to stop.
-fn apart(
-    stop: &AtomicBool,
-    read_bytes_max: u64,
-    work: impl FnOnce(&mut Meter<'_>) -> Result<RoaringBitmap, QueryError>,
-) -> Found {
-    let stopped = || stop.load(Ordering::Relaxed);
-    let budget = Budget {
-        rows_max: u64::MAX,
-        bytes_max: u64::MAX,
-        read_bytes_max,
-        cancelled: &stopped,
-        processors: None,
-    };
-    let mut own = Meter::new(&budget);
-    let passed = work(&mut own)?;
-    Ok((passed, own.into_spent()))
+struct StopOnDrop<'s>(&'s AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What a thread found, once it ends; what it spent is added.
@@ -156,7 +148,7 @@ fn joined(
     match thread.join() {
         Ok(found) => {
             let (passed, spent) = found?;
-            meter.add(spent)?;
+            meter.add(spent);
             Ok(passed)
         }
         Err(panic) => std::panic::resume_unwind(panic),

@@ -1,6 +1,8 @@
 //! What a query may cost, and what it did cost.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use roaring::RoaringBitmap;
 
@@ -164,6 +166,8 @@ pub(crate) struct Meter<'a> {
     budget: &'a Budget<'a>,
     pub(super) explain: Explain,
     blocks: BlocksRead,
+    /// Bytes read by all parts of the query, from when it was divided first.
+    shared: Option<Arc<AtomicU64>>,
     _processor: Option<Held<'a>>,
 }
 
@@ -186,6 +190,7 @@ impl<'a> Meter<'a> {
             budget,
             explain: Explain::default(),
             blocks: BTreeMap::new(),
+            shared: None,
             _processor: budget.processors.map(Processors::enter),
         }
     }
@@ -199,10 +204,35 @@ impl<'a> Meter<'a> {
         self.budget.processors.is_some_and(Processors::has_spare)
     }
 
-    /// Bytes of bodies that may still be read.
-    pub(super) fn bytes_left(&self) -> u64 {
-        let max = self.budget.read_bytes_max;
-        max.saturating_sub(self.explain.bytes_read)
+    pub(super) fn read_bytes_max(&self) -> u64 {
+        self.budget.read_bytes_max
+    }
+
+    /// The bytes of bodies that it read, to be counted together with those that others read for the same query.
+    pub(super) fn share(&mut self) -> Arc<AtomicU64> {
+        let read = AtomicU64::new(self.explain.bytes_read);
+        Arc::clone(self.shared.insert(Arc::new(read)))
+    }
+
+    /// Of a part of a query that shared what it read.
+    pub(super) fn sharing(budget: &'a Budget<'a>, read: Arc<AtomicU64>) -> Self {
+        Self {
+            shared: Some(read),
+            ..Self::new(budget)
+        }
+    }
+
+    /// What was done so far, to come back to if what follows is for nothing.
+    pub(super) fn mark(&self) -> Spent {
+        Spent {
+            explain: self.explain.clone(),
+            blocks: self.blocks.clone(),
+        }
+    }
+
+    /// As if nothing had been done since.
+    pub(super) fn back_to(&mut self, mark: Spent) {
+        (self.explain, self.blocks, self.shared) = (mark.explain, mark.blocks, None);
     }
 
     pub(super) fn into_spent(self) -> Spent {
@@ -212,15 +242,14 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Adds what a part of the query did. A block that both have read counts once.
-    pub(super) fn add(&mut self, spent: Spent) -> Result<(), QueryError> {
+    /// Adds what a part of the query did that shared what it read. A block that both have read counts once.
+    pub(super) fn add(&mut self, spent: Spent) {
         self.explain.add(spent.explain);
         for (source, read) in spent.blocks {
             let known = self.blocks.entry(source).or_default();
             self.explain.blocks_verified -= known.intersection_len(&read);
             *known |= read;
         }
-        self.check_bytes(self.budget.read_bytes_max)
     }
 
     pub(super) fn check(&self) -> Result<(), QueryError> {
@@ -274,12 +303,15 @@ impl<'a> Meter<'a> {
             self.check()?;
         }
         self.explain.bodies_read += 1;
-        self.explain.bytes_read = self.explain.bytes_read.saturating_add(len_u64(bytes));
-        self.check_bytes(max)
-    }
-
-    fn check_bytes(&self, max: u64) -> Result<(), QueryError> {
-        if self.explain.bytes_read > max {
+        let bytes = len_u64(bytes);
+        self.explain.bytes_read = self.explain.bytes_read.saturating_add(bytes);
+        let read = match &self.shared {
+            Some(all) => all
+                .fetch_add(bytes, Ordering::Relaxed)
+                .saturating_add(bytes),
+            None => self.explain.bytes_read,
+        };
+        if read > max {
             return Err(QueryError::BudgetExceeded { what: "bytes", max });
         }
         Ok(())

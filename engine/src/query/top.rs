@@ -40,6 +40,8 @@ struct Ahead<'c> {
     sure: &'c RoaringBitmap,
     /// Rows in doubt whose turn came.
     seen: usize,
+    /// Something ahead cannot be decided.
+    gave_up: bool,
     decided: RoaringBitmap,
     passed: RoaringBitmap,
 }
@@ -55,6 +57,7 @@ impl<'c> Ahead<'c> {
             candidates: candidates.iter(),
             sure,
             seen: 0,
+            gave_up: false,
             decided: RoaringBitmap::new(),
             passed: RoaringBitmap::new(),
         }
@@ -69,12 +72,23 @@ impl<'c> Ahead<'c> {
         meter: &mut Meter<'_>,
     ) -> Result<Option<bool>, QueryError> {
         let is_turn = !self.decided.contains(row);
-        if is_turn && self.seen >= ALONE && meter.has_spare() {
+        if is_turn && !self.gave_up && self.seen >= ALONE && meter.has_spare() {
             // Twice as many each time, so that no more are decided for nothing than were needed.
             let next = self.next(row, self.seen.min(AHEAD_MAX));
+            let before = meter.mark();
             meter.explain.rows_in_doubt += next.len();
-            self.passed |= deciding(node, visible, &next, meter)?;
-            self.decided |= next;
+            match deciding(node, visible, &next, meter) {
+                Ok(passed) => {
+                    self.passed |= passed;
+                    self.decided |= next;
+                }
+                Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
+                // Perhaps of a row behind the page, which nobody asked for: one by one it may never come.
+                Err(_) => {
+                    meter.back_to(before);
+                    self.gave_up = true;
+                }
+            }
         }
         self.seen += 1;
         if self.decided.contains(row) {

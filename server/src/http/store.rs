@@ -259,7 +259,9 @@ impl View {
         budget: &Budget<'_>,
     ) -> Result<ObservedKeys, QueryError> {
         let snapshot = &self.snapshot;
-        snapshot.score_names(self.project, table, wanted, budget)
+        let names = snapshot.score_names(self.project, table, wanted, budget)?;
+        self.spent.add(names.explain.clone());
+        Ok(names)
     }
 
     /// The values of scores of one name, how many rows have one, and what it cost.
@@ -270,7 +272,9 @@ impl View {
         budget: &Budget<'_>,
     ) -> Result<(Facet, u64, Explain), QueryError> {
         let snapshot = &self.snapshot;
-        snapshot.score_values(self.project, table, request, budget)
+        let found = snapshot.score_values(self.project, table, request, budget)?;
+        self.spent.add(found.2.clone());
+        Ok(found)
     }
 
     /// The row of this trace and id.

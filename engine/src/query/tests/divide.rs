@@ -117,10 +117,14 @@ fn a_divided_question_ends_at_its_budget_and_when_the_caller_gives_up() {
     assert!(ask(&segment, &limited(bytes), &request).is_ok());
     for max in [bytes - 1, bytes / 2, 1] {
         let refused = ask(&segment, &limited(max), &request);
-        assert!(matches!(
-            refused,
-            Err(QueryError::BudgetExceeded { what: "bytes", .. })
-        ));
+        let Err(QueryError::BudgetExceeded {
+            what: "bytes",
+            max: told,
+        }) = refused
+        else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(told, max);
     }
     for patience in [0, 1, 3, 10] {
         let asked = Cell::new(0);
