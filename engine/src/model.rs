@@ -76,6 +76,9 @@ pub const VALUE: &str = "value";
 /// Files that belong to it and are kept outside of rows: a list of maps with `id`, `sha256`, `content_type`, `size`
 /// and, where known, `name`, `declared_type`, `span_id`, `field` and `upload`. Adds up over events. Runs.
 pub const BLOBS: &str = "blobs";
+/// What was cut out of the row's values and is kept as files of its trace: a map, written by the server and read by it
+/// alone. Spans and logs.
+pub const OFFLOADED: &str = "offloaded";
 /// Which dialect the event came in: `otlp`, `theta`, `langfuse`, `langsmith`, `aiobs`, `tcc`. Every row; text.
 pub const DIALECT: &str = "dialect";
 /// What the engine derives for a run from its spans: a map, see `FORMAT.md`. Runs.

@@ -12,6 +12,7 @@ mod interpreter;
 pub mod keys;
 pub mod limits;
 pub mod net;
+pub mod offload;
 pub mod price;
 pub mod quota;
 pub mod redact;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use bytes::Bytes;
 
 use crate::dialect::theta_read::{StoredRow, detail, write_summary};
-use crate::http::{ApiError, ErrorCode};
+use crate::http::{ApiError, ErrorCode, Whole};
 
 /// A 200 with this JSON.
 pub(crate) fn json_response(body: String) -> Response {
@@ -55,7 +55,11 @@ pub(crate) fn list(
 }
 
 /// A whole trace; `None` if there is no run of this id.
-pub(crate) fn trace(project: &str, rows: &TraceRows) -> Result<Option<String>, ApiError> {
+pub(crate) fn trace(
+    project: &str,
+    rows: &TraceRows,
+    whole: &mut Whole<'_>,
+) -> Result<Option<String>, ApiError> {
     let Some(run) = &rows.run else {
         return Ok(None);
     };
@@ -65,12 +69,8 @@ pub(crate) fn trace(project: &str, rows: &TraceRows) -> Result<Option<String>, A
             .collect::<Result<Vec<_>, _>>()
     };
     let run = row_of(&run.core, &run.body)?;
-    Ok(Some(detail(
-        project,
-        &run,
-        &all(&rows.spans)?,
-        &all(&rows.scores)?,
-    )))
+    let spans = whole.rows(all(&rows.spans)?)?;
+    Ok(Some(detail(project, &run, &spans, &all(&rows.scores)?)))
 }
 
 /// A row as the read models take it: its folded document without what is kept for folding.

@@ -25,8 +25,9 @@ export interface Attachment {
 const NONE: Attachment[] = [];
 const LOOKED_AT = 500;
 const SHOWN_MAX = 12;
-// What clients write in the place of what they sent by itself.
-const MEANT = /obsrv-blob:\/\/\d+\/[^\s/"']+\/([\w-]+)|@@@langfuseMedia:([^@]{1,300})@@@/g;
+// What clients write in the place of what they sent by itself, and obsrv in that of what it cut out of a value.
+const MEANT =
+  /obsrv-blob:\/\/\d+\/[^\s/"']+\/([\w-]+)|@@@langfuseMedia:([^@]{1,300})@@@|(?:data:[^\s,"']{0,200};base64,)?obsrv-media:[0-9a-f]{32}:\d+:([0-9a-f]{64})/g;
 
 // The files of the trace that is shown here.
 const Files = createContext<Attachment[]>(NONE);
@@ -54,8 +55,8 @@ export function meantIn(value: Json | undefined, all: Attachment[]): Attachment[
   for (let looked = 0; waiting.length > 0 && looked < LOOKED_AT && found.size < SHOWN_MAX; looked++) {
     const one = waiting.shift() as Json;
     if (typeof one === "string") {
-      for (const [, own, langfuse] of one.matchAll(MEANT)) {
-        const name = own ?? /(?:^|\|)id=([^|]+)/.exec(langfuse ?? "")?.[1];
+      for (const [, own, langfuse, cut] of one.matchAll(MEANT)) {
+        const name = own ?? cut ?? /(?:^|\|)id=([^|]+)/.exec(langfuse ?? "")?.[1];
         const file = all.find((file) => file.id === name || file.upload === name || file.sha256 === name);
         if (file) {
           found.add(file);

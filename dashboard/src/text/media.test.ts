@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { type Attachment, isOnlyMeant, meantIn } from "./attached";
 import { mediaIn, mediaOf, mediaOfText } from "./media";
 
 const DATA = "AAAAAAAAAAAAAAAAAAAA";
@@ -17,6 +18,20 @@ describe("media", () => {
       expect(mediaOf(part)?.source).toBe(source + DATA);
     }
     expect(mediaIn({ a: [{ b: `data:image/gif;base64,${DATA}` }], c: { format: "mp3", data: DATA } })).toHaveLength(2);
+  });
+
+  it("is a file of the trace where it was cut out of a value", () => {
+    const sha256 = "ab".repeat(32);
+    const file = { id: "f", sha256, upload: null } as Attachment;
+    const url = `data:image/png;base64,obsrv-media:${"0".repeat(32)}:0:${sha256}`;
+    expect(mediaOf({ image_url: { url } })).toBe(null);
+    expect(mediaOf({ mime_type: "image/png", data: url.slice(22) })).toBe(null);
+    for (const text of [url, url.slice(22)]) {
+      expect(meantIn({ image_url: { url: text } }, [file])).toEqual([file]);
+      expect(isOnlyMeant(text)).toBe(true);
+    }
+    expect(meantIn(url.replace(/ab/g, "cd"), [file])).toEqual([]);
+    expect(isOnlyMeant(`see ${url}`)).toBe(false);
   });
 
   it("is nothing that may hold a script, and nothing that is elsewhere", () => {

@@ -43,7 +43,12 @@ const textOf = (value: Json | undefined) => (typeof value === "string" ? value :
 
 // A text that is itself such data.
 export function mediaOfText(text: string): Media | null {
-  const type = DATA.exec(text.slice(0, 200))?.[1]?.toLowerCase();
+  const head = DATA.exec(text.slice(0, 200));
+  // What was cut out of a value is a file of the trace.
+  if (!head || text.startsWith("obsrv-media:", head[0].length)) {
+    return null;
+  }
+  const type = head[1]?.toLowerCase();
   const kind = type && TYPES[type];
   return kind ? { kind, source: text } : null;
 }

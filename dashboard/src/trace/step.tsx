@@ -46,7 +46,7 @@ export function StepDetail({
   const [tab, setTab] = useState<(typeof TABS)[number]>("Content");
   const answer = useQuery({
     queryKey: ["span", project, trace, span],
-    queryFn: ({ signal }) => get<Span>(at(project, `/traces/${part(trace)}/spans/${part(span)}`), {}, signal),
+    queryFn: ({ signal }) => get<Span>(at(project, `/traces/${part(trace)}/spans/${part(span)}`), { media: "reference" }, signal),
   });
   const files = useAttachments(project, trace, answer.isSuccess);
   if (answer.isError) {

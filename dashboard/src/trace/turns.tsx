@@ -94,7 +94,7 @@ export function TurnChanges({
 }) {
   const earlier = useQuery({
     queryKey: ["span", project, trace, before],
-    queryFn: ({ signal }) => get<Span>(at(project, `/traces/${part(trace)}/spans/${part(before)}`), {}, signal),
+    queryFn: ({ signal }) => get<Span>(at(project, `/traces/${part(trace)}/spans/${part(before)}`), { media: "reference" }, signal),
   });
   const found = useMemo(() => {
     const of = (span: Span | undefined) =>

@@ -25,7 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use tokio::sync::RwLock;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::keys::Macs;
 use crate::limits::BLOB_LOCKS;
@@ -79,7 +79,7 @@ pub struct Blobs {
     spool: Spool,
     terms: Terms,
     hasher: RandomState,
-    owners: Vec<RwLock<()>>,
+    owners: Vec<Arc<RwLock<()>>>,
 }
 
 impl Blobs {
@@ -97,7 +97,7 @@ impl Blobs {
             spool: Spool::open(&data.join(SPOOL))?,
             terms,
             hasher: RandomState::new(),
-            owners: (0..BLOB_LOCKS).map(|_| RwLock::default()).collect(),
+            owners: (0..BLOB_LOCKS).map(|_| Arc::default()).collect(),
         })
     }
 
@@ -123,10 +123,26 @@ impl Blobs {
 
     /// Keeps uploads to a trace and removals from it apart.
     pub fn lock_of(&self, owner: &Owner) -> &RwLock<()> {
+        &self.owners[self.lock_place(owner)]
+    }
+
+    fn lock_place(&self, owner: &Owner) -> usize {
         let hash = self.hasher.hash_one(owner);
         let locks = u64::try_from(self.owners.len()).unwrap_or(1).max(1);
-        let place = usize::try_from(hash % locks).unwrap_or(0);
-        &self.owners[place]
+        usize::try_from(hash % locks).unwrap_or(0)
+    }
+
+    /// The locks of several traces, shared. Each is taken once and in the order of all: whoever waits for one holds none
+    /// that whoever has it waits for.
+    pub async fn shared_locks(&self, owners: &[Owner]) -> Vec<OwnedRwLockReadGuard<()>> {
+        let mut places: Vec<usize> = owners.iter().map(|owner| self.lock_place(owner)).collect();
+        places.sort_unstable();
+        places.dedup();
+        let mut held = Vec::with_capacity(places.len());
+        for place in places {
+            held.push(Arc::clone(&self.owners[place]).read_owned().await);
+        }
+        held
     }
 
     /// The text form of a link, and what it opens.

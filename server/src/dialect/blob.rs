@@ -24,25 +24,7 @@ pub(super) fn decode(ctx: &Context<'_>, body: &[u8]) -> Result<Decoded, DecodeEr
     let trace_id = trace_id.ok_or_else(|| missing("trace_id"))?;
     let blob = doc.get("blob").filter(|blob| blob.entries().is_some());
     let blob = blob.ok_or_else(|| missing("blob"))?;
-    let mut out = DocWriter::new();
-    let open = out.begin_map();
-    out.key(model::BLOBS);
-    let list = out.begin_array();
-    out.value(blob);
-    out.end(list);
-    out.end(open);
-    let event = Event {
-        table: Table::Runs,
-        key: RowKey {
-            trace_id: trace_id.into(),
-            id: trace_id.into(),
-        },
-        start_ns: None,
-        end_ns: None,
-        version: version(Rank::Error, ctx.received_ns),
-        partial: true,
-        doc: out.finish().into(),
-    };
+    let event = note(trace_id, blob, version(Rank::Error, ctx.received_ns));
     let item = Item {
         index: 0,
         kind: "blob",
@@ -55,4 +37,34 @@ pub(super) fn decode(ctx: &Context<'_>, body: &[u8]) -> Result<Decoded, DecodeEr
         items: vec![item],
         ..Decoded::default()
     })
+}
+
+/// That a trace has an attachment which came in its rows, as JSON: an event that stands beside these. It is the same for
+/// the same attachment, whenever it comes, so that the run does not grow by what is sent again.
+pub(crate) fn came_in_rows(trace_id: &str, blob: &str) -> Option<Event> {
+    let blob = json::read(blob.as_bytes(), JSON_DEPTH_MAX).ok()?;
+    let last = version(Rank::Error, i64::MAX);
+    Some(note(trace_id, DocRef::parse(&blob).ok()?, last))
+}
+
+fn note(trace_id: &str, blob: DocRef<'_>, version: u64) -> Event {
+    let mut out = DocWriter::new();
+    let open = out.begin_map();
+    out.key(model::BLOBS);
+    let list = out.begin_array();
+    out.value(blob);
+    out.end(list);
+    out.end(open);
+    Event {
+        table: Table::Runs,
+        key: RowKey {
+            trace_id: trace_id.into(),
+            id: trace_id.into(),
+        },
+        start_ns: None,
+        end_ns: None,
+        version,
+        partial: true,
+        doc: out.finish().into(),
+    }
 }

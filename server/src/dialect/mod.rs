@@ -31,6 +31,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use otlp::Signal;
 
+pub(crate) use blob::came_in_rows;
 pub use json::{JsonError, read as read_json};
 pub(crate) use langsmith::multipart::boundary;
 pub(crate) use langsmith::{FormFile, FormParted, ITEM_ID_CHARS, part_form};

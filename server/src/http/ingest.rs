@@ -2,7 +2,9 @@
 //!
 //! The room that the body holds goes with it into the engine's callback, so a client that hangs up
 //! frees nothing early. Small bodies are decoded on the network thread, larger ones on a blocking
-//! thread, and only there may the engine write a side file.
+//! thread, and only there may the engine write a side file. Rows with media in them go by way of `ingest/media.rs`.
+
+mod media;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -30,10 +32,12 @@ use crate::limits::{
     ARCHIVE_BYTES_MAX, COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, INLINE_REDACT_BYTES_MAX,
     REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
 };
+use crate::offload::holds_media;
 use crate::quota::Amounts;
 use crate::redact::{Redactor, rows};
 use crate::tenancy::Right;
 use obsrv_engine::engine::{Done, Envelope, IngestError, Receipt};
+use obsrv_engine::row::Event;
 
 const NAMED_PROJECT: &str = "x-theta-project";
 /// A compressed body is taken to be this many times larger until it is known.
@@ -219,6 +223,74 @@ pub(crate) async fn wait(outcome: Outcome) -> Result<(), ApiError> {
     }
 }
 
+/// What became of a body once it was read.
+enum Step {
+    /// Given to the engine, unless there is nothing in it.
+    Done(Stored, Option<Outcome>),
+    /// There is media in its rows.
+    Media(Box<Ready>),
+}
+
+/// A request that may be given to the engine.
+struct Ready {
+    job: Job,
+    dialect: Dialect,
+    envelope: Envelope,
+    items: Vec<Item>,
+    events: Vec<Event>,
+    body: Bytes,
+    amounts: Amounts,
+    charge: Charge,
+    /// What is charged for.
+    held_bytes: usize,
+}
+
+impl Ready {
+    /// Logs the rows instead of the body.
+    fn submit_rows(mut self, held: impl Send + 'static) -> Result<Step, ApiError> {
+        let (encoding, body) = interpreter::body_of_rows(&self.events);
+        self.body = body;
+        self.envelope.dialect = rows::DIALECT_NUMBER;
+        self.envelope.encoding = encoding.number();
+        // What it was is in the rows, as far as the rules leave it there.
+        self.envelope.subject = String::new();
+        self.submit(held)
+    }
+
+    /// Gives it to the engine; `held` is held until it is durable.
+    fn submit(self, held: impl Send + 'static) -> Result<Step, ApiError> {
+        let Self {
+            job,
+            dialect,
+            envelope,
+            items,
+            events,
+            body,
+            amounts,
+            charge,
+            ..
+        } = self;
+        usage::take(&job.app, &job.tenant, amounts)?;
+        let (done, outcome) = outcome();
+        let (governance, tenant) = (Arc::clone(&job.governance), job.tenant.clone());
+        let done = Box::new(move |result| {
+            drop((charge, held));
+            // Of an unknown outcome the counts stay: it may well be stored.
+            if matches!(&result, Err(error) if *error != IngestError::OutcomeUnknown) {
+                usage::give_back(&governance, &tenant, amounts);
+            }
+            done(result);
+        });
+        job.store.submit(envelope, body, events, done);
+        let stored = Stored {
+            dialect,
+            items,
+            is_empty: false,
+        };
+        Ok(Step::Done(stored, Some(outcome)))
+    }
+}
+
 impl Job {
     async fn run(self, received: Received) -> Result<(Stored, Option<Outcome>), ApiError> {
         let weight = if self.encoding == Encoding::Identity {
@@ -230,17 +302,22 @@ impl Job {
             None => INLINE_DECODE_BYTES_MAX,
             Some(_) => INLINE_REDACT_BYTES_MAX,
         };
-        if received.bytes.len().saturating_mul(weight) <= inline_max {
-            return self.run_guarded(received);
+        let step = if received.bytes.len().saturating_mul(weight) <= inline_max {
+            self.run_guarded(received)
+        } else {
+            tokio::task::spawn_blocking(move || self.run_guarded(received))
+                .await
+                .unwrap_or_else(|_| Err(ApiError::new(ErrorCode::Internal, "decoding was cut off")))
+        };
+        match step? {
+            Step::Done(stored, outcome) => Ok((stored, outcome)),
+            Step::Media(ready) => media::store(*ready).await,
         }
-        tokio::task::spawn_blocking(move || self.run_guarded(received))
-            .await
-            .unwrap_or_else(|_| Err(ApiError::new(ErrorCode::Internal, "decoding was cut off")))
     }
 
     /// A panic while decoding would come again with the same body: that is a 500 and a log line,
     /// not a dropped connection that makes the client send it again for ever.
-    fn run_guarded(self, received: Received) -> Result<(Stored, Option<Outcome>), ApiError> {
+    fn run_guarded(self, received: Received) -> Result<Step, ApiError> {
         catch_unwind(AssertUnwindSafe(|| self.decode_and_submit(received))).unwrap_or_else(|_| {
             Err(ApiError::new(
                 ErrorCode::Internal,
@@ -249,7 +326,7 @@ impl Job {
         })
     }
 
-    fn decode_and_submit(self, received: Received) -> Result<(Stored, Option<Outcome>), ApiError> {
+    fn decode_and_submit(self, received: Received) -> Result<Step, ApiError> {
         let Received { bytes, mut charge } = received;
         let plain = self.decompress(&bytes, &mut charge)?;
         if self.route == Route::Import(Format::Inspect) && plain.starts_with(archive::SIGN) {
@@ -260,50 +337,42 @@ impl Job {
         let (dialect, decoded) = self.read(&plain, received_ns)?;
         let plain_bytes = plain.len();
         drop(plain);
-        charge.set_to(bytes.len().saturating_add(decoded.held_bytes()))?;
+        let held_bytes = bytes.len().saturating_add(decoded.held_bytes());
+        charge.set_to(held_bytes)?;
         if decoded.events.is_empty() {
             let stored = Stored {
                 dialect,
                 items: decoded.items,
                 is_empty: true,
             };
-            return Ok((stored, None));
+            return Ok(Step::Done(stored, None));
         }
         self.check_project()?;
-        let mut envelope = self.envelope(dialect, received_ns, &decoded);
+        let envelope = self.envelope(dialect, received_ns, &decoded);
         let Decoded { events, items, .. } = decoded;
-        let body = if self.redactor.is_some() {
-            drop(bytes);
-            let (encoding, body) = interpreter::body_of_rows(&events);
-            envelope.dialect = rows::DIALECT_NUMBER;
-            envelope.encoding = encoding.number();
-            // What it was is in the rows, as far as the rules leave it there.
-            envelope.subject = String::new();
-            body
-        } else {
-            bytes
+        let is_ruled = self.redactor.is_some();
+        // The rules decide over media where they read rows.
+        let has_media =
+            !is_ruled && self.app.core()?.blobs().is_ok() && events.iter().any(holds_media);
+        let ready = Ready {
+            amounts: Amounts::of_request(&events, plain_bytes),
+            job: self,
+            dialect,
+            envelope,
+            items,
+            events,
+            body: bytes,
+            charge,
+            held_bytes,
         };
-        let amounts = Amounts::of_request(&events, plain_bytes);
-        usage::take(&self.app, &self.tenant, amounts)?;
-        let (done, outcome) = outcome();
-        let (governance, tenant) = (Arc::clone(&self.governance), self.tenant.clone());
-        let done = Box::new(move |result| {
-            drop(charge);
-            // Of an unknown outcome the counts stay: it may well be stored.
-            if matches!(&result, Err(error) if *error != IngestError::OutcomeUnknown) {
-                usage::give_back(&governance, &tenant, amounts);
-            }
-            done(result);
-        });
-        self.store.submit(envelope, body, events, done);
-        Ok((
-            Stored {
-                dialect,
-                items,
-                is_empty: false,
-            },
-            Some(outcome),
-        ))
+        if has_media {
+            return Ok(Step::Media(Box::new(ready)));
+        }
+        if is_ruled {
+            ready.submit_rows(())
+        } else {
+            ready.submit(())
+        }
     }
 
     /// What the body says, without what the project's rules take out of it.

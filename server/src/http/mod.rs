@@ -53,6 +53,7 @@ mod trace;
 mod trace_list;
 mod traces;
 pub(crate) mod usage;
+mod whole;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -62,6 +63,7 @@ use axum::Router;
 use tokio::sync::Semaphore;
 
 pub use error::{ApiError, ErrorCode, OUTCOME};
+pub(crate) use whole::Whole;
 
 use crate::blob::Blobs;
 use crate::governance::Governance;

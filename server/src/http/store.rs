@@ -8,6 +8,8 @@ use super::Core;
 use super::auth::Tenant;
 use super::spent::Spent;
 use super::tail::Tails;
+use super::whole::{Whole, room_of};
+use crate::blob::Blobs;
 use obsrv_engine::engine::{
     Deletion, Done, Engine, Envelope, IngestError, LeftOut, ReadBody, Receipt, Snapshot, StoredRow,
     Submission, TraceRows, Visit,
@@ -26,6 +28,7 @@ use obsrv_engine::source::SourceError;
 pub struct Store {
     engine: Arc<Engine>,
     tails: Arc<Tails>,
+    blobs: Option<Arc<Blobs>>,
     project: ProjectId,
     spent: Spent,
 }
@@ -36,6 +39,7 @@ impl Core {
         Store {
             engine: Arc::clone(&self.engine),
             tails: Arc::clone(self.tails()),
+            blobs: self.blobs().ok().cloned(),
             project: tenant.project(),
             spent: tenant.spent(),
         }
@@ -115,6 +119,7 @@ impl Store {
 #[derive(Debug)]
 pub struct View {
     snapshot: Snapshot,
+    blobs: Option<Arc<Blobs>>,
     project: ProjectId,
     spent: Spent,
 }
@@ -124,6 +129,7 @@ impl Store {
     pub fn view(&self) -> View {
         View {
             snapshot: self.engine.snapshot(),
+            blobs: self.blobs.clone(),
             project: self.project,
             spent: self.spent.clone(),
         }
@@ -143,6 +149,11 @@ impl Store {
 }
 
 impl View {
+    /// Makes rows of one answer whole.
+    pub(crate) fn whole(&self, budget: &Budget<'_>) -> Whole<'_> {
+        Whole::new(self, self.blobs.clone(), self.project, room_of(budget))
+    }
+
     /// What the questions so far were answered without.
     pub fn left_out(&self) -> Vec<LeftOut> {
         self.snapshot.left_out()

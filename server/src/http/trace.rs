@@ -71,7 +71,9 @@ pub(crate) async fn show(
                 ),
                 other => other.into(),
             })?;
-        wire::trace(access.tenant().project_name(), &rows)?
+        let view = store.view();
+        let mut whole = view.whole(budget);
+        wire::trace(access.tenant().project_name(), &rows, &mut whole)?
             .ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such trace"))
     })
     .await?;

@@ -97,3 +97,38 @@ test("files stand with the trace, with their step, and in what was said", async 
   await expect(step.locator(".file")).toHaveCount(4);
   expect(await page.evaluate(() => window.__ran)).toBeUndefined();
 });
+
+// Of more than 64 KiB as base64, in a message in OpenAI's words: obsrv keeps it as a file of the trace.
+test("a picture that came inside of a message is shown, and not sent as text", async ({ page }) => {
+  const trace = "f11ef11ef11ef11ef11ef11ef11ef220";
+  const step = "00000000000000f3";
+  const large = Buffer.concat([PICTURE, Buffer.alloc(60_000, "behind the picture")]);
+  const image = { type: "image_url", image_url: { url: `data:image/png;base64,${large.toString("base64")}` } };
+  const attributes = {
+    "openinference.span.kind": "LLM",
+    "gen_ai.input.messages": JSON.stringify([{ role: "user", content: [{ type: "text", text: "What is this?" }, image] }]),
+    "gen_ai.output.messages": JSON.stringify([{ role: "assistant", content: "A red dot." }]),
+  };
+  await send(url(), otlp(trace, [{ id: step, name: "chat", from: NOW, to: NOW + 800, attributes }]));
+  const answers = [];
+  page.on("response", async (answer) => {
+    if (answer.url().includes(`/spans/${step}`) || answer.url().includes("/conversation")) {
+      answers.push((await answer.body()).length);
+    }
+  });
+  await page.goto(at(`/p/1/traces/${trace}?span=${step}`));
+  const said = page.getByRole("complementary", { name: "Step" });
+  const question = said.getByRole("article").filter({ hasText: "What is this?" });
+  const picture = question.locator(".file img");
+  await expect.poll(() => picture.evaluate((element) => element.naturalWidth)).toBe(1);
+  expect(await picture.getAttribute("src")).toContain(`/traces/${trace}/blobs/`);
+  await expect(question.getByText("obsrv-media")).toHaveCount(0);
+  await expect(question.getByText(/image\/png\s+60 kB/)).toHaveCount(1);
+  await said.getByRole("tab", { name: "Raw" }).click();
+  await expect(said.getByText("offloaded")).toBeVisible();
+  await page.goto(at(`/p/1/traces/${trace}?tab=conversation`));
+  const talk = page.getByRole("log", { name: "Conversation" });
+  await expect.poll(() => talk.locator(".file img").evaluate((element) => element.naturalWidth)).toBe(1);
+  expect(answers.length).toBeGreaterThan(1);
+  expect(Math.max(...answers)).toBeLessThan(20_000);
+});

@@ -211,6 +211,7 @@ def test_what_version_5_says_of_a_trace_and_a_call(shared, monkeypatch):
     provider.add_span_processor(SimpleSpanProcessor(memory))
     client = Langfuse(public_key="pk-lf-all", secret_key=KEY, base_url=shared.url, tracer_provider=provider)
     said = [{"role": "user", "content": "hi 漢字"}]
+    asked, found = {"q": "hi", "type": "near"}, [{"id": 1, "type": "note"}]
     try:
         with propagate_attributes(user_id="u-5", session_id="s-5", tags=["a", "b"], metadata={"customer": "acme"}):
             with client.start_as_current_observation(name="outer", as_type="agent") as outer:
@@ -225,6 +226,8 @@ def test_what_version_5_says_of_a_trace_and_a_call(shared, monkeypatch):
                 failed = outer.start_observation(name="failed", as_type="tool")
                 failed.update(level="ERROR", status_message="no route")
                 failed.end()
+                looked = outer.start_observation(name="look", as_type="retriever", input=asked)
+                looked.update(output=found).end()
                 trace_id = outer.trace_id
         client.flush()
     finally:
@@ -233,7 +236,10 @@ def test_what_version_5_says_of_a_trace_and_a_call(shared, monkeypatch):
         served = trace_of(reader, trace_id)
     steps = {step["name"]: step for step in served["trace"]["steps"]}
     made = {span.name: span for span in memory.get_finished_spans()}
-    assert set(steps) == set(made) == {"outer", "call", "failed"}
+    assert set(steps) == set(made) == {"outer", "call", "failed", "look"}
+    # Objects that are no messages are what was said, as text.
+    told = [(m["role"], m["content"][0]["type"], json.loads(m["content"][0]["text"])) for m in steps["look"]["messages"]]
+    assert told == [("user", "text", asked), ("assistant", "text", found)]
     for name, step in steps.items():
         assert (of_text(step["started_at"]), of_text(step["ended_at"])) == (
             micros(made[name].start_time),

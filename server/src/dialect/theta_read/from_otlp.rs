@@ -9,7 +9,7 @@ use obsrv_engine::model::{self, status};
 
 use super::StoredRow;
 use super::numbered;
-use super::parts::{put_message, put_messages, put_said, put_use};
+use super::parts::{put_message, put_messages, put_said, put_use, use_of};
 use super::strict::{Form, Model, write_field};
 use crate::dialect::{JSON_DEPTH_MAX, json};
 
@@ -46,7 +46,20 @@ const CONVENTIONS: [Convention; 6] = [
 ];
 
 /// Those of them that hold what any function took or gave, as JSON.
-const ANY_DATA: [&str; 2] = ["mlflow.spanInputs", "mlflow.spanOutputs"];
+const ANY_DATA: [&str; 4] = [
+    "langfuse.observation.input",
+    "langfuse.observation.output",
+    "mlflow.spanInputs",
+    "mlflow.spanOutputs",
+];
+
+/// Types of what stands in a list of messages and says no role.
+const PARTS_OF_A_TALK: [&str; 4] = [
+    "function_call_output",
+    "image_url",
+    "input_text",
+    "reasoning",
+];
 
 /// What the AI SDK of Vercel asks with; a run's prompt is an object.
 const VERCEL_ASKS: [&str; 2] = ["ai.prompt.messages", "ai.prompt"];
@@ -165,6 +178,22 @@ fn all_say_who(items: Items<'_>) -> bool {
     said.peek().is_some() && said.all(|says| says)
 }
 
+/// Whether there are some, each of them a message, a use of a tool, its result, or a part of one message: what
+/// the Responses API takes and gives.
+fn all_are_of_a_talk(items: Items<'_>) -> bool {
+    let is_part = |item: DocRef<'_>| match item.get("type").and_then(DocRef::as_str) {
+        Some("text") => item.get("text").is_some(),
+        Some(kind) => PARTS_OF_A_TALK.contains(&kind),
+        None => false,
+    };
+    let mut items = items
+        .map(|item| {
+            item.is_ok_and(|item| says_who(item) || is_part(item) || use_of(item).is_some())
+        })
+        .peekable();
+    items.peek().is_some() && items.all(|is| is)
+}
+
 /// The value, or the messages that its text is as JSON. Other text in JSON is what was said.
 fn told(value: DocRef<'_>, then: impl FnOnce(DocRef<'_>)) {
     if value.as_str().is_none() {
@@ -217,10 +246,10 @@ fn put_convention(attributes: DocRef<'_>, raw: &mut DocWriter) {
 /// Whether it is a message, messages, or what a model's API takes or gives, and not other data.
 fn holds_talk(value: DocRef<'_>) -> bool {
     match value {
-        DocRef::Array(items) => all_say_who(items),
+        DocRef::Array(items) => all_say_who(items) || all_are_of_a_talk(items),
         DocRef::Map(_) => {
             let around = ["role", "messages", "contents", "choices", "candidates"];
-            around.iter().any(|key| value.get(key).is_some())
+            around.iter().any(|key| value.get(key).is_some()) || use_of(value).is_some()
         }
         // A text, said as it is.
         DocRef::Str(_) => true,

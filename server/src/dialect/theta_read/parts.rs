@@ -137,7 +137,7 @@ fn put_parts<'a>(
 }
 
 /// The use of a tool that a part is, if it is one.
-fn use_of(part: DocRef<'_>) -> Option<DocRef<'_>> {
+pub(super) fn use_of(part: DocRef<'_>) -> Option<DocRef<'_>> {
     let kind = part.get("type").and_then(DocRef::as_str);
     if kind.is_some_and(|kind| USES.contains(&kind)) {
         return Some(part);

@@ -19,7 +19,9 @@ use http::{HeaderMap, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::receive::{refuse_when_full, refused};
 use self::shown::{BlobShown, BlobsShown, references};
+pub(super) use self::shown::{Held, held};
 pub(super) use self::take::keep;
 use self::take::{Incoming, Taken, take};
 use super::access::{Access, LinkRead, LinkWrite, TraceDelete, TraceRead, TraceWrite};

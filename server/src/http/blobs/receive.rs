@@ -100,7 +100,11 @@ async fn write(mut spooling: Spooling, piece: BytesMut) -> Result<Spooling, ApiE
 }
 
 /// Uploads end where ingest ends: with the reserve still free.
-pub(super) fn refuse_when_full(app: &App, blobs: &Blobs, more: u64) -> Result<(), ApiError> {
+pub(in crate::http) fn refuse_when_full(
+    app: &App,
+    blobs: &Blobs,
+    more: u64,
+) -> Result<(), ApiError> {
     let free = blobs
         .spool()
         .free_bytes()
@@ -125,7 +129,7 @@ fn cut_off() -> ApiError {
 }
 
 /// What the disk or the bucket said. All of it may be over at the next try.
-pub(super) fn refused(error: &io::Error) -> ApiError {
+pub(in crate::http) fn refused(error: &io::Error) -> ApiError {
     tracing::warn!(%error, "store of attachments refused");
     let code = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::NoSpace,

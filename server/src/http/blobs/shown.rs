@@ -85,8 +85,8 @@ pub(super) fn references(
 }
 
 /// What the live row of a trace has of attachments.
-#[derive(Debug, Default)]
-pub(super) struct Held {
+#[derive(Clone, Debug, Default)]
+pub(in crate::http) struct Held {
     /// Those that are there.
     pub(super) known: Vec<Reference>,
     /// How often which bytes were taken out of it.
@@ -97,7 +97,7 @@ pub(super) struct Held {
 
 impl Held {
     /// How often these bytes were taken out of it.
-    pub(super) fn round(&self, hash: ContentHash) -> u64 {
+    pub(in crate::http) fn round(&self, hash: ContentHash) -> u64 {
         let found = self.rounds.iter().find(|(of, _)| *of == hash);
         found.map_or(0, |(_, round)| *round)
     }
@@ -106,10 +106,25 @@ impl Held {
     pub(super) fn has_room(&self, new: &Reference) -> bool {
         self.items < BLOBS_PER_TRACE_MAX || self.known.contains(new)
     }
+
+    /// What it has with several more; `None` if there is no room for all of them.
+    pub(in crate::http) fn with(&self, more: &[Reference]) -> Option<Self> {
+        let mut all = self.clone();
+        for new in more {
+            if !all.has_room(new) {
+                return None;
+            }
+            if !all.known.contains(new) {
+                all.known.push(new.clone());
+                all.items += 1;
+            }
+        }
+        Some(all)
+    }
 }
 
 /// The same; `None` if there is no such row.
-pub(super) fn held(store: &Store, trace_id: &str) -> Result<Option<Held>, ApiError> {
+pub(in crate::http) fn held(store: &Store, trace_id: &str) -> Result<Option<Held>, ApiError> {
     let row = store.view().row(Table::Runs, (trace_id, trace_id))?;
     let Some(row) = row else { return Ok(None) };
     let run = wire::row_of(&row.core, &row.body)?;

@@ -1,5 +1,6 @@
 //! Attachments over a real engine and real files.
 
+mod offloaded;
 mod removal;
 
 use std::path::PathBuf;

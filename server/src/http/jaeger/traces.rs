@@ -20,7 +20,7 @@ use crate::http::input::InPath;
 use crate::http::params::Params;
 use crate::http::store::Store;
 use crate::http::tempo::{names, spans, whole};
-use crate::http::{App, query};
+use crate::http::{App, Whole, query};
 use crate::wire;
 
 /// Counts the bytes of traces that are held at once.
@@ -110,7 +110,11 @@ pub(super) async fn search(
         } else {
             read(&store, ids, budget)?
         };
-        let traces = found.iter().map(|(id, rows)| trace(id, &spans(rows)?));
+        let view = store.view();
+        let mut whole = view.whole(budget);
+        let traces = found
+            .iter()
+            .map(|(id, rows)| trace(id, &whole.rows(spans(rows)?)?));
         traces.collect::<Result<Vec<Value>, ApiError>>()
     })
     .await?;
@@ -127,16 +131,16 @@ pub(super) async fn one(
     let shown = query::ask(&app, access.tenant(), move |budget| {
         let found = read(&store, vec![ids], budget)?;
         let (id, rows) = found.first().ok_or_else(not_found)?;
-        trace(id, &spans(rows)?)
+        trace(id, &store.view().whole(budget).rows(spans(rows)?)?)
     })
     .await?;
     Ok(classic(vec![shown]))
 }
 
-fn otlp(found: &[(String, TraceRows)]) -> Result<String, ApiError> {
+fn otlp(found: &[(String, TraceRows)], whole: &mut Whole<'_>) -> Result<String, ApiError> {
     let mut all = Vec::new();
     for (_, rows) in found {
-        all.extend(spans(rows)?);
+        all.extend(whole.rows(spans(rows)?)?);
     }
     let groups = json_groups(Rows::Spans, &all);
     Ok(format!("{{\"result\":{{\"resourceSpans\":{groups}}}}}"))
@@ -151,7 +155,8 @@ pub(super) async fn search_v3(
     let asked = Asked::v3(&params)?;
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
-        otlp(&found(&store, &asked, budget)?)
+        let view = store.view();
+        otlp(&found(&store, &asked, budget)?, &mut view.whole(budget))
     })
     .await?;
     Ok(wire::json_response(body))
@@ -189,7 +194,8 @@ pub(super) async fn one_v3(
         if found.is_empty() {
             return Err(not_found());
         }
-        otlp(&found)
+        let view = store.view();
+        otlp(&found, &mut view.whole(budget))
     })
     .await?;
     Ok(wire::json_response(body))

@@ -32,6 +32,7 @@ use crate::http::input::InPath;
 use crate::http::params::Params;
 use crate::http::routes::Routes;
 use crate::http::store::View;
+use crate::http::whole::named;
 use crate::http::{App, query};
 use crate::limits::{CONVERSATION_BYTES_MAX, CONVERSATION_PAGE_DEFAULT, CONVERSATION_PAGE_MAX};
 use crate::wire;
@@ -124,7 +125,7 @@ impl Reader<'_> {
             if (self.budget.cancelled)() {
                 return Err(ApiError::from(QueryError::Cancelled));
             }
-            let row = wire::row_of(&core, &body()?)?;
+            let row = named(wire::row_of(&core, &body()?)?);
             if kinds.contains(&row.text(model::KIND).unwrap_or("custom")) {
                 visit(&row)?;
             }

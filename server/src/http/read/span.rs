@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::doc::DocRef;
 use obsrv_engine::model;
@@ -10,6 +10,7 @@ use obsrv_engine::row::Table;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::ask::check_known;
 use super::list::json;
 use super::path;
 use super::preview::whole;
@@ -19,7 +20,9 @@ use crate::dialect::theta_read::talk;
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::input::InPath;
+use crate::http::params::Params;
 use crate::http::routes::Routes;
+use crate::http::whole::named;
 use crate::http::{App, query};
 use crate::wire;
 
@@ -57,6 +60,10 @@ pub(super) fn add(routes: &mut Routes) {
     routes
         .get(&path("/traces/{trace}/spans/{span}"), TraceRead, show)
         .says("Everything that is stored of a span.")
+        .asks(
+            "media",
+            "`inline` gives values as they were sent, with media that is kept as attachments; `reference` names the attachment in its place; `inline` if not given",
+        )
         .gives::<FullSpan<'_>>();
 }
 
@@ -64,16 +71,29 @@ async fn show(
     access: Access<TraceRead>,
     State(app): State<Arc<App>>,
     place: InPath,
+    RawQuery(asked): RawQuery,
 ) -> Result<Response, ApiError> {
+    let params = Params::parse(asked.as_deref().unwrap_or(""))?;
+    check_known(&params, &["media"])?;
+    let is_whole = match params.one("media")? {
+        None | Some("inline") => true,
+        Some("reference") => false,
+        Some(_) => return Err(ApiError::parameter("media", "not of inline, reference")),
+    };
     let trace_id = trace_id(&place, "trace")?;
     let span_id = super::trace::trace_id(&place, "span")?;
     let store = app.core()?.store(access.tenant());
-    let body = query::ask(&app, access.tenant(), move |_budget| {
-        let found = store.view().row(Table::Spans, (&trace_id, &span_id))?;
+    let body = query::ask(&app, access.tenant(), move |budget| {
+        let view = store.view();
+        let found = view.row(Table::Spans, (&trace_id, &span_id))?;
         let found = found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such span"))?;
-        let row = wire::row_of(&found.core, &found.body)?;
+        let mut row = wire::row_of(&found.core, &found.body)?;
+        if is_whole {
+            row = view.whole(budget).row(row)?;
+        }
         let doc = row.doc();
-        let talk = talk(&row);
+        // Turns are held against each other by their messages.
+        let talk = talk(&named(row.clone()));
         let talk = DocRef::parse(&talk).unwrap_or(DocRef::Null);
         let (input, output) = whole(doc);
         json(&FullSpan {

@@ -65,6 +65,7 @@ async fn show(
     let store = app.core()?.store(access.tenant());
     let body = query::ask(&app, access.tenant(), move |budget| {
         let spans = spans(&whole(&store, &ids, budget)?)?;
+        let spans = store.view().whole(budget).rows(spans)?;
         Ok(if is_binary {
             let spans = protobuf(Rows::Spans, &spans);
             if form == Form::Plain {

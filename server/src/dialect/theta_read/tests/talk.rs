@@ -246,3 +246,68 @@ fn requests_and_responses_of_gemini_are_messages() {
     ];
     assert_eq!(said(&attributes), expected());
 }
+
+/// Langfuse's client says everything as JSON: of a function `{"args", "kwargs"}` or what it was given by name, of a
+/// call of a model its messages, bare or as the request around them (`LiteLLM`).
+#[test]
+fn langfuse_tells_talk_and_any_data_by_the_same_names() {
+    let asked = json!([
+        { "role": "system", "content": "Be brief." },
+        { "role": "user", "content": [{ "type": "text", "text": "Weather?" }] },
+        { "role": "assistant", "content": null, "tool_calls": [{ "id": "call_1", "type": "function",
+            "function": { "name": "get_weather", "arguments": "{\"city\":\"SF\"}" } }] },
+        { "role": "tool", "content": "{\"temp\":61}", "tool_call_id": "call_1" },
+    ]);
+    let answered = json!({ "role": "assistant", "content": "Sunny." });
+    for (input, output) in [
+        (asked.to_string(), answered.to_string()),
+        (
+            json!({ "messages": asked, "tools": [] }).to_string(),
+            json!([answered]).to_string(),
+        ),
+    ] {
+        let attributes = [
+            ("langfuse.observation.input", json!(input)),
+            ("langfuse.observation.output", json!(output)),
+        ];
+        assert_eq!(said(&attributes), expected(), "{input}");
+    }
+    // The Responses API has uses of tools beside messages.
+    let asked = json!([
+        { "role": "user", "content": "Weather?" },
+        { "type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": "{\"city\":\"SF\"}" },
+    ]);
+    let attributes = [
+        ("langfuse.observation.input", json!(asked.to_string())),
+        ("langfuse.observation.output", json!("Sunny.")),
+    ];
+    assert_eq!(
+        said(&attributes),
+        json!([
+            ["user", "Weather?", []],
+            ["user", "", [["call_1", "get_weather", { "city": "SF" }]]],
+            ["assistant", "Sunny.", []]
+        ])
+    );
+    for (input, output) in [
+        (
+            json!({ "args": ["Oslo"], "kwargs": {} }),
+            json!({ "temp": 61 }),
+        ),
+        (
+            json!({ "type": "city", "name": "Oslo" }),
+            json!(["warm", { "type": "note" }]),
+        ),
+        (json!(["Oslo", "Bergen"]), json!([])),
+    ] {
+        let attributes = [
+            ("langfuse.observation.type", json!("retriever")),
+            ("langfuse.observation.input", json!(input.to_string())),
+            ("langfuse.observation.output", json!(output.to_string())),
+        ];
+        let step = step(&attributes, &json!({}));
+        let told = |role: &str, data: &Value| json!({ "role": role, "content": [{ "type": "text", "text": data.to_string() }], "tool_calls": [] });
+        let messages: Vec<Value> = step["messages"].as_array().unwrap().iter().map(|m| json!({ "role": m["role"], "content": m["content"], "tool_calls": m["tool_calls"] })).collect();
+        assert_eq!(messages, [told("user", &input), told("assistant", &output)]);
+    }
+}

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::csv::Table as Csv;
 use super::otlp::Otlp;
 use super::parquet::Parquet;
+use crate::http::Whole;
 use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::read::ask::Over;
@@ -13,6 +14,7 @@ use crate::http::read::damaged::{ALLOW_PARTIAL, Damaged};
 use crate::http::read::list::{json as written, shown};
 use crate::http::read::project::Fields;
 use crate::http::read::shape::raw;
+use crate::http::whole::more_bytes;
 use crate::wire;
 
 /// Writes rows as they come; between two pages it keeps what the next one needs.
@@ -107,7 +109,28 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn rows(&mut self, hits: &[Hit], out: &mut Vec<u8>) -> Result<(), ApiError> {
+    /// How many rows of a page can be written at once: those whose media, put back in its place, finds room there,
+    /// and always one.
+    pub(super) fn fitting(&self, hits: &[Hit], room: u64) -> Result<usize, ApiError> {
+        if !matches!(self.form, Form::Otlp(_)) {
+            return Ok(hits.len());
+        }
+        let mut more = 0_u64;
+        for (place, hit) in hits.iter().enumerate() {
+            more = more.saturating_add(more_bytes(&wire::row_of(&hit.core, &hit.body)?));
+            if more > room {
+                return Ok(place.max(1));
+            }
+        }
+        Ok(hits.len())
+    }
+
+    pub(super) fn rows(
+        &mut self,
+        hits: &[Hit],
+        whole: &mut Whole<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ApiError> {
         match &mut self.form {
             Form::Lines { fields, with_raw } => {
                 for hit in hits {
@@ -121,7 +144,7 @@ impl Writer {
                 }
                 out.extend_from_slice(text.as_bytes());
             }
-            Form::Otlp(otlp) => otlp.write(hits, out)?,
+            Form::Otlp(otlp) => otlp.write(hits, whole, out)?,
             Form::Parquet(parquet) => {
                 for hit in hits {
                     parquet.write(hit)?;

@@ -18,6 +18,7 @@ use crate::http::error::ApiError;
 use crate::http::read::ask::{Over, Paging};
 use crate::http::read::damaged::AllDamaged;
 use crate::http::store::Store;
+use crate::http::whole::room_of;
 use crate::http::{App, query};
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_RUNS};
 
@@ -152,7 +153,16 @@ impl Job {
         self.is_begun = true;
         let page = query::run(&self.app, move |budget| {
             let view = store.view_or(writer.allows_partial());
-            let page = view.search(table, &request, budget)?;
+            let mut page = view.search(table, &request, budget)?;
+            let fitting = writer.fitting(&page.hits, room_of(budget))?;
+            if fitting < page.hits.len() {
+                // The same again, shorter: so it also says where the next page begins.
+                let request = Request {
+                    limit: fitting,
+                    ..request
+                };
+                page = view.search(table, &request, budget)?;
+            }
             let mut bytes = Vec::new();
             if is_first {
                 writer.head(&mut bytes)?;
@@ -160,7 +170,7 @@ impl Job {
             if are_runs {
                 writer.runs(&page.hits, &mut bytes)?;
             } else {
-                writer.rows(&page.hits, &mut bytes)?;
+                writer.rows(&page.hits, &mut view.whole(budget), &mut bytes)?;
             }
             let traces = page.hits.iter().filter(|_| are_runs);
             let traces = traces.map(|hit| Literal::Str(hit.core.trace_id.to_string()));

@@ -4,6 +4,7 @@ use obsrv_engine::query::Hit;
 
 use crate::dialect::otlp_write::{self, Rows};
 use crate::dialect::theta_read::StoredRow;
+use crate::http::Whole;
 use crate::http::error::ApiError;
 use crate::http::read::ask::Over;
 use crate::limits::EXPORT_REQUEST_BYTES;
@@ -31,9 +32,16 @@ impl Otlp {
         self.is_json
     }
 
-    pub(super) fn write(&self, hits: &[Hit], out: &mut Vec<u8>) -> Result<(), ApiError> {
+    /// Rows as they were sent.
+    pub(super) fn write(
+        &self,
+        hits: &[Hit],
+        whole: &mut Whole<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ApiError> {
         let rows = hits.iter().map(|hit| wire::row_of(&hit.core, &hit.body));
-        self.requests(&rows.collect::<Result<Vec<_>, _>>()?, out);
+        let rows = whole.rows(rows.collect::<Result<_, _>>()?)?;
+        self.requests(&rows, out);
         Ok(())
     }
 

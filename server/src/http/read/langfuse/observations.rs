@@ -196,6 +196,7 @@ async fn show(
         // Ids are of a trace. Of several the newest is shown.
         let page = view.search(Table::Spans, &Request::new(filter, 1), budget)?;
         let rows = read(&page.hits)?;
+        let rows = view.whole(budget).rows(rows)?;
         let row = rows.first().ok_or_else(|| no_such("observation"))?;
         let runs = runs_of(view, &rows)?;
         let run = runs.get(&*row.core.trace_id);

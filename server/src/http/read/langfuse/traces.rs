@@ -285,7 +285,7 @@ fn spans_of(view: &View, trace_id: &str, budget: &Budget<'_>) -> Result<Vec<Stor
         Ok(())
     })?;
     found.sort_by(|a, b| (a.core.start_ns, &a.core.id).cmp(&(b.core.start_ns, &b.core.id)));
-    Ok(found)
+    view.whole(budget).rows(found)
 }
 
 async fn delete(

@@ -221,6 +221,7 @@ async fn show(
             other => other.into(),
         })?;
         let (run, spans) = read(&rows)?;
+        let spans = store.view().whole(budget).rows(spans)?;
         json(&Trace::of(&run, &spans, Some(nested(&spans))))
     })
     .await?;

@@ -1,0 +1,159 @@
+//! Rows with media in their values: it is put as attachments of their traces, then the rows that are left are logged,
+//! and in the same record that the runs have these attachments (D-60). So a crash leaves a file that no row means, which
+//! the sweep removes, and never a row without its file; and what is sent again comes to the same rows and files.
+//!
+//! What an attachment may not be, or its trace has no room for, stays in its row. The rows of a request of which nothing
+//! can be cut out go the way of every other.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::{Outcome, Ready, Step, Stored};
+use crate::blob::Blobs;
+use crate::blob::key::{ContentHash, Key, Owner};
+use crate::blob::reference::Reference;
+use crate::dialect::came_in_rows;
+use crate::http::blobs::{Held, held, refuse_when_full, refused};
+use crate::http::error::{ApiError, ErrorCode};
+use crate::limits::MEDIA_PER_REQUEST_MAX;
+use crate::offload::{Cut, Piece, cut, holds_media};
+
+/// A row that can be cut.
+struct Row {
+    /// Which event.
+    place: usize,
+    owner: Owner,
+    cut: Cut,
+}
+
+/// Stores a request that has media in its rows.
+pub(super) async fn store(ready: Ready) -> Result<(Stored, Option<Outcome>), ApiError> {
+    let blobs = Arc::clone(ready.job.app.core()?.blobs()?);
+    let bytes_max = blobs.terms().bytes_max;
+    let (ready, rows) = blocking(move || cut_all(ready, bytes_max)).await?;
+    let owners: HashSet<Owner> = rows.iter().map(|row| row.owner.clone()).collect();
+    let owners: Vec<Owner> = owners.into_iter().collect();
+    // Until the rows are durable nobody removes what they do not refer to yet.
+    let locks = blobs.shared_locks(&owners).await;
+    let step = blocking(move || match keep(ready, rows, &blobs)? {
+        (ready, true) => ready.submit_rows(locks),
+        (ready, false) => ready.submit(locks),
+    });
+    match step.await? {
+        Step::Done(stored, outcome) => Ok((stored, outcome)),
+        Step::Media(_) => Err(ApiError::new(ErrorCode::Internal, "nothing was stored")),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(ApiError::new(ErrorCode::Internal, "writing was cut off")))
+}
+
+/// Cuts out what can be, of as many rows as one request may have it of.
+fn cut_all(mut ready: Ready, bytes_max: u64) -> Result<(Ready, Vec<Row>), ApiError> {
+    let (mut rows, mut seen) = (Vec::new(), HashSet::new());
+    let project = ready.job.tenant.project();
+    for (place, event) in ready.events.iter().enumerate() {
+        if !holds_media(event) {
+            continue;
+        }
+        let Some(owner) = Owner::new(project, &event.key.trace_id) else {
+            continue;
+        };
+        // What is cut out is held beside the row, and its text is a third longer.
+        ready.held_bytes = ready.held_bytes.saturating_add(event.doc.len());
+        ready.charge.grow_to(ready.held_bytes)?;
+        let Some(cut) = cut(event, bytes_max) else {
+            continue;
+        };
+        let new = cut.pieces.iter().map(|piece| owner.blob(piece.hash));
+        let new: HashSet<Key> = new.filter(|key| !seen.contains(key)).collect();
+        if seen.len() + new.len() <= MEDIA_PER_REQUEST_MAX {
+            seen.extend(new);
+            rows.push(Row { place, owner, cut });
+        }
+    }
+    Ok((ready, rows))
+}
+
+/// Puts what was cut out, and puts what is left into the place of the rows. Says whether there is any.
+fn keep(mut ready: Ready, rows: Vec<Row>, blobs: &Blobs) -> Result<(Ready, bool), ApiError> {
+    let mut traces: HashMap<Owner, Held> = HashMap::new();
+    let mut files: HashMap<Key, Bytes> = HashMap::new();
+    let mut noted = Vec::new();
+    for Row { place, owner, cut } in rows {
+        let trace = match traces.remove(&owner) {
+            Some(known) => known,
+            None => held(&ready.job.store, owner.trace_id())?.unwrap_or_default(),
+        };
+        let trace = traces.entry(owner.clone()).or_insert(trace);
+        let references = cut.pieces.iter().map(|piece| reference(piece, trace));
+        let references: Vec<Reference> = references.collect();
+        let Some(added) = trace.with(&references) else {
+            continue;
+        };
+        *trace = added;
+        noted.extend(references.into_iter().map(|one| (owner.clone(), one)));
+        let pieces = cut.pieces.into_iter();
+        files.extend(pieces.map(|piece| (owner.blob(piece.hash), piece.bytes)));
+        ready.events[place].doc = cut.doc;
+    }
+    put_all(&ready, blobs, files)?;
+    let mut seen: HashSet<(Owner, ContentHash, Option<String>)> = HashSet::new();
+    for (owner, one) in noted {
+        if seen.insert((owner.clone(), one.sha256, one.declared_type.clone())) {
+            let said = serde_json::to_string(&one).ok();
+            let event = said.and_then(|said| came_in_rows(owner.trace_id(), &said));
+            let event = event.ok_or_else(|| {
+                ApiError::new(
+                    ErrorCode::Internal,
+                    "a reference does not read, nothing stored",
+                )
+            })?;
+            ready.events.push(event);
+        }
+    }
+    Ok((ready, !seen.is_empty()))
+}
+
+fn reference(piece: &Piece, trace: &Held) -> Reference {
+    Reference {
+        id: piece.hash.id(),
+        sha256: piece.hash,
+        content_type: piece.content_type.to_owned(),
+        size: u64::try_from(piece.bytes.len()).unwrap_or(u64::MAX),
+        declared_type: piece.declared_type.clone(),
+        // Nothing of the row: in a talk the same picture comes with every turn, and is one attachment.
+        name: None,
+        span_id: None,
+        field: None,
+        upload: None,
+        round: trace.round(piece.hash),
+    }
+}
+
+fn put_all(ready: &Ready, blobs: &Blobs, files: HashMap<Key, Bytes>) -> Result<(), ApiError> {
+    let wide = |bytes: &Bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let all = files.values().map(wide).fold(0, u64::saturating_add);
+    if !files.is_empty() {
+        refuse_when_full(&ready.job.app, blobs, all)?;
+    }
+    for (key, bytes) in files {
+        let put = || {
+            let mut spooling = blobs.spool().begin()?;
+            spooling.write(&bytes)?;
+            blobs.store().put_once(&key, spooling.finish()?)
+        };
+        put().map_err(|error| refused(&error))?;
+        blobs.tally().kept.fetch_add(1, Ordering::Relaxed);
+        let len = wide(&bytes);
+        blobs.tally().kept_bytes.fetch_add(len, Ordering::Relaxed);
+    }
+    Ok(())
+}
