@@ -23,7 +23,7 @@ use crate::source::{Core, Source, SourceError, Visible, reading};
 type Asked<'f> = (&'f Filter, bool);
 
 /// The tests of scores in a filter that stand under no `not`.
-fn asked<'f>(filter: &'f Filter, of: Table) -> Vec<Asked<'f>> {
+fn asked(filter: &Filter, of: Table) -> Vec<Asked<'_>> {
     fn walk<'f>(filter: &'f Filter, (is_not, by_trace): (bool, bool), out: &mut Vec<Asked<'f>>) {
         match filter {
             Filter::And(parts) | Filter::Or(parts) => {
