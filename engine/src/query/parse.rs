@@ -216,12 +216,11 @@ impl Parser<'_> {
             self.input.skip_space();
             return Ok(filter);
         }
-        let filter = match self.score_of(&name, at)? {
-            Some(score) => scored(&score, self.comparison(score_value(), operator)?),
-            None => {
-                let column = self.column_of(&name, at)?;
-                self.comparison(column, operator)?
-            }
+        let filter = if let Some(score) = self.score_of(&name, at)? {
+            scored(&score, self.comparison(score_value(), operator)?)
+        } else {
+            let column = self.column_of(&name, at)?;
+            self.comparison(column, operator)?
         };
         self.input.skip_space();
         Ok(filter)

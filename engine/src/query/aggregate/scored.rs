@@ -1,6 +1,6 @@
 //! What scores there are: their names with types, and the values of those of one name among the rows that pass.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use roaring::RoaringBitmap;
 
@@ -18,9 +18,6 @@ use crate::doc::Scalar;
 use crate::model::{self, score};
 use crate::row::Table;
 use crate::source::{Column, Core, LaneKind, SourceError, Visible, reading};
-
-/// What each score is called, by row: an odd one may have several names.
-type Names = HashMap<u32, BTreeSet<Box<str>>>;
 
 /// Calls `visit` with every value of the scores among `rows`, by the places where filters look.
 fn each_value(
@@ -41,21 +38,24 @@ fn each_value(
     source.values(&Column::Path(score::LABEL.into()), &named, visit)
 }
 
-/// The names of the scores among `rows` that have one; those that are too long for a column are left out.
-fn names(visible: &Visible<'_>, rows: &RoaringBitmap) -> Result<Names, SourceError> {
-    let mut names = Names::new();
+/// Calls `visit` with every name of the scores among `rows`, but for those that are too long for a column.
+fn each_name(
+    visible: &Visible<'_>,
+    rows: &RoaringBitmap,
+    visit: &mut dyn FnMut(u32, &str),
+) -> Result<(), SourceError> {
     let mut without = rows.clone();
     for place in score::NAMES {
         let column = Column::Path(place.into());
         let have = visible.source.present(&column, &without)?;
         visible.source.values(&column, &have, &mut |row, value| {
             if let Scalar::Str(name) = value {
-                names.entry(row).or_default().insert(name.into());
+                visit(row, name);
             }
         })?;
         without -= have;
     }
-    Ok(names)
+    Ok(())
 }
 
 /// Those of the scores that some row of the table has: over spans, those that are of a span.
@@ -91,53 +91,101 @@ pub fn score_names(
         });
     }
     let mut meter = Meter::new(budget);
-    let mut found: BTreeMap<Box<str>, BTreeMap<LaneKind, u64>> = BTreeMap::new();
-    for visible in beside.scores {
+    let mut named = Named {
+        found: BTreeMap::new(),
+        limit,
+    };
+    for (visible, at) in beside.scores.iter().zip(0..) {
         for group in 0..group_count(visible.source) {
             let rows = scores_of(beside, visible, group)?;
             if rows.is_empty() {
                 continue;
             }
             meter.visit_group(rows.len())?;
-            let names = names(visible, &rows)?;
-            let mut kinds: HashSet<(u32, LaneKind)> = HashSet::new();
+            let mut kinds = vec![0; 1 << 16];
             each_value(visible, &rows, &mut |row, value| {
-                kinds.insert((row, kind_of(value)));
+                if let Some(kinds) = kinds.get_mut(in_group(row)) {
+                    *kinds |= 1 << kind_of(value) as u8;
+                }
             })?;
-            let begin = |name: &&Box<str>| name.starts_with(prefix);
-            for name in names.values().flatten().filter(begin) {
-                let is_last = found.last_key_value().is_some_and(|(last, _)| last < name);
-                // What makes place for another never comes back: the last only moves down.
-                if found.len() <= limit || !is_last {
-                    found.entry(name.clone()).or_default();
+            each_name(visible, &rows, &mut |row, name| {
+                if name.starts_with(prefix) {
+                    let kinds = kinds.get(in_group(row)).copied().unwrap_or(0);
+                    named.add((at, row), name, kinds);
                 }
-                if found.len() > limit + 1 {
-                    found.pop_last();
-                }
+            })?;
+        }
+    }
+    Ok(named.finish(meter.explain))
+}
+
+const fn in_group(row: u32) -> usize {
+    (row & 0xffff) as usize
+}
+
+/// Every kind, in the order of its bit.
+const KINDS: [LaneKind; 5] = [
+    LaneKind::Bool,
+    LaneKind::I64,
+    LaneKind::F64,
+    LaneKind::Str,
+    LaneKind::Long,
+];
+
+/// How many scores of a name have a value of each kind.
+#[derive(Debug, Default)]
+struct OfName {
+    rows: [u64; KINDS.len()],
+    /// The score that was counted last: it may have the name twice.
+    last: Option<(usize, u32)>,
+}
+
+/// The first names, one more than are listed.
+#[derive(Debug)]
+struct Named {
+    found: BTreeMap<Box<str>, OfName>,
+    limit: usize,
+}
+
+impl Named {
+    fn add(&mut self, score: (usize, u32), name: &str, kinds: u8) {
+        if !self.found.contains_key(name) {
+            let last = self.found.last_key_value().map(|(last, _)| &**last);
+            // What makes place for another never comes back: the last only moves down.
+            if self.found.len() > self.limit && last < Some(name) {
+                return;
             }
-            for (row, kind) in kinds {
-                for name in names.get(&row).into_iter().flatten() {
-                    if let Some(types) = found.get_mut(name) {
-                        *types.entry(kind).or_default() += 1;
-                    }
-                }
+            self.found.insert(name.into(), OfName::default());
+            if self.found.len() > self.limit + 1 {
+                self.found.pop_last();
+            }
+        }
+        let Some(of_name) = self.found.get_mut(name) else {
+            return;
+        };
+        if of_name.last.replace(score) != Some(score) {
+            for (bit, rows) in of_name.rows.iter_mut().enumerate() {
+                *rows += u64::from(kinds >> bit & 1);
             }
         }
     }
-    let more = found.len() > limit;
-    let keys = found
-        .into_iter()
-        .take(limit)
-        .map(|(path, types)| ObservedKey {
-            path,
-            types: types.into_iter().collect(),
+
+    fn finish(self, explain: Explain) -> ObservedKeys {
+        let more = self.found.len() > self.limit;
+        let listed = self.found.into_iter().take(self.limit);
+        let keys = listed.map(|(path, of_name)| {
+            let types = KINDS.into_iter().zip(of_name.rows);
+            ObservedKey {
+                path,
+                types: types.filter(|(_, rows)| *rows > 0).collect(),
+            }
         });
-    let keys = keys.collect();
-    Ok(ObservedKeys {
-        keys,
-        more,
-        explain: meter.explain,
-    })
+        ObservedKeys {
+            keys: keys.collect(),
+            more,
+            explain,
+        }
+    }
 }
 
 const fn kind_of(value: Scalar<'_>) -> LaneKind {
@@ -210,6 +258,9 @@ pub fn score_values(
     Ok((counter.finish(request.limit), with, meter.explain))
 }
 
+/// The trace that a score is of, and the span; over runs without the name of a span.
+type Scored = (Box<str>, Box<str>);
+
 /// The different values of some scores, by what they are of: over runs without the name of a span.
 #[derive(Debug, Default)]
 struct Said {
@@ -221,7 +272,7 @@ impl Said {
     fn of(beside: &Beside<'_>, name: &str, meter: &mut Meter<'_>) -> Result<Self, QueryError> {
         let mut said = Self::default();
         beside.each_score(&name_is(name), meter, &mut |visible, scores, meter| {
-            let mut of_score: HashMap<u32, Vec<(Box<str>, Box<str>)>> = HashMap::new();
+            let mut of_score: HashMap<u32, Vec<Scored>> = HashMap::new();
             let mut note = |row, trace: &str, span: &str| {
                 let of = (trace.into(), span.into());
                 of_score.entry(row).or_default().push(of);

@@ -19,26 +19,26 @@ use super::{keep_newest, newer};
 use crate::row::{Lsn, Table};
 use crate::source::{Core, Source, SourceError, Visible, reading};
 
-/// A test of scores, and whether it finds by traces whatever the rows are.
-type Asked<'f> = (&'f Filter, bool);
-
-/// The tests of scores in a filter that stand under no `not`.
-fn asked<'f>(filter: &'f Filter, of: Table) -> Vec<Asked<'f>> {
-    fn walk<'f>(filter: &'f Filter, (is_not, by_trace): (bool, bool), out: &mut Vec<Asked<'f>>) {
+/// The tests of scores in a filter that stand under no `not`. Those in a test of spans are about runs: over spans
+/// they tell nothing.
+fn asked(filter: &Filter, of: Table) -> Vec<&Filter> {
+    fn walk<'f>(filter: &'f Filter, is_not: bool, of: Table, out: &mut Vec<&'f Filter>) {
         match filter {
             Filter::And(parts) | Filter::Or(parts) => {
-                for part in parts {
-                    walk(part, (is_not, by_trace), out);
-                }
+                parts.iter().for_each(|part| walk(part, is_not, of, out));
             }
-            Filter::Not(part) => walk(part, (!is_not, by_trace), out),
-            Filter::AnySpan(part) => walk(part, (is_not, true), out),
-            Filter::AnyScore(part) if !is_not => out.push((part, by_trace)),
-            Filter::AnyScore(_) | Filter::All | Filter::Is(..) | Filter::Text(_) => {}
+            Filter::Not(part) => walk(part, !is_not, of, out),
+            Filter::AnySpan(part) if of == Table::Runs => walk(part, is_not, of, out),
+            Filter::AnyScore(part) if !is_not => out.push(part),
+            Filter::AnySpan(_)
+            | Filter::AnyScore(_)
+            | Filter::All
+            | Filter::Is(..)
+            | Filter::Text(_) => {}
         }
     }
     let mut out = Vec::new();
-    walk(filter, (false, of == Table::Runs), &mut out);
+    walk(filter, false, of, &mut out);
     out
 }
 
@@ -149,8 +149,9 @@ impl<'a> NewScores<'a> {
             spans: &[],
             scores: &self.sources,
         };
-        for (part, by_trace) in asked(filter, self.of) {
-            let found = found(&beside, (part, by_trace), meter)?;
+        let by_trace = self.of == Table::Runs;
+        for part in asked(filter, self.of) {
+            let found = found(&beside, part, meter)?;
             for ((source, rows), told) in rows.iter().zip(&mut told) {
                 reading(*source, |reader| {
                     for row in *rows {
@@ -170,14 +171,10 @@ impl<'a> NewScores<'a> {
     }
 }
 
-/// By trace and span, the newest record of a score that passes; by trace alone with no name for the span.
+/// By trace and span, the newest record of a score that passes; over runs with no name for the span.
 type Found = HashMap<Box<str>, HashMap<Box<str>, Lsn>>;
 
-fn found(
-    beside: &Beside<'_>,
-    (part, by_trace): Asked<'_>,
-    meter: &mut Meter<'_>,
-) -> Result<Found, QueryError> {
+fn found(beside: &Beside<'_>, part: &Filter, meter: &mut Meter<'_>) -> Result<Found, QueryError> {
     let mut found = Found::new();
     let mut note = |_: u32, core: &Core, id: &str| {
         let of_trace = found.entry(core.trace_id.clone()).or_default();
@@ -185,7 +182,7 @@ fn found(
         *known = (*known).max(core.lsn_last);
     };
     beside.each_score(part, meter, &mut |visible, passed, meter| {
-        if !by_trace {
+        if beside.of != Table::Runs {
             return each_span(visible, passed, meter, &mut note);
         }
         Ok(reading(visible.source, |rows| {

@@ -8,6 +8,7 @@ use super::oracle::{Others, passes, said, scored_spans};
 use super::property::{Asks, beside, filter, scores, split, table};
 use super::*;
 use crate::query::aggregate::{KEYS_LISTED_MAX, ScoreValuesRequest, score_names, score_values};
+use crate::query::scores::within_bounds;
 
 fn short(score: &rows::TestRow, name: &str) -> Vec<V> {
     let long = |v: &V| matches!(v, V::Str(text) if text.len() > 96);
@@ -138,10 +139,10 @@ fn scored(trace: &str, id: &str, fields: &[(&str, V)]) -> rows::TestRow {
     score
 }
 
-#[test]
-fn a_score_is_found_by_what_every_protocol_says() {
+/// Scores as each protocol stores them.
+fn of_protocols() -> Rows {
     let text = |text: &str| V::Str(text.into());
-    let scores = Rows::new(vec![
+    Rows::new(vec![
         scored("t1", "a", &[("name", text("good")), ("score", V::F64(0.7))]),
         scored("t2", "b", &[("label", text("good")), ("score", V::I64(1))]),
         scored("t3", "c", &[("name", text("good")), ("label", text("yes"))]),
@@ -160,7 +161,12 @@ fn a_score_is_found_by_what_every_protocol_says() {
             "f",
             &[("name", text("my score: x")), ("user_id", text("ann"))],
         ),
-    ]);
+    ])
+}
+
+#[test]
+fn a_score_is_found_by_what_every_protocol_says() {
+    let scores = of_protocols();
     let rows = Rows::new((1..=6).map(|n| row(&format!("t{n}"), "s", n)).collect());
     let scores = [scores.visible("scores")];
     let ask = |q: &str, of_spans| {
@@ -279,7 +285,6 @@ fn limits_of_scores_hold_at_and_above() {
         values(FACET_VALUES_MAX + 1),
         Err(QueryError::TooManyFacetValues(_))
     ));
-    use crate::query::scores::within_bounds;
     assert!(within_bounds(TRACES_MAX).is_ok());
     assert!(matches!(
         within_bounds(TRACES_MAX + 1),

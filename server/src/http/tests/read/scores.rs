@@ -56,38 +56,36 @@ fn runs(numbers: &[u64]) -> Vec<String> {
     numbers.iter().map(|n| format!("run-{n}")).collect()
 }
 
-#[tokio::test]
-async fn a_trace_is_found_by_the_scores_of_every_protocol() {
-    let world = world().await;
-    traces(&world).await;
-    // Of the trace, of a step, in words, as yes or no; twice under one name.
+/// Scores of the trace, of a step, in words, as yes or no; twice under one name. Answers the id of the first of trace 3.
+async fn scored(world: &World) -> String {
+    traces(world).await;
     score(
-        &world,
+        world,
         json!({ "trace_id": trace(1), "name": "good", "value": 0.9 }),
     )
     .await;
     score(
-        &world,
+        world,
         json!({ "trace_id": trace(2), "span_id": span(2), "name": "good", "value": 0.2 }),
     )
     .await;
     let changed = score(
-        &world,
+        world,
         json!({ "trace_id": trace(3), "name": "good", "value": 0.8, "id": "s3" }),
     )
     .await;
     score(
-        &world,
+        world,
         json!({ "trace_id": trace(3), "name": "tone of voice", "value": "calm" }),
     )
     .await;
     score(
-        &world,
+        world,
         json!({ "trace_id": trace(3), "name": "good", "value": 0.1 }),
     )
     .await;
     score(
-        &world,
+        world,
         json!({ "trace_id": trace(4), "name": "passed", "value": true, "user_id": "ann" }),
     )
     .await;
@@ -100,6 +98,13 @@ async fn a_trace_is_found_by_the_scores_of_every_protocol() {
     )
     .await;
     assert!(said.status.is_success(), "{}", said.status);
+    changed
+}
+
+#[tokio::test]
+async fn a_trace_is_found_by_the_scores_of_every_protocol() {
+    let world = world().await;
+    let changed = scored(&world).await;
     for (q, expected) in [
         ("scores.good>0.5", &[1, 3, 5][..]),
         ("scores.good>0.5 scores.good<0.5", &[3]),
@@ -139,17 +144,22 @@ async fn a_trace_is_found_by_the_scores_of_every_protocol() {
     assert_eq!(found(&world, "traces", "-has:scores").await, runs(&[1]));
 }
 
-#[tokio::test]
-async fn every_question_about_traces_takes_scores() {
-    let world = world().await;
-    traces(&world).await;
+/// Traces 1 and 3 are good, 2 is not.
+async fn some_good(world: &World) {
+    traces(world).await;
     for (n, value) in [(1, 0.9), (2, 0.2), (3, 0.9)] {
         score(
-            &world,
+            world,
             json!({ "trace_id": trace(n), "name": "good", "value": value }),
         )
         .await;
     }
+}
+
+#[tokio::test]
+async fn every_question_about_traces_takes_scores() {
+    let world = world().await;
+    some_good(&world).await;
     let q = percent("scores.good>0.5");
     let by_json = percent(&json!({ "key": "scores.good", "gt": 0.5 }).to_string());
     let one = percent(&json!({ "score": { "and": [{ "key": "name", "eq": "good" }, { "key": "value", "gt": 0.5 }] } }).to_string());
@@ -164,46 +174,6 @@ async fn every_question_about_traces_takes_scores() {
         assert_eq!(explain["scored"], json!(2), "{explain}");
         assert_eq!(explain["score_rows_visited"], json!(3), "{explain}");
     }
-    let facets = read(&world, &format!("/facets?keys=scores.good,name&q={q}")).await;
-    let of = |facet: &Value| {
-        let values = facet["values"].as_array().unwrap();
-        let shown = values
-            .iter()
-            .map(|v| (v["value"].clone(), v["count"].as_u64().unwrap()));
-        (
-            shown.collect::<Vec<_>>(),
-            facet["missing"].as_u64().unwrap(),
-        )
-    };
-    assert_eq!(of(&facets["facets"][0]), (vec![(json!(0.9), 2)], 0));
-    assert_eq!(of(&facets["facets"][1]).0.len(), 2);
-    let all = read(&world, "/facets?keys=name,scores.good").await;
-    assert_eq!(
-        of(&all["facets"][1]),
-        (vec![(json!(0.9), 2), (json!(0.2), 1)], 2)
-    );
-    let values = read(&world, "/values?key=scores.good").await;
-    assert_eq!(
-        of(&json!({ "values": values["values"], "missing": 0 }))
-            .0
-            .len(),
-        2
-    );
-    let none = read(&world, "/values?key=scores.good&over=spans").await;
-    assert_eq!(none["values"], json!([]));
-    let keys = read(&world, "/fields?prefix=sc").await;
-    assert_eq!(
-        keys["keys"],
-        json!([{ "key": "scores.good", "type": "float", "rows": 3, "types": [{ "type": "float", "rows": 3 }] }])
-    );
-    assert_eq!(
-        read(&world, "/fields?prefix=scores.b").await["keys"],
-        json!([])
-    );
-    assert_eq!(
-        read(&world, "/fields?prefix=scores.&over=spans").await["keys"],
-        json!([])
-    );
     let group = json!({ "group_by": ["name"], "q": "scores.good>0.5", "measures": [
         { "fn": "count" }, { "fn": "count", "where": "scores.good>0.95" },
     ] });
@@ -378,4 +348,51 @@ async fn a_score_that_comes_later_tells_of_its_trace() {
     )
     .await;
     assert_eq!(without.event().await.2["name"], "run-8");
+}
+
+#[tokio::test]
+async fn scores_are_listed_with_their_values() {
+    let world = world().await;
+    some_good(&world).await;
+    let q = percent("scores.good>0.5");
+    let facets = read(&world, &format!("/facets?keys=scores.good,name&q={q}")).await;
+    let of = |facet: &Value| {
+        let values = facet["values"].as_array().unwrap();
+        let shown = values
+            .iter()
+            .map(|v| (v["value"].clone(), v["count"].as_u64().unwrap()));
+        (
+            shown.collect::<Vec<_>>(),
+            facet["missing"].as_u64().unwrap(),
+        )
+    };
+    assert_eq!(of(&facets["facets"][0]), (vec![(json!(0.9), 2)], 0));
+    assert_eq!(of(&facets["facets"][1]).0.len(), 2);
+    let all = read(&world, "/facets?keys=name,scores.good").await;
+    assert_eq!(
+        of(&all["facets"][1]),
+        (vec![(json!(0.9), 2), (json!(0.2), 1)], 2)
+    );
+    let values = read(&world, "/values?key=scores.good").await;
+    assert_eq!(
+        of(&json!({ "values": values["values"], "missing": 0 }))
+            .0
+            .len(),
+        2
+    );
+    let none = read(&world, "/values?key=scores.good&over=spans").await;
+    assert_eq!(none["values"], json!([]));
+    let keys = read(&world, "/fields?prefix=sc").await;
+    assert_eq!(
+        keys["keys"],
+        json!([{ "key": "scores.good", "type": "float", "rows": 3, "types": [{ "type": "float", "rows": 3 }] }])
+    );
+    assert_eq!(
+        read(&world, "/fields?prefix=scores.b").await["keys"],
+        json!([])
+    );
+    assert_eq!(
+        read(&world, "/fields?prefix=scores.&over=spans").await["keys"],
+        json!([])
+    );
 }
