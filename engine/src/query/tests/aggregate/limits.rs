@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::super::rows::{Rows, row};
+use super::super::rows::{Rows, TestRow, V, row};
 use super::super::{BUDGET, NOTHING, nested};
 use crate::query::aggregate::*;
 use crate::query::ast::Filter;
@@ -197,4 +197,30 @@ fn every_question_may_end_it() {
         assert!(matches!(run(), Err(QueryError::Cancelled)));
         assert_eq!(asked.get(), at, "went on after the end");
     }
+}
+
+#[test]
+fn keys_are_listed_whatever_the_budget_of_rows() {
+    let with_keys = |n: i64| TestRow {
+        fields: (0..20).map(|key| (format!("k{key}"), V::I64(n))).collect(),
+        dead: n % 2 == 1,
+        ..row("t", &n.to_string(), n)
+    };
+    let rows = Rows::new((0..10).map(with_keys).collect());
+    let keys = |prefix: &str, cancelled: bool| {
+        let budget = Budget {
+            rows_max: 1,
+            cancelled: &|| cancelled,
+            ..BUDGET
+        };
+        observed_keys(&[rows.visible("x")], &budget, prefix, 100)
+    };
+    let found = keys("", false).unwrap();
+    assert_eq!(found.keys.len(), 20);
+    assert!(found.keys.iter().all(|key| key.types[0].1 == 5));
+    // The dead rows were looked at for every key, and are told once.
+    let cost = |found: &ObservedKeys| (found.explain.groups_visited, found.explain.rows_visited);
+    assert_eq!(cost(&found), (1, 5));
+    assert_eq!(cost(&keys("none", false).unwrap()), (0, 0));
+    assert!(matches!(keys("", true), Err(QueryError::Cancelled)));
 }
