@@ -69,7 +69,7 @@ struct NewView {
 
 impl NewView {
     fn saved(mut self, project: u64, view: u64, now_ns: i64) -> Result<SavedView, ApiError> {
-        let kind = Kind::of(self.over.as_deref())?;
+        let kind = Kind::sent(self.over.as_deref(), &self.settings)?;
         if kind == Kind::Dashboard {
             kind::check_charts(&self.settings, now_ns)?;
         }

@@ -17,7 +17,19 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// As it was sent; traces if it was not.
+    /// As it was sent, settings and all: what will be shown as a dashboard is held to be one.
+    pub(super) fn sent(
+        over: Option<&str>,
+        settings: &Map<String, Value>,
+    ) -> Result<Self, ApiError> {
+        let kind = Self::of(over)?;
+        Ok(match Self::of_stored(kind.as_str(), settings) {
+            DASHBOARD => Self::Dashboard,
+            _ => kind,
+        })
+    }
+
+    /// As `over` names it; traces if it does not.
     pub(super) fn of(over: Option<&str>) -> Result<Self, ApiError> {
         match over {
             None => Ok(Self::Rows(Over::Traces)),
@@ -51,7 +63,10 @@ impl Kind {
     }
 }
 
-/// Refuses charts that could not be asked for: each names rows that there are and a search that reads.
+/// What a chart says in words, beside rows and a search.
+const WORDS: [&str; 4] = ["title", "what", "by", "of"];
+
+/// Refuses charts that could not be drawn: each names rows that charts are of and a search that reads.
 pub(super) fn check_charts(settings: &Map<String, Value>, now_ns: i64) -> Result<(), ApiError> {
     let refused = |field: &str, message| ApiError::parameter(&format!("settings.{field}"), message);
     let charts = match settings.get(CHARTS) {
@@ -73,6 +88,7 @@ pub(super) fn check_charts(settings: &Map<String, Value>, now_ns: i64) -> Result
         let over = over.map_err(|error| error.at(format!("settings.{place}.over")))?;
         let searched = over.searched(text("q")?.unwrap_or(""), now_ns);
         searched.map_err(|error| error.at(format!("settings.{place}.q")))?;
+        WORDS.iter().try_for_each(|word| text(word).map(drop))?;
     }
     Ok(())
 }
