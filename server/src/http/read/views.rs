@@ -59,7 +59,8 @@ struct NewView {
     /// Keys shown.
     #[serde(default)]
     columns: Vec<String>,
-    /// What else the pages of obsrv keep of it. Of a dashboard `charts`: a list of objects with `over` and `q`, and what each shows.
+    /// What else the pages of obsrv keep of it. Of a dashboard `charts`: a list of objects with `over`
+    /// (`traces`, `spans`, `logs` or `points`) and `q`, and what each shows.
     #[serde(default)]
     settings: Map<String, Value>,
     /// Whether everybody who sees the project sees it.

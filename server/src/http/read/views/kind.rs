@@ -63,6 +63,11 @@ impl Kind {
     }
 }
 
+/// The rows of a name, if the page draws charts of them.
+fn drawn(name: &str) -> Option<Over> {
+    Over::named(name).ok().filter(|over| *over != Over::Scores)
+}
+
 /// What a chart says in words, beside rows and a search.
 const WORDS: [&str; 4] = ["title", "what", "by", "of"];
 
@@ -84,8 +89,15 @@ pub(super) fn check_charts(settings: &Map<String, Value>, now_ns: i64) -> Result
             Some(Value::String(text)) => Ok(Some(text.as_str())),
             Some(_) => Err(refused(&format!("{place}.{name}"), "not a text")),
         };
-        let over = text("over")?.map_or(Ok(Over::Traces), Over::named);
-        let over = over.map_err(|error| error.at(format!("settings.{place}.over")))?;
+        let over = match text("over")? {
+            None => Over::Traces,
+            Some(name) => drawn(name).ok_or_else(|| {
+                refused(
+                    &format!("{place}.over"),
+                    "not of traces, spans, logs, points",
+                )
+            })?,
+        };
         let searched = over.searched(text("q")?.unwrap_or(""), now_ns);
         searched.map_err(|error| error.at(format!("settings.{place}.q")))?;
         WORDS.iter().try_for_each(|word| text(word).map(drop))?;

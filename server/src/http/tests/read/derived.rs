@@ -325,6 +325,8 @@ async fn a_view_is_of_rows_or_of_charts() {
     let world = world().await;
     let charts = json!([
         { "what": "runs" },
+        { "what": "runs", "over": "traces" },
+        { "what": "runs", "over": "spans" },
         { "what": "runs", "over": "logs", "q": "level:error", "by": "service" },
         { "what": "avg", "over": "points", "of": "value" },
     ]);
@@ -393,6 +395,7 @@ async fn a_view_is_of_rows_or_of_charts() {
             of(json!([{}, { "over": "rows" }])),
             "settings.charts[1].over",
         ),
+        (of(json!([{ "over": "scores" }])), "settings.charts[0].over"),
         (of(json!([{ "q": 1 }])), "settings.charts[0].q"),
         (of(json!([{ "q": "level:(" }])), "settings.charts[0].q"),
     ] {
