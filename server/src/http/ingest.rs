@@ -284,14 +284,14 @@ impl Job {
             bytes
         };
         let amounts = Amounts::of_request(&events, plain_bytes);
-        usage::take(&self.app, &self.tenant, amounts)?;
+        let taken = usage::take(&self.app, &self.tenant, amounts)?;
         let (done, outcome) = outcome();
         let (governance, tenant) = (Arc::clone(&self.governance), self.tenant.clone());
         let done = Box::new(move |result| {
             drop(charge);
             // Of an unknown outcome the counts stay: it may well be stored.
             if matches!(&result, Err(error) if *error != IngestError::OutcomeUnknown) {
-                usage::give_back(&governance, &tenant, amounts);
+                usage::give_back(&governance, &tenant, taken);
             }
             done(result);
         });

@@ -95,6 +95,16 @@ impl Refusal {
     }
 }
 
+/// What was taken of a request, and where it was counted: it is given back there, whatever has begun since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    amounts: Amounts,
+    charged: Charged,
+}
+
+/// Meters that ran for somebody, each with its day.
+type Charged = [(Owner, Day); 3];
+
 /// The requests, rows, bytes and queries of a project, or of one of its keys.
 type Buckets = [Bucket; RATE_NAMES.len()];
 const REQUESTS: usize = 0;
@@ -167,7 +177,7 @@ impl Quota {
     }
 
     /// Counts what a request turned out to bring, unless the plan has no room for all of it.
-    pub fn take(&self, party: Party<'_>, amounts: Amounts, now: Now) -> Result<(), Refusal> {
+    pub fn take(&self, party: Party<'_>, amounts: Amounts, now: Now) -> Result<Taken, Refusal> {
         let mut state = self.state.lock();
         state.check_plan(party, amounts, now)?;
         state.pay(
@@ -175,16 +185,17 @@ impl Quota {
             &[(SPANS, amounts.spans), (BYTES, amounts.bytes)],
             now,
         );
-        state.each_meter(party, now, |meter| meter.add(amounts));
-        Ok(())
+        let charged = state.each_meter(party, now, |meter| meter.add(amounts));
+        Ok(Taken { amounts, charged })
     }
 
     /// Gives back what was taken of a request that was not stored.
-    pub fn give_back(&self, party: Party<'_>, amounts: Amounts) {
+    pub fn give_back(&self, party: Party<'_>, taken: Taken) {
+        let Taken { amounts, charged } = taken;
         let mut state = self.state.lock();
-        for owner in state.owners(party) {
+        for (owner, day) in charged {
             if let Some(meter) = state.meters.get_mut(&owner) {
-                meter.take_back(amounts);
+                meter.take_back(amounts, day);
             }
         }
         for (key, rates) in scopes(party) {
@@ -453,15 +464,17 @@ impl State {
         }
     }
 
-    /// The meters that run for somebody, in their day.
-    fn each_meter(&mut self, party: Party<'_>, now: Now, note: impl Fn(&mut Meter)) {
+    /// Notes something on the meters that run for somebody, in their day, and tells which they were.
+    fn each_meter(&mut self, party: Party<'_>, now: Now, note: impl Fn(&mut Meter)) -> Charged {
         let of_project = Owner::Project(party.project);
         // All go by the clock of the project's, so that they are of one month.
         let today = self.meter(of_project, Day::of(now.wall_ns)).at;
         self.make_room_for_key(party, today);
-        for owner in self.owners(party) {
-            note(self.meter(owner, today));
-        }
+        self.owners(party).map(|owner| {
+            let meter = self.meter(owner, today);
+            note(meter);
+            (owner, meter.at)
+        })
     }
 }
 
