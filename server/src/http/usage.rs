@@ -165,12 +165,8 @@ fn error_of(refusal: &Refusal) -> ApiError {
 /// Stores counts that changed.
 pub(crate) async fn store(app: &App) {
     let Ok(core) = app.core() else { return };
-    while core
-        .governance()
-        .quota()
-        .store(&core.engine, now(app))
-        .await
-    {}
+    let quota = core.governance().quota();
+    quota.store(&core.engine, now(app)).await;
 }
 
 /// What was used.

@@ -279,9 +279,8 @@ impl Quota {
         (state.meters.len(), state.buckets.len())
     }
 
-    /// Rows of counts that changed, at most [`USAGE_ROWS_MAX`], ready for the log; forgets what is
-    /// idle.
-    fn changed(&self, now: Now) -> Vec<(Owner, Meter)> {
+    /// Whose counts changed; forgets what is idle.
+    fn changed(&self, now: Now) -> Vec<Owner> {
         let today = Day::of(now.wall_ns);
         let mut state = self.state.lock();
         state
@@ -291,24 +290,38 @@ impl Quota {
         state
             .meters
             .retain(|_, meter| meter.dirty || meter.at.month >= today.month);
-        let mut changed = Vec::new();
-        for (owner, meter) in &mut state.meters {
-            if meter.dirty && changed.len() < USAGE_ROWS_MAX {
-                meter.dirty = false;
-                meter.step += 1;
-                changed.push((*owner, *meter));
-            }
-        }
-        changed
+        let meters = state.meters.iter();
+        let changed = meters.filter(|(_, meter)| meter.dirty);
+        changed.map(|(owner, _)| *owner).collect()
     }
 
-    /// Stores the counts that changed. True: there are more.
-    pub async fn store(&self, engine: &Engine, now: Now) -> bool {
-        let changed = self.changed(now);
-        if changed.is_empty() {
-            return false;
+    /// The counts of these as they are now, taken as stored.
+    fn step(&self, owners: &[Owner]) -> Vec<(Owner, Meter)> {
+        let mut state = self.state.lock();
+        let mut stepped = Vec::with_capacity(owners.len());
+        for owner in owners {
+            if let Some(meter) = state.meters.get_mut(owner) {
+                meter.dirty = false;
+                meter.step += 1;
+                stepped.push((*owner, *meter));
+            }
         }
-        let is_full = changed.len() == USAGE_ROWS_MAX;
+        stepped
+    }
+
+    /// Stores the counts that have changed, [`USAGE_ROWS_MAX`] at once and each one time, so that it ends however
+    /// fast they go on changing.
+    pub async fn store(&self, engine: &Engine, now: Now) {
+        for owners in self.changed(now).chunks(USAGE_ROWS_MAX) {
+            if !self.store_some(engine, owners, now).await {
+                break;
+            }
+        }
+    }
+
+    /// Whether these are stored.
+    async fn store_some(&self, engine: &Engine, owners: &[Owner], now: Now) -> bool {
+        let changed = self.step(owners);
         let events: Vec<_> = changed
             .iter()
             .map(|(o, meter)| stored::event(*o, meter))
@@ -336,7 +349,7 @@ impl Quota {
             done,
         );
         if outcome.await.unwrap_or(false) {
-            return is_full;
+            return true;
         }
         let mut state = self.state.lock();
         for (owner, _) in &changed {
