@@ -36,13 +36,30 @@ pub struct ObservedKeys {
     pub explain: Explain,
 }
 
-/// The first `limit` paths, up to [`KEYS_LISTED_MAX`], that begin with `prefix`, with exact counts.
+/// Which keys are listed.
+#[derive(Clone, Copy, Debug)]
+pub struct KeysRequest<'a> {
+    /// Those that begin so.
+    pub prefix: &'a str,
+    /// But none that begins so.
+    pub but: Option<&'a str>,
+    /// How many, up to [`KEYS_LISTED_MAX`].
+    pub limit: usize,
+}
+
+impl KeysRequest<'_> {
+    fn wants(&self, path: &str) -> bool {
+        path.starts_with(self.prefix) && !self.but.is_some_and(|but| path.starts_with(but))
+    }
+}
+
+/// The first paths that are asked for, with exact counts.
 pub fn observed_keys(
     rows: &[Visible<'_>],
     budget: &Budget<'_>,
-    prefix: &str,
-    limit: usize,
+    request: KeysRequest<'_>,
 ) -> Result<ObservedKeys, QueryError> {
+    let limit = request.limit;
     if limit > KEYS_LISTED_MAX {
         return Err(QueryError::TooMany {
             what: "keys listed",
@@ -57,7 +74,7 @@ pub fn observed_keys(
     // Keys of dead rows alone may have to make place for others.
     loop {
         let wanted = limit + 1 - keys.len();
-        let found = next_keys(rows, &meter, prefix, from.as_deref(), wanted)?;
+        let found = next_keys(rows, &meter, request, from.as_deref(), wanted)?;
         from = found.last_key_value().map(|(path, _)| path.clone());
         let all = found.len() < wanted;
         is_any_read |= !found.is_empty();
@@ -100,7 +117,7 @@ type Types = BTreeMap<LaneKind, u64>;
 fn next_keys(
     rows: &[Visible<'_>],
     meter: &Meter<'_>,
-    prefix: &str,
+    request: KeysRequest<'_>,
     from: Option<&str>,
     limit: usize,
 ) -> Result<BTreeMap<Box<str>, Types>, QueryError> {
@@ -108,7 +125,7 @@ fn next_keys(
     for visible in rows {
         meter.check()?;
         visible.source.paths(&mut |path, kind, count| {
-            let wanted = path.starts_with(prefix) && from.is_none_or(|from| from < path);
+            let wanted = request.wants(path) && from.is_none_or(|from| from < path);
             let last = found.last_key_value().map(|(last, _)| &**last);
             if !wanted || (found.len() >= limit && last < Some(path)) {
                 return;

@@ -213,7 +213,12 @@ fn keys_are_listed_whatever_the_budget_of_rows() {
             cancelled: &|| cancelled,
             ..BUDGET
         };
-        observed_keys(&[rows.visible("x")], &budget, prefix, 100)
+        let request = KeysRequest {
+            prefix,
+            but: None,
+            limit: 100,
+        };
+        observed_keys(&[rows.visible("x")], &budget, request)
     };
     let found = keys("", false).unwrap();
     assert_eq!(found.keys.len(), 20);
@@ -223,4 +228,38 @@ fn keys_are_listed_whatever_the_budget_of_rows() {
     assert_eq!(cost(&found), (1, 5));
     assert_eq!(cost(&keys("none", false).unwrap()), (0, 0));
     assert!(matches!(keys("", true), Err(QueryError::Cancelled)));
+}
+
+#[test]
+fn keys_that_are_left_out_take_no_place() {
+    let with_key = |key: &str| TestRow {
+        fields: vec![(key.to_owned(), V::I64(1))],
+        ..row("t", key, 1)
+    };
+    let rows = Rows::new(["a", "s.a", "s.b", "sa", "t"].map(with_key).into());
+    for (prefix, but, limit, keys, more) in [
+        ("", Some("s."), 3, vec!["a", "sa", "t"], false),
+        ("", Some("s."), 2, vec!["a", "sa"], true),
+        ("s", Some("s."), 3, vec!["sa"], false),
+        ("s.", Some("s."), 3, vec![], false),
+        ("s.", None, 1, vec!["s.a"], true),
+    ] {
+        let request = KeysRequest { prefix, but, limit };
+        let found = observed_keys(&[rows.visible("x")], &BUDGET, request).unwrap();
+        let paths: Vec<&str> = found.keys.iter().map(|key| &*key.path).collect();
+        assert_eq!((paths, found.more), (keys, more), "{request:?}");
+    }
+    let limit = |limit| {
+        let request = KeysRequest {
+            prefix: "",
+            but: None,
+            limit,
+        };
+        observed_keys(&[], &BUDGET, request)
+    };
+    assert!(limit(KEYS_LISTED_MAX).is_ok());
+    assert!(matches!(
+        limit(KEYS_LISTED_MAX + 1),
+        Err(QueryError::TooMany { .. })
+    ));
 }
