@@ -376,7 +376,11 @@ async fn a_view_is_of_rows_or_of_charts() {
             .len(),
         8
     );
+}
 
+#[tokio::test]
+async fn a_view_is_refused_for_charts_that_cannot_be_drawn() {
+    let world = world().await;
     let of = |charts: Value| json!({ "name": "v", "over": "dashboard", "settings": { "charts": charts } });
     for (bad, field) in [
         (json!({ "name": "v", "over": "charts" }), "over"),
