@@ -20,7 +20,7 @@ use obsrv_engine::engine::{
     Engine, Envelope, IngestError, InterpretError, Interpreter, Options, Snapshot, Submission,
 };
 use obsrv_engine::query::aggregate::{
-    AggregateRequest, DistinctMode, Key, Measure, PartialCache, Rank, TimeBuckets, Top,
+    AggregateRequest, DistinctMode, Key, KeysRequest, Measure, PartialCache, Rank, TimeBuckets, Top,
 };
 use obsrv_engine::query::ast::{Filter, Literal, Test};
 use obsrv_engine::query::{Budget, Order, Request as Query};
@@ -320,7 +320,12 @@ fn main() {
     println!("{:?}", engine.stats());
     let snapshot = engine.snapshot();
     let keys = || {
-        let all = snapshot.observed_keys(ProjectId(PROJECT), Table::Spans, ("", 10_000), &BUDGET);
+        let request = KeysRequest {
+            prefix: "",
+            but: None,
+            limit: 10_000,
+        };
+        let all = snapshot.observed_keys(ProjectId(PROJECT), Table::Spans, request, &BUDGET);
         all.expect("BUG: a valid request")
     };
     println!("keys: median {:?}", times(|| drop(keys())).0);

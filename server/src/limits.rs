@@ -399,7 +399,7 @@ pub const RETENTION_MARK_TIME: Duration = Duration::from_hours(1);
 pub const RATE_BURST_TIME: Duration = Duration::from_secs(10);
 /// How often counts of use are stored. After a crash at most what was counted since then is missing.
 pub const USAGE_STEP_TIME: Duration = Duration::from_secs(10);
-/// Counts of use that are stored at once; the others wait for the next time.
+/// Counts of use that are stored at once, as one record; the others follow.
 pub const USAGE_ROWS_MAX: usize = 1000;
 /// Keys of a project whose use is counted apart in a month: the first. What more of them use counts as that of others.
 pub const USAGE_KEYS_MAX: usize = 1000;

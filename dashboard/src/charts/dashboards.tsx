@@ -6,7 +6,7 @@ import { at, useKeys } from "../api/queries";
 import { isScore } from "../state/filter";
 import { Dialog, Field, messageOf } from "../ui/parts";
 import type { ChartSpec } from "./spec";
-import { isApart, KINDS, kindOf, usualBy, whatOf, whatsOver } from "./spec";
+import { chartsOf, isApart, KINDS, kindOf, usualBy, whatOf, whatsOver } from "./spec";
 
 const OVER = "dashboard";
 
@@ -23,7 +23,7 @@ interface View {
   name: string;
   own: boolean;
   shared: boolean;
-  settings?: { charts?: ChartSpec[] };
+  settings?: { charts?: unknown };
 }
 
 const body = (dashboard: Omit<Dashboard, "id" | "own">) => ({
@@ -45,7 +45,7 @@ export function useDashboards(project: string) {
     name,
     own,
     shared,
-    charts: Array.isArray(settings?.charts) ? settings.charts : [],
+    charts: chartsOf(settings?.charts),
   }));
   const changed = () => queries.invalidateQueries({ queryKey: key });
   return {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { behind, type ChartSpec, kindOf, pageOf, searchOf, usualBy, whatsOver } from "./spec";
+import { behind, type ChartSpec, chartsOf, kindOf, pageOf, searchOf, usualBy, whatsOver } from "./spec";
 
 const chart = (over: ChartSpec["over"], q?: string): ChartSpec => ({ what: "runs", over, q });
 
@@ -36,4 +36,13 @@ test("lines and points take no time, cost nothing and have groups of their own",
     "level",
     "name",
   ]);
+});
+
+test("what a view keeps and is no chart is left out", () => {
+  const chart = { what: "runs", title: "Runs" };
+  expect(chartsOf([null, "runs", 5, [chart], { what: "runs", title: {} }, { what: "runs", q: 1 }, chart, {}])).toEqual([
+    chart,
+    {},
+  ]);
+  expect([undefined, null, "charts", { 0: chart }].flatMap(chartsOf)).toEqual([]);
 });

@@ -15,6 +15,17 @@ export interface ChartSpec {
   of?: string;
 }
 
+const WORDS = ["title", "what", "q", "by", "over", "of"];
+
+const isChart = (one: unknown): one is ChartSpec =>
+  typeof one === "object" &&
+  one !== null &&
+  !Array.isArray(one) &&
+  WORDS.every((word) => ["string", "undefined"].includes(typeof (one as Record<string, unknown>)[word]));
+
+// The charts of a view. Others than this page write views, too: what cannot be drawn is left out.
+export const chartsOf = (kept: unknown): ChartSpec[] => (Array.isArray(kept) ? kept.filter(isChart) : []);
+
 export interface What {
   id: string;
   name: string;

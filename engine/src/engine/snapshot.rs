@@ -9,7 +9,7 @@ use super::version::Version;
 use crate::memtable::TableView;
 use crate::mutant::Planted;
 use crate::query::aggregate::{
-    AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest, PartialCache,
+    AggregateAnswer, AggregateRequest, KeysRequest, ObservedKeys, ObservedRequest, PartialCache,
     ScoreValuesRequest, aggregate, observed_keys, observed_values, score_names, score_values,
 };
 use crate::query::{
@@ -229,18 +229,18 @@ impl Snapshot {
         })
     }
 
-    /// The keys of `table` that begin with `prefix`, with their types.
+    /// Keys of `table` with their types.
     pub fn observed_keys(
         &self,
         project: ProjectId,
         table: Table,
-        (prefix, limit): (&str, usize),
+        request: KeysRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<ObservedKeys, QueryError> {
         self.check()?;
         let rows = self.held(project, table);
         self.going_round(project, &mut || {
-            observed_keys(&self.visible(project, table, &rows), budget, prefix, limit)
+            observed_keys(&self.visible(project, table, &rows), budget, request)
         })
     }
 

@@ -270,14 +270,14 @@ impl Ready {
             charge,
             ..
         } = self;
-        usage::take(&job.app, &job.tenant, amounts)?;
+        let taken = usage::take(&job.app, &job.tenant, amounts)?;
         let (done, outcome) = outcome();
         let (governance, tenant) = (Arc::clone(&job.governance), job.tenant.clone());
         let done = Box::new(move |result| {
             drop((charge, held));
             // Of an unknown outcome the counts stay: it may well be stored.
             if matches!(&result, Err(error) if *error != IngestError::OutcomeUnknown) {
-                usage::give_back(&governance, &tenant, amounts);
+                usage::give_back(&governance, &tenant, taken);
             }
             done(result);
         });

@@ -15,7 +15,8 @@ use obsrv_engine::engine::{
     Submission, TraceRows, Visit,
 };
 use obsrv_engine::query::aggregate::{
-    AggregateAnswer, AggregateRequest, ObservedKeys, ObservedRequest, ScoreValuesRequest,
+    AggregateAnswer, AggregateRequest, KeysRequest, ObservedKeys, ObservedRequest,
+    ScoreValuesRequest,
 };
 use obsrv_engine::query::{
     Budget, Explain, Facet, Fresh, FreshRequest, Page, QueryError, Request, traceql,
@@ -240,11 +241,11 @@ impl View {
     pub fn keys(
         &self,
         table: Table,
-        wanted: (&str, usize),
+        request: KeysRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<ObservedKeys, QueryError> {
         let snapshot = &self.snapshot;
-        let keys = snapshot.observed_keys(self.project, table, wanted, budget)?;
+        let keys = snapshot.observed_keys(self.project, table, request, budget)?;
         self.spent.add(keys.explain.clone());
         Ok(keys)
     }

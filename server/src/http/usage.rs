@@ -23,7 +23,7 @@ use super::routes::Routes;
 use crate::dialect::format_micros;
 use crate::governance::Governance;
 use crate::limits::USAGE_BODY_BYTES_MAX;
-use crate::quota::{Amounts, Limits, Now, Party, Plan, Quota, Refusal, Used, Wish};
+use crate::quota::{Amounts, Limits, Now, Party, Plan, Quota, Refusal, Taken, Used, Wish};
 use crate::tenancy::OrgId;
 
 /// What clients are told that want a number where there is no limit.
@@ -99,7 +99,7 @@ fn admit(app: &App, tenant: &Tenant, wish: Wish) -> Result<(), ApiError> {
 }
 
 /// Counts what a body brings before it goes to the log.
-pub(crate) fn take(app: &App, tenant: &Tenant, amounts: Amounts) -> Result<(), ApiError> {
+pub(crate) fn take(app: &App, tenant: &Tenant, amounts: Amounts) -> Result<Taken, ApiError> {
     let governance = app.core()?.governance();
     let now = now(app);
     let take = |party: Party<'_>| governance.quota().take(party, amounts, now);
@@ -107,9 +107,9 @@ pub(crate) fn take(app: &App, tenant: &Tenant, amounts: Amounts) -> Result<(), A
 }
 
 /// Gives back what the log refused.
-pub(crate) fn give_back(governance: &Governance, tenant: &Tenant, amounts: Amounts) {
+pub(crate) fn give_back(governance: &Governance, tenant: &Tenant, taken: Taken) {
     with_party(governance, tenant, |party| {
-        governance.quota().give_back(party, amounts);
+        governance.quota().give_back(party, taken);
     });
 }
 
@@ -165,12 +165,8 @@ fn error_of(refusal: &Refusal) -> ApiError {
 /// Stores counts that changed.
 pub(crate) async fn store(app: &App) {
     let Ok(core) = app.core() else { return };
-    while core
-        .governance()
-        .quota()
-        .store(&core.engine, now(app))
-        .await
-    {}
+    let quota = core.governance().quota();
+    quota.store(&core.engine, now(app)).await;
 }
 
 /// What was used.

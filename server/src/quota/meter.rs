@@ -77,8 +77,14 @@ impl Meter {
         self.dirty = true;
     }
 
-    pub(super) fn take_back(&mut self, amounts: Amounts) {
-        self.used.day = self.used.day.minus(amounts);
+    /// Takes off what was added on a day. What has begun anew since then counts none of it.
+    pub(super) fn take_back(&mut self, amounts: Amounts, day: Day) {
+        if self.at.month != day.month {
+            return;
+        }
+        if self.at == day {
+            self.used.day = self.used.day.minus(amounts);
+        }
         self.used.month = self.used.month.minus(amounts);
         self.dirty = true;
     }

@@ -95,6 +95,16 @@ impl Refusal {
     }
 }
 
+/// What was taken of a request, and where it was counted: it is given back there, whatever has begun since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    amounts: Amounts,
+    charged: Charged,
+}
+
+/// Meters that ran for somebody, each with its day.
+type Charged = [(Owner, Day); 3];
+
 /// The requests, rows, bytes and queries of a project, or of one of its keys.
 type Buckets = [Bucket; RATE_NAMES.len()];
 const REQUESTS: usize = 0;
@@ -167,7 +177,7 @@ impl Quota {
     }
 
     /// Counts what a request turned out to bring, unless the plan has no room for all of it.
-    pub fn take(&self, party: Party<'_>, amounts: Amounts, now: Now) -> Result<(), Refusal> {
+    pub fn take(&self, party: Party<'_>, amounts: Amounts, now: Now) -> Result<Taken, Refusal> {
         let mut state = self.state.lock();
         state.check_plan(party, amounts, now)?;
         state.pay(
@@ -175,16 +185,17 @@ impl Quota {
             &[(SPANS, amounts.spans), (BYTES, amounts.bytes)],
             now,
         );
-        state.each_meter(party, now, |meter| meter.add(amounts));
-        Ok(())
+        let charged = state.each_meter(party, now, |meter| meter.add(amounts));
+        Ok(Taken { amounts, charged })
     }
 
     /// Gives back what was taken of a request that was not stored.
-    pub fn give_back(&self, party: Party<'_>, amounts: Amounts) {
+    pub fn give_back(&self, party: Party<'_>, taken: Taken) {
+        let Taken { amounts, charged } = taken;
         let mut state = self.state.lock();
-        for owner in state.owners(party) {
+        for (owner, day) in charged {
             if let Some(meter) = state.meters.get_mut(&owner) {
-                meter.take_back(amounts);
+                meter.take_back(amounts, day);
             }
         }
         for (key, rates) in scopes(party) {
@@ -268,9 +279,8 @@ impl Quota {
         (state.meters.len(), state.buckets.len())
     }
 
-    /// Rows of counts that changed, at most [`USAGE_ROWS_MAX`], ready for the log; forgets what is
-    /// idle.
-    fn changed(&self, now: Now) -> Vec<(Owner, Meter)> {
+    /// Whose counts changed; forgets what is idle.
+    fn changed(&self, now: Now) -> Vec<Owner> {
         let today = Day::of(now.wall_ns);
         let mut state = self.state.lock();
         state
@@ -280,24 +290,38 @@ impl Quota {
         state
             .meters
             .retain(|_, meter| meter.dirty || meter.at.month >= today.month);
-        let mut changed = Vec::new();
-        for (owner, meter) in &mut state.meters {
-            if meter.dirty && changed.len() < USAGE_ROWS_MAX {
-                meter.dirty = false;
-                meter.step += 1;
-                changed.push((*owner, *meter));
-            }
-        }
-        changed
+        let meters = state.meters.iter();
+        let changed = meters.filter(|(_, meter)| meter.dirty);
+        changed.map(|(owner, _)| *owner).collect()
     }
 
-    /// Stores the counts that changed. True: there are more.
-    pub async fn store(&self, engine: &Engine, now: Now) -> bool {
-        let changed = self.changed(now);
-        if changed.is_empty() {
-            return false;
+    /// The counts of these as they are now, taken as stored.
+    fn step(&self, owners: &[Owner]) -> Vec<(Owner, Meter)> {
+        let mut state = self.state.lock();
+        let mut stepped = Vec::with_capacity(owners.len());
+        for owner in owners {
+            if let Some(meter) = state.meters.get_mut(owner) {
+                meter.dirty = false;
+                meter.step += 1;
+                stepped.push((*owner, *meter));
+            }
         }
-        let is_full = changed.len() == USAGE_ROWS_MAX;
+        stepped
+    }
+
+    /// Stores the counts that have changed, [`USAGE_ROWS_MAX`] at once and each one time, so that it ends however
+    /// fast they go on changing.
+    pub async fn store(&self, engine: &Engine, now: Now) {
+        for owners in self.changed(now).chunks(USAGE_ROWS_MAX) {
+            if !self.store_some(engine, owners, now).await {
+                break;
+            }
+        }
+    }
+
+    /// Whether these are stored.
+    async fn store_some(&self, engine: &Engine, owners: &[Owner], now: Now) -> bool {
+        let changed = self.step(owners);
         let events: Vec<_> = changed
             .iter()
             .map(|(o, meter)| stored::event(*o, meter))
@@ -325,7 +349,7 @@ impl Quota {
             done,
         );
         if outcome.await.unwrap_or(false) {
-            return is_full;
+            return true;
         }
         let mut state = self.state.lock();
         for (owner, _) in &changed {
@@ -453,15 +477,17 @@ impl State {
         }
     }
 
-    /// The meters that run for somebody, in their day.
-    fn each_meter(&mut self, party: Party<'_>, now: Now, note: impl Fn(&mut Meter)) {
+    /// Notes something on the meters that run for somebody, in their day, and tells which they were.
+    fn each_meter(&mut self, party: Party<'_>, now: Now, note: impl Fn(&mut Meter)) -> Charged {
         let of_project = Owner::Project(party.project);
         // All go by the clock of the project's, so that they are of one month.
         let today = self.meter(of_project, Day::of(now.wall_ns)).at;
         self.make_room_for_key(party, today);
-        for owner in self.owners(party) {
-            note(self.meter(owner, today));
-        }
+        self.owners(party).map(|owner| {
+            let meter = self.meter(owner, today);
+            note(meter);
+            (owner, meter.at)
+        })
     }
 }
 

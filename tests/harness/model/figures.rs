@@ -13,8 +13,8 @@ use obsrv_engine::doc::fingerprint;
 use obsrv_engine::engine::Snapshot;
 use obsrv_engine::query::Budget;
 use obsrv_engine::query::aggregate::{
-    AggregateAnswer, AggregateRequest, DistinctMode, Figures, GroupValue, Key, Measure, Number,
-    ObservedKeys, Rank, TimeBuckets, Top, Value,
+    AggregateAnswer, AggregateRequest, DistinctMode, Figures, GroupValue, Key, KeysRequest,
+    Measure, Number, ObservedKeys, Rank, TimeBuckets, Top, Value,
 };
 use obsrv_engine::query::ast::{Filter, Test};
 use obsrv_engine::row::ProjectId;
@@ -173,7 +173,12 @@ pub(super) fn ask(
     }
     coverage.note("figures");
     coverage.note_many("several groups", usize::from(answer.groups.len() > 1));
-    let keys = snapshot.observed_keys(project, table, ("", 10_000), &BUDGET);
+    let wanted = KeysRequest {
+        prefix: "",
+        but: None,
+        limit: 10_000,
+    };
+    let keys = snapshot.observed_keys(project, table, wanted, &BUDGET);
     check_keys(rows, &keys.map_err(|e| chain(&e))?)
 }
 

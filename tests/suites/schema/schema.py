@@ -60,7 +60,10 @@ def fill(server):
 def environment():
     """Schemathesis stands in a folder of its own, since it and Hypothesis are plugins of every pytest that finds them."""
     apart = pathlib.Path(sys.prefix) / "schemathesis"
-    return os.environ | {"PYTHONPATH": str(apart)} if apart.exists() else None
+    if not apart.exists():
+        return None
+    others = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(apart), *([others] if others else [])])}
 
 
 def command(server, args):

@@ -29,7 +29,8 @@ pub use answer::{AggregateAnswer, Figures, Group, Measured, Number, Point, Value
 pub use cache::PartialCache;
 pub use key::GroupValue;
 pub use observe::{
-    KEYS_LISTED_MAX, ObservedKey, ObservedKeys, ObservedRequest, observed_keys, observed_values,
+    KEYS_LISTED_MAX, KeysRequest, ObservedKey, ObservedKeys, ObservedRequest, observed_keys,
+    observed_values,
 };
 pub use scored::{ScoreValuesRequest, score_names, score_values};
 pub(super) use sketch::Sketch;

@@ -31,17 +31,35 @@ pub struct ObservedKeys {
     pub keys: Vec<ObservedKey>,
     /// There are more than were asked for.
     pub more: bool,
-    /// What it cost. Keys are counted where they stand; rows are looked at if they are dead, to take them off.
+    /// What it cost. Keys are counted where they stand; rows are looked at if they are dead, to take them off:
+    /// each is told once, whatever the keys, and no budget of rows holds for them.
     pub explain: Explain,
 }
 
-/// The first `limit` paths, up to [`KEYS_LISTED_MAX`], that begin with `prefix`, with exact counts.
+/// Which keys are listed.
+#[derive(Clone, Copy, Debug)]
+pub struct KeysRequest<'a> {
+    /// Those that begin so.
+    pub prefix: &'a str,
+    /// But none that begins so.
+    pub but: Option<&'a str>,
+    /// How many, up to [`KEYS_LISTED_MAX`].
+    pub limit: usize,
+}
+
+impl KeysRequest<'_> {
+    fn wants(&self, path: &str) -> bool {
+        path.starts_with(self.prefix) && !self.but.is_some_and(|but| path.starts_with(but))
+    }
+}
+
+/// The first paths that are asked for, with exact counts.
 pub fn observed_keys(
     rows: &[Visible<'_>],
     budget: &Budget<'_>,
-    prefix: &str,
-    limit: usize,
+    request: KeysRequest<'_>,
 ) -> Result<ObservedKeys, QueryError> {
+    let limit = request.limit;
     if limit > KEYS_LISTED_MAX {
         return Err(QueryError::TooMany {
             what: "keys listed",
@@ -49,17 +67,19 @@ pub fn observed_keys(
             count: limit,
         });
     }
-    let mut meter = Meter::new(budget);
+    let meter = Meter::new(budget);
     let mut from = None;
     let mut keys = Vec::new();
+    let mut is_any_read = false;
     // Keys of dead rows alone may have to make place for others.
     loop {
         let wanted = limit + 1 - keys.len();
-        let found = next_keys(rows, &meter, prefix, from.as_deref(), wanted)?;
+        let found = next_keys(rows, &meter, request, from.as_deref(), wanted)?;
         from = found.last_key_value().map(|(path, _)| path.clone());
         let all = found.len() < wanted;
+        is_any_read |= !found.is_empty();
         for (path, mut types) in found {
-            take_dead(rows, &path, &mut types, &mut meter)?;
+            take_dead(rows, &path, &mut types, &meter)?;
             types.retain(|_, rows| *rows > 0);
             if !types.is_empty() {
                 let types = types.into_iter().collect();
@@ -74,9 +94,15 @@ pub fn observed_keys(
     keys.truncate(limit);
     let mut explain = meter.explain;
     for visible in rows {
+        let groups = u64::from(group_count(visible.source));
         explain.sources += 1;
         explain.sources_pruned += u64::from(is_all_live(visible));
-        explain.groups += u64::from(group_count(visible.source));
+        explain.groups += groups;
+        // Once, however many keys: what a project may be asked does not shrink with the keys that it has.
+        if is_any_read && !is_all_live(visible) {
+            explain.groups_visited += groups;
+            explain.rows_visited += u64::from(visible.source.row_count()) - visible.live.len();
+        }
     }
     Ok(ObservedKeys {
         keys,
@@ -91,7 +117,7 @@ type Types = BTreeMap<LaneKind, u64>;
 fn next_keys(
     rows: &[Visible<'_>],
     meter: &Meter<'_>,
-    prefix: &str,
+    request: KeysRequest<'_>,
     from: Option<&str>,
     limit: usize,
 ) -> Result<BTreeMap<Box<str>, Types>, QueryError> {
@@ -99,7 +125,7 @@ fn next_keys(
     for visible in rows {
         meter.check()?;
         visible.source.paths(&mut |path, kind, count| {
-            let wanted = path.starts_with(prefix) && from.is_none_or(|from| from < path);
+            let wanted = request.wants(path) && from.is_none_or(|from| from < path);
             let last = found.last_key_value().map(|(last, _)| &**last);
             if !wanted || (found.len() >= limit && last < Some(path)) {
                 return;
@@ -126,7 +152,7 @@ fn take_dead(
     rows: &[Visible<'_>],
     path: &str,
     types: &mut Types,
-    meter: &mut Meter<'_>,
+    meter: &Meter<'_>,
 ) -> Result<(), QueryError> {
     let column = Column::Path(path.into());
     for visible in rows {
@@ -144,7 +170,7 @@ fn take_dead(
             let dead: Vec<u32> = (first..end)
                 .filter(|row| !visible.live.contains(*row))
                 .collect();
-            meter.visit_group(dead.len() as u64)?;
+            meter.check()?;
             reader.read(&Selection::Rows(dead), &mut lanes)?;
             for lane in &lanes {
                 let with = match &lane.places {

@@ -203,7 +203,7 @@ async fn store(
     // Until the row is durable nobody removes what it does not refer to yet.
     let _shared = blobs.lock_of(&owner).read().await;
     reference.round = round_of(app, tenant, &incoming.trace_id, &reference).await?;
-    usage::take(app, tenant, amounts)?;
+    let taken = usage::take(app, tenant, amounts)?;
     let key = owner.blob(spooled.hash());
     let of_put = Arc::clone(&blobs);
     let put = tokio::task::spawn_blocking(move || of_put.store().put_once(&key, spooled)).await;
@@ -221,7 +221,7 @@ async fn store(
         }
         Err(error) => {
             if error.code != ErrorCode::OutcomeUnknown {
-                usage::give_back(core.governance(), tenant, amounts);
+                usage::give_back(core.governance(), tenant, taken);
             }
             Err(error)
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use obsrv_engine::query::aggregate::KeysRequest;
 use obsrv_engine::query::ast::Filter;
 use obsrv_engine::query::{Budget, Explain, FACET_VALUES_MAX, FACETS_MAX, Request};
 use obsrv_engine::source::LaneKind;
@@ -175,9 +176,12 @@ async fn answer(
 
 /// The keys that most rows have.
 fn usual_keys(view: &View, over: Over, budget: &Budget<'_>) -> Result<Vec<String>, ApiError> {
-    let observed = view
-        .keys(over.table(), ("", READ_NAMES_DEFAULT), budget)?
-        .keys;
+    let request = KeysRequest {
+        prefix: "",
+        but: None,
+        limit: READ_NAMES_DEFAULT,
+    };
+    let observed = view.keys(over.table(), request, budget)?.keys;
     let mut keys: Vec<(u64, String)> = observed
         .into_iter()
         .filter(|key| !LEFT_OUT.iter().any(|out| key.path.starts_with(out)))

@@ -107,6 +107,16 @@ impl<'a> Place<'a> {
         self.up.is_some_and(|up| up.step == kind || up.is_in(kind))
     }
 
+    fn allows_spans(&self) -> Result<(), ApiError> {
+        if self.is_in("score") {
+            return Err(self.wrong("a score test can hold no span test"));
+        }
+        if self.is_in("span") {
+            return Err(self.wrong("a span test cannot hold another span test"));
+        }
+        Ok(())
+    }
+
     fn allows_scores(&self, over: Over) -> Result<(), ApiError> {
         if self.is_in("score") {
             return Err(self.wrong("a score test cannot hold another score test"));
@@ -169,7 +179,10 @@ impl Reader {
             "and" => joined(self.list(inner, &inside, depth)?, Filter::And),
             "or" => joined(self.list(inner, &inside, depth)?, Filter::Or),
             "not" => Filter::Not(Box::new(self.filter(inner, &inside, depth + 1)?)),
-            "span" => Filter::AnySpan(Box::new(self.filter(inner, &inside, depth + 1)?)),
+            "span" => {
+                inside.allows_spans()?;
+                Filter::AnySpan(Box::new(self.filter(inner, &inside, depth + 1)?))
+            }
             "score" => {
                 inside.allows_scores(self.over)?;
                 Filter::AnyScore(Box::new(self.filter(inner, &inside, depth + 1)?))

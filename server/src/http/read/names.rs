@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::query::FACET_VALUES_MAX;
 use obsrv_engine::query::aggregate::{
-    KEYS_LISTED_MAX, ObservedKey, ObservedKeys, ObservedRequest, ScoreValuesRequest,
+    KEYS_LISTED_MAX, KeysRequest, ObservedKey, ObservedKeys, ObservedRequest, ScoreValuesRequest,
 };
 use obsrv_engine::query::ast::Literal;
 use obsrv_engine::query::{Budget, Explain, Facet};
@@ -109,7 +109,7 @@ pub(super) fn add(routes: &mut Routes) {
         .asks("prefix", "how they begin")
         .asks("limit", "how many, up to 10000; 1000 if not given")
         .asks("explain", "`true` tells what it cost")
-        .says("The keys that rows have, with types and counts; of traces and spans also `scores.NAME`, counted by scores.")
+        .says("The keys that rows have, with types and counts; of traces and spans also `scores.NAME`, counted by scores, in the place of paths that begin so.")
         .gives::<FieldsShown>();
     let route = routes.get(&path("/values"), TraceRead, values);
     asks_rows(route)
@@ -149,14 +149,20 @@ async fn fields(
     Ok(wire::json_response(body))
 }
 
-/// The keys of rows, and among them the scores that they have, as `scores.NAME`.
+/// The keys of rows, and among them the scores that they have, as `scores.NAME`. Where there are scores, that is what
+/// such a name means to a filter, whatever path a row has.
 fn keys(
     view: &View,
     over: Over,
     (prefix, limit): (&str, usize),
     budget: &Budget<'_>,
 ) -> Result<ObservedKeys, ApiError> {
-    let mut found = view.keys(over.table(), (prefix, limit), budget)?;
+    let request = KeysRequest {
+        prefix,
+        but: over.has_scores().then_some(SCORES),
+        limit,
+    };
+    let mut found = view.keys(over.table(), request, budget)?;
     let of_scores = if SCORES.starts_with(prefix) {
         Some("")
     } else {

@@ -59,7 +59,8 @@ struct NewView {
     /// Keys shown.
     #[serde(default)]
     columns: Vec<String>,
-    /// What else the pages of obsrv keep of it. Of a dashboard `charts`: a list of objects with `over` and `q`, and what each shows.
+    /// What else the pages of obsrv keep of it. Of a dashboard `charts`: a list of objects with `over`
+    /// (`traces`, `spans`, `logs` or `points`) and `q`, and what each shows.
     #[serde(default)]
     settings: Map<String, Value>,
     /// Whether everybody who sees the project sees it.
@@ -69,7 +70,7 @@ struct NewView {
 
 impl NewView {
     fn saved(mut self, project: u64, view: u64, now_ns: i64) -> Result<SavedView, ApiError> {
-        let kind = Kind::of(self.over.as_deref())?;
+        let kind = Kind::sent(self.over.as_deref(), &self.settings)?;
         if kind == Kind::Dashboard {
             kind::check_charts(&self.settings, now_ns)?;
         }

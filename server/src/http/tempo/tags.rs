@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::model;
 use obsrv_engine::query::Budget;
-use obsrv_engine::query::aggregate::KEYS_LISTED_MAX;
+use obsrv_engine::query::aggregate::{KEYS_LISTED_MAX, KeysRequest};
 use obsrv_engine::row::Table;
 use serde_json::{Value, json};
 
@@ -95,7 +95,14 @@ fn names_of(
     budget: &Budget<'_>,
 ) -> Result<Vec<String>, ApiError> {
     let limit = limit.min(KEYS_LISTED_MAX);
-    let keys = |prefix: &str| view.keys(Table::Spans, (prefix, limit), budget);
+    let keys = |prefix: &str| {
+        let request = KeysRequest {
+            prefix,
+            but: None,
+            limit,
+        };
+        view.keys(Table::Spans, request, budget)
+    };
     let Some((_, prefix)) = SCOPES.iter().find(|(known, _)| *known == scope) else {
         let mut names: Vec<String> = INTRINSICS.iter().map(|&name| name.to_owned()).collect();
         for key in KEYS {

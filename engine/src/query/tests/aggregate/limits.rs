@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::super::rows::{Rows, row};
+use super::super::rows::{Rows, TestRow, V, row};
 use super::super::{BUDGET, NOTHING, nested};
 use crate::query::aggregate::*;
 use crate::query::ast::Filter;
@@ -197,4 +197,69 @@ fn every_question_may_end_it() {
         assert!(matches!(run(), Err(QueryError::Cancelled)));
         assert_eq!(asked.get(), at, "went on after the end");
     }
+}
+
+#[test]
+fn keys_are_listed_whatever_the_budget_of_rows() {
+    let with_keys = |n: i64| TestRow {
+        fields: (0..20).map(|key| (format!("k{key}"), V::I64(n))).collect(),
+        dead: n % 2 == 1,
+        ..row("t", &n.to_string(), n)
+    };
+    let rows = Rows::new((0..10).map(with_keys).collect());
+    let keys = |prefix: &str, cancelled: bool| {
+        let budget = Budget {
+            rows_max: 1,
+            cancelled: &|| cancelled,
+            ..BUDGET
+        };
+        let request = KeysRequest {
+            prefix,
+            but: None,
+            limit: 100,
+        };
+        observed_keys(&[rows.visible("x")], &budget, request)
+    };
+    let found = keys("", false).unwrap();
+    assert_eq!(found.keys.len(), 20);
+    assert!(found.keys.iter().all(|key| key.types[0].1 == 5));
+    // The dead rows were looked at for every key, and are told once.
+    let cost = |found: &ObservedKeys| (found.explain.groups_visited, found.explain.rows_visited);
+    assert_eq!(cost(&found), (1, 5));
+    assert_eq!(cost(&keys("none", false).unwrap()), (0, 0));
+    assert!(matches!(keys("", true), Err(QueryError::Cancelled)));
+}
+
+#[test]
+fn keys_that_are_left_out_take_no_place() {
+    let with_key = |key: &str| TestRow {
+        fields: vec![(key.to_owned(), V::I64(1))],
+        ..row("t", key, 1)
+    };
+    let rows = Rows::new(["a", "s.a", "s.b", "sa", "t"].map(with_key).into());
+    for (prefix, but, limit, keys, more) in [
+        ("", Some("s."), 3, vec!["a", "sa", "t"], false),
+        ("", Some("s."), 2, vec!["a", "sa"], true),
+        ("s", Some("s."), 3, vec!["sa"], false),
+        ("s.", Some("s."), 3, vec![], false),
+        ("s.", None, 1, vec!["s.a"], true),
+    ] {
+        let request = KeysRequest { prefix, but, limit };
+        let found = observed_keys(&[rows.visible("x")], &BUDGET, request).unwrap();
+        let paths: Vec<&str> = found.keys.iter().map(|key| &*key.path).collect();
+        assert_eq!((paths, found.more), (keys, more), "{request:?}");
+    }
+    let limit = |limit| {
+        let request = KeysRequest {
+            prefix: "",
+            but: None,
+            limit,
+        };
+        observed_keys(&[], &BUDGET, request)
+    };
+    assert!(limit(KEYS_LISTED_MAX).is_ok());
+    assert!(matches!(
+        limit(KEYS_LISTED_MAX + 1),
+        Err(QueryError::TooMany { .. })
+    ));
 }

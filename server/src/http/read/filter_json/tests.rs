@@ -138,6 +138,16 @@ fn errors_name_the_place() {
             json!({"not": {"text_matches": "("}}),
             "filter.not.text_matches",
         ),
+        (json!({"score": {"span": {}}}), "filter.score.span"),
+        (
+            json!({"score": {"and": [{"text": "a"}, {"not": {"span": {}}}]}}),
+            "filter.score.and[1].not.span",
+        ),
+        (json!({"span": {"span": {}}}), "filter.span.span"),
+        (
+            json!({"span": {"score": {"span": {}}}}),
+            "filter.span.score.span",
+        ),
     ] {
         assert_eq!(read(value.clone()).unwrap_err().0, place, "{value}");
     }

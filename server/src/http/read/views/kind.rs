@@ -17,7 +17,19 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// As it was sent; traces if it was not.
+    /// As it was sent, settings and all: what will be shown as a dashboard is held to be one.
+    pub(super) fn sent(
+        over: Option<&str>,
+        settings: &Map<String, Value>,
+    ) -> Result<Self, ApiError> {
+        let kind = Self::of(over)?;
+        Ok(match Self::of_stored(kind.as_str(), settings) {
+            DASHBOARD => Self::Dashboard,
+            _ => kind,
+        })
+    }
+
+    /// As `over` names it; traces if it does not.
     pub(super) fn of(over: Option<&str>) -> Result<Self, ApiError> {
         match over {
             None => Ok(Self::Rows(Over::Traces)),
@@ -51,7 +63,15 @@ impl Kind {
     }
 }
 
-/// Refuses charts that could not be asked for: each names rows that there are and a search that reads.
+/// The rows of a name, if the page draws charts of them.
+fn drawn(name: &str) -> Option<Over> {
+    Over::named(name).ok().filter(|over| *over != Over::Scores)
+}
+
+/// What a chart says in words, beside rows and a search.
+const WORDS: [&str; 4] = ["title", "what", "by", "of"];
+
+/// Refuses charts that could not be drawn: each names rows that charts are of and a search that reads.
 pub(super) fn check_charts(settings: &Map<String, Value>, now_ns: i64) -> Result<(), ApiError> {
     let refused = |field: &str, message| ApiError::parameter(&format!("settings.{field}"), message);
     let charts = match settings.get(CHARTS) {
@@ -69,10 +89,18 @@ pub(super) fn check_charts(settings: &Map<String, Value>, now_ns: i64) -> Result
             Some(Value::String(text)) => Ok(Some(text.as_str())),
             Some(_) => Err(refused(&format!("{place}.{name}"), "not a text")),
         };
-        let over = text("over")?.map_or(Ok(Over::Traces), Over::named);
-        let over = over.map_err(|error| error.at(format!("settings.{place}.over")))?;
+        let over = match text("over")? {
+            None => Over::Traces,
+            Some(name) => drawn(name).ok_or_else(|| {
+                refused(
+                    &format!("{place}.over"),
+                    "not of traces, spans, logs, points",
+                )
+            })?,
+        };
         let searched = over.searched(text("q")?.unwrap_or(""), now_ns);
         searched.map_err(|error| error.at(format!("settings.{place}.q")))?;
+        WORDS.iter().try_for_each(|word| text(word).map(drop))?;
     }
     Ok(())
 }

@@ -1,10 +1,13 @@
 //! What is made of traces: paths, threads, comparisons, views; their limits, and who may change what.
 
 use super::*;
+use crate::control::Actor;
 use crate::limits::{
     COMMENT_BYTES_MAX, COMPARE_KEYS_MAX, COMPARE_LISTED_MAX, CONVERSATION_PAGE_MAX, DIFF_STEPS_MAX,
     PATH_RUNS_MAX, RENDER_TOKENS_MAX, RENDER_TOKENS_MIN, VIEW_BYTES_MAX,
 };
+use crate::tenancy::plane::By;
+use crate::tenancy::views::SavedView;
 
 #[tokio::test]
 async fn the_critical_path_is_as_long_as_its_root() {
@@ -322,6 +325,8 @@ async fn a_view_is_of_rows_or_of_charts() {
     let world = world().await;
     let charts = json!([
         { "what": "runs" },
+        { "what": "runs", "over": "traces" },
+        { "what": "runs", "over": "spans" },
         { "what": "runs", "over": "logs", "q": "level:error", "by": "service" },
         { "what": "avg", "over": "points", "of": "value" },
     ]);
@@ -332,9 +337,25 @@ async fn a_view_is_of_rows_or_of_charts() {
         (&shown["over"], &shown["settings"]["charts"]),
         (&json!("dashboard"), &charts)
     );
-    // As dashboards were kept before `over` knew them.
+    // As dashboards were sent, and kept, before `over` knew them.
     let older = json!({ "name": "o", "settings": { "kind": "dashboard", "charts": [] } });
     question(&world, "/views", older).await;
+    let kept = SavedView {
+        view: 0,
+        project: 1,
+        name: "k".to_owned(),
+        over: "traces".to_owned(),
+        q: String::new(),
+        from: String::new(),
+        to: String::new(),
+        sort: String::new(),
+        columns: Vec::new(),
+        settings: r#"{"kind":"dashboard"}"#.to_owned(),
+        is_shared: true,
+        owner: Actor::Nobody,
+    };
+    let plane = world.app.core().unwrap().plane();
+    plane.save_view(By::operator(), kept).await.unwrap();
     for over in ["traces", "spans", "scores", "logs", "points"] {
         let view = json!({ "name": over, "over": over });
         assert_eq!(question(&world, "/views", view).await.status, 201, "{over}");
@@ -346,25 +367,39 @@ async fn a_view_is_of_rows_or_of_charts() {
     let names = boards["data"].as_array().unwrap().iter();
     assert_eq!(
         names.map(|one| &one["name"]).collect::<Vec<_>>(),
-        ["b", "o"]
+        ["b", "o", "k"]
     );
     assert_eq!(
         read(&world, "/views").await["data"]
             .as_array()
             .unwrap()
             .len(),
-        7
+        8
     );
+}
 
+#[tokio::test]
+async fn a_view_is_refused_for_charts_that_cannot_be_drawn() {
+    let world = world().await;
     let of = |charts: Value| json!({ "name": "v", "over": "dashboard", "settings": { "charts": charts } });
     for (bad, field) in [
         (json!({ "name": "v", "over": "charts" }), "over"),
         (of(json!({})), "settings.charts"),
         (of(json!(["runs"])), "settings.charts[0]"),
+        (of(json!([{ "title": {} }])), "settings.charts[0].title"),
+        (
+            json!({ "name": "v", "settings": { "kind": "dashboard", "charts": [null] } }),
+            "settings.charts[0]",
+        ),
+        (
+            json!({ "name": "v", "over": "logs", "settings": { "kind": "dashboard", "charts": 1 } }),
+            "settings.charts",
+        ),
         (
             of(json!([{}, { "over": "rows" }])),
             "settings.charts[1].over",
         ),
+        (of(json!([{ "over": "scores" }])), "settings.charts[0].over"),
         (of(json!([{ "q": 1 }])), "settings.charts[0].q"),
         (of(json!([{ "q": "level:(" }])), "settings.charts[0].q"),
     ] {

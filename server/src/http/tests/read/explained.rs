@@ -66,18 +66,18 @@ async fn keys_are_counted_where_they_stand_but_for_dead_rows() {
     let world = world().await;
     plain(&world, 1, 0, 3).await;
     let said = read(&world, "/fields?over=spans&explain=true").await;
-    let keys = u64::try_from(said["keys"].as_array().unwrap().len()).unwrap();
+    assert!(said["keys"].as_array().unwrap().len() > 1);
     let cost = |said: &Value| {
         ["sources", "sources_pruned", "rows_visited"].map(|name| number(&said["explain"], name))
     };
     assert_eq!(cost(&said), [1, 1, 0]);
-    // Of each key the dead row is looked at: the span that another version took the place of.
+    // The dead row is looked at, for all keys: the span that another version took the place of.
     plain(&world, 1, 0, 1).await;
     let other = json!({ "traceId": format!("{:032x}", 1), "spanId": format!("{:016x}", 1), "name": "t",
         "startTimeUnixNano": BASE_NS.to_string() });
     send(&world, &[other]).await;
     let said = read(&world, "/fields?over=spans&explain=true").await;
-    assert_eq!(cost(&said), [1, 0, keys]);
+    assert_eq!(cost(&said), [1, 0, 1]);
     assert_eq!(
         read(&world, "/fields?over=spans").await.get("explain"),
         None

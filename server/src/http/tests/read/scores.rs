@@ -211,6 +211,35 @@ async fn every_question_about_traces_takes_scores() {
 }
 
 #[tokio::test]
+async fn a_path_that_reads_as_a_score_is_none_of_the_keys() {
+    let world = world().await;
+    let run = json!({
+        "trace_id": trace(1), "started_at": "2026-01-01T00:00:00Z", "steps": [],
+        "scores": { "good": 1, "bad": 2 },
+    });
+    let said = ask(
+        &world.app,
+        post("/v1/traces", "key-of-a", JSON, run.to_string()),
+    )
+    .await;
+    assert_eq!(said.status, 201);
+    score(
+        &world,
+        json!({ "trace_id": trace(1), "name": "good", "value": 0.9 }),
+    )
+    .await;
+    let has = percent(&json!({ "path": "scores.bad", "exists": true }).to_string());
+    let rows = read(&world, &format!("/traces?total=true&filter={has}")).await;
+    assert_eq!(rows["total"], 1, "{rows}");
+    let keys = read(&world, "/fields?prefix=scores").await;
+    assert_eq!(
+        keys["keys"],
+        json!([{ "key": "scores.good", "type": "float", "rows": 1, "types": [{ "type": "float", "rows": 1 }] }])
+    );
+    assert_eq!(keys["more"], false);
+}
+
+#[tokio::test]
 async fn what_has_no_scores_and_what_does_not_read_is_refused_by_name() {
     let world = world().await;
     let score = |key: &str| percent(&json!({ "key": key, "gt": 0.5 }).to_string());
