@@ -444,26 +444,38 @@ async fn in_a_project_with_rules_the_rules_decide() {
     );
 }
 
-/// Where the files cannot be put nothing is stored, and the sender is told to try again.
+/// Where the files cannot be put the media stays in its row, until it is sent once more.
 #[tokio::test]
 async fn no_row_is_without_its_file() {
     let world = world().await;
     let dir = directory(&world, TRACE);
     std::fs::create_dir_all(dir.parent().unwrap()).unwrap();
     std::fs::write(&dir, "in the way").unwrap();
-    let body = request(&[span(TRACE, 1, &message(&[picture(1)]))]).to_string();
-    let said = ask(&world.app, post("/otlp/v1/traces", "key-of-a", JSON, body)).await;
-    assert_eq!(said.status, 503);
-    assert_eq!(read(&world, &path_of(TRACE, 1, "")).await.status, 404);
-    assert_eq!(
-        std::fs::read_dir(world.dir.path().join("spool"))
-            .unwrap()
-            .count(),
-        0
-    );
+    let said = message(&[picture(1)]);
+    send_spans(&world, &[span(TRACE, 1, &said)]).await;
+    let stored = said_of(&world, TRACE, 1, "?media=reference").await;
+    assert_eq!(stored["attributes"][KEY], said);
+    assert_eq!(stored["raw"].get("offloaded"), None);
+    assert_eq!(blobs_of(&world, TRACE).await.len(), 0);
+    let spool = std::fs::read_dir(world.dir.path().join("spool")).unwrap();
+    assert_eq!(spool.count(), 0);
     std::fs::remove_file(&dir).unwrap();
-    send_spans(&world, &[span(TRACE, 1, &message(&[picture(1)]))]).await;
-    assert_eq!(blobs_of(&world, TRACE).await.len(), 1);
+    // What is there is not put again; what is lost is.
+    let kept = || {
+        let blobs = world.app.core().unwrap().blobs().unwrap();
+        blobs
+            .tally()
+            .kept
+            .load(std::sync::atomic::Ordering::Relaxed)
+    };
+    for (id, count) in [(2, 1), (3, 1)] {
+        send_spans(&world, &[span(TRACE, id, &said)]).await;
+        assert_eq!((blobs_of(&world, TRACE).await.len(), kept()), (1, count));
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+    send_spans(&world, &[span(TRACE, 4, &said)]).await;
+    assert_eq!(kept(), 2);
+    assert_eq!(said_of(&world, TRACE, 2, "").await["attributes"][KEY], said);
 }
 
 /// A log line may outlive the row of its trace, whose file it would be.
