@@ -77,7 +77,7 @@ pub const VALUE: &str = "value";
 /// and, where known, `name`, `declared_type`, `span_id`, `field` and `upload`. Adds up over events. Runs.
 pub const BLOBS: &str = "blobs";
 /// What was cut out of the row's values and is kept as files of its trace: a map, written by the server and read by it
-/// alone. Spans and logs.
+/// alone. Spans.
 pub const OFFLOADED: &str = "offloaded";
 /// Which dialect the event came in: `otlp`, `theta`, `langfuse`, `langsmith`, `aiobs`, `tcc`. Every row; text.
 pub const DIALECT: &str = "dialect";

@@ -452,6 +452,8 @@ pub const BLOB_BYTES_MAX: u64 = 1 << 30;
 pub const BLOB_BYTES_DEFAULT: u64 = 256 << 20;
 /// Attachments of a trace. Over it: 400.
 pub const BLOBS_PER_TRACE_MAX: usize = 1_000;
+/// How often a row may say that an attachment was taken out of its trace. Over it: it says nothing.
+pub const BLOB_ROUND_MAX: u64 = 1 << 32;
 /// Bytes of the id of a trace that has attachments: it is part of the name of a file. Over it: 400.
 pub const BLOB_TRACE_ID_BYTES_MAX: usize = 180;
 /// Bytes of the name of an attachment, and of its declared type, its span and its field. Over it: 400.

@@ -5,6 +5,7 @@ use obsrv_engine::model;
 use serde::Serialize;
 
 use super::key::ContentHash;
+use crate::limits::BLOB_ROUND_MAX;
 
 /// One blob of a run. The same bytes sent twice with the same words are one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,12 +57,18 @@ pub struct Removal {
 
 impl Removal {
     fn read(doc: DocRef<'_>) -> Option<Self> {
-        let removed = doc.get("removed").and_then(DocRef::as_i64)?;
         Some(Self {
             sha256: ContentHash::parse(doc.get("sha256")?.as_str()?)?,
-            removed: u64::try_from(removed).ok()?,
+            removed: round_of(doc, "removed")?,
         })
     }
+}
+
+/// A number of rounds; none that nobody comes to by taking things out, which nothing could follow.
+fn round_of(doc: DocRef<'_>, key: &str) -> Option<u64> {
+    let number = doc.get(key).and_then(DocRef::as_i64)?;
+    let round = u64::try_from(number).ok()?;
+    (round <= BLOB_ROUND_MAX).then_some(round)
 }
 
 fn as_text<S: serde::Serializer>(hash: &ContentHash, to: S) -> Result<S::Ok, S::Error> {
@@ -82,11 +89,7 @@ impl Reference {
             span_id: text("span_id"),
             field: text("field"),
             upload: text("upload"),
-            round: doc
-                .get("round")
-                .and_then(DocRef::as_i64)
-                .and_then(|n| u64::try_from(n).ok())
-                .unwrap_or(0),
+            round: round_of(doc, "round").unwrap_or(0),
         })
     }
 
@@ -193,6 +196,20 @@ mod tests {
             left(&[&gone_twice, &again_json, &gone, &first_json]),
             (Vec::new(), 2)
         );
+        let far = |removed| serde_json::to_value(removal(b"a", removed)).unwrap();
+        assert_eq!(
+            left(&[&|| far(BLOB_ROUND_MAX), &first_json]),
+            (Vec::new(), BLOB_ROUND_MAX)
+        );
+        assert_eq!(
+            left(&[&|| far(BLOB_ROUND_MAX + 1), &first_json]),
+            (vec![first.clone()], 0)
+        );
+        let of_round = |round| serde_json::to_value(reference(b"a", round)).unwrap();
+        for (round, read) in [(BLOB_ROUND_MAX, BLOB_ROUND_MAX), (BLOB_ROUND_MAX + 1, 0)] {
+            let expected = reference(b"a", read);
+            assert_eq!(left(&[&|| of_round(round)]), (vec![expected], 0));
+        }
         assert_eq!(
             Reference::all(DocRef::parse(&DocWriter::new().finish()).unwrap_or(DocRef::Null)),
             []

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use obsrv_engine::boundary::Object;
 
 use super::key::Key;
@@ -21,6 +22,18 @@ pub trait BlobStore: Send + Sync + Debug {
     /// # Errors
     /// `NotFound`.
     fn open(&self, key: &Key) -> io::Result<(Arc<dyn Object>, i64)>;
+
+    /// All bytes of a blob that has so many of them; `None` if it has more or fewer, which are not read.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    fn whole(&self, key: &Key, len: u64) -> io::Result<Option<Bytes>> {
+        let (object, _) = self.open(key)?;
+        if object.len() != len {
+            return Ok(None);
+        }
+        object.get_range(0..len).map(Some)
+    }
 
     /// Names that begin with `prefix`, whole parts of a name, and come after `after`, in an order that is the
     /// same each time: at most `max`, fewer only at the end. What is no name of a blob is not listed.

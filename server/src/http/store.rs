@@ -8,7 +8,7 @@ use super::Core;
 use super::auth::Tenant;
 use super::spent::Spent;
 use super::tail::Tails;
-use super::whole::{Whole, room_of};
+use super::whole::Whole;
 use crate::blob::Blobs;
 use obsrv_engine::engine::{
     Deletion, Done, Engine, Envelope, IngestError, LeftOut, ReadBody, Receipt, Snapshot, StoredRow,
@@ -151,8 +151,8 @@ impl Store {
 
 impl View {
     /// Makes rows of one answer whole.
-    pub(crate) fn whole(&self, budget: &Budget<'_>) -> Whole<'_> {
-        Whole::new(self, self.blobs.clone(), self.project, room_of(budget))
+    pub(crate) fn whole<'v>(&'v self, budget: &Budget<'v>) -> Whole<'v> {
+        Whole::new(self, self.blobs.clone(), self.project, *budget)
     }
 
     /// What the questions so far were answered without.

@@ -1,24 +1,23 @@
 //! Rows as they were sent: with the media that is kept as attachments back in its place (D-60).
 //!
-//! Looked for in the row's own trace alone, and only what the trace's row refers to: what was taken out of the trace is
-//! gone here, too, whether its file is there still or not. An answer holds so many bytes of it; over that a value says
-//! which attachment it means.
+//! Looked for in the row's own trace alone, whatever its tokens say. What the trace's row says was taken out is gone here,
+//! too, whether its file is there still or not; a trace whose row is not there, or does not read, says nothing of that,
+//! and the file's name decides. An answer holds so many bytes of it; over that a value says which attachment it means.
+//! What is wrong with one file is said in its place, and the rest of the answer stands.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use obsrv_engine::doc::DocRef;
-use obsrv_engine::query::Budget;
+use obsrv_engine::query::{Budget, QueryError};
 use obsrv_engine::row::{ProjectId, Table};
 
-use super::blobs::refused;
 use super::error::ApiError;
 use super::store::View;
 use crate::blob::Blobs;
-use crate::blob::key::{ContentHash, Owner};
-use crate::blob::reference::Reference;
+use crate::blob::key::{ContentHash, Key, Owner};
+use crate::blob::reference::{Reference, rounds};
 use crate::dialect::theta_read::StoredRow;
 use crate::limits::MEDIA_ANSWER_BYTES_MAX;
 use crate::offload::{Back, Offloaded, Part};
@@ -28,6 +27,8 @@ use crate::wire;
 const REMOVED: &str = "removed";
 const LOST: &str = "lost";
 const DAMAGED: &str = "damaged";
+/// And to those that the disk or the bucket did not give now.
+const UNREADABLE: &str = "unreadable";
 
 /// Makes the rows of one answer whole.
 #[derive(Debug)]
@@ -35,9 +36,12 @@ pub(crate) struct Whole<'v> {
     view: &'v View,
     blobs: Option<Arc<Blobs>>,
     project: ProjectId,
+    budget: Budget<'v>,
     room: u64,
-    /// What the rows of traces refer to, as far as somebody asked.
-    traces: HashMap<Box<str>, Vec<ContentHash>>,
+    /// What was taken out of traces, as far as somebody asked.
+    removed: HashMap<Box<str>, Vec<ContentHash>>,
+    /// What was asked for: each is fetched once, and all of them take no more than the room.
+    files: HashMap<Key, Back>,
 }
 
 /// Bytes of values that one answer may get back.
@@ -66,14 +70,16 @@ impl<'v> Whole<'v> {
         view: &'v View,
         blobs: Option<Arc<Blobs>>,
         project: ProjectId,
-        room: u64,
+        budget: Budget<'v>,
     ) -> Self {
         Self {
             view,
             blobs,
             project,
-            room,
-            traces: HashMap::new(),
+            room: room_of(&budget),
+            budget,
+            removed: HashMap::new(),
+            files: HashMap::new(),
         }
     }
 
@@ -84,14 +90,9 @@ impl<'v> Whole<'v> {
         let (Some(said), Some(owner), Some(blobs)) = (said, owner, self.blobs.clone()) else {
             return Ok(row);
         };
-        let known = self.known(&owner)?;
         let mut room = self.room;
         let doc = said.put_back(row.doc(), &mut room, &mut |part| {
-            if known.contains(&part.hash) {
-                read(&blobs, &owner, part)
-            } else {
-                Ok(Back::Gone(REMOVED))
-            }
+            self.part(&blobs, &owner, part)
         })?;
         self.room = room;
         Ok(StoredRow {
@@ -105,34 +106,56 @@ impl<'v> Whole<'v> {
         rows.into_iter().map(|row| self.row(row)).collect()
     }
 
-    /// What the trace's row refers to.
-    fn known(&mut self, owner: &Owner) -> Result<Vec<ContentHash>, ApiError> {
-        let trace = owner.trace_id();
-        if let Some(known) = self.traces.get(trace) {
-            return Ok(known.clone());
+    /// What stands for a part of a row of a trace.
+    fn part(&mut self, blobs: &Blobs, owner: &Owner, part: &Part) -> Result<Back, ApiError> {
+        if (self.budget.cancelled)() {
+            return Err(QueryError::Cancelled.into());
         }
-        let row = self.view.row(Table::Runs, (trace, trace))?;
-        let run = row.map(|row| wire::row_of(&row.core, &row.body));
-        let run = run.transpose()?;
-        let all = Reference::all(run.as_ref().map_or(DocRef::Null, StoredRow::doc));
-        let known: Vec<ContentHash> = all.iter().map(|one| one.sha256).collect();
-        self.traces.insert(trace.into(), known.clone());
-        Ok(known)
+        if self.removed(owner).contains(&part.hash) {
+            return Ok(Back::Gone(REMOVED));
+        }
+        let found = self.files.entry(owner.blob(part.hash));
+        let found = found.or_insert_with_key(|key| read(blobs, key, part));
+        Ok(found.clone())
+    }
+
+    /// What the trace's row says was taken out, and has not come again.
+    fn removed(&mut self, owner: &Owner) -> &[ContentHash] {
+        let trace = owner.trace_id();
+        if !self.removed.contains_key(trace) {
+            let gone = self.look_for_removed(trace).unwrap_or_else(|error| {
+                tracing::warn!(trace, error = %error.message, "a trace's row does not read");
+                Vec::new()
+            });
+            self.removed.insert(trace.into(), gone);
+        }
+        self.removed.get(trace).map_or(&[], Vec::as_slice)
+    }
+
+    fn look_for_removed(&self, trace: &str) -> Result<Vec<ContentHash>, ApiError> {
+        let Some(row) = self.view.row(Table::Runs, (trace, trace))? else {
+            return Ok(Vec::new());
+        };
+        let run = wire::row_of(&row.core, &row.body)?;
+        let there = Reference::all(run.doc());
+        let is_there = |hash: &ContentHash| there.iter().any(|one| one.sha256 == *hash);
+        let rounds = rounds(run.doc()).into_iter().map(|(hash, _)| hash);
+        Ok(rounds.filter(|hash| !is_there(hash)).collect())
     }
 }
 
-/// The bytes of a part. What its file does not hold any more is said in its place: it would not come back at another try.
-fn read(blobs: &Blobs, owner: &Owner, part: &Part) -> Result<Back, ApiError> {
-    let key = owner.blob(part.hash);
-    let read = blobs.store().open(&key);
-    let bytes = match read.and_then(|(object, _)| object.get_range(0..object.len())) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Back::Gone(LOST)),
-        Err(error) => return Err(refused(&error)),
-        Ok(bytes) => bytes,
-    };
-    if ContentHash::of(&bytes) != part.hash {
-        tracing::error!(blob = %key, "attachment is damaged");
-        return Ok(Back::Gone(DAMAGED));
+/// The bytes of a part, or what is said in its place.
+fn read(blobs: &Blobs, key: &Key, part: &Part) -> Back {
+    match blobs.store().whole(key, part.size) {
+        Ok(Some(bytes)) if ContentHash::of(&bytes) == part.hash => Back::Whole(bytes),
+        Ok(_) => {
+            tracing::error!(blob = %key, "attachment is damaged");
+            Back::Gone(DAMAGED)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Back::Gone(LOST),
+        Err(error) => {
+            tracing::warn!(blob = %key, %error, "attachment does not read");
+            Back::Gone(UNREADABLE)
+        }
     }
-    Ok(Back::Whole(bytes))
 }

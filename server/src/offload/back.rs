@@ -28,7 +28,7 @@ pub struct Part {
     /// Of its bytes.
     pub hash: ContentHash,
     /// How many they are.
-    size: u64,
+    pub size: u64,
     content_type: String,
     encoding: Encoding,
 }
@@ -38,20 +38,17 @@ pub struct Part {
 pub enum Back {
     /// The bytes.
     Whole(Bytes),
-    /// They are gone for good; and what happened to them.
+    /// They do not come; and what happened to them.
     Gone(&'static str),
     /// What names the attachment, the same in every row.
     Named,
 }
 
 impl Offloaded {
-    /// What a row's document says; `None` if nothing was cut out of it. Only rows that came as OTLP have such a field of
-    /// ours: in others it is the sender's.
+    /// What a row's document says; `None` if nothing was cut out of it. No dialect lets a sender write this field of a row,
+    /// and the events of other dialects that the row may be folded of do not change it.
     pub fn of(doc: DocRef<'_>) -> Option<Self> {
         let said = doc.get(model::OFFLOADED)?;
-        if doc.get(model::DIALECT)?.as_str() != Some("otlp") {
-            return None;
-        }
         let DocRef::Array(media) = said.get("media")? else {
             return None;
         };

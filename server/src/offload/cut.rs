@@ -6,7 +6,7 @@ use bytes::Bytes;
 use obsrv_engine::doc::{DocRef, DocWriter};
 use obsrv_engine::mapping::Mapped;
 use obsrv_engine::model;
-use obsrv_engine::row::{Event, Table, trace_of};
+use obsrv_engine::row::{Event, Table};
 
 use super::encoding::Encoding;
 use super::runs::{declared, each_run};
@@ -18,13 +18,12 @@ use crate::keys::hex;
 use crate::limits::MEDIA_BYTES_MIN;
 
 /// Fields in which media is looked for: what a sender fills as it likes. A run takes over none of them whole.
-const FIELDS: [&str; 6] = [
+const FIELDS: [&str; 5] = [
     model::ATTRIBUTES,
     "events",
     "links",
     model::METADATA,
     model::RESOURCE,
-    model::BODY,
 ];
 
 /// What was cut out.
@@ -58,13 +57,9 @@ pub fn holds_media(event: &Event) -> bool {
 
 /// The fields of an event in which media is looked for.
 fn fields(event: &Event) -> impl Iterator<Item = (&str, DocRef<'_>)> {
-    let is_of_trace = match event.table {
-        Table::Spans => true,
-        // A file belongs to a trace.
-        Table::Logs => trace_of(&event.key.trace_id).is_some(),
-        Table::Runs | Table::Points | Table::Scores => false,
-    };
-    let doc = DocRef::parse(&event.doc).ok().filter(|_| is_of_trace);
+    // A file is its trace's and goes with it; a log line stays longer than its trace, or goes before.
+    let is_span = event.table == Table::Spans;
+    let doc = DocRef::parse(&event.doc).ok().filter(|_| is_span);
     let doc = doc.filter(|doc| doc.get(model::DIALECT).and_then(DocRef::as_str) == Some("otlp"));
     let entries = doc.and_then(DocRef::entries);
     let entries = entries.into_iter().flatten().flatten();

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use bytes::Bytes;
 use obsrv_engine::doc::{DocRef, DocWriter};
 use obsrv_engine::model;
-use obsrv_engine::row::{Event, RowKey, Table, outside_traces};
+use obsrv_engine::row::{Event, RowKey, Table};
 use proptest::prelude::*;
 
 use super::*;
@@ -196,18 +196,18 @@ fn what_is_no_base64_or_not_to_the_last_sign_stays() {
     for text in ["x", "deadbeef", "ACGT", "0123456789"] {
         assert!(!cuts(text.repeat(MEDIA_BYTES_MIN)), "{text}");
     }
-    // Spans of other protocols, log lines of no trace, points and runs.
+    // Spans of other protocols, and what is no span.
     let theta = span("theta", &Value::Text(url(&whole)), &[]);
     assert!(!holds_media(&theta));
     let mut event = span("otlp", &Value::Text(url(&whole)), &[]);
-    for (table, trace, expected) in [
-        (Table::Logs, "t".to_owned(), true),
-        (Table::Logs, outside_traces("t"), false),
-        (Table::Points, "t".to_owned(), false),
-        (Table::Runs, "t".to_owned(), false),
+    for (table, expected) in [
+        (Table::Spans, true),
+        (Table::Logs, false),
+        (Table::Points, false),
+        (Table::Scores, false),
+        (Table::Runs, false),
     ] {
         event.table = table;
-        event.key.trace_id = trace.into();
         assert_eq!(holds_media(&event), expected, "{table:?}");
     }
 }
@@ -262,21 +262,7 @@ fn nobody_can_write_a_token() {
     let third = span("otlp", &said, &[]);
     assert!(cut_of(&third).is_none());
     assert_eq!(Offloaded::of(DocRef::parse(&third.doc).unwrap()), None);
-    // The field itself, as a sender of another protocol may write it.
-    let own = span("theta", &said, &[]);
-    let mut doc = DocWriter::new();
-    let open = doc.begin_map();
-    doc.entries(DocRef::parse(&own.doc).unwrap().entries().unwrap());
-    doc.key(model::OFFLOADED);
-    doc.value(
-        DocRef::parse(&stored.doc)
-            .unwrap()
-            .get(model::OFFLOADED)
-            .unwrap(),
-    );
-    doc.end(open);
-    assert_eq!(Offloaded::of(DocRef::parse(&doc.finish()).unwrap()), None);
-    // And as an attribute of OTLP, where it is one like any other.
+    // As an attribute of OTLP, where it is one like any other.
     let field = vec![("nonce".to_owned(), Value::Text("0".repeat(32)))];
     let attribute = Value::Map(vec![(model::OFFLOADED.to_owned(), Value::Map(field))]);
     let nested = span("otlp", &attribute, &[]);

@@ -10,7 +10,9 @@ use super::trace::{EXTRA, ORDER, OWN_FIELDS, Outcome, STATUS_SENT};
 use crate::dialect::format_micros;
 
 /// Keys of a row that a sender's unknown key must not take: such a one goes into `extra`.
-const RESERVED: [&str; 19] = [
+const RESERVED: [&str; 21] = [
+    model::BLOBS,
+    model::OFFLOADED,
     model::COST,
     model::COST_SOURCE,
     model::COST_UNKNOWN,

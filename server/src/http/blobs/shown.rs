@@ -102,6 +102,11 @@ impl Held {
         found.map_or(0, |(_, round)| *round)
     }
 
+    /// Whether these bytes are one of them.
+    pub(in crate::http) fn has(&self, hash: ContentHash) -> bool {
+        self.known.iter().any(|one| one.sha256 == hash)
+    }
+
     /// Whether one more may come. What is there already takes no room.
     pub(super) fn has_room(&self, new: &Reference) -> bool {
         self.items < BLOBS_PER_TRACE_MAX || self.known.contains(new)

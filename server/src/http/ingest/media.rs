@@ -2,14 +2,12 @@
 //! and in the same record that the runs have these attachments (D-60). So a crash leaves a file that no row means, which
 //! the sweep removes, and never a row without its file; and what is sent again comes to the same rows and files.
 //!
-//! What an attachment may not be, or its trace has no room for, stays in its row. The rows of a request of which nothing
+//! What an attachment may not be, or its trace or memory has no room for, stays in its row; so does what cannot be put now. The rows of a request of which nothing
 //! can be cut out go the way of every other.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-use bytes::Bytes;
 
 use super::{Outcome, Ready, Step, Stored};
 use crate::blob::Blobs;
@@ -33,7 +31,7 @@ struct Row {
 pub(super) async fn store(ready: Ready) -> Result<(Stored, Option<Outcome>), ApiError> {
     let blobs = Arc::clone(ready.job.app.core()?.blobs()?);
     let bytes_max = blobs.terms().bytes_max;
-    let (ready, rows) = blocking(move || cut_all(ready, bytes_max)).await?;
+    let (ready, rows) = blocking(move || Ok(cut_all(ready, bytes_max))).await?;
     let owners: HashSet<Owner> = rows.iter().map(|row| row.owner.clone()).collect();
     let owners: Vec<Owner> = owners.into_iter().collect();
     // Until the rows are durable nobody removes what they do not refer to yet.
@@ -56,7 +54,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Cuts out what can be, of as many rows as one request may have it of.
-fn cut_all(mut ready: Ready, bytes_max: u64) -> Result<(Ready, Vec<Row>), ApiError> {
+fn cut_all(mut ready: Ready, bytes_max: u64) -> (Ready, Vec<Row>) {
     let (mut rows, mut seen) = (Vec::new(), HashSet::new());
     let project = ready.job.tenant.project();
     for (place, event) in ready.events.iter().enumerate() {
@@ -67,8 +65,11 @@ fn cut_all(mut ready: Ready, bytes_max: u64) -> Result<(Ready, Vec<Row>), ApiErr
             continue;
         };
         // What is cut out is held beside the row, and its text is a third longer.
-        ready.held_bytes = ready.held_bytes.saturating_add(event.doc.len());
-        ready.charge.grow_to(ready.held_bytes)?;
+        let held_bytes = ready.held_bytes.saturating_add(event.doc.len());
+        if ready.charge.grow_to(held_bytes).is_err() {
+            break;
+        }
+        ready.held_bytes = held_bytes;
         let Some(cut) = cut(event, bytes_max) else {
             continue;
         };
@@ -79,32 +80,35 @@ fn cut_all(mut ready: Ready, bytes_max: u64) -> Result<(Ready, Vec<Row>), ApiErr
             rows.push(Row { place, owner, cut });
         }
     }
-    Ok((ready, rows))
+    (ready, rows)
 }
 
 /// Puts what was cut out, and puts what is left into the place of the rows. Says whether there is any.
 fn keep(mut ready: Ready, rows: Vec<Row>, blobs: &Blobs) -> Result<(Ready, bool), ApiError> {
-    let mut traces: HashMap<Owner, Held> = HashMap::new();
-    let mut files: HashMap<Key, Bytes> = HashMap::new();
-    let mut noted = Vec::new();
+    let mut traces: HashMap<Owner, Option<Held>> = HashMap::new();
+    let (mut done, mut noted) = (HashSet::new(), Vec::new());
     for Row { place, owner, cut } in rows {
-        let trace = match traces.remove(&owner) {
-            Some(known) => known,
-            None => held(&ready.job.store, owner.trace_id())?.unwrap_or_default(),
-        };
-        let trace = traces.entry(owner.clone()).or_insert(trace);
-        let references = cut.pieces.iter().map(|piece| reference(piece, trace));
-        let references: Vec<Reference> = references.collect();
-        let Some(added) = trace.with(&references) else {
+        let trace = traces.entry(owner.clone());
+        let trace = trace.or_insert_with(|| {
+            let known = held(&ready.job.store, owner.trace_id());
+            known.map(Option::unwrap_or_default).ok()
+        });
+        let Some(known) = trace.as_mut() else {
             continue;
         };
-        *trace = added;
+        let references = cut.pieces.iter().map(|piece| reference(piece, known));
+        let references: Vec<Reference> = references.collect();
+        let Some(added) = known.with(&references) else {
+            continue;
+        };
+        // Whoever refuses one of them makes the others wait no longer.
+        if put_all((&ready, blobs), (&owner, known), &cut.pieces, &mut done).is_err() {
+            break;
+        }
+        *known = added;
         noted.extend(references.into_iter().map(|one| (owner.clone(), one)));
-        let pieces = cut.pieces.into_iter();
-        files.extend(pieces.map(|piece| (owner.blob(piece.hash), piece.bytes)));
         ready.events[place].doc = cut.doc;
     }
-    put_all(&ready, blobs, files)?;
     let mut seen: HashSet<(Owner, ContentHash, Option<String>)> = HashSet::new();
     for (owner, one) in noted {
         if seen.insert((owner.clone(), one.sha256, one.declared_type.clone())) {
@@ -138,22 +142,33 @@ fn reference(piece: &Piece, trace: &Held) -> Reference {
     }
 }
 
-fn put_all(ready: &Ready, blobs: &Blobs, files: HashMap<Key, Bytes>) -> Result<(), ApiError> {
-    let wide = |bytes: &Bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let all = files.values().map(wide).fold(0, u64::saturating_add);
-    if !files.is_empty() {
-        refuse_when_full(&ready.job.app, blobs, all)?;
-    }
-    for (key, bytes) in files {
+/// Puts the pieces of a row, unless they are there: those in `done` are, and those that the trace has, if their file is.
+fn put_all(
+    (ready, blobs): (&Ready, &Blobs),
+    (owner, known): (&Owner, &Held),
+    pieces: &[Piece],
+    done: &mut HashSet<Key>,
+) -> Result<(), ApiError> {
+    for piece in pieces {
+        let key = owner.blob(piece.hash);
+        let len = u64::try_from(piece.bytes.len()).unwrap_or(u64::MAX);
+        let is_len = |key| {
+            let found = blobs.store().open(key);
+            found.is_ok_and(|(object, _)| object.len() == len)
+        };
+        if done.contains(&key) || (known.has(piece.hash) && is_len(&key)) {
+            continue;
+        }
+        refuse_when_full(&ready.job.app, blobs, len)?;
         let put = || {
             let mut spooling = blobs.spool().begin()?;
-            spooling.write(&bytes)?;
+            spooling.write(&piece.bytes)?;
             blobs.store().put_once(&key, spooling.finish()?)
         };
         put().map_err(|error| refused(&error))?;
         blobs.tally().kept.fetch_add(1, Ordering::Relaxed);
-        let len = wide(&bytes);
         blobs.tally().kept_bytes.fetch_add(len, Ordering::Relaxed);
+        done.insert(key);
     }
     Ok(())
 }

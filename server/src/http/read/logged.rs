@@ -59,7 +59,6 @@ async fn show(
         let filter = Filter::Is(Column::Id, equal(&id));
         let line = newest(&view, (Table::Logs, filter), budget)?;
         let line = line.ok_or_else(|| missing("no such log line"))?;
-        let line = view.whole(budget).row(line)?;
         let (by, run) = match trace_of(&line.core.trace_id) {
             Some(trace) => ("trace", run_of(&view, trace)?),
             None => ("thread", of_thread(&view, &line, budget)?),

@@ -1,5 +1,7 @@
 //! Media inside of rows that come as OTLP. What is expected is what was sent.
 
+mod faults;
+
 use super::*;
 use crate::limits::MEDIA_BYTES_MIN;
 
@@ -353,8 +355,8 @@ async fn nobody_reads_by_a_token_what_is_not_in_the_row() {
     let steps = shown["trace"]["steps"].as_array().unwrap();
     let step = steps.iter().find(|step| step["step_id"] == "s").unwrap();
     assert_eq!(
-        (&step["offloaded"], &step["attributes"]["a"]),
-        (&offloaded, &json!(told))
+        (&step["offloaded"], &step["attributes"]["a"], &step["name"]),
+        (&offloaded, &json!(told), &json!(told))
     );
 }
 
@@ -442,30 +444,43 @@ async fn in_a_project_with_rules_the_rules_decide() {
     );
 }
 
-/// Where the files cannot be put nothing is stored, and the sender is told to try again.
+/// Where the files cannot be put the media stays in its row, until it is sent once more.
 #[tokio::test]
 async fn no_row_is_without_its_file() {
     let world = world().await;
     let dir = directory(&world, TRACE);
     std::fs::create_dir_all(dir.parent().unwrap()).unwrap();
     std::fs::write(&dir, "in the way").unwrap();
-    let body = request(&[span(TRACE, 1, &message(&[picture(1)]))]).to_string();
-    let said = ask(&world.app, post("/otlp/v1/traces", "key-of-a", JSON, body)).await;
-    assert_eq!(said.status, 503);
-    assert_eq!(read(&world, &path_of(TRACE, 1, "")).await.status, 404);
-    assert_eq!(
-        std::fs::read_dir(world.dir.path().join("spool"))
-            .unwrap()
-            .count(),
-        0
-    );
+    let said = message(&[picture(1)]);
+    send_spans(&world, &[span(TRACE, 1, &said)]).await;
+    let stored = said_of(&world, TRACE, 1, "?media=reference").await;
+    assert_eq!(stored["attributes"][KEY], said);
+    assert_eq!(stored["raw"].get("offloaded"), None);
+    assert_eq!(blobs_of(&world, TRACE).await.len(), 0);
+    let spool = std::fs::read_dir(world.dir.path().join("spool")).unwrap();
+    assert_eq!(spool.count(), 0);
     std::fs::remove_file(&dir).unwrap();
-    send_spans(&world, &[span(TRACE, 1, &message(&[picture(1)]))]).await;
-    assert_eq!(blobs_of(&world, TRACE).await.len(), 1);
+    // What is there is not put again; what is lost is.
+    let kept = || {
+        let blobs = world.app.core().unwrap().blobs().unwrap();
+        blobs
+            .tally()
+            .kept
+            .load(std::sync::atomic::Ordering::Relaxed)
+    };
+    for (id, count) in [(2, 1), (3, 1)] {
+        send_spans(&world, &[span(TRACE, id, &said)]).await;
+        assert_eq!((blobs_of(&world, TRACE).await.len(), kept()), (1, count));
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+    send_spans(&world, &[span(TRACE, 4, &said)]).await;
+    assert_eq!(kept(), 2);
+    assert_eq!(said_of(&world, TRACE, 2, "").await["attributes"][KEY], said);
 }
 
+/// A log line may outlive the row of its trace, whose file it would be.
 #[tokio::test]
-async fn log_lines_of_a_trace_keep_media_as_files_and_others_in_the_row() {
+async fn log_lines_keep_media_in_the_row() {
     let world = world().await;
     let data = STANDARD.encode(picture(1));
     let line = |trace: &str| {
@@ -477,8 +492,7 @@ async fn log_lines_of_a_trace_keep_media_as_files_and_others_in_the_row() {
     let body =
         json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [line(TRACE), line("")] }] }] });
     send_to(&world, "/otlp/v1/logs", &body).await;
-    assert_eq!(blobs_of(&world, TRACE).await.len(), 1);
-    assert_eq!(files_with(&world, &picture(1)[1000..1040]), (1, 0));
+    assert_eq!(blobs_of(&world, TRACE).await.len(), 0);
     let exported = read(&world, "/v1/projects/1/export?over=logs&format=otlp").await;
     let exported = String::from_utf8(exported.body).unwrap();
     assert_eq!(exported.matches(&data).count(), 2);
