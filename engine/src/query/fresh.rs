@@ -167,7 +167,7 @@ fn count(found: &[(&Visible<'_>, RoaringBitmap)]) -> u64 {
 /// The live rows of which records after `lsn` said something.
 fn newer(visible: &Visible<'_>, lsn: Lsn, meter: &Meter<'_>) -> Result<RoaringBitmap, QueryError> {
     let mut new = RoaringBitmap::new();
-    each_newer(visible, lsn, meter, &mut |row| new.insert(row) || true)?;
+    each_newer(visible, lsn, meter, &mut |row| new.insert(row))?;
     Ok(new)
 }
 

@@ -146,13 +146,10 @@ impl Scored {
     ) -> Result<(), QueryError> {
         let (before, mut bytes) = (self.spans, 0);
         each_span(visible, scores, meter, &mut |_, core, span| {
-            let spans = match self.by_trace.get_mut(&core.trace_id) {
-                Some(spans) => spans,
-                None => {
-                    bytes += ENTRY_BYTES + size_of::<HashSet<Box<str>>>() + core.trace_id.len();
-                    self.by_trace.entry(core.trace_id.clone()).or_default()
-                }
-            };
+            if !self.by_trace.contains_key(&core.trace_id) {
+                bytes += ENTRY_BYTES + size_of::<HashSet<Box<str>>>() + core.trace_id.len();
+            }
+            let spans = self.by_trace.entry(core.trace_id.clone()).or_default();
             if spans.insert(span.into()) {
                 bytes += ENTRY_BYTES + span.len();
                 self.spans += 1;

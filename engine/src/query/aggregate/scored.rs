@@ -359,7 +359,7 @@ impl Said {
 
     fn add(&mut self, trace: &str, span: &str, value: Kept) {
         if !self.by_trace.contains_key(trace) {
-            self.bytes += trace.len() + ENTRY_BYTES + size_of::<HashMap<Box<str>, ()>>();
+            self.bytes += trace.len() + ENTRY_BYTES + size_of::<HashSet<Box<str>>>();
             self.by_trace.insert(trace.into(), HashMap::new());
         }
         let Some(of_trace) = self.by_trace.get_mut(trace) else {
