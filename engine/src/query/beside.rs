@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 
+use roaring::RoaringBitmap;
+
 use super::QueryError;
 use super::ast::Filter;
 use super::meter::{Meter, len_u64};
 use super::plan::{Elsewhere, Node, Starts, plan};
 use super::scan::live_rows;
-use super::scores::{Scored, stored, within_bounds};
+use super::scores::{Scored, stored};
 use super::search::{add_traces, passing, units};
-use crate::row::Table;
-use crate::source::Visible;
+use crate::row::{Lsn, Table};
+use crate::source::{Visible, reading};
 
 /// The sources of one project that tests of spans and of scores look into.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +66,7 @@ impl Beside<'_> {
         let mut traces = HashSet::new();
         walk(filter, self.spans, meter, &mut |visible, live, meter| {
             let passed = passing(&node, visible, live, meter)?;
-            add_traces(visible, &passed, &mut traces)?;
-            within_bounds(traces.len())
+            find_traces(visible, &passed, &mut traces, meter)
         })?;
         Ok(traces)
     }
@@ -77,9 +78,8 @@ impl Beside<'_> {
         meter: &mut Meter<'_>,
     ) -> Result<HashSet<Box<str>>, QueryError> {
         let mut traces = HashSet::new();
-        self.each_score(filter, meter, &mut |visible, passed, _| {
-            add_traces(visible, passed, &mut traces)?;
-            within_bounds(traces.len())
+        self.each_score(filter, meter, &mut |visible, passed, meter| {
+            find_traces(visible, passed, &mut traces, meter)
         })?;
         meter.explain.scored += len_u64(traces.len());
         Ok(traces)
@@ -99,12 +99,28 @@ impl Beside<'_> {
         Ok(Node::Scored(spans))
     }
 
+    /// Whether a record after `lsn` said something of a score that is there.
+    pub(super) fn has_scores_since(&self, lsn: Lsn, meter: &Meter<'_>) -> Result<bool, QueryError> {
+        let mut found = false;
+        for visible in self.scores {
+            each_newer(visible, lsn, meter, &mut |_| {
+                found = true;
+                false
+            })?;
+        }
+        Ok(found)
+    }
+
     /// Calls `visit` with the scores that pass, some at a time.
     pub(super) fn each_score<'m>(
         &self,
         filter: &Filter,
         meter: &mut Meter<'m>,
-        visit: Visit<'_, 'm>,
+        visit: &mut dyn FnMut(
+            &Visible<'_>,
+            &RoaringBitmap,
+            &mut Meter<'m>,
+        ) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let filter = stored(filter);
         let node = plan(&filter, &mut |_| Err(QueryError::NestedAnyScore))?;
@@ -120,19 +136,63 @@ impl Beside<'_> {
     }
 }
 
+/// Calls `visit`, until it says no, with the live rows of which records after `lsn` said something. A row that was
+/// derived again (prices, mapping) is made by a later record, which says nothing new of it.
+pub(super) fn each_newer(
+    visible: &Visible<'_>,
+    lsn: Lsn,
+    meter: &Meter<'_>,
+    visit: &mut dyn FnMut(u32) -> bool,
+) -> Result<(), QueryError> {
+    let source = visible.source;
+    if source.lsn_max().is_some_and(|max| max <= lsn) {
+        return Ok(());
+    }
+    let mut rows = visible.live.clone();
+    if let Some(first) = source.first_after(lsn) {
+        rows.remove_range(..first);
+    }
+    reading(source, |reader| {
+        for (row, n) in rows.iter().zip(0u64..) {
+            if n.is_multiple_of(ROWS_PER_CHECK) {
+                meter.check()?;
+            }
+            if reader.core(row)?.lsn_last > lsn && !visit(row) {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Rows between two questions whether the caller gave up.
+pub(super) const ROWS_PER_CHECK: u64 = 64;
+/// What a text takes in a set, or a table, beside its bytes: pointer, length, what is free in the table.
+pub(super) const ENTRY_BYTES: usize = 48;
+
+/// Adds the traces of rows, against the budget.
+pub(super) fn find_traces(
+    visible: &Visible<'_>,
+    rows: &RoaringBitmap,
+    traces: &mut HashSet<Box<str>>,
+    meter: &mut Meter<'_>,
+) -> Result<(), QueryError> {
+    let before = traces.len();
+    let bytes = add_traces(visible, rows, traces)?;
+    let new = traces.len() - before;
+    meter.find(new, bytes + new * ENTRY_BYTES)
+}
+
 /// Called with a source and rows of one row group of it.
-pub(super) type Visit<'a, 'm> = &'a mut dyn FnMut(
-    &Visible<'_>,
-    &roaring::RoaringBitmap,
-    &mut Meter<'m>,
-) -> Result<(), QueryError>;
+pub(super) type Visit<'a, 's, 'm> =
+    &'a mut dyn FnMut(&'s Visible<'s>, &RoaringBitmap, &mut Meter<'m>) -> Result<(), QueryError>;
 
 /// Calls `visit` with the live rows of each row group that may have rows which pass.
-fn walk<'m>(
+pub(super) fn walk<'s, 'm>(
     filter: &Filter,
-    sources: &[Visible<'_>],
+    sources: &'s [Visible<'s>],
     meter: &mut Meter<'m>,
-    visit: Visit<'_, 'm>,
+    visit: Visit<'_, 's, 'm>,
 ) -> Result<(), QueryError> {
     let starts = Starts::of(filter);
     for unit in units(sources, None) {

@@ -59,6 +59,14 @@ impl Kept {
             Scalar::Long(hash) => return Self::Long(hash),
         })
     }
+
+    /// What its text takes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Listed(Value::Str(text)) => text.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// Counts one facet.

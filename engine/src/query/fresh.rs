@@ -16,13 +16,14 @@ use self::batch::Batch;
 use self::scored::{NewScores, Told};
 use super::QueryError;
 use super::ast::Filter;
-use super::beside::Beside;
+use super::beside::{Beside, ROWS_PER_CHECK, each_newer};
 use super::meter::{Budget, Meter, len_u64};
 use super::plan::{Elsewhere, Node, check, plan};
 use super::scan::{evaluate, settle};
+use super::scores::asks_scores;
 use super::search::Hit;
 use crate::row::Lsn;
-use crate::source::{SourceError, Visible, reading};
+use crate::source::Visible;
 
 /// Which rows, and held against what.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,8 @@ pub struct FreshRequest<'a> {
     pub after: Lsn,
     /// What they are held against.
     pub filters: &'a [Filter],
-    /// How many rows are looked at, at most: the newest.
+    /// How many rows are looked at, at most: the newest, and those with new scores as far as there is room; and as
+    /// many new scores.
     pub rows_max: u64,
     /// How many rows one filter is given, at most: the oldest that pass it.
     pub passing_max: u64,
@@ -68,28 +70,14 @@ pub struct News {
 
 /// The rows of a batch that pass a filter, and those that it is told of for scores.
 type PassedOf = (RoaringBitmap, Told);
-/// The same of each batch; `None` if that could not be found out.
-type Passed = Option<Vec<PassedOf>>;
+/// The same of each batch; or how many rows were looked at, if that could not be found out.
+type Passed = Result<Vec<PassedOf>, u64>;
 
 /// Rows of a source that are looked at.
 struct Looked<'a> {
     rows: Batch<'a>,
     /// Those of which a record said something new; the others have new scores.
     new: RoaringBitmap,
-}
-
-impl<'a> Looked<'a> {
-    fn new(
-        visible: &'a Visible<'a>,
-        new: RoaringBitmap,
-        scores: &NewScores<'_>,
-    ) -> Result<Self, QueryError> {
-        let rows = &new | scores.rows(visible)?;
-        Ok(Self {
-            rows: Batch::new(visible, rows),
-            new,
-        })
-    }
 }
 
 /// Holds the newest rows of one table of one project against filters.
@@ -107,33 +95,41 @@ pub fn fresh(
 ) -> Result<Fresh, QueryError> {
     let mut meter = Meter::new(budget);
     let bounds = (request.after, request.rows_max);
-    let scores = NewScores::find(beside, request.filters, bounds, &mut meter)?;
+    let mut scores = NewScores::find(beside, request.filters, bounds, &mut meter)?;
     let mut found = Vec::new();
     for visible in rows {
-        found.push((visible, newer(visible, request.after)?));
+        found.push((visible, newer(visible, request.after, &meter)?));
     }
     // What is in segments was made before what is in memory.
     found.sort_by_key(|(visible, _)| visible.source.first_after(request.after).is_some());
-    let skipped = keep_newest(&mut found, request.rows_max);
-    let mut batches = Vec::new();
-    for (visible, new) in found {
-        let batch = Looked::new(visible, new, &scores)?;
-        if !batch.rows.rows().is_empty() {
-            batches.push(batch);
-        }
+    let mut scored = Vec::new();
+    for (visible, new) in &found {
+        scored.push((*visible, scores.rows(visible, &mut meter)? - new));
     }
+    let skipped = keep_newest(&mut found, request.rows_max);
+    let room = request.rows_max - count(&found);
+    scores.skip(keep_newest(&mut scored, room));
+    let batches = found
+        .into_iter()
+        .zip(scored)
+        .map(|((visible, new), (_, scored))| Looked {
+            rows: Batch::new(visible, &new | scored),
+            new,
+        });
+    let batches: Vec<Looked<'_>> = batches
+        .filter(|batch| !batch.rows.rows().is_empty())
+        .collect();
     let mut touched = Touched::new(&batches, *beside);
     let mut passed: Vec<Passed> = Vec::with_capacity(request.filters.len());
+    let before = meter.found();
     for filter in request.filters {
         meter.check()?;
-        passed.push(
-            match holds(filter, &batches, (&scores, &mut touched), &mut meter) {
-                Ok(rows) => Some(rows),
-                Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
-                Err(QueryError::Source(damage)) => return Err(QueryError::Source(damage)),
-                Err(_) => None,
-            },
-        );
+        let held = holds(filter, &batches, (&scores, &mut touched), &mut meter);
+        meter.let_go(before);
+        passed.push(match unless_ended(held)? {
+            Some(rows) => Ok(rows),
+            None => Err(looked_at(&batches, scores.are_asked_by(filter))),
+        });
     }
     let mut fresh = give(&batches, &passed, request.passing_max, &mut meter)?;
     for (filter, passing) in request.filters.iter().zip(&mut fresh.passing) {
@@ -143,33 +139,41 @@ pub fn fresh(
     Ok(fresh)
 }
 
-/// The live rows of which records after `lsn` said something. A row that was derived again (prices, mapping) is made by a later
-/// record, which says nothing new of it.
-fn newer(visible: &Visible<'_>, lsn: Lsn) -> Result<RoaringBitmap, SourceError> {
-    let source = visible.source;
-    if source.lsn_max().is_some_and(|max| max <= lsn) {
-        return Ok(RoaringBitmap::new());
+/// `None` for what failed, but for what ends the whole question.
+fn unless_ended<T>(done: Result<T, QueryError>) -> Result<Option<T>, QueryError> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(end @ (QueryError::Cancelled | QueryError::Source(_))) => Err(end),
+        Err(_) => Ok(None),
     }
-    let mut rows = visible.live.clone();
-    if let Some(first) = source.first_after(lsn) {
-        rows.remove_range(..first);
-    }
-    let mut new = RoaringBitmap::new();
-    reading(source, |reader| {
-        for row in &rows {
-            if reader.core(row)?.lsn_last > lsn {
-                new.insert(row);
-            }
+}
+
+/// Rows that a filter is held against: those with new scores alone only if it asks for scores.
+fn looked_at(batches: &[Looked<'_>], asks_scores: bool) -> u64 {
+    let of = |batch: &Looked<'_>| {
+        if asks_scores {
+            batch.rows.rows().len()
+        } else {
+            batch.new.len()
         }
-        Ok::<_, SourceError>(())
-    })?;
+    };
+    batches.iter().map(of).sum()
+}
+
+fn count(found: &[(&Visible<'_>, RoaringBitmap)]) -> u64 {
+    found.iter().map(|(_, rows)| rows.len()).sum()
+}
+
+/// The live rows of which records after `lsn` said something.
+fn newer(visible: &Visible<'_>, lsn: Lsn, meter: &Meter<'_>) -> Result<RoaringBitmap, QueryError> {
+    let mut new = RoaringBitmap::new();
+    each_newer(visible, lsn, meter, &mut |row| new.insert(row))?;
     Ok(new)
 }
 
 /// Leaves out the oldest rows that are too many; answers how many they were.
 fn keep_newest(found: &mut [(&Visible<'_>, RoaringBitmap)], rows_max: u64) -> u64 {
-    let all: u64 = found.iter().map(|(_, rows)| rows.len()).sum();
-    let skipped = all.saturating_sub(rows_max);
+    let skipped = count(found).saturating_sub(rows_max);
     let mut left = skipped;
     for (_, rows) in found {
         let out = left.min(rows.len());
@@ -187,7 +191,8 @@ fn holds(
     meter: &mut Meter<'_>,
 ) -> Result<Vec<PassedOf>, QueryError> {
     check(filter)?;
-    let node = plan(filter, &mut |asked| touched.answer(asked, meter))?;
+    let near = touched.near(scores.are_asked_by(filter))?;
+    let node = plan(filter, &mut |asked| near.answer(asked, meter))?;
     let views: Vec<Visible<'_>> = batches.iter().map(|batch| batch.rows.visible()).collect();
     let sources = views.iter().map(|visible| (visible.source, &visible.live));
     let told = scores.told(filter, &sources.collect::<Vec<_>>(), meter)?;
@@ -202,12 +207,13 @@ fn holds(
     Ok(passed)
 }
 
-/// The spans and scores of the runs that were touched: each found when the first test asks for them.
+/// What belongs to the rows that are looked at: to all for a filter that asks for new scores, to those of which a
+/// record said something new for the others.
 struct Touched<'a> {
     batches: &'a [Looked<'a>],
     beside: Beside<'a>,
-    spans: Option<Vec<Visible<'a>>>,
-    scores: Option<Vec<Visible<'a>>>,
+    new: Option<Near<'a>>,
+    all: Option<Near<'a>>,
 }
 
 impl<'a> Touched<'a> {
@@ -215,40 +221,83 @@ impl<'a> Touched<'a> {
         Self {
             batches,
             beside,
-            spans: None,
-            scores: None,
+            new: None,
+            all: None,
         }
     }
 
+    fn near(&mut self, asks_scores: bool) -> Result<&mut Near<'a>, QueryError> {
+        let near = if asks_scores {
+            &mut self.all
+        } else {
+            &mut self.new
+        };
+        if let Some(near) = near {
+            return Ok(near);
+        }
+        let mut traces = HashSet::new();
+        for batch in self.batches {
+            let rows = if asks_scores {
+                batch.rows.rows()
+            } else {
+                &batch.new
+            };
+            batch.rows.trace_ids(rows, &mut traces)?;
+        }
+        Ok(near.insert(Near {
+            traces,
+            beside: self.beside,
+            spans: None,
+            scores: None,
+        }))
+    }
+}
+
+/// The spans and scores of some traces: each found when the first test asks for them.
+struct Near<'a> {
+    traces: HashSet<Box<str>>,
+    beside: Beside<'a>,
+    spans: Option<Vec<Visible<'a>>>,
+    scores: Option<Vec<Visible<'a>>>,
+}
+
+impl<'a> Near<'a> {
     fn answer<'f>(
         &mut self,
         asked: Elsewhere<'f>,
         meter: &mut Meter<'_>,
     ) -> Result<Node<'f>, QueryError> {
-        if self.scores.is_none() {
-            self.scores = Some(self.find(self.beside.scores)?);
+        let (spans, scores) = match asked {
+            Elsewhere::Span(part) => (true, asks_scores(part)),
+            Elsewhere::Score(_) => (false, true),
+        };
+        if spans && self.spans.is_none() {
+            self.spans = Some(self.find(self.beside.spans, meter)?);
         }
-        if self.spans.is_none() && matches!(asked, Elsewhere::Span(_)) {
-            self.spans = Some(self.find(self.beside.spans)?);
+        if scores && self.scores.is_none() {
+            self.scores = Some(self.find(self.beside.scores, meter)?);
         }
-        let touched = Beside {
+        let near = Beside {
             of: self.beside.of,
             spans: self.spans.as_deref().unwrap_or_default(),
             scores: self.scores.as_deref().unwrap_or_default(),
         };
-        touched.answer(asked, meter)
+        near.answer(asked, meter)
     }
 
-    /// Of these sources the rows that belong to a run which was touched.
-    fn find(&self, sources: &'a [Visible<'a>]) -> Result<Vec<Visible<'a>>, SourceError> {
-        let mut ids = HashSet::new();
-        for batch in self.batches {
-            batch.rows.trace_ids(&mut ids)?;
-        }
+    /// Of these sources the rows that belong to one of the traces.
+    fn find(
+        &self,
+        sources: &'a [Visible<'a>],
+        meter: &Meter<'_>,
+    ) -> Result<Vec<Visible<'a>>, QueryError> {
         let mut found = Vec::new();
         for visible in sources {
             let mut live = RoaringBitmap::new();
-            for id in &ids {
+            for (id, n) in self.traces.iter().zip(0u64..) {
+                if n.is_multiple_of(ROWS_PER_CHECK) {
+                    meter.check()?;
+                }
                 live |= visible.source.trace_rows(id)?;
             }
             live &= &visible.live;
@@ -271,15 +320,14 @@ fn give(
     passing_max: u64,
     meter: &mut Meter<'_>,
 ) -> Result<Fresh, QueryError> {
-    let all: u64 = batches.iter().map(|batch| batch.rows.rows().len()).sum();
-    let mut given: Vec<(Passing, u64)> = passed.iter().map(|rows| begun(rows, all)).collect();
+    let mut given: Vec<(Passing, u64)> = passed.iter().map(begun).collect();
     let mut hits = Vec::new();
     let mut is_full = false;
     for (at, batch) in batches.iter().enumerate() {
         let mut wanted = RoaringBitmap::new();
         let mut takers: Vec<(usize, RoaringBitmap, &Told)> = Vec::new();
         for (filter, rows) in passed.iter().enumerate() {
-            let Some((rows, told)) = rows.as_ref().and_then(|rows| rows.get(at)) else {
+            let Some((rows, told)) = rows.as_ref().ok().and_then(|rows| rows.get(at)) else {
                 continue;
             };
             let had = given.get(filter).map_or(0, |(p, _)| len_u64(p.hits.len()));
@@ -325,15 +373,15 @@ fn give(
 }
 
 /// A filter to which nothing is given yet, and how many rows pass it; what could not be found out is missed.
-fn begun(passed: &Passed, all: u64) -> (Passing, u64) {
+fn begun(passed: &Passed) -> (Passing, u64) {
     match passed {
-        Some(rows) => (
+        Ok(rows) => (
             Passing::default(),
             rows.iter().map(|(rows, _)| rows.len()).sum(),
         ),
-        None => (
+        Err(missed) => (
             Passing {
-                missed: all,
+                missed: *missed,
                 ..Passing::default()
             },
             0,

@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 
 use super::QueryError;
 use super::divide::{Held, Processors};
+use super::search::TRACES_MAX;
 use crate::source::Source;
 
 /// What a query may cost. The caller sets it from the memory and time that it has.
@@ -15,7 +16,8 @@ use crate::source::Source;
 pub struct Budget<'a> {
     /// Live rows of the row groups that are looked into.
     pub rows_max: u64,
-    /// Bytes that are held: of the bodies in the page and, counted apart, of the groups of an aggregate.
+    /// Bytes that are held: of the bodies in the page and, counted apart, of the groups of an aggregate with what
+    /// tests of other rows found.
     pub bytes_max: u64,
     /// Bytes of bodies that are read to decide or to order rows, one after the other.
     pub read_bytes_max: u64,
@@ -80,7 +82,7 @@ pub struct Explain {
     /// Sources whose share of an aggregate was known from before. Their rows are not counted as
     /// visited.
     pub partials_known: u64,
-    /// Most bytes that the groups of an aggregate took at once.
+    /// Most bytes that the groups of an aggregate, and what tests of other rows found, took at once.
     pub state_bytes: u64,
     /// Most threads at once that decided rows, beside the one that asked.
     pub helpers: u64,
@@ -168,7 +170,15 @@ pub(crate) struct Meter<'a> {
     blocks: BlocksRead,
     /// Bytes read by all parts of the query, from when it was divided first.
     shared: Option<Arc<AtomicU64>>,
+    found: Found,
     _processor: Option<Held<'a>>,
+}
+
+/// What tests of other rows found and hold, all of a query together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    ids: usize,
+    bytes: usize,
 }
 
 /// Blocks that were read, by the address of their source.
@@ -191,6 +201,7 @@ impl<'a> Meter<'a> {
             explain: Explain::default(),
             blocks: BTreeMap::new(),
             shared: None,
+            found: Found::default(),
             _processor: budget.processors.map(Processors::enter),
         }
     }
@@ -274,10 +285,34 @@ impl<'a> Meter<'a> {
         Ok(())
     }
 
-    /// The groups of an aggregate take so many bytes now.
+    /// Tests of other rows hold so many more traces, or spans, of so many bytes: up to [`TRACES_MAX`] of all of
+    /// them together.
+    pub(super) fn find(&mut self, ids: usize, bytes: usize) -> Result<(), QueryError> {
+        self.found.ids = self.found.ids.saturating_add(ids);
+        self.found.bytes = self.found.bytes.saturating_add(bytes);
+        if self.found.ids > TRACES_MAX {
+            return Err(QueryError::BudgetExceeded {
+                what: "traces",
+                max: len_u64(TRACES_MAX),
+            });
+        }
+        self.hold(0)
+    }
+
+    /// What tests of other rows hold by now.
+    pub(super) const fn found(&self) -> Found {
+        self.found
+    }
+
+    /// What they found since is let go.
+    pub(super) const fn let_go(&mut self, since: Found) {
+        self.found = since;
+    }
+
+    /// The groups of an aggregate take so many bytes now, beside what tests of other rows hold.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), QueryError> {
         self.check()?;
-        let bytes = len_u64(bytes);
+        let bytes = len_u64(bytes.saturating_add(self.found.bytes));
         self.explain.state_bytes = self.explain.state_bytes.max(bytes);
         if bytes > self.budget.bytes_max {
             return Err(QueryError::BudgetExceeded {

@@ -7,10 +7,10 @@ use roaring::RoaringBitmap;
 
 use super::QueryError;
 use super::ast::{Filter, Literal, Test};
+use super::beside::ENTRY_BYTES;
 use super::document;
-use super::meter::{Meter, len_u64};
+use super::meter::Meter;
 use super::scan::{TraceSet, of_traces, with_document};
-use super::search::TRACES_MAX;
 use crate::doc::{DocRef, Scalar};
 use crate::model::{self, score};
 use crate::source::{Column, Core, Source, SourceError, Visible, reading};
@@ -30,6 +30,16 @@ pub fn scored(name: &str, filter: Filter) -> Filter {
         other => Filter::And(vec![named, other]),
     };
     Filter::AnyScore(Box::new(part))
+}
+
+/// Whether a filter holds a test of scores, wherever it stands.
+pub(super) fn asks_scores(filter: &Filter) -> bool {
+    match filter {
+        Filter::And(parts) | Filter::Or(parts) => parts.iter().any(asks_scores),
+        Filter::Not(part) | Filter::AnySpan(part) => asks_scores(part),
+        Filter::AnyScore(_) => true,
+        Filter::All | Filter::Is(..) | Filter::Text(_) => false,
+    }
 }
 
 /// Scores of this name.
@@ -134,14 +144,18 @@ impl Scored {
         scores: &RoaringBitmap,
         meter: &mut Meter<'_>,
     ) -> Result<(), QueryError> {
+        let (before, mut bytes) = (self.spans, 0);
         each_span(visible, scores, meter, &mut |_, core, span| {
-            let spans = match self.by_trace.get_mut(&core.trace_id) {
-                Some(spans) => spans,
-                None => self.by_trace.entry(core.trace_id.clone()).or_default(),
-            };
-            self.spans += usize::from(spans.insert(span.into()));
+            if !self.by_trace.contains_key(&core.trace_id) {
+                bytes += ENTRY_BYTES + size_of::<HashSet<Box<str>>>() + core.trace_id.len();
+            }
+            let spans = self.by_trace.entry(core.trace_id.clone()).or_default();
+            if spans.insert(span.into()) {
+                bytes += ENTRY_BYTES + span.len();
+                self.spans += 1;
+            }
         })?;
-        within_bounds(self.spans)
+        meter.find(self.spans - before, bytes)
     }
 
     /// Those of the rows, of spans.
@@ -180,17 +194,6 @@ impl Scored {
         }
         Ok(rows)
     }
-}
-
-/// Refuses more traces or spans than a test of other rows may find.
-pub(super) fn within_bounds(found: usize) -> Result<(), QueryError> {
-    if found <= TRACES_MAX {
-        return Ok(());
-    }
-    Err(QueryError::BudgetExceeded {
-        what: "traces",
-        max: len_u64(TRACES_MAX),
-    })
 }
 
 /// Calls `visit` with each of the scores and a span that it is of: none for scores of whole traces.

@@ -13,6 +13,7 @@ use super::meter::{Budget, Explain, Meter, len_u64};
 use super::order::{Order, Position, SortKey};
 use super::plan::{Node, Starts, check, plan};
 use super::scan::{Verdict, count_term, evaluate, group_count, live_rows, settle};
+use super::scores::asks_scores;
 use super::top::{Ranked, Top};
 use crate::doc::Scalar;
 use crate::row::Lsn;
@@ -20,7 +21,8 @@ use crate::source::{Column, Core, Source, SourceError, Visible, reading};
 
 /// Most rows of a page.
 pub const LIMIT_MAX: usize = 1_000;
-/// Most traces, or spans, that a test of other rows may find. Bounds its memory at about 100 MiB.
+/// Most traces, or spans, that the tests of other rows in one question may find together. Their bytes count against
+/// [`Budget::bytes_max`] while they are found.
 pub const TRACES_MAX: usize = 1_000_000;
 
 /// What is asked.
@@ -80,8 +82,9 @@ pub struct Page {
     /// What was done.
     pub explain: Explain,
     /// On a later page: some row that was there at the first page and passes now (or may, where
-    /// columns cannot tell) was changed since, so that it may stand on another page than it did.
-    /// Rows that were deleted since, or changed so that they pass no more, are not noticed.
+    /// columns cannot tell) was changed since, so that it may stand on another page than it did. With a
+    /// filter that asks for scores also: some score came or changed since, of whatever.
+    /// Rows and scores that were deleted since, and rows changed so that they pass no more, are not noticed.
     pub snapshot_changed: bool,
 }
 
@@ -131,6 +134,12 @@ fn answer(
     let node = plan(&request.filter, &mut |asked| {
         beside.answer(asked, &mut meter)
     })?;
+    let scored_since = match &request.after {
+        Some(after) if asks_scores(&request.filter) => {
+            beside.has_scores_since(after.lsn, &meter)?
+        }
+        _ => false,
+    };
     let mut scan = Scan {
         node,
         request,
@@ -146,7 +155,7 @@ fn answer(
         ),
         total: 0,
         facets: request.facets.iter().map(Counter::new).collect(),
-        changed: false,
+        changed: scored_since,
     };
     scan.run(rows)?;
     scan.finish(rows, snapshot_lsn, bodies)
@@ -191,25 +200,31 @@ pub(super) fn passing(
     settle(node, visible, verdict, meter)
 }
 
-/// Adds the traces of rows.
+/// Adds the traces of rows; answers how many bytes the new ones have.
 pub(super) fn add_traces(
     visible: &Visible<'_>,
     rows: &RoaringBitmap,
     traces: &mut HashSet<Box<str>>,
-) -> Result<(), SourceError> {
+) -> Result<usize, SourceError> {
     let source = visible.source;
     let mut long = Vec::new();
+    let mut bytes = 0;
     source.values(&Column::TraceId, rows, &mut |row, value| match value {
         Scalar::Str(id) if !traces.contains(id) => {
+            bytes += id.len();
             traces.insert(id.into());
         }
         Scalar::Long(_) => long.push(row),
         _ => {}
     })?;
     for row in long {
-        traces.insert(source.core(row)?.trace_id);
+        let id = source.core(row)?.trace_id;
+        let len = id.len();
+        if traces.insert(id) {
+            bytes += len;
+        }
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// The row groups of the sources. Those that may have changed since `lsn` are marked.

@@ -6,13 +6,13 @@ use roaring::RoaringBitmap;
 
 use super::super::QueryError;
 use super::super::ast::{Filter, Test};
-use super::super::beside::Beside;
+use super::super::beside::{Beside, ENTRY_BYTES, ROWS_PER_CHECK, find_traces, walk};
 use super::super::facet::{Counter, FACET_VALUES_MAX, Facet, Kept};
-use super::super::meter::{Budget, Explain, Meter};
+use super::super::meter::{Budget, Explain, Meter, len_u64};
 use super::super::plan::{check, plan};
 use super::super::scan::{group_count, live_rows, of_traces};
-use super::super::scores::{VALUE, each_span, name_is, within_bounds};
-use super::super::search::passing;
+use super::super::scores::{VALUE, each_span, name_is};
+use super::super::search::{TRACES_MAX, passing};
 use super::{KEYS_LISTED_MAX, ObservedKey, ObservedKeys};
 use crate::doc::Scalar;
 use crate::model::{self, score};
@@ -214,7 +214,9 @@ pub struct ScoreValuesRequest {
 /// The most frequent values of the scores of one name, with how many of the runs, or spans, that pass have a score
 /// with each; and how many have one with any.
 ///
-/// What the scores of the name say is kept until the end: up to [`super::super::TRACES_MAX`] pairs of a row and a value.
+/// The rows are found first. If they are few enough for their traces to be held, only scores of these are read. What
+/// those of the name say is kept until the end: up to [`TRACES_MAX`] pairs of a row and a value, whose bytes count as
+/// what the filter's own tests of scores find.
 pub fn score_values(
     rows: &[Visible<'_>],
     beside: &Beside<'_>,
@@ -229,33 +231,85 @@ pub fn score_values(
         return Err(QueryError::TooManyFacetValues(request.limit));
     }
     let mut meter = Meter::new(budget);
-    let said = Said::of(beside, &request.name, &mut meter)?;
-    let node = plan(&request.filter, &mut |asked| {
-        beside.answer(asked, &mut meter)
-    })?;
+    let passed = passed(&request.filter, (rows, beside), &mut meter)?;
+    let near = near(&passed, beside, &mut meter)?;
+    let beside = Beside {
+        scores: near.as_deref().unwrap_or(beside.scores),
+        ..*beside
+    };
+    let said = Said::of(&beside, &request.name, &mut meter)?;
     let mut counter = Counter::with_prefix(&column, &request.prefix);
     let mut with = 0;
-    for visible in rows {
-        for group in 0..group_count(visible.source) {
-            let live = live_rows(visible, group);
-            let near = of_traces(visible.source, &said.by_trace, &live)?;
-            if near.is_empty() {
-                continue;
-            }
-            meter.visit_group(near.len())?;
-            let passed = passing(&node, visible, &near, &mut meter)?;
-            reading(visible.source, |reader| {
-                for row in &passed {
-                    if let Some(values) = said.values(beside.of, &reader.core(row)?) {
-                        with += 1;
-                        values.iter().for_each(|value| counter.add_kept(value));
-                    }
+    for (visible, passed) in &passed {
+        let scored = of_traces(visible.source, &said.by_trace, passed)?;
+        reading(visible.source, |reader| {
+            for (row, n) in scored.iter().zip(0u64..) {
+                if n.is_multiple_of(ROWS_PER_CHECK) {
+                    meter.check()?;
                 }
-                Ok::<_, SourceError>(())
-            })?;
-        }
+                if let Some(values) = said.values(beside.of, &reader.core(row)?) {
+                    with += 1;
+                    values.iter().for_each(|value| counter.add_kept(value));
+                }
+            }
+            Ok::<_, QueryError>(())
+        })?;
     }
     Ok((counter.finish(request.limit), with, meter.explain))
+}
+
+/// Rows of a row group that pass.
+type Passed<'a> = (&'a Visible<'a>, RoaringBitmap);
+
+fn passed<'a>(
+    filter: &Filter,
+    (rows, beside): (&'a [Visible<'a>], &Beside<'_>),
+    meter: &mut Meter<'_>,
+) -> Result<Vec<Passed<'a>>, QueryError> {
+    let node = plan(filter, &mut |asked| beside.answer(asked, meter))?;
+    let mut all = Vec::new();
+    walk(filter, rows, meter, &mut |visible, live, meter| {
+        let passed = passing(&node, visible, live, meter)?;
+        if !passed.is_empty() {
+            all.push((visible, passed));
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// The scores of the rows' traces; `None` if these are too many to be held, or have as many scores as there are.
+fn near<'a>(
+    passed: &[Passed<'_>],
+    beside: &Beside<'a>,
+    meter: &mut Meter<'_>,
+) -> Result<Option<Vec<Visible<'a>>>, QueryError> {
+    let rows: u64 = passed.iter().map(|(_, rows)| rows.len()).sum();
+    let scores: u64 = beside.scores.iter().map(|scores| scores.live.len()).sum();
+    if rows > len_u64(TRACES_MAX).min(scores) {
+        return Ok(None);
+    }
+    let before = meter.found();
+    let mut traces = HashSet::new();
+    for (visible, rows) in passed {
+        match find_traces(visible, rows, &mut traces, meter) {
+            Err(QueryError::BudgetExceeded { .. }) => {
+                meter.let_go(before);
+                return Ok(None);
+            }
+            found => found?,
+        }
+    }
+    let mut near = Vec::with_capacity(beside.scores.len());
+    for scores in beside.scores {
+        near.push(Visible {
+            source: scores.source,
+            live: of_traces(scores.source, &traces, &scores.live)?,
+            name: scores.name.clone(),
+        });
+    }
+    meter.let_go(before);
+    Ok(Some(near))
 }
 
 /// The trace that a score is of, and the span; over runs without the name of a span.
@@ -265,7 +319,10 @@ type Scored = (Box<str>, Box<str>);
 #[derive(Debug, Default)]
 struct Said {
     by_trace: HashMap<Box<str>, HashMap<Box<str>, HashSet<Kept>>>,
+    /// Pairs of a row and a value that came since this was asked last.
     pairs: usize,
+    /// What these take.
+    bytes: usize,
 }
 
 impl Said {
@@ -294,15 +351,40 @@ impl Said {
                     said.add(trace, span, Kept::of(value));
                 }
             })?;
-            within_bounds(said.pairs)
+            let (pairs, bytes) = said.grown();
+            meter.find(pairs, bytes)
         })?;
         Ok(said)
     }
 
     fn add(&mut self, trace: &str, span: &str, value: Kept) {
-        let of_trace = self.by_trace.entry(trace.into()).or_default();
-        let is_new = of_trace.entry(span.into()).or_default().insert(value);
-        self.pairs += usize::from(is_new);
+        if !self.by_trace.contains_key(trace) {
+            self.bytes += trace.len() + ENTRY_BYTES + size_of::<HashSet<Box<str>>>();
+            self.by_trace.insert(trace.into(), HashMap::new());
+        }
+        let Some(of_trace) = self.by_trace.get_mut(trace) else {
+            return;
+        };
+        if !of_trace.contains_key(span) {
+            self.bytes += span.len() + ENTRY_BYTES + size_of::<HashSet<Kept>>();
+            of_trace.insert(span.into(), HashSet::new());
+        }
+        let bytes = value.bytes() + ENTRY_BYTES;
+        if of_trace
+            .get_mut(span)
+            .is_some_and(|values| values.insert(value))
+        {
+            self.pairs += 1;
+            self.bytes += bytes;
+        }
+    }
+
+    /// How many pairs came since this was asked last, and what they take.
+    const fn grown(&mut self) -> (usize, usize) {
+        (
+            std::mem::replace(&mut self.pairs, 0),
+            std::mem::replace(&mut self.bytes, 0),
+        )
     }
 
     fn values(&self, of: Table, core: &Core) -> Option<&HashSet<Kept>> {

@@ -76,9 +76,13 @@ impl<'a> Batch<'a> {
         Ok(read)
     }
 
-    /// Adds the traces of its rows.
-    pub(super) fn trace_ids(&self, ids: &mut HashSet<Box<str>>) -> Result<(), SourceError> {
-        for row in &self.rows {
+    /// Adds the traces of some of its rows.
+    pub(super) fn trace_ids(
+        &self,
+        rows: &RoaringBitmap,
+        ids: &mut HashSet<Box<str>>,
+    ) -> Result<(), SourceError> {
+        for row in rows {
             ids.insert(self.visible.source.core(row)?.trace_id);
         }
         Ok(())

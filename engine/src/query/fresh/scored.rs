@@ -11,11 +11,12 @@ use roaring::RoaringBitmap;
 
 use super::super::QueryError;
 use super::super::ast::Filter;
-use super::super::beside::Beside;
+use super::super::beside::{Beside, ROWS_PER_CHECK, find_traces};
 use super::super::meter::Meter;
-use super::super::scan::of_traces;
-use super::super::scores::each_span;
-use super::{keep_newest, newer};
+use super::super::plan::Node;
+use super::super::scan::evaluate;
+use super::super::scores::{Scored, each_span};
+use super::{count, keep_newest, newer, unless_ended};
 use crate::row::{Lsn, Table};
 use crate::source::{Core, Source, SourceError, Visible, reading};
 
@@ -50,14 +51,15 @@ pub(super) type Told = BTreeMap<u32, Lsn>;
 pub(super) struct NewScores<'a> {
     of: Table,
     sources: Vec<Visible<'a>>,
-    /// The spans that they are of, by trace; over runs none.
-    spans: HashMap<Box<str>, HashSet<Box<str>>>,
-    /// Scores that were not looked at.
+    /// What they are of.
+    scored: Node<'a>,
+    /// Scores that were not looked at, and rows of those that were.
     skipped: u64,
 }
 
 impl<'a> NewScores<'a> {
-    /// The newest that records after `after` made or changed, if any filter asks for them.
+    /// The newest that records after `after` made or changed, if any filter asks for them. If it cannot be told what
+    /// they are of, none was looked at.
     pub(super) fn find(
         beside: &Beside<'a>,
         filters: &[Filter],
@@ -69,45 +71,51 @@ impl<'a> NewScores<'a> {
         let is_asked = || filters.iter().any(|filter| !asked(filter, of).is_empty());
         if matches!(of, Table::Runs | Table::Spans) && is_asked() {
             for visible in beside.scores {
-                found.push((visible, newer(visible, after)?));
+                found.push((visible, newer(visible, after, meter)?));
             }
         }
         found.retain(|(_, new)| !new.is_empty());
         found.sort_by_key(|(visible, _)| visible.source.first_after(after).is_some());
         let skipped = keep_newest(&mut found, rows_max);
+        let all = count(&found);
         let sources = found.into_iter().map(|(visible, live)| Visible {
             source: visible.source,
             live,
             name: visible.name.clone(),
         });
         let sources: Vec<Visible<'a>> = sources.collect();
-        let mut spans: HashMap<Box<str>, HashSet<Box<str>>> = HashMap::new();
-        for scores in &sources {
-            if of == Table::Runs {
-                reading(scores.source, |rows| {
-                    for row in &scores.live {
-                        spans.entry(rows.core(row)?.trace_id).or_default();
-                    }
-                    Ok::<_, SourceError>(())
-                })?;
-            } else {
-                each_span(scores, &scores.live, meter, &mut |_, core, span| {
-                    let of_trace = spans.entry(core.trace_id.clone()).or_default();
-                    of_trace.insert(span.into());
-                })?;
-            }
+        let (mark, before) = (meter.mark(), meter.found());
+        if let Some(scored) = unless_ended(scored(of, &sources, meter))? {
+            return Ok(Self {
+                of,
+                sources,
+                scored,
+                skipped,
+            });
         }
+        meter.back_to(mark);
+        meter.let_go(before);
         Ok(Self {
             of,
-            sources,
-            spans,
-            skipped,
+            sources: Vec::new(),
+            scored: Node::Traces(HashSet::new()),
+            skipped: skipped + all,
         })
     }
 
-    /// How many were not looked at, of which some might be ones that the filter asks for.
+    /// Whether a filter asks for scores that come.
+    pub(super) fn are_asked_by(&self, filter: &Filter) -> bool {
+        !asked(filter, self.of).is_empty()
+    }
+
+    /// So many rows that they are of are not looked at.
+    pub(super) const fn skip(&mut self, rows: u64) {
+        self.skipped += rows;
+    }
+
+    /// How many of them, or of their rows, were not looked at, of which some might be what the filter asks for.
     pub(super) fn missed_by(&self, filter: &Filter) -> u64 {
-        if self.skipped > 0 && !asked(filter, self.of).is_empty() {
+        if self.skipped > 0 && self.are_asked_by(filter) {
             self.skipped
         } else {
             0
@@ -115,22 +123,16 @@ impl<'a> NewScores<'a> {
     }
 
     /// The live rows of a source that these scores are of.
-    pub(super) fn rows(&self, visible: &Visible<'_>) -> Result<RoaringBitmap, QueryError> {
-        let near = of_traces(visible.source, &self.spans, &visible.live)?;
-        if self.of == Table::Runs {
-            return Ok(near);
+    pub(super) fn rows(
+        &self,
+        visible: &Visible<'_>,
+        meter: &mut Meter<'_>,
+    ) -> Result<RoaringBitmap, QueryError> {
+        meter.check()?;
+        if self.sources.is_empty() {
+            return Ok(RoaringBitmap::new());
         }
-        reading(visible.source, |rows| {
-            let mut passed = RoaringBitmap::new();
-            for row in &near {
-                let core = rows.core(row)?;
-                let of_trace = self.spans.get(&core.trace_id);
-                if of_trace.is_some_and(|ids| ids.contains(&core.id)) {
-                    passed.insert(row);
-                }
-            }
-            Ok(passed)
-        })
+        Ok(evaluate(&self.scored, visible.source, &visible.live, meter)?.sure)
     }
 
     /// Which of the rows of each source the filter is told of, if they pass: in the order of the sources.
@@ -154,7 +156,10 @@ impl<'a> NewScores<'a> {
             let found = found(&beside, part, meter)?;
             for ((source, rows), told) in rows.iter().zip(&mut told) {
                 reading(*source, |reader| {
-                    for row in *rows {
+                    for (row, n) in rows.iter().zip(0u64..) {
+                        if n.is_multiple_of(ROWS_PER_CHECK) {
+                            meter.check()?;
+                        }
                         let core = reader.core(row)?;
                         let id = if by_trace { "" } else { &*core.id };
                         let ids = found.get(&core.trace_id);
@@ -163,12 +168,32 @@ impl<'a> NewScores<'a> {
                             *known = (*known).max(*lsn);
                         }
                     }
-                    Ok::<_, SourceError>(())
+                    Ok::<_, QueryError>(())
                 })?;
             }
         }
         Ok(told)
     }
+}
+
+/// What scores are of, as a test of rows.
+fn scored(
+    of: Table,
+    sources: &[Visible<'_>],
+    meter: &mut Meter<'_>,
+) -> Result<Node<'static>, QueryError> {
+    if of == Table::Spans {
+        let mut spans = Scored::default();
+        for scores in sources {
+            spans.add(scores, &scores.live, meter)?;
+        }
+        return Ok(Node::Scored(spans));
+    }
+    let mut traces = HashSet::new();
+    for scores in sources {
+        find_traces(scores, &scores.live, &mut traces, meter)?;
+    }
+    Ok(Node::Traces(traces))
 }
 
 /// By trace and span, the newest record of a score that passes; over runs with no name for the span.

@@ -163,3 +163,106 @@ fn scores_that_are_too_many_are_told_as_missed_to_whom_asks_for_them() {
     assert_eq!(ask(3), vec![(vec![11, 12, 13], 0), nobody(), nobody()]);
     assert_eq!(ask(2), vec![(vec![12, 13], 1), nobody(), nobody()]);
 }
+
+/// A score of the name `good` that record 11 brought.
+fn good(trace: &str, span: &str) -> TestRow {
+    let mut score = row(trace, "s", 1);
+    score.core.lsn_last = 11;
+    for (place, text) in [("name", "good"), ("step_id", span)] {
+        score.fields.push((place.into(), V::Str(text.into())));
+    }
+    score
+}
+
+/// What each filter is told of: hits and missed.
+fn told(
+    (rows, beside): (&Rows, &Beside<'_>),
+    (budget, rows_max): (&Budget<'_>, u64),
+    filters: &[&str],
+) -> Vec<(usize, u64)> {
+    let filters: Vec<_> = filters.iter().map(|q| parse(q, 0).unwrap()).collect();
+    let request = FreshRequest {
+        rows_max,
+        ..request(&filters, 10)
+    };
+    let fresh = fresh(&[rows.visible("x")], beside, budget, &request).unwrap();
+    let told = fresh.passing.iter().map(|p| (p.hits.len(), p.missed));
+    told.collect()
+}
+
+/// Three rows of one trace that has a score, and one that record 12 made.
+fn three_and_a_new_one() -> Rows {
+    let mut rows: Vec<_> = (1..=3).map(|n| row("t", &format!("r{n}"), n)).collect();
+    let mut new = row("new", "n", 4);
+    new.core.lsn_last = 12;
+    rows.push(new);
+    Rows::new(rows)
+}
+
+#[test]
+fn rows_of_new_scores_have_the_room_that_new_rows_leave() {
+    let rows = three_and_a_new_one();
+    let scores = Rows::new(vec![good("t", "r1")]);
+    let scores = [scores.visible("scores")];
+    let beside = beside(false, &[], &scores);
+    let filters = ["has:scores.good", "-has:scores.good", "start>0"];
+    let ask = |rows_max| told((&rows, &beside), (&BUDGET, rows_max), &filters);
+    assert_eq!(ask(4), [(3, 0), (1, 0), (1, 0)]);
+    assert_eq!(ask(3), [(2, 1), (1, 0), (1, 0)]);
+    assert_eq!(ask(1), [(0, 3), (1, 0), (1, 0)]);
+}
+
+#[test]
+fn scores_that_cannot_be_placed_are_missed_by_whom_asks_for_them_alone() {
+    let rows = three_and_a_new_one();
+    // A name of a span that only the document has.
+    let scores = Rows::new(vec![good("t", &"r".repeat(500))]);
+    let scores = [scores.visible("scores")];
+    let beside = beside(true, &[], &scores);
+    let poor = Budget {
+        read_bytes_max: 1,
+        ..BUDGET
+    };
+    let filters = ["has:scores.good", "start>0"];
+    let ask = |budget| told((&rows, &beside), (budget, 10), &filters);
+    assert_eq!(ask(&poor), [(0, 1), (1, 0)]);
+    assert_eq!(ask(&BUDGET), [(0, 0), (1, 0)]);
+}
+
+#[test]
+fn a_filter_that_fails_has_missed_what_it_was_held_against() {
+    let rows = three_and_a_new_one();
+    let scores = Rows::new(vec![good("t", "r1")]);
+    let scores = [scores.visible("scores")];
+    let beside = beside(false, &[], &scores);
+    let poor = Budget {
+        read_bytes_max: 0,
+        ..BUDGET
+    };
+    let filters = ["*x*", "*x* or has:scores.good", "start>0"];
+    let filters = filters.map(|q| q.replace("*x*", "~\"x\""));
+    let filters: Vec<_> = filters.iter().map(String::as_str).collect();
+    assert_eq!(
+        told((&rows, &beside), (&poor, 10), &filters),
+        [(0, 1), (0, 4), (1, 0)]
+    );
+}
+
+#[test]
+fn who_asks_for_no_scores_pays_for_no_rows_of_them() {
+    let rows = three_and_a_new_one();
+    let spans = ["t", "t", "t", "new"].map(|trace| row(trace, "span", 1));
+    let spans = Rows::new(spans.into());
+    let scores = Rows::new(vec![good("t", "r1")]);
+    let (spans, scores) = ([spans.visible("spans")], [scores.visible("scores")]);
+    let beside = beside(false, &spans, &scores);
+    let filters = ["{start>0}", "{start>0} has:scores.good"];
+    let ask = |rows_max| {
+        let budget = Budget { rows_max, ..BUDGET };
+        told((&rows, &beside), (&budget, 10), &filters)
+    };
+    // One span of what is new, then four; and the score, for what is told and for what passes.
+    assert_eq!(ask(7), [(1, 0), (3, 0)]);
+    assert_eq!(ask(6), [(1, 0), (0, 4)]);
+    assert_eq!(ask(1), [(1, 0), (0, 4)]);
+}

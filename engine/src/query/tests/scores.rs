@@ -8,7 +8,7 @@ use super::oracle::{Others, passes, said, scored_spans};
 use super::property::{Asks, beside, filter, scores, split, table};
 use super::*;
 use crate::query::aggregate::{KEYS_LISTED_MAX, ScoreValuesRequest, score_names, score_values};
-use crate::query::scores::within_bounds;
+use crate::query::meter::Meter;
 
 fn short(score: &rows::TestRow, name: &str) -> Vec<V> {
     let long = |v: &V| matches!(v, V::Str(text) if text.len() > 96);
@@ -285,9 +285,123 @@ fn limits_of_scores_hold_at_and_above() {
         values(FACET_VALUES_MAX + 1),
         Err(QueryError::TooManyFacetValues(_))
     ));
-    assert!(within_bounds(TRACES_MAX).is_ok());
+    let mut meter = Meter::new(&BUDGET);
+    assert!(meter.find(1, 0).is_ok());
+    assert!(meter.find(TRACES_MAX - 1, 0).is_ok());
     assert!(matches!(
-        within_bounds(TRACES_MAX + 1),
+        meter.find(1, 0),
         Err(QueryError::BudgetExceeded { what: "traces", .. })
     ));
+}
+
+fn good(trace: &str, id: &str, value: f64) -> rows::TestRow {
+    let name = V::Str("good".into());
+    scored(trace, id, &[("name", name), ("score", V::F64(value))])
+}
+
+#[test]
+fn what_tests_of_other_rows_find_counts_against_the_memory_of_the_question() {
+    let scores = (0..5).map(|n| good(&format!("t{n}"), &n.to_string(), 0.5));
+    let mut scores: Vec<_> = scores.collect();
+    for score in &mut scores {
+        score
+            .fields
+            .push(("step_id".into(), V::Str("r".to_owned())));
+    }
+    let scores = Rows::new(scores);
+    let spans = Rows::new((0..5).map(|n| row(&format!("t{n}"), "r", n)).collect());
+    let (scores, spans) = ([scores.visible("scores")], [spans.visible("spans")]);
+    let ask = |q: &str, of_spans, bytes_max| {
+        let request = Request::new(parse(q, 0).unwrap(), 10);
+        let budget = Budget {
+            bytes_max,
+            ..BUDGET
+        };
+        let beside = beside(of_spans, &spans, &scores);
+        let page = search(&spans, &beside, 9, &budget, &request)?;
+        Ok::<_, QueryError>(page.explain.state_bytes)
+    };
+    let values = |bytes_max| {
+        let budget = Budget {
+            bytes_max,
+            ..BUDGET
+        };
+        let request = ScoreValuesRequest {
+            filter: Filter::All,
+            name: "good".into(),
+            prefix: String::new(),
+            limit: 1,
+        };
+        let beside = beside(false, &spans, &scores);
+        let found = score_values(&spans, &beside, &budget, &request)?;
+        Ok::<_, QueryError>(found.2.state_bytes)
+    };
+    let holds = |ask: &dyn Fn(u64) -> Result<u64, QueryError>, what: &str| {
+        let bytes = ask(u64::MAX).unwrap();
+        assert!(bytes > 0, "{what}");
+        assert_eq!(ask(bytes).unwrap(), bytes, "{what}");
+        let over = ask(bytes - 1);
+        let is_memory = |e| matches!(e, QueryError::BudgetExceeded { what: "memory", .. });
+        assert!(over.is_err_and(is_memory), "{what}");
+        bytes
+    };
+    for (q, of_spans) in [
+        ("has:scores", false),
+        ("has:scores", true),
+        ("{start>=0}", false),
+        ("{has:scores}", false),
+    ] {
+        let one = holds(&|max| ask(q, of_spans, max), q);
+        let twice = format!("({q}) or ({q})");
+        assert_eq!(holds(&|max| ask(&twice, of_spans, max), &twice), 2 * one);
+    }
+    holds(&values, "values");
+}
+
+#[test]
+fn values_are_read_of_the_scores_of_what_passes() {
+    let rows = |from: i64| {
+        let rows = (from..from + 10).map(|n| row(&format!("t{n}"), "r", n));
+        Rows::new(rows.collect())
+    };
+    let (old, new) = (rows(0), rows(10));
+    let scores = (0..40).map(|n| good(&format!("t{}", n % 20), &n.to_string(), f64::from(n)));
+    let scores = Rows::new(scores.collect());
+    let scores = [scores.visible("scores")];
+    let request = ScoreValuesRequest {
+        filter: parse("start>=18", 0).unwrap(),
+        name: "good".into(),
+        prefix: String::new(),
+        limit: 10,
+    };
+    let rows = [old.visible("old"), new.visible("new")];
+    let beside = beside(false, &[], &scores);
+    let (facet, with, explain) = score_values(&rows, &beside, &BUDGET, &request).unwrap();
+    assert_eq!((facet.values.len(), with), (4, 2));
+    assert_eq!(explain.groups_pruned_by_time, 1);
+    assert_eq!(explain.score_rows_visited, 4);
+}
+
+#[test]
+fn a_later_page_says_that_scores_came_if_the_filter_asks_for_scores() {
+    let rows = Rows::new((0..4).map(|n| row(&format!("t{n}"), "r", n)).collect());
+    let rows = [rows.visible("rows")];
+    let changed = |q: &str, lsn| {
+        let mut scores: Vec<_> = (0..4).map(|n| good(&format!("t{n}"), "s", 1.0)).collect();
+        let request = Request::new(parse(q, 0).unwrap(), 2);
+        let ask = |scores: &[rows::TestRow], request: &Request| {
+            let scores = Rows::new(scores.to_vec());
+            let scores = [scores.visible("scores")];
+            search(&rows, &beside(false, &[], &scores), 9, &BUDGET, request).unwrap()
+        };
+        let after = ask(&scores, &request).next;
+        assert!(after.is_some(), "{q}");
+        let later = Request { after, ..request };
+        scores[1].core.lsn_last = lsn;
+        ask(&scores, &later).snapshot_changed
+    };
+    for q in ["has:scores", "-has:scores.bad", "start>0 scores.good>0"] {
+        assert!(changed(q, 10) && !changed(q, 9), "{q}");
+    }
+    assert!(!changed("start>=0", 10));
 }
