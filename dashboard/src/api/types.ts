@@ -133,6 +133,8 @@ export interface FacetAnswer {
     values: { value: Json; count: number }[];
     other?: number;
     missing?: number;
+    // Scores that are too many to be counted.
+    cut?: boolean;
   }[];
   total?: number;
 }

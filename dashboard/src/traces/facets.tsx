@@ -53,7 +53,10 @@ export function Facets({
   const counted = scope.q ?? "";
   const narrowed = keys.filter((key) => own(counted, key));
   const others = keys.filter((key) => !own(counted, key));
-  const rest = useFacets(project, scope, others);
+  const plain = others.filter((key) => !isScore(key));
+  const rest = useFacets(project, scope, plain);
+  // Scores may be many: no other key waits for them, or fails with them.
+  const scores = useFacets(project, scope, others.filter(isScore));
   const shown = keys.filter((key) => !narrowed.includes(key));
   const setKeys = (next: string[]) => setPrefs({ facets: next });
   return (
@@ -61,7 +64,7 @@ export function Facets({
       {narrowed.map((key) => (
         <Narrowed key={key} project={project} scope={scope} q={q} facetKey={key} onChange={onChange} />
       ))}
-      {known.isPending || (rest.isPending && others.length > 0) ? (
+      {known.isPending || (rest.isPending && plain.length > 0) ? (
         <Ghosts lines={10} />
       ) : isWrong ? (
         <p className="soft">Counts come with a search that reads.</p>
@@ -69,11 +72,15 @@ export function Facets({
         <Failure error={rest.error} retry={() => rest.refetch()} />
       ) : (
         shown.map((key) => {
-          const facet = rest.data?.facets.find((one) => one.key === key);
-          return facet && facet.values.length > 0 ? (
-            <Facet key={key} facet={facet} q={q} onChange={onChange} isStale={rest.isPlaceholderData} />
+          const from = isScore(key) ? scores : rest;
+          const facet = from.data?.facets.find((one) => one.key === key);
+          return facet?.cut || (facet && facet.values.length > 0) ? (
+            <Facet key={key} facet={facet} q={q} onChange={onChange} isStale={from.isPlaceholderData} />
           ) : null;
         })
+      )}
+      {!isWrong && scores.isError && !scores.data && (
+        <Failure error={scores.error} retry={() => scores.refetch()} />
       )}
       <Menu
         className="button plain small"
@@ -189,6 +196,7 @@ function Facet({
           {isWhole ? "Fewer" : `${facet.values.length - VALUES_SHOWN} more`}
         </button>
       )}
+      {facet.cut && <p className="soft facet-rest">Too many scores to count. Choose less time.</p>}
       {(isWhole || facet.values.length <= VALUES_SHOWN) && (facet.other ?? 0) > 0 && (
         <p className="soft facet-rest">{count(facet.other)} with other values</p>
       )}

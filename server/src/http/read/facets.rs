@@ -8,7 +8,7 @@ use obsrv_engine::query::aggregate::{
     AggregateRequest, MEASURES_MAX, Measure, ScoreValuesRequest, Value as Figure,
 };
 use obsrv_engine::query::ast::Literal;
-use obsrv_engine::query::{Budget, Explain, FACET_VALUES_MAX, Facet, Order, Request};
+use obsrv_engine::query::{Budget, Explain, FACET_VALUES_MAX, Facet, Order, QueryError, Request};
 use obsrv_engine::source::Column;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -68,6 +68,16 @@ struct FacetShown {
     /// Whether there are so many values that one that is not listed may be more frequent than one
     /// that is.
     overflow: bool,
+    /// Only of scores, and only where it is so: more scores of the name than one question may hold. None of their
+    /// values are counted, and `other` and `missing` are 0; the other keys are not concerned. Ask for less time, or
+    /// filter more.
+    #[serde(skip_serializing_if = "is_false")]
+    cut: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
+const fn is_false(yes: &bool) -> bool {
+    !*yes
 }
 
 /// A value and how many rows have it.
@@ -150,9 +160,12 @@ async fn show(
         for key in keys {
             let found = match over.score(&key) {
                 Some(name) => of_scores(&view, (over, name), &request, (&mut cost, budget))?,
-                None => of_rows.next(),
+                None => Some(of_rows.next().expect("BUG: a key without a facet")),
             };
-            let (mut facet, with) = found.expect("BUG: a key without a facet");
+            let Some((mut facet, with)) = found else {
+                shown.push(FacetShown::cut(key));
+                continue;
+            };
             let column = facet.column.clone();
             let told = |value: &Literal| !over.is_hidden(&column, value);
             facet.values.retain(|(value, _)| told(value));
@@ -179,11 +192,25 @@ impl FacetShown {
             missing: total.saturating_sub(with),
             more: facet.more,
             overflow: facet.overflow,
+            cut: false,
+        }
+    }
+
+    const fn cut(key: String) -> Self {
+        Self {
+            key,
+            values: Vec::new(),
+            other: 0,
+            missing: 0,
+            more: true,
+            overflow: true,
+            cut: true,
         }
     }
 }
 
-/// The values of the scores of one name, and how many of the rows have one.
+/// The values of the scores of one name, and how many of the rows have one; `None` if they are too many to be held,
+/// which is no reason to refuse the other keys.
 fn of_scores(
     view: &View,
     (over, name): (Over, &str),
@@ -196,9 +223,20 @@ fn of_scores(
         prefix: String::new(),
         limit: request.facet_values_max,
     };
-    let (facet, with, explain) = view.score_values(over.table(), &request, budget)?;
+    let Some((facet, with, explain)) =
+        unless_too_many(view.score_values(over.table(), &request, budget))?
+    else {
+        return Ok(None);
+    };
     cost.add(explain);
     Ok(Some((facet, with)))
+}
+
+fn unless_too_many<T>(found: Result<T, QueryError>) -> Result<Option<T>, QueryError> {
+    match found {
+        Err(QueryError::BudgetExceeded { .. }) => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// How many of the rows have a value of each column.
@@ -226,4 +264,26 @@ fn having(
         );
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_that_are_too_many_cut_their_facet_and_refuse_nothing() {
+        let exceeded = QueryError::BudgetExceeded {
+            what: "traces",
+            max: 1,
+        };
+        assert_eq!(unless_too_many::<u8>(Err(exceeded)).unwrap(), None);
+        assert_eq!(unless_too_many(Ok(1)).unwrap(), Some(1));
+        let ended = unless_too_many::<u8>(Err(QueryError::Cancelled));
+        assert!(matches!(ended, Err(QueryError::Cancelled)));
+        let shown = serde_json::to_value(FacetShown::cut("scores.a".into())).unwrap();
+        let wanted = serde_json::json!({
+            "key": "scores.a", "values": [], "other": 0, "missing": 0, "more": true, "overflow": true, "cut": true,
+        });
+        assert_eq!(shown, wanted);
+    }
 }

@@ -130,7 +130,14 @@ impl<'a> Place<'a> {
 
 /// The score that a key names, if it names one.
 fn score_of<'k>(key: &'k str, place: &Place<'_>, over: Over) -> Result<Option<&'k str>, ApiError> {
+    let meant = key.strip_prefix("score.");
     match key.strip_prefix(SCORES) {
+        None if over.has_scores() && !place.is_in("score") => meant.map_or(Ok(None), |meant| {
+            let wrong = format!(
+                "no such key, did you mean scores.{meant}? A path of the row is a path, no key"
+            );
+            Err(place.wrong(wrong))
+        }),
         None => Ok(None),
         Some("") => Err(place.wrong("no name of a score")),
         Some(name) => place.allows_scores(over).map(|()| Some(name)),

@@ -168,7 +168,9 @@ fn keys(
     } else {
         prefix.strip_prefix(SCORES)
     };
-    if let (Some(prefix), true) = (of_scores, over.has_scores()) {
+    // Names of scores stand behind what is listed, and that there are more is known.
+    let is_full = found.more && found.keys.last().is_none_or(|key| &*key.path < SCORES);
+    if let (Some(prefix), true, false) = (of_scores, over.has_scores(), is_full) {
         let scores = view.score_names(over.table(), (prefix, limit), budget)?;
         let named = scores.keys.into_iter().map(|key| ObservedKey {
             path: format!("{SCORES}{}", key.path).into(),

@@ -282,6 +282,11 @@ async fn what_has_no_scores_and_what_does_not_read_is_refused_by_name() {
             "q",
             "did you mean scores.good",
         ),
+        (
+            format!("/traces?filter={}", score("score.good")),
+            "filter.key",
+            "did you mean scores.good",
+        ),
         ("/traces?sort=-scores.good".to_owned(), "sort", "a score"),
     ] {
         let (status, error) = refused(&world, &rest).await;
@@ -416,6 +421,16 @@ async fn scores_are_listed_with_their_values() {
         keys["keys"],
         json!([{ "key": "scores.good", "type": "float", "rows": 3, "types": [{ "type": "float", "rows": 3 }] }])
     );
+    // Scores that stand behind what is listed are not read for it.
+    let few = |limit| format!("/fields?explain=true&limit={limit}");
+    let first = read(&world, &few(1)).await;
+    assert_eq!(
+        (&first["more"], first["keys"].as_array().unwrap().len()),
+        (&json!(true), 1)
+    );
+    let all = read(&world, &few(1000)).await;
+    let visited = |answer: &Value| answer["explain"]["rows_visited"].as_u64().unwrap();
+    assert_eq!(visited(&all) - visited(&first), 3);
     assert_eq!(
         read(&world, "/fields?prefix=scores.b").await["keys"],
         json!([])
