@@ -9,13 +9,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Outcome, Ready, Step, Stored};
+use super::{Job, Outcome, Ready, Step, Stored};
 use crate::blob::Blobs;
 use crate::blob::key::{ContentHash, Key, Owner};
 use crate::blob::reference::Reference;
 use crate::dialect::came_in_rows;
 use crate::http::blobs::{Held, held, refuse_when_full, refused};
 use crate::http::error::{ApiError, ErrorCode};
+use crate::http::governance;
 use crate::limits::MEDIA_PER_REQUEST_MAX;
 use crate::offload::{Cut, Piece, cut, holds_media};
 
@@ -36,13 +37,30 @@ pub(super) async fn store(ready: Ready) -> Result<(Stored, Option<Outcome>), Api
     let owners: Vec<Owner> = owners.into_iter().collect();
     // Until the rows are durable nobody removes what they do not refer to yet.
     let locks = blobs.shared_locks(&owners).await;
-    let step = blocking(move || match keep(ready, rows, &blobs)? {
-        (ready, true) => ready.submit_rows(locks),
-        (ready, false) => ready.submit(locks),
+    let (ready, is_cut) = blocking(move || keep(ready, rows, &blobs)).await?;
+    may_still(&ready.job).await?;
+    let step = blocking(move || {
+        if is_cut {
+            ready.submit_rows(locks)
+        } else {
+            ready.submit(locks)
+        }
     });
     match step.await? {
         Step::Done(stored, outcome) => Ok((stored, outcome)),
         Step::Media(_) => Err(ApiError::new(ErrorCode::Internal, "nothing was stored")),
+    }
+}
+
+/// Files may take long: whoever was allowed to when the request came may not be now, or rules decide over its rows.
+async fn may_still(job: &Job) -> Result<(), ApiError> {
+    job.check_project()?;
+    match governance::redactor_of(&job.app, &job.tenant).await? {
+        None => Ok(()),
+        Some(_) => Err(ApiError::new(
+            ErrorCode::Overloaded,
+            "redaction rules were set meanwhile, nothing stored: send it again",
+        )),
     }
 }
 
