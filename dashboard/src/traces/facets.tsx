@@ -45,12 +45,13 @@ export function Facets({
     () => (known.data?.keys ?? []).map((one) => one.key).filter((key) => !key.includes(",")),
     [known.data],
   );
+  const counted = scope.q ?? "";
   const keys = useMemo(() => {
     const metadata = names.filter((name) => name.startsWith("metadata.")).slice(0, METADATA_SHOWN);
-    const scores = names.filter(isScore).slice(0, SCORES_SHOWN);
+    // Whoever searches by a score sees its other values, too, however many scores there are.
+    const scores = names.filter(isScore).filter((name, n) => n < SCORES_SHOWN || own(counted, name));
     return prefs.facets ?? [...USUAL.filter((name) => names.includes(name)), ...metadata, ...scores];
-  }, [prefs.facets, names]);
-  const counted = scope.q ?? "";
+  }, [prefs.facets, names, counted]);
   const narrowed = keys.filter((key) => own(counted, key));
   const others = keys.filter((key) => !own(counted, key));
   const plain = others.filter((key) => !isScore(key));
