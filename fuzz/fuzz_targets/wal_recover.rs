@@ -2,7 +2,7 @@
 //! order and without gaps, or refuses; what it cut is gone for good after it was resumed.
 #![no_main]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
 use obsrv_wal::io::{Disk, FileId, FileKind};
@@ -33,13 +33,16 @@ fn recover(disk: &Arc<dyn Disk>) -> Option<(Vec<u64>, Log)> {
     Some((lsns, recovered.resume().ok()?))
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    let Some((&groups, damage)) = bytes.split_first() else { return };
+/// How many groups a log may have.
+const GROUPS: usize = 24;
+
+/// A disk with a log of so many groups, as a kill leaves it, and the last record before the last group.
+fn written(groups: usize) -> (SimDisk, u64) {
     let sim = SimDisk::new(1);
     let disk = sim.handle();
     let (_, mut log) = recover(&disk).expect("an empty disk");
     let mut before_last = 0;
-    for group in 0..groups % 24 {
+    for group in 0..groups {
         before_last = log.durable_lsn();
         for _ in 0..=group % 3 {
             let next = log.next_lsn();
@@ -50,6 +53,20 @@ fuzz_target!(|bytes: &[u8]| {
     drop(log);
     sim.kill();
     sim.restart();
+    (sim, before_last)
+}
+
+/// Every log is written once: an execution is damage and recovery.
+fn log_of(groups: usize) -> &'static (SimDisk, u64) {
+    static LOGS: [OnceLock<(SimDisk, u64)>; GROUPS] = [const { OnceLock::new() }; GROUPS];
+    LOGS[groups].get_or_init(|| written(groups))
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((&groups, damage)) = bytes.split_first() else { return };
+    let (written, before_last) = log_of(usize::from(groups) % GROUPS);
+    let sim = written.fork(1);
+    let disk = sim.handle();
     let files = disk.list().expect("a list");
     for chunk in damage.chunks_exact(4).take(16) {
         let file = files[usize::from(chunk[0]) % files.len()];
@@ -68,7 +85,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((first, log)) = recover(&disk) else { return };
     // The last group has no later witness; one flipped bit elsewhere must stop the open.
     if damage.len() < 4 || damage.len() < 8 && damage[0] & 0x80 == 0 {
-        assert!(first.last().copied().unwrap_or(0) >= before_last, "acknowledged records cut");
+        assert!(first.last().copied().unwrap_or(0) >= *before_last, "acknowledged records cut");
     }
     assert!(first.windows(2).all(|w| w[0] < w[1]), "records out of order");
     drop(log);
