@@ -43,7 +43,7 @@ fn row(n: u32, shape: &Shape) -> RowInput {
         end_ns: Some(i64::from(n) * 1_000 + 5),
         lsn_first: 1,
         lsn_last: 1,
-        content: Content::Complete { stamp, doc: Bytes::from(doc.finish()) },
+        content: Content::Complete { stamp, doc: Bytes::from(doc.finish()), cost: None },
     }
 }
 
