@@ -14,11 +14,12 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 RECORD = ROOT / "tests" / "campaigns" / "mutation.md"
-# Files, and the packages whose tests must notice. Only tests that take seconds: each runs for every mutant.
+# Files, the packages whose tests must notice, and after how many seconds a test counts as one that hangs, and so has noticed.
+# Only tests that take seconds: each runs for every mutant.
 PARTS = {
-    "wal": (["wal/src/log/*.rs"], ["obsrv-wal"], []),
-    "manifest": (["engine/src/manifest/*.rs"], ["obsrv-engine", "obsrv-tests"], ["--test", "sim", "--", "crash::every_call"]),
-    "recovery": (["engine/src/engine/open.rs"], ["obsrv-tests"], ["--test", "sim", "--", "recovery::", "crash::every_call"]),
+    "wal": (["wal/src/log/*.rs"], ["obsrv-wal"], [], 30),
+    "manifest": (["engine/src/manifest/*.rs"], ["obsrv-engine", "obsrv-tests"], ["--test", "sim", "--", "crash::every_call"], 300),
+    "recovery": (["engine/src/engine/open.rs"], ["obsrv-tests"], ["--test", "sim", "--", "recovery::", "crash::every_call"], 300),
 }
 
 
@@ -40,11 +41,11 @@ def main():
     flags.add_argument("--seconds", type=float, default=None)
     flags.add_argument("--output", type=pathlib.Path, default=None)
     flags = flags.parse_args()
-    files, packages, tests = PARTS[flags.part]
+    files, packages, tests, hangs = PARTS[flags.part]
     output = flags.output or ROOT / "target" / "mutation" / f"{flags.part}-{flags.shard.replace('/', '-of-')}"
     output.mkdir(parents=True, exist_ok=True)
     command = ["cargo", "mutants", "--iterate", "--no-shuffle", "--colors", "never", "--output", str(output)]
-    command += ["--shard", flags.shard, "--timeout", "300", "--gitignore", "true"]
+    command += ["--shard", flags.shard, "--timeout", str(hangs), "--gitignore", "true"]
     for file in files:
         command += ["--file", file]
     for package in packages:
