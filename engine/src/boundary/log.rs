@@ -30,6 +30,9 @@ pub trait RecordLog: Send + Debug {
     /// Ends that: writes down, durably, how far the log is durable.
     fn watermark(&mut self) -> Result<Durable, LogError>;
 
+    /// Goes on where [`RecordLog::trim`] can give up every record so far. After `NoSpace` it goes on as before.
+    fn turn(&mut self) -> Result<(), LogError>;
+
     /// The giving up of records up to a position, all of which are in segments.
     fn trim(&self, through: Position) -> TrimWork;
 
@@ -77,6 +80,10 @@ impl RecordLog for Log {
 
     fn watermark(&mut self) -> Result<Durable, LogError> {
         Self::watermark(self)
+    }
+
+    fn turn(&mut self) -> Result<(), LogError> {
+        Self::turn(self)
     }
 
     fn trim(&self, through: Position) -> TrimWork {

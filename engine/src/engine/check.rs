@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use obsrv_wal::io::{Disk, FileId, FileKind};
+use obsrv_wal::io::{Disk, DiskFile, FileId, FileKind};
 use obsrv_wal::log::{Log, LogOptions, scan_file};
 
 use super::open::{OpenError, RECORD_BYTES_MAX, read_identity};
@@ -131,6 +131,60 @@ fn check_record(
             .push(format!("record {}: {}", found.lsn, chain(&error))),
     }
 }
+
+/// The files that have these bytes somewhere: in a block of a segment before it was compressed, or as they are
+/// in a file of another kind. To show that what was purged is gone.
+///
+/// A text that long bodies share with others may stand in pieces: look for short ones.
+pub fn files_with(disk: &Arc<dyn Disk>, bytes: &[u8]) -> Result<Vec<FileId>, OpenError> {
+    let list = |source| OpenError::Io {
+        what: "list",
+        source,
+    };
+    let read = |source| OpenError::Io {
+        what: "read file",
+        source,
+    };
+    let (store, database) = (LocalStore::over(disk), read_identity(disk)?);
+    let finder = memchr::memmem::Finder::new(bytes);
+    let mut found = Vec::new();
+    for id in disk.list().map_err(list)? {
+        let mut is_in = false;
+        if id.kind == FileKind::Segment {
+            let segment = Segment::open(&store, id.number, database)?;
+            let mut look = |block: &[u8]| is_in |= finder.find(block).is_some();
+            segment.verify_and(&mut look)?;
+        } else {
+            let file = disk.open(id).map_err(read)?;
+            is_in = holds(&*file, &finder).map_err(read)?;
+        }
+        if is_in {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a file has the bytes. Reads a few MiB at a time.
+fn holds(file: &dyn DiskFile, finder: &memchr::memmem::Finder<'_>) -> std::io::Result<bool> {
+    let overlap = finder.needle().len().saturating_sub(1);
+    let (len, mut at, mut held) = (file.len()?, 0, Vec::new());
+    while at < len {
+        let step = len.min(at + READ_BYTES) - at;
+        let kept = held.len();
+        held.resize(kept + usize::try_from(step).unwrap_or(usize::MAX), 0);
+        file.read_at(at, &mut held[kept..])?;
+        if finder.find(&held).is_some() {
+            return Ok(true);
+        }
+        held.drain(..held.len().saturating_sub(overlap));
+        at += step;
+    }
+    Ok(false)
+}
+
+/// Bytes of a file that are looked through at once.
+const READ_BYTES: u64 = 4 << 20;
 
 /// The frames of a log file, a line each.
 pub fn describe_log(disk: &Arc<dyn Disk>, file: FileId) -> Result<Vec<String>, OpenError> {

@@ -59,6 +59,7 @@ impl Engine {
     }
 
     fn merge_next(&self) -> Result<bool, CompactError> {
+        self.purge_step();
         let Some(inputs) = self.pick_inputs() else {
             return Ok(false);
         };
@@ -94,7 +95,8 @@ impl Engine {
         let catalog = self.catalog.lock();
         let writer = self.writer.lock();
         let state = catalog.state();
-        let choice = pick(state, &damaged, self.options.merge_min, rows_max)?;
+        let purged = self.to_purge(&damaged);
+        let choice = pick(state, &damaged, &purged, self.options.merge_min, rows_max)?;
         if !self.has_room_for(state, &choice.inputs) {
             return None;
         }
@@ -139,7 +141,7 @@ impl Engine {
             next_number: self.next_number.load(std::sync::atomic::Ordering::Acquire),
             controls: Vec::new(),
         };
-        let durable = edit.dead.values().map(RoaringBitmap::len).sum();
+        let durable: u64 = edit.dead.values().map(RoaringBitmap::len).sum();
         if let Err(error) = catalog.commit(&edit) {
             if matches!(error, LogError::NoSpace) {
                 self.remove_file(FileId::new(FileKind::Segment, number));
@@ -163,6 +165,9 @@ impl Engine {
             writer.mark_all(to, &rows);
         }
         add(&self.counters.marks_moved_durable, durable);
+        self.purge
+            .lock()
+            .merged(&inputs.choice.inputs, number, durable > 0);
         Arc::make_mut(&mut writer.dead).retain(|s, _| !inputs.choice.inputs.contains(&s.0));
         for (from, rows) in moved {
             let to = (number, from.1, from.2);

@@ -235,7 +235,7 @@ impl Engine {
     }
 
     /// What is in segments now need not be in the log. Late is harmless: open does it again.
-    fn clean_after_flush(&self, watermark: u64, sides: &[u64]) {
+    pub(super) fn clean_after_flush(&self, watermark: u64, sides: &[u64]) {
         // The log goes on meanwhile: removing a large file takes a while.
         let work = self.log.lock().trim(Position::local(watermark));
         let trimmed = work.run();

@@ -21,6 +21,7 @@ mod locate;
 mod open;
 mod pick;
 mod publish;
+mod purge;
 mod quarantine;
 mod queue;
 mod record;
@@ -49,6 +50,7 @@ use crate::cost::{Costs, NoCosts, Ready};
 use crate::mapping::{AsStored, Mapping};
 use crate::mutant::{Bug, Planted};
 use crate::row::{Event, Lsn, ProjectId, Table};
+use purge::Purge;
 use quarantine::Quarantine;
 use queue::Queue;
 use runs::settle;
@@ -248,6 +250,8 @@ pub struct Stats {
     pub segments: u64,
     /// Live segments of which something does not read.
     pub damaged_segments: u64,
+    /// See [`Engine::purge_left`].
+    pub purge_left: u64,
     /// Bytes of live segments.
     pub segment_bytes: u64,
     /// Bytes of the log.
@@ -322,6 +326,8 @@ pub struct Engine {
     failure: OnceLock<String>,
     /// Segments that a scrub or a merge found damaged, and how: see [`Engine::damaged`].
     damaged: Mutex<BTreeMap<u64, String>>,
+    /// What is left of what was asked to leave the disk.
+    purge: Mutex<Purge>,
     /// Flushes that failed since one worked.
     failed_flushes: AtomicU32,
     /// The log was refused room.
@@ -500,6 +506,7 @@ impl Engine {
             frozen: u64::try_from(version.memtables().len().saturating_sub(1)).unwrap_or(0),
             segments: u64::try_from(version.segments().len()).unwrap_or(0),
             damaged_segments: u64::try_from(self.damaged().len()).unwrap_or(u64::MAX),
+            purge_left: self.purge_left(),
             segment_bytes: version.segments().values().map(|s| s.bytes()).sum(),
             wal_bytes,
             disk_free_bytes: self.free_bytes().unwrap_or(0),

@@ -170,6 +170,7 @@ impl Engine {
             failure: OnceLock::new(),
             scrub_end: Condvar::new(),
             damaged: Mutex::default(),
+            purge: Mutex::default(),
             failed_flushes: 0.into(),
             full: false.into(),
             low: false.into(),

@@ -4,7 +4,8 @@
 //! level 2 by the UTC day of their latest start, so that time windows stay apart (time-window
 //! compaction, as in Cassandra's TWCS). Once there are rows of a later day, what is left of a day is
 //! merged, however few segments it is: a question opens each of them. Late rows are merged with
-//! their like, not each time with the whole day. A segment of which much is dead is rewritten alone.
+//! their like, not each time with the whole day. A segment of which much is dead, or that a purge asks for,
+//! is rewritten alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,10 +29,11 @@ pub(super) struct Choice {
 }
 
 /// The next merge, if one is due. `rows_max` bounds the rows of one merge; `damaged` segments stay
-/// where they are.
+/// where they are; those in `purged` are written anew, if nothing else is due.
 pub(super) fn pick(
     state: &State,
     damaged: &BTreeSet<u64>,
+    purged: &BTreeSet<u64>,
     merge_min: usize,
     rows_max: u64,
 ) -> Option<Choice> {
@@ -64,7 +66,9 @@ pub(super) fn pick(
             });
         }
     }
-    day_that_is_over(state, damaged, rows_max).or_else(|| mostly_dead(state, damaged))
+    day_that_is_over(state, damaged, rows_max)
+        .or_else(|| mostly_dead(state, damaged))
+        .or_else(|| purged.iter().find_map(|number| alone(state, *number)))
 }
 
 /// Segments of one day with rows of a later one there: neighbours in size, the smallest first.
@@ -128,10 +132,16 @@ fn mostly_dead(state: &State, damaged: &BTreeSet<u64>) -> Option<Choice> {
     };
     state.segments.iter().find_map(|(&number, meta)| {
         let due = !damaged.contains(&number) && dead_of(number) * 4 > rows_of(meta);
-        due.then(|| Choice {
-            inputs: vec![number],
-            level: meta.level,
-        })
+        due.then(|| alone(state, number)).flatten()
+    })
+}
+
+/// A live segment on its own, at its level.
+fn alone(state: &State, number: u64) -> Option<Choice> {
+    let level = state.segments.get(&number)?.level;
+    Some(Choice {
+        inputs: vec![number],
+        level,
     })
 }
 
@@ -140,6 +150,8 @@ mod tests {
     use super::*;
     use crate::manifest::SectionMeta;
     use crate::row::{ProjectId, Table};
+
+    const NONE: BTreeSet<u64> = BTreeSet::new();
 
     fn state(segments: &[(u64, u8, i64)]) -> State {
         let meta = |&(number, level, start_max)| {
@@ -168,8 +180,8 @@ mod tests {
     #[test]
     fn merges_at_the_least_number_and_not_one_below() {
         let fresh: Vec<_> = (1..=8).map(|n| (n, 0, 5)).collect();
-        assert_eq!(pick(&state(&fresh[..7]), &BTreeSet::new(), 8, 1000), None);
-        let choice = pick(&state(&fresh), &BTreeSet::new(), 8, 1000).unwrap();
+        assert_eq!(pick(&state(&fresh[..7]), &NONE, &NONE, 8, 1000), None);
+        let choice = pick(&state(&fresh), &NONE, &NONE, 8, 1000).unwrap();
         assert_eq!(
             choice,
             Choice {
@@ -178,9 +190,9 @@ mod tests {
             }
         );
         // Eight rows each.
-        let choice = pick(&state(&fresh), &BTreeSet::new(), 8, 39).unwrap();
+        let choice = pick(&state(&fresh), &NONE, &NONE, 8, 39).unwrap();
         assert_eq!(choice.inputs, vec![1, 2, 3, 4]);
-        let choice = pick(&state(&fresh), &BTreeSet::new(), 8, 32).unwrap();
+        let choice = pick(&state(&fresh), &NONE, &NONE, 8, 32).unwrap();
         assert_eq!(choice.inputs, vec![1, 2, 3, 4]);
     }
 
@@ -189,12 +201,12 @@ mod tests {
         let fresh: Vec<_> = (1..=9).map(|n| (n, 0, 5)).collect();
         let mut state = state(&fresh);
         let damaged = BTreeSet::from([3]);
-        let choice = pick(&state, &damaged, 8, 1000).unwrap();
+        let choice = pick(&state, &damaged, &NONE, 8, 1000).unwrap();
         assert_eq!(choice.inputs, [1, 2, 4, 5, 6, 7, 8, 9]);
-        assert_eq!(pick(&state, &BTreeSet::from([3, 4]), 8, 1000), None);
+        assert_eq!(pick(&state, &BTreeSet::from([3, 4]), &NONE, 8, 1000), None);
         let section = (3, ProjectId(1), Table::Spans);
         state.dead.insert(section, (0..8).collect());
-        assert_eq!(pick(&state, &damaged, 9, 1000), None);
+        assert_eq!(pick(&state, &damaged, &NONE, 9, 1000), None);
     }
 
     #[test]
@@ -202,20 +214,20 @@ mod tests {
         let apart: Vec<_> = (1i64..=8)
             .map(|n| (n.unsigned_abs(), 1, n * HOUR_NS))
             .collect();
-        assert_eq!(pick(&state(&apart), &BTreeSet::new(), 2, 1000), None);
+        assert_eq!(pick(&state(&apart), &NONE, &NONE, 2, 1000), None);
         let hostile = [(1, 1, i64::MIN), (2, 1, i64::MAX)];
-        assert_eq!(pick(&state(&hostile), &BTreeSet::new(), 2, 1000), None);
+        assert_eq!(pick(&state(&hostile), &NONE, &NONE, 2, 1000), None);
     }
 
     #[test]
     fn a_day_is_merged_once_there_is_a_later_one() {
         let today = [(1, 1, HOUR_NS), (2, 2, 3 * HOUR_NS), (3, 3, 5 * HOUR_NS)];
-        assert_eq!(pick(&state(&today), &BTreeSet::new(), 8, 1000), None);
+        assert_eq!(pick(&state(&today), &NONE, &NONE, 8, 1000), None);
         // Not yet merged itself: nothing is known of its day.
         let fresh = [&today[..], &[(4, 0, DAY_NS)]].concat();
-        assert_eq!(pick(&state(&fresh), &BTreeSet::new(), 8, 1000), None);
+        assert_eq!(pick(&state(&fresh), &NONE, &NONE, 8, 1000), None);
         let tomorrow = [&today[..], &[(4, 1, DAY_NS)]].concat();
-        let choice = pick(&state(&tomorrow), &BTreeSet::new(), 8, 1000).unwrap();
+        let choice = pick(&state(&tomorrow), &NONE, &NONE, 8, 1000).unwrap();
         let level = 3;
         assert_eq!(
             choice,
@@ -225,11 +237,11 @@ mod tests {
             }
         );
         let damaged = BTreeSet::from([2, 3]);
-        assert_eq!(pick(&state(&tomorrow), &damaged, 8, 1000), None);
+        assert_eq!(pick(&state(&tomorrow), &damaged, &NONE, 8, 1000), None);
         // Eight rows each: two fit.
-        let choice = pick(&state(&tomorrow), &BTreeSet::new(), 8, 23).unwrap();
+        let choice = pick(&state(&tomorrow), &NONE, &NONE, 8, 23).unwrap();
         assert_eq!(choice.inputs, [1, 2]);
-        assert_eq!(pick(&state(&tomorrow), &BTreeSet::new(), 8, 15), None);
+        assert_eq!(pick(&state(&tomorrow), &NONE, &NONE, 8, 15), None);
     }
 
     #[test]
@@ -239,7 +251,7 @@ mod tests {
         let rows = |state: &mut State, number, rows| {
             state.segments.get_mut(&number).unwrap().sections[0].rows = rows;
         };
-        let inputs = |state: &State| pick(state, &BTreeSet::new(), 8, 1000).map(|c| c.inputs);
+        let inputs = |state: &State| pick(state, &NONE, &NONE, 8, 1000).map(|c| c.inputs);
         rows(&mut state, 1, 65);
         assert_eq!(inputs(&state).unwrap(), [2, 3]);
         rows(&mut state, 1, 64);
@@ -256,14 +268,24 @@ mod tests {
         let mut state = state(&[(1, 2, 5)]);
         let section = (1, ProjectId(1), Table::Spans);
         state.dead.insert(section, (0..2).collect());
-        assert_eq!(pick(&state, &BTreeSet::new(), 8, 1000), None);
+        assert_eq!(pick(&state, &NONE, &NONE, 8, 1000), None);
         state.dead.insert(section, (0..3).collect());
         assert_eq!(
-            pick(&state, &BTreeSet::new(), 8, 1000),
+            pick(&state, &NONE, &NONE, 8, 1000),
             Some(Choice {
                 inputs: vec![1],
                 level: 2
             })
         );
+    }
+
+    #[test]
+    fn a_purge_asks_for_segments_once_nothing_else_is_due() {
+        let fresh: Vec<_> = (1..=8).map(|n| (n, 0, 5)).collect();
+        let purged = BTreeSet::from([3, 9]);
+        let inputs = |state: &State| pick(state, &NONE, &purged, 8, 1000).map(|c| c.inputs);
+        assert_eq!(inputs(&state(&fresh)).unwrap().len(), 8);
+        assert_eq!(inputs(&state(&fresh[..7])).unwrap(), [3]);
+        assert_eq!(inputs(&state(&fresh[..2])), None);
     }
 }

@@ -154,6 +154,14 @@ impl Segment {
 
     /// Reads every block and checks that header, blocks and footer fill the file without a gap.
     pub fn verify(&self) -> Result<VerifyReport, SegmentError> {
+        self.verify_and(&mut |_| {})
+    }
+
+    /// The same, and shows what is in each block, as it was before it was compressed.
+    pub(crate) fn verify_and(
+        &self,
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<VerifyReport, SegmentError> {
         let place = &self.file.place;
         let header = self.file.object.get_range(0..wide(HEADER_LEN));
         let header = header.map_err(|e| place.io(0, e))?;
@@ -166,7 +174,8 @@ impl Segment {
         };
         let mut end = wide(HEADER_LEN);
         // All sections, so that every block that does not read is known.
-        let checked: Vec<_> = self.sections.iter().map(SectionReader::check).collect();
+        let sections = self.sections.iter();
+        let checked: Vec<_> = sections.map(|section| section.check(visit)).collect();
         for (section, blocks) in self.sections.iter().zip(checked) {
             let mut blocks = blocks?;
             blocks.sort_unstable_by_key(|b| b.offset);

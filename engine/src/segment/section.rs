@@ -187,9 +187,12 @@ impl SectionReader {
         self.file.place.damaged(offset, bad)
     }
 
-    /// Reads every block, past the caches, and gives them. After damage it goes on, so that all of it
-    /// is known; the answer is then the first.
-    pub(super) fn check(&self) -> Result<Vec<BlockRef>, SourceError> {
+    /// Reads every block, past the caches, shows what is in it, and gives them. After damage it goes on, so
+    /// that all of it is known; the answer is then the first.
+    pub(super) fn check(
+        &self,
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<Vec<BlockRef>, SourceError> {
         let index = self.load()?;
         let mut blocks = vec![self.entry.block];
         blocks.extend(&index.directory.blocks);
@@ -202,9 +205,10 @@ impl SectionReader {
                 Err(error) => failed = Some(error),
             }
         }
-        for block in blocks.iter().skip(1) {
-            if let Err(error) = self.file.read(block) {
-                failed.get_or_insert(error);
+        for block in &blocks {
+            match self.file.read(block) {
+                Ok(bytes) => visit(&bytes),
+                Err(error) => drop(failed.get_or_insert(error)),
             }
         }
         failed.map_or(Ok(blocks), Err)

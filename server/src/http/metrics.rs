@@ -295,6 +295,7 @@ pub(super) fn of_engine(stats: &Stats) -> impl Iterator<Item = (&'static str, &'
         ("frozen_memtables", "gauge", stats.frozen),
         ("segments", "gauge", stats.segments),
         ("damaged_segments", "gauge", stats.damaged_segments),
+        ("purge_left", "gauge", stats.purge_left),
         ("segment_bytes", "gauge", stats.segment_bytes),
         ("wal_bytes", "gauge", stats.wal_bytes),
         ("disk_free_bytes", "gauge", stats.disk_free_bytes),

@@ -26,6 +26,8 @@ pub enum Step {
     Spare,
     /// Witnessing the log's last group after a pause.
     Witness,
+    /// Turning the log so that what was deleted can leave it.
+    Purge,
 }
 
 /// What was made to go wrong.
@@ -128,7 +130,7 @@ impl Coverage {
 
 impl Step {
     /// Steps that call the disk.
-    pub const CALLING: [Self; 8] = [
+    pub const CALLING: [Self; 9] = [
         Self::Create,
         Self::Recover,
         Self::Submit,
@@ -137,6 +139,7 @@ impl Step {
         Self::Compact,
         Self::Spare,
         Self::Witness,
+        Self::Purge,
     ];
 }
 

@@ -207,12 +207,13 @@ impl World {
     /// Random steps: requests, commits, flushes, compactions.
     pub fn work(&mut self, steps: u64) -> Outcome {
         for _ in 0..steps {
-            let step = match self.desk.rng.below(12) {
+            let step = match self.desk.rng.below(13) {
                 0 => Step::Flush,
                 1 => Step::Compact,
                 2 => Step::Freeze,
                 3 => Step::Spare,
                 4 => Step::Witness,
+                5 => Step::Purge,
                 _ => Step::Commit,
             };
             if self.step(step) == Outcome::Down {
@@ -245,6 +246,7 @@ impl World {
             Step::Witness => {
                 self.desk.during(step, || engine.witness_step());
             }
+            Step::Purge => drop(self.desk.during(step, || engine.purge())),
             _ => self.desk.ask_and_commit(&engine),
         }
         self.last = Some(step);

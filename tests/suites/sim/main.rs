@@ -19,6 +19,7 @@ mod decay;
 mod machine;
 mod mutants;
 mod prices;
+mod purge;
 mod recovery;
 mod refusal;
 mod regressions;

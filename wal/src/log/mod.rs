@@ -460,6 +460,22 @@ impl Log {
         if fresh || self.offset.saturating_add(need) <= self.options.file_bytes {
             return Ok(());
         }
+        self.begin_next()
+    }
+
+    /// Goes on to the next file, whatever room is left in this one: after that [`Log::trim`] can give up
+    /// every record so far. What is gathered is synced first.
+    ///
+    /// `NoSpace`: the log goes on where it was.
+    pub fn turn(&mut self) -> Result<(), LogError> {
+        self.sync()?;
+        if self.poisoned || self.offset == as_u64(HEADER_BYTES) {
+            return Ok(());
+        }
+        self.begin_next()
+    }
+
+    fn begin_next(&mut self) -> Result<(), LogError> {
         self.prepare_next()?;
         let (id, file) = self.spare.take().expect("BUG: just prepared");
         let header = Header {
