@@ -333,6 +333,11 @@ pub const USES_SESSIONS_MAX: usize = 1 << 20;
 pub const PURGE_DELAY: Duration = Duration::from_mins(1);
 /// How often it is looked for deleted projects.
 pub const PURGE_TIME: Duration = Duration::from_secs(30);
+/// How often what was deleted is taken off the disk: the log turns, what is in memory is flushed, and segments with
+/// dead rows are written anew. So it is gone a day after the delete, and the time that the writing takes.
+pub const DISK_PURGE_TIME: Duration = Duration::from_hours(24);
+/// How often it is looked whether that is due, or over.
+pub const DISK_PURGE_LOOK_TIME: Duration = Duration::from_mins(1);
 /// Rows of a deleted project that are looked up at once.
 pub const PURGE_PAGE_ROWS: usize = 1000;
 /// Log lines or points that one record deletes.

@@ -6,6 +6,7 @@
 mod allocator;
 mod first_start;
 mod housekeeping;
+mod purge;
 pub(crate) mod settings;
 mod signing_in;
 mod watchdog;
@@ -255,7 +256,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         () = signals.told_to_stop() => false,
         () = watch_over(&app, &engine) => true,
         () = keep_house(&app, &plane, &accounts, &uses, tls) => true,
-        () = work_always(&engine, &plane, &governance, &blobs, &app) => true,
+        () = work_always(&engine, &plane, &governance, &blobs, &app, &uses) => true,
     };
     shut_down(&stop, serving).await;
     if !failed {

@@ -3,8 +3,8 @@
 //! which only grows. Owns the bytes of the file that keeps it over a restart.
 //!
 //! ```text
-//! magic "obsrvuse", version u8 = 2, counts in bincode, CRC-32 u32 LE over everything before
-//! (version 1, as older ones wrote it: without `priced`)
+//! magic "obsrvuse", version u8 = 3, counts in bincode, CRC-32 u32 LE over everything before
+//! (version 2, as older ones wrote it: without `purged_ns`; version 1: without `priced`, too)
 //! ```
 //!
 //! Each file has a number of its own, and the newest that reads counts. One that does not read is
@@ -12,6 +12,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use bincode::{Decode, Encode};
 use parking_lot::Mutex;
@@ -23,7 +24,8 @@ use crate::tenancy::ControlPlane;
 use obsrv_engine::io::{Disk, FileId, FileKind};
 
 const MAGIC: &[u8; 8] = b"obsrvuse";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+const WITHOUT_PURGE: u8 = 2;
 const WITHOUT_PRICES: u8 = 1;
 
 /// What is kept.
@@ -37,19 +39,30 @@ pub(crate) struct Counts {
     pub(crate) names: Vec<(u64, String, u64)>,
     /// Projects, and a fingerprint of the prices that what is stored of them was priced by.
     pub(crate) priced: Vec<(u64, u64)>,
+    /// When the last purge of the disk began that came to its end, nanoseconds since the epoch; 0: none did.
+    pub(crate) purged_ns: i64,
 }
+
+/// What version 2 has.
+type Unpurged = (
+    Vec<(u64, i64)>,
+    Vec<(u64, i64)>,
+    Vec<(u64, String, u64)>,
+    Vec<(u64, u64)>,
+);
 
 /// Keys, sessions and names, as version 1 has them.
 type Unpriced = (Vec<(u64, i64)>, Vec<(u64, i64)>, Vec<(u64, String, u64)>);
 
 impl Counts {
-    fn of(plane: &ControlPlane, book: &Book) -> Self {
+    fn of(plane: &ControlPlane, book: &Book, purged_ns: i64) -> Self {
         let directory = plane.directory();
         Self {
             keys: directory.read(|state| state.keys.uses()),
             sessions: plane.users().seen(USES_SESSIONS_MAX),
             names: directory.named(),
             priced: book.applied(),
+            purged_ns,
         }
     }
 
@@ -69,6 +82,7 @@ impl Counts {
 pub(crate) struct Uses {
     disk: Arc<dyn Disk>,
     book: Arc<Book>,
+    purged_ns: AtomicI64,
     /// What the newest file holds.
     newest: Mutex<(u64, Counts)>,
 }
@@ -95,6 +109,7 @@ impl Uses {
         let uses = Self {
             disk,
             book,
+            purged_ns: newest.1.purged_ns.into(),
             newest: Mutex::new(newest),
         };
         if !holds {
@@ -104,10 +119,20 @@ impl Uses {
         Ok(uses)
     }
 
+    /// When the last purge of the disk began that came to its end, nanoseconds since the epoch; 0: none did.
+    pub(crate) fn purged_ns(&self) -> i64 {
+        self.purged_ns.load(Ordering::Relaxed)
+    }
+
+    /// Notes that one that began then has come to its end.
+    pub(crate) fn note_purge(&self, began_ns: i64) {
+        self.purged_ns.store(began_ns, Ordering::Relaxed);
+    }
+
     /// Writes a new file, if anything was used since the last one. Blocks.
     pub(crate) fn store(&self, plane: &ControlPlane) -> io::Result<()> {
         let mut newest = self.newest.lock();
-        let counts = Counts::of(plane, &self.book);
+        let counts = Counts::of(plane, &self.book, self.purged_ns());
         if counts == newest.1 {
             return Ok(());
         }
@@ -168,15 +193,26 @@ fn parse(bytes: &[u8]) -> Option<Counts> {
     let config = bincode::config::standard().with_limit::<USES_BYTES_MAX>();
     let (counts, used) = match *version {
         VERSION => bincode::decode_from_slice(body, config).ok()?,
-        WITHOUT_PRICES => {
-            let (read, used): (Unpriced, _) = bincode::decode_from_slice(body, config).ok()?;
-            let (keys, sessions, names) = read;
-            let priced = Vec::new();
+        WITHOUT_PURGE => {
+            let (read, used): (Unpurged, _) = bincode::decode_from_slice(body, config).ok()?;
+            let (keys, sessions, names, priced) = read;
             let counts = Counts {
                 keys,
                 sessions,
                 names,
                 priced,
+                purged_ns: 0,
+            };
+            (counts, used)
+        }
+        WITHOUT_PRICES => {
+            let (read, used): (Unpriced, _) = bincode::decode_from_slice(body, config).ok()?;
+            let (keys, sessions, names) = read;
+            let counts = Counts {
+                keys,
+                sessions,
+                names,
+                ..Counts::default()
             };
             (counts, used)
         }
@@ -195,6 +231,7 @@ mod tests {
             sessions: vec![(251, -1)],
             names: vec![(1, "x".into(), 2)],
             priced: vec![(1, 3)],
+            purged_ns: -2,
         }
     }
 
@@ -203,14 +240,22 @@ mod tests {
     fn bytes_are_golden() {
         let sealed = |bytes: &[u8]| [bytes, &crc32fast::hash(bytes).to_le_bytes()].concat();
         let old = b"obsrvuse\x01\x01\x03\x0a\x01\xfb\xfb\x00\x01\x01\x01\x01x\x02";
-        let mut new = old.to_vec();
-        new[8] = 2;
-        new.extend_from_slice(b"\x01\x01\x03");
-        assert_eq!(bytes_of(&counts()), sealed(&new));
-        assert_eq!(parse(&sealed(&new)), Some(counts()));
+        let mut second = old.to_vec();
+        second[8] = 2;
+        second.extend_from_slice(b"\x01\x01\x03");
+        let mut third = second.clone();
+        third[8] = 3;
+        third.extend_from_slice(b"\x03");
+        assert_eq!(bytes_of(&counts()), sealed(&third));
+        assert_eq!(parse(&sealed(&third)), Some(counts()));
+        let unpurged = Counts {
+            purged_ns: 0,
+            ..counts()
+        };
+        assert_eq!(parse(&sealed(&second)), Some(unpurged.clone()));
         let unpriced = Counts {
             priced: Vec::new(),
-            ..counts()
+            ..unpurged
         };
         assert_eq!(parse(&sealed(old)), Some(unpriced));
     }

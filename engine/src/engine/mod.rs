@@ -64,6 +64,7 @@ pub use damage::{DAMAGED_BLOCKS_MAX, LeftOut};
 pub use deletion::{Deletion, RowAt};
 pub use flush::FlushError;
 pub use open::OpenError;
+pub use purge::PurgeError;
 pub use quarantine::{QUARANTINE_BYTES_MAX, QUARANTINE_FILES_MAX, QuarantineError};
 pub use queue::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
 pub use record::{Envelope, RecordError};

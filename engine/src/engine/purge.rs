@@ -11,6 +11,11 @@ use obsrv_wal::log::LogError;
 use super::Engine;
 use crate::row::Lsn;
 
+/// Why nothing was begun.
+#[derive(Debug, thiserror::Error)]
+#[error("the log cannot go on in a new file")]
+pub struct PurgeError(#[from] pub LogError);
+
 /// What is left of a purge.
 #[derive(Debug, Default)]
 pub(super) struct Purge {
@@ -43,13 +48,13 @@ impl Engine {
     ///
     /// # Errors
     /// The log could not go on in a new file. `NoSpace`: nothing was begun, and it may be tried again.
-    pub fn purge(&self) -> Result<(), LogError> {
+    pub fn purge(&self) -> Result<(), PurgeError> {
         let turned = self.log.lock().turn();
         if let Err(error) = turned {
             if !matches!(error, LogError::NoSpace) {
                 self.fail("log", &error);
             }
-            return Err(error);
+            return Err(error.into());
         }
         let through = self.seal();
         self.purge.lock().through = Some(through);

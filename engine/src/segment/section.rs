@@ -189,10 +189,7 @@ impl SectionReader {
 
     /// Reads every block, past the caches, shows what is in it, and gives them. After damage it goes on, so
     /// that all of it is known; the answer is then the first.
-    pub(super) fn check(
-        &self,
-        visit: &mut dyn FnMut(&[u8]),
-    ) -> Result<Vec<BlockRef>, SourceError> {
+    pub(super) fn check(&self, visit: &mut dyn FnMut(&[u8])) -> Result<Vec<BlockRef>, SourceError> {
         let index = self.load()?;
         let mut blocks = vec![self.entry.block];
         blocks.extend(&index.directory.blocks);

@@ -1,4 +1,5 @@
-//! What the admin socket answers about the data as a whole: a copy of it, and a look at every byte.
+//! What the admin socket answers about the data as a whole: a copy of it, a look at every byte, and that what was
+//! deleted leaves it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,10 +8,10 @@ use std::time::Duration;
 use ::http::StatusCode;
 use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use obsrv_engine::engine::backup::{BackupError, Prefix};
-use obsrv_engine::engine::{Engine, State as EngineState};
+use obsrv_engine::engine::{Engine, PurgeError, State as EngineState};
 use obsrv_engine::io::{Disk, OpenError, RealDisk};
 use serde::Deserialize;
 use serde_json::json;
@@ -50,6 +51,8 @@ enum CopyError {
     Blobs(#[from] std::io::Error),
     #[error("attachments are damaged, the copy is without them blobs={} first={}", .0.len(), .0.join(" "))]
     DamagedBlobs(Vec<String>),
+    #[error("{}", chain(.0))]
+    Purge(#[from] PurgeError),
     #[error("the copy was broken off")]
     BrokenOff(#[from] tokio::task::JoinError),
 }
@@ -67,7 +70,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl IntoResponse for CopyError {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::Flush => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Flush | Self::Purge(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Relative | Self::Target(_) => StatusCode::BAD_REQUEST,
             Self::Backup(BackupError::NotEmpty(_)) => StatusCode::CONFLICT,
             Self::Backup(_) | Self::BrokenOff(_) | Self::Blobs(_) | Self::DamagedBlobs(_) => {
@@ -85,6 +88,7 @@ pub(super) fn build(engine: Arc<Engine>, blobs: Arc<Blobs>) -> Router {
         .route("/backup", post(backup))
         .route("/scrub", post(scrub))
         .route("/scrub/blobs", post(scrub_blobs))
+        .route("/purge", get(purge_left).post(purge))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state((engine, blobs))
 }
@@ -176,7 +180,19 @@ async fn scrub(
     Ok(Json(json!({ "scrubbed": answer })).into_response())
 }
 
-/// The same of a few attachments, wherever they are.
+/// Begins to take what was deleted off the disk.
+async fn purge(State(data): State<Data>) -> Result<Response, CopyError> {
+    let engine = Arc::clone(&data.0);
+    tokio::task::spawn_blocking(move || engine.purge()).await??;
+    Ok(purge_left(State(data)).await)
+}
+
+/// Segments that are still to be written anew, and one until all is flushed.
+async fn purge_left(State((engine, _)): State<Data>) -> Response {
+    Json(json!({ "left": engine.purge_left() })).into_response()
+}
+
+/// As a scrub, of a few attachments, wherever they are.
 async fn scrub_blobs(
     State((_, blobs)): State<Data>,
     RawQuery(query): RawQuery,

@@ -1,8 +1,9 @@
-//! `obsrv backup`, `restore`, `scrub` and `status`: the data as a whole.
+//! `obsrv backup`, `restore`, `scrub`, `purge` and `status`: the data as a whole.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use http::Method;
@@ -37,6 +38,13 @@ pub(super) struct RestoreArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct ScrubArgs {
+    /// The data directory of the running server.
+    #[arg(long, default_value = "./obsrv-data")]
+    data: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct PurgeArgs {
     /// The data directory of the running server.
     #[arg(long, default_value = "./obsrv-data")]
     data: PathBuf,
@@ -168,6 +176,27 @@ pub(super) fn scrub(args: &ScrubArgs) -> Result<(), CopiesError> {
         }
     })
 }
+
+/// Takes what was deleted off the disk, and ends when it is.
+pub(super) fn purge(args: &PurgeArgs) -> Result<(), CopiesError> {
+    block_on(async {
+        let mut client = tenancy::connect(&args.data).await?;
+        let mut method = &Method::POST;
+        loop {
+            let answer = tenancy::ask(&mut client, method, "/purge", &Value::Null).await?;
+            if answer["left"].as_u64() == Some(0) {
+                return Ok::<_, CopiesError>(());
+            }
+            method = &Method::GET;
+            tokio::time::sleep(PURGE_LOOK_EVERY).await;
+        }
+    })?;
+    writeln!(std::io::stdout(), "what was deleted is off the disk")?;
+    Ok(())
+}
+
+/// How often a purge looks whether it is over.
+const PURGE_LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Reads every attachment again; returns how many are damaged.
 async fn scrub_blobs(client: &mut Client, out: &mut impl Write) -> Result<usize, CopiesError> {

@@ -17,6 +17,10 @@ pub(super) struct VerifyArgs {
     /// The data directory.
     #[arg(value_name = "DIR")]
     data: PathBuf,
+    /// Also say which files have this text, in segments before they are compressed: after a purge, none has what was
+    /// deleted. Attachments are not looked through.
+    #[arg(long, value_name = "TEXT")]
+    find: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -103,7 +107,8 @@ fn take(data: &Path) -> Result<Arc<dyn Disk>, FilesError> {
 }
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), FilesError> {
-    let mut checked = check::verify(&open(&args.data)?)?;
+    let disk = open(&args.data)?;
+    let mut checked = check::verify(&disk)?;
     let controls = checked.controls.iter().map(|(lsn, body)| (*lsn, &body[..]));
     let chain = check_chain(controls);
     checked.findings.extend(chain.findings);
@@ -118,6 +123,13 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), FilesError> {
     let mut out = std::io::stdout().lock();
     for finding in &checked.findings {
         writeln!(out, "{finding}")?;
+    }
+    if let Some(text) = &args.find {
+        let files = check::files_with(&disk, text.as_bytes())?;
+        for file in &files {
+            writeln!(out, "{file} has the text")?;
+        }
+        writeln!(out, "files_with_text={}", files.len())?;
     }
     writeln!(
         out,

@@ -80,6 +80,8 @@ enum Command {
     Status(copies::StatusArgs),
     /// Read every segment of a running server again and say what is damaged.
     Scrub(copies::ScrubArgs),
+    /// Take what was deleted off the disk of a running server now, which it does by itself once a day.
+    Purge(copies::PurgeArgs),
     /// Derive again what was derived of rows that are stored, by the mapping that the running server has.
     Remap(remap::RemapArgs),
     /// Make a damaged data directory sound that no server has open, as far as its bytes allow: says what
@@ -141,6 +143,7 @@ pub fn run() -> ExitCode {
         Some(Command::Verify(args)) => files::verify(&args).map_err(CommandError::from),
         Some(Command::Backup(args)) => copies::backup(&args).map_err(CommandError::from),
         Some(Command::Restore(args)) => copies::restore(&args).map_err(CommandError::from),
+        Some(Command::Purge(args)) => copies::purge(&args).map_err(CommandError::from),
         Some(Command::Scrub(args)) => copies::scrub(&args).map_err(CommandError::from),
         Some(Command::Status(args)) => copies::status(&args).map_err(CommandError::from),
         Some(Command::Remap(args)) => remap::run(&args).map_err(CommandError::from),

@@ -6,13 +6,14 @@ use obsrv_engine::engine::Engine;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::interval;
 
+use super::purge::DiskPurge;
 use crate::blob::Blobs;
 use crate::blob::sweep::Sweep;
 use crate::governance::{Expiry, Governance};
 use crate::http::{self, App};
 use crate::limits::{
-    BLOB_SWEEP_STEP_TIME, PRICES_RETRY_TIME, PRICES_STEP_TIME, PURGE_TIME, RETENTION_MARK_TIME,
-    SESSION_CHECK_TIME, TLS_CHECK_TIME, USAGE_STEP_TIME, USES_TIME,
+    BLOB_SWEEP_STEP_TIME, DISK_PURGE_LOOK_TIME, PRICES_RETRY_TIME, PRICES_STEP_TIME, PURGE_TIME,
+    RETENTION_MARK_TIME, SESSION_CHECK_TIME, TLS_CHECK_TIME, USAGE_STEP_TIME, USES_TIME,
 };
 use crate::net::tls::Tls;
 use crate::price::{self, Book};
@@ -74,6 +75,7 @@ pub(super) async fn work_always(
     governance: &Governance,
     blobs: &Arc<Blobs>,
     app: &App,
+    uses: &Arc<Uses>,
 ) {
     let data = Data {
         engine,
@@ -86,6 +88,7 @@ pub(super) async fn work_always(
         sweep_always(blobs, engine, app),
         price_always(engine, app.book()),
         remap_always(&data, &app.remap),
+        purge_disk_always(engine, uses, app),
     );
 }
 
@@ -97,6 +100,27 @@ async fn purge_always(engine: &Arc<Engine>, plane: &ControlPlane) {
         if let Err(error) = purge_deleted(engine, plane).await {
             tracing::warn!(%error, "deleted projects not purged yet");
         }
+    }
+}
+
+/// Takes what was deleted off the disk, for ever.
+async fn purge_disk_always(engine: &Arc<Engine>, uses: &Arc<Uses>, app: &App) {
+    let mut look = interval(DISK_PURGE_LOOK_TIME);
+    let mut purge = DiskPurge::default();
+    loop {
+        look.tick().await;
+        let (engine, uses, now) = (Arc::clone(engine), Arc::clone(uses), app.clock.wall_ns());
+        let step = move || {
+            purge.step(&engine, &uses, now);
+            purge
+        };
+        purge = match tokio::task::spawn_blocking(step).await {
+            Ok(purge) => purge,
+            Err(error) => {
+                tracing::error!(%error, "purge of the disk ended early");
+                DiskPurge::default()
+            }
+        };
     }
 }
 

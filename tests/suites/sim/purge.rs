@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use obsrv_engine::engine::check::{files_with, verify};
-use obsrv_engine::engine::{Engine, Envelope, Submission};
+use obsrv_engine::engine::{Engine, Envelope, PurgeError, Submission};
 use obsrv_engine::io::FileKind;
 use obsrv_engine::row::ProjectId;
 use obsrv_tests::toy::{Toy, events};
@@ -38,7 +38,10 @@ impl Story {
     /// Stores a trace of so many spans, each with its word and a text of so many bytes.
     fn store(&mut self, spans: u64, filler: usize) -> String {
         self.serial += 1;
-        let (trace, word) = (format!("t{}", self.serial), format!("needle{:05}", self.serial));
+        let (trace, word) = (
+            format!("t{}", self.serial),
+            format!("needle{:05}", self.serial),
+        );
         let text = "lorem ipsum ".repeat(filler / 12);
         let line = |n: u64| format!("span|{trace}|s{n}|1||1|2|note={word},text={text}{n}");
         let body = (0..spans).map(line).collect::<Vec<_>>().join("\n");
@@ -50,14 +53,18 @@ impl Story {
             events: events(body.as_bytes()).unwrap(),
             body: Bytes::from(body),
         };
-        let stored = self.machine.commit(|engine, done| engine.submit(submission, done));
+        let stored = self
+            .machine
+            .commit(|engine, done| engine.submit(submission, done));
         assert!(stored.is_some());
         self.kept.insert(trace.clone(), word);
         trace
     }
 
     fn delete(&mut self, trace: &str) {
-        let done = self.machine.commit(|engine, done| engine.delete_trace(PROJECT, trace, done));
+        let done = self
+            .machine
+            .commit(|engine, done| engine.delete_trace(PROJECT, trace, done));
         assert!(done.is_some());
         self.gone.extend(self.kept.remove(trace));
     }
@@ -91,7 +98,10 @@ fn purge(engine: &Engine) {
     while engine.purge_left() > 0 {
         let flushed = engine.flush_step().unwrap();
         let merged = engine.compact_step().unwrap();
-        assert!(flushed || merged || engine.purge_left() == 0, "a purge that does not end");
+        assert!(
+            flushed || merged || engine.purge_left() == 0,
+            "a purge that does not end"
+        );
     }
 }
 
@@ -101,7 +111,9 @@ fn what_was_deleted_is_in_no_file_after_a_purge() {
     let engine = story.machine.engine();
     // Few small rows, rows in blocks of their own, and one body that is too large for the log.
     let sizes = [(1, 10), (40, 10), (300, 300), (3, 10), (1, 1 << 20)];
-    let traces: Vec<_> = sizes.map(|(spans, filler)| story.store(spans, filler)).into();
+    let traces: Vec<_> = sizes
+        .map(|(spans, filler)| story.store(spans, filler))
+        .into();
     let others: Vec<_> = (0..4).map(|_| story.store(400, 300)).collect();
     flush(&engine);
     let unflushed = story.store(5, 100);
@@ -112,8 +124,15 @@ fn what_was_deleted_is_in_no_file_after_a_purge() {
     flush(&engine);
     story.store(2, 10);
     // It is there to be found.
-    let found: Vec<_> = story.gone.iter().flat_map(|word| story.kinds_with(word)).collect();
-    assert!(found.contains(&FileKind::Segment) && found.contains(&FileKind::Wal), "{found:?}");
+    let found: Vec<_> = story
+        .gone
+        .iter()
+        .flat_map(|word| story.kinds_with(word))
+        .collect();
+    assert!(
+        found.contains(&FileKind::Segment) && found.contains(&FileKind::Wal),
+        "{found:?}"
+    );
     purge(&engine);
     story.check();
     for trace in &others {
@@ -171,7 +190,11 @@ fn a_purge_goes_on_whatever_was_cut_short_before() {
                         ..FaultPlan::default()
                     });
                     if engine.purge().is_ok() {
-                        drop((engine.flush_step(), engine.compact_step(), engine.compact_step()));
+                        drop((
+                            engine.flush_step(),
+                            engine.compact_step(),
+                            engine.compact_step(),
+                        ));
                     }
                     drop(engine);
                     story.machine.cut(&SimDisk::cut_power, &Toy);
@@ -198,7 +221,7 @@ fn a_purge_without_room_is_refused_and_may_be_asked_for_again() {
         odds: vec![(Op::ZeroFill, Fault::NoSpace, 1)],
         ..FaultPlan::default()
     });
-    assert!(matches!(engine.purge(), Err(LogError::NoSpace)));
+    assert!(matches!(engine.purge(), Err(PurgeError(LogError::NoSpace))));
     assert_eq!(engine.purge_left(), 0);
     story.machine.disk.set_plan(FaultPlan::default());
     story.store(1, 10);
