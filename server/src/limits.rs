@@ -488,7 +488,7 @@ pub const MEDIA_BYTES_MIN: usize = 64 << 10;
 /// Different attachments that media in the values of one request becomes. Over it: what is in further rows stays where it is.
 pub const MEDIA_PER_REQUEST_MAX: usize = 100;
 /// Bytes of values that are put back from attachments in one answer, or in one page of an export. Over it: the value says
-/// which attachment it means.
+/// which attachment it means; in an export the row is a page of its own.
 pub const MEDIA_ANSWER_BYTES_MAX: u64 = 32 << 20;
 /// Bytes of a request for a place to send media to, and of what is told of it later. Over it: 413.
 pub const MEDIA_BODY_BYTES_MAX: usize = 64 << 10;

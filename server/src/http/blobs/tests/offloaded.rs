@@ -522,3 +522,19 @@ async fn an_export_is_whole_in_pages_that_have_a_limit() {
         count - room / MEDIA_BYTES_MIN
     );
 }
+
+/// A row with more than a page has room for is a page of its own.
+#[tokio::test]
+async fn an_export_is_whole_in_rows_that_are_over_the_limit() {
+    let world = world().await;
+    let room = usize::try_from(world.app.query_bytes_max).unwrap();
+    let pictures = vec![picture(1); room / MEDIA_BYTES_MIN + 2];
+    for (id, pictures) in [(1, &pictures[..1]), (2, &pictures), (3, &pictures[..1])] {
+        send_spans(&world, &[span(TRACE, id, &message(pictures))]).await;
+    }
+    let data = STANDARD.encode(picture(1));
+    let exported = read(&world, "/v1/projects/1/export?over=spans&format=otlp").await;
+    let exported = String::from_utf8(exported.body).unwrap();
+    assert_eq!(exported.matches(&data).count(), pictures.len() + 2);
+    assert!(!exported.contains("obsrv-media"));
+}

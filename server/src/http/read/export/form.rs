@@ -109,20 +109,21 @@ impl Writer {
         Ok(())
     }
 
-    /// How many rows of a page can be written at once: those whose media, put back in its place, finds room there,
-    /// and always one.
-    pub(super) fn fitting(&self, hits: &[Hit], room: u64) -> Result<usize, ApiError> {
+    /// How many rows of a page can be written at once, and the bytes of media that are put back in them: those that
+    /// find room there, and always one, whatever it takes. It came in one body.
+    pub(super) fn fitting(&self, hits: &[Hit], room: u64) -> Result<(usize, u64), ApiError> {
         if !matches!(self.form, Form::Otlp(_)) {
-            return Ok(hits.len());
+            return Ok((hits.len(), 0));
         }
-        let mut more = 0_u64;
+        let mut bytes = 0_u64;
         for (place, hit) in hits.iter().enumerate() {
-            more = more.saturating_add(more_bytes(&wire::row_of(&hit.core, &hit.body)?));
-            if more > room {
-                return Ok(place.max(1));
+            let more = more_bytes(&wire::row_of(&hit.core, &hit.body)?);
+            if place > 0 && bytes.saturating_add(more) > room {
+                return Ok((place, bytes));
             }
+            bytes = bytes.saturating_add(more);
         }
-        Ok(hits.len())
+        Ok((hits.len(), bytes))
     }
 
     pub(super) fn rows(

@@ -154,7 +154,7 @@ impl Job {
         let page = query::run(&self.app, move |budget| {
             let view = store.view_or(writer.allows_partial());
             let mut page = view.search(table, &request, budget)?;
-            let fitting = writer.fitting(&page.hits, room_of(budget))?;
+            let (fitting, media_bytes) = writer.fitting(&page.hits, room_of(budget))?;
             if fitting < page.hits.len() {
                 // The same again, shorter: so it also says where the next page begins.
                 let request = Request {
@@ -170,7 +170,8 @@ impl Job {
             if are_runs {
                 writer.runs(&page.hits, &mut bytes)?;
             } else {
-                writer.rows(&page.hits, &mut view.whole(budget), &mut bytes)?;
+                let mut whole = view.whole(budget).with_room(media_bytes);
+                writer.rows(&page.hits, &mut whole, &mut bytes)?;
             }
             let traces = page.hits.iter().filter(|_| are_runs);
             let traces = traces.map(|hit| Literal::Str(hit.core.trace_id.to_string()));
