@@ -441,6 +441,7 @@ async fn spans_arrive_at_every_address_that_sdks_know() {
         "/api/public/otel/v1/traces",
         "/otel/v1/traces",
         "/api/v1/private/otel/v1/traces",
+        "/api/otel/v1/traces",
         "/v1/otel-steps",
     ];
     for (n, path) in paths.into_iter().enumerate() {
