@@ -124,11 +124,13 @@ fn body_of(kind: Kind, items: &[Item]) -> String {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Shape {
-    resource_spans: Option<Vec<IgnoredAny>>,
-    resource_logs: Option<Vec<IgnoredAny>>,
-    resource_metrics: Option<Vec<IgnoredAny>>,
+    #[serde(rename = "resourceSpans")]
+    spans: Option<Vec<IgnoredAny>>,
+    #[serde(rename = "resourceLogs")]
+    logs: Option<Vec<IgnoredAny>>,
+    #[serde(rename = "resourceMetrics")]
+    metrics: Option<Vec<IgnoredAny>>,
 }
 
 /// Tells the kind of a JSON object; an error says why it is none.
@@ -138,9 +140,9 @@ fn kind_of(text: &str) -> Result<Kind, String> {
     }
     let shape: Shape = serde_json::from_str(text).map_err(|e| format!("not valid json: {e}"))?;
     let of_signals = [
-        shape.resource_spans.map(|_| Signal::Spans),
-        shape.resource_logs.map(|_| Signal::Logs),
-        shape.resource_metrics.map(|_| Signal::Metrics),
+        shape.spans.map(|_| Signal::Spans),
+        shape.logs.map(|_| Signal::Logs),
+        shape.metrics.map(|_| Signal::Metrics),
     ];
     let mut signals = of_signals.into_iter().flatten();
     match (signals.next(), signals.next()) {

@@ -8,6 +8,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use flate2::read::MultiGzDecoder;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::dialect::import::{Format, archive};
 use crate::limits::{IMPORT_BATCH_BYTES, IMPORT_ITEM_BYTES_MAX};
@@ -93,7 +94,7 @@ impl Form {
 
     /// The client whose requests are documents like this one, if only one's are.
     fn of_client(text: &[u8]) -> Option<Self> {
-        let keys: HashMap<String, IgnoredAny> = serde_json::from_slice(text).ok()?;
+        let keys: HashMap<String, &RawValue> = serde_json::from_slice(text).ok()?;
         let has = |all: &&(Self, &[&str])| all.1.iter().all(|key| keys.contains_key(*key));
         CLIENTS.iter().find(has).map(|(form, _)| *form)
     }

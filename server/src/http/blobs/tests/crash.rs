@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
@@ -439,9 +439,10 @@ async fn nor_between_a_file_and_its_record() {
 /// another.
 async fn left_after(machine: &Machine, mut commits: u32, asked: impl Future<Output = Said>) {
     let queued = || machine.engine().stats().queue_bytes;
-    let (mut before, began) = (queued(), Instant::now());
+    let now = || machine.app.clock.mono_ns();
+    let (mut before, end) = (queued(), now() + 300_000_000);
     let mut asked = std::pin::pin!(asked);
-    while began.elapsed() < Duration::from_millis(300) {
+    while now() < end {
         tokio::select! {
             biased;
             said = &mut asked => panic!("answered {} without a commit", said.status),
@@ -509,7 +510,8 @@ async fn an_answer_reads_a_file_once_and_none_when_nobody_waits() {
 
 /// What comes of a request while time goes by faster.
 async fn in_no_time(machine: &Machine, step: &Step) -> Said {
-    let began = Instant::now();
+    let now = || machine.app.clock.mono_ns();
+    let end = now() + 30_000_000_000;
     tokio::time::pause();
     let mut asked = std::pin::pin!(machine.ask(request_of(step)));
     loop {
@@ -520,7 +522,7 @@ async fn in_no_time(machine: &Machine, step: &Step) -> Said {
                 return said;
             }
             () = tokio::time::advance(Duration::from_millis(10)) => {
-                assert!(began.elapsed() < Duration::from_secs(30), "it waits for good");
+                assert!(now() < end, "it waits for good");
             }
         }
     }
