@@ -473,6 +473,9 @@ pub const BLOB_UPLOAD_PART_BYTES: usize = 8 << 20;
 pub const BLOB_STORE_TIME_MAX: Duration = Duration::from_secs(30);
 /// Locks that keep uploads and deletes of one trace apart; more traces than these share them.
 pub const BLOB_LOCKS: usize = 256;
+/// How long a request waits for uploads to its trace, or deletes from it, that go on. Over it: 503; media of OTLP stays in its
+/// row.
+pub const BLOB_LOCK_TIME_MAX: Duration = Duration::from_secs(3);
 /// Bytes of a signed link.
 pub const BLOB_LINK_BYTES_MAX: usize = 6 << 10;
 /// How long a signed link lives if nobody says.
@@ -492,8 +495,12 @@ pub const BLOB_SWEEP_KEYS: usize = 1_000;
 pub const MEDIA_BYTES_MIN: usize = 64 << 10;
 /// Different attachments that media in the values of one request becomes. Over it: what is in further rows stays where it is.
 pub const MEDIA_PER_REQUEST_MAX: usize = 100;
-/// Bytes of values that are put back from attachments in one answer, or in one page of an export. Over it: the value says
-/// which attachment it means.
+/// Of them so many are put at once.
+pub const MEDIA_PUTS_AT_ONCE: usize = 8;
+/// How long a request puts files: less than clients wait for an answer. Over it: what is not there stays in its row.
+pub const MEDIA_PUT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Bytes of values that are put back from attachments in one answer, or in one piece of an export. Over it: the value says
+/// which attachment it means; in an export the row is a piece of its own, and whole.
 pub const MEDIA_ANSWER_BYTES_MAX: u64 = 32 << 20;
 /// Bytes of a request for a place to send media to, and of what is told of it later. Over it: 413.
 pub const MEDIA_BODY_BYTES_MAX: usize = 64 << 10;

@@ -25,10 +25,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::time::timeout;
 
 use crate::keys::Macs;
-use crate::limits::BLOB_LOCKS;
+use crate::limits::{BLOB_LOCK_TIME_MAX, BLOB_LOCKS};
 use key::Owner;
 use link::{Link, LinkError};
 use local::LocalBlobs;
@@ -121,9 +122,10 @@ impl Blobs {
         &self.terms
     }
 
-    /// Keeps uploads to a trace and removals from it apart.
-    pub fn lock_of(&self, owner: &Owner) -> &RwLock<()> {
-        &self.owners[self.lock_place(owner)]
+    /// The lock of a trace alone: no upload to it goes on meanwhile. `None` if it is not to be had in time.
+    pub async fn lone_lock(&self, owner: &Owner) -> Option<OwnedRwLockWriteGuard<()>> {
+        let lock = Arc::clone(&self.owners[self.lock_place(owner)]);
+        timeout(BLOB_LOCK_TIME_MAX, lock.write_owned()).await.ok()
     }
 
     fn lock_place(&self, owner: &Owner) -> usize {
@@ -133,16 +135,19 @@ impl Blobs {
     }
 
     /// The locks of several traces, shared. Each is taken once and in the order of all: whoever waits for one holds none
-    /// that whoever has it waits for.
-    pub async fn shared_locks(&self, owners: &[Owner]) -> Vec<OwnedRwLockReadGuard<()>> {
+    /// that whoever has it waits for. `None` if one of them is not to be had in time: its store is slow, or away.
+    pub async fn shared_locks(&self, owners: &[Owner]) -> Option<Vec<OwnedRwLockReadGuard<()>>> {
         let mut places: Vec<usize> = owners.iter().map(|owner| self.lock_place(owner)).collect();
         places.sort_unstable();
         places.dedup();
-        let mut held = Vec::with_capacity(places.len());
-        for place in places {
-            held.push(Arc::clone(&self.owners[place]).read_owned().await);
-        }
-        held
+        let take = async {
+            let mut held = Vec::with_capacity(places.len());
+            for place in places {
+                held.push(Arc::clone(&self.owners[place]).read_owned().await);
+            }
+            held
+        };
+        timeout(BLOB_LOCK_TIME_MAX, take).await.ok()
     }
 
     /// The text form of a link, and what it opens.

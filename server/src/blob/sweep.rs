@@ -30,6 +30,9 @@ pub enum SweepError {
     /// The same.
     #[error("row does not decode")]
     Body(#[from] obsrv_engine::doc::DocError),
+    /// Uploads to the trace go on.
+    #[error("uploads go on")]
+    Busy,
     /// The server stops.
     #[error("cut off")]
     Stopped,
@@ -51,7 +54,8 @@ async fn remove_unreferred(
     owner: Owner,
     before_ns: i64,
 ) -> Result<u64, SweepError> {
-    let _alone = blobs.lock_of(&owner).write().await;
+    let alone = blobs.lone_lock(&owner).await;
+    let _alone = alone.ok_or(SweepError::Busy)?;
     let (blobs, engine) = (Arc::clone(blobs), Arc::clone(engine));
     let work = move || {
         let referred = referred(&engine, &owner)?;

@@ -507,8 +507,12 @@ pub(in crate::http) mod tests {
 
     /// The project 4.
     pub(in crate::http) fn tenant_called(name: &str) -> Tenant {
+        tenant_of(4, name)
+    }
+
+    pub(in crate::http) fn tenant_of(id: u64, name: &str) -> Tenant {
         let project = Project {
-            id: ProjectId(4),
+            id: ProjectId(id),
             name: name.into(),
             org: FIRST_ORG,
             is_archived: false,

@@ -82,7 +82,12 @@ struct Job {
     named_project: Option<String>,
     /// The project's rules, if it has any.
     redactor: Option<Arc<Redactor>>,
+    /// Held until it is durable, whether or not anybody waits for that.
+    locks: Option<Locks>,
 }
+
+/// What keeps others away from the files of a trace.
+pub(crate) type Locks = Box<dyn Send + Sync>;
 
 /// Stores a request; answers when it is durable. Counts what became of it.
 pub(crate) async fn accept(
@@ -117,6 +122,7 @@ pub(crate) async fn accept_own(
     app: &Arc<App>,
     tenant: &Tenant,
     body: Vec<u8>,
+    locks: Option<Locks>,
 ) -> Result<(), ApiError> {
     let core = app.core()?;
     let charge = app.admission.charge(body.len())?;
@@ -131,6 +137,7 @@ pub(crate) async fn accept_own(
         encoding: Encoding::Identity,
         subject: String::new(),
         named_project: None,
+        locks,
     };
     let bytes = Bytes::from(body);
     let (_stored, outcome) = job.run(Received { bytes, charge }).await?;
@@ -189,6 +196,7 @@ async fn accept_uncounted(
         encoding,
         subject,
         named_project: text_of(NAMED_PROJECT).map(str::to_owned),
+        locks: None,
     };
     let (stored, outcome) = job.run(received).await?;
     if let Some(outcome) = outcome {
@@ -247,18 +255,18 @@ struct Ready {
 
 impl Ready {
     /// Logs the rows instead of the body.
-    fn submit_rows(mut self, held: impl Send + 'static) -> Result<Step, ApiError> {
+    fn submit_rows(mut self) -> Result<Step, ApiError> {
         let (encoding, body) = interpreter::body_of_rows(&self.events);
         self.body = body;
         self.envelope.dialect = rows::DIALECT_NUMBER;
         self.envelope.encoding = encoding.number();
         // What it was is in the rows, as far as the rules leave it there.
         self.envelope.subject = String::new();
-        self.submit(held)
+        self.submit()
     }
 
-    /// Gives it to the engine; `held` is held until it is durable.
-    fn submit(self, held: impl Send + 'static) -> Result<Step, ApiError> {
+    /// Gives it to the engine.
+    fn submit(self) -> Result<Step, ApiError> {
         let Self {
             job,
             dialect,
@@ -273,8 +281,9 @@ impl Ready {
         let taken = usage::take(&job.app, &job.tenant, amounts)?;
         let (done, outcome) = outcome();
         let (governance, tenant) = (Arc::clone(&job.governance), job.tenant.clone());
+        let locks = job.locks;
         let done = Box::new(move |result| {
-            drop((charge, held));
+            drop((charge, locks));
             // Of an unknown outcome the counts stay: it may well be stored.
             if matches!(&result, Err(error) if *error != IngestError::OutcomeUnknown) {
                 usage::give_back(&governance, &tenant, taken);
@@ -369,9 +378,9 @@ impl Job {
             return Ok(Step::Media(Box::new(ready)));
         }
         if is_ruled {
-            ready.submit_rows(())
+            ready.submit_rows()
         } else {
-            ready.submit(())
+            ready.submit()
         }
     }
 

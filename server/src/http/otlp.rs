@@ -17,12 +17,13 @@ use crate::dialect::{Dialect, Route};
 
 /// What stands before `/traces`, `/logs` and `/metrics`. Those after the first are built into SDKs that
 /// are made for other products.
-pub(super) const PREFIXES: [&str; 5] = [
+pub(super) const PREFIXES: [&str; 6] = [
     "/v1",
     "/otlp/v1",
     "/api/public/otel/v1",
     "/otel/v1",
     "/api/v1/private/otel/v1",
+    "/api/otel/v1",
 ];
 
 /// The first address of the signal that a route takes.

@@ -1,5 +1,8 @@
 //! The routes over a real engine in a directory of its own.
 
+use std::path::PathBuf;
+
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{Request, StatusCode, header};
 use obsrv_engine::engine::{Options, Threads};
@@ -9,7 +12,9 @@ use tower::ServiceExt;
 
 use super::auth::{SessionSource, SessionUser};
 use super::*;
-use crate::blob::Terms;
+use crate::blob::local::LocalBlobs;
+use crate::blob::store::BlobStore;
+use crate::blob::{self, Terms};
 use crate::tenancy::UserId;
 
 mod canary;
@@ -92,9 +97,12 @@ fn starting_at(clock: Arc<dyn Clock>) -> Arc<App> {
 
 /// Two projects, `a` and `b`, with the keys `key-of-a` and `key-of-b`.
 pub(super) async fn world() -> World {
+    world_with(no_providers()).await
+}
+
+pub(super) fn no_providers() -> Providers {
     let master = MasterSecret::from_bytes([1; 32]);
-    let clock = Arc::new(SystemClock::new());
-    world_with(Providers::none(&master, clock, Arc::new(OsRng))).await
+    Providers::none(&master, Arc::new(SystemClock::new()), Arc::new(OsRng))
 }
 
 /// The same, where people sign in by these providers, too.
@@ -105,26 +113,54 @@ async fn world_with(providers: Providers) -> World {
 /// The same by this clock.
 async fn world_by(providers: Providers, clock: Arc<dyn Clock>) -> World {
     let dir = tempfile::tempdir().unwrap();
-    let disk: Arc<dyn obsrv_engine::io::Disk> = Arc::new(RealDisk::open(dir.path()).unwrap());
-    let app = starting_at(Arc::clone(&clock));
+    let ground = Ground {
+        disk: Arc::new(RealDisk::open(dir.path()).unwrap()),
+        files: Arc::new(LocalBlobs::open(&dir.path().join(blob::DIRECTORY)).unwrap()),
+        clock,
+        dir: dir.path().to_owned(),
+    };
+    let start = |engine: &Arc<Engine>| engine.start().unwrap();
+    let (app, accounts, threads) = app_on(&ground, providers, start);
+    make_projects(&app).await;
+    World {
+        app,
+        accounts,
+        threads: Some(threads),
+        dir,
+    }
+}
+
+/// What a server of the tests stands on.
+pub(super) struct Ground {
+    pub(super) disk: Arc<dyn obsrv_engine::io::Disk>,
+    /// Where attachments are.
+    pub(super) files: Arc<dyn BlobStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Where uploads grow.
+    pub(super) dir: PathBuf,
+}
+
+/// A server of whatever is there, and what commits for it.
+pub(super) fn app_on<T>(
+    ground: &Ground,
+    providers: Providers,
+    start: impl FnOnce(&Arc<Engine>) -> T,
+) -> (Arc<App>, Arc<Accounts>, T) {
+    let app = starting_at(Arc::clone(&ground.clock));
     let reading = Reading {
         book: Arc::clone(app.book()),
     };
-    let engine = Engine::open(disk, &OsRng, Options::for_memory(64 << 20), &reading).unwrap();
-    let threads = engine.start().unwrap();
+    let options = Options::for_memory(64 << 20);
+    let engine = Engine::open(Arc::clone(&ground.disk), &OsRng, options, &reading).unwrap();
+    let started = start(&engine);
     let master = MasterSecret::from_bytes([1; 32]);
     let plane = ControlPlane::recover(
         Arc::clone(&engine),
         &master,
-        Arc::clone(&clock),
+        Arc::clone(&ground.clock),
         Arc::new(OsRng),
     );
     let plane = Arc::new(plane.unwrap());
-    for (name, id, key) in [("a", 1, "key-of-a"), ("b", 2, "key-of-b")] {
-        let key = KeyString::parse(key).unwrap();
-        let made = plane.install(By::system(), name, id, key, KeyTerms::default());
-        assert_eq!(made.await.unwrap().made.project.id.0, id);
-    }
     let cursors = Macs::for_cursors(&master);
     let macs = Macs::for_redaction(&master);
     let governance = Arc::new(Governance::new(Quota::default(), Arc::clone(&plane), macs));
@@ -138,13 +174,18 @@ async fn world_by(providers: Providers, clock: Arc<dyn Clock>) -> World {
         bytes_max: BLOB_BYTES_OF_TESTS,
         reserve_bytes: 0,
     };
-    let blobs = Arc::new(Blobs::local(dir.path(), terms).unwrap());
+    let blobs = Arc::new(Blobs::over(Arc::clone(&ground.files), &ground.dir, terms).unwrap());
     app.set_ready(core.keeping(blobs));
-    World {
-        app,
-        accounts,
-        threads: Some(threads),
-        dir,
+    (app, accounts, started)
+}
+
+/// Of a server that is new.
+pub(super) async fn make_projects(app: &App) {
+    let plane = app.core().unwrap().plane();
+    for (name, id, key) in [("a", 1, "key-of-a"), ("b", 2, "key-of-b")] {
+        let key = KeyString::parse(key).unwrap();
+        let made = plane.install(By::system(), name, id, key, KeyTerms::default());
+        assert_eq!(made.await.unwrap().made.project.id.0, id);
     }
 }
 
@@ -167,7 +208,12 @@ fn signin_of(accounts: &Arc<Accounts>, providers: Providers) -> Arc<SignIn> {
 }
 
 pub(super) async fn ask(app: &Arc<App>, request: Request<Body>) -> Said {
-    let response = build(Arc::clone(app)).oneshot(request).await.unwrap();
+    ask_by(build(Arc::clone(app)), request).await
+}
+
+/// The same by routes that are made already.
+pub(super) async fn ask_by(routes: Router, request: Request<Body>) -> Said {
+    let response = routes.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, 1 << 25).await.unwrap().to_vec();
     Said {
@@ -395,6 +441,7 @@ async fn spans_arrive_at_every_address_that_sdks_know() {
         "/api/public/otel/v1/traces",
         "/otel/v1/traces",
         "/api/v1/private/otel/v1/traces",
+        "/api/otel/v1/traces",
         "/v1/otel-steps",
     ];
     for (n, path) in paths.into_iter().enumerate() {

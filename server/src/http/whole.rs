@@ -83,6 +83,11 @@ impl<'v> Whole<'v> {
         }
     }
 
+    /// The same with room for so many bytes: of rows that are written one by one, since nobody could ask for less.
+    pub(crate) fn with_room(self, room: u64) -> Self {
+        Self { room, ..self }
+    }
+
     /// A row as it was sent. Most have nothing that is kept elsewhere.
     pub(crate) fn row(&mut self, row: StoredRow) -> Result<StoredRow, ApiError> {
         let said = Offloaded::of(row.doc());

@@ -269,6 +269,31 @@ fn nobody_can_write_a_token() {
     assert_eq!(Offloaded::of(DocRef::parse(&nested.doc).unwrap()), None);
 }
 
+/// What is stored is read by every later version: a document byte for byte, as `FORMAT.md` has it.
+#[test]
+fn a_stored_document_reads() {
+    let format = include_str!("FORMAT.md");
+    let (_, fixture) = format.split_once("```hex\n").unwrap();
+    let (fixture, _) = fixture.split_once("```").unwrap();
+    let digits: Vec<u8> = fixture.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    let stored: Vec<u8> = digits.chunks(2).map(byte).collect();
+    let doc = DocRef::parse(&stored).unwrap();
+    doc.validate().unwrap();
+    let said = Offloaded::of(doc).unwrap();
+    assert_eq!(said.more_bytes(doc), 4);
+    let put = said.put_back(doc, &mut { 4 }, &mut |part| {
+        assert_eq!((part.hash, part.size), (ContentHash::of(b"abc"), 3));
+        Ok::<_, std::convert::Infallible>(Back::Whole(Bytes::from_static(b"abc")))
+    });
+    let put = put.unwrap();
+    let whole = DocRef::parse(&put).unwrap();
+    let text = "data:image/png;base64,YWJj";
+    assert_eq!(whole.at(&[model::ATTRIBUTES, "k"]), Some(DocRef::Str(text)));
+    assert_eq!(whole.get(model::OFFLOADED), None);
+    assert_eq!(whole.get(model::DIALECT), Some(DocRef::Str("otlp")));
+}
+
 #[test]
 fn what_has_no_room_or_is_gone_is_said() {
     let pieces = [noise(MEDIA_BYTES_MIN, 8), noise(MEDIA_BYTES_MIN, 9)];

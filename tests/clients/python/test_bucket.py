@@ -10,7 +10,10 @@ import time
 import httpx
 import pytest
 
-from server import Obsrv, free_port
+from server import Obsrv, free_port, post_json
+from test_inline_media import MESSAGES, detail, message, picture
+from test_media import blobs_of
+from test_otlp_json import request, span
 
 MOTO = pathlib.Path(sys.prefix) / "moto"
 MIB = 1 << 20
@@ -69,6 +72,54 @@ def test_attachments_go_to_a_bucket_and_leave_it_with_their_trace(bucket, tmp_pa
         assert client.delete("/v1/traces/t").status_code == 200
         assert keys(bucket) == []
         assert client.get(made[0]["url"]).status_code == 404
+    obsrv.end()
+
+
+def test_media_of_spans_goes_to_a_bucket_and_reads_back_as_it_was_sent(bucket, tmp_path):
+    obsrv = Obsrv(tmp_path / "data", "--blobs", "s3://traces/some/place").start()
+    pictures = [picture(n) for n in range(12)]
+    body = request(span(1, attributes=[{"key": MESSAGES, "value": {"stringValue": message(*pictures)}}]))
+    trace, span_id = body["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["traceId"], f"{1:016x}"
+    with obsrv.client() as client:
+        for _ in range(2):  # the second time all of them are there
+            assert post_json(client, "/v1/traces", body).status_code == 200
+        assert len(keys(bucket)) == len(pictures)
+        obsrv.restart()
+        assert detail(client, trace, span_id)["attributes"][MESSAGES] == message(*pictures)
+        assert "obsrv-media:" in detail(client, trace, span_id, media="reference")["attributes"][MESSAGES]
+        asked = {"over": "spans", "raw": "true", "media": "inline"}
+        line = client.get("/v1/projects/1/export", params=asked).json()
+        assert line["raw"]["attributes"][MESSAGES] == message(*pictures)
+        blobs = blobs_of(client, trace)
+        assert sorted(client.get(blob["url"]).content for blob in blobs) == sorted(pictures)
+        part = client.get(blobs[0]["url"], headers={"range": "bytes=0-7"})
+        assert (part.status_code, part.content) == (206, b"\x89PNG\r\n\x1a\n")
+        link = client.post(blobs[0]["url"] + "/link", json={}).json()
+        assert httpx.get(link["url"]).content == client.get(blobs[0]["url"]).content
+        assert "attachments=12" in obsrv.run("scrub", "--data", str(obsrv.data)).stdout
+        # A copy refers to the bucket, and reads from it what is there.
+        obsrv.run("backup", "--data", str(obsrv.data), str(tmp_path / "copy"))
+        obsrv.run("restore", str(tmp_path / "copy"), "--data", str(tmp_path / "restored"))
+        restored = Obsrv(tmp_path / "restored", "--blobs", "s3://traces/some/place").start()
+        with restored.client() as other:
+            assert detail(other, trace, span_id)["attributes"][MESSAGES] == message(*pictures)
+        restored.end()
+        assert client.delete(f"/v1/traces/{trace}").status_code == 200
+        assert keys(bucket) == []
+        assert httpx.get(link["url"]).status_code == 404
+        assert client.get(f"/v1/projects/1/traces/{trace}/spans/{span_id}").status_code == 404
+    obsrv.end()
+
+
+def test_media_of_a_span_stays_in_its_row_while_the_bucket_is_away(bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    obsrv = Obsrv(tmp_path / "data", "--blobs", "s3://traces").start()
+    body = request(span(1, attributes=[{"key": MESSAGES, "value": {"stringValue": message(picture(1))}}]))
+    with obsrv.client() as client:
+        assert post_json(client, "/v1/traces", body).status_code == 200
+        trace = body["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["traceId"]
+        stored = detail(client, trace, f"{1:016x}", media="reference")
+        assert stored["attributes"][MESSAGES] == message(picture(1)) and "offloaded" not in stored["raw"]
     obsrv.end()
 
 

@@ -5,7 +5,7 @@ import zipfile
 
 import zstandard
 
-from server import ROOT, pages
+from server import ROOT, Obsrv, pages, post_json
 
 FILES = ROOT / "server" / "tests" / "fixtures" / "imports"
 
@@ -69,6 +69,8 @@ def test_the_route_takes_a_file_and_names_formats(obsrv):
         answer = client.post("/v1/imports/zipkin", content=(FILES / "zipkin.json").read_bytes())
         assert answer.status_code == 200, answer.text
         [item] = pages(client)
+        told = {"index": 0, "kind": "trace", "trace_id": item["trace_id"], "status": "accepted", "error": None}
+        assert answer.json() == {"accepted": 1, "failed": 0, "items": [told]}
         assert item["step_count"] == 16
         wrong = client.post("/v1/imports/csv", content=b"[]")
         assert wrong.status_code == 400 and "claude-code" in wrong.text
@@ -82,21 +84,53 @@ def test_requests_of_other_clients_are_files_too(obsrv, tmp_path):
     run |= {"dotted_order": "20260501T100000000000Z0195d2a4-0000-7000-8000-000000000001"}
     span = {"id": "s", "traceId": "lf-1", "name": "plan", "startTime": "2026-05-01T10:00:00Z"}
     batch = {"batch": [{"id": "e1", "type": "span-create", "timestamp": "2026-05-01T10:00:00Z", "body": span}]}
+    step = {"type": "step", "run_id": "tcc-1", "step_id": "tcc-s", "start_time": "2026-05-01T10:00:00Z"}
     session = {"id": "as-1", "name": "session", "started_at": 1_777_000_000.0, "ended_at": 1_777_000_001.0, "meta": {}}
     files = {
         "langsmith": {"post": [run], "patch": []},
         "langfuse": batch,
+        "tcc": step | {"status_code": 0, "end_time": "2026-05-01T10:00:01Z", "response": "yes"},
         "aiobs": {"sessions": [session], "events": [], "function_events": []},
     }
     with obsrv.client() as client:
-        for _ in range(2):
+        for told in ([], ["--format"]):
             for name, body in files.items():
                 path = tmp_path / f"{name}.json"
-                path.write_text(json.dumps(body))
-                done = imported(obsrv, "--format", name, path)
+                path.write_text(json.dumps(body, indent=2))
+                done = imported(obsrv, *([*told, name] if told else []), path)
                 assert "accepted=1 failed=0" in done.stdout, (name, done.stdout, done.stderr)
-            assert sorted(item["trace_id"] for item in pages(client)) == sorted([run["id"], "lf-1", "as-1"])
+            assert sorted(item["trace_id"] for item in pages(client)) == sorted([run["id"], "lf-1", "tcc-1", "as-1"])
+        for name, body in files.items():
+            path = tmp_path / f"{name}.jsonl"
+            path.write_text(f"{json.dumps(body)}\n\nnot json\n{json.dumps(body)}\n")
+            done = imported(obsrv, path, check=False)
+            assert "accepted=2 failed=1" in done.stdout, (name, done.stdout, done.stderr)
+            assert f"{name}.jsonl:3: " in done.stderr
     broken = tmp_path / "broken.json"
     broken.write_text('{"batch": 7}')
     done = imported(obsrv, "--format", "langfuse", broken, check=False)
     assert done.returncode != 0 and "broken.json:1: " in done.stderr
+
+
+def test_an_export_of_any_signal_is_a_file_too(obsrv, tmp_path):
+    at = {"timeUnixNano": "1795000000000000000"}
+    line = at | {"severityNumber": 9, "body": {"stringValue": "sold out"}}
+    point = at | {"asInt": "7", "startTimeUnixNano": "1794000000000000000"}
+    bodies = {
+        "logs": {"resourceLogs": [{"scopeLogs": [{"logRecords": [line, line | {"severityNumber": 17}]}]}]},
+        "metrics": {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "m", "gauge": {"dataPoints": [point]}}]}]}]},
+    }
+    other = Obsrv(tmp_path / "other").start()
+    with obsrv.client() as client, other.client() as second:
+        for (path, body), over in zip(bodies.items(), ("logs", "points")):
+            assert post_json(client, f"/v1/{path}", body).status_code == 200
+            files = tmp_path / f"{over}.jsonl"
+            files.write_bytes(client.get("/v1/projects/1/export", params={"over": over, "format": "otlp"}).content)
+            for _ in range(2):
+                done = imported(other, files)
+                assert "accepted=1 failed=0" in done.stdout, done.stdout + done.stderr
+            read = [one.get(f"/v1/projects/1/{over}").json()["data"] for one in (client, second)]
+            # A log line has no id of its own: it is named by the request that it came in.
+            rows = [sorted(json.dumps(row | {"id": None}, sort_keys=True) for row in rows) for rows in read]
+            assert rows[0] == rows[1] and len(rows[0]) == (2 if over == "logs" else 1)
+    other.end()

@@ -159,3 +159,5 @@ def test_bytes_come_back_as_bytes(obsrv):
         assert detail(client, trace, f"{1:016x}")["attributes"]["raw"] == text(data)
         exported = client.get("/v1/projects/1/export", params={"over": "spans", "format": "otlp"}).text
         assert json.dumps({"bytesValue": text(data)}, separators=(",", ":")) in exported
+        lines = client.get("/v1/projects/1/export", params={"over": "spans", "raw": "true", "media": "inline"})
+        assert lines.json()["raw"]["attributes"]["raw"] == text(data)

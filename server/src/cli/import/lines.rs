@@ -15,10 +15,38 @@ use crate::limits::{IMPORT_BATCH_BYTES, IMPORT_BATCH_LINES, IMPORT_ITEM_BYTES_MA
 pub(super) enum Kind {
     /// Theta traces and envelopes: `/v1/imports/traces`.
     Theta,
-    /// OTLP requests: `/v1/traces`.
-    Otlp,
+    /// OTLP requests of a signal.
+    Otlp(Signal),
     /// A file as it is.
     File(Form),
+}
+
+/// A signal of OTLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    Spans,
+    Logs,
+    Metrics,
+}
+
+impl Signal {
+    /// The one key of its requests.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Spans => "resourceSpans",
+            Self::Logs => "resourceLogs",
+            Self::Metrics => "resourceMetrics",
+        }
+    }
+
+    /// The route that takes them.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Spans => "/v1/traces",
+            Self::Logs => "/v1/logs",
+            Self::Metrics => "/v1/metrics",
+        }
+    }
 }
 
 /// A document and the line it stood on, counted from 1.
@@ -63,13 +91,18 @@ impl Batch {
 
 #[derive(Deserialize)]
 struct Otlp<'a> {
-    #[serde(borrow, rename = "resourceSpans")]
-    resource_spans: Vec<&'a RawValue>,
+    #[serde(
+        borrow,
+        rename = "resourceSpans",
+        alias = "resourceLogs",
+        alias = "resourceMetrics"
+    )]
+    by_resource: Vec<&'a RawValue>,
 }
 
-/// NDJSON for theta; for OTLP one request with the resource spans of all.
+/// NDJSON for theta; for OTLP one request with what all of them have.
 fn body_of(kind: Kind, items: &[Item]) -> String {
-    if let (Kind::Otlp, [item]) = (kind, items) {
+    if let (Kind::Otlp(_), [item]) = (kind, items) {
         return item.text.clone();
     }
     match kind {
@@ -78,14 +111,14 @@ fn body_of(kind: Kind, items: &[Item]) -> String {
             .map(|i| i.text.as_str())
             .collect::<Vec<_>>()
             .join("\n"),
-        Kind::Otlp => {
+        Kind::Otlp(signal) => {
             let parts: Vec<&str> = items
                 .iter()
                 .filter_map(|item| serde_json::from_str::<Otlp<'_>>(&item.text).ok())
-                .flat_map(|request| request.resource_spans)
+                .flat_map(|request| request.by_resource)
                 .map(RawValue::get)
                 .collect();
-            format!("{{\"resourceSpans\":[{}]}}", parts.join(","))
+            format!("{{\"{}\":[{}]}}", signal.key(), parts.join(","))
         }
     }
 }
@@ -93,7 +126,11 @@ fn body_of(kind: Kind, items: &[Item]) -> String {
 #[derive(Deserialize)]
 struct Shape {
     #[serde(rename = "resourceSpans")]
-    resource_spans: Option<Vec<IgnoredAny>>,
+    spans: Option<Vec<IgnoredAny>>,
+    #[serde(rename = "resourceLogs")]
+    logs: Option<Vec<IgnoredAny>>,
+    #[serde(rename = "resourceMetrics")]
+    metrics: Option<Vec<IgnoredAny>>,
 }
 
 /// Tells the kind of a JSON object; an error says why it is none.
@@ -102,11 +139,17 @@ fn kind_of(text: &str) -> Result<Kind, String> {
         return Err("not a json object".to_owned());
     }
     let shape: Shape = serde_json::from_str(text).map_err(|e| format!("not valid json: {e}"))?;
-    Ok(if shape.resource_spans.is_some() {
-        Kind::Otlp
-    } else {
-        Kind::Theta
-    })
+    let of_signals = [
+        shape.spans.map(|_| Signal::Spans),
+        shape.logs.map(|_| Signal::Logs),
+        shape.metrics.map(|_| Signal::Metrics),
+    ];
+    let mut signals = of_signals.into_iter().flatten();
+    match (signals.next(), signals.next()) {
+        (None, _) => Ok(Kind::Theta),
+        (Some(signal), None) => Ok(Kind::Otlp(signal)),
+        (Some(_), Some(_)) => Err("an otlp request of more than one signal".to_owned()),
+    }
 }
 
 /// Reads a file batch by batch.
@@ -259,9 +302,11 @@ mod tests {
     #[test]
     fn lines_are_batched_by_kind_and_bad_ones_named() {
         let text = "{\"trace_id\":\"a\"}\n\nnot json\n{\"trace_id\":\"b\"}\n\
-            {\"resourceSpans\":[1]}\n{\"resourceSpans\":[2,3]}\n[]\n";
+            {\"resourceSpans\":[1]}\n{\"resourceSpans\":[2,3]}\n[]\n\
+            {\"resourceLogs\":[1]}\n{\"resourceLogs\":[2]}\n{\"resourceMetrics\":[4]}\n\
+            {\"resourceLogs\":[1],\"resourceSpans\":[2]}\n";
         let all = batches(text);
-        assert_eq!(all.len(), 2);
+        assert_eq!(all.len(), 4);
         assert_eq!(all[0].kind, Kind::Theta);
         assert_eq!(
             all[0].items.iter().map(|i| i.line).collect::<Vec<_>>(),
@@ -269,9 +314,15 @@ mod tests {
         );
         assert_eq!(all[0].bad.len(), 1);
         assert_eq!(all[0].bad[0].0, 3);
-        assert_eq!(all[1].kind, Kind::Otlp);
+        assert_eq!(all[1].kind, Kind::Otlp(Signal::Spans));
         assert_eq!(all[1].body(), "{\"resourceSpans\":[1,2,3]}");
         assert_eq!(all[1].bad[0].0, 7);
+        assert_eq!(all[2].kind, Kind::Otlp(Signal::Logs));
+        assert_eq!(all[2].body(), "{\"resourceLogs\":[1,2]}");
+        assert_eq!(all[3].kind, Kind::Otlp(Signal::Metrics));
+        assert_eq!(all[3].body().trim(), "{\"resourceMetrics\":[4]}");
+        let two = "an otlp request of more than one signal";
+        assert_eq!(all[3].bad, [(11, two.to_owned())]);
         let bytes: u64 = all.iter().map(|b| b.bytes_read).sum();
         assert_eq!(bytes, text.len() as u64);
     }
@@ -282,7 +333,10 @@ mod tests {
         let [batch] = &batches(pretty)[..] else {
             panic!("one batch")
         };
-        assert_eq!((batch.kind, batch.items.len()), (Kind::Otlp, 1));
+        assert_eq!(
+            (batch.kind, batch.items.len()),
+            (Kind::Otlp(Signal::Spans), 1)
+        );
         assert!(!batch.body().contains('\n'));
         let list = "[\n{\"trace_id\": \"a\"},\n{\"trace_id\": \"b\"}]";
         let [batch] = &batches(list)[..] else {

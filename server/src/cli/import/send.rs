@@ -25,7 +25,7 @@ pub(super) struct Outcome {
     pub(super) refused: Option<String>,
     /// Items that it did not take, by place, and why.
     pub(super) items: Vec<(usize, String)>,
-    /// Spans that it did not take.
+    /// Spans, log records or points that it did not take.
     pub(super) rejected: u64,
     /// Items of a file that it took.
     pub(super) accepted: u64,
@@ -103,7 +103,7 @@ impl Sender {
     async fn once(&mut self, kind: Kind, body: &[u8]) -> Result<Answer, ClientError> {
         let (path, content_type) = match kind {
             Kind::Theta => ("/v1/imports/traces", "application/x-ndjson"),
-            Kind::Otlp => ("/v1/traces", "application/json"),
+            Kind::Otlp(signal) => (signal.path(), "application/json"),
             Kind::File(form) if body.starts_with(archive::SIGN) => {
                 (form.path().unwrap_or("/v1/traces"), "application/zip")
             }
@@ -156,12 +156,11 @@ fn read(kind: Kind, answer: &Answer) -> Result<Outcome, ImportError> {
             }
         }
         Kind::File(_) => read_file(&json, &mut outcome),
-        Kind::Otlp => {
+        Kind::Otlp(_) => {
             let partial = &json["partialSuccess"];
-            let rejected = partial["rejectedSpans"]
-                .as_str()
-                .and_then(|n| n.parse().ok());
-            outcome.rejected = rejected.unwrap_or(0);
+            let named = ["rejectedSpans", "rejectedLogRecords", "rejectedDataPoints"];
+            let rejected = named.iter().find_map(|name| partial[name].as_str());
+            outcome.rejected = rejected.and_then(|n| n.parse().ok()).unwrap_or(0);
             let message = partial["errorMessage"].as_str();
             message.unwrap_or_default().clone_into(&mut outcome.message);
         }

@@ -1,11 +1,14 @@
 //! Files that go to the server as they are: those of other tools, and requests of other clients.
 
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
 use clap::ValueEnum;
 use flate2::read::MultiGzDecoder;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::dialect::import::{Format, archive};
 use crate::limits::{IMPORT_BATCH_BYTES, IMPORT_ITEM_BYTES_MAX};
@@ -27,6 +30,8 @@ pub(super) enum Form {
     Langfuse,
     /// A batch of `LangSmith`'s runs.
     Langsmith,
+    /// What The Context Company's clients send: runs, steps and tool calls.
+    Tcc,
     /// Traces of Jaeger's API.
     Jaeger,
     /// Spans of Zipkin's API.
@@ -49,6 +54,7 @@ impl Form {
             Self::Aiobs => Some("/v1/traces"),
             Self::Langfuse => Some("/api/public/ingestion"),
             Self::Langsmith => Some("/runs/batch"),
+            Self::Tcc => Some("/v1/custom"),
             Self::Jaeger => Some("/v1/imports/jaeger"),
             Self::Zipkin => Some("/v1/imports/zipkin"),
             Self::ClaudeCode => Some("/v1/imports/claude-code"),
@@ -78,13 +84,40 @@ impl Form {
         }
         let mut text = Vec::new();
         while text.trim_ascii().is_empty() && input.read_until(b'\n', &mut text)? > 0 {}
-        if serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_err() {
+        if serde_json::from_slice::<IgnoredAny>(&text).is_err() {
             input.read_to_end(&mut text)?;
         }
         let known = std::str::from_utf8(&text).ok().and_then(Format::of);
-        Ok(known.map_or(Self::Jsonl, Self::of))
+        let of_client = || Self::of_client(&text).unwrap_or(Self::Jsonl);
+        Ok(known.map_or_else(of_client, Self::of))
+    }
+
+    /// The client whose requests are documents like this one, if only one's are.
+    fn of_client(text: &[u8]) -> Option<Self> {
+        let keys: HashMap<String, &RawValue> = serde_json::from_slice(text).ok()?;
+        let has = |all: &&(Self, &[&str])| all.1.iter().all(|key| keys.contains_key(*key));
+        CLIENTS.iter().find(has).map(|(form, _)| *form)
+    }
+
+    /// Whether a file of it may hold a request on each line.
+    const fn may_be_lines(self) -> bool {
+        matches!(
+            self,
+            Self::Aiobs | Self::Langfuse | Self::Langsmith | Self::Tcc
+        )
     }
 }
+
+/// Keys of requests of other clients.
+const CLIENTS: [(Form, &[&str]); 7] = [
+    (Form::Aiobs, &["sessions", "function_events"]),
+    (Form::Langfuse, &["batch"]),
+    (Form::Langsmith, &["post"]),
+    (Form::Langsmith, &["patch"]),
+    (Form::Tcc, &["type", "run_id", "step_id"]),
+    (Form::Tcc, &["type", "run_id", "tool_call_id"]),
+    (Form::Tcc, &["type", "run_id", "start_time"]),
+];
 
 /// A file's bytes, taken out of zstd or gzip.
 pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
@@ -120,6 +153,10 @@ pub(super) fn parts(form: Form, path: &Path, from_line: u64) -> io::Result<Vec<P
         let message = format!("file too long max_bytes={limit}");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
+    // A document of its own is sent by itself.
+    if form.may_be_lines() && serde_json::from_slice::<IgnoredAny>(&text).is_err() {
+        return Ok(by_lines(&text, from_line, 0));
+    }
     if form != Form::Tau || text.trim_ascii_start().starts_with(b"[") {
         return Ok(vec![Part {
             lines_before: 0,
@@ -139,6 +176,7 @@ fn by_lines(text: &[u8], from_line: u64, bytes_max: usize) -> Vec<Part> {
             Some(part) if part.text.len() + line.len() <= bytes_max => {
                 part.text.extend_from_slice(line)
             }
+            _ if line.trim_ascii().is_empty() => {}
             _ => parts.push(Part {
                 lines_before: before,
                 text: line.to_owned(),
@@ -167,6 +205,8 @@ mod tests {
         );
         assert_eq!(by_lines(text, 3, 2), [part(2, "cc\n"), part(3, "d")]);
         assert!(by_lines(text, 5, 9).is_empty());
+        let alone = by_lines(b"aa\n\nbb\n", 1, 0);
+        assert_eq!(alone, [part(0, "aa\n"), part(2, "bb\n")]);
     }
 
     #[test]

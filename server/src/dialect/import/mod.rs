@@ -16,12 +16,14 @@ mod swe_agent;
 mod tau;
 mod zipkin;
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::otlp::{self, Signal};
 use super::time::format_micros;
-use super::{Context, DecodeError, Decoded, theta};
+use super::{Context, DecodeError, Decoded, Item, theta};
 
 /// A format of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,10 +119,23 @@ fn shape(field: &str, problem: &str) -> DecodeError {
     }
 }
 
-/// OTLP's spans by resource, as its decoder reads them.
+/// OTLP's spans by resource, as its decoder reads them, and which traces they make.
 fn spans(ctx: &Context<'_>, resource_spans: Vec<Value>) -> Result<Decoded, DecodeError> {
     let request = json!({ "resourceSpans": resource_spans });
-    otlp::decode_json(Signal::Spans, ctx, request.to_string().as_bytes())
+    let mut decoded = otlp::decode_json(Signal::Spans, ctx, request.to_string().as_bytes())?;
+    let mut seen = HashSet::new();
+    let traces = decoded.events.iter().map(|event| &*event.key.trace_id);
+    let traces = traces.filter(|trace| seen.insert(*trace)).enumerate();
+    let taken = traces.map(|(index, trace)| Item {
+        index,
+        kind: "trace",
+        trace_id: Some(trace.to_owned()),
+        id: None,
+        error: None,
+    });
+    let taken: Vec<Item> = taken.collect();
+    decoded.items.splice(0..0, taken);
+    Ok(decoded)
 }
 
 /// Theta traces and the lines of the file that they begin at; lines that do not read.

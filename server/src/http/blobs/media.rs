@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::shown;
-use super::take::{Incoming, REPLACED, Taken, owner, refer, take, trace_of_one};
+use super::take::{Incoming, REPLACED, Taken, owner, refer, shared_lock, take, trace_of_one};
 use super::{link_to, no_such_blob};
 use crate::blob::key::ContentHash;
 use crate::blob::link::{Purpose, Wanted};
@@ -219,7 +219,7 @@ async fn is_there_already(
     };
     let blobs = app.core()?.blobs()?;
     let owner = owner(tenant, trace_id)?;
-    let _shared = blobs.lock_of(&owner).read().await;
+    let shared = shared_lock(blobs, &owner).await?;
     let (store, asked) = (app.core()?.store(tenant), trace_id.to_owned());
     let known = query::ask(app, tenant, move |_| shown::held(&store, &asked)).await?;
     let held = known.unwrap_or_default();
@@ -238,7 +238,7 @@ async fn is_there_already(
         if !held.has_room(&new) {
             return Ok(false);
         }
-        refer(app, tenant, trace_id, &new).await?;
+        refer((app, tenant), trace_id, &new, shared).await?;
     }
     Ok(true)
 }

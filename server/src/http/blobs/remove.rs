@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::shown::held;
-use super::take::{note, owner};
+use super::take::{busy, owner, refer};
 use super::{no_such_blob, trace_of};
 use crate::blob::reference::Removal;
 use crate::blob::sweep;
@@ -41,7 +41,7 @@ pub(super) async fn remove(
     let name = place.text("blob").to_owned();
     let (blobs, owner) = (core.blobs()?, owner(tenant, &trace_id)?);
     let id = {
-        let _alone = blobs.lock_of(&owner).write().await;
+        let alone = blobs.lone_lock(&owner).await.ok_or_else(busy)?;
         let (store, asked) = (core.store(tenant), trace_id.clone());
         let known = query::run(&app, move |_| held(&store, &asked)).await?;
         let known = known.unwrap_or_default();
@@ -59,7 +59,7 @@ pub(super) async fn remove(
             sha256: found.sha256,
             removed: known.round(found.sha256).saturating_add(1),
         };
-        note(&app, tenant, &trace_id, &removal).await?;
+        refer((&app, tenant), &trace_id, &removal, Box::new(alone)).await?;
         found.id.clone()
     };
     if let Err(error) = sweep::forget(blobs, core.engine(), owner).await {

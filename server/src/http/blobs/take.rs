@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::receive::{announced, receive, refuse_when_full, refused};
 use super::shown::held;
+use crate::blob::Blobs;
 use crate::blob::key::{ContentHash, Owner};
 use crate::blob::link::Wanted;
 use crate::blob::reference::Reference;
@@ -19,8 +20,9 @@ use crate::blob::sniff;
 use crate::blob::spool::Spooled;
 use crate::http::auth::Tenant;
 use crate::http::error::{ApiError, ErrorCode};
+use crate::http::ingest::{self, Locks};
 use crate::http::params::Params;
-use crate::http::{App, admission, governance, ingest, query, usage};
+use crate::http::{App, admission, governance, query, usage};
 use crate::limits::{
     BLOB_NAME_BYTES_MAX, BLOB_TRACE_ID_BYTES_MAX, BLOBS_PER_TRACE_MAX, REFUSED_BODY_BYTES_MAX,
 };
@@ -201,7 +203,7 @@ async fn store(
         ..Amounts::default()
     };
     // Until the row is durable nobody removes what it does not refer to yet.
-    let _shared = blobs.lock_of(&owner).read().await;
+    let shared = shared_lock(&blobs, &owner).await?;
     reference.round = round_of(app, tenant, &incoming.trace_id, &reference).await?;
     let taken = usage::take(app, tenant, amounts)?;
     let key = owner.blob(spooled.hash());
@@ -209,7 +211,10 @@ async fn store(
     let put = tokio::task::spawn_blocking(move || of_put.store().put_once(&key, spooled)).await;
     let put = put.map_err(|_| ApiError::new(ErrorCode::Internal, "writing was cut off"));
     let stored = match put.and_then(|done| done.map_err(|error| refused(&error))) {
-        Ok(()) => refer(app, tenant, &incoming.trace_id, &reference).await,
+        Ok(()) => {
+            let trace_id = &incoming.trace_id;
+            refer((app, tenant), trace_id, &reference, shared).await
+        }
         Err(error) => Err(error),
     };
     match stored {
@@ -243,25 +248,27 @@ fn reference(wanted: Wanted, spooled: &Spooled) -> Reference {
     }
 }
 
-/// Writes to the run's row that it has the blob.
-pub(super) async fn refer(
-    app: &Arc<App>,
-    tenant: &Tenant,
-    trace_id: &str,
-    reference: &Reference,
-) -> Result<(), ApiError> {
-    note(app, tenant, trace_id, reference).await
+/// The lock of a trace that uploads to it share.
+pub(super) async fn shared_lock(blobs: &Blobs, owner: &Owner) -> Result<Locks, ApiError> {
+    let shared = blobs.shared_locks(std::slice::from_ref(owner)).await;
+    Ok(Box::new(shared.ok_or_else(busy)?))
 }
 
-/// The same of a reference or of its removal.
-pub(super) async fn note(
-    app: &Arc<App>,
-    tenant: &Tenant,
+pub(super) fn busy() -> ApiError {
+    let message = "attachments of this trace are being put or removed, nothing stored: try again";
+    ApiError::new(ErrorCode::Overloaded, message)
+}
+
+/// Writes to the run's row that it has the blob, or has it no more. The lock is held until that is durable, even if whoever
+/// asked goes away: else what is noted here might be done after what another one finds.
+pub(super) async fn refer(
+    (app, tenant): (&Arc<App>, &Tenant),
     trace_id: &str,
     what: &(impl Serialize + Sync),
+    locks: Locks,
 ) -> Result<(), ApiError> {
     let body = json!({ "trace_id": trace_id, "blob": what }).to_string();
-    ingest::accept_own(app, tenant, body.into_bytes()).await
+    ingest::accept_own(app, tenant, body.into_bytes(), Some(locks)).await
 }
 
 /// Takes an attachment that came with something else, whose sender is let in, in a project without rules.

@@ -1,5 +1,6 @@
 //! Attachments over a real engine and real files.
 
+mod crash;
 mod offloaded;
 mod removal;
 

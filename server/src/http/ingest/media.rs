@@ -9,15 +9,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Job, Outcome, Ready, Step, Stored};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Job, Locks, Outcome, Ready, Step, Stored};
 use crate::blob::Blobs;
 use crate::blob::key::{ContentHash, Key, Owner};
 use crate::blob::reference::Reference;
 use crate::dialect::came_in_rows;
+use crate::http::App;
 use crate::http::blobs::{Held, held, refuse_when_full, refused};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::governance;
-use crate::limits::MEDIA_PER_REQUEST_MAX;
+use crate::limits::{MEDIA_PER_REQUEST_MAX, MEDIA_PUT_TIME_MAX, MEDIA_PUTS_AT_ONCE};
 use crate::offload::{Cut, Piece, cut, holds_media};
 
 /// A row that can be cut.
@@ -37,13 +43,18 @@ pub(super) async fn store(ready: Ready) -> Result<(Stored, Option<Outcome>), Api
     let owners: Vec<Owner> = owners.into_iter().collect();
     // Until the rows are durable nobody removes what they do not refer to yet.
     let locks = blobs.shared_locks(&owners).await;
-    let (ready, is_cut) = blocking(move || keep(ready, rows, &blobs)).await?;
+    let (mut ready, is_cut) = match &locks {
+        Some(_) => keep(ready, rows, &blobs).await?,
+        // Somebody takes files out of one of the traces, and the store is slow: the media stays where it is.
+        None => (ready, false),
+    };
+    ready.job.locks = locks.map(|locks| -> Locks { Box::new(locks) });
     may_still(&ready.job).await?;
     let step = blocking(move || {
         if is_cut {
-            ready.submit_rows(locks)
+            ready.submit_rows()
         } else {
-            ready.submit(locks)
+            ready.submit()
         }
     });
     match step.await? {
@@ -102,43 +113,79 @@ fn cut_all(mut ready: Ready, bytes_max: u64) -> (Ready, Vec<Row>) {
 }
 
 /// Puts what was cut out, and puts what is left into the place of the rows. Says whether there is any.
-fn keep(mut ready: Ready, rows: Vec<Row>, blobs: &Blobs) -> Result<(Ready, bool), ApiError> {
+async fn keep(ready: Ready, rows: Vec<Row>, blobs: &Arc<Blobs>) -> Result<(Ready, bool), ApiError> {
+    let fit = move || Ok(with_room(ready, rows));
+    let (ready, rows) = blocking(fit).await?;
+    let there = put_all(&ready.job.app, blobs, wanted(&rows)).await;
+    write(ready, rows, &there)
+}
+
+/// A row whose trace has room for what was cut out of it.
+struct Fitting {
+    row: Row,
+    references: Vec<Reference>,
+    /// Of those pieces that the trace has: their files may be there.
+    known: HashSet<ContentHash>,
+}
+
+fn with_room(ready: Ready, rows: Vec<Row>) -> (Ready, Vec<Fitting>) {
     let mut traces: HashMap<Owner, Option<Held>> = HashMap::new();
-    let (mut done, mut noted) = (HashSet::new(), Vec::new());
-    for Row { place, owner, cut } in rows {
-        let trace = traces.entry(owner.clone());
+    let mut fitting = Vec::new();
+    for row in rows {
+        let trace = traces.entry(row.owner.clone());
         let trace = trace.or_insert_with(|| {
-            let known = held(&ready.job.store, owner.trace_id());
+            let known = held(&ready.job.store, row.owner.trace_id());
             known.map(Option::unwrap_or_default).ok()
         });
-        let Some(known) = trace.as_mut() else {
+        let Some(held) = trace.as_mut() else {
             continue;
         };
-        let references = cut.pieces.iter().map(|piece| reference(piece, known));
-        let references: Vec<Reference> = references.collect();
-        let Some(added) = known.with(&references) else {
-            continue;
-        };
-        // Whoever refuses one of them makes the others wait no longer.
-        if put_all((&ready, blobs), (&owner, known), &cut.pieces, &mut done).is_err() {
-            break;
+        let pieces = &row.cut.pieces;
+        let known = pieces.iter().map(|piece| piece.hash);
+        let known = known.filter(|hash| held.has(*hash)).collect();
+        let references: Vec<_> = pieces.iter().map(|piece| reference(piece, held)).collect();
+        if let Some(added) = held.with(&references) {
+            *held = added;
+            fitting.push(Fitting {
+                row,
+                references,
+                known,
+            });
         }
-        *known = added;
-        noted.extend(references.into_iter().map(|one| (owner.clone(), one)));
-        ready.events[place].doc = cut.doc;
     }
+    (ready, fitting)
+}
+
+/// Puts what is left into the place of the rows whose files are all there, and notes that their runs have these.
+fn write(
+    mut ready: Ready,
+    rows: Vec<Fitting>,
+    there: &HashSet<Key>,
+) -> Result<(Ready, bool), ApiError> {
     let mut seen: HashSet<(Owner, ContentHash, Option<String>)> = HashSet::new();
-    for (owner, one) in noted {
-        if seen.insert((owner.clone(), one.sha256, one.declared_type.clone())) {
-            let said = serde_json::to_string(&one).ok();
-            let event = said.and_then(|said| came_in_rows(owner.trace_id(), &said));
-            let event = event.ok_or_else(|| {
-                ApiError::new(
-                    ErrorCode::Internal,
-                    "a reference does not read, nothing stored",
-                )
-            })?;
-            ready.events.push(event);
+    for Fitting {
+        row: Row { place, owner, cut },
+        references,
+        ..
+    } in rows
+    {
+        let is_there = |piece: &Piece| there.contains(&owner.blob(piece.hash));
+        if !cut.pieces.iter().all(is_there) {
+            continue;
+        }
+        ready.events[place].doc = cut.doc;
+        for one in references {
+            if seen.insert((owner.clone(), one.sha256, one.declared_type.clone())) {
+                let said = serde_json::to_string(&one).ok();
+                let event = said.and_then(|said| came_in_rows(owner.trace_id(), &said));
+                let event = event.ok_or_else(|| {
+                    ApiError::new(
+                        ErrorCode::Internal,
+                        "a reference does not read, nothing stored",
+                    )
+                })?;
+                ready.events.push(event);
+            }
         }
     }
     Ok((ready, !seen.is_empty()))
@@ -160,33 +207,65 @@ fn reference(piece: &Piece, trace: &Held) -> Reference {
     }
 }
 
-/// Puts the pieces of a row, unless they are there: those in `done` are, and those that the trace has, if their file is.
-fn put_all(
-    (ready, blobs): (&Ready, &Blobs),
-    (owner, known): (&Owner, &Held),
-    pieces: &[Piece],
-    done: &mut HashSet<Key>,
-) -> Result<(), ApiError> {
-    for piece in pieces {
-        let key = owner.blob(piece.hash);
-        let len = u64::try_from(piece.bytes.len()).unwrap_or(u64::MAX);
-        let is_len = |key| {
-            let found = blobs.store().open(key);
-            found.is_ok_and(|(object, _)| object.len() == len)
+/// A file that is to be there.
+struct Wanted {
+    key: Key,
+    bytes: Bytes,
+    /// Its trace has it.
+    is_known: bool,
+}
+
+/// Each file once.
+fn wanted(rows: &[Fitting]) -> Vec<Wanted> {
+    let mut seen = HashSet::new();
+    let pieces = rows.iter().flat_map(|fitting| {
+        let of_row = |piece: &Piece| Wanted {
+            key: fitting.row.owner.blob(piece.hash),
+            bytes: piece.bytes.clone(),
+            is_known: fitting.known.contains(&piece.hash),
         };
-        if done.contains(&key) || (known.has(piece.hash) && is_len(&key)) {
-            continue;
-        }
-        refuse_when_full(&ready.job.app, blobs, len)?;
-        let put = || {
-            let mut spooling = blobs.spool().begin()?;
-            spooling.write(&piece.bytes)?;
-            blobs.store().put_once(&key, spooling.finish()?)
-        };
-        put().map_err(|error| refused(&error))?;
-        blobs.tally().kept.fetch_add(1, Ordering::Relaxed);
-        blobs.tally().kept_bytes.fetch_add(len, Ordering::Relaxed);
-        done.insert(key);
+        fitting.row.cut.pieces.iter().map(of_row)
+    });
+    let mut is_new = |one: &Wanted| seen.insert(one.key.clone());
+    pieces.filter(|one| is_new(one)).collect()
+}
+
+/// Puts files, some at once, and says which are there then. Whoever refuses one makes the others wait no longer, nor does
+/// a store that is away make the sender give up.
+async fn put_all(app: &Arc<App>, blobs: &Arc<Blobs>, wanted: Vec<Wanted>) -> HashSet<Key> {
+    let puts = stream::iter(wanted).map(|one| {
+        let (app, blobs) = (Arc::clone(app), Arc::clone(blobs));
+        blocking(move || put(&app, &blobs, &one).map(|()| one.key))
+    });
+    let mut puts = puts.buffer_unordered(MEDIA_PUTS_AT_ONCE);
+    let (end, mut there) = (Instant::now() + MEDIA_PUT_TIME_MAX, HashSet::new());
+    while let Ok(Some(Ok(key))) = timeout_at(end, puts.next()).await {
+        there.insert(key);
     }
+    there
+}
+
+/// Puts a file, unless it is there.
+fn put(app: &App, blobs: &Blobs, wanted: &Wanted) -> Result<(), ApiError> {
+    let Wanted { key, bytes, .. } = wanted;
+    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let is_there = || {
+        let found = blobs.store().open(key);
+        found.is_ok_and(|(object, _)| object.len() == len)
+    };
+    if wanted.is_known && is_there() {
+        return Ok(());
+    }
+    refuse_when_full(app, blobs, len)?;
+    // It may take longer than the request.
+    let _room = app.admission.charge(bytes.len())?;
+    let put = || {
+        let mut spooling = blobs.spool().begin()?;
+        spooling.write(bytes)?;
+        blobs.store().put_once(key, spooling.finish()?)
+    };
+    put().map_err(|error| refused(&error))?;
+    blobs.tally().kept.fetch_add(1, Ordering::Relaxed);
+    blobs.tally().kept_bytes.fetch_add(len, Ordering::Relaxed);
     Ok(())
 }

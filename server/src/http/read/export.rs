@@ -23,7 +23,7 @@ use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use tokio::sync::mpsc;
 
-use self::form::Writer;
+use self::form::{MEDIA, Writer};
 use self::job::Job;
 use super::ask::{OVER, Over, Paging, check_known};
 use super::damaged::ALLOW_PARTIAL;
@@ -40,7 +40,7 @@ use crate::http::usage;
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_PAGES_WAITING};
 use obsrv_engine::query::Request;
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "over",
     "q",
     "filter",
@@ -51,18 +51,20 @@ const KNOWN: [&str; 15] = [
     "format",
     "fields",
     "raw",
+    MEDIA,
     "cursor",
     "cursors",
     "rows",
     "explain",
     ALLOW_PARTIAL,
 ];
-const NOT_SCOPE: [&str; 8] = [
+const NOT_SCOPE: [&str; 9] = [
     "cursor",
     "cursors",
     "format",
     "fields",
     "raw",
+    MEDIA,
     "rows",
     "explain",
     ALLOW_PARTIAL,
@@ -84,6 +86,10 @@ pub(super) fn add(routes: &mut Routes) {
         .asks(
             "raw",
             "`true` adds each row's whole document to lines of JSON, and to Parquet as a column of JSON",
+        )
+        .asks(
+            MEDIA,
+            "of `raw`: `inline` gives documents as they were sent, with media that is kept as attachments, a row over 32 MiB of it alone; `reference` names the attachment in its place; `reference` if not given",
         )
         .asks(
             "cursor",

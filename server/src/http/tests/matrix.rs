@@ -27,6 +27,9 @@ POST /otel/v1/metrics write
 POST /api/v1/private/otel/v1/traces write
 POST /api/v1/private/otel/v1/logs write
 POST /api/v1/private/otel/v1/metrics write
+POST /api/otel/v1/traces write
+POST /api/otel/v1/logs write
+POST /api/otel/v1/metrics write
 POST /v1/otel-steps                   write
 POST /v1/metrics/{*metric_events}     write
 GET /v1/projects/{project}/logs       read-one

@@ -7,10 +7,10 @@ use crate::limits::MEDIA_BYTES_MIN;
 
 const TRACE: &str = "000000000000000000000000000000aa";
 const OTHER: &str = "000000000000000000000000000000bb";
-const KEY: &str = "gen_ai.input.messages";
+pub(super) const KEY: &str = "gen_ai.input.messages";
 
 /// Bytes that begin as a picture does, so many that their base64 is of the least length; others for another seed.
-fn picture(seed: u64) -> Vec<u8> {
+pub(super) fn picture(seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let noise = std::iter::repeat_with(move || {
         state ^= state << 13;
@@ -23,7 +23,7 @@ fn picture(seed: u64) -> Vec<u8> {
 }
 
 /// A message as clients of `OpenAI` write it, with pictures.
-fn message(pictures: &[Vec<u8>]) -> String {
+pub(super) fn message(pictures: &[Vec<u8>]) -> String {
     let parts = pictures.iter().map(|bytes| {
         let url = format!("data:image/png;base64,{}", STANDARD.encode(bytes));
         json!({ "type": "image_url", "image_url": { "url": url } })
@@ -33,7 +33,7 @@ fn message(pictures: &[Vec<u8>]) -> String {
     json!([{ "role": "user", "content": parts }]).to_string()
 }
 
-fn span(trace: &str, id: u64, said: &str) -> Value {
+pub(super) fn span(trace: &str, id: u64, said: &str) -> Value {
     json!({ "traceId": trace, "spanId": format!("{id:016x}"), "name": "chat", "kind": 3,
         "startTimeUnixNano": "1795000000000000000", "endTimeUnixNano": "1795000000000000005",
         "attributes": [
@@ -42,7 +42,7 @@ fn span(trace: &str, id: u64, said: &str) -> Value {
         ] })
 }
 
-fn request(spans: &[Value]) -> Value {
+pub(super) fn request(spans: &[Value]) -> Value {
     json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": spans }] }] })
 }
 
@@ -55,7 +55,7 @@ async fn send_spans(world: &World, spans: &[Value]) {
     send_to(world, "/otlp/v1/traces", &request(spans)).await;
 }
 
-fn path_of(trace: &str, id: u64, more: &str) -> String {
+pub(super) fn path_of(trace: &str, id: u64, more: &str) -> String {
     format!("/v1/projects/1/traces/{trace}/spans/{id:016x}{more}")
 }
 
@@ -499,26 +499,116 @@ async fn log_lines_keep_media_in_the_row() {
     assert!(!exported.contains("obsrv-media"));
 }
 
-/// An export puts everything back, page by page, however much that is.
+/// A world whose answers put back three pictures at most.
+async fn small_world() -> (World, usize) {
+    let mut world = world().await;
+    let app = Arc::get_mut(&mut world.app).expect("nobody else has it");
+    app.query_bytes_max = u64::try_from(3 * MEDIA_BYTES_MIN).unwrap();
+    (world, 3)
+}
+
+/// Exports that are as it was sent, and how they write the beginning of `text` in a string.
+const WHOLE: [&str; 3] = [
+    "/v1/projects/1/export?over=spans&format=otlp",
+    "/v1/projects/1/export?format=otlp",
+    "/v1/projects/1/export?over=spans&raw=true&media=inline",
+];
+
+async fn exported(world: &World, path: &str) -> String {
+    let said = read(world, path).await;
+    let text = String::from_utf8(said.body).unwrap();
+    assert_eq!(said.status, 200, "{path} {text}");
+    text
+}
+
+/// An export puts everything back, piece by piece, however much that is.
 #[tokio::test]
-async fn an_export_is_whole_in_pages_that_have_a_limit() {
-    let world = world().await;
-    let room = usize::try_from(world.app.query_bytes_max).unwrap();
-    let count = room / MEDIA_BYTES_MIN + 2;
+async fn an_export_is_whole_in_pieces_that_have_a_limit() {
+    let (world, room) = small_world().await;
+    let count = 2 * room + 2;
     for n in 0..count {
         let id = u64::try_from(n).unwrap() + 1;
         send_spans(&world, &[span(TRACE, id, &message(&[picture(1)]))]).await;
     }
     let data = STANDARD.encode(picture(1));
-    let exported = read(&world, "/v1/projects/1/export?over=spans&format=otlp").await;
-    let exported = String::from_utf8(exported.body).unwrap();
-    assert_eq!(exported.matches(&data).count(), count);
-    // One answer has no pages: what is over its room says which attachment it means.
-    let whole = read(&world, &format!("/tempo/api/traces/{TRACE}")).await;
-    let whole = String::from_utf8(whole.body).unwrap();
-    assert_eq!(whole.matches(&data).count(), room / MEDIA_BYTES_MIN);
-    assert_eq!(
-        whole.matches("obsrv-media:").count(),
-        count - room / MEDIA_BYTES_MIN
+    for path in WHOLE {
+        let text = exported(&world, path).await;
+        assert_eq!(text.matches(&data).count(), count, "{path}");
+        assert!(!text.contains("obsrv-media"), "{path}");
+    }
+    // A page is one, in however many pieces: its cursor stands behind the last.
+    let path = format!("{}&cursors=true&rows={}", WHOLE[2], count - 1);
+    let text = exported(&world, &path).await;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), count);
+    let next: Value = serde_json::from_str(lines[count - 1]).unwrap();
+    let path = format!(
+        "{}&cursor={}",
+        WHOLE[2],
+        next["next_cursor"].as_str().unwrap()
     );
+    assert_eq!(exported(&world, &path).await.lines().count(), 1);
+    // One answer has no pages: what is over its room says which attachment it means.
+    let whole = exported(&world, &format!("/tempo/api/traces/{TRACE}")).await;
+    assert_eq!(whole.matches(&data).count(), room);
+    assert_eq!(whole.matches("obsrv-media:").count(), count - room);
+}
+
+/// A row with more than there is room for is a piece of its own.
+#[tokio::test]
+async fn an_export_is_whole_in_rows_that_are_over_the_limit() {
+    let (world, room) = small_world().await;
+    let pictures = vec![picture(1); room + 1];
+    for (id, pictures) in [
+        (1, &pictures[..1]),
+        (2, &pictures[..]),
+        (3, &pictures[..room]),
+    ] {
+        send_spans(&world, &[span(TRACE, id, &message(pictures))]).await;
+    }
+    let data = STANDARD.encode(picture(1));
+    for path in WHOLE {
+        let text = exported(&world, path).await;
+        assert_eq!(text.matches(&data).count(), 1 + room + 1 + room, "{path}");
+        assert!(!text.contains("obsrv-media"), "{path}");
+    }
+}
+
+/// Documents of an export name attachments unless they are asked for as they were sent, as lines and as Parquet.
+#[tokio::test]
+async fn an_export_has_documents_as_stored_or_as_sent() {
+    let world = world().await;
+    let said = message(&[picture(1)]);
+    send_spans(&world, &[span(TRACE, 1, &said)]).await;
+    let path = "/v1/projects/1/export?over=spans&raw=true";
+    for (more, is_whole) in [
+        ("", false),
+        ("&media=reference", false),
+        ("&media=inline", true),
+    ] {
+        let line: Value =
+            serde_json::from_str(&exported(&world, &format!("{path}{more}")).await).unwrap();
+        assert_eq!(line["raw"]["attributes"][KEY] == said, is_whole, "{more}");
+        assert_eq!(line["raw"].get("offloaded").is_none(), is_whole, "{more}");
+        let parquet = read(&world, &format!("{path}&format=parquet{more}")).await;
+        assert_eq!(parquet.status, 200);
+        let has = memchr::memmem::find(
+            &parquet.body,
+            &STANDARD.encode(picture(1)).as_bytes()[1000..2000],
+        );
+        assert_eq!(has.is_some(), is_whole, "{more}");
+    }
+    for wrong in [
+        "raw=true&media=none",
+        "media=inline",
+        "format=otlp&media=reference",
+        "format=csv&media=inline",
+    ] {
+        let refused = read(&world, &format!("/v1/projects/1/export?over=spans&{wrong}")).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json()["error"]["field"]),
+            (400, &"media".into()),
+            "{wrong}"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use obsrv_engine::query::Hit;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::csv::Table as Csv;
 use super::otlp::Otlp;
@@ -17,6 +18,30 @@ use crate::http::read::shape::raw;
 use crate::http::whole::more_bytes;
 use crate::wire;
 
+/// Whether documents have media that is kept as attachments, or name it.
+pub(super) const MEDIA: &str = "media";
+
+/// How the whole document of a row is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Raw {
+    /// As it is stored: media that is kept as attachments is named.
+    Stored,
+    /// As it was sent.
+    Sent,
+}
+
+impl Raw {
+    /// What is asked for, if anything is.
+    fn of(params: &Params) -> Result<Option<Self>, ApiError> {
+        let with_raw = params.flag("raw")?;
+        match params.one(MEDIA)? {
+            None | Some("reference") => Ok(with_raw.then_some(Self::Stored)),
+            Some("inline") => Ok(with_raw.then_some(Self::Sent)),
+            Some(_) => Err(ApiError::parameter(MEDIA, "not of inline, reference")),
+        }
+    }
+}
+
 /// Writes rows as they come; between two pages it keeps what the next one needs.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -28,7 +53,7 @@ pub(super) struct Writer {
 
 #[derive(Debug)]
 enum Form {
-    Lines { fields: Fields, with_raw: bool },
+    Lines { fields: Fields, raw: Option<Raw> },
     Csv(Csv),
     Otlp(Otlp),
     Parquet(Box<Parquet>),
@@ -37,20 +62,26 @@ enum Form {
 impl Writer {
     pub(super) fn of(params: &Params, over: Over) -> Result<Self, ApiError> {
         let fields = Fields::of(params)?;
-        let (with_raw, with_cursors) = (params.flag("raw")?, params.flag("cursors")?);
+        let (raw, with_cursors) = (Raw::of(params)?, params.flag("cursors")?);
         let only = |what: &str| Err(ApiError::parameter("format", what.to_owned()));
         let form = match params.one("format")?.unwrap_or("jsonl") {
-            "jsonl" => Form::Lines { fields, with_raw },
+            "jsonl" => Form::Lines { fields, raw },
             "csv" => Form::Csv(Csv::of(over, &fields)),
-            "parquet" => Form::Parquet(Box::new(Parquet::new(over, &fields, with_raw)?)),
+            "parquet" => Form::Parquet(Box::new(Parquet::new(over, &fields, raw)?)),
             name @ ("otlp" | "otlp-protobuf") if fields.is_all() => {
                 Form::Otlp(Otlp::new(over, name == "otlp"))
             }
             "otlp" | "otlp-protobuf" => return only("fields are not for otlp"),
             _ => return only("not of jsonl, csv, parquet, otlp, otlp-protobuf"),
         };
-        if with_raw && matches!(form, Form::Csv(_) | Form::Otlp(_)) {
+        if raw.is_some() && matches!(form, Form::Csv(_) | Form::Otlp(_)) {
             return only("raw is for jsonl and parquet");
+        }
+        if params.one(MEDIA)?.is_some() && raw.is_none() {
+            return Err(ApiError::parameter(
+                MEDIA,
+                "only with raw=true; requests of otlp always have it as it was sent",
+            ));
         }
         let is_lines = match &form {
             Form::Lines { .. } => true,
@@ -109,20 +140,31 @@ impl Writer {
         Ok(())
     }
 
-    /// How many rows of a page can be written at once: those whose media, put back in its place, finds room there,
-    /// and always one.
-    pub(super) fn fitting(&self, hits: &[Hit], room: u64) -> Result<usize, ApiError> {
-        if !matches!(self.form, Form::Otlp(_)) {
-            return Ok(hits.len());
+    /// Whether it puts media back that is kept as attachments.
+    fn is_as_sent(&self) -> bool {
+        match &self.form {
+            Form::Lines { raw, .. } => *raw == Some(Raw::Sent),
+            Form::Csv(_) => false,
+            Form::Otlp(_) => true,
+            Form::Parquet(parquet) => parquet.raw() == Some(Raw::Sent),
         }
-        let mut more = 0_u64;
+    }
+
+    /// How many rows of a page can be written at once, and the bytes of media that are put back in them: those that
+    /// find room there, and always one, whatever it takes. It came in one body.
+    pub(super) fn fitting(&self, hits: &[Hit], room: u64) -> Result<(usize, u64), ApiError> {
+        if !self.is_as_sent() {
+            return Ok((hits.len(), 0));
+        }
+        let mut bytes = 0_u64;
         for (place, hit) in hits.iter().enumerate() {
-            more = more.saturating_add(more_bytes(&wire::row_of(&hit.core, &hit.body)?));
-            if more > room {
-                return Ok(place.max(1));
+            let more = more_bytes(&wire::row_of(&hit.core, &hit.body)?);
+            if place > 0 && bytes.saturating_add(more) > room {
+                return Ok((place, bytes));
             }
+            bytes = bytes.saturating_add(more);
         }
-        Ok(hits.len())
+        Ok((hits.len(), bytes))
     }
 
     pub(super) fn rows(
@@ -132,9 +174,9 @@ impl Writer {
         out: &mut Vec<u8>,
     ) -> Result<(), ApiError> {
         match &mut self.form {
-            Form::Lines { fields, with_raw } => {
+            Form::Lines { fields, raw } => {
                 for hit in hits {
-                    line(self.over, hit, (fields, *with_raw), out)?;
+                    line((self.over, hit), (fields, *raw), whole, out)?;
                 }
             }
             Form::Csv(csv) => {
@@ -147,7 +189,7 @@ impl Writer {
             Form::Otlp(otlp) => otlp.write(hits, whole, out)?,
             Form::Parquet(parquet) => {
                 for hit in hits {
-                    parquet.write(hit)?;
+                    parquet.write(hit, whole)?;
                 }
                 parquet.take(out)?;
             }
@@ -195,19 +237,33 @@ impl Writer {
 }
 
 fn line(
-    over: Over,
-    hit: &Hit,
-    (fields, with_raw): (&Fields, bool),
+    (over, hit): (Over, &Hit),
+    (fields, raw): (&Fields, Option<Raw>),
+    whole: &mut Whole<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ApiError> {
     let row = shown(over, hit, fields)?;
     out.extend_from_slice(row.get().as_bytes());
-    if with_raw && out.pop() == Some(b'}') {
-        let doc = wire::row_of(&hit.core, &hit.body)?;
+    if let Some(raw) = raw
+        && out.pop() == Some(b'}')
+    {
         out.extend_from_slice(b",\"raw\":");
-        out.extend_from_slice(raw(doc.doc()).get().as_bytes());
+        out.extend_from_slice(document(hit, raw, whole)?.get().as_bytes());
         out.push(b'}');
     }
     out.push(b'\n');
     Ok(())
+}
+
+/// The whole document of a row.
+pub(super) fn document(
+    hit: &Hit,
+    as_it: Raw,
+    whole: &mut Whole<'_>,
+) -> Result<Box<RawValue>, ApiError> {
+    let mut row = wire::row_of(&hit.core, &hit.body)?;
+    if as_it == Raw::Sent {
+        row = whole.row(row)?;
+    }
+    Ok(raw(row.doc()))
 }

@@ -1,5 +1,6 @@
 //! Makes the pages of an export, one query each.
 //!
+//! A page whose media has no room at once is written in pieces: its rows are kept until they are written, and asked for once.
 //! Traces as OTLP are the spans of some runs at a time: an inner query goes through these spans page by
 //! page, so that a run of any length is written in bounded pieces.
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use obsrv_engine::engine::LeftOut;
 use obsrv_engine::query::ast::{Filter, Literal, Test};
-use obsrv_engine::query::{Order, Position, Request};
+use obsrv_engine::query::{Budget, Hit, Order, Position, Request};
 use obsrv_engine::row::Table;
 use obsrv_engine::source::Column;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -17,7 +18,7 @@ use super::form::Writer;
 use crate::http::error::ApiError;
 use crate::http::read::ask::{Over, Paging};
 use crate::http::read::damaged::AllDamaged;
-use crate::http::store::Store;
+use crate::http::store::{Store, View};
 use crate::http::whole::room_of;
 use crate::http::{App, query};
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_RUNS};
@@ -32,6 +33,8 @@ pub(super) struct Job {
     request: Option<Request>,
     /// Of the next page of spans of the runs of the last page.
     inner: Option<Request>,
+    /// Rows of the last page that are not written yet.
+    rest: Vec<Hit>,
     /// Rows that are still wanted.
     left: Option<u64>,
     /// Away while a page is written.
@@ -41,15 +44,21 @@ pub(super) struct Job {
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// A page that was written.
+/// A page, as far as it was written.
 struct Page {
-    writer: Writer,
-    bytes: Vec<u8>,
+    piece: Piece,
     rows: usize,
     next: Option<Position>,
     /// Traces of the rows, if their spans are wanted.
     traces: Vec<Literal>,
     left_out: Vec<LeftOut>,
+}
+
+/// Rows that were written, and those of their page that were not.
+struct Piece {
+    writer: Writer,
+    bytes: Vec<u8>,
+    rest: Vec<Hit>,
 }
 
 impl Job {
@@ -67,6 +76,7 @@ impl Job {
             paging: Arc::new(paging),
             request: Some(request),
             inner: None,
+            rest: Vec::new(),
             left,
             writer: Some(writer),
             is_begun: false,
@@ -80,12 +90,27 @@ impl Job {
         let Some(writer) = self.writer.take() else {
             return Ok(None);
         };
-        if let Some(inner) = self.inner.take() {
-            return self.spans(writer, inner).await.map(Some);
-        }
-        let Some(mut request) = self.request.take() else {
+        let rest = std::mem::take(&mut self.rest);
+        let piece = if !rest.is_empty() {
+            self.go_on(writer, rest).await?
+        } else if let Some(inner) = self.inner.take() {
+            self.spans(writer, inner).await?
+        } else if let Some(request) = self.request.take() {
+            self.rows(writer, request).await?
+        } else {
             return Ok(None);
         };
+        let (mut writer, mut bytes) = (piece.writer, piece.bytes);
+        self.rest = piece.rest;
+        if self.rest.is_empty() && self.inner.is_none() {
+            self.close(&mut writer, &mut bytes)?;
+        }
+        self.writer = Some(writer);
+        Ok(Some(bytes.into()))
+    }
+
+    /// The next page.
+    async fn rows(&mut self, writer: Writer, mut request: Request) -> Result<Piece, ApiError> {
         let max = if writer.wants_spans() {
             EXPORT_RUNS
         } else {
@@ -93,7 +118,8 @@ impl Job {
         };
         let left = self.left.and_then(|n| usize::try_from(n).ok());
         request.limit = left.map_or(max, |left| left.min(max));
-        let page = self.page(writer, request.clone()).await?;
+        let page = self.page_of(self.over.table(), writer, request.clone());
+        let page = page.await?;
         let rows = u64::try_from(page.rows).unwrap_or(u64::MAX);
         self.left = self.left.map(|left| left.saturating_sub(rows));
         if !page.traces.is_empty() {
@@ -101,26 +127,35 @@ impl Job {
         }
         request.after = page.next;
         self.request = Some(request).filter(|request| request.after.is_some());
-        let (mut writer, mut bytes) = (page.writer, page.bytes);
-        if self.inner.is_none() {
-            self.close(&mut writer, &mut bytes)?;
-        }
-        self.writer = Some(writer);
-        Ok(Some(bytes.into()))
+        Ok(page.piece)
     }
 
     /// The next page of spans of some runs.
-    async fn spans(&mut self, writer: Writer, request: Request) -> Result<Bytes, ApiError> {
-        let mut next = request.clone();
-        let page = self.page_of(Table::Spans, writer, request).await?;
-        let (mut writer, mut bytes) = (page.writer, page.bytes);
-        next.after = page.next;
-        self.inner = Some(next).filter(|request| request.after.is_some());
-        if self.inner.is_none() {
-            self.close(&mut writer, &mut bytes)?;
-        }
-        self.writer = Some(writer);
-        Ok(bytes.into())
+    async fn spans(&mut self, writer: Writer, mut request: Request) -> Result<Piece, ApiError> {
+        let page = self.page_of(Table::Spans, writer, request.clone());
+        let page = page.await?;
+        request.after = page.next;
+        self.inner = Some(request).filter(|request| request.after.is_some());
+        Ok(page.piece)
+    }
+
+    /// The next piece of a page.
+    async fn go_on(&self, writer: Writer, rest: Vec<Hit>) -> Result<Piece, ApiError> {
+        let store = self.store.clone();
+        let piece = query::run(&self.app, move |budget| {
+            let view = store.view_or(writer.allows_partial());
+            let bytes = Vec::new();
+            piece(
+                Piece {
+                    writer,
+                    bytes,
+                    rest,
+                },
+                &view,
+                budget,
+            )
+        });
+        piece.await
     }
 
     /// After a page: its cursor, and the end of the file if it was the last.
@@ -138,10 +173,6 @@ impl Job {
         Ok(())
     }
 
-    async fn page(&mut self, writer: Writer, request: Request) -> Result<Page, ApiError> {
-        self.page_of(self.over.table(), writer, request).await
-    }
-
     async fn page_of(
         &mut self,
         table: Table,
@@ -153,34 +184,32 @@ impl Job {
         self.is_begun = true;
         let page = query::run(&self.app, move |budget| {
             let view = store.view_or(writer.allows_partial());
-            let mut page = view.search(table, &request, budget)?;
-            let fitting = writer.fitting(&page.hits, room_of(budget))?;
-            if fitting < page.hits.len() {
-                // The same again, shorter: so it also says where the next page begins.
-                let request = Request {
-                    limit: fitting,
-                    ..request
-                };
-                page = view.search(table, &request, budget)?;
-            }
+            let page = view.search(table, &request, budget)?;
+            let rows = page.hits.len();
+            let traces = page.hits.iter().filter(|_| are_runs);
+            let traces = traces.map(|hit| Literal::Str(hit.core.trace_id.to_string()));
+            let traces = traces.collect();
             let mut bytes = Vec::new();
             if is_first {
                 writer.head(&mut bytes)?;
             }
-            if are_runs {
-                writer.runs(&page.hits, &mut bytes)?;
-            } else {
-                writer.rows(&page.hits, &mut view.whole(budget), &mut bytes)?;
-            }
-            let traces = page.hits.iter().filter(|_| are_runs);
-            let traces = traces.map(|hit| Literal::Str(hit.core.trace_id.to_string()));
-            Ok(Page {
-                traces: traces.collect(),
-                rows: page.hits.len(),
-                next: page.next,
-                left_out: view.left_out(),
+            let mut written = Piece {
                 writer,
                 bytes,
+                rest: page.hits,
+            };
+            if are_runs {
+                let runs = std::mem::take(&mut written.rest);
+                written.writer.runs(&runs, &mut written.bytes)?;
+            } else {
+                written = piece(written, &view, budget)?;
+            }
+            Ok(Page {
+                piece: written,
+                rows,
+                next: page.next,
+                traces,
+                left_out: view.left_out(),
             })
         });
         let mut page = page.await?;
@@ -210,6 +239,16 @@ impl Job {
             };
         }
     }
+}
+
+/// Writes as many of the rows that are left as there is room for at once.
+fn piece(mut piece: Piece, view: &View, budget: &Budget<'_>) -> Result<Piece, ApiError> {
+    let (fitting, media_bytes) = piece.writer.fitting(&piece.rest, room_of(budget))?;
+    let later = piece.rest.split_off(fitting);
+    let now = std::mem::replace(&mut piece.rest, later);
+    let mut whole = view.whole(budget).with_room(media_bytes);
+    piece.writer.rows(&now, &mut whole, &mut piece.bytes)?;
+    Ok(piece)
 }
 
 fn spans_of(traces: Vec<Literal>) -> Request {

@@ -17,13 +17,13 @@ use parquet::schema::types::{Type, TypePtr};
 use serde_json::Value;
 
 use super::columns::{Kind, all, double, find, kind_of, text, time};
+use super::form::{Raw, document};
+use crate::http::Whole;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::read::ask::Over;
 use crate::http::read::list::shown;
 use crate::http::read::project::Fields;
-use crate::http::read::shape::raw;
 use crate::limits::{PARQUET_GROUP_BYTES, PARQUET_GROUP_ROWS};
-use crate::wire;
 
 /// Where the footer says how to go on after the last row.
 const NEXT_CURSOR: &str = "obsrv.next_cursor";
@@ -62,7 +62,7 @@ struct Column {
 #[derive(Debug)]
 pub(super) struct Parquet {
     over: Over,
-    with_raw: bool,
+    raw: Option<Raw>,
     columns: Vec<Column>,
     file: SerializedFileWriter<Vec<u8>>,
     rows: usize,
@@ -77,7 +77,7 @@ fn failed(error: ParquetError) -> ApiError {
 }
 
 impl Parquet {
-    pub(super) fn new(over: Over, fields: &Fields, with_raw: bool) -> Result<Self, ApiError> {
+    pub(super) fn new(over: Over, fields: &Fields, raw: Option<Raw>) -> Result<Self, ApiError> {
         let mut columns: Vec<Column> = match fields.names() {
             Some(names) => names
                 .iter()
@@ -90,7 +90,7 @@ impl Parquet {
         if fields.is_all() && over == Over::Scores {
             columns.push(Column::new(VALUE_NUMBER, Kind::Double));
         }
-        if with_raw && !columns.iter().any(|column| column.path == RAW) {
+        if raw.is_some() && !columns.iter().any(|column| column.path == RAW) {
             columns.push(Column::new(RAW, Kind::Text));
         }
         let mut taken = HashSet::new();
@@ -114,7 +114,7 @@ impl Parquet {
         let file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties));
         Ok(Self {
             over,
-            with_raw,
+            raw,
             columns,
             file: file.map_err(failed)?,
             rows: 0,
@@ -122,12 +122,16 @@ impl Parquet {
         })
     }
 
-    pub(super) fn write(&mut self, hit: &Hit) -> Result<(), ApiError> {
+    /// How it writes whole documents, if it does.
+    pub(super) const fn raw(&self) -> Option<Raw> {
+        self.raw
+    }
+
+    pub(super) fn write(&mut self, hit: &Hit, whole: &mut Whole<'_>) -> Result<(), ApiError> {
         let row = shown(self.over, hit, &Fields::default())?;
         let mut row: Value = serde_json::from_str(row.get()).unwrap_or_default();
-        if self.with_raw && self.over != Over::Scores {
-            let doc = wire::row_of(&hit.core, &hit.body)?;
-            row[RAW] = Value::String(raw(doc.doc()).get().to_owned());
+        if let Some(raw) = self.raw.filter(|_| self.over != Over::Scores) {
+            row[RAW] = Value::String(document(hit, raw, whole)?.get().to_owned());
         }
         self.push(&row)
     }
@@ -371,7 +375,7 @@ mod tests {
     ) -> SerializedFileReader<bytes::Bytes> {
         let params = Params::parse(&format!("fields={fields}")).unwrap();
         let fields = Fields::of(&params).unwrap();
-        let mut file = Parquet::new(Over::Spans, &fields, false).unwrap();
+        let mut file = Parquet::new(Over::Spans, &fields, None).unwrap();
         let mut out = Vec::new();
         for row in rows {
             file.push(row).unwrap();

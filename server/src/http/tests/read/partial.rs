@@ -101,7 +101,7 @@ async fn asked(world: &World, path: &str, body: Option<Value>) -> (u16, Value) {
 fn damage(world: &World, place: u64) {
     let files = std::fs::read_dir(world.dir.path()).unwrap();
     let named = files.map(|file| file.unwrap().path());
-    let is_segment = |path: &std::path::PathBuf| {
+    let is_segment = |path: &PathBuf| {
         path.file_name()
             .unwrap()
             .to_string_lossy()
