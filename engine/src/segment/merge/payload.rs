@@ -13,9 +13,10 @@ use crate::segment::wire::{Bad, count_u32, narrow};
 use crate::segment::write::check_size;
 use crate::segment::{PAYLOAD_BLOCK_BYTES, WriteError};
 use crate::source::SourceError;
+use crate::text::RULE;
 
 /// A block with fewer bytes is written anew together with others: what small sections left behind
-/// would stay small for ever.
+/// would stay small for ever. So is one that no index has, or every question would find it for ever.
 const COPIED_BLOCK_BYTES_MIN: u32 = 64 << 10;
 /// Bodies that wait to be written anew, and are put in the order of the rows.
 const LOOSE_BYTES_MAX: usize = 16 * PAYLOAD_BLOCK_BYTES;
@@ -95,10 +96,12 @@ fn put_blocks<'a>(
     loose: &mut Loose,
 ) -> Result<(), WriteError> {
     let blocks = &view.index.directory.payload.blocks;
+    let terms = view.index.directory.terms.as_ref();
+    let is_indexed = terms.is_some_and(|root| root.rule == RULE);
     let mut copied = Vec::with_capacity(blocks.len());
     for (block, slots) in blocks.iter().zip(slots(view, places)?) {
         let lives = slots.iter().all(|place| *place != LEFT_OUT);
-        if lives && block.raw >= COPIED_BLOCK_BYTES_MIN {
+        if lives && is_indexed && block.raw >= COPIED_BLOCK_BYTES_MIN {
             let number = count_u32(out.placed.blocks.len());
             for (slot, place) in (0..).zip(slots) {
                 *out.placed.at(view, place)? = (number, slot);

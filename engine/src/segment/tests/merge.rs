@@ -185,6 +185,34 @@ fn whole_blocks_are_copied_and_blocks_with_dead_rows_are_not() {
     );
 }
 
+/// A section of one block has no index. Its block is written anew, though it is large enough to be copied, or every
+/// question would read it for ever.
+#[test]
+fn a_block_that_no_index_has_gets_one_at_the_merge() {
+    let disk = disk();
+    let parts = deal(&rows_of(6, 1_200, 300), 3);
+    let parts: Vec<Written> = (1..)
+        .zip(&parts)
+        .map(|(id, rows)| written(&disk, id, rows))
+        .collect();
+    let directory_of = |written: &Written| {
+        let reader = written.segment.section(PROJECT, Table::Spans).unwrap();
+        let view = reader.view().unwrap();
+        let directory = &view.index.directory;
+        let blocks: Vec<u32> = directory.payload.blocks.iter().map(|b| b.raw).collect();
+        (blocks, directory.terms.clone())
+    };
+    for part in &parts {
+        let (blocks, terms) = directory_of(part);
+        assert!(matches!(*blocks, [raw] if raw >= 64 << 10), "{blocks:?}");
+        assert_eq!(terms, None);
+    }
+    let all: Vec<&Written> = parts.iter().collect();
+    let (blocks, terms) = directory_of(&merged(&disk, 10, &all, &|_| false));
+    assert!(blocks.len() > 1);
+    assert_eq!(terms.unwrap().open, []);
+}
+
 /// Every row is checked by [`merged`].
 #[test]
 fn a_chat_of_300_turns_takes_linear_space_and_goes_on_doing_so() {
