@@ -8,6 +8,9 @@ query: medians, ratio, difference, and whether it is within 1.3 times the engine
 Queries over all projects are asked of each, and their time is that of all. The engine as a library keeps no
 partial aggregates from one answer to the next and reads no bodies where ids are enough; the server does both.
 
+With `--scores N` the project that is asked gets so many scores, Langfuse's and half of them of spans, and what is asked
+of scores and by scores is timed as well; the engine is not asked that.
+
     cargo build --release -p obsrv-server -p obsrv-benches --bins
     cargo build --release -p obsrv-benches --example atb
     benches/peers/over_http.py --target target/release --dir /var/tmp/over-http --spans 10000000 --memory 1073741824
@@ -187,7 +190,7 @@ class Asker:
 
     def post(self, project=None, **question):
         project = self.asked["project"] if project is None else project
-        body = json.dumps({"over": "spans", **question}).encode()
+        body = json.dumps({"over": "spans"} | question).encode()
         return request(self.keys[project], "POST", f"/v1/projects/{project + 1}/aggregate", body)
 
     def words(self, name):
@@ -243,6 +246,63 @@ class Asker:
             return [self.get("/spans", q=q, **{"from": self.since(HOUR)}, **ids, total="true")], 1
         q = f"{path_of(asked['rare_key'])}:true"
         return [self.get("/spans", q=q, **ids, total="true")], 1
+
+
+SCORED = {
+    "traces that a score passes": ("get", "/traces", {"q": "scores.good>0.9", "limit": 50, "fields": "trace_id", "total": "true"}),
+    "spans that a score passes": ("get", "/spans", {"q": "scores.good>0.9", "limit": 50, "fields": "span_id", "total": "true"}),
+    "traces by the mean of their scores": ("get", "/traces", {"sort": "-scores.good", "limit": 50, "fields": "trace_id"}),
+    "mean score of spans by model": (
+        "post", "spans", {"group_by": ["model"], "measures": [{"fn": "avg", "of": "scores.good"}]}),
+    "traces by each score": ("post", "traces", {"group_by": ["scores.tone"]}),
+    "values of a score among traces": ("get", "/facets", {"keys": "scores.tone"}),
+    "scores above a value": ("get", "/scores", {"q": "name:good value>0.9", "limit": 50, "total": "true"}),
+    "scores by value": ("get", "/scores", {"sort": "-value", "limit": 50}),
+    "one span's scores": ("get", "/scores", {"q": "span_id:{span}", "limit": 50, "total": "true"}),
+    "mean of scores by name": (
+        "post", "scores", {"group_by": ["name"], "measures": [{"fn": "avg", "of": "value"}]}),
+    "values of scores": ("get", "/facets", {"over": "scores", "keys": "name,value"}),
+}
+SCORES_A_REQUEST = 500
+
+
+def send_scores(port, asker, count):
+    """Scores of what the project has, the newest first, round and round; answers one of the spans."""
+    connection, pairs, cursor, most = Connection(port), [], {}, max(1, count // 2)
+    while len(pairs) < most:
+        page = json.loads(connection.send(asker.get("/spans", limit=1_000, fields="trace_id,span_id", **cursor)))
+        pairs += [(row["trace_id"], row["span_id"]) for row in page["data"]]
+        if not page["next_cursor"]:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    key = asker.keys[asker.asked["project"]]
+    for first in range(0, count, SCORES_A_REQUEST):
+        scores = []
+        for n in range(first, min(count, first + SCORES_A_REQUEST)):
+            trace, span = pairs[n // 2 % len(pairs)]
+            of = {"id": f"score-{n}", "traceId": trace, "observationId": span if n % 4 < 2 else None}
+            said = {"name": "good", "value": n * 7_919 % 1_000 / 1_000}
+            if n % 2:
+                said = {"name": "tone", "value": ("calm", "warm", "harsh", "cold")[n % 13 % 4]}
+            scores.append(of | said)
+        connection.send(request(key, "POST", "/api/public/scores", json.dumps(scores).encode()))
+    return pairs[0][1]
+
+
+def ask_scores(port, asker, span):
+    connection = Connection(port)
+    print("| question about scores | HTTP, ms |\n|---|---|")
+    for name, (way, where, asked) in SCORED.items():
+        if way == "post":
+            one = asker.post(**{"over": where, **asked})
+        else:
+            one = asker.get(where, **{key: value.format(span=span) if key == "q" else value for key, value in asked.items()})
+        times = []
+        for run in range(WARM + RUNS):
+            begun = time.perf_counter()
+            connection.send(one)
+            times += [time.perf_counter() - begun] if run >= WARM else []
+        print(f"| {name} | {statistics.median(times) * 1e3:.2f} |", flush=True)
 
 
 def over_http(port, asker):
@@ -310,6 +370,7 @@ def main():
     parser.add_argument("--target", required=True, help="directory of obsrv, rows and examples/atb")
     parser.add_argument("--dir", required=True, help="where the data is put; removed at the end")
     parser.add_argument("--spans", type=int, default=1_000_000)
+    parser.add_argument("--scores", type=int, default=0, help="scores that the project gets which is asked")
     parser.add_argument("--memory", type=int, help="bytes that the server and the engine may use")
     parser.add_argument("--keep", action="store_true", help="leave the data")
     args = parser.parse_args()
@@ -329,12 +390,15 @@ def main():
         for index in range(asked["projects"]):
             said = json.loads(Connection(server.port).send(request(keys[index], "GET", "/api/public/projects")))
             assert said["data"][0]["id"] == str(index + 1), "projects have other ids than the engine is asked for"
+        asker = Asker(asked, keys)
+        scored = send_scores(server.port, asker, args.scores) if args.scores else None
         server.await_quiet()
         server.stop()
         print(f"{args.spans} spans, loaded and quiet after {time.monotonic() - begun:.0f} s", flush=True)
         server.start()
         server.await_quiet()
-        asker = Asker(asked, keys)
+        if scored:
+            ask_scores(server.port, asker, scored)
         served, bodies = over_http(server.port, asker)
     finally:
         server.stop()

@@ -3,6 +3,8 @@
 //! A dialect writes what it knows and leaves out the rest. What it has no name for stays as it came
 //! under `metadata` (what the user set), `attributes` (the source's own) and `resource`.
 
+pub mod score;
+
 /// Display name; of a log line the name of its event, of a point that of its metric. Text.
 pub const NAME: &str = "name";
 /// `success`, `error` or `running`. Runs and spans; text.
@@ -83,20 +85,6 @@ pub const OFFLOADED: &str = "offloaded";
 pub const DIALECT: &str = "dialect";
 /// What the engine derives for a run from its spans: a map, see `FORMAT.md`. Runs.
 pub const ROLLUP: &str = "rollup";
-
-/// Places of what a score says: every protocol has its own. Of names, values and users the first that there is counts.
-pub mod score {
-    /// What it is called.
-    pub const NAMES: [&str; 2] = [super::NAME, LABEL];
-    /// Its number, or yes or no.
-    pub const VALUES: [&str; 2] = ["score", "value"];
-    /// Its words, if it has a name beside them; else its name.
-    pub const LABEL: &str = "label";
-    /// The span that it is of; of none of them: of the trace. All that there are count.
-    pub const SPANS: [&str; 4] = ["step_id", "span_id", "observation_id", "run_id"];
-    /// Who scored.
-    pub const USERS: [&str; 2] = [super::USER_ID, "metadata.user_id"];
-}
 
 /// Values of [`STATUS`].
 pub mod status {

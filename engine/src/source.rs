@@ -1,10 +1,14 @@
 //! What a query sees of one table of one project, be it in a memtable or in a segment.
 
+mod fact;
 mod lanes;
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
+pub(crate) use fact::{FactIn, Kept};
 #[cfg(test)]
 pub(crate) use lanes::tests::check_lanes;
 pub use lanes::{
@@ -13,6 +17,7 @@ pub use lanes::{
 pub(crate) use lanes::{by_values, push_pairs};
 
 use crate::doc::Scalar;
+use crate::model::score::Fact;
 use crate::row::Lsn;
 
 /// A column that a filter, a facet or a sort can name.
@@ -31,6 +36,41 @@ pub enum Column {
     /// A dotted path into the document, e.g. `metadata.customer`. Arrays collapse onto their
     /// parent's path, so a row may have several values.
     Path(Box<str>),
+    /// What a score says, in whichever of its places: over scores alone.
+    Score(Fact),
+    /// What the scores of a name make of a run or a span: as an order, a key of groups or in a measure. No source
+    /// has it by itself: see [`crate::query`].
+    Scored(Box<str>, Taken),
+}
+
+/// How several scores of one name make what a row has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Taken {
+    /// The mean of their numbers; yes counts as 1 and no as 0. A row without a number has none.
+    Mean,
+    /// What each of them is worth.
+    Each,
+}
+
+impl Column {
+    /// Whether its values are of whatever types documents have.
+    pub(crate) const fn has_any_type(&self) -> bool {
+        matches!(self, Self::Path(_) | Self::Score(_))
+    }
+
+    /// What a filter calls it.
+    pub fn name(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
+            Self::TraceId => "trace_id",
+            Self::Id => "id",
+            Self::Start => "start",
+            Self::End => "end",
+            Self::Duration => "duration",
+            Self::Path(path) => path,
+            Self::Score(fact) => fact.name(),
+            Self::Scored(name, _) => return Cow::Owned(format!("scores.{name}")),
+        })
+    }
 }
 
 /// The hot columns of one row.

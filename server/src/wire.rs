@@ -7,7 +7,7 @@ use obsrv_engine::body;
 use obsrv_engine::engine::TraceRows;
 use obsrv_engine::query::ast::Literal;
 use obsrv_engine::query::{Explain, Facet, Page};
-use obsrv_engine::source::{Column, Core};
+use obsrv_engine::source::Core;
 use serde_json::{Value, json};
 
 use bytes::Bytes;
@@ -107,23 +107,12 @@ fn facet(facet: &Facet) -> Value {
         .iter()
         .map(|(value, count)| json!({ "value": literal(value), "count": count }));
     json!({
-        "field": column_name(&facet.column),
+        "field": facet.column.name(),
         "values": values.collect::<Vec<_>>(),
         "more": facet.more,
         "overflow": facet.overflow,
         "long": facet.long,
     })
-}
-
-pub(crate) fn column_name(column: &Column) -> &str {
-    match column {
-        Column::TraceId => "trace_id",
-        Column::Id => "id",
-        Column::Start => "start",
-        Column::End => "end",
-        Column::Duration => "duration",
-        Column::Path(path) => path,
-    }
 }
 
 pub(crate) fn explained(explain: &Explain) -> Value {

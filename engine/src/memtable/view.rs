@@ -14,8 +14,8 @@ use crate::columns::value::to_scalar;
 use crate::doc::{DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
 use crate::source::{
-    Column, ColumnReader, Core, LaneKind, Matches, OneByOne, Rows, Source, SourceError, ValueTest,
-    by_values,
+    Column, ColumnReader, Core, FactIn, LaneKind, Matches, OneByOne, Rows, Source, SourceError,
+    ValueTest, by_values,
 };
 
 /// The rows of a table up to an LSN.
@@ -72,7 +72,7 @@ fn core_value<'a>(row: &'a MemRow, column: &Column) -> Option<Scalar<'a>> {
         Column::Duration => row
             .end_ns
             .map(|e| Scalar::I64(e.saturating_sub(row.start_ns))),
-        Column::Path(_) => None,
+        Column::Path(_) | Column::Score(_) | Column::Scored(..) => None,
     }
 }
 
@@ -171,6 +171,9 @@ impl Source for TableView {
         test: ValueTest<'_>,
         within: &RoaringBitmap,
     ) -> Result<Matches, SourceError> {
+        if let Column::Score(fact) = column {
+            return FactIn(self, *fact).matching(test, within);
+        }
         let mut found = Matches::default();
         let mut note = |row, verdict| {
             match verdict {
@@ -197,6 +200,9 @@ impl Source for TableView {
         column: &Column,
         within: &RoaringBitmap,
     ) -> Result<RoaringBitmap, SourceError> {
+        if let Column::Score(fact) = column {
+            return FactIn(self, *fact).present(within);
+        }
         let mut rows = RoaringBitmap::new();
         if let Column::Path(path) = column {
             self.columns(path, |columns| {
@@ -218,6 +224,9 @@ impl Source for TableView {
         rows: &RoaringBitmap,
         visit: &mut dyn FnMut(u32, Scalar<'_>),
     ) -> Result<(), SourceError> {
+        if let Column::Score(fact) = column {
+            return FactIn(self, *fact).values(rows, visit);
+        }
         let Column::Path(path) = column else {
             self.core_values(column, rows, visit);
             return Ok(());
@@ -244,6 +253,9 @@ impl Source for TableView {
         rows: &RoaringBitmap,
         add: &mut dyn FnMut(Scalar<'_>, u64),
     ) -> Result<(), SourceError> {
+        if let Column::Score(fact) = column {
+            return FactIn(self, *fact).count_values(rows, add);
+        }
         if let Column::Path(path) = column {
             self.columns(path, |columns| {
                 for values in columns {

@@ -9,7 +9,7 @@ use super::ast::Filter;
 use super::meter::{Meter, len_u64};
 use super::plan::{Elsewhere, Node, Starts, plan};
 use super::scan::live_rows;
-use super::scores::{Scored, stored};
+use super::scores::Scored;
 use super::search::{add_traces, passing, units};
 use crate::row::{Lsn, Table};
 use crate::source::{Visible, reading};
@@ -122,10 +122,9 @@ impl Beside<'_> {
             &mut Meter<'m>,
         ) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let filter = stored(filter);
-        let node = plan(&filter, &mut |_| Err(QueryError::NestedAnyScore))?;
+        let node = plan(filter, &mut |_| Err(QueryError::NestedAnyScore))?;
         let before = (meter.explain.groups_visited, meter.explain.rows_visited);
-        walk(&filter, self.scores, meter, &mut |visible, live, meter| {
+        walk(filter, self.scores, meter, &mut |visible, live, meter| {
             let passed = passing(&node, visible, live, meter)?;
             visit(visible, &passed, meter)
         })?;

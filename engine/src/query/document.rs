@@ -3,6 +3,8 @@
 use super::ast::Test;
 use super::value::test_leaf;
 use crate::doc::{DEPTH_MAX, DocError, DocRef};
+use crate::model;
+use crate::model::score::{Fact, LABEL, Words};
 use crate::source::{Column, Core};
 
 /// Whether some value of `column` passes.
@@ -36,9 +38,40 @@ pub(super) fn leaves<'a>(
             DocRef::I64(end.saturating_sub(core.start_ns))
         }),
         Column::Path(path) => return at_path(doc, path, 0, 0, visit).map(|_| ()),
+        Column::Score(fact) => return of_fact(doc, *fact, visit),
+        // No document has it.
+        Column::Scored(..) => DocRef::Null,
     };
     if leaf != DocRef::Null {
         visit(leaf);
+    }
+    Ok(())
+}
+
+/// The places of a fact one after another, as [`crate::source`] reads their columns.
+fn of_fact<'a>(
+    doc: DocRef<'a>,
+    fact: Fact,
+    visit: &mut dyn FnMut(DocRef<'a>) -> bool,
+) -> Result<(), DocError> {
+    let mut is_there = false;
+    for place in fact.places() {
+        let done = at_path(doc, place, 0, 0, &mut |leaf| {
+            is_there = true;
+            visit(leaf)
+        })?;
+        if done {
+            return Ok(());
+        }
+        if is_there && !fact.takes_all() {
+            break;
+        }
+    }
+    if fact.words() == Words::Beside || fact.words() == Words::Instead && !is_there {
+        let is_named = at_path(doc, model::NAME, 0, 0, &mut |_| true)?;
+        if is_named {
+            at_path(doc, LABEL, 0, 0, visit)?;
+        }
     }
     Ok(())
 }

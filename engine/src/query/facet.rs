@@ -7,7 +7,7 @@ use roaring::RoaringBitmap;
 use super::QueryError;
 use super::ast::Literal;
 use crate::doc::Scalar;
-use crate::source::{Column, Source};
+use crate::source::{Column, Kept, Source};
 
 /// Most facets of one request.
 pub const FACETS_MAX: usize = 32;
@@ -33,49 +33,13 @@ pub struct Facet {
     pub long: u64,
 }
 
-/// Floats by their bits, as they are told apart in columns.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Value {
-    Bool(bool),
-    I64(i64),
-    F64(u64),
-    Str(Box<str>),
-}
-
-/// A value that is held for later; what is too long to be listed by its fingerprint.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kept {
-    Listed(Value),
-    Long(u64),
-}
-
-impl Kept {
-    pub(super) fn of(value: Scalar<'_>) -> Self {
-        Self::Listed(match value {
-            Scalar::Bool(b) => Value::Bool(b),
-            Scalar::I64(n) => Value::I64(n),
-            Scalar::F64(n) => Value::F64(n.to_bits()),
-            Scalar::Str(text) => Value::Str(text.into()),
-            Scalar::Long(hash) => return Self::Long(hash),
-        })
-    }
-
-    /// What its text takes.
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Listed(Value::Str(text)) => text.len(),
-            _ => 0,
-        }
-    }
-}
-
 /// Counts one facet.
 #[derive(Debug)]
 pub(super) struct Counter<'a> {
     column: &'a Column,
     /// Other values than texts that begin so are left out, unless it is empty.
     prefix: &'a str,
-    counts: HashMap<Value, u64>,
+    counts: HashMap<Kept, u64>,
     overflow: bool,
     long: u64,
 }
@@ -113,8 +77,7 @@ impl<'a> Counter<'a> {
 
     /// Counts one row that has a value.
     pub(super) fn add_kept(&mut self, value: &Kept) {
-        let begins =
-            matches!(value, Kept::Listed(Value::Str(text)) if text.starts_with(self.prefix));
+        let begins = matches!(value, Kept::Str(text) if text.starts_with(self.prefix));
         if self.prefix.is_empty() || begins {
             self.count(value.clone(), 1);
         }
@@ -125,10 +88,10 @@ impl<'a> Counter<'a> {
     }
 
     fn count(&mut self, value: Kept, count: u64) {
-        let Kept::Listed(value) = value else {
+        if matches!(value, Kept::Long(_)) {
             self.long += count;
             return;
-        };
+        }
         // Once full it takes no new value, so that one which is in it was never missed.
         if let Some(sum) = self.counts.get_mut(&value) {
             *sum += count;
@@ -150,7 +113,7 @@ impl<'a> Counter<'a> {
         counts.truncate(values_max);
         let values = counts
             .into_iter()
-            .map(|(value, count)| (value.into_literal(), count));
+            .filter_map(|(value, count)| Some((literal(value)?, count)));
         Facet {
             column: self.column.clone(),
             values: values.collect(),
@@ -161,15 +124,15 @@ impl<'a> Counter<'a> {
     }
 }
 
-impl Value {
-    fn into_literal(self) -> Literal {
-        match self {
-            Self::Bool(b) => Literal::Bool(b),
-            Self::I64(n) => Literal::I64(n),
-            Self::F64(bits) => Literal::F64(f64::from_bits(bits)),
-            Self::Str(text) => Literal::Str(text.into()),
-        }
-    }
+fn literal(value: Kept) -> Option<Literal> {
+    Some(match value {
+        Kept::Bool(b) => Literal::Bool(b),
+        Kept::I64(n) => Literal::I64(n),
+        Kept::F64(bits) => Literal::F64(f64::from_bits(bits)),
+        Kept::Str(text) => Literal::Str(text.into()),
+        // Never counted by value.
+        Kept::Long(_) => return None,
+    })
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ pub fn parse_over(table: Table, text: &str, now_ns: i64) -> Result<Filter, Parse
         now_ns,
         has_span_id: matches!(table, Table::Logs | Table::Points),
         has_scores: matches!(table, Table::Runs | Table::Spans),
+        of_scores: table == Table::Scores,
         depth: 0,
         inside: Inside::Nothing,
         patterns: Patterns::default(),
@@ -91,6 +92,8 @@ struct Parser<'a> {
     has_span_id: bool,
     /// Whether the rows have scores.
     has_scores: bool,
+    /// Whether they are scores.
+    of_scores: bool,
     depth: usize,
     inside: Inside,
     patterns: Patterns,
@@ -227,11 +230,11 @@ impl Parser<'_> {
     }
 
     fn column_of(&self, name: &Word, at: usize) -> Result<Column, ParseError> {
-        let in_score = self.inside == Inside::Score;
-        if (self.has_span_id || in_score) && !name.quoted && name.text == model::SPAN_ID {
+        let of_scores = self.of_scores || self.inside == Inside::Score;
+        if self.has_span_id && !name.quoted && name.text == model::SPAN_ID {
             return Ok(Column::Path(model::SPAN_ID.into()));
         }
-        column_of(name, in_score, at)
+        column_of(name, of_scores, at)
     }
 
     fn value_word(&mut self) -> Result<Word, ParseError> {
@@ -342,7 +345,7 @@ impl Parser<'_> {
         }
         let text = Literal::Str(word.text.clone());
         // What was typed without quotes may have been stored as a number or as a text.
-        let typed = matches!(column, Column::Path(_)) && !word.quoted;
+        let typed = column.has_any_type() && !word.quoted;
         Ok(match number_of(column, &word.text).filter(|_| typed) {
             Some(literal) => Test::In(vec![literal, text]),
             None => Test::Eq(text),
@@ -351,7 +354,7 @@ impl Parser<'_> {
 
     /// The literal that is meant and no other: without quotes a number, `true` or `false`.
     fn typed(&self, column: &Column, word: &Word, at: usize) -> Result<Literal, ParseError> {
-        if !matches!(column, Column::Path(_)) {
+        if !column.has_any_type() {
             return self.bound(column, word, at);
         }
         match (word.quoted, number_of(column, &word.text)) {
@@ -380,9 +383,9 @@ impl Parser<'_> {
                     let expected = "a duration like 250ms, 1.5s or 1h30m";
                     ParseError::new(at, expected, format!("not a duration value={}", word.text))
                 }),
-            Column::Path(path) => match number_of(column, &word.text) {
+            Column::Path(_) | Column::Score(_) => match number_of(column, &word.text) {
                 Some(number @ (Literal::I64(_) | Literal::F64(_))) if !word.quoted => Ok(number),
-                _ if is_money(path) => {
+                _ if is_money(&column.name()) => {
                     let expected = "an amount in US dollars like 0.5, $0.5 or 50¢, without quotes";
                     let message = format!("not an amount value={}", word.text);
                     Err(ParseError::new(at, expected, message))

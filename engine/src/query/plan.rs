@@ -1,5 +1,6 @@
 //! From a filter to a plan: limits checked, tests of other rows answered, cheap tests first.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::QueryError;
@@ -9,6 +10,7 @@ use super::scores::Scored;
 use super::text::{Pattern, REGEXES_MAX, Text, check_pattern};
 use super::value::cmp_i64_f64;
 use crate::doc::{DocError, DocRef};
+use crate::model::score::Fact;
 use crate::source::{Column, Core};
 
 /// Deepest nesting of a filter; a single test is 1 deep.
@@ -27,7 +29,7 @@ pub(super) enum Node<'f> {
     And(Vec<Node<'f>>),
     Or(Vec<Node<'f>>),
     Not(Box<Node<'f>>),
-    Is(&'f Column, &'f Test),
+    Is(&'f Column, Cow<'f, Test>),
     /// Values that match a regular expression.
     Matches(&'f Column, Pattern),
     Text(Box<Text<'f>>),
@@ -135,11 +137,28 @@ pub(super) fn plan<'f>(
         Filter::Or(parts) => Node::Or(all(parts)?),
         Filter::Not(part) => Node::Not(Box::new(plan(part, elsewhere)?)),
         Filter::Is(column, Test::Regex(pattern)) => Node::Matches(column, Pattern::new(pattern)?),
-        Filter::Is(column, test) => Node::Is(column, test),
+        Filter::Is(column, test) => Node::Is(column, meant(column, test)),
         Filter::Text(test) => Node::Text(Box::new(Text::new(test)?)),
         Filter::AnySpan(part) => elsewhere(Elsewhere::Span(part))?,
         Filter::AnyScore(part) => elsewhere(Elsewhere::Score(part))?,
     })
+}
+
+/// A test of a column as it is run. Some protocols store yes and no of a score as 1 and 0, so those are asked for, too.
+fn meant<'f>(column: &Column, test: &'f Test) -> Cow<'f, Test> {
+    let also = |literal: &Literal| match literal {
+        Literal::Bool(yes) => vec![Literal::Bool(*yes), Literal::I64(i64::from(*yes))],
+        other => vec![other.clone()],
+    };
+    match (column, test) {
+        (Column::Score(Fact::Value), Test::Eq(literal @ Literal::Bool(_))) => {
+            Cow::Owned(Test::In(also(literal)))
+        }
+        (Column::Score(Fact::Value), Test::In(list)) => {
+            Cow::Owned(Test::In(list.iter().flat_map(also).collect()))
+        }
+        _ => Cow::Borrowed(test),
+    }
 }
 
 impl Node<'_> {
@@ -150,12 +169,11 @@ impl Node<'_> {
         match self {
             Self::All => 0,
             Self::Is(column, test) => {
-                let by_column = if matches!(column, Column::Path(_)) {
-                    3
-                } else {
-                    1
+                let by_column = match column {
+                    column if column.has_any_type() => 3,
+                    _ => 1,
                 };
-                let by_test = if matches!(test, Test::Contains(_) | Test::Prefix(_)) {
+                let by_test = if matches!(&**test, Test::Contains(_) | Test::Prefix(_)) {
                     2
                 } else {
                     0
@@ -342,17 +360,5 @@ pub(super) fn describe(column: &Column, test: &Test) -> String {
         Test::Regex(_) => "=~",
         Test::Exists => "exists",
     };
-    format!("{} {operator}", name_of(column))
-}
-
-/// The column's name in the grammar.
-pub(super) fn name_of(column: &Column) -> &str {
-    match column {
-        Column::TraceId => "trace_id",
-        Column::Id => "id",
-        Column::Start => "start",
-        Column::End => "end",
-        Column::Duration => "duration",
-        Column::Path(path) => path,
-    }
+    format!("{} {operator}", column.name())
 }

@@ -10,11 +10,12 @@ use super::QueryError;
 use super::ast::{Literal, Test};
 use super::divide::deciding;
 use super::meter::{Meter, len_u64};
-use super::plan::{Node, describe, name_of};
+use super::plan::{Node, describe};
 use super::text::{Pattern, Text};
 use super::value::test_scalar;
 use crate::body;
 use crate::doc::{Scalar, fingerprint};
+use crate::model::score::{LABEL, Words};
 use crate::source::{Blocks, Column, Core, Probe, Rows, Source, SourceError, Visible};
 use crate::text::Phrase;
 
@@ -115,7 +116,7 @@ fn matches(
     let found = source.matching(column, &test, within)?;
     let possible = &found.sure | &found.verify;
     if found.sure.len() < possible.len() {
-        let name = format!("{} =~", name_of(column));
+        let name = format!("{} =~", column.name());
         meter.explain.verified.insert(name);
         scans(source, &found.verify, meter)?;
     }
@@ -169,10 +170,8 @@ fn is(
         return Ok(Verdict::certain(of_traces(source, &traces, within)?));
     }
     let mut left = None;
-    if let (Column::Path(path), Test::Eq(Literal::Str(text))) = (column, test)
-        && let Some(blocks) = narrow_value(source, path, text)?
-    {
-        left = Some(by_index(&blocks, source, within, meter)?);
+    if let Test::Eq(Literal::Str(text)) = test {
+        left = narrowed(column, text, source, within, meter)?;
     }
     let test_one = |value: Scalar<'_>| test_scalar(test, value);
     let found = source.matching(column, &test_one, left.as_ref().unwrap_or(within))?;
@@ -211,6 +210,38 @@ fn by_range(
         (first, last) if first == last => Some(first),
         _ => None,
     }
+}
+
+/// The rows that may have the text in the column, by an index; `None` if there is none that can tell.
+fn narrowed(
+    column: &Column,
+    text: &str,
+    source: &dyn Source,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<Option<RoaringBitmap>, SourceError> {
+    let of_fact;
+    let paths: &[&str] = match column {
+        Column::Path(path) => &[path],
+        Column::Score(fact) => {
+            let words = (fact.words() != Words::No).then_some(LABEL);
+            of_fact = [fact.places(), words.as_slice()].concat();
+            &of_fact
+        }
+        _ => return Ok(None),
+    };
+    let mut all = Vec::with_capacity(paths.len());
+    for path in paths {
+        let Some(blocks) = narrow_value(source, path, text)? else {
+            return Ok(None);
+        };
+        all.push(blocks);
+    }
+    let mut left = RoaringBitmap::new();
+    for blocks in all {
+        left |= by_index(&blocks, source, within, meter)?;
+    }
+    Ok(Some(left))
 }
 
 /// The blocks that may have the text at the path: those that have its words anywhere.
@@ -353,7 +384,7 @@ pub(super) fn of_traces(
     source: &dyn Source,
     traces: &impl TraceSet,
     within: &RoaringBitmap,
-) -> Result<RoaringBitmap, QueryError> {
+) -> Result<RoaringBitmap, SourceError> {
     if len_u64(traces.count()) <= within.len() / 8 {
         let mut rows = RoaringBitmap::new();
         traces.each(&mut |trace| {

@@ -1,5 +1,4 @@
-//! Tests of scores: what a filter over scores means in the words of every protocol, and which runs or spans
-//! the scores that pass it are of.
+//! Tests of scores: which runs or spans the scores that pass a filter are of.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,21 +10,19 @@ use super::beside::ENTRY_BYTES;
 use super::document;
 use super::meter::Meter;
 use super::scan::{TraceSet, of_traces, with_document};
-use crate::doc::{DocRef, Scalar};
-use crate::model::{self, score};
+use crate::doc::{DocError, DocRef, Scalar};
+use crate::model::score::Fact;
 use crate::source::{Column, Core, Source, SourceError, Visible, reading};
 
-/// What a score's value is called in a filter over scores.
-pub const VALUE: &str = "value";
-/// What the span that it is of is called there.
-const SPAN: &str = "span_id";
+/// The spans that scores are of.
+pub(super) const SPAN: Column = Column::Score(Fact::Span);
 
 /// Some score of this name passes a filter over scores, as `scores.NAME` says it.
 pub fn scored(name: &str, filter: Filter) -> Filter {
     let named = name_is(name);
     let part = match filter {
         // Whatever its value is, and if it has none.
-        Filter::Is(Column::Path(path), Test::Exists) if &*path == VALUE => named,
+        Filter::Is(Column::Score(Fact::Value), Test::Exists) => named,
         Filter::Not(part) => return Filter::Not(Box::new(scored(name, *part))),
         other => Filter::And(vec![named, other]),
     };
@@ -45,62 +42,7 @@ pub(super) fn asks_scores(filter: &Filter) -> bool {
 /// Scores of this name.
 pub(super) fn name_is(name: &str) -> Filter {
     let name = Test::Eq(Literal::Str(name.to_owned()));
-    Filter::Is(Column::Path(model::NAME.into()), name)
-}
-
-/// A filter over scores by the places where their rows have what it names.
-pub(super) fn stored(filter: &Filter) -> Filter {
-    let all = |parts: &[Filter]| parts.iter().map(stored).collect();
-    match filter {
-        Filter::And(parts) => Filter::And(all(parts)),
-        Filter::Or(parts) => Filter::Or(all(parts)),
-        Filter::Not(part) => Filter::Not(Box::new(stored(part))),
-        Filter::Is(Column::Path(path), test) => match &**path {
-            model::NAME => first_of(&score::NAMES, test),
-            VALUE => value(test),
-            model::USER_ID => first_of(&score::USERS, test),
-            SPAN => Filter::Or(score::SPANS.iter().map(|place| is(place, test)).collect()),
-            _ => filter.clone(),
-        },
-        other => other.clone(),
-    }
-}
-
-fn is(place: &str, test: &Test) -> Filter {
-    Filter::Is(Column::Path(place.into()), test.clone())
-}
-
-fn has(place: &str) -> Filter {
-    is(place, &Test::Exists)
-}
-
-/// The first of the places that has a value has one that passes.
-fn first_of(places: &[&str], test: &Test) -> Filter {
-    let ways = (0..).zip(places).map(|(before, place)| {
-        let none = places.iter().take(before);
-        let none = none.map(|place| Filter::Not(Box::new(has(place))));
-        Filter::And(none.chain([is(place, test)]).collect())
-    });
-    Filter::Or(ways.collect())
-}
-
-fn value(test: &Test) -> Filter {
-    let test = &with_numbers(test);
-    let words = Filter::And(vec![has(model::NAME), is(score::LABEL, test)]);
-    Filter::Or(vec![first_of(&score::VALUES, test), words])
-}
-
-/// Some protocols store yes and no as 1 and 0, so those are asked for, too.
-fn with_numbers(test: &Test) -> Test {
-    let also = |literal: &Literal| match literal {
-        Literal::Bool(yes) => vec![Literal::Bool(*yes), Literal::I64(i64::from(*yes))],
-        other => vec![other.clone()],
-    };
-    match test {
-        Test::Eq(literal @ Literal::Bool(_)) => Test::In(also(literal)),
-        Test::In(list) => Test::In(list.iter().flat_map(also).collect()),
-        other => other.clone(),
-    }
+    Filter::Is(Column::Score(Fact::Name), name)
 }
 
 /// The spans that some scores are of, by trace.
@@ -163,37 +105,62 @@ impl Scored {
         &self,
         source: &dyn Source,
         within: &RoaringBitmap,
-    ) -> Result<RoaringBitmap, QueryError> {
-        let near = of_traces(source, &self.by_trace, within)?;
-        let mut of_row = HashMap::new();
+    ) -> Result<RoaringBitmap, SourceError> {
         let mut rows = RoaringBitmap::new();
-        let mut long = RoaringBitmap::new();
-        source.values(&Column::TraceId, &near, &mut |row, value| {
-            if let Scalar::Str(trace) = value {
-                of_row.insert(row, self.by_trace.get(trace));
-            } else {
-                long.insert(row);
-            }
+        let is_one = |spans: &HashSet<Box<str>>, id: &str| spans.contains(id).then_some(());
+        let within = (within, true);
+        each_scored(source, (&self.by_trace, &is_one), within, &mut |row, ()| {
+            rows.insert(row);
         })?;
+        Ok(rows)
+    }
+}
+
+/// What is known of a span, or over runs of the trace, whose name is then empty.
+pub(super) type Find<'f, 't, K, T> = &'f dyn Fn(&'t K, &str) -> Option<T>;
+
+/// Calls `visit` with each of the rows of which something is known, ascending, by what is known of their traces.
+pub(super) fn each_scored<'t, K, T>(
+    source: &dyn Source,
+    (known, find): (&'t HashMap<Box<str>, K>, Find<'_, 't, K, T>),
+    (within, of_spans): (&RoaringBitmap, bool),
+    visit: &mut dyn FnMut(u32, T),
+) -> Result<(), SourceError> {
+    let near = of_traces(source, known, within)?;
+    let mut of_row: HashMap<u32, &'t K> = HashMap::new();
+    let (mut found, mut long) = (Vec::new(), RoaringBitmap::new());
+    source.values(&Column::TraceId, &near, &mut |row, value| {
+        if let Scalar::Str(trace) = value {
+            of_row.extend(known.get(trace).map(|of_trace| (row, of_trace)));
+        } else {
+            long.insert(row);
+        }
+    })?;
+    if of_spans {
         source.values(&Column::Id, &near, &mut |row, value| match value {
             Scalar::Str(id) => {
-                if let Some(Some(spans)) = of_row.get(&row)
-                    && spans.contains(id)
-                {
-                    rows.insert(row);
-                }
+                let of_span = of_row.get(&row).and_then(|of_trace| find(of_trace, id));
+                found.extend(of_span.map(|of_span| (row, of_span)));
             }
             _ => {
                 long.insert(row);
             }
         })?;
-        for row in long {
-            if self.has(&source.core(row)?) {
-                rows.insert(row);
-            }
-        }
-        Ok(rows)
+    } else {
+        let rows = of_row.into_iter();
+        found.extend(rows.filter_map(|(row, of_trace)| Some((row, find(of_trace, "")?))));
     }
+    for row in long {
+        let core = source.core(row)?;
+        let id = if of_spans { &*core.id } else { "" };
+        let of_row = known.get(&core.trace_id).and_then(|spans| find(spans, id));
+        found.extend(of_row.map(|of_row| (row, of_row)));
+    }
+    found.sort_unstable_by_key(|(row, _)| *row);
+    for (row, of_row) in found {
+        visit(row, of_row);
+    }
+    Ok(())
 }
 
 /// Calls `visit` with each of the scores and a span that it is of: none for scores of whole traces.
@@ -204,18 +171,13 @@ pub(super) fn each_span(
     visit: &mut dyn FnMut(u32, &Core, &str),
 ) -> Result<(), QueryError> {
     let mut named: Vec<(u32, Option<Box<str>>)> = Vec::new();
-    for place in score::SPANS {
-        let column = Column::Path(place.into());
-        let found = &mut |row, value: Scalar<'_>| match value {
-            Scalar::Str(span) => named.push((row, Some(span.into()))),
-            // Too long for a column: its document has it.
-            Scalar::Long(_) => named.push((row, None)),
-            _ => {}
-        };
-        visible.source.values(&column, scores, found)?;
-    }
-    named.sort();
-    named.dedup();
+    let found = &mut |row, value: Scalar<'_>| match value {
+        Scalar::Str(span) => named.push((row, Some(span.into()))),
+        // Too long for a column: its document has it.
+        Scalar::Long(_) => named.push((row, None)),
+        _ => {}
+    };
+    visible.source.values(&SPAN, scores, found)?;
     reading(visible.source, |rows| {
         for of_row in named.chunk_by(|a, b| a.0 == b.0) {
             let Some((row, _)) = of_row.first() else {
@@ -236,17 +198,9 @@ pub(super) fn each_span(
     })
 }
 
-fn spans_of(
-    core: &Core,
-    doc: DocRef<'_>,
-    visit: &mut dyn FnMut(&str),
-) -> Result<(), crate::doc::DocError> {
-    for place in score::SPANS {
-        let column = Column::Path(place.into());
-        document::leaves(&column, core, doc, &mut |leaf| {
-            leaf.as_str().into_iter().for_each(&mut *visit);
-            false
-        })?;
-    }
-    Ok(())
+fn spans_of(core: &Core, doc: DocRef<'_>, visit: &mut dyn FnMut(&str)) -> Result<(), DocError> {
+    document::leaves(&SPAN, core, doc, &mut |leaf| {
+        leaf.as_str().into_iter().for_each(&mut *visit);
+        false
+    })
 }

@@ -9,6 +9,7 @@ use super::QueryError;
 use super::ast::Filter;
 use super::beside::Beside;
 use super::facet::{Counter, FACET_VALUES_MAX, FACETS_MAX, Facet};
+use super::given::{Given, seen};
 use super::meter::{Budget, Explain, Meter, len_u64};
 use super::order::{Order, Position, SortKey};
 use super::plan::{Node, Starts, check, plan};
@@ -83,7 +84,7 @@ pub struct Page {
     pub explain: Explain,
     /// On a later page: some row that was there at the first page and passes now (or may, where
     /// columns cannot tell) was changed since, so that it may stand on another page than it did. With a
-    /// filter that asks for scores also: some score came or changed since, of whatever.
+    /// filter, or an order, that asks for scores also: some score came or changed since, of whatever.
     /// Rows and scores that were deleted since, and rows changed so that they pass no more, are not noticed.
     pub snapshot_changed: bool,
 }
@@ -134,8 +135,12 @@ fn answer(
     let node = plan(&request.filter, &mut |asked| {
         beside.answer(asked, &mut meter)
     })?;
+    let given = Given::of([&request.order.column], beside, &mut meter)?;
+    let sources = given.sources(rows, beside.of);
+    let with_given = seen(rows, &sources);
+    let rows = if given.is_empty() { rows } else { &with_given };
     let scored_since = match &request.after {
-        Some(after) if asks_scores(&request.filter) => {
+        Some(after) if asks_scores(&request.filter) || !given.is_empty() => {
             beside.has_scores_since(after.lsn, &meter)?
         }
         _ => false,

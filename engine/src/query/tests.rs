@@ -3,6 +3,7 @@
 mod aggregate;
 mod divide;
 mod fresh;
+mod given;
 mod index;
 mod languages;
 mod oracle;

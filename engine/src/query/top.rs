@@ -9,10 +9,10 @@ use super::divide::deciding;
 use super::document;
 use super::meter::Meter;
 use super::order::{Order, Position, SortKey};
-use super::plan::{Node, name_of};
+use super::plan::Node;
 use super::scan::{Verdict, decide, with_document};
 use crate::doc::{DocRef, Scalar};
-use crate::source::{Column, Core, Rows, Visible, reading};
+use crate::source::{Core, Rows, Visible, reading};
 
 /// A row that passes, in the order's terms.
 #[derive(Debug)]
@@ -301,11 +301,11 @@ impl<'q> Top<'q> {
             })?;
             Ok(best)
         };
-        if matches!(column, Column::Path(_)) {
+        if column.has_any_type() {
             meter
                 .explain
                 .verified
-                .insert(format!("order by {}", name_of(column)));
+                .insert(format!("order by {}", column.name()));
             return with_document((visible, rows), row, meter, key_in);
         }
         // The hot columns are all in the core.

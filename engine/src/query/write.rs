@@ -2,7 +2,6 @@
 
 use super::ast::{Filter, Literal, Test, TextTest};
 use super::parse::{is_money, is_time};
-use super::plan::name_of;
 use crate::source::Column;
 
 /// The text; `None` if the search bar has no words for it (an empty `and` or `or`, one of a single part,
@@ -152,10 +151,12 @@ fn put_literal(column: &Column, literal: &Literal, out: &mut String) -> Option<(
         (Column::Start | Column::End | Column::Duration, Literal::I64(ns)) => {
             out.push_str(&ns.to_string());
         }
-        (Column::Path(_) | Column::TraceId | Column::Id, Literal::Str(text)) => quote(text, out),
-        (Column::Path(_), Literal::I64(n)) => out.push_str(&n.to_string()),
-        (Column::Path(_), Literal::F64(x)) if x.is_finite() => out.push_str(&format!("{x:?}")),
-        (Column::Path(_), Literal::Bool(b)) => out.push_str(&b.to_string()),
+        (_, Literal::Str(text)) if !is_time(column) => quote(text, out),
+        (_, Literal::I64(n)) if column.has_any_type() => out.push_str(&n.to_string()),
+        (_, Literal::F64(x)) if column.has_any_type() && x.is_finite() => {
+            out.push_str(&format!("{x:?}"));
+        }
+        (_, Literal::Bool(b)) if column.has_any_type() => out.push_str(&b.to_string()),
         _ => return None,
     }
     Some(())
@@ -165,7 +166,7 @@ fn name(column: &Column, out: &mut String) {
     match column {
         // In quotes, so that it is a path whatever it is called.
         Column::Path(path) => quote(path, out),
-        other => out.push_str(name_of(other)),
+        other => out.push_str(&other.name()),
     }
 }
 

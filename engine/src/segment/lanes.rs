@@ -52,6 +52,7 @@ impl<'a> Lanes<'a> {
             Column::Start => (Which::Start, 0),
             Column::End => (Which::End, 0),
             Column::Duration => (Which::Duration, 0),
+            Column::Score(_) | Column::Scored(..) => (Which::Path(0..0), 0),
             Column::Path(path) => {
                 let range = directory.range_at(path);
                 let columns = directory.columns.get(range.clone()).unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::columns::value::to_i64;
 use crate::doc::{DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
 use crate::source::{
-    Blocks, Column, ColumnReader, Core, LaneKind, Matches, Probe, Rows, Selection, Source,
+    Blocks, Column, ColumnReader, Core, FactIn, LaneKind, Matches, Probe, Rows, Selection, Source,
     SourceError, ValueTest, by_values,
 };
 
@@ -47,6 +47,7 @@ impl<'a> Values<'a> {
             Column::Id => Self::Id,
             Column::End => Self::End,
             Column::Duration => Self::Duration,
+            Column::Score(_) | Column::Scored(..) => Self::Typed(&[]),
         }
     }
 }
@@ -419,6 +420,9 @@ impl Source for SectionReader {
         if within.is_empty() {
             return Ok(found.0);
         }
+        if let Column::Score(fact) = column {
+            return FactIn(self, *fact).matching(test, within);
+        }
         let view = self.view()?;
         match Values::of(&view, column, within) {
             Values::Typed(columns) => {
@@ -439,6 +443,9 @@ impl Source for SectionReader {
         column: &Column,
         within: &RoaringBitmap,
     ) -> Result<RoaringBitmap, SourceError> {
+        if let Column::Score(fact) = column {
+            return FactIn(self, *fact).present(within);
+        }
         let view = self.view()?;
         match Values::of(&view, column, within) {
             Values::Typed(columns) => columns
@@ -470,6 +477,9 @@ impl Source for SectionReader {
         rows: &RoaringBitmap,
         visit: &mut dyn FnMut(u32, Scalar<'_>),
     ) -> Result<(), SourceError> {
+        if let Column::Score(fact) = column {
+            return FactIn(self, *fact).values(rows, visit);
+        }
         let view = self.view()?;
         each_value(&view, &Values::of(&view, column, rows), rows, visit)
     }
@@ -480,6 +490,9 @@ impl Source for SectionReader {
         rows: &RoaringBitmap,
         add: &mut dyn FnMut(Scalar<'_>, u64),
     ) -> Result<(), SourceError> {
+        if let Column::Score(fact) = column {
+            return FactIn(self, *fact).count_values(rows, add);
+        }
         let view = self.view()?;
         match Values::of(&view, column, rows) {
             Values::Typed(columns) => columns
@@ -509,11 +522,15 @@ impl Source for SectionReader {
     }
 
     fn reader<'a>(&'a self, column: &Column) -> Result<Box<dyn ColumnReader + 'a>, SourceError> {
-        if let Column::Path(path) = column {
-            let view = self.view()?;
-            if view.misses(view.index.directory.at(path), 0..=u32::MAX) {
-                return Ok(by_values(self, column));
+        match column {
+            Column::Path(path) => {
+                let view = self.view()?;
+                if view.misses(view.index.directory.at(path), 0..=u32::MAX) {
+                    return Ok(by_values(self, column));
+                }
             }
+            Column::Score(_) => return Ok(by_values(self, column)),
+            _ => {}
         }
         Ok(Box::new(Lanes::open(self, column)?))
     }

@@ -12,7 +12,6 @@ use std::time::Duration;
 use http::Uri;
 use obsrv_engine::query::ast::{Filter, Test, TextTest};
 use obsrv_engine::query::parse;
-use obsrv_engine::source::Column;
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -101,7 +100,7 @@ fn shape(filter: &Filter, out: &mut String) {
         }
         Filter::Is(column, test) => {
             let room = SLOW_QUERY_SHAPE_BYTES_MAX.saturating_sub(out.len());
-            let (name, test) = (name(column), word(test));
+            let (name, test) = (column.name(), word(test));
             let name: String = name.chars().take(room).collect();
             write!(out, "{name}{test}").expect("BUG: writing to memory failed");
         }
@@ -134,17 +133,6 @@ fn list(parts: &[Filter], between: &str, out: &mut String) {
         shape(part, out);
     }
     out.push(')');
-}
-
-fn name(column: &Column) -> &str {
-    match column {
-        Column::TraceId => "trace_id",
-        Column::Id => "id",
-        Column::Start => "start",
-        Column::End => "end",
-        Column::Duration => "duration",
-        Column::Path(path) => path,
-    }
 }
 
 const fn word(test: &Test) -> &'static str {

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use obsrv_engine::model::score::Fact;
 use obsrv_engine::query::Order;
 use obsrv_engine::query::Request;
 use obsrv_engine::query::ast::{Filter, Literal, Test, TextTest};
@@ -50,6 +51,17 @@ impl Leaf {
             Literal::I64(n) => Self::I64(*n),
             Literal::F64(x) => Self::F64(*x),
             Literal::Bool(b) => Self::Bool(*b),
+        }
+    }
+
+    /// As a number, yes as 1 and no as 0.
+    #[expect(clippy::cast_precision_loss, reason = "means are floats")]
+    fn number(&self) -> Option<f64> {
+        match self {
+            Self::Bool(yes) => Some(f64::from(u8::from(*yes))),
+            Self::I64(n) => Some(*n as f64),
+            Self::F64(x) => Some(*x),
+            Self::Str(_) | Self::Bytes(_) => None,
         }
     }
 
@@ -135,6 +147,8 @@ pub(super) fn leaves(row: &Row, column: &Column) -> Vec<Leaf> {
             collect(&row.doc, "", path, &mut found);
             found
         }
+        Column::Score(fact) => said(row, *fact),
+        Column::Scored(..) => Vec::new(),
     }
 }
 
@@ -229,18 +243,38 @@ impl Others {
     pub(super) fn score_values(&self, row: &Row, name: &str) -> Vec<Leaf> {
         let mut values = Vec::new();
         for score in self.scores_of(row, self.of_spans) {
-            if said(score, "name").iter().any(|n| n.text() == Some(name)) {
-                values.extend(said(score, "value"));
+            if is_called(score, name) {
+                values.extend(said(score, Fact::Value));
             }
         }
         values
     }
 
+    /// The mean of the numbers of a row's scores of a name.
+    pub(super) fn score_mean(&self, row: &Row, name: &str) -> Option<f64> {
+        let mut numbers = Vec::new();
+        let scores = self.scores_of(row, self.of_spans);
+        for score in scores.filter(|score| is_called(score, name)) {
+            let mut here: Vec<f64> = Vec::new();
+            let mut seen = BTreeSet::new();
+            for leaf in said(score, Fact::Worth) {
+                // What a score says twice counts once.
+                let is_new = leaf.listed().is_ok_and(|listed| seen.insert(listed));
+                here.extend(leaf.number().filter(|x| is_new && !x.is_nan()));
+            }
+            numbers.extend(here);
+        }
+        numbers.sort_by(f64::total_cmp);
+        #[expect(clippy::cast_precision_loss, reason = "a few")]
+        let count = numbers.len() as f64;
+        (count > 0.0).then(|| numbers.iter().sum::<f64>() / count)
+    }
+
     /// What the scores are called that rows may have.
     pub(super) fn score_names(&self) -> BTreeSet<String> {
         let scores = self.scores.values().flatten();
-        let scores = scores.filter(|score| !self.of_spans || !said(score, "span_id").is_empty());
-        let names = scores.flat_map(|score| said(score, "name"));
+        let scores = scores.filter(|score| !self.of_spans || !said(score, Fact::Span).is_empty());
+        let names = scores.flat_map(|score| said(score, Fact::Name));
         let names = names.filter_map(|name| match name {
             Leaf::Str(text) if text.len() <= SHORT_BYTES_MAX => Some(text),
             _ => None,
@@ -260,7 +294,12 @@ fn passes(filter: &Filter, row: &Row, others: &Others, of_spans: bool) -> bool {
         Filter::And(parts) => parts.iter().all(part),
         Filter::Or(parts) => parts.iter().any(part),
         Filter::Not(inner) => !part(inner),
-        Filter::Is(column, test) => leaves(row, column).iter().any(|v| value_passes(v, test)),
+        Filter::Is(column, test) => {
+            let numbers = as_numbers(test).filter(|_| *column == Column::Score(Fact::Value));
+            let mut tests = [test].into_iter().chain(&numbers);
+            let values = leaves(row, column);
+            tests.any(|test| values.iter().any(|v| value_passes(v, test)))
+        }
         Filter::Text(test) => has_text(&row.doc, test),
         Filter::AnySpan(inner) => {
             let mut spans = of_trace(&others.spans, row).iter();
@@ -268,58 +307,49 @@ fn passes(filter: &Filter, row: &Row, others: &Others, of_spans: bool) -> bool {
         }
         Filter::AnyScore(inner) => {
             let mut scores = others.scores_of(row, of_spans);
-            scores.any(|score| scores_pass(inner, score))
+            let nothing = Others::new(false, Rows::new(), Rows::new());
+            scores.any(|score| passes(inner, score, &nothing, false))
         }
     }
 }
 
+fn is_called(score: &Row, name: &str) -> bool {
+    let names = said(score, Fact::Name);
+    names.iter().any(|n| n.text() == Some(name))
+}
+
 /// Whether a score is of this span.
 fn names(score: &Row, span: &str) -> bool {
-    let said = said(score, "span_id");
+    let said = said(score, Fact::Span);
     said.iter().any(|leaf| leaf.text() == Some(span))
 }
 
 /// The values of a score by what a filter calls them, wherever its protocol has put them.
-fn said(score: &Row, name: &str) -> Vec<Leaf> {
+fn said(score: &Row, fact: Fact) -> Vec<Leaf> {
     let at = |path: &str| leaves(score, &Column::Path(path.into()));
     let or = |first: &str, then: &str| match at(first) {
         found if found.is_empty() => at(then),
         found => found,
     };
-    match name {
-        "name" => or("name", "label"),
-        "value" => {
+    let or_else = |first: &str, then: &str, last: &str| match or(first, then) {
+        found if found.is_empty() => at(last),
+        found => found,
+    };
+    match fact {
+        Fact::Name => or("name", "label"),
+        Fact::Value | Fact::Worth => {
             let mut values = or("score", "value");
-            if !at("name").is_empty() {
+            let has_words = fact == Fact::Value || values.is_empty();
+            if has_words && !at("name").is_empty() {
                 values.extend(at("label"));
             }
             values
         }
-        "user_id" => or("user_id", "metadata.user_id"),
-        "span_id" => {
+        Fact::User => or_else("user_id", "metadata.user_id", "feedback_source.user_id"),
+        Fact::Source => or_else("source", "feedback_source.type", "annotation_type"),
+        Fact::Span => {
             let places = ["step_id", "span_id", "observation_id", "run_id"];
             places.into_iter().flat_map(at).collect()
-        }
-        other => at(other),
-    }
-}
-
-fn scores_pass(filter: &Filter, score: &Row) -> bool {
-    match filter {
-        Filter::And(parts) => parts.iter().all(|part| scores_pass(part, score)),
-        Filter::Or(parts) => parts.iter().any(|part| scores_pass(part, score)),
-        Filter::Not(part) => !scores_pass(part, score),
-        Filter::Is(Column::Path(path), test) => {
-            let numbers = as_numbers(test).filter(|_| &**path == "value");
-            let tests: Vec<&Test> = [test].into_iter().chain(&numbers).collect();
-            let values = said(score, path);
-            tests
-                .iter()
-                .any(|test| values.iter().any(|v| value_passes(v, test)))
-        }
-        other => {
-            let nothing = Others::new(false, Rows::new(), Rows::new());
-            passes(other, score, &nothing, false)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Random questions, most of them about what is there.
 
+use obsrv_engine::model::score::Fact as OfScore;
 use obsrv_engine::query::ast::{Filter, Literal, Test, TextTest};
 use obsrv_engine::query::{Order, Request};
 use obsrv_engine::row::Table;
@@ -35,6 +36,7 @@ pub(super) fn question(rng: &SimRng, project: u64, sent: &[&Fact]) -> Question {
     let asker = Asker {
         rng,
         runs: table == Table::Runs,
+        scores: table == Table::Scores,
         sent,
     };
     let facets = if rng.chance(3) { 1 + rng.below(3) } else { 0 };
@@ -53,6 +55,15 @@ pub(super) fn question(rng: &SimRng, project: u64, sent: &[&Fact]) -> Question {
         request,
     }
 }
+
+const FACTS: [OfScore; 6] = [
+    OfScore::Name,
+    OfScore::Value,
+    OfScore::Worth,
+    OfScore::Span,
+    OfScore::User,
+    OfScore::Source,
+];
 
 /// Which tests of other rows a filter may hold.
 #[derive(Clone, Copy)]
@@ -78,6 +89,7 @@ impl Asks {
 struct Asker<'a> {
     rng: &'a SimRng,
     runs: bool,
+    scores: bool,
     sent: &'a [&'a Fact],
 }
 
@@ -101,13 +113,19 @@ impl Asker<'_> {
             2 => Column::Start,
             3 => Column::End,
             4 => Column::Duration,
-            5 | 6 => Column::Path(path(rng).into()),
+            5 | 6 => self.fact_or(path(rng)),
             7 | 8 if !self.sent.is_empty() => {
                 let found = leaf_of(rng, &pick(rng, self.sent).doc);
                 Column::Path(found.map_or(String::new(), |(path, _)| path).into())
             }
             _ => Column::Path(known_path(rng, self.runs).into()),
         }
+    }
+
+    /// Over scores one of their facts in the place of any path.
+    fn fact_or(&self, path: String) -> Column {
+        let fact = FACTS.get(path.len() % FACTS.len()).filter(|_| self.scores);
+        fact.map_or_else(|| Column::Path(path.into()), |fact| Column::Score(*fact))
     }
 
     fn filter(&self, depth: u64, asks: Asks) -> Filter {
@@ -154,6 +172,7 @@ impl Asker<'_> {
             4 => {
                 let scores = Asker {
                     runs: false,
+                    scores: true,
                     ..*self
                 };
                 scores.filter(depth, Asks::NOTHING)
@@ -161,12 +180,19 @@ impl Asker<'_> {
             _ => {
                 let fact = pick(
                     rng,
-                    &["name", "name", "value", "value", "span_id", "user_id"],
+                    &[
+                        OfScore::Name,
+                        OfScore::Name,
+                        OfScore::Value,
+                        OfScore::Value,
+                        OfScore::Span,
+                        OfScore::User,
+                    ],
                 );
-                let column = Column::Path(fact.into());
+                let column = Column::Score(fact);
                 let literal = match fact {
-                    "name" => Literal::Str(pick(rng, &SCORE_NAMES).to_owned()),
-                    "value" => self.literal(&Column::Path("score".into())),
+                    OfScore::Name => Literal::Str(pick(rng, &SCORE_NAMES).to_owned()),
+                    OfScore::Value => self.literal(&Column::Path("score".into())),
                     _ => self.literal(&column),
                 };
                 Filter::Is(column, self.test(literal))

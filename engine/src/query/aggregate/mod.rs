@@ -44,6 +44,7 @@ pub use request::{
 use super::QueryError;
 use super::ast::Filter;
 use super::beside::Beside;
+use super::given::{Given, seen};
 use super::meter::{Budget, Meter, len_u64};
 use super::plan::{Starts, plan};
 use super::scan::group_count;
@@ -64,6 +65,12 @@ pub fn aggregate(
     request::check(request)?;
     let mut meter = Meter::new(budget);
     let task = task(request, beside, &mut meter)?;
+    let keys = task.keys.iter().map(|key| &key.column);
+    let columns = keys.chain(task.needs.iter().filter_map(Need::column));
+    let given = Given::of(columns, beside, &mut meter)?;
+    let sources = given.sources(rows, beside.of);
+    let with_given = seen(rows, &sources);
+    let rows = if given.is_empty() { rows } else { &with_given };
     meter.explain.estimate = estimate(rows, &task);
     let known = known.filter(|_| !asks_elsewhere(request));
     let mut merged = Merged::new(request);

@@ -1,62 +1,27 @@
 //! What scores there are: their names with types, and the values of those of one name among the rows that pass.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use roaring::RoaringBitmap;
 
 use super::super::QueryError;
 use super::super::ast::{Filter, Test};
-use super::super::beside::{Beside, ENTRY_BYTES, ROWS_PER_CHECK, find_traces, walk};
-use super::super::facet::{Counter, FACET_VALUES_MAX, Facet, Kept};
+use super::super::beside::{Beside, find_traces, walk};
+use super::super::facet::{Counter, FACET_VALUES_MAX, Facet};
+use super::super::given::Said;
 use super::super::meter::{Budget, Explain, Meter, len_u64};
 use super::super::plan::{check, plan};
 use super::super::scan::{group_count, live_rows, of_traces};
-use super::super::scores::{VALUE, each_span, name_is};
+use super::super::scores::SPAN;
 use super::super::search::{TRACES_MAX, passing};
 use super::{KEYS_LISTED_MAX, ObservedKey, ObservedKeys};
 use crate::doc::Scalar;
-use crate::model::{self, score};
+use crate::model::score::Fact;
 use crate::row::Table;
-use crate::source::{Column, Core, LaneKind, SourceError, Visible, reading};
+use crate::source::{Column, LaneKind, SourceError, Visible};
 
-/// Calls `visit` with every value of the scores among `rows`, by the places where filters look.
-fn each_value(
-    visible: &Visible<'_>,
-    rows: &RoaringBitmap,
-    visit: &mut dyn FnMut(u32, Scalar<'_>),
-) -> Result<(), SourceError> {
-    let source = visible.source;
-    let mut without = rows.clone();
-    for place in score::VALUES {
-        let column = Column::Path(place.into());
-        let have = source.present(&column, &without)?;
-        source.values(&column, &have, visit)?;
-        without -= have;
-    }
-    let name = Column::Path(model::NAME.into());
-    let named = source.present(&name, rows)?;
-    source.values(&Column::Path(score::LABEL.into()), &named, visit)
-}
-
-/// Calls `visit` with every name of the scores among `rows`, but for those that are too long for a column.
-fn each_name(
-    visible: &Visible<'_>,
-    rows: &RoaringBitmap,
-    visit: &mut dyn FnMut(u32, &str),
-) -> Result<(), SourceError> {
-    let mut without = rows.clone();
-    for place in score::NAMES {
-        let column = Column::Path(place.into());
-        let have = visible.source.present(&column, &without)?;
-        visible.source.values(&column, &have, &mut |row, value| {
-            if let Scalar::Str(name) = value {
-                visit(row, name);
-            }
-        })?;
-        without -= have;
-    }
-    Ok(())
-}
+const NAME: Column = Column::Score(Fact::Name);
+const VALUE: Column = Column::Score(Fact::Value);
 
 /// Those of the scores that some row of the table has: over spans, those that are of a span.
 fn scores_of(
@@ -68,11 +33,7 @@ fn scores_of(
     if beside.of != Table::Spans {
         return Ok(live);
     }
-    let mut of_spans = RoaringBitmap::new();
-    for place in score::SPANS {
-        of_spans |= visible.source.present(&Column::Path(place.into()), &live)?;
-    }
-    Ok(of_spans)
+    visible.source.present(&SPAN, &live)
 }
 
 /// The first `limit` names of scores, up to [`KEYS_LISTED_MAX`], that begin with `prefix`: how many have a value of
@@ -103,13 +64,15 @@ pub fn score_names(
             }
             meter.visit_group(rows.len())?;
             let mut kinds = vec![0; 1 << 16];
-            each_value(visible, &rows, &mut |row, value| {
+            visible.source.values(&VALUE, &rows, &mut |row, value| {
                 if let Some(kinds) = kinds.get_mut(in_group(row)) {
                     *kinds |= 1 << kind_of(value) as u8;
                 }
             })?;
-            each_name(visible, &rows, &mut |row, name| {
-                if name.starts_with(prefix) {
+            visible.source.values(&NAME, &rows, &mut |row, value| {
+                if let Scalar::Str(name) = value
+                    && name.starts_with(prefix)
+                {
                     let kinds = kinds.get(in_group(row)).copied().unwrap_or(0);
                     named.add((at, row), name, kinds);
                 }
@@ -225,8 +188,7 @@ pub fn score_values(
 ) -> Result<(Facet, u64, Explain), QueryError> {
     check(&request.filter)?;
     let prefix = Test::Prefix(request.prefix.clone());
-    let column = Column::Path(VALUE.into());
-    check(&Filter::Is(column.clone(), prefix))?;
+    check(&Filter::Is(VALUE, prefix))?;
     if request.limit > FACET_VALUES_MAX {
         return Err(QueryError::TooManyFacetValues(request.limit));
     }
@@ -237,22 +199,15 @@ pub fn score_values(
         scores: near.as_deref().unwrap_or(beside.scores),
         ..*beside
     };
-    let said = Said::of(&beside, &request.name, &mut meter)?;
-    let mut counter = Counter::with_prefix(&column, &request.prefix);
+    let said = Said::of(&beside, (&request.name, Fact::Value), &mut meter)?.once();
+    let mut counter = Counter::with_prefix(&VALUE, &request.prefix);
     let mut with = 0;
     for (visible, passed) in &passed {
-        let scored = of_traces(visible.source, &said.by_trace, passed)?;
-        reading(visible.source, |reader| {
-            for (row, n) in scored.iter().zip(0u64..) {
-                if n.is_multiple_of(ROWS_PER_CHECK) {
-                    meter.check()?;
-                }
-                if let Some(values) = said.values(beside.of, &reader.core(row)?) {
-                    with += 1;
-                    values.iter().for_each(|value| counter.add_kept(value));
-                }
-            }
-            Ok::<_, QueryError>(())
+        meter.check()?;
+        let within = (passed, beside.of == Table::Spans);
+        said.of_rows(visible.source, within, &mut |_, values| {
+            with += 1;
+            values.iter().for_each(|value| counter.add_kept(value));
         })?;
     }
     Ok((counter.finish(request.limit), with, meter.explain))
@@ -310,85 +265,4 @@ fn near<'a>(
     }
     meter.let_go(before);
     Ok(Some(near))
-}
-
-/// The trace that a score is of, and the span; over runs without the name of a span.
-type Scored = (Box<str>, Box<str>);
-
-/// The different values of some scores, by what they are of: over runs without the name of a span.
-#[derive(Debug, Default)]
-struct Said {
-    by_trace: HashMap<Box<str>, HashMap<Box<str>, HashSet<Kept>>>,
-    /// Pairs of a row and a value that came since this was asked last.
-    pairs: usize,
-    /// What these take.
-    bytes: usize,
-}
-
-impl Said {
-    fn of(beside: &Beside<'_>, name: &str, meter: &mut Meter<'_>) -> Result<Self, QueryError> {
-        let mut said = Self::default();
-        beside.each_score(&name_is(name), meter, &mut |visible, scores, meter| {
-            let mut of_score: HashMap<u32, Vec<Scored>> = HashMap::new();
-            let mut note = |row, trace: &str, span: &str| {
-                let of = (trace.into(), span.into());
-                of_score.entry(row).or_default().push(of);
-            };
-            if beside.of == Table::Spans {
-                each_span(visible, scores, meter, &mut |row, core, span| {
-                    note(row, &core.trace_id, span);
-                })?;
-            } else {
-                reading(visible.source, |reader| {
-                    for row in scores {
-                        note(row, &reader.core(row)?.trace_id, "");
-                    }
-                    Ok::<_, SourceError>(())
-                })?;
-            }
-            each_value(visible, scores, &mut |row, value| {
-                for (trace, span) in of_score.get(&row).into_iter().flatten() {
-                    said.add(trace, span, Kept::of(value));
-                }
-            })?;
-            let (pairs, bytes) = said.grown();
-            meter.find(pairs, bytes)
-        })?;
-        Ok(said)
-    }
-
-    fn add(&mut self, trace: &str, span: &str, value: Kept) {
-        if !self.by_trace.contains_key(trace) {
-            self.bytes += trace.len() + ENTRY_BYTES + size_of::<HashSet<Box<str>>>();
-            self.by_trace.insert(trace.into(), HashMap::new());
-        }
-        let Some(of_trace) = self.by_trace.get_mut(trace) else {
-            return;
-        };
-        if !of_trace.contains_key(span) {
-            self.bytes += span.len() + ENTRY_BYTES + size_of::<HashSet<Kept>>();
-            of_trace.insert(span.into(), HashSet::new());
-        }
-        let bytes = value.bytes() + ENTRY_BYTES;
-        if of_trace
-            .get_mut(span)
-            .is_some_and(|values| values.insert(value))
-        {
-            self.pairs += 1;
-            self.bytes += bytes;
-        }
-    }
-
-    /// How many pairs came since this was asked last, and what they take.
-    const fn grown(&mut self) -> (usize, usize) {
-        (
-            std::mem::replace(&mut self.pairs, 0),
-            std::mem::replace(&mut self.bytes, 0),
-        )
-    }
-
-    fn values(&self, of: Table, core: &Core) -> Option<&HashSet<Kept>> {
-        let id = if of == Table::Spans { &*core.id } else { "" };
-        self.by_trace.get(&core.trace_id)?.get(id)
-    }
 }

@@ -2,8 +2,8 @@
 
 use super::scanner::Word;
 use super::{Column, ParseError};
-use crate::model::{self, score};
-use crate::query::scores::VALUE;
+use crate::model;
+use crate::model::score::{self, Fact};
 
 const CORE_FIELDS: [&str; 27] = [
     "trace_id",
@@ -36,7 +36,13 @@ const CORE_FIELDS: [&str; 27] = [
 ];
 
 /// Those of scores beside them.
-const SCORE_FIELDS: [&str; 5] = [VALUE, score::VALUES[0], score::LABEL, "comment", "span_id"];
+const SCORE_FIELDS: [&str; 5] = [
+    model::VALUE,
+    score::VALUES[0],
+    score::LABEL,
+    "comment",
+    "source",
+];
 
 /// Of rows that are spans, runs and the like, or of scores.
 pub(super) fn column_of(name: &Word, of_scores: bool, at: usize) -> Result<Column, ParseError> {
@@ -46,6 +52,9 @@ pub(super) fn column_of(name: &Word, of_scores: bool, at: usize) -> Result<Colum
     let path = || Column::Path(name.text.as_str().into());
     if name.quoted {
         return Ok(path());
+    }
+    if let Some(fact) = Fact::named(&name.text).filter(|_| of_scores) {
+        return Ok(Column::Score(fact));
     }
     Ok(match name.text.as_str() {
         "trace_id" => Column::TraceId,

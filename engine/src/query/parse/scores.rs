@@ -2,7 +2,8 @@
 
 use super::scanner::Word;
 use super::{Column, Filter, ParseError, Parser, TERM, Test};
-use crate::query::scores::{VALUE, scored};
+use crate::model::score::Fact;
+use crate::query::scores::scored;
 
 /// Opens a test of what one and the same score says.
 pub(super) const SCORE: &str = "score{";
@@ -19,8 +20,8 @@ pub(super) enum Inside {
     Score,
 }
 
-pub(super) fn score_value() -> Column {
-    Column::Path(VALUE.into())
+pub(super) const fn score_value() -> Column {
+    Column::Score(Fact::Value)
 }
 
 impl Parser<'_> {

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::rows::{TestRow, V};
+use crate::model::score::Fact;
 use crate::query::Order;
 use crate::query::ast::{Filter, Literal, Test, TextTest};
 use crate::source::Column;
@@ -26,6 +27,9 @@ pub(super) fn values(row: &TestRow, column: &Column) -> Vec<V> {
                 .filter(|(p, v)| **p == **path && *v != V::Null);
             at_path.map(|(_, v)| v.clone()).collect()
         }
+        Column::Score(Fact::Worth) => said(row, "worth"),
+        Column::Score(fact) => said(row, fact.name()),
+        Column::Scored(..) => unreachable!("no row has it by itself"),
     }
 }
 
@@ -122,6 +126,28 @@ pub(super) struct Others<'a> {
     pub(super) scores: &'a [TestRow],
 }
 
+impl Others<'_> {
+    const NONE: Self = Self {
+        of_spans: false,
+        spans: &[],
+        scores: &[],
+    };
+}
+
+/// Yes is 1 and no is 0 to some who score.
+fn is(column: &Column, test: &Test, v: &V) -> bool {
+    let as_number = |l: &Literal| match l {
+        Literal::Bool(yes) => one(&Test::Eq(Literal::I64(i64::from(*yes))), v),
+        _ => false,
+    };
+    let as_bool = match test {
+        Test::Eq(l) => as_number(l),
+        Test::In(list) => list.iter().any(as_number),
+        _ => false,
+    };
+    one(test, v) || *column == Column::Score(Fact::Value) && as_bool
+}
+
 pub(super) fn passes(filter: &Filter, row: &TestRow, others: Others<'_>) -> bool {
     let is_of_trace = |other: &&TestRow| !other.dead && other.core.trace_id == row.core.trace_id;
     match filter {
@@ -129,7 +155,7 @@ pub(super) fn passes(filter: &Filter, row: &TestRow, others: Others<'_>) -> bool
         Filter::And(parts) => parts.iter().all(|part| passes(part, row, others)),
         Filter::Or(parts) => parts.iter().any(|part| passes(part, row, others)),
         Filter::Not(part) => !passes(part, row, others),
-        Filter::Is(column, test) => values(row, column).iter().any(|v| one(test, v)),
+        Filter::Is(column, test) => values(row, column).iter().any(|v| is(column, test, v)),
         Filter::Text(test) => row.fields.iter().any(|(path, v)| {
             path.split('.').any(|key| has(test, key)) || matches!(v, V::Str(s) if has(test, s))
         }),
@@ -145,7 +171,7 @@ pub(super) fn passes(filter: &Filter, row: &TestRow, others: Others<'_>) -> bool
             let mut of_trace = others.scores.iter().filter(is_of_trace);
             of_trace.any(|score| {
                 (!others.of_spans || scored_spans(score).contains(&&*row.core.id))
-                    && score_passes(part, score)
+                    && passes(part, score, Others::NONE)
             })
         }
     }
@@ -169,13 +195,22 @@ pub(super) fn scored_spans(score: &TestRow) -> Vec<&str> {
 /// The values of a score by what a filter calls them.
 pub(super) fn said(score: &TestRow, name: &str) -> Vec<V> {
     let at = |path: &str| values(score, &Column::Path(path.into()));
-    let first = |paths: [&str; 2]| {
+    let first = |paths: [&str; 3]| {
         let found = paths.into_iter().map(at).find(|found| !found.is_empty());
         found.unwrap_or_default()
     };
     match name {
-        "name" => first(["name", "label"]),
-        "user_id" => first(["user_id", "metadata.user_id"]),
+        "name" => first(["name", "label", ""]),
+        "user_id" => first(["user_id", "metadata.user_id", "feedback_source.user_id"]),
+        "source" => first(["source", "feedback_source.type", "annotation_type"]),
+        "worth" => {
+            let number = first(["score", "value", ""]);
+            if number.is_empty() && !at("name").is_empty() {
+                at("label")
+            } else {
+                number
+            }
+        }
         "span_id" => ["step_id", "span_id", "observation_id", "run_id"]
             .into_iter()
             .flat_map(at)
@@ -186,38 +221,9 @@ pub(super) fn said(score: &TestRow, name: &str) -> Vec<V> {
             } else {
                 at("label")
             };
-            [first(["score", "value"]), words].concat()
+            [first(["score", "value", ""]), words].concat()
         }
         other => at(other),
-    }
-}
-
-fn score_passes(filter: &Filter, score: &TestRow) -> bool {
-    match filter {
-        Filter::And(parts) => parts.iter().all(|part| score_passes(part, score)),
-        Filter::Or(parts) => parts.iter().any(|part| score_passes(part, score)),
-        Filter::Not(part) => !score_passes(part, score),
-        Filter::Is(Column::Path(path), test) => said(score, path).iter().any(|v| {
-            // Yes is 1 and no is 0 to some who score.
-            let as_number = |l: &Literal| match l {
-                Literal::Bool(yes) => one(&Test::Eq(Literal::I64(i64::from(*yes))), v),
-                _ => false,
-            };
-            let as_bool = match test {
-                Test::Eq(l) => as_number(l),
-                Test::In(list) => list.iter().any(as_number),
-                _ => false,
-            };
-            one(test, v) || &**path == "value" && as_bool
-        }),
-        other => {
-            let nothing = Others {
-                of_spans: false,
-                spans: &[],
-                scores: &[],
-            };
-            passes(other, score, nothing)
-        }
     }
 }
 

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use super::oracle::Others;
 use super::rows::{Rows, TestRow, V, row};
 use super::{BUDGET, oracle};
+use crate::model::score::Fact;
 use crate::query::ast::{Filter, Literal, Test, TextTest};
-use crate::query::{Beside, FACET_VALUES_MAX, Order, Request, SCORE_VALUE, count, scored, search};
+use crate::query::{Beside, FACET_VALUES_MAX, Order, Request, count, scored, search};
 use crate::row::Table;
 use crate::source::{Column, Visible};
 
@@ -145,13 +146,13 @@ impl Asks {
 }
 
 /// A filter over scores, most of it by what every protocol says.
-fn of_scores() -> BoxedStrategy<Filter> {
+pub(super) fn of_scores() -> BoxedStrategy<Filter> {
     let fact = prop::sample::select(vec![
-        "name", "value", "user_id", "span_id", "label", "score", "value", "name",
+        "name", "value", "user_id", "span_id", "source", "label", "score", "value", "name",
     ]);
     let leaf = prop_oneof![
         6 => (fact, said_test()).prop_map(|(fact, test)| {
-            Filter::Is(Column::Path(fact.into()), test)
+            Filter::Is(fact_or_path(fact), test)
         }),
         1 => filter(Asks::NOTHING),
     ];
@@ -163,6 +164,11 @@ fn of_scores() -> BoxedStrategy<Filter> {
         ]
     })
     .boxed()
+}
+
+/// What a search over scores means by a name.
+pub(super) fn fact_or_path(name: &str) -> Column {
+    Fact::named(name).map_or_else(|| Column::Path(name.into()), Column::Score)
 }
 
 /// Few texts and numbers, so that they meet.
@@ -207,6 +213,9 @@ pub(super) fn scores(max: usize) -> impl Strategy<Value = (Vec<TestRow>, Vec<usi
         "value",
         "user_id",
         "metadata.user_id",
+        "feedback_source.user_id",
+        "source",
+        "feedback_source.type",
         "step_id",
         "step_id",
         "span_id",
@@ -281,7 +290,7 @@ pub(super) fn filter(asks: Asks) -> BoxedStrategy<Filter> {
             4 => leaf,
             1 => of_scores().prop_map(|part| Filter::AnyScore(Box::new(part))),
             1 => ("[ab]", said_test()).prop_map(|(name, test)| {
-                let value = Filter::Is(Column::Path(SCORE_VALUE.into()), test);
+                let value = Filter::Is(Column::Score(Fact::Value), test);
                 scored(&name, value)
             }),
         ]
@@ -367,25 +376,23 @@ proptest! {
 
 /// Every listed count equals the number of rows that have just this value. Equality of a listed
 /// value with itself is by type and bits.
-fn check_facet(
+pub(super) fn check_facet(
     rows: &[TestRow],
     column: &Column,
     values: &[(Literal, u64)],
 ) -> Result<(), TestCaseError> {
-    let Column::Path(path) = column else {
+    if !column.has_any_type() {
         return Ok(());
-    };
+    }
     let named = |v: &V| match v {
         V::F64(x) => format!("f{:x}", x.to_bits()),
         other => format!("{other:?}"),
     };
     let mut expected = std::collections::BTreeMap::<String, u64>::new();
     for row in rows {
-        let here = row.fields.iter().filter(|(p, v)| {
-            let short = !matches!(v, V::Str(s) if s.len() > 96);
-            **p == **path && short && !matches!(v, V::Null | V::Bytes(_))
-        });
-        let names: std::collections::BTreeSet<_> = here.map(|(_, v)| named(v)).collect();
+        let mut here = oracle::values(row, column);
+        here.retain(|v| !matches!(v, V::Str(s) if s.len() > 96) && !matches!(v, V::Bytes(_)));
+        let names: std::collections::BTreeSet<_> = here.iter().map(named).collect();
         for name in names {
             *expected.entry(name).or_default() += 1;
         }

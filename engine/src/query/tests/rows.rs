@@ -7,7 +7,9 @@ use roaring::RoaringBitmap;
 
 use crate::doc::{DocRef, DocWriter, Scalar, flatten};
 use crate::row::{Lsn, Stamp};
-use crate::source::{Column, Core, LaneKind, Matches, Source, SourceError, ValueTest, Visible};
+use crate::source::{
+    Column, Core, FactIn, LaneKind, Matches, Source, SourceError, ValueTest, Visible,
+};
 
 /// A leaf of a test row.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,6 +127,12 @@ impl Rows {
                     .into_iter()
                     .for_each(|end| visit(Scalar::I64(end - core.start_ns)));
             }
+            Column::Score(fact) => {
+                let fact = FactIn(self, *fact);
+                let only = RoaringBitmap::from([row]);
+                fact.values(&only, &mut |_, value| visit(value)).unwrap();
+            }
+            Column::Scored(..) => {}
             Column::Path(wanted) => {
                 flatten(
                     DocRef::parse(&self.docs[at]).unwrap(),
@@ -157,6 +165,9 @@ impl Source for Rows {
         test: ValueTest<'_>,
         within: &RoaringBitmap,
     ) -> Result<Matches, SourceError> {
+        if let Column::Score(fact) = column {
+            return FactIn(self, *fact).matching(test, within);
+        }
         let mut matches = Matches::default();
         for row in within {
             self.each(column, row, &mut |value| match test(value) {

@@ -55,6 +55,7 @@ fn values_of(row: &RowInput, column: &Column) -> Vec<Value> {
             })
             .unwrap();
         }
+        Column::Score(_) | Column::Scored(..) => unreachable!("made of other columns"),
     }
     out.sort();
     out.dedup();

@@ -44,7 +44,7 @@ pub(super) struct Question {
     from: Option<String>,
     /// The start before which they are.
     to: Option<String>,
-    /// Keys by whose values rows are grouped; up to 4.
+    /// Keys by whose values rows are grouped; up to 4. Of traces and spans also `scores.NAME`: each value of a row's scores.
     #[serde(default)]
     group_by: Vec<String>,
     /// Length of time buckets, e.g. `1m`, `1h`, `1d`; none if not given.
@@ -160,10 +160,7 @@ impl Plan {
             let message = format!("too many groups max={AGGREGATE_GROUPS_MAX}");
             return Err(ApiError::parameter("limit", message));
         }
-        for name in &question.group_by {
-            over.check_key("group_by", name)?;
-        }
-        let keys = question.group_by.iter().map(|name| over.column(name));
+        let keys = question.group_by.iter().map(|name| over.key(name));
         let keys: Vec<Column> = keys.collect();
         // Groups by trace are of what is in one.
         let filter = match keys.iter().find(|column| over.hides(column)) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::model;
+use obsrv_engine::model::score::Fact;
 use obsrv_engine::query::aggregate::{
     AggregateRequest, DistinctMode, Figures, GroupValue, Key, Measure, Rank, Top, Value as Figure,
 };
@@ -270,7 +271,7 @@ fn add_scores(
     Ok(())
 }
 
-/// Each protocol has the name and the number of a score in its place; where it has both, answers show the first.
+/// Adds up the scores of some traces, by what they are called.
 fn add_scores_of(
     view: &View,
     traces: Vec<Literal>,
@@ -278,43 +279,20 @@ fn add_scores_of(
     budget: &Budget<'_>,
 ) -> Result<(), ApiError> {
     let of_traces = Filter::Is(Column::TraceId, Test::In(traces));
-    let has = |path: &str| Filter::Is(key(path), Test::Exists);
-    let has_no = |path: &str| Filter::Not(Box::new(has(path)));
-    for (number, which) in [("score", has("score")), ("value", has_no("score"))] {
-        let some = vec![of_traces.clone(), which];
-        let filter = Filter::And(some.clone());
-        if add_by(view, (model::NAME, number), filter, arm, budget)? {
-            let nameless = [some, vec![has_no(model::NAME)]].concat();
-            add_by(view, ("label", number), Filter::And(nameless), arm, budget)?;
-        }
-    }
-    Ok(())
-}
-
-/// Adds up scores that pass, by what they are called. Whether there are some without that.
-fn add_by(
-    view: &View,
-    (called, number_in): (&str, &str),
-    filter: Filter,
-    arm: &mut ArmResult,
-    budget: &Budget<'_>,
-) -> Result<bool, ApiError> {
     let request = AggregateRequest {
-        keys: vec![Key::new(key(called))],
+        keys: vec![Key::new(Column::Score(Fact::Name))],
         top: Top {
             by: Rank::Rows,
             descending: true,
             // And those without.
             limit: EXPERIMENT_SCORES_MAX + 1,
         },
-        ..AggregateRequest::new(filter, vec![Measure::Sum(key(number_in))])
+        ..AggregateRequest::new(of_traces, vec![Measure::Sum(Column::Score(Fact::Worth))])
     };
     let answer = view.aggregate(Table::Scores, &request, budget)?;
     arm.scores_cut |= answer.groups_left_out > 0;
-    let mut is_nameless = false;
     for group in answer.groups {
         let Some(GroupValue::Str(name)) = group.keys.first().and_then(Option::as_ref) else {
-            is_nameless |= matches!(group.keys.first(), Some(None));
             continue;
         };
         let name: String = name.clone().into();
@@ -327,5 +305,5 @@ fn add_by(
         score.numbers += group.figures.measures.first().map_or(0, |of| of.count);
         score.sum += number(&group.figures, 0).map_or(0.0, float);
     }
-    Ok(is_nameless)
+    Ok(())
 }

@@ -1,10 +1,11 @@
 //! What the parameters of a question mean: which rows, when, in which order, which page.
 
 use obsrv_engine::model;
+use obsrv_engine::model::score::Fact;
 use obsrv_engine::query::ast::{Filter, Literal, Test};
 use obsrv_engine::query::{Order, Position, parse, parse_over, traceql};
 use obsrv_engine::row::{ProjectId, Table, outside_traces, trace_of};
-use obsrv_engine::source::Column;
+use obsrv_engine::source::{Column, Taken};
 
 use serde_json::Value;
 
@@ -82,6 +83,7 @@ impl Over {
             (Self::Points, "series") => Column::TraceId,
             (Self::Points, "trace_id") => Column::Path("trace_id".into()),
             (Self::Logs | Self::Points, "span_id") => Column::Path(model::SPAN_ID.into()),
+            (Self::Scores, _) => Fact::named(name).map_or_else(|| column(name), Column::Score),
             _ => column(name),
         }
     }
@@ -97,13 +99,31 @@ impl Over {
         (self.has_scores() && !score.is_empty()).then_some(score)
     }
 
+    /// The column by which rows are ordered and added up: of a score the mean of its numbers.
+    pub(super) fn figure(self, name: &str) -> Column {
+        self.scored(name, Taken::Mean)
+    }
+
+    /// The column by whose values rows are grouped: of a score each of them.
+    pub(super) fn key(self, name: &str) -> Column {
+        self.scored(name, Taken::Each)
+    }
+
+    fn scored(self, name: &str, taken: Taken) -> Column {
+        match (self.score(name), self.column(name)) {
+            (Some(score), _) => Column::Scored(score.into(), taken),
+            (None, Column::Score(fact)) => Column::Score(fact.single()),
+            (None, column) => column,
+        }
+    }
+
     /// Refuses a score where values of the rows themselves are wanted, rather than find none.
     pub(super) fn check_key(self, parameter: &str, name: &str) -> Result<(), ApiError> {
         match self.score(name) {
             None => Ok(()),
             Some(_) => Err(ApiError::parameter(
                 parameter,
-                "a score: filters, `facets` and `values` know it; group `over=scores` by its name",
+                "a score: filters, orders, `aggregate`, `facets` and `values` know it",
             )),
         }
     }
@@ -138,9 +158,8 @@ impl Over {
         if name.is_empty() {
             return Err(ApiError::parameter("sort", "names no key"));
         }
-        self.check_key("sort", name)?;
         Ok(Order {
-            column: self.column(name),
+            column: self.figure(name),
             descending,
         })
     }

@@ -2,8 +2,8 @@
 //! there is of a person.
 //!
 //! A request deletes [`DELETE_STEP_ROWS`] at most and says what is left: whoever repeats it until it is
-//! `done` has deleted all, whatever happens in between. Nothing is seen any more from the answer on; merges
-//! drop it from the disk. The audit log has the filter before anything is deleted.
+//! `done` has deleted all, whatever happens in between. Nothing is seen any more from the answer on; a day later, at the
+//! next purge, it is off the disk. The audit log has the filter before anything is deleted.
 
 use std::sync::Arc;
 

@@ -15,9 +15,9 @@
 //! Numbers are numbers and texts are texts: `5` and `"5"` are two values. Times are RFC 3339, dates,
 //! `now`, `-1h` or nanoseconds; lengths of time `1.5s` or nanoseconds.
 
-use obsrv_engine::model;
+use obsrv_engine::model::score::Fact;
 use obsrv_engine::query::ast::{Filter, Literal, Test, TextTest};
-use obsrv_engine::query::{DEPTH_MAX, LIST_MAX, Patterns, SCORE_VALUE, is_money, is_time, scored};
+use obsrv_engine::query::{DEPTH_MAX, LIST_MAX, Patterns, is_money, is_time, scored};
 use obsrv_engine::source::Column;
 use serde_json::{Map, Value};
 
@@ -237,10 +237,7 @@ impl Reader {
                 let key_place = place.below("key");
                 score = score_of(key, &key_place, self.over)?;
                 match score {
-                    Some(_) => Column::Path(SCORE_VALUE.into()),
-                    None if key_place.is_in("score") && key == model::SPAN_ID => {
-                        Column::Path(model::SPAN_ID.into())
-                    }
+                    Some(_) => Column::Score(Fact::Value),
                     None if key_place.is_in("score") => Over::Scores.column(key),
                     None => self.over.column(key),
                 }

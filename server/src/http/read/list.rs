@@ -112,7 +112,7 @@ fn asks(route: &mut Route) -> &mut Route {
     asks_partial(asks_rows(route))
         .asks(
             "sort",
-            "a key: `start`, `duration`, `tokens`, `cost` or a path; `-` before it is largest first; `-start` if not given",
+            "a key: `start`, `duration`, `tokens`, `cost` or a path, of traces and spans also `scores.NAME` (the mean of their numbers); `-` before it is largest first; `-start` if not given",
         )
         .asks("limit", "1 to 1000; 50 if not given")
         .asks("cursor", "`next_cursor` of the page before")

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::doc::{COLUMN_VALUE_BYTES_MAX, fingerprint};
-use obsrv_engine::model;
+use obsrv_engine::model::score::Fact;
 use obsrv_engine::query::aggregate::{AggregateRequest, GroupValue, Key, Measure};
 use obsrv_engine::query::ast::{Filter, Literal, Test};
 use obsrv_engine::query::{Budget, Explain, Position, Request};
@@ -174,7 +174,7 @@ fn scored(
 ) -> Result<Scored, ApiError> {
     let text = |text: &str| Literal::Str(text.to_owned());
     let filter = Filter::And(vec![
-        Filter::Is(Column::Path(model::NAME.into()), Test::Eq(text(score))),
+        Filter::Is(Column::Score(Fact::Name), Test::Eq(text(score))),
         Filter::Is(
             Column::TraceId,
             Test::In(traces.into_iter().map(text).collect()),

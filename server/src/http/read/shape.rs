@@ -1,7 +1,8 @@
 //! A run and a span as obsrv's own routes show them. What the model has no value for is null.
 
 use obsrv_engine::doc::DocRef;
-use obsrv_engine::model::{self, score};
+use obsrv_engine::model;
+use obsrv_engine::model::score::{self, Fact};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -271,30 +272,46 @@ pub(super) struct ScoreShown<'a> {
     pub(super) value: Raw,
     pub(super) comment: Option<&'a str>,
     pub(super) user_id: Option<&'a str>,
+    /// What scored, in the sender's words.
+    pub(super) source: Option<&'a str>,
+    /// The type of the value, in the sender's words.
+    pub(super) data_type: Option<&'a str>,
     pub(super) at: String,
+    /// The protocol that it came by.
+    pub(super) dialect: Option<&'a str>,
     /// The document as it is stored.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub(super) raw: Raw,
 }
 
+/// What stands in the first place of a fact that has something.
+fn told(doc: DocRef<'_>, fact: Fact) -> Option<DocRef<'_>> {
+    let places = fact.places().iter();
+    let mut found = places.filter_map(|place| {
+        let keys: Vec<&str> = place.split('.').collect();
+        doc.at(&keys)
+    });
+    found.find(|value| *value != DocRef::Null)
+}
+
 impl<'a> ScoreShown<'a> {
     pub(super) fn of(row: &'a StoredRow) -> Self {
         let (doc, core) = (row.doc(), &row.core);
-        let (name, label) = (row.text(model::NAME), row.text(score::LABEL));
-        let sent = score::VALUES.into_iter().find_map(|key| doc.get(key));
-        let value = sent.or_else(|| doc.get(score::LABEL).filter(|_| name.is_some()));
+        let words = doc
+            .get(score::LABEL)
+            .filter(|_| row.text(model::NAME).is_some());
         Self {
             id: &core.id,
             trace_id: &core.trace_id,
-            span_id: score::SPANS.into_iter().find_map(|key| row.text(key)),
-            name: name.or(label),
-            value: raw(value.unwrap_or(DocRef::Null)),
+            span_id: told(doc, Fact::Span).and_then(DocRef::as_str),
+            name: told(doc, Fact::Name).and_then(DocRef::as_str),
+            value: raw(told(doc, Fact::Worth).or(words).unwrap_or(DocRef::Null)),
             comment: row.text("comment"),
-            // Whoever scores by this server stands beside the score, as a client's own words would.
-            user_id: row
-                .text(model::USER_ID)
-                .or_else(|| doc.at(&[model::METADATA, "user_id"])?.as_str()),
+            user_id: told(doc, Fact::User).and_then(DocRef::as_str),
+            source: told(doc, Fact::Source).and_then(DocRef::as_str),
+            data_type: row.text("data_type"),
             at: format_nanos(core.start_ns),
+            dialect: row.text(model::DIALECT),
             raw: raw(doc),
         }
     }

@@ -7,6 +7,7 @@ mod bounds;
 mod deletes;
 mod derived;
 mod explained;
+mod facts;
 mod figures;
 mod langfuse;
 mod limits;

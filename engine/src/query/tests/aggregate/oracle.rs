@@ -78,7 +78,7 @@ fn bucket(time: &TimeBuckets, start: i64) -> i64 {
     (start - time.origin_ns).div_euclid(time.width_ns)
 }
 
-pub(super) fn asks_elsewhere(request: &AggregateRequest) -> bool {
+pub(in crate::query::tests) fn asks_elsewhere(request: &AggregateRequest) -> bool {
     let shown = format!("{request:?}");
     shown.contains("AnySpan") || shown.contains("AnyScore")
 }

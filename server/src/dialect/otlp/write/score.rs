@@ -1,7 +1,7 @@
 //! A row of a score → `LogRecord` of the event `gen_ai.evaluation.result`.
 
 use obsrv_engine::doc::DocRef;
-use obsrv_engine::model;
+use obsrv_engine::model::{self, score};
 
 use super::form::Form;
 use super::{span_id, time, trace_id, write_attribute};
@@ -17,9 +17,6 @@ const NAMES: [(&str, &str); 4] = [
     ("comment", "gen_ai.evaluation.explanation"),
     (model::USER_ID, "user.id"),
 ];
-
-/// Fields that name the span that it is about.
-const SPANS: [&str; 4] = ["step_id", "span_id", "observation_id", "run_id"];
 
 /// Puts the fields of the record.
 pub(super) fn write<F: Form>(row: &StoredRow, out: &mut F) {
@@ -49,7 +46,7 @@ pub(super) fn write<F: Form>(row: &StoredRow, out: &mut F) {
     if !row.core.trace_id.is_empty() {
         out.id((9, "traceId"), &trace_id(&row.core.trace_id));
     }
-    if let Some(span) = SPANS.iter().find_map(|key| row.text(key)) {
+    if let Some(span) = score::SPANS.iter().find_map(|key| row.text(key)) {
         out.id((10, "spanId"), &span_id(span));
     }
     out.text((12, "eventName"), EVENT);

@@ -16,7 +16,7 @@ pub(in crate::http::read) struct MeasureAsked {
     /// `share` (of rows that pass `where`).
     #[serde(rename = "fn")]
     function: String,
-    /// The key whose numbers or values are meant.
+    /// The key whose numbers or values are meant; of traces and spans also `scores.NAME`, the mean of a row's scores.
     of: Option<String>,
     /// Of a quantile: which, from 0 to 1; one or several.
     q: Option<Quantiles>,
@@ -78,11 +78,7 @@ impl Asked {
     fn of(over: Over, asked: &MeasureAsked, now_ns: i64) -> Result<Self, ApiError> {
         let function = asked.function.as_str();
         let needed = || refused(format!("names no key in `of` fn={function}"));
-        let of = || {
-            let name = asked.of.as_deref().ok_or_else(needed)?;
-            over.check_key("measures", name)?;
-            Ok::<_, ApiError>(over.column(name))
-        };
+        let of = || Ok::<_, ApiError>(over.figure(asked.of.as_deref().ok_or_else(needed)?));
         let filter = || {
             asked
                 .filter
@@ -111,7 +107,7 @@ impl Asked {
             "histogram" => (Measure::Histogram(of()?), Form::Plain),
             "distinct" => (
                 Measure::Distinct {
-                    column: of()?,
+                    column: over.key(asked.of.as_deref().ok_or_else(needed)?),
                     mode: DistinctMode::ExactOrEstimated,
                 },
                 Form::Plain,

@@ -142,7 +142,12 @@ const MORE_OF_SPANS: Columns = &[
     ("output_preview", Text),
     ("dialect", Text),
 ];
-const MORE_OF_SCORES: Columns = &[("raw", Text)];
+const MORE_OF_SCORES: Columns = &[
+    ("source", Text),
+    ("data_type", Text),
+    ("dialect", Text),
+    ("raw", Text),
+];
 const MORE_OF_LOGS: Columns = &[
     ("event_name", Text),
     ("status", Text),

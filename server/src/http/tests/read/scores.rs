@@ -287,23 +287,11 @@ async fn what_has_no_scores_and_what_does_not_read_is_refused_by_name() {
             "filter.key",
             "did you mean scores.good",
         ),
-        ("/traces?sort=-scores.good".to_owned(), "sort", "a score"),
     ] {
         let (status, error) = refused(&world, &rest).await;
         assert_eq!(status, 400, "{rest}");
         assert_eq!(error["field"], json!(field), "{error}");
         assert!(error["message"].as_str().unwrap().contains(says), "{error}");
-    }
-    for body in [
-        json!({ "group_by": ["scores.good"] }),
-        json!({ "measures": [{ "fn": "avg", "of": "scores.good" }] }),
-    ] {
-        let said = question(&world, "/aggregate", body).await;
-        let message = said.json()["error"]["message"].to_string();
-        assert!(
-            said.status == 400 && message.contains("a score"),
-            "{message}"
-        );
     }
     let sets = json!({ "a": {}, "b": {}, "keys": ["scores.good"] });
     assert_eq!(question(&world, "/compare", sets).await.status, 400);
