@@ -243,7 +243,10 @@ impl World {
                 self.desk.during(step, || engine.spare_step());
             }
             Step::Witness => {
-                self.desk.during(step, || engine.witness_step());
+                self.desk.during(step, || {
+                    engine.witness_catalog_step();
+                    engine.witness_step()
+                });
             }
             _ => self.desk.ask_and_commit(&engine),
         }
