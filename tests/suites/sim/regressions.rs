@@ -57,8 +57,8 @@ fn a_flush_whose_directory_sync_failed_is_done_by_the_next_one() {
 #[test]
 fn a_flush_after_an_edit_of_unknown_outcome_leaves_its_segment() {
     let mut failed = 0;
-    for at in 1..80 {
-        let mut world = opened(at);
+    for (at, after) in (1..40).flat_map(|at| (1..20).map(move |after| (at, after))) {
+        let mut world = opened(at * 100 + after);
         world.store(1, BODY).unwrap().unwrap();
         world.step(Step::Freeze);
         world.plan(FaultPlan {
@@ -67,7 +67,7 @@ fn a_flush_after_an_edit_of_unknown_outcome_leaves_its_segment() {
         });
         failed += u64::from(world.step(Step::Flush) == Outcome::Down);
         world.plan(FaultPlan {
-            crash_at: Some(world.ops() + 12),
+            crash_at: Some(world.ops() + after),
             ..FaultPlan::default()
         });
         world.step(Step::Flush);
