@@ -11,8 +11,8 @@ pub const DECODED_BYTES_MAX: usize = 64 << 20;
 pub const INLINE_DECODE_BYTES_MAX: usize = 256 << 10;
 /// The same for a project with redaction rules.
 pub const INLINE_REDACT_BYTES_MAX: usize = 16 << 10;
-/// Smallest `--memory` that the server starts with.
-pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
+/// Smallest `--memory` that the server starts with: with less, what does not grow with the budget is more than the quarter beside it.
+pub const MEMORY_BYTES_MIN: u64 = 128 << 20;
 /// `--memory` when it is not given.
 pub const MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
 /// Share of the memory budget that requests in flight may hold, as bodies and as the rows they decode

@@ -14,6 +14,12 @@ pub trait Catalog: Send + Debug {
     /// `NoSpace`: it is not stored and may be tried again. After another error it is not known.
     fn commit(&mut self, edit: &Edit) -> Result<(), LogError>;
 
+    /// Writes down, durably, that the last edit is durable, if nothing does yet.
+    ///
+    /// # Errors
+    /// As [`Catalog::commit`].
+    fn witness(&mut self) -> Result<(), LogError>;
+
     /// What counts after the last edit.
     fn state(&self) -> &State;
 }
@@ -21,6 +27,10 @@ pub trait Catalog: Send + Debug {
 impl Catalog for Manifest {
     fn commit(&mut self, edit: &Edit) -> Result<(), LogError> {
         Self::commit(self, edit)
+    }
+
+    fn witness(&mut self) -> Result<(), LogError> {
+        Self::witness(self)
     }
 
     fn state(&self) -> &State {

@@ -104,6 +104,15 @@ impl Engine {
         }
     }
 
+    /// The same for the manifest: to be called when there is nothing to flush or to merge.
+    pub fn witness_catalog_step(&self) {
+        let witnessed = self.catalog.lock().witness();
+        match witnessed {
+            Ok(()) | Err(LogError::NoSpace | LogError::Poisoned) => {}
+            Err(error) => self.fail("manifest", &error),
+        }
+    }
+
     #[cfg(feature = "mutants")]
     fn publish_early(&self, committed: &mut [Committed]) {
         let last = committed.last().map_or(0, |c| c.lsn);

@@ -9,7 +9,7 @@ use obsrv_wal::log::LogError;
 
 use super::runs::settle;
 use super::version::Places;
-use super::{Engine, count};
+use super::{Engine, State, count};
 use crate::boundary::Position;
 use crate::columns::LEFT_OUT;
 use crate::manifest::{Edit, SectionMeta, SegmentMeta};
@@ -126,7 +126,12 @@ impl Engine {
     ///
     /// After `FAILED_FLUSHES_MAX` failures in a row the engine fails: what a disk refuses that
     /// often it will refuse again, and an operator must hear of it while the log still holds all.
+    /// A failed engine flushes nothing more: the edit that failed may be on disk, and another try
+    /// would take the place of the segment that it names.
     pub fn flush_step(&self) -> Result<bool, FlushError> {
+        if self.state() == State::Failed {
+            return Ok(false);
+        }
         let result = self.flush_oldest();
         match &result {
             Ok(true) => self.failed_flushes.store(0, Ordering::Relaxed),

@@ -149,7 +149,8 @@ impl Engine {
         let mut replay = Replay::new(&store, database, interpreter, writer, quarantine);
         let recovered = Log::recover(&disk, log_options(&options, database), &mut |r| {
             replay.visit(r.lsn, r.kind, r.body);
-        })?;
+        })?
+        .begun()?;
         recovered.covers(manifest.state().watermark)?;
         let (records, sides) = replay.finish()?;
         // Nothing is served before the tail is durable for certain.
@@ -260,6 +261,30 @@ pub(super) fn put_identity(disk: &Arc<dyn Disk>, id: [u8; 16]) -> std::io::Resul
     disk.sync_dir()
 }
 
+/// Begins the log of a directory that has nothing yet. Its name is synced before the manifest is made,
+/// so that a directory with a manifest had a log.
+fn begin_log(disk: &Arc<dyn Disk>, database: [u8; 16], files: &[FileId]) -> Result<(), OpenError> {
+    if files.iter().all(|f| f.kind == FileKind::Secret) {
+        let none = Log::recover(disk, check::wal_options(database), &mut |_| {})?;
+        none.begin_after(0)?;
+    }
+    Ok(())
+}
+
+/// Whether an open that was cut short left nothing but a log without a record.
+fn is_barely_begun(
+    disk: &Arc<dyn Disk>,
+    database: [u8; 16],
+    files: &[FileId],
+) -> Result<bool, OpenError> {
+    let is_other = |f: &FileId| !matches!(f.kind, FileKind::Secret | FileKind::Wal);
+    if files.iter().any(is_other) {
+        return Ok(false);
+    }
+    let log = Log::recover(disk, check::wal_options(database), &mut |_| {})?;
+    Ok(log.next_lsn() == 1)
+}
+
 fn open_manifest(
     disk: &Arc<dyn Disk>,
     database: [u8; 16],
@@ -267,15 +292,15 @@ fn open_manifest(
     log_file_bytes: u64,
     planted: Planted,
 ) -> Result<Manifest, OpenError> {
+    begin_log(disk, database, files)?;
     let used = files
         .iter()
         .filter(|f| !matches!(f.kind, FileKind::Secret | FileKind::Quarantine))
         .map(|f| f.number);
-    let used_any = files.iter().any(|f| f.kind != FileKind::Secret);
     let above_files = used.max().map_or(1, |n| n.saturating_add(1));
-    // Its name is synced before any other data file is made.
+    // Its name is synced before any other data file but the first of the log is made.
     let is_manifest = |f: &FileId| f.kind == FileKind::Manifest;
-    if used_any && !files.iter().any(is_manifest) {
+    if !files.iter().any(is_manifest) && !is_barely_begun(disk, database, files)? {
         return Err(OpenError::NoManifest);
     }
     let file_bytes = manifest::FILE_BYTES.min(log_file_bytes);

@@ -71,7 +71,10 @@ impl Engine {
         while self.keep_going() {
             match self.flush_step() {
                 Ok(true) => {}
-                Ok(false) => self.wait_for_work(),
+                Ok(false) => {
+                    self.witness_catalog_step();
+                    self.wait_for_work();
+                }
                 Err(error) => {
                     tracing::warn!(%error, "flush put off");
                     self.wait_for_work();
@@ -85,7 +88,10 @@ impl Engine {
             self.space_step();
             match self.compact_step() {
                 Ok(true) => {}
-                Ok(false) => self.wait_for_work(),
+                Ok(false) => {
+                    self.witness_catalog_step();
+                    self.wait_for_work();
+                }
                 Err(error) => {
                     tracing::warn!(%error, "compaction put off");
                     self.wait_for_work();

@@ -1,10 +1,12 @@
 //! The manifest: which segments are live, up to which LSN, with which rows dead.
 //!
 //! A log of edits in the framing of the WAL (D-3). An edit is all or nothing: it is durable before
-//! anyone acts on it. At each open, and when the log has grown, one checkpoint starts a new file.
+//! anyone acts on it. At each open, and when the log has grown, one checkpoint starts a new file; what
+//! stands before it stays until the next one, for a repair.
 //! This module owns the state and the bytes of the edits; `engine` decides what they say.
 
 mod format;
+mod salvage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use crate::mutant::{Bug, Planted};
 use crate::row::{Lsn, ProjectId, Table};
 
 pub use format::FormatError;
+pub use salvage::{Salvaged, replace, salvage};
 
 /// Size of a manifest file before the next begins, unless the log's own are smaller.
 pub(crate) const FILE_BYTES: u64 = 1 << 20;
@@ -224,6 +227,15 @@ impl Manifest {
     /// What is live.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Writes down that the last edit is durable, so that damage to it can be told from a torn tail. Of a
+    /// checkpoint the header of its file says so.
+    pub fn witness(&mut self) -> Result<(), LogError> {
+        if self.edits > 0 {
+            self.log.watermark()?;
+        }
+        Ok(())
     }
 
     /// Makes an edit durable, then part of the state.

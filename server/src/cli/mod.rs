@@ -112,7 +112,9 @@ enum CommandError {
     Copies(#[from] copies::CopiesError),
     #[error("OBSRV_BOOTSTRAP_KEY is no key")]
     BootstrapKey(#[from] KeyError),
-    #[error("memory budget too small min={MEMORY_BYTES_MIN} memory={0}")]
+    #[error(
+        "memory budget too small, give --memory at least its minimum min={MEMORY_BYTES_MIN} memory={0}"
+    )]
     Memory(u64),
     #[error("largest body must be between 1 and {DECODED_BYTES_MAX} bytes max_body={0}")]
     MaxBody(u64),

@@ -17,6 +17,8 @@ const PURGE_DELAY: c_int = 15;
     unsafe_code,
     reason = "a function of C; it takes two numbers, any of which it bears"
 )]
+// SAFETY: both signatures are those of `mimalloc.h`: `mi_option_t` is an enum of C, so an `int`. They lock nothing and take
+// no pointer; an option that is not there is ignored.
 unsafe extern "C" {
     safe fn mi_option_set(option: c_int, value: c_long);
     #[cfg(test)]

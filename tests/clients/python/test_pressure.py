@@ -29,7 +29,7 @@ def segments(server):
 
 
 def test_hostile_timestamps_are_kept_or_refused_and_make_no_windows(tmp_path):
-    server = Obsrv(tmp_path / "data", "--memory", "64MiB").start()
+    server = Obsrv(tmp_path / "data", "--memory", "128MiB").start()
     chance = random.Random(23)
     try:
         with server.client() as client:
@@ -147,6 +147,14 @@ def test_the_memory_budget_holds_under_everything_at_once(tmp_path, budget):
         server.end()
 
 
+def test_a_budget_one_byte_below_the_least_is_refused_by_name(tmp_path):
+    """The least itself is what the test before holds to its word."""
+    server = Obsrv(tmp_path / "data", "--memory", str(128 * MIB - 1))
+    with pytest.raises(AssertionError):
+        server.start()
+    assert "memory budget too small" in server.logged() and str(128 * MIB) in server.logged(), server.logged()
+
+
 def test_a_slow_disk_costs_no_more_memory_than_the_budget(tmp_path):
     server = under_strace(tmp_path, "fdatasync:delay_enter=300000:when=40+", "--memory", "256MiB")
     bodies = [large(n) for n in range(8)]
@@ -172,7 +180,7 @@ def test_a_slow_disk_costs_no_more_memory_than_the_budget(tmp_path):
 
 
 def test_a_process_out_of_descriptors_goes_on_once_there_are_some(tmp_path):
-    server = Obsrv(tmp_path / "data", "--memory", "64MiB").start()
+    server = Obsrv(tmp_path / "data", "--memory", "128MiB").start()
     pid = server.child.pid
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     acknowledged = []
@@ -216,8 +224,8 @@ def test_a_process_out_of_descriptors_goes_on_once_there_are_some(tmp_path):
 
 def test_what_recovery_must_read_is_bounded_by_the_budget(tmp_path):
     """Five memtables, a queue and two files of the log: recovery reads no more, however much was sent."""
-    memory = 64 * MIB
-    server = Obsrv(tmp_path / "data", "--memory", "64MiB").start()
+    memory = 128 * MIB
+    server = Obsrv(tmp_path / "data", "--memory", "128MiB").start()
     bound = 6 * (memory // 16) + memory // 16 + 2 * (memory // 8)
     noise = random.Random(1)
     try:

@@ -34,7 +34,7 @@ def test_there_is_a_fixture_of_a_format():
 def test_a_directory_of_an_earlier_version_opens_and_answers_as_it_did(tmp_path, made, directory):
     place = fixtures.FORMATS / made
     then = json.loads(lzma.decompress((place / "answers.json.xz").read_bytes()))[directory]
-    server = Obsrv(tmp_path / "data", "--memory", "64MiB")
+    server = Obsrv(tmp_path / "data", "--memory", "128MiB")
     fixtures.unpack(place / f"{directory}.tar.xz", server.data)
     server.run("verify", str(server.data))
     try:
@@ -74,7 +74,7 @@ def send_mapped(client):
 
 def test_rows_of_an_older_binary_are_mapped_again(tmp_path):
     """`mappings/2.tar.xz` is what the last binary with mapping 2 made of them (`send_mapped`, a clean stop)."""
-    server = Obsrv(tmp_path / "data", "--memory", "64MiB")
+    server = Obsrv(tmp_path / "data", "--memory", "128MiB")
     fixtures.unpack(ROOT / "tests" / "fixtures" / "mappings" / "2.tar.xz", server.data)
 
     def remap(*more):

@@ -244,7 +244,10 @@ impl World {
                 self.desk.during(step, || engine.spare_step());
             }
             Step::Witness => {
-                self.desk.during(step, || engine.witness_step());
+                self.desk.during(step, || {
+                    engine.witness_catalog_step();
+                    engine.witness_step()
+                });
             }
             Step::Purge => drop(self.desk.during(step, || engine.purge())),
             _ => self.desk.ask_and_commit(&engine),

@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "clients" /
 from server import KEY, Obsrv
 
 WRITERS = 4
-MEMORY = "64MiB"  # the least there is, so that flushes and compactions happen under the kills
+MEMORY = "128MiB"  # the least there is, so that flushes and compactions happen under the kills
 LOAD_SECONDS = (0.05, 0.40)
 CHECK_AGAIN = 150  # traces of earlier cycles that are read whole after each crash
 ABSENT = None

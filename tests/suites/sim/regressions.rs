@@ -52,6 +52,32 @@ fn a_flush_whose_directory_sync_failed_is_done_by_the_next_one() {
     world.goes_on().unwrap();
 }
 
+/// An edit of the manifest whose sync failed was on disk all the same, and the next try at the flush removed the
+/// segment that it names in order to write it again: no open ever after.
+#[test]
+fn a_flush_after_an_edit_of_unknown_outcome_leaves_its_segment() {
+    let mut failed = 0;
+    for (at, after) in (1..40).flat_map(|at| (1..20).map(move |after| (at, after))) {
+        let mut world = opened(at * 100 + after);
+        world.store(1, BODY).unwrap().unwrap();
+        world.step(Step::Freeze);
+        world.plan(FaultPlan {
+            fail_at: Some((world.ops() + at, Fault::Eio)),
+            ..FaultPlan::default()
+        });
+        failed += u64::from(world.step(Step::Flush) == Outcome::Down);
+        world.plan(FaultPlan {
+            crash_at: Some(world.ops() + after),
+            ..FaultPlan::default()
+        });
+        world.step(Step::Flush);
+        world.cut_power();
+        world.open().unwrap();
+        world.check().unwrap();
+    }
+    assert!(failed > 0);
+}
+
 /// The state said "ready" while every request was refused for want of space: a sync of nothing
 /// counted as proof of space.
 #[test]

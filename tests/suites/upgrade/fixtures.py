@@ -150,7 +150,7 @@ def make(name):
     place = FORMATS / name
     place.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="obsrv-format-") as folder:
-        server = Obsrv(pathlib.Path(folder) / "data", "--memory", "64MiB").start()
+        server = Obsrv(pathlib.Path(folder) / "data", "--memory", "128MiB").start()
         try:
             said = {}
             fill(server, 0)

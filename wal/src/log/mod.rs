@@ -8,6 +8,7 @@
 //! again into a new file ([`Recovered::resume`]) before it is served.
 
 mod format;
+mod link;
 mod mutant;
 mod recover;
 mod scan;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use crate::io::{Disk, DiskFile, FileId, FileKind, is_want};
 use format::{Frame, HEADER_BYTES, Header, Spot};
+use link::Link;
 use mutant::{Bug as PlantedBug, Planted};
 use seal::{Publish, Seal, prepare, publish};
 
@@ -28,7 +30,7 @@ pub use mutant::Bug;
 pub use recover::{RecoverError, Recovered, TailReport};
 pub use scan::{FileScan, ScanError, ScannedFrame, scan_file, scan_frames};
 
-/// Kind of the frames that only carry the durable LSN. Not shown to readers.
+/// Kind of the frames that only carry the durable LSN, or a link. Not shown to readers.
 const KIND_WATERMARK: u8 = 0;
 /// A file is left for the next one when less than this is free in it.
 const GROUP_RESERVE_BYTES: u64 = 5 << 20;
@@ -106,6 +108,8 @@ pub enum LogError {
 struct Place {
     file: FileId,
     base_lsn: u64,
+    /// Older files do not count.
+    reset: bool,
 }
 
 /// Files that a log needs no more, oldest first.
@@ -180,6 +184,8 @@ pub struct Log {
     /// Oldest first; the last is written to.
     places: Vec<Place>,
     file: Arc<dyn DiskFile>,
+    /// What the file before must say before anything is appended to this one.
+    unlinked: Option<Link>,
     /// Zero-filled, synced, not yet named.
     spare: Option<(FileId, Arc<dyn DiskFile>)>,
     /// Somebody makes a spare file meanwhile.
@@ -296,12 +302,14 @@ impl Log {
         !self.poisoned && self.witnessed_lsn < self.durable_lsn
     }
 
-    /// Starts a new file with one record that stands for everything before it, then removes the
-    /// older files. What is gathered is synced first.
+    /// Starts a new file with one record that stands for everything before it. What is gathered is
+    /// synced first. The files since the checkpoint before stay, older ones go: from those a repair
+    /// makes again what a damaged checkpoint said.
     ///
     /// `NoSpace`: nothing is stored, the log stays usable.
     pub fn checkpoint(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Durable, LogError> {
         self.sync()?;
+        self.link()?;
         // Its number is below that of the file to come, so it could never be used after it.
         if let Some((id, _)) = self.spare.take() {
             self.discard(id);
@@ -312,6 +320,7 @@ impl Log {
             disk: Arc::clone(&self.disk),
             options: self.options,
             places: self.places.clone(),
+            before: Some(self.end()),
             number,
             base_lsn: self.next_lsn,
             reset: true,
@@ -322,6 +331,7 @@ impl Log {
             Err(Publish::Not(error)) => return Err(self.refuse(error)),
             Err(Publish::Unknown(error)) => return Err(self.poison(error)),
         }
+        self.try_link()?;
         self.drop_older();
         Ok(Durable(self.durable_lsn))
     }
@@ -336,9 +346,11 @@ impl Log {
         self.removal(count)
     }
 
-    /// Removes all files but the last.
+    /// Removes the files before the last checkpoint but one.
     fn drop_older(&mut self) {
-        let trimmed = self.removal(self.places.len() - 1).run();
+        let resets = self.places.iter().enumerate().rev();
+        let before = resets.filter(|(_, place)| place.reset).nth(1);
+        let trimmed = self.removal(before.map_or(0, |(at, _)| at)).run();
         self.take_trimmed(trimmed);
     }
 
@@ -454,6 +466,7 @@ impl Log {
 
     /// Goes on to the next file when the group might not fit.
     fn make_room(&mut self, len: u32) -> Result<(), LogError> {
+        self.link()?;
         let reserve = GROUP_RESERVE_BYTES.min(self.options.file_bytes / 8);
         let need = as_u64(Frame::size(usize::try_from(len).unwrap_or(0))).max(reserve);
         let fresh = self.offset == as_u64(HEADER_BYTES);
@@ -469,7 +482,8 @@ impl Log {
     /// `NoSpace`: the log goes on where it was.
     pub fn turn(&mut self) -> Result<(), LogError> {
         self.sync()?;
-        if self.poisoned || self.offset == as_u64(HEADER_BYTES) {
+        self.link()?;
+        if self.offset == as_u64(HEADER_BYTES) {
             return Ok(());
         }
         self.begin_next()
@@ -497,14 +511,16 @@ impl Log {
             Publish::Not(error) => self.refuse(error),
             Publish::Unknown(error) => self.poison(error),
         })?;
+        self.unlinked = Some(self.end().link(id));
         self.places.push(Place {
             file: id,
             base_lsn: self.next_lsn,
+            reset: false,
         });
         self.file = file;
         self.offset = as_u64(HEADER_BYTES);
         self.previous_crc = 0;
-        Ok(())
+        self.link()
     }
 
     /// What an error before anything of the group was written means.

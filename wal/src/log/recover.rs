@@ -10,6 +10,7 @@
 //!   brought it back. It does not count; [`Recovered::covers`] tells this from a lost file.
 //! - In the last file the chain may end early. If any later valid frame says that the missing
 //!   record was durable, that is damage too; else the tail is torn and is cut.
+//! - A file that the last one names as its next was there with a durable name: without it the log is damaged.
 //! - What only the header of a base file says was synced is written again all the same: after a
 //!   failed directory sync the file may be there for reads and not for a power loss.
 
@@ -17,6 +18,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::format::{Frame, HEADER_BYTES, Header, HeaderError, Spot};
+use super::link::{End, LINK_BYTES, next_of};
 use super::mutant::Planted;
 use super::seal::{Publish, Seal, Sealing};
 use super::{
@@ -57,6 +59,12 @@ pub enum RecoverError {
         last: u64,
         /// The caller's watermark.
         watermark: u64,
+    },
+    /// There was a log, and no file of it is there.
+    #[error("log has no file file={prefix}-*")]
+    NoFile {
+        /// How its files are called.
+        prefix: &'static str,
     },
     /// The file is of another version.
     #[error("log file has an unknown version file={file} found={found} known={known}")]
@@ -106,19 +114,15 @@ pub struct Recovered {
     unwitnessed: Vec<Kept>,
     report: TailReport,
     planted: Planted,
-    #[cfg(feature = "mutants")]
     tail: Option<Tail>,
 }
 
 /// Where the chain of the last file ends.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(
-    not(feature = "mutants"),
-    expect(dead_code, reason = "planted bugs go on there")
-)]
 struct Tail {
     file: FileId,
     end: u64,
+    #[cfg(feature = "mutants")]
     dirty_end: u64,
     crc: u32,
 }
@@ -160,28 +164,30 @@ fn recover(
         .filter(|f| f.kind == options.kind)
         .collect();
     let next_file = ids.last().map_or(1, |f| f.number + 1);
-    let mut headers = Vec::with_capacity(ids.len());
-    for id in &ids {
-        headers.push(read_header(disk, *id, options.database)?);
-    }
-    let mut start = headers.iter().rposition(|h| h.reset).unwrap_or(0);
-    if headers[start..]
-        .windows(2)
-        .any(|pair| gap(&pair[0], &pair[1]))
-    {
+    let mut headers = read_headers(disk, &ids, options.database)?;
+    if headers.windows(2).any(|pair| gap(&pair[0], &pair[1])) {
         // What was shown cannot be taken back, so it must be known first where the log begins.
-        let mut dry = Reading::new(options, planted, &headers[start..]);
-        start += dry.files(disk, &headers[start..], &mut |_| {})?;
+        let mut dry = Reading::new(options, planted, &headers);
+        let start = dry.files(disk, &headers, &mut |_| {})?;
+        headers.drain(..start);
     }
-    let void = ids.iter().take(start).copied().collect();
-    let headers = headers.split_off(start);
+    let void = ids[..ids.len() - headers.len()].to_vec();
     let mut reading = Reading::new(options, planted, &headers);
     let first_lsn = reading.next_lsn;
     reading.files(disk, &headers, visit)?;
     reading.report.relogged = as_u64(reading.unwitnessed.len());
+    if let Some(missing) = reading.missing_file(ids.last()) {
+        return Err(RecoverError::Damaged {
+            file: FileId::new(options.kind, missing),
+            offset: 0,
+            lsn: reading.next_lsn,
+            what: "missing file",
+        });
+    }
     let place = |h: &Header| Place {
         file: h.file,
         base_lsn: h.base_lsn,
+        reset: h.reset,
     };
     Ok(Recovered {
         disk: Arc::clone(disk),
@@ -194,7 +200,6 @@ fn recover(
         unwitnessed: reading.unwitnessed,
         report: reading.report,
         planted,
-        #[cfg(feature = "mutants")]
         tail: reading.tail,
     })
 }
@@ -202,6 +207,24 @@ fn recover(
 /// Whether file numbers are missing between two files.
 fn gap(file: &Header, next: &Header) -> bool {
     file.file.number + 1 != next.file.number
+}
+
+/// The headers of the files that count, oldest first. What stands before a reset is not even looked at.
+fn read_headers(
+    disk: &Arc<dyn Disk>,
+    ids: &[FileId],
+    database: [u8; 16],
+) -> Result<Vec<Header>, RecoverError> {
+    let mut headers = Vec::with_capacity(ids.len());
+    for id in ids.iter().rev() {
+        let header = read_header(disk, *id, database)?;
+        headers.push(header);
+        if header.reset {
+            break;
+        }
+    }
+    headers.reverse();
+    Ok(headers)
 }
 
 fn read_header(
@@ -240,7 +263,7 @@ fn read_header(
 pub(super) fn read_file(disk: &Arc<dyn Disk>, id: FileId) -> io::Result<Vec<u8>> {
     let file = disk.open(id)?;
     let len = file.len()?;
-    if len > FILE_BYTES_MAX + as_u64(GROUP_BYTES_MAX) {
+    if len > FILE_BYTES_MAX + as_u64(GROUP_BYTES_MAX) + LINK_BYTES {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
     }
     let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
@@ -261,6 +284,8 @@ struct Reading {
     unwitnessed: Vec<Kept>,
     report: TailReport,
     tail: Option<Tail>,
+    /// The highest file that another one names as its next.
+    named: Option<u64>,
 }
 
 impl Reading {
@@ -278,6 +303,7 @@ impl Reading {
                 ..TailReport::default()
             },
             tail: None,
+            named: None,
         }
     }
 
@@ -358,6 +384,7 @@ impl Reading {
             if self.missing_was_durable(&bytes, at, header.file) {
                 return Err(damaged(at, self.next_lsn, "frame"));
             }
+            #[cfg(feature = "mutants")]
             if let Some(tail) = &mut self.tail {
                 tail.dirty_end = as_u64((at + last + 1).next_multiple_of(8));
             }
@@ -383,6 +410,7 @@ impl Reading {
                 break;
             }
             self.witness(frame.durable);
+            self.named = self.named.max(next_of(frame.kind, body));
             if frame.kind != KIND_WATERMARK {
                 visit(Record {
                     lsn: frame.lsn,
@@ -405,10 +433,17 @@ impl Reading {
         self.tail = Some(Tail {
             file,
             end,
+            #[cfg(feature = "mutants")]
             dirty_end: end,
             crc: previous,
         });
         at
+    }
+
+    /// A file that was there once, if `last` is before it.
+    fn missing_file(&self, last: Option<&FileId>) -> Option<u64> {
+        self.named
+            .filter(|named| last.is_none_or(|last| last.number < *named))
     }
 
     fn witness(&mut self, lsn: u64) {
@@ -482,6 +517,15 @@ impl Recovered {
         self.first_lsn
     }
 
+    /// For a log that was begun: checks that there is a file of it. The last one is never removed.
+    pub fn begun(self) -> Result<Self, RecoverError> {
+        if self.places.is_empty() {
+            let prefix = self.options.kind.prefix();
+            return Err(RecoverError::NoFile { prefix });
+        }
+        Ok(self)
+    }
+
     /// Checks that the log goes on where `watermark` (the last record that the caller has
     /// elsewhere) ends, and reaches it: a missing file and a restored old copy do not.
     pub fn covers(&self, watermark: u64) -> Result<(), RecoverError> {
@@ -496,25 +540,50 @@ impl Recovered {
         })
     }
 
+    /// Where the last file ends, to be linked from there.
+    fn end(&self) -> io::Result<Option<End>> {
+        let end = |tail: Tail| {
+            Ok(End {
+                file: self.disk.open(tail.file)?,
+                spot: Spot {
+                    database: self.options.database,
+                    file: tail.file,
+                    offset: tail.end,
+                    planted: self.planted,
+                },
+                crc: tail.crc,
+                attempt: 0,
+                next_lsn: self.next_lsn,
+            })
+        };
+        self.tail.map(end).transpose()
+    }
+
     fn seal(
         self,
         base_lsn: u64,
         reset: bool,
         fill: &mut dyn FnMut(&mut Sealing<'_>),
     ) -> Result<Log, LogError> {
+        let before = self.end().map_err(|error| match error {
+            error if is_want(&error) => LogError::NoSpace,
+            error => LogError::OutcomeUnknown(error),
+        })?;
         let seal = Seal {
             disk: self.disk,
             options: self.options,
             places: self.places,
+            before,
             number: self.next_file,
             base_lsn,
             reset,
             planted: self.planted,
         };
-        let log = seal.write(fill).map_err(|error| match error {
+        let mut log = seal.write(fill).map_err(|error| match error {
             Publish::Not(error) if is_want(&error) => LogError::NoSpace,
             Publish::Not(error) | Publish::Unknown(error) => LogError::OutcomeUnknown(error),
         })?;
+        log.try_link()?;
         log.remove_void(&self.void);
         Ok(log)
     }
@@ -550,12 +619,11 @@ impl Recovered {
         self.seal(lsn + 1, false, &mut |_| {})
     }
 
-    /// Opens the log with a new file that holds one record in place of everything before it.
+    /// Opens the log with a new file that holds one record in place of everything before it. The files
+    /// since the last such record stay until the next, see [`Log::checkpoint`].
     pub fn restart_with(self, kind: u8, parts: &[&[u8]]) -> Result<Log, LogError> {
         let next_lsn = self.next_lsn;
-        let mut log = self.seal(next_lsn, true, &mut |writer| writer.frame(kind, parts))?;
-        log.drop_older();
-        Ok(log)
+        self.seal(next_lsn, true, &mut |writer| writer.frame(kind, parts))
     }
 
     /// What the planted bugs of recovery do: go on in the old file.
@@ -572,6 +640,7 @@ impl Recovered {
             options: self.options,
             places: self.places.clone(),
             file,
+            unlinked: None,
             spare: None,
             spare_asked: false,
             next_file: self.next_file,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::as_u64;
 use super::format::{Frame, HEADER_BYTES, Header, Spot};
+use super::link::next_of;
 use super::mutant::Planted;
 use super::recover::read_file;
 use crate::io::{Disk, FileId};
@@ -39,6 +40,13 @@ pub struct ScannedFrame<'a> {
     pub kind: u8,
     /// Its record's body.
     pub body: &'a [u8],
+}
+
+impl ScannedFrame<'_> {
+    /// The file that it says is next, if it is a link.
+    pub fn next_file(&self) -> Option<u64> {
+        next_of(self.kind, self.body)
+    }
 }
 
 /// Why a file cannot be scanned.

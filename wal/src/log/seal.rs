@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::format::{Frame, HEADER_BYTES, Header, Spot};
+use super::link::End;
 use super::mutant::{Bug, Planted};
 use super::{FILE_BYTES_MAX, Log, LogError, LogOptions, Place, as_u64, file_len};
 use crate::io::{Disk, DiskFile, FileId, is_want};
@@ -78,6 +79,7 @@ impl Log {
             disk: Arc::clone(disk),
             options,
             places: Vec::new(),
+            before: None,
             number: old.last().map_or(1, |last| last.number + 1),
             base_lsn,
             reset: true,
@@ -104,6 +106,8 @@ pub(super) struct Seal {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) options: LogOptions,
     pub(super) places: Vec<Place>,
+    /// Where the file before ends.
+    pub(super) before: Option<End>,
     pub(super) number: u64,
     pub(super) base_lsn: u64,
     pub(super) reset: bool,
@@ -184,12 +188,14 @@ impl Seal {
         places.push(Place {
             file: id,
             base_lsn: self.base_lsn,
+            reset: self.reset,
         });
         Ok(Log {
             disk: self.disk,
             options: self.options,
             places,
             file,
+            unlinked: self.before.map(|end| end.link(id)),
             spare: None,
             spare_asked: false,
             next_file: self.number + 1,

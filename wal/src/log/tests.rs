@@ -107,22 +107,35 @@ fn a_log_trimmed_to_nothing_knows_its_next_lsn() {
 }
 
 #[test]
-fn a_checkpoint_stands_for_everything_before_it_and_leaves_no_other_file() {
+fn a_checkpoint_stands_for_everything_before_it_and_the_one_before_stays() {
     let disk = SimDisk::new(1);
     let (mut log, _) = open(&disk);
     log.append(1, &[b"old"]).unwrap();
     log.checkpoint(2, &[b"state"]).unwrap();
     log.append(1, &[b"edit"]).unwrap();
     log.sync().unwrap();
-    assert_eq!((disk.names().len(), log.files()), (1, 1));
+    assert_eq!((disk.names().len(), log.files()), (2, 2));
     disk.crash();
     disk.restart();
     let mut seen = Vec::new();
     let visit = &mut |r: Record<'_>| seen.push((r.lsn, r.kind, r.body.to_vec()));
     let recovered = Log::recover(&disk.handle(), OPTIONS, visit).unwrap();
     assert_eq!(seen, [(2, 2, b"state".to_vec()), (3, 1, b"edit".to_vec())]);
-    recovered.restart_with(2, &[b"state 2"]).unwrap();
-    assert_eq!(disk.names().len(), 1);
+    let mut log = recovered.restart_with(2, &[b"state 2"]).unwrap();
+    let numbers = || disk.names().iter().map(|id| id.number).collect::<Vec<_>>();
+    assert_eq!(
+        numbers(),
+        [3, 4],
+        "the one before, and what is older is gone"
+    );
+    log.checkpoint(2, &[b"state 3"]).unwrap();
+    assert_eq!(numbers(), [4, 5]);
+    // Nothing of what a later one stands for is read, so nothing of it need read.
+    disk.truncate(FileId::new(FileKind::Wal, 4), 10);
+    Log::recover(&disk.handle(), OPTIONS, &mut |r| {
+        assert_eq!(r.body, b"state 3")
+    })
+    .unwrap();
 }
 
 #[test]
@@ -191,6 +204,47 @@ fn a_missing_file_is_not_taken_for_a_trimmed_one() {
         recovered.covers(3),
         Err(RecoverError::Uncovered { .. })
     ));
+}
+
+#[test]
+fn a_newest_file_that_vanished_is_named() {
+    let disk = SimDisk::new(1);
+    open(&disk);
+    disk.kill();
+    disk.restart();
+    let (mut log, _) = open(&disk);
+    for _ in 0..12 {
+        log.append(1, &[&[1; 200]]).unwrap();
+        log.sync().unwrap();
+    }
+    let handle = disk.handle();
+    // Down to the first, which an open made: the second was made by the next open, the others as files filled.
+    while let [.., last] = disk.names()[1..] {
+        handle.remove(last).unwrap();
+        let error = Log::recover(&handle, OPTIONS, &mut |_| {}).unwrap_err();
+        let named = matches!(
+            error,
+            RecoverError::Damaged { file, what: "missing file", .. } if file.number <= last.number
+        );
+        assert!(named, "{last}: {error}");
+    }
+    handle.remove(disk.names()[0]).unwrap();
+    let none = Log::recover(&handle, OPTIONS, &mut |_| {}).unwrap();
+    assert!(matches!(none.begun(), Err(RecoverError::NoFile { .. })));
+}
+
+#[test]
+fn a_checkpoint_that_vanished_is_not_taken_back() {
+    let disk = SimDisk::new(1);
+    let (mut log, _) = open(&disk);
+    log.append(1, &[b"old"]).unwrap();
+    log.checkpoint(2, &[b"state"]).unwrap();
+    disk.handle().remove(disk.names()[1]).unwrap();
+    let error = Log::recover(&disk.handle(), OPTIONS, &mut |_| {}).unwrap_err();
+    assert!(
+        error.to_string().contains("file=wal-0000000000000003"),
+        "{error}"
+    );
 }
 
 #[test]

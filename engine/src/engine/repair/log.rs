@@ -21,6 +21,8 @@ const MISSING_MAX: u64 = 1 << 20;
 
 /// What recovery says of a file that is shorter than its header says.
 const CUT_SHORT: &str = "length";
+/// What it says of a file that another one names.
+const GONE: &str = "missing file";
 
 /// A record as it stands in the log.
 struct Found {
@@ -40,7 +42,7 @@ impl Work<'_> {
                 self.check_side(r.lsn, r.kind, r.body, &mut bad_sides);
             }
         });
-        let sound = recovered.and_then(|log| log.covers(state.watermark));
+        let sound = recovered.and_then(|log| log.begun()?.covers(state.watermark));
         let broken = sound.err();
         if broken.is_none() && bad_sides.is_empty() {
             return Ok(());
@@ -65,9 +67,9 @@ impl Work<'_> {
         // A file without a header, cut short or not there does not say how far it went.
         let is_open_ended = match broken {
             Some(RecoverError::Damaged { lsn, what, .. }) => {
-                lsn == 0 || lsn > last || what == CUT_SHORT
+                lsn == 0 || lsn > last || what == CUT_SHORT || what == GONE
             }
-            Some(RecoverError::Uncovered { .. }) => true,
+            Some(RecoverError::Uncovered { .. } | RecoverError::NoFile { .. }) => true,
             _ => false,
         };
         if is_open_ended {
@@ -112,7 +114,7 @@ impl Work<'_> {
                         .to_owned()
                 })
             }
-            RecoverError::Damaged { .. } => None,
+            RecoverError::Damaged { .. } | RecoverError::NoFile { .. } => None,
         }
     }
 
@@ -142,7 +144,13 @@ impl Work<'_> {
     }
 
     /// Notes a side file that its record cannot be read without.
-    fn check_side(&self, lsn: Lsn, kind: u8, body: &[u8], bad: &mut BTreeMap<Lsn, String>) {
+    pub(super) fn check_side(
+        &self,
+        lsn: Lsn,
+        kind: u8,
+        body: &[u8],
+        bad: &mut BTreeMap<Lsn, String>,
+    ) {
         if let Ok(RecordRef::Ingest {
             body: BodyRef::Side(file),
             ..

@@ -6,6 +6,7 @@
 //! simply done again.
 
 mod log;
+mod manifest;
 mod segments;
 
 use std::io;
@@ -18,7 +19,7 @@ use super::backup::copy_file;
 use super::open::{IDENTITY, OpenError, put_identity, read_identity};
 use super::{chain, quarantine};
 use crate::boundary::{LocalStore, Store};
-use crate::manifest::{self, ManifestError, State};
+use crate::manifest::ManifestError;
 use crate::segment::{Segment, WriteError};
 
 /// What a repair did, or would do: a line each.
@@ -103,7 +104,7 @@ pub fn repair(
     if known.is_none() {
         work.identity()?;
     }
-    let Some(state) = work.manifest() else {
+    let Some(state) = work.manifest()? else {
         return Ok(work.report);
     };
     work.segments(&state)?;
@@ -168,24 +169,6 @@ impl Work<'_> {
             file: IDENTITY,
             source,
         })
-    }
-
-    /// The list of what counts. Nothing else says which rows were deleted, so there is no second best.
-    fn manifest(&mut self) -> Option<State> {
-        let is_manifest = |file: &FileId| file.kind == FileKind::Manifest;
-        let why = if self.files.iter().any(is_manifest) {
-            match manifest::read(self.disk, self.database) {
-                Ok((_, state)) => return Some(state),
-                Err(error) => chain(&error),
-            }
-        } else {
-            OpenError::NoManifest.to_string()
-        };
-        self.report.found.push(why);
-        self.report.left.push(
-            "the manifest alone says which segments and rows count: restore a backup".to_owned(),
-        );
-        None
     }
 
     fn quarantine(&mut self) -> Result<(), RepairError> {
