@@ -136,11 +136,10 @@ impl Engine {
         let segments = open_segments(&store, database, &manifest)?;
         let next_number = AtomicU64::new(manifest.state().next_number);
         let first = next_number.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
-        let memtables = vec![Arc::new(Memtable::new(first))];
         let costs = interpreter.costs();
         let writer = Writer::new(
             &manifest,
-            Arc::new(Places::new(segments, memtables)),
+            Arc::new(Places::new(segments, vec![Arc::new(Memtable::new(first))])),
             planted,
             (Arc::clone(&costs), interpreter.mapping()),
         );

@@ -463,7 +463,7 @@ async fn spans_arrive_at_every_address_that_sdks_know() {
     );
     let metrics = ask(&world.app, get("/metrics", "")).await;
     let metrics = String::from_utf8(metrics.body).unwrap();
-    assert!(metrics.contains(r#"{route="/v1/traces",status="2xx"} 6"#));
+    assert!(metrics.contains(r#"{route="/v1/traces",status="2xx"} 7"#));
 }
 
 #[tokio::test]

@@ -114,6 +114,24 @@ def test_a_directory_that_was_killed_is_sound(obsrv):
             assert obsrv.run("inspect", kind, str(path)).stdout, path
 
 
+def test_what_was_deleted_is_in_no_file_after_a_purge(obsrv):
+    with obsrv.client() as client:
+        for n in range(200):
+            attributes = [{"key": "note", "value": {"stringValue": f"needle{n + 1:04}"}}]
+            post_json(client, "/v1/traces", request(span(1, traceId=f"{n + 1:032x}", attributes=attributes)))
+        obsrv.stop()
+        found = obsrv.run("verify", str(obsrv.data), "--find", "needle0007").stdout
+        assert "segment-" in found and "files_with_text=0" not in found
+        obsrv.start()
+    with obsrv.client() as client:
+        gone = client.delete(f"/v1/traces/{7:032x}")
+        assert gone.status_code == 200, gone.text
+    assert "off the disk" in obsrv.run("purge", "--data", str(obsrv.data)).stdout
+    obsrv.stop()
+    assert "files_with_text=0" in obsrv.run("verify", str(obsrv.data), "--find", "needle0007").stdout
+    assert "segment-" in obsrv.run("verify", str(obsrv.data), "--find", "needle0008").stdout
+
+
 def test_damage_to_a_segment_is_found(obsrv):
     with obsrv.client() as client:
         for n in range(50):

@@ -190,7 +190,7 @@ fn whole_blocks_are_copied_and_blocks_with_dead_rows_are_not() {
 #[test]
 fn a_block_that_no_index_has_gets_one_at_the_merge() {
     let disk = disk();
-    let parts = deal(&rows_of(6, 1_200, 300), 3);
+    let parts = deal(&rows_of(6, 120, 300), 3);
     let parts: Vec<Written> = (1..)
         .zip(&parts)
         .map(|(id, rows)| written(&disk, id, rows))

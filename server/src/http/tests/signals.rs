@@ -42,7 +42,7 @@ async fn logs_and_points_arrive_at_every_address() {
         .iter()
         .map(|row| &row["body"])
         .collect();
-    assert_eq!(bodies, ["n1", "n2", "n3", "n4", "n5"]);
+    assert_eq!(bodies, ["n1", "n2", "n3", "n4", "n5", "n6"]);
     let found = list(&world, "/v1/projects/1/points?sort=-value&total=true").await;
     let values: Vec<_> = found["data"]
         .as_array()
@@ -50,12 +50,12 @@ async fn logs_and_points_arrive_at_every_address() {
         .iter()
         .map(|row| row["value"].as_i64())
         .collect();
-    assert_eq!(values, [5, 4, 3, 2, 1].map(Some));
-    assert_eq!(found["total"], 5);
+    assert_eq!(values, [6, 5, 4, 3, 2, 1].map(Some));
+    assert_eq!(found["total"], 6);
     let metrics = ask(&world.app, get("/metrics", "")).await;
     let metrics = String::from_utf8(metrics.body).unwrap();
     for route in ["/v1/logs", "/v1/metrics"] {
-        let counted = format!(r#"{{route="{route}",status="2xx"}} 5"#);
+        let counted = format!(r#"{{route="{route}",status="2xx"}} 6"#);
         assert!(metrics.contains(&counted), "{route}");
     }
 }
