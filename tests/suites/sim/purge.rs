@@ -168,7 +168,11 @@ fn a_purge_goes_on_whatever_was_cut_short_before() {
                 0 | 1 => drop(story.store(1 + seed % 7, 400)),
                 2 => {
                     let nth = story.machine.below(story.kept.len().max(1) as u64);
-                    let trace = story.kept.keys().nth(nth as usize).cloned();
+                    let trace = story
+                        .kept
+                        .keys()
+                        .nth(usize::try_from(nth).unwrap())
+                        .cloned();
                     if let Some(trace) = trace {
                         story.delete(&trace);
                     }
