@@ -164,11 +164,12 @@ test("a view is saved, taken up again and deleted; what is shown is exported", a
   await page.getByRole("button", { name: "the slow failures", exact: true }).click();
   await expect(page).toHaveURL(/q=status%3Aerror.*sort=-duration|sort=-duration.*q=status%3Aerror/);
   await expect(rows(page).first()).toBeVisible();
-  const shown = Number((await headline(page).textContent()).replaceAll(",", ""));
   await menu.click();
   const link = page.getByRole("link", { name: /one a line/ });
   const exported = await page.request.get(at(await link.getAttribute("href")));
-  expect((await exported.text()).trim().split("\n").length).toBe(shown);
+  const lines = (await exported.text()).trim().split("\n").length;
+  // It may still say how many there were without the filter.
+  await expect(headline(page)).toHaveText(lines.toLocaleString("en"));
   await page.getByRole("button", { name: "Delete the view the slow failures" }).click();
   await expect(page.getByRole("button", { name: "the slow failures", exact: true })).toHaveCount(0);
 });
