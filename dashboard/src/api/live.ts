@@ -51,6 +51,13 @@ export function useLive({ over, project, q, isOn }: Live, isAtTop: () => boolean
         timer = window.setTimeout(settle, CALM_MS);
       }
     };
+    // What was written after the rows were read and before the stream began is told by no event.
+    const begin = () => {
+      if (latest.current.isAtTop()) {
+        refresh();
+      }
+    };
+    source.addEventListener("open", begin);
     source.addEventListener(EVENTS[over], later);
     source.addEventListener("gap", later);
     return () => {

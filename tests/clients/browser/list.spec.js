@@ -227,3 +227,15 @@ test("live: a new trace comes in by itself", async ({ page }) => {
   await send(url(), otlp("c".repeat(32), [{ id: "c".repeat(16), name: "live-one", from: now, to: now + 5 }]));
   await expect(rows(page)).toHaveCount(1);
 });
+
+test("live: a trace that came before the stream began is shown when it begins", async ({ page }) => {
+  const now = Date.now();
+  await page.route(/\/tail\?/, async (route) => {
+    await send(url(), otlp("d".repeat(32), [{ id: "d".repeat(16), name: "early-one", from: now, to: now + 5 }]));
+    await route.continue();
+  });
+  await page.goto(at("/p/1/traces?q=name%3Aearly-*"));
+  await expect(page.getByText("No trace passes")).toBeVisible();
+  await page.getByRole("button", { name: "Live" }).click();
+  await expect(rows(page)).toHaveCount(1);
+});
