@@ -30,8 +30,9 @@ pub trait RecordLog: Send + Debug {
     /// Ends that: writes down, durably, how far the log is durable.
     fn watermark(&mut self) -> Result<Durable, LogError>;
 
-    /// Goes on where [`RecordLog::trim`] can give up every record so far. After `NoSpace` it goes on as before.
-    fn turn(&mut self) -> Result<(), LogError>;
+    /// Goes on where [`RecordLog::trim`] can give up every record so far; says which is the last of them.
+    /// After `NoSpace` it goes on as before.
+    fn turn(&mut self) -> Result<Position, LogError>;
 
     /// The giving up of records up to a position, all of which are in segments.
     fn trim(&self, through: Position) -> TrimWork;
@@ -82,8 +83,8 @@ impl RecordLog for Log {
         Self::watermark(self)
     }
 
-    fn turn(&mut self) -> Result<(), LogError> {
-        Self::turn(self)
+    fn turn(&mut self) -> Result<Position, LogError> {
+        Self::turn(self).map(Position::local)
     }
 
     fn trim(&self, through: Position) -> TrimWork {

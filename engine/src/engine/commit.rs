@@ -44,7 +44,7 @@ impl Engine {
     }
 
     /// Appends and syncs a group. On failure everyone in it is answered.
-    fn make_durable(&self, group: Vec<Work>) -> Result<(Vec<Committed>, Durable), ()> {
+    pub(super) fn make_durable(&self, group: Vec<Work>) -> Result<(Vec<Committed>, Durable), ()> {
         let mut log = self.log.lock();
         let mut committed = Vec::with_capacity(group.len());
         let has_room = self.space_step();

@@ -50,14 +50,14 @@ impl Engine {
     /// The log could not go on in a new file. `NoSpace`: nothing was begun, and it may be tried again.
     pub fn purge(&self) -> Result<(), PurgeError> {
         let turned = self.log.lock().turn();
-        if let Err(error) = turned {
+        let last = turned.inspect_err(|error| {
             if !matches!(error, LogError::NoSpace) {
-                self.fail("log", &error);
+                self.fail("log", error);
             }
-            return Err(error.into());
-        }
-        let through = self.seal();
-        self.purge.lock().through = Some(through);
+        })?;
+        // Records that are durable and not yet in memory are waited for: the log's old files hold them.
+        self.purge.lock().through = Some(last.sequence);
+        self.freeze();
         self.wake_background();
         Ok(())
     }
@@ -73,8 +73,12 @@ impl Engine {
             let catalog = self.catalog.lock();
             let state = catalog.state();
             let mut purge = self.purge.lock();
-            if purge.through.is_none_or(|lsn| lsn > state.watermark) {
+            let Some(through) = purge.through else {
                 return;
+            };
+            if through > state.watermark {
+                drop((purge, catalog));
+                return self.freeze_late(through);
             }
             purge.through = None;
             let dead = state.dead.iter().filter(|(_, rows)| !rows.is_empty());
@@ -86,6 +90,18 @@ impl Engine {
         self.clean_after_flush(watermark, &[]);
     }
 
+    /// Freezes a record that came into memory after the purge had frozen the others.
+    fn freeze_late(&self, through: Lsn) {
+        let frozen = {
+            let version = self.version.read();
+            let memtables = version.memtables().iter().rev().skip(1);
+            memtables.map(|m| m.last_lsn()).max().unwrap_or(0)
+        };
+        if frozen < through {
+            self.freeze();
+        }
+    }
+
     /// The segments that a purge wants written anew. One that is damaged stays as it is: `repair` is for it.
     pub(super) fn to_purge(&self, damaged: &BTreeSet<u64>) -> BTreeSet<u64> {
         let mut purge = self.purge.lock();
@@ -95,5 +111,95 @@ impl Engine {
             }
         }
         purge.segments.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use obsrv_wal::io::{Disk, FileKind};
+    use obsrv_wal::sim::{SimDisk, SimRng};
+
+    use super::super::check::files_with;
+    use super::super::{Engine, Envelope, InterpretError, Interpreter, Options, Submission};
+    use crate::doc::DocWriter;
+    use crate::row::{Event, ProjectId, RowKey, Table};
+
+    const PROJECT: ProjectId = ProjectId(1);
+
+    /// Each body is the name of a trace of one span.
+    #[derive(Debug)]
+    struct Names;
+
+    impl Interpreter for Names {
+        fn interpret(&self, _: &Envelope, body: &[u8]) -> Result<Vec<Event>, InterpretError> {
+            let name = String::from_utf8_lossy(body);
+            let mut doc = DocWriter::new();
+            let open = doc.begin_map();
+            doc.key("name");
+            doc.str(&name);
+            doc.end(open);
+            Ok(vec![Event {
+                table: Table::Spans,
+                key: RowKey {
+                    trace_id: (*name).into(),
+                    id: "1".into(),
+                },
+                start_ns: Some(1),
+                end_ns: Some(2),
+                version: 1,
+                partial: false,
+                doc: doc.finish().into(),
+            }])
+        }
+    }
+
+    fn store(engine: &Engine, name: &'static str) {
+        let body = Bytes::from_static(name.as_bytes());
+        let submission = Submission {
+            envelope: Envelope {
+                project: PROJECT.0,
+                ..Envelope::default()
+            },
+            events: Names.interpret(&Envelope::default(), &body).unwrap(),
+            body,
+        };
+        engine.submit(submission, Box::new(|done| assert!(done.is_ok())));
+    }
+
+    #[test]
+    fn a_record_on_its_way_into_memory_does_not_keep_the_log_from_being_cut() {
+        let disk: Arc<dyn Disk> = SimDisk::new(1).handle();
+        let rng = SimRng::new(1);
+        let engine = Engine::open(
+            Arc::clone(&disk),
+            &rng,
+            Options::for_memory(128 << 20),
+            &Names,
+        )
+        .unwrap();
+        store(&engine, "needle-1");
+        engine.commit_step();
+        engine.delete_trace(PROJECT, "needle-1", Box::new(|done| assert!(done.is_ok())));
+        engine.commit_step();
+        // Durable when the purge begins, and in memory only when the purge has looked there.
+        store(&engine, "other");
+        let group = engine.queue.drain();
+        let (mut committed, durable) = engine.make_durable(group).unwrap();
+        engine.purge().unwrap();
+        while engine.flush_step().unwrap() {}
+        engine.publish(&durable, &mut committed).unwrap();
+        for _ in 0..4 {
+            engine.compact_step().unwrap();
+            engine.flush_step().unwrap();
+        }
+        assert_eq!(engine.purge_left(), 0);
+        let found = files_with(&disk, b"needle-1").unwrap();
+        assert!(
+            found.iter().all(|file| file.kind != FileKind::Wal),
+            "{found:?}"
+        );
     }
 }

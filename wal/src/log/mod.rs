@@ -477,16 +477,16 @@ impl Log {
     }
 
     /// Goes on to the next file, whatever room is left in this one: after that [`Log::trim`] can give up
-    /// every record so far. What is gathered is synced first.
+    /// every record so far. What is gathered is synced first. Answers the last of those records.
     ///
     /// `NoSpace`: the log goes on where it was.
-    pub fn turn(&mut self) -> Result<(), LogError> {
+    pub fn turn(&mut self) -> Result<u64, LogError> {
         self.sync()?;
         self.link()?;
-        if self.offset == as_u64(HEADER_BYTES) {
-            return Ok(());
+        if self.offset > as_u64(HEADER_BYTES) {
+            self.begin_next()?;
         }
-        self.begin_next()
+        Ok(self.durable_lsn)
     }
 
     fn begin_next(&mut self) -> Result<(), LogError> {
