@@ -1,6 +1,8 @@
 use super::*;
 use crate::sim::SimDisk;
 
+mod upkeep;
+
 pub(super) const OPTIONS: LogOptions = LogOptions {
     kind: FileKind::Wal,
     database: [7; 16],
