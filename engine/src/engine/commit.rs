@@ -3,7 +3,7 @@
 use obsrv_wal::log::{Durable, LogError};
 
 use super::record;
-use super::{Engine, IngestError, Receipt, Work, count};
+use super::{Engine, Hidden, IngestError, Receipt, Work, count};
 use crate::boundary::RecordLog;
 use crate::row::Lsn;
 
@@ -11,6 +11,8 @@ use crate::row::Lsn;
 pub(super) struct Committed {
     pub(super) lsn: Lsn,
     pub(super) work: Work,
+    /// Of a delete, once it is published.
+    pub(super) hidden: Hidden,
 }
 
 impl Engine {
@@ -36,7 +38,8 @@ impl Engine {
         count(&self.counters.records, committed.len());
         count(&self.counters.groups, 1);
         for c in committed {
-            c.work.finish(Ok(Receipt { lsn: c.lsn }));
+            let (lsn, hidden) = (c.lsn, c.hidden);
+            c.work.finish(Ok(Receipt { lsn, hidden }));
         }
         self.freeze_if_full();
         self.wake_helpers();
@@ -54,7 +57,11 @@ impl Engine {
                 continue;
             }
             match append(&mut **log, &work) {
-                Ok(lsn) => committed.push(Committed { lsn, work }),
+                Ok(lsn) => committed.push(Committed {
+                    lsn,
+                    work,
+                    hidden: Hidden::default(),
+                }),
                 Err(LogError::TooLarge { .. }) => work.finish(Err(IngestError::TooLarge)),
                 Err(error) => {
                     let outcome = self.refuse(&error);

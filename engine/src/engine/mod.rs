@@ -37,7 +37,7 @@ mod version;
 mod watch;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -155,10 +155,29 @@ pub struct Submission {
 }
 
 /// Proof of durability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The record's position.
     pub lsn: Lsn,
+    /// Of a delete: what it hid.
+    pub hidden: Hidden,
+}
+
+/// What a delete hid, and where that stays until it is purged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hidden {
+    /// Rows of every table.
+    pub rows: u64,
+    /// The segments that they are in. What is in none of them was in memory alone.
+    pub segments: BTreeSet<u64>,
+}
+
+impl Hidden {
+    /// Adds what another one hid.
+    pub fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.segments.extend(other.segments);
+    }
 }
 
 /// Why a request was not acknowledged.

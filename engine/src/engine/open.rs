@@ -386,6 +386,7 @@ impl<'a> Replay<'a> {
                 (lsn, project),
                 &deletion,
             )
+            .map(drop)
             .map_err(replay),
             RecordRef::Price {
                 project,

@@ -10,7 +10,7 @@ use super::commit::Committed;
 use super::deletion::{Aim, Deletion, RowAt};
 use super::locate::{Found, Place, Sought};
 use super::version::Writer;
-use super::{Counters, Engine, Work, count};
+use super::{Counters, Engine, Hidden, Work, count};
 use crate::body::Content;
 use crate::cost::{Known, Ready, costed};
 use crate::doc::{DocError, DocRef};
@@ -104,7 +104,7 @@ impl Engine {
                 project, deletion, ..
             } => {
                 let at = (committed.lsn, *project);
-                apply_delete(&mut writer, &self.counters, at, deletion)?;
+                committed.hidden = apply_delete(&mut writer, &self.counters, at, deletion)?;
             }
             Work::Price {
                 project,
@@ -166,17 +166,19 @@ pub(super) fn apply_delete(
     counters: &Counters,
     (lsn, project): (Lsn, ProjectId),
     deletion: &Deletion,
-) -> Result<(), PublishError> {
+) -> Result<Hidden, PublishError> {
     if let Aim::Cluster(trace_id, _) = deletion.aim() {
         writer.behind.forget(project, trace_id);
     }
     let mut applying = Applying::new(writer, lsn, project);
     applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+    let mut hidden = Hidden::default();
     match deletion.aim() {
         Aim::Cluster(trace_id, tables) => {
             for table in tables {
                 for (place, row) in applying.live_rows(*table, trace_id)? {
                     applying.kill(*table, &place, row);
+                    hidden.note(&place);
                 }
             }
         }
@@ -184,12 +186,22 @@ pub(super) fn apply_delete(
             for row in rows {
                 if let Some((place, row)) = applying.locate(table, row)? {
                     applying.kill(table, &place, row);
+                    hidden.note(&place);
                 }
             }
         }
     }
     applying.count(counters);
-    Ok(())
+    Ok(hidden)
+}
+
+impl Hidden {
+    fn note(&mut self, place: &Place) {
+        self.rows += 1;
+        if let Place::Segment(segment) = place {
+            self.segments.insert(segment.id());
+        }
+    }
 }
 
 /// Works out again what spans of a trace cost. When they came, and what was sent stays as it is. What does not read is passed over:

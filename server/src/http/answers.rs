@@ -3,6 +3,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use obsrv_engine::engine::Hidden;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -50,6 +51,25 @@ impl Receipt {
 impl IntoResponse for Receipt {
     fn into_response(self) -> Response {
         Json(self).into_response()
+    }
+}
+
+/// Rows that a delete hid.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct HiddenShown {
+    /// Rows of every kind: of a trace with its run, spans, scores, log lines and points.
+    rows: u64,
+    /// Numbers of the segments that have them until the next purge; rows in none were in memory. `obsrv verify` names
+    /// segments by these numbers.
+    segments: Vec<u64>,
+}
+
+impl From<Hidden> for HiddenShown {
+    fn from(hidden: Hidden) -> Self {
+        Self {
+            rows: hidden.rows,
+            segments: hidden.segments.into_iter().collect(),
+        }
     }
 }
 

@@ -142,7 +142,7 @@ pub(crate) async fn accept_own(
     let bytes = Bytes::from(body);
     let (_stored, outcome) = job.run(Received { bytes, charge }).await?;
     match outcome {
-        Some(outcome) => wait(outcome).await,
+        Some(outcome) => wait(outcome).await.map(drop),
         None => Err(ApiError::new(ErrorCode::Internal, "nothing to store")),
     }
 }
@@ -216,7 +216,7 @@ pub(crate) fn outcome() -> (Done, Outcome) {
 }
 
 /// Waits for the log.
-pub(crate) async fn wait(outcome: Outcome) -> Result<(), ApiError> {
+pub(crate) async fn wait(outcome: Outcome) -> Result<Receipt, ApiError> {
     let unknown = || {
         ApiError::new(
             ErrorCode::OutcomeUnknown,
@@ -224,7 +224,7 @@ pub(crate) async fn wait(outcome: Outcome) -> Result<(), ApiError> {
         )
     };
     match timeout(COMMIT_TIME_MAX, outcome).await {
-        Ok(Ok(Ok(_receipt))) => Ok(()),
+        Ok(Ok(Ok(receipt))) => Ok(receipt),
         Ok(Ok(Err(error))) => Err(error.into()),
         // The engine dropped the callback, or the disk does not answer.
         Ok(Err(_)) | Err(_) => Err(unknown()),

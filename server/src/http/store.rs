@@ -60,7 +60,7 @@ impl Store {
             Some(publisher) => {
                 let rows = u64::try_from(events.len()).unwrap_or(u64::MAX);
                 Box::new(move |result: Result<Receipt, IngestError>| {
-                    if let Ok(receipt) = result {
+                    if let Ok(receipt) = &result {
                         publisher.note(receipt.lsn, rows);
                     }
                     done(result);

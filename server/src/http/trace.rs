@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::access::{Access, TraceDelete, TraceRead};
-use super::answers::Receipt;
+use super::answers::{HiddenShown, Receipt};
 use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
 use super::{App, Core};
@@ -19,6 +19,7 @@ use crate::blob::sweep;
 use crate::control::{AuditAction, AuditNote};
 use crate::limits::TRACE_ID_BYTES_MAX;
 use crate::wire;
+use obsrv_engine::engine::Hidden;
 use obsrv_engine::query::QueryError;
 
 /// What is told of a deleted trace.
@@ -28,6 +29,8 @@ pub(crate) struct TraceDeleted {
     trace_id: String,
     /// True also if there was none.
     deleted: bool,
+    /// What was hidden.
+    hidden: HiddenShown,
     /// The record of it; none if there was no such trace.
     receipt: Receipt,
 }
@@ -100,9 +103,10 @@ pub(crate) async fn delete_one(
     // The audit log, too, has only what the rules leave of it.
     let trace_id = stored_id(app, access.tenant(), trace_id).await?;
     let store = core.store(access.tenant());
-    let deleted = |place| TraceDeleted {
+    let deleted = |place, hidden: Hidden| TraceDeleted {
         trace_id: trace_id.clone(),
         deleted: true,
+        hidden: hidden.into(),
         receipt: Receipt::of(place),
     };
     let (there, sought) = (store.clone(), trace_id.clone());
@@ -110,7 +114,7 @@ pub(crate) async fn delete_one(
     let is_there = query::run(app, move |_| Ok(there.has_trace(&sought)?)).await?;
     if !is_there {
         forget_blobs(core, access.tenant(), &trace_id).await;
-        return Ok(Json(deleted(None)).into_response());
+        return Ok(Json(deleted(None, Hidden::default())).into_response());
     }
     let note = AuditNote {
         action: AuditAction::TraceDeleted,
@@ -122,9 +126,9 @@ pub(crate) async fn delete_one(
     let place = core.plane().note_placed(access.by().actor, note).await?;
     let (done, outcome) = ingest::outcome();
     store.delete_trace(&trace_id, done);
-    ingest::wait(outcome).await?;
+    let hidden = ingest::wait(outcome).await?.hidden;
     forget_blobs(core, access.tenant(), &trace_id).await;
-    Ok(Json(deleted(place)).into_response())
+    Ok(Json(deleted(place, hidden)).into_response())
 }
 
 /// Removes the files of a deleted trace. Nobody can read them any more; what cannot be removed now, the sweep

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::doc::DocRef;
-use obsrv_engine::engine::{Deletion, RowAt};
+use obsrv_engine::engine::{Deletion, Hidden, RowAt};
 use obsrv_engine::model;
 use obsrv_engine::query::aggregate::{AggregateRequest, Measure, Value as Figure};
 use obsrv_engine::query::ast::Filter;
@@ -27,7 +27,7 @@ use super::theazo::quoted;
 use crate::control::{AuditAction, AuditNote};
 use crate::dialect::format_nanos;
 use crate::http::access::{Access, TraceDelete};
-use crate::http::answers::Receipt;
+use crate::http::answers::{HiddenShown, Receipt};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::input::InPath;
 use crate::http::params::Params;
@@ -58,6 +58,8 @@ struct Deleted {
     dry_run: bool,
     /// What this request deleted.
     deleted: Counts,
+    /// Rows of every kind that were hidden by it, those that went with their traces included, and where they were.
+    hidden: HiddenShown,
     /// What still passes: the same request again goes on with it.
     remaining: Counts,
     /// Whether nothing is left.
@@ -237,6 +239,7 @@ impl<'a> Job<'a> {
     ) -> Result<Response, ApiError> {
         let mut remaining = self.count(&parts).await?;
         let (mut deleted, mut receipt) = (Counts::default(), Receipt::of(None));
+        let mut hidden = Hidden::default();
         // Deletes of what never was would fill the audit log, which only grows.
         if !self.is_dry && remaining != Counts::default() {
             let note = AuditNote {
@@ -251,13 +254,15 @@ impl<'a> Job<'a> {
             receipt = Receipt::of(place);
             let mut left = DELETE_STEP_ROWS;
             for part in &parts {
-                self.delete(part, &mut left, &mut deleted).await?;
+                let gone = (&mut deleted, &mut hidden);
+                self.delete(part, &mut left, gone).await?;
             }
             remaining = self.count(&parts).await?;
         }
         let body = json(&Deleted {
             dry_run: self.is_dry,
             deleted,
+            hidden: hidden.into(),
             done: remaining == Counts::default(),
             remaining,
             from: time(range.from),
@@ -294,7 +299,7 @@ impl<'a> Job<'a> {
         &self,
         part: &Part,
         left: &mut usize,
-        deleted: &mut Counts,
+        (deleted, hidden): (&mut Counts, &mut Hidden),
     ) -> Result<(), ApiError> {
         while *left > 0 {
             let (store, part) = (self.store.clone(), part.clone());
@@ -312,7 +317,7 @@ impl<'a> Job<'a> {
                 outcomes.push(outcome);
             }
             for outcome in outcomes {
-                ingest::wait(outcome).await?;
+                hidden.add(ingest::wait(outcome).await?.hidden);
             }
             *left -= rows.min(*left);
             deleted.add(over, u64::try_from(rows).unwrap_or(u64::MAX), spans);

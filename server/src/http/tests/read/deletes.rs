@@ -1,5 +1,6 @@
 //! Deletes by filter and of a user: exactly what passes, counted, in bounded steps, with a record.
 
+use super::partial::flushed;
 use super::*;
 use crate::limits::{DELETE_FILTER_BYTES_MAX, DELETE_STEP_ROWS};
 
@@ -70,11 +71,39 @@ async fn one_trace_goes_with_a_receipt() {
     );
     assert_eq!(said["receipt"]["changed"], json!(true));
     assert_eq!(said["receipt"]["record"], json!(audit.len()));
+    // Its spans and its run, which were in memory alone.
+    let rows = made.len() + 1;
+    assert_eq!(said["hidden"], json!({ "rows": rows, "segments": [] }));
     let again = delete(&world, &path, "key-of-a").await.json();
     assert_eq!(
         (&again["deleted"], &again["receipt"]["changed"]),
         (&json!(true), &json!(false))
     );
+    assert_eq!(again["hidden"], json!({ "rows": 0, "segments": [] }));
+}
+
+#[tokio::test]
+async fn a_delete_tells_which_segments_have_what_it_hid() {
+    let world = world().await;
+    for trace in ["t-1", "t-2", "t-3"] {
+        let body = json!({ "trace_id": trace, "name": "n", "steps": [] });
+        let sent = post("/v1/traces", "key-of-a", JSON, body.to_string());
+        assert_eq!(ask(&world.app, sent).await.status, 201);
+        if trace != "t-3" {
+            flushed(&world).await;
+        }
+    }
+    let hidden = |said: Said| {
+        let hidden = said.json()["hidden"].clone();
+        let numbers: Vec<u64> = serde_json::from_value(hidden["segments"].clone()).unwrap();
+        (hidden["rows"].as_u64().unwrap(), numbers)
+    };
+    let (rows, second) = hidden(delete(&world, "/traces/t-2", "key-of-a").await);
+    assert_eq!((rows, second.len()), (1, 1));
+    // What is in memory is in no segment.
+    let (rows, first) = hidden(delete(&world, "/traces?all=true", "key-of-a").await);
+    assert_eq!((rows, first.len()), (2, 1));
+    assert_ne!(first, second);
 }
 
 #[tokio::test]

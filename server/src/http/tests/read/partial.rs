@@ -25,7 +25,7 @@ fn talking(n: u64) -> Value {
 }
 
 /// Everything so far in a segment.
-async fn flushed(world: &World) {
+pub(super) async fn flushed(world: &World) {
     let engine = &world.app.core().unwrap().engine;
     let before = engine.stats().segments;
     engine.freeze();
