@@ -8,7 +8,7 @@ use super::chunk::{self, by_group, group_bounds};
 use super::directory::{ChunkEntry, ColumnEntry, Dict, Piece};
 use super::footer::Form;
 use super::wire::{count_u32, narrow, wide};
-use super::{BLOCK_RAW_BYTES_MAX, COLUMN_BLOCK_BYTES, INDEXED_VALUES_MAX, Page};
+use super::{BLOCK_RAW_BYTES_MAX, COLUMN_BLOCK_BYTES, FULL_ROWS_MIN, INDEXED_VALUES_MAX, Page};
 use super::{WriteError, packed, table};
 use crate::columns::Finished;
 use crate::columns::value::Kind;
@@ -108,7 +108,50 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// Encodes a column of a section of `rows` rows.
+/// The columns of a section, as they are encoded.
+pub(super) struct Columns<'p, 'o> {
+    pub(super) rows: u32,
+    pub(super) role: Role,
+    pub(super) pieces: &'p mut Pieces<'o>,
+    entries: Vec<ColumnEntry>,
+}
+
+impl<'p, 'o> Columns<'p, 'o> {
+    /// Of a section of `rows` rows.
+    pub(super) fn new(rows: u32, pieces: &'p mut Pieces<'o>) -> Self {
+        let role = if rows >= FULL_ROWS_MIN {
+            Role::Large
+        } else {
+            Role::Small
+        };
+        Self {
+            rows,
+            role,
+            pieces,
+            entries: Vec::new(),
+        }
+    }
+
+    /// Encodes a column once, whatever number of paths it has: their entries share the pieces.
+    pub(super) fn put(&mut self, paths: &[&str], column: Finished<'_>) -> Result<(), WriteError> {
+        let entry = self::column(column, self.rows, self.role, self.pieces)?;
+        let named = |path: &&str| ColumnEntry {
+            path: (*path).into(),
+            ..entry.clone()
+        };
+        self.entries.extend(paths.iter().map(named));
+        Ok(())
+    }
+
+    /// The entries by path, then type.
+    pub(super) fn finish(mut self) -> Vec<ColumnEntry> {
+        self.entries
+            .sort_unstable_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
+        self.entries
+    }
+}
+
+/// Encodes a column of a section of `rows` rows. Its path is empty.
 pub(super) fn column(
     mut column: Finished<'_>,
     rows: u32,
@@ -148,7 +191,7 @@ pub(super) fn column(
     Ok(ColumnEntry {
         rows: rows_with(&column.pairs),
         chunks: chunks(&column.pairs, rows, pieces)?,
-        path: column.path.into(),
+        path: Box::default(),
         kind: column.kind,
         dict,
         bitmaps,
