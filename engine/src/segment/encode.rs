@@ -158,7 +158,7 @@ pub(super) fn column(
     role: Role,
     pieces: &mut Pieces<'_>,
 ) -> Result<ColumnEntry, WriteError> {
-    let distinct = distinct(&column);
+    let distinct = distinct(&column, role);
     let count = if column.kind == Kind::Str {
         Some(column.texts.len()).filter(|n| *n <= INDEXED_VALUES_MAX)
     } else {
@@ -178,7 +178,7 @@ pub(super) fn column(
             *number = wide(values.partition_point(|v| *v < *number));
         }
         let mut bytes = Vec::new();
-        packed::put(&mut bytes, &values);
+        packed::put(&mut bytes, values.iter().copied());
         dict = Some(Dict::Numbers {
             len: count_u32(values.len()),
             piece: pieces.put(&bytes)?,
@@ -198,15 +198,17 @@ pub(super) fn column(
     })
 }
 
-/// The distinct numbers, ascending; `None` for text and above the limit.
-fn distinct(column: &Finished<'_>) -> Option<Vec<u64>> {
-    if column.kind == Kind::Str {
+/// The distinct numbers, ascending; `None` for text, and for more than an encoding asks for.
+fn distinct(column: &Finished<'_>, role: Role) -> Option<Vec<u64>> {
+    let with = |distinct| encoding(column.kind, role, distinct, 0);
+    if column.kind == Kind::Str || with(Some(0)) == with(None) {
         return None;
     }
+    let most = INDEXED_VALUES_MAX.min(column.pairs.len() / ROWS_PER_BITMAP_MIN);
     let mut seen = HashSet::new();
     let mut last = None;
     for (_, number) in &column.pairs {
-        if last != Some(*number) && seen.insert(*number) && seen.len() > INDEXED_VALUES_MAX {
+        if last != Some(*number) && seen.insert(*number) && seen.len() > most {
             return None;
         }
         last = Some(*number);
@@ -234,17 +236,26 @@ pub(super) fn pages(
     Ok(out)
 }
 
+/// The rows of each value, ascending.
+fn by_value(pairs: &[(u32, u64)], values: u32) -> Vec<Vec<u32>> {
+    let mut counts = vec![0; narrow(u64::from(values))];
+    for (_, code) in pairs {
+        counts[narrow(*code)] += 1;
+    }
+    let mut rows: Vec<Vec<u32>> = counts.into_iter().map(Vec::with_capacity).collect();
+    for (row, code) in pairs {
+        rows[narrow(*code)].push(*row);
+    }
+    rows
+}
+
 fn indexes(
     pairs: &[(u32, u64)],
     values: u32,
     pieces: &mut Pieces<'_>,
 ) -> Result<Vec<Piece>, WriteError> {
-    let mut rows: Vec<Vec<u32>> = vec![Vec::new(); narrow(u64::from(values))];
-    for (row, code) in pairs {
-        rows[narrow(*code)].push(*row);
-    }
-    let mut serialized = Vec::with_capacity(rows.len());
-    for rows in rows {
+    let mut serialized = Vec::with_capacity(narrow(u64::from(values)));
+    for rows in by_value(pairs, values) {
         let mut bitmap =
             RoaringBitmap::from_sorted_iter(rows).expect("BUG: rows of a value out of order");
         bitmap.optimize();
@@ -263,15 +274,15 @@ fn chunks(
     rows: u32,
     pieces: &mut Pieces<'_>,
 ) -> Result<Vec<Option<ChunkEntry>>, WriteError> {
-    let mut out = Vec::new();
+    let (mut out, mut bytes) = (Vec::new(), Vec::new());
     for (group, pairs) in (0..).zip(by_group(pairs, rows)) {
         let numbers = pairs.iter().map(|p| p.1);
         let (Some(low), Some(high)) = (numbers.clone().min(), numbers.max()) else {
             out.push(None);
             continue;
         };
-        let mut bytes = Vec::new();
-        chunk::put(&mut bytes, group_bounds(group, rows).1, &pairs);
+        bytes.clear();
+        chunk::put(&mut bytes, group_bounds(group, rows), pairs);
         out.push(Some(ChunkEntry {
             piece: pieces.put(&bytes)?,
             zone: (low, high),

@@ -160,14 +160,8 @@ pub(super) fn traces<'a>(traces: impl Iterator<Item = &'a str>) -> (Vec<u8>, Vec
         hashes.extend_from_slice(&run.0.to_le_bytes());
     }
     let mut places = Vec::new();
-    packed::put(
-        &mut places,
-        &runs.iter().map(|run| run.1).collect::<Vec<_>>(),
-    );
-    packed::put(
-        &mut places,
-        &runs.iter().map(|run| run.2).collect::<Vec<_>>(),
-    );
+    packed::put(&mut places, runs.iter().map(|run| run.1));
+    packed::put(&mut places, runs.iter().map(|run| run.2));
     (hashes, places)
 }
 
