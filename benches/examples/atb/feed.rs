@@ -15,6 +15,8 @@ use obsrv_server::dialect::{Context, Dialect, decode};
 use super::Outcome;
 
 const WRITERS: usize = 8;
+/// How long a writer waits that was refused.
+const BUSY: Duration = Duration::from_millis(2);
 const RECEIVED_NS: i64 = 1_793_500_000_000_000_000;
 
 /// Reads OTLP protobuf as the server does.
@@ -86,6 +88,11 @@ fn store(engine: &Engine, project: ProjectId, body: &Bytes) {
         ..Envelope::default()
     };
     loop {
+        // As the server does: what would be refused is not read.
+        if !engine.has_room(project) {
+            thread::sleep(BUSY);
+            continue;
+        }
         let events = Otlp.interpret(&envelope, body).expect("BUG: our own bytes");
         let submission = Submission {
             envelope: envelope.clone(),
@@ -97,7 +104,7 @@ fn store(engine: &Engine, project: ProjectId, body: &Bytes) {
         engine.submit(submission, Box::new(done));
         match receiver.recv().expect("BUG: done is called") {
             Ok(_) => return,
-            Err(IngestError::Overloaded) => thread::sleep(Duration::from_millis(2)),
+            Err(IngestError::Overloaded) => thread::sleep(BUSY),
             Err(error) => panic!("not stored: {error}"),
         }
     }

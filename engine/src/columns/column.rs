@@ -23,6 +23,31 @@ enum Values {
     },
 }
 
+/// What two columns of the same values have in common, and others rarely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Gist {
+    kind: Kind,
+    values: usize,
+    texts: usize,
+    last: Option<(u32, u64)>,
+}
+
+impl Values {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Numbers(own), Self::Numbers(others)) => own == others,
+            (
+                Self::Texts { codes, dictionary },
+                Self::Texts {
+                    codes: others,
+                    dictionary: other,
+                },
+            ) => codes == others && dictionary.is_same(other),
+            (Self::Numbers(_) | Self::Texts { .. }, _) => false,
+        }
+    }
+}
+
 impl Column {
     pub(crate) fn new(kind: Kind) -> Self {
         let values = match kind {
@@ -61,6 +86,22 @@ impl Column {
         codes.push(dictionary.code(text)?);
         self.rows.push(row);
         Ok(dictionary.held_bytes() - before)
+    }
+
+    /// See [`Gist`]; worked out of a few values.
+    pub(super) fn gist(&self) -> Gist {
+        let last = self.rows.len().checked_sub(1);
+        Gist {
+            kind: self.kind,
+            values: self.rows.len(),
+            texts: self.dictionary().map_or(0, Dictionary::held_bytes),
+            last: last.and_then(|at| Some((*self.rows.get(at)?, self.number(at)))),
+        }
+    }
+
+    /// Whether both have the same values in the same rows, added in the same order.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.rows == other.rows && self.values.is_same(&other.values)
     }
 
     /// The rows of the values, ascending.

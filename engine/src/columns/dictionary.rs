@@ -28,6 +28,11 @@ impl Dictionary {
         self.bytes.len() + self.ends.len() * (size_of::<usize>() + size_of::<u32>())
     }
 
+    /// Whether every code means the same text in both.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.ends == other.ends && self.bytes == other.bytes
+    }
+
     /// The text of a code.
     pub(crate) fn text(&self, code: u32) -> &str {
         let text = bytes_of(&self.bytes, &self.ends, code);

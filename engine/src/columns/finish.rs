@@ -1,5 +1,8 @@
 //! A gathered column in the order of a file.
 
+use hashbrown::HashMap;
+
+use super::column::Gist;
 use super::value::Kind;
 use super::{Column, Columns};
 
@@ -9,7 +12,6 @@ pub(crate) const LEFT_OUT: u32 = u32::MAX;
 /// A column ready to be encoded.
 #[derive(Debug)]
 pub(crate) struct Finished<'a> {
-    pub(crate) path: &'a str,
     pub(crate) kind: Kind,
     /// (row, number), ascending, no pair twice; for text the number is a code.
     pub(crate) pairs: Vec<(u32, u64)>,
@@ -19,10 +21,9 @@ pub(crate) struct Finished<'a> {
 
 impl<'a> Finished<'a> {
     /// A column of numbers from pairs in any order.
-    pub(crate) fn of_numbers(path: &'a str, kind: Kind, mut pairs: Vec<(u32, u64)>) -> Self {
+    pub(crate) fn of_numbers(kind: Kind, mut pairs: Vec<(u32, u64)>) -> Self {
         sort(&mut pairs);
         Self {
-            path,
             kind,
             pairs,
             texts: Vec::new(),
@@ -30,26 +31,54 @@ impl<'a> Finished<'a> {
     }
 
     /// A column of texts from pairs in any order; `texts` ascend, and every one is used.
-    pub(crate) fn of_texts(path: &'a str, pairs: Vec<(u32, u64)>, texts: Vec<&'a str>) -> Self {
+    pub(crate) fn of_texts(pairs: Vec<(u32, u64)>, texts: Vec<&'a str>) -> Self {
         Self {
             texts,
-            ..Self::of_numbers(path, Kind::Str, pairs)
+            ..Self::of_numbers(Kind::Str, pairs)
         }
     }
 }
 
+/// A column and every path at which the same rows have the same values: an attribute that a dialect also understands stands in a
+/// document twice.
+#[derive(Debug)]
+pub(crate) struct Twins<'a> {
+    /// Ascending; at least one.
+    pub(crate) paths: Vec<&'a str>,
+    pub(crate) column: Finished<'a>,
+}
+
 impl Columns {
-    /// The columns by path, then type. `places` says where in the file each gathered row goes, or
+    /// The columns by their first path, then type, each once. `places` says where in the file each gathered row goes, or
     /// [`LEFT_OUT`]; rows beyond it are left out.
-    pub(crate) fn finish<'a>(&'a self, places: &'a [u32]) -> impl Iterator<Item = Finished<'a>> {
+    pub(crate) fn finish<'a>(&'a self, places: &'a [u32]) -> impl Iterator<Item = Twins<'a>> {
+        let finished = self.twins().into_iter().map(|(paths, column)| Twins {
+            paths,
+            column: column.finish(places),
+        });
+        finished.filter(|twins| !twins.column.pairs.is_empty())
+    }
+
+    /// The columns that differ, by their first path, then type, and their paths.
+    fn twins(&self) -> Vec<(Vec<&str>, &Column)> {
         let mut columns: Vec<_> = self.each().collect();
         columns.sort_unstable_by(|a, b| (a.0, a.1.kind()).cmp(&(b.0, b.1.kind())));
-        let finished = columns.into_iter().map(|(path, column)| Finished {
-            path,
-            kind: column.kind(),
-            ..column.finish(places)
-        });
-        finished.filter(|column| !column.pairs.is_empty())
+        let mut twins: Vec<(Vec<&str>, &Column)> = Vec::new();
+        let mut known: HashMap<Gist, Vec<usize>> = HashMap::new();
+        for (path, column) in columns {
+            let alike = known.entry(column.gist()).or_default();
+            let same = alike
+                .iter()
+                .copied()
+                .find(|at| twins[*at].1.is_same(column));
+            if let Some(same) = same {
+                twins[same].0.push(path);
+            } else {
+                alike.push(twins.len());
+                twins.push((vec![path], column));
+            }
+        }
+        twins
     }
 }
 
@@ -66,7 +95,6 @@ impl Column {
         let texts = self.texts(&mut pairs);
         sort(&mut pairs);
         Finished {
-            path: "",
             kind: self.kind(),
             pairs,
             texts,

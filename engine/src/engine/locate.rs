@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::deletion::RowAt;
-use super::publish::{Applying, PublishError};
+use super::publish::{Applying, Held, PublishError};
 use crate::body::Content;
 use crate::memtable::{MemRow, Memtable};
 use crate::mutant::Bug;
@@ -53,6 +53,13 @@ impl Sought {
     }
 }
 
+/// What holds rows of a trace, the active memtable aside.
+pub(super) struct Older {
+    /// Newest first.
+    memory: Vec<Held>,
+    segments: Vec<Arc<Segment>>,
+}
+
 /// Where a key is in the segments.
 #[derive(Default)]
 struct Flushed {
@@ -69,18 +76,16 @@ impl Applying<'_> {
         key: &RowKey,
         start_ns: Option<i64>,
     ) -> Result<Sought, PublishError> {
-        for (memtable, rows) in self.memory(table).iter().rev() {
-            if let Some((row, found)) = rows.find(key) {
-                return Ok(Sought::Live(Found {
-                    place: Place::Memory(Arc::clone(memtable)),
-                    row,
-                    start_ns: found.start_ns,
-                    end_ns: found.end_ns,
-                    lsn_first: found.lsn_first,
-                    lsn_last: found.lsn_last,
-                    content: found.content,
-                }));
-            }
+        if let Some((memtable, row, found)) = self.find_in_memory(table, key) {
+            return Ok(Sought::Live(Found {
+                place: Place::Memory(memtable),
+                row,
+                start_ns: found.start_ns,
+                end_ns: found.end_ns,
+                lsn_first: found.lsn_first,
+                lsn_last: found.lsn_last,
+                content: found.content,
+            }));
         }
         if self.writer.planted.has(Bug::DedupForgetsSegments) {
             return Ok(Sought::Absent);
@@ -97,6 +102,21 @@ impl Applying<'_> {
         Ok(Sought::Lost)
     }
 
+    /// The live row of a key in the memtables.
+    fn find_in_memory(
+        &mut self,
+        table: Table,
+        key: &RowKey,
+    ) -> Option<(Arc<Memtable>, u32, MemRow)> {
+        let held = self.memory(table);
+        let older = self.older(table, &key.trace_id);
+        let mut all = held.last().into_iter().chain(&older.memory);
+        all.find_map(|(memtable, rows)| {
+            let (row, found) = rows.find(key)?;
+            Some((Arc::clone(memtable), row, found))
+        })
+    }
+
     /// The live row of a key in the segments. Reads no payload.
     fn find_flushed(
         &mut self,
@@ -105,7 +125,7 @@ impl Applying<'_> {
         start_ns: Option<i64>,
     ) -> Result<Flushed, PublishError> {
         let mut lost = false;
-        for segment in self.segments_of(table, &key.trace_id) {
+        for segment in &self.older(table, &key.trace_id).segments {
             let Some(section) = segment.section(self.project, table) else {
                 continue;
             };
@@ -121,10 +141,10 @@ impl Applying<'_> {
                     continue;
                 }
             };
-            if self.is_dead(&segment, table, row) {
+            if self.is_dead(segment, table, row) {
                 continue;
             }
-            let at = Some((segment, row));
+            let at = Some((Arc::clone(segment), row));
             return Ok(Flushed { at, lost });
         }
         Ok(Flushed { at: None, lost })
@@ -156,10 +176,8 @@ impl Applying<'_> {
         table: Table,
         at: &RowAt,
     ) -> Result<Option<(Place, u32)>, PublishError> {
-        for (memtable, rows) in self.memory(table).iter().rev() {
-            if let Some((row, _)) = rows.find(&at.key) {
-                return Ok(Some((Place::Memory(Arc::clone(memtable)), row)));
-            }
+        if let Some((memtable, row, _)) = self.find_in_memory(table, &at.key) {
+            return Ok(Some((Place::Memory(memtable), row)));
         }
         let flushed = self.find_flushed(table, &at.key, Some(at.start_ns))?;
         Ok(flushed
@@ -226,19 +244,29 @@ impl Applying<'_> {
             .is_some_and(|dead| dead.contains(row))
     }
 
-    fn segments_of(&mut self, table: Table, trace_id: &str) -> Vec<Arc<Segment>> {
+    /// Every record has many rows of few traces, and most traces are in few places.
+    fn older(&mut self, table: Table, trace_id: &str) -> Arc<Older> {
         if let Some(known) = self.of_trace[table.index()].get(trace_id) {
-            return known.clone();
+            return Arc::clone(known);
         }
+        let held = self.memory(table);
+        // The last is the active one.
+        let frozen = held.iter().rev().skip(1);
         let all = self.writer.places.of_project.get(&self.project);
         let holds = |segment: &&Arc<Segment>| {
             segment
                 .section(self.project, table)
                 .is_some_and(|s| s.has_trace(trace_id))
         };
-        let found: Vec<_> = all.into_iter().flatten().filter(holds).cloned().collect();
-        self.of_trace[table.index()].insert(trace_id.into(), found.clone());
-        found
+        let older = Arc::new(Older {
+            memory: frozen
+                .filter(|(_, rows)| rows.has_trace(trace_id))
+                .cloned()
+                .collect(),
+            segments: all.into_iter().flatten().filter(holds).cloned().collect(),
+        });
+        self.of_trace[table.index()].insert(trace_id.into(), Arc::clone(&older));
+        older
     }
 
     /// The live rows of a trace, wherever they are.
@@ -253,14 +281,14 @@ impl Applying<'_> {
             let place = |row| (Place::Memory(Arc::clone(memtable)), row);
             found.extend(live.iter().map(place));
         }
-        for segment in self.segments_of(table, trace_id) {
+        for segment in &self.older(table, trace_id).segments {
             let Some(section) = segment.section(self.project, table) else {
                 continue;
             };
             let rows = self.going_round(section, |section| section.trace_rows(trace_id))?;
             for row in rows.unwrap_or_default() {
-                if !self.is_dead(&segment, table, row) {
-                    found.push((Place::Segment(Arc::clone(&segment)), row));
+                if !self.is_dead(segment, table, row) {
+                    found.push((Place::Segment(Arc::clone(segment)), row));
                 }
             }
         }

@@ -379,10 +379,10 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Stores a request; `done` is called after it is on disk and searchable, or refused.
     pub fn submit(&self, mut submission: Submission, done: Done) {
-        submission.envelope.digest = record::digest(&submission.events);
         if !self.takes_its_part(submission.envelope.project, submission.body.len()) {
             return done(Err(IngestError::Overloaded));
         }
+        submission.envelope.digest = record::digest(&submission.events);
         if !self.space_step() && !self.planted.has(Bug::ReserveForIngest) {
             return done(Err(IngestError::NoSpace));
         }

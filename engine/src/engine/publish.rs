@@ -8,7 +8,7 @@ use obsrv_wal::log::Durable;
 
 use super::commit::Committed;
 use super::deletion::{Aim, Deletion, RowAt};
-use super::locate::{Found, Place, Sought};
+use super::locate::{Found, Older, Place, Sought};
 use super::version::Writer;
 use super::{Counters, Engine, Hidden, Work, count};
 use crate::body::Content;
@@ -20,7 +20,6 @@ use crate::memtable::{MemRow, MemTable, Memtable};
 use crate::mutant::Bug;
 use crate::row::{Event, Lsn, ProjectId, RowKey, Table};
 use crate::run::{Difference, SpanFacts};
-use crate::segment::Segment;
 use crate::source::SourceError;
 
 /// Charged to the memtable for every record, whatever it holds.
@@ -38,7 +37,7 @@ pub enum PublishError {
 }
 
 /// One table of the project in a memtable.
-type Held = (Arc<Memtable>, Arc<MemTable>);
+pub(super) type Held = (Arc<Memtable>, Arc<MemTable>);
 
 /// The application of one record, or of what records did to one run.
 pub(super) struct Applying<'a> {
@@ -48,8 +47,8 @@ pub(super) struct Applying<'a> {
     lsn: Lsn,
     /// The project's tables in the memtables, oldest first, looked up once.
     memory: [Option<Arc<[Held]>>; Table::ALL.len()],
-    /// Segments that hold rows of a trace, looked up once.
-    pub(super) of_trace: [HashMap<Box<str>, Vec<Arc<Segment>>>; Table::ALL.len()],
+    /// What holds rows of a trace beside the active memtable, looked up once.
+    pub(super) of_trace: [HashMap<Box<str>, Arc<Older>>; Table::ALL.len()],
     pub(super) duplicates: usize,
     pub(super) superseded: usize,
     /// Rows and sections that did not read and were passed over.

@@ -88,6 +88,11 @@ impl Queue {
         Ok(())
     }
 
+    /// Whether it takes nothing more for now, however small.
+    pub(super) fn is_full(&self) -> bool {
+        self.inner.lock().bytes >= self.bytes_max
+    }
+
     /// The next group, fair between lanes; empty when there is no work.
     pub(super) fn drain(&self) -> Vec<Work> {
         let mut inner = self.inner.lock();
@@ -219,7 +224,9 @@ mod tests {
         let cost = work(1, "x").cost();
         let queue = Queue::new(2 * cost);
         queue.push(work(1, "x")).unwrap();
+        assert!(!queue.is_full());
         queue.push(work(1, "x")).unwrap();
+        assert!(queue.is_full());
         assert!(matches!(queue.push(work(2, "x")), Err(Refused::Full(_))));
         queue.close();
         assert!(matches!(queue.push(work(2, "x")), Err(Refused::Closed(_))));

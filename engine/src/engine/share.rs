@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 
 use super::{Engine, FROZEN_MAX};
+use crate::row::ProjectId;
 
 /// Memtables behind which a project with more than its part must wait; the others have one more.
 const FROZEN_FAIR_MAX: usize = FROZEN_MAX - 1;
@@ -29,6 +30,11 @@ impl Taken {
         let projects = u64::try_from(self.by_project.len()).unwrap_or(u64::MAX);
         u128::from(own) * u128::from(projects) * 2 > u128::from(self.sum) * 3
     }
+
+    /// Whether a project is refused while so many memtables are frozen.
+    fn must_wait(&self, frozen: usize, project: u64) -> bool {
+        frozen >= FROZEN_MAX || (frozen >= FROZEN_FAIR_MAX && self.is_over(project))
+    }
 }
 
 impl Shares {
@@ -39,11 +45,22 @@ impl Shares {
 }
 
 impl Engine {
+    /// Whether a request of the project would be taken now, as far as that can be told without its body: who asks first need not
+    /// read what would only be refused.
+    pub fn has_room(&self, project: ProjectId) -> bool {
+        !self.queue.is_full()
+            && !self
+                .shares
+                .0
+                .lock()
+                .must_wait(self.frozen_count(), project.0)
+    }
+
     /// Counts bytes that a project wants to store, or says that it must wait.
     pub(super) fn takes_its_part(&self, project: u64, bytes: usize) -> bool {
         let frozen = self.frozen_count();
         let mut taken = self.shares.0.lock();
-        if frozen >= FROZEN_MAX || (frozen >= FROZEN_FAIR_MAX && taken.is_over(project)) {
+        if taken.must_wait(frozen, project) {
             return false;
         }
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -71,6 +88,15 @@ mod tests {
         assert!(!at.is_over(1));
         let above = taken(&[(1, 151), (2, 50), (3, 99)]);
         assert!(above.is_over(1) && !above.is_over(2) && !above.is_over(4));
+    }
+
+    #[test]
+    fn from_one_below_the_most_frozen_on_who_has_too_much_waits_and_then_all_do() {
+        let above = taken(&[(1, 151), (2, 50), (3, 99)]);
+        let waiting = |frozen| [1, 2].map(|project| above.must_wait(frozen, project));
+        assert_eq!(waiting(FROZEN_FAIR_MAX - 1), [false, false]);
+        assert_eq!(waiting(FROZEN_FAIR_MAX), [true, false]);
+        assert_eq!(waiting(FROZEN_MAX), [true, true]);
     }
 
     #[test]

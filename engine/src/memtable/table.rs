@@ -71,6 +71,11 @@ impl MemTable {
         self.rows.read().of_trace(trace_id).collect()
     }
 
+    /// Whether there is any row of a trace, dead ones included.
+    pub fn has_trace(&self, trace_id: &str) -> bool {
+        self.rows.read().of_trace(trace_id).next().is_some()
+    }
+
     /// Rows that are dead at `lsn`.
     pub fn dead_at(&self, lsn: Lsn) -> RoaringBitmap {
         self.rows.read().dead_at(lsn)

@@ -20,6 +20,8 @@ use crate::source::SourceError;
 const RATIO_MAX: u64 = 1 << 16;
 /// Writes to the file are gathered to this size.
 const WRITE_BYTES: usize = 1 << 20;
+/// No more room for compressed blocks is kept: a block is 256 KiB but for bodies that are larger.
+const PACKED_BYTES_MAX: usize = 1 << 20;
 /// Writes begin at multiples of this: see [`Upload::append_cold`].
 const PAGE_BYTES: usize = 4096;
 
@@ -156,6 +158,8 @@ pub(super) struct BlockWriter {
     zstd: zstd::bulk::Compressor<'static>,
     flushed: u64,
     held: Vec<u8>,
+    /// The block that was compressed last; the room is used again.
+    packed: Vec<u8>,
 }
 
 impl BlockWriter {
@@ -167,6 +171,7 @@ impl BlockWriter {
             zstd,
             flushed: 0,
             held: Vec::with_capacity(WRITE_BYTES + (64 << 10)),
+            packed: Vec::new(),
         })
     }
 
@@ -181,24 +186,29 @@ impl BlockWriter {
     /// Appends bytes as they are.
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.held.extend_from_slice(bytes);
-        if self.held.len() < WRITE_BYTES {
-            return Ok(());
-        }
-        let whole = self.whole_pages();
-        self.upload.append(&self.held[..whole])?;
-        self.forget(whole);
-        Ok(())
+        self.write_held(false)
     }
 
     /// Appends bytes that nobody reads soon.
     fn put_cold(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.held.extend_from_slice(bytes);
+        self.write_held(true)
+    }
+
+    /// Writes what is held, if it is much.
+    fn write_held(&mut self, is_cold: bool) -> io::Result<()> {
         if self.held.len() < WRITE_BYTES {
             return Ok(());
         }
         let whole = self.whole_pages();
-        self.upload.append_cold(&self.held[..whole])?;
-        self.forget(whole);
+        let pages = &self.held[..whole];
+        if is_cold {
+            self.upload.append_cold(pages)?;
+        } else {
+            self.upload.append(pages)?;
+        }
+        self.flushed += wide(whole);
+        self.held.drain(..whole);
         Ok(())
     }
 
@@ -207,38 +217,41 @@ impl BlockWriter {
         self.held.len() - self.held.len() % PAGE_BYTES
     }
 
-    fn forget(&mut self, written: usize) {
-        self.flushed += wide(written);
-        self.held.drain(..written);
-    }
-
     /// Appends a block, compressed if that makes it smaller.
     pub(super) fn block(&mut self, raw: &[u8]) -> io::Result<BlockRef> {
-        let (block, packed) = self.packed(raw)?;
-        self.put(packed.as_deref().unwrap_or(raw))?;
+        let block = self.hold(raw)?;
+        self.write_held(false)?;
         Ok(block)
     }
 
     /// As [`Self::block`], for payload: nobody reads it soon.
     pub(super) fn cold_block(&mut self, raw: &[u8]) -> io::Result<BlockRef> {
-        let (block, packed) = self.packed(raw)?;
-        self.put_cold(packed.as_deref().unwrap_or(raw))?;
+        let block = self.hold(raw)?;
+        self.write_held(true)?;
         Ok(block)
     }
 
-    /// The next block, and its bytes if they are not the raw ones.
-    fn packed(&mut self, raw: &[u8]) -> io::Result<(BlockRef, Option<Vec<u8>>)> {
+    /// Takes the next block to what is held.
+    fn hold(&mut self, raw: &[u8]) -> io::Result<BlockRef> {
         let offset = self.offset();
-        let packed = Some(self.zstd.compress(raw)?).filter(|packed| packed.len() < raw.len());
-        let stored = packed.as_deref().unwrap_or(raw);
+        self.packed.clear();
+        self.packed
+            .reserve(zstd::zstd_safe::compress_bound(raw.len()));
+        self.zstd.compress_to_buffer(raw, &mut self.packed)?;
+        let zstd = self.packed.len() < raw.len();
+        let stored = if zstd { &self.packed } else { raw };
         let block = BlockRef {
             offset,
             stored: count_u32(stored.len()),
             raw: count_u32(raw.len()),
-            zstd: packed.is_some(),
+            zstd,
             crc: self.place.crc(offset, stored),
         };
-        Ok((block, packed))
+        self.held.extend_from_slice(stored);
+        if self.packed.capacity() > PACKED_BYTES_MAX {
+            self.packed = Vec::new();
+        }
+        Ok(block)
     }
 
     /// Appends a block of another file's payload: the bytes as they were stored there.

@@ -134,23 +134,25 @@ impl BlockBodies {
                 || self.body_bytes + body_len > BLOCK_BODY_BYTES_MAX)
     }
 
-    /// Adds the body that `put` appends; `pieces` are its own.
-    pub(super) fn push(&mut self, pieces: &[Piece], put: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds the body that `put` appends; `pieces` are its own. Gives it back.
+    pub(super) fn push(&mut self, pieces: &[Piece], put: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
         let first = self.ranges.len();
         if pieces.is_empty() {
             let start = self.pool.len();
             put(&mut self.pool);
             self.body_bytes += self.pool.len() - start;
             self.ranges.push(start..self.pool.len());
-        } else {
-            let mut body = std::mem::take(&mut self.scratch);
-            body.clear();
-            put(&mut body);
-            self.body_bytes += body.len();
-            self.push_pieces(first, pieces, &body);
-            self.scratch = body;
+            self.ends.push(self.ranges.len());
+            return self.pool.get(start..).unwrap_or_default();
         }
+        let mut body = std::mem::take(&mut self.scratch);
+        body.clear();
+        put(&mut body);
+        self.body_bytes += body.len();
+        self.push_pieces(first, pieces, &body);
+        self.scratch = body;
         self.ends.push(self.ranges.len());
+        &self.scratch
     }
 
     fn push_pieces(&mut self, first: usize, pieces: &[Piece], body: &[u8]) {
@@ -174,25 +176,22 @@ impl BlockBodies {
         }
     }
 
-    /// The block before compression. What comes next is for another one.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.bytes() + self.ends.len() * RANGE_BYTES + 64);
+    /// Puts the block before compression in the place of `out`. What comes next is for another one.
+    pub(super) fn take(&mut self, out: &mut Vec<u8>) {
+        out.clear();
+        out.reserve(self.bytes() + self.ends.len() * RANGE_BYTES + 64);
         if self.body_bytes == self.pool.len() {
             // Nothing repeats: every body is one range, behind the one before.
-            table::put_lens(
-                &mut out,
-                &self.ranges.iter().map(Range::len).collect::<Vec<_>>(),
-            );
+            table::put_lens(out, &self.ranges.iter().map(Range::len).collect::<Vec<_>>());
         } else {
             out.push(SHARED);
-            self.put_recipes(&mut out);
+            self.put_recipes(out);
         }
         out.append(&mut self.pool);
         self.known.clear();
         self.ranges.clear();
         self.ends.clear();
         self.body_bytes = 0;
-        out
     }
 
     fn put_recipes(&self, out: &mut Vec<u8>) {
@@ -296,9 +295,12 @@ mod tests {
     fn block_of(bodies: &[Vec<u8>]) -> Vec<u8> {
         let mut block = BlockBodies::default();
         for body in bodies {
-            block.push(&cut(body), |out| out.extend_from_slice(body));
+            let pushed = block.push(&cut(body), |out| out.extend_from_slice(body));
+            assert_eq!(pushed, body);
         }
-        block.take()
+        let mut out = vec![7];
+        block.take(&mut out);
+        out
     }
 
     /// Text without repeats of its own.

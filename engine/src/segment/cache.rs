@@ -20,13 +20,13 @@ const COLUMN_CACHE_BYTES: usize = 64 << 20;
 const PAYLOAD_CACHE_BYTES: usize = 32 << 20;
 /// Decoded section directories and compact sections.
 const SECTION_CACHE_BYTES: usize = 56 << 20;
-/// Ids of long traces in the order of their hashes: a million rows.
+/// Ids of traces in the order of their hashes: a million rows of long traces, 16,000 short ones.
 const TRACE_CACHE_BYTES: usize = 8 << 20;
 
 pub(super) static COLUMNS: Cache<Bytes> = Cache::new(COLUMN_CACHE_BYTES);
 pub(super) static PAYLOAD: Cache<Bytes> = Cache::new(PAYLOAD_CACHE_BYTES);
 pub(super) static SECTIONS: Cache<Arc<Index>> = Cache::new(SECTION_CACHE_BYTES);
-/// By offset of the section and first row of the trace.
+/// By offset of the section and hash of the trace id.
 pub(super) static TRACES: Cache<Arc<TraceIds>, (u64, u32)> = Cache::new(TRACE_CACHE_BYTES);
 
 /// What is held, by the opened segment that it is of and its place there. Two opens of one file

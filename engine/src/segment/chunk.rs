@@ -19,72 +19,63 @@ use bytes::Bytes;
 use roaring::RoaringBitmap;
 
 use super::packed::{self, Packed};
-use super::wire::{Bad, Cursor, count_u32, narrow, wide};
+use super::wire::{Bad, Cursor, narrow, wide};
 use crate::source::Selection;
 
 /// From this share of the rows on all values are decoded: one in so many.
 const UNPACK_SHARE: usize = 8;
 
-/// Appends a chunk of a group of `rows` rows: `pairs` are (row, value), ascending, no pair twice.
-pub(super) fn put(out: &mut Vec<u8>, rows: u32, pairs: &[(u32, u64)]) {
-    let mut present: Vec<u64> = Vec::with_capacity(pairs.len());
-    let mut ends: Vec<u64> = Vec::with_capacity(pairs.len());
-    for (i, (row, _)) in pairs.iter().enumerate() {
-        if present.last() != Some(&u64::from(*row)) {
-            present.push(u64::from(*row));
-            ends.push(0);
-        }
-        if let Some(end) = ends.last_mut() {
-            *end = wide(i + 1);
-        }
-    }
-    put_presence(out, rows, &present);
-    if present.len() == pairs.len() {
+/// Appends a chunk of a group of `rows` rows from `first` on: `pairs` are (row of the section, value), ascending, no pair twice.
+pub(super) fn put(out: &mut Vec<u8>, (first, rows): (u32, u32), pairs: &[(u32, u64)]) {
+    let is_last = |at: usize| pairs.get(at + 1).is_none_or(|next| next.0 != pairs[at].0);
+    let single = pairs.windows(2).all(|pair| pair[0].0 != pair[1].0);
+    if single {
+        let present = pairs.iter().map(|pair| u64::from(pair.0 - first));
+        put_presence(out, rows, present);
         out.push(0);
     } else {
+        let ends: Vec<usize> = (0..pairs.len()).filter(|at| is_last(*at)).collect();
+        let present = ends.iter().map(|end| u64::from(pairs[*end].0 - first));
+        put_presence(out, rows, present);
         out.push(1);
-        packed::put(out, &ends);
+        packed::put(out, ends.iter().map(|end| wide(end + 1)));
     }
     put_values(out, pairs);
 }
 
-fn put_presence(out: &mut Vec<u8>, rows: u32, present: &[u64]) {
+fn put_presence(out: &mut Vec<u8>, rows: u32, present: impl ExactSizeIterator<Item = u64> + Clone) {
     if present.len() == narrow(u64::from(rows)) {
         out.push(0);
         return;
     }
-    let mut list = Vec::new();
-    packed::put(&mut list, present);
+    let start = out.len();
+    out.push(2);
+    packed::put(out, present.clone());
     let bitset_len = narrow(u64::from(rows.div_ceil(8)));
-    if list.len() < bitset_len {
-        out.push(2);
-        out.extend_from_slice(&list);
+    if out.len() - start - 1 < bitset_len {
         return;
     }
+    out.truncate(start);
     out.push(1);
-    let mut bits = vec![0u8; bitset_len];
+    out.resize(start + 1 + bitset_len, 0);
     for row in present {
-        bits[narrow(row / 8)] |= 1 << (row % 8);
+        out[start + 1 + narrow(row / 8)] |= 1 << (row % 8);
     }
-    out.extend_from_slice(&bits);
 }
 
 /// Runs when they take fewer numbers than the values themselves: a trace's user or session.
 fn put_values(out: &mut Vec<u8>, pairs: &[(u32, u64)]) {
-    let mut runs: Vec<(u64, u64)> = Vec::new();
-    for (i, (_, value)) in pairs.iter().enumerate() {
-        match runs.last_mut() {
-            Some((end, last)) if last == value => *end = wide(i + 1),
-            _ => runs.push((wide(i + 1), *value)),
-        }
-    }
-    if runs.len() > 1 && runs.len() * 4 <= pairs.len() {
+    let ends_run = |at: &usize| pairs.get(at + 1).is_none_or(|next| next.1 != pairs[*at].1);
+    let runs = (0..pairs.len()).filter(ends_run).count();
+    if runs > 1 && runs * 4 <= pairs.len() {
+        let mut last = Vec::with_capacity(runs);
+        last.extend((0..pairs.len()).filter(ends_run));
         out.push(1);
-        packed::put(out, &runs.iter().map(|r| r.0).collect::<Vec<_>>());
-        packed::put(out, &runs.iter().map(|r| r.1).collect::<Vec<_>>());
+        packed::put(out, last.iter().map(|at| wide(at + 1)));
+        packed::put(out, last.iter().map(|at| pairs[*at].1));
     } else {
         out.push(0);
-        packed::put(out, &pairs.iter().map(|p| p.1).collect::<Vec<_>>());
+        packed::put(out, pairs.iter().map(|pair| pair.1));
     }
 }
 
@@ -542,12 +533,13 @@ pub(super) fn group_count(rows: u32) -> u32 {
     rows.div_ceil(super::GROUP_ROWS)
 }
 
-/// Splits (row, value) pairs of a section by row group.
-pub(super) fn by_group(pairs: &[(u32, u64)], rows: u32) -> Vec<Vec<(u32, u64)>> {
-    let mut groups = vec![Vec::new(); narrow(u64::from(group_count(rows)))];
-    for (row, value) in pairs {
-        groups[narrow(u64::from(row / super::GROUP_ROWS))].push((row % super::GROUP_ROWS, *value));
-    }
-    debug_assert_eq!(count_u32(groups.len()), group_count(rows));
-    groups
+/// The (row, value) pairs of each row group of a section, which ascend.
+pub(super) fn by_group(pairs: &[(u32, u64)], rows: u32) -> impl Iterator<Item = &[(u32, u64)]> {
+    let mut rest = pairs;
+    (0..group_count(rows)).map(move |group| {
+        let (first, count) = group_bounds(group, rows);
+        let (own, others) = rest.split_at(rest.partition_point(|pair| pair.0 - first < count));
+        rest = others;
+        own
+    })
 }

@@ -13,7 +13,7 @@ use super::{ID_PAGE_ROWS, Page};
 use crate::columns::value::Kind;
 
 /// A range of bytes in a block of the section, or in its compact frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Piece {
     pub(super) block: u32,
     pub(super) start: u32,
@@ -190,6 +190,19 @@ impl Piece {
 }
 
 impl ColumnEntry {
+    /// Where its values begin.
+    pub(super) fn first_piece(&self) -> Option<Piece> {
+        self.chunks.iter().flatten().map(|chunk| chunk.piece).next()
+    }
+
+    /// Whether both are the same pieces, so the same values of the same rows.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.kind, self.rows) == (other.kind, other.rows)
+            && self.chunks == other.chunks
+            && self.dict == other.dict
+            && self.bitmaps == other.bitmaps
+    }
+
     fn put(&self, out: &mut Vec<u8>) {
         put_sized(out, self.path.as_bytes());
         out.push(self.kind as u8);

@@ -8,7 +8,7 @@ use super::chunk::{self, by_group, group_bounds};
 use super::directory::{ChunkEntry, ColumnEntry, Dict, Piece};
 use super::footer::Form;
 use super::wire::{count_u32, narrow, wide};
-use super::{BLOCK_RAW_BYTES_MAX, COLUMN_BLOCK_BYTES, INDEXED_VALUES_MAX, Page};
+use super::{BLOCK_RAW_BYTES_MAX, COLUMN_BLOCK_BYTES, FULL_ROWS_MIN, INDEXED_VALUES_MAX, Page};
 use super::{WriteError, packed, table};
 use crate::columns::Finished;
 use crate::columns::value::Kind;
@@ -108,14 +108,57 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// Encodes a column of a section of `rows` rows.
+/// The columns of a section, as they are encoded.
+pub(super) struct Columns<'p, 'o> {
+    pub(super) rows: u32,
+    pub(super) role: Role,
+    pub(super) pieces: &'p mut Pieces<'o>,
+    entries: Vec<ColumnEntry>,
+}
+
+impl<'p, 'o> Columns<'p, 'o> {
+    /// Of a section of `rows` rows.
+    pub(super) fn new(rows: u32, pieces: &'p mut Pieces<'o>) -> Self {
+        let role = if rows >= FULL_ROWS_MIN {
+            Role::Large
+        } else {
+            Role::Small
+        };
+        Self {
+            rows,
+            role,
+            pieces,
+            entries: Vec::new(),
+        }
+    }
+
+    /// Encodes a column once, whatever number of paths it has: their entries share the pieces.
+    pub(super) fn put(&mut self, paths: &[&str], column: Finished<'_>) -> Result<(), WriteError> {
+        let entry = self::column(column, self.rows, self.role, self.pieces)?;
+        let named = |path: &&str| ColumnEntry {
+            path: (*path).into(),
+            ..entry.clone()
+        };
+        self.entries.extend(paths.iter().map(named));
+        Ok(())
+    }
+
+    /// The entries by path, then type.
+    pub(super) fn finish(mut self) -> Vec<ColumnEntry> {
+        self.entries
+            .sort_unstable_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
+        self.entries
+    }
+}
+
+/// Encodes a column of a section of `rows` rows. Its path is empty.
 pub(super) fn column(
     mut column: Finished<'_>,
     rows: u32,
     role: Role,
     pieces: &mut Pieces<'_>,
 ) -> Result<ColumnEntry, WriteError> {
-    let distinct = distinct(&column);
+    let distinct = distinct(&column, role);
     let count = if column.kind == Kind::Str {
         Some(column.texts.len()).filter(|n| *n <= INDEXED_VALUES_MAX)
     } else {
@@ -135,7 +178,7 @@ pub(super) fn column(
             *number = wide(values.partition_point(|v| *v < *number));
         }
         let mut bytes = Vec::new();
-        packed::put(&mut bytes, &values);
+        packed::put(&mut bytes, values.iter().copied());
         dict = Some(Dict::Numbers {
             len: count_u32(values.len()),
             piece: pieces.put(&bytes)?,
@@ -148,22 +191,24 @@ pub(super) fn column(
     Ok(ColumnEntry {
         rows: rows_with(&column.pairs),
         chunks: chunks(&column.pairs, rows, pieces)?,
-        path: column.path.into(),
+        path: Box::default(),
         kind: column.kind,
         dict,
         bitmaps,
     })
 }
 
-/// The distinct numbers, ascending; `None` for text and above the limit.
-fn distinct(column: &Finished<'_>) -> Option<Vec<u64>> {
-    if column.kind == Kind::Str {
+/// The distinct numbers, ascending; `None` for text, and for more than an encoding asks for.
+fn distinct(column: &Finished<'_>, role: Role) -> Option<Vec<u64>> {
+    let with = |distinct| encoding(column.kind, role, distinct, 0);
+    if column.kind == Kind::Str || with(Some(0)) == with(None) {
         return None;
     }
+    let most = INDEXED_VALUES_MAX.min(column.pairs.len() / ROWS_PER_BITMAP_MIN);
     let mut seen = HashSet::new();
     let mut last = None;
     for (_, number) in &column.pairs {
-        if last != Some(*number) && seen.insert(*number) && seen.len() > INDEXED_VALUES_MAX {
+        if last != Some(*number) && seen.insert(*number) && seen.len() > most {
             return None;
         }
         last = Some(*number);
@@ -191,17 +236,26 @@ pub(super) fn pages(
     Ok(out)
 }
 
+/// The rows of each value, ascending.
+fn by_value(pairs: &[(u32, u64)], values: u32) -> Vec<Vec<u32>> {
+    let mut counts = vec![0; narrow(u64::from(values))];
+    for (_, code) in pairs {
+        counts[narrow(*code)] += 1;
+    }
+    let mut rows: Vec<Vec<u32>> = counts.into_iter().map(Vec::with_capacity).collect();
+    for (row, code) in pairs {
+        rows[narrow(*code)].push(*row);
+    }
+    rows
+}
+
 fn indexes(
     pairs: &[(u32, u64)],
     values: u32,
     pieces: &mut Pieces<'_>,
 ) -> Result<Vec<Piece>, WriteError> {
-    let mut rows: Vec<Vec<u32>> = vec![Vec::new(); narrow(u64::from(values))];
-    for (row, code) in pairs {
-        rows[narrow(*code)].push(*row);
-    }
-    let mut serialized = Vec::with_capacity(rows.len());
-    for rows in rows {
+    let mut serialized = Vec::with_capacity(narrow(u64::from(values)));
+    for rows in by_value(pairs, values) {
         let mut bitmap =
             RoaringBitmap::from_sorted_iter(rows).expect("BUG: rows of a value out of order");
         bitmap.optimize();
@@ -220,15 +274,15 @@ fn chunks(
     rows: u32,
     pieces: &mut Pieces<'_>,
 ) -> Result<Vec<Option<ChunkEntry>>, WriteError> {
-    let mut out = Vec::new();
+    let (mut out, mut bytes) = (Vec::new(), Vec::new());
     for (group, pairs) in (0..).zip(by_group(pairs, rows)) {
         let numbers = pairs.iter().map(|p| p.1);
         let (Some(low), Some(high)) = (numbers.clone().min(), numbers.max()) else {
             out.push(None);
             continue;
         };
-        let mut bytes = Vec::new();
-        chunk::put(&mut bytes, group_bounds(group, rows).1, &pairs);
+        bytes.clear();
+        chunk::put(&mut bytes, group_bounds(group, rows), pairs);
         out.push(Some(ChunkEntry {
             piece: pieces.put(&bytes)?,
             zone: (low, high),

@@ -8,7 +8,7 @@ use roaring::RoaringBitmap;
 use super::directory::{CoreColumns, Directory, Payload, Piece};
 use super::encode::{self, Pieces, Role};
 use super::wire::count_u32;
-use super::{FULL_ROWS_MIN, ID_PAGE_ROWS, RowInput, WriteError, packed, table};
+use super::{ID_PAGE_ROWS, RowInput, WriteError, packed, table};
 use crate::columns::value::{Kind, from_i64};
 use crate::columns::{Column, Columns, Finished};
 
@@ -64,27 +64,21 @@ pub(super) fn build(
     mut pieces: Pieces<'_>,
 ) -> Result<(Directory, Vec<u8>), WriteError> {
     let count = count_u32(rows.len());
-    let role = if count >= FULL_ROWS_MIN {
-        Role::Large
-    } else {
-        Role::Small
-    };
     let core = core(rows, &mut pieces)?;
     let ids = put_ids(rows.iter().map(|row| row.key.id.as_bytes()), &mut pieces)?;
     let (hashes, runs) = traces(rows.iter().map(|row| &*row.key.trace_id));
     let trace_hashes = pieces.put(&hashes)?;
     let trace_runs = pieces.put(&runs)?;
-    let mut columns = Vec::new();
+    let mut columns = encode::Columns::new(count, &mut pieces);
     let mut encode_all = |gathered: &Columns, places: &[u32]| {
-        for column in gathered.finish(places) {
-            columns.push(encode::column(column, count, role, &mut pieces)?);
-        }
-        Ok(())
+        let mut twins = gathered.finish(places);
+        twins.try_for_each(|twins| columns.put(&twins.paths, twins.column))
     };
     match gathered {
         Some((gathered, placed)) => gathered.read(placed, &mut encode_all)?,
         None => encode_all(&gather(rows)?, &(0..count).collect::<Vec<_>>())?,
     }
+    let columns = columns.finish();
     let (blocks, frame) = pieces.finish()?;
     let directory = Directory {
         rows: count,
@@ -109,7 +103,6 @@ fn core(rows: &[&RowInput], pieces: &mut Pieces<'_>) -> Result<CoreColumns, Writ
             .filter_map(|(at, row)| Some((at, number(row)?)))
             .collect();
         Finished {
-            path: "",
             kind,
             pairs,
             texts: Vec::new(),
@@ -167,14 +160,8 @@ pub(super) fn traces<'a>(traces: impl Iterator<Item = &'a str>) -> (Vec<u8>, Vec
         hashes.extend_from_slice(&run.0.to_le_bytes());
     }
     let mut places = Vec::new();
-    packed::put(
-        &mut places,
-        &runs.iter().map(|run| run.1).collect::<Vec<_>>(),
-    );
-    packed::put(
-        &mut places,
-        &runs.iter().map(|run| run.2).collect::<Vec<_>>(),
-    );
+    packed::put(&mut places, runs.iter().map(|run| run.1));
+    packed::put(&mut places, runs.iter().map(|run| run.2));
     (hashes, places)
 }
 

@@ -122,34 +122,64 @@ impl<'a> Ids<'a> {
     }
 }
 
-/// The ids of one trace's rows as hashes, to find one without reading the others.
+/// The ids of one trace's rows as hashes: a trace that comes in pieces would otherwise read all its rows again for each new one.
 #[derive(Debug)]
 pub(super) struct TraceIds {
+    trace_id: Box<str>,
     /// Hash of the id, row; in order.
     rows: Box<[(u32, u32)]>,
 }
 
+/// What it takes to hold one, beside its rows, about.
+const TRACE_IDS_BYTES: usize = 256;
+
 impl TraceIds {
-    /// Bytes that it takes for so many rows.
-    pub(super) fn weight(rows: &RoaringBitmap) -> usize {
+    /// Bytes that it takes for these rows.
+    pub(super) fn weight(trace_id: &str, rows: &RoaringBitmap) -> usize {
         narrow(rows.len().saturating_mul(8))
+            .saturating_add(trace_id.len())
+            .saturating_add(TRACE_IDS_BYTES)
     }
 
-    pub(super) fn read(rows: &RoaringBitmap, ids: &mut Ids<'_>) -> Result<Self, SourceError> {
+    pub(super) fn read(
+        trace_id: &str,
+        rows: &RoaringBitmap,
+        ids: &mut Ids<'_>,
+    ) -> Result<Self, SourceError> {
         let mut all = Vec::with_capacity(narrow(rows.len()));
         for row in rows {
             all.push((id_hash(ids.get(row)?), row));
         }
         all.sort_unstable();
-        Ok(Self { rows: all.into() })
+        Ok(Self {
+            trace_id: trace_id.into(),
+            rows: all.into(),
+        })
     }
 
-    pub(super) fn find(&self, id: &str, ids: &mut Ids<'_>) -> Result<Option<u32>, SourceError> {
+    /// Whether it is of this trace: others may have its hash.
+    pub(super) fn is_of(&self, trace_id: &str) -> bool {
+        *self.trace_id == *trace_id
+    }
+
+    /// The row of an id, of which there is mostly none. `view` is asked for what the hash cannot tell.
+    pub(super) fn find<'a>(
+        &self,
+        id: &str,
+        view: impl FnOnce() -> Result<View<'a>, SourceError>,
+    ) -> Result<Option<u32>, SourceError> {
         let hash = id_hash(id);
         let from = self.rows.partition_point(|(of, _)| *of < hash);
-        for (_, row) in self.rows[from..].iter().take_while(|(of, _)| *of == hash) {
-            if ids.get(*row)? == id {
-                return Ok(Some(*row));
+        let same = self.rows[from..].iter().take_while(|(of, _)| *of == hash);
+        let mut same = same.map(|(_, row)| *row).peekable();
+        if same.peek().is_none() {
+            return Ok(None);
+        }
+        let view = view()?;
+        let mut ids = Ids::new(&view);
+        for row in same {
+            if ids.get(row)? == id {
+                return Ok(Some(row));
             }
         }
         Ok(None)

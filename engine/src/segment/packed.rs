@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::wire::{Bad, Cursor, low_byte, narrow, put_len, put_varint};
+use super::wire::{Bad, Cursor, low_byte, narrow, put_len, put_varint, wide};
 
 /// Numbers as they stand in a block.
 #[derive(Clone, Debug)]
@@ -23,11 +23,16 @@ pub(super) struct Packed {
 
 /// Appends `values`: smallest value as the base, greatest common divisor of the rest as the scale
 /// (timestamps are often whole micro- or milliseconds).
-pub(super) fn put(out: &mut Vec<u8>, values: &[u64]) {
-    let base = values.iter().copied().min().unwrap_or(0);
-    let max = values.iter().copied().max().unwrap_or(0);
+pub(super) fn put(out: &mut Vec<u8>, values: impl ExactSizeIterator<Item = u64> + Clone) {
+    let (mut base, mut max) = (u64::MAX, 0);
+    for v in values.clone() {
+        base = base.min(v);
+        max = max.max(v);
+    }
+    // There may be none.
+    base = base.min(max);
     let mut scale = 0;
-    for v in values {
+    for v in values.clone() {
         scale = gcd(scale, v - base);
         if scale == 1 {
             break;
@@ -42,27 +47,29 @@ pub(super) fn put(out: &mut Vec<u8>, values: &[u64]) {
     if width == 0 {
         return;
     }
-    let (mut held, mut fill) = (0u128, 0u32);
-    for v in values {
-        held |= u128::from((v - base) / scale) << fill;
-        fill += width;
-        while fill >= 8 {
-            out.push(low_u8(held));
-            held >>= 8;
-            fill -= 8;
-        }
-    }
-    if fill > 0 {
-        out.push(low_u8(held));
+    let bits = wide(values.len()) * u64::from(width);
+    out.reserve(narrow(bits.div_ceil(8)) + size_of::<u64>());
+    if scale == 1 {
+        put_bits(out, width, values.map(|v| v - base));
+    } else {
+        put_bits(out, width, values.map(|v| (v - base) / scale));
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the low byte is what is wanted"
-)]
-const fn low_u8(n: u128) -> u8 {
-    n as u8
+/// Appends numbers of `width` bits, 1 to 64, a word at a time.
+fn put_bits(out: &mut Vec<u8>, width: u32, numbers: impl Iterator<Item = u64>) {
+    let (mut held, mut fill) = (0u64, 0u32);
+    for n in numbers {
+        held |= n << fill;
+        fill += width;
+        if fill >= 64 {
+            out.extend_from_slice(&held.to_le_bytes());
+            fill -= 64;
+            held = n.checked_shr(width - fill).unwrap_or(0);
+        }
+    }
+    let rest = narrow(u64::from(fill.div_ceil(8)));
+    out.extend_from_slice(held.to_le_bytes().get(..rest).unwrap_or_default());
 }
 
 const fn gcd(mut a: u64, mut b: u64) -> u64 {
@@ -205,7 +212,7 @@ mod tests {
                 .map(|s| base.saturating_add(s.checked_shr(64 - bits).unwrap_or(0).saturating_mul(step)))
                 .collect();
             let mut out = Vec::new();
-            put(&mut out, &values);
+            put(&mut out, values.iter().copied());
             let mut cursor = Cursor(Bytes::from(out));
             let packed = Packed::read_exact(&mut cursor, values.len()).unwrap();
             cursor.end().unwrap();

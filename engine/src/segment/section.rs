@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use roaring::RoaringBitmap;
 
 use super::block::BlockRef;
 use super::cache;
@@ -22,10 +21,6 @@ use super::{GROUP_ROWS, RowInput, SectionSummary, rows, terms};
 use crate::body::Content;
 use crate::row::RowKey;
 use crate::source::{Core, SourceError};
-
-/// Rows of a trace up to which a key is found by reading their ids. A longer trace that comes in pieces
-/// would otherwise read all its rows again for each new one.
-const TRACE_WALK_MAX: u64 = 64;
 
 /// One table of one project in a segment. Rows are numbered in the order of the file.
 #[derive(Debug)]
@@ -58,15 +53,12 @@ impl SectionReader {
         if !self.has_trace(trace_id) {
             return Ok(None);
         }
-        let view = self.view()?;
-        let rows = view.trace_rows(trace_id)?;
-        let mut ids = Ids::new(&view);
-        if rows.len() > TRACE_WALK_MAX
-            && let Some(trace) = self.trace_ids(&rows, &mut ids)?
-        {
-            return trace.find(id, &mut ids);
+        if let Some(trace) = self.trace_ids(trace_id)? {
+            return trace.find(id, || self.view());
         }
-        for row in rows {
+        let view = self.view()?;
+        let mut ids = Ids::new(&view);
+        for row in view.trace_rows(trace_id)? {
             if ids.get(row)? == id {
                 return Ok(Some(row));
             }
@@ -75,21 +67,20 @@ impl SectionReader {
     }
 
     /// The ids of a trace's rows; none if they are too many to hold.
-    fn trace_ids(
-        &self,
-        rows: &RoaringBitmap,
-        ids: &mut Ids<'_>,
-    ) -> Result<Option<Arc<TraceIds>>, SourceError> {
-        let weight = TraceIds::weight(rows);
-        let Some(first) = rows.min().filter(|_| cache::TRACES.holds(weight)) else {
-            return Ok(None);
-        };
-        let place = (self.entry.block.offset, first);
+    fn trace_ids(&self, trace_id: &str) -> Result<Option<Arc<TraceIds>>, SourceError> {
+        let place = (self.entry.block.offset, id_hash(trace_id));
         let key = (self.file.instance, place);
-        if let Some(held) = cache::TRACES.get(key) {
+        let held = cache::TRACES.get(key);
+        if let Some(held) = held.filter(|held| held.is_of(trace_id)) {
             return Ok(Some(held));
         }
-        let made = Arc::new(TraceIds::read(rows, ids)?);
+        let view = self.view()?;
+        let rows = view.trace_rows(trace_id)?;
+        let weight = TraceIds::weight(trace_id, &rows);
+        if !cache::TRACES.holds(weight) {
+            return Ok(None);
+        }
+        let made = Arc::new(TraceIds::read(trace_id, &rows, &mut Ids::new(&view))?);
         cache::TRACES.put(key, Arc::clone(&made), weight);
         Ok(Some(made))
     }

@@ -40,7 +40,7 @@ pub(super) fn put_lens(out: &mut Vec<u8>, lens: &[usize]) {
     put_len(out, lens.len());
     put_len(out, lens.iter().sum());
     put_len(out, least);
-    packed::put(out, &surplus);
+    packed::put(out, surplus.iter().copied());
 }
 
 impl Table {

@@ -18,7 +18,7 @@ use super::{
     INLINE_BODY_BYTES_MAX, PAYLOAD_BLOCK_BYTES, RowInput, SectionInput, SectionSummary,
     SegmentOptions, WINDOW_NS, Written, index, merge, rows,
 };
-use crate::body::Content;
+use crate::body::{self, Content};
 use crate::boundary::Store;
 use crate::doc::DocError;
 use crate::io::{FileId, FileKind};
@@ -216,18 +216,13 @@ fn put_rows(
 
 /// Input indexes in the order of the file.
 fn sort(rows: &[RowInput]) -> Vec<usize> {
-    let key = |at: usize| {
-        let row = &rows[at];
-        (
-            row.start_ns.div_euclid(WINDOW_NS),
-            &row.key.trace_id,
-            row.start_ns,
-            &row.key.id,
-        )
-    };
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by(|a, b| key(*a).cmp(&key(*b)));
-    order
+    let keys = rows.iter().enumerate().map(|(at, row)| {
+        let window = row.start_ns.div_euclid(WINDOW_NS);
+        (window, &*row.key.trace_id, row.start_ns, &*row.key.id, at)
+    });
+    let mut order: Vec<_> = keys.collect();
+    order.sort_unstable();
+    order.into_iter().map(|(.., at)| at).collect()
 }
 
 /// The form of a section, by nothing but its size.
@@ -297,6 +292,8 @@ struct Held<'o> {
     terms: &'o mut Builder,
     payload: Payload,
     bodies: BlockBodies,
+    /// A body, or a block: whatever is looked at. The room is used again.
+    raw: Vec<u8>,
     /// Rows in blocks, and all rows with those that are held.
     cut: u32,
     rows: u32,
@@ -309,12 +306,22 @@ impl Held<'_> {
         if self.bodies.is_full(self.bodies.added(len, pieces), len) {
             self.cut()?;
         }
-        self.bodies.push(pieces, |out| row.content.put_body(out));
-        let view = row.content.view();
-        let added = view.and_then(|view| self.terms.add_row(&view));
+        let body = self.bodies.push(pieces, |out| row.content.put_body(out));
+        let view = body::view_bytes(body);
+        let added = view.and_then(|view| self.terms.add_row(view));
         added.map_err(|e| WriteError::body(row, e))?;
         self.rows += 1;
         Ok(())
+    }
+
+    /// The pieces of a body.
+    fn pieces(&mut self, content: &Content) -> Vec<Piece> {
+        if !bodies::is_cut(content.body_len()) {
+            return Vec::new();
+        }
+        self.raw.clear();
+        content.put_body(&mut self.raw);
+        bodies::cut(&self.raw)
     }
 
     /// Writes what is held as a block and starts the next one.
@@ -322,10 +329,10 @@ impl Held<'_> {
         if self.bodies.is_empty() {
             return Ok(());
         }
-        let raw = self.bodies.take();
-        check_size(raw.len())?;
+        self.bodies.take(&mut self.raw);
+        check_size(self.raw.len())?;
         self.terms.end_block(count_u32(self.payload.blocks.len()));
-        let block = self.out.cold_block(&raw);
+        let block = self.out.cold_block(&self.raw);
         self.payload
             .blocks
             .push(block.map_err(|e| self.out.place().failed(e))?);
@@ -348,11 +355,12 @@ fn put_payload(
         terms,
         payload: Payload::none(),
         bodies: BlockBodies::default(),
+        raw: Vec::new(),
         cut: 0,
         rows: 0,
     };
     for run in rows.chunk_by(|a, b| a.key.trace_id == b.key.trace_id) {
-        let pieces: Vec<_> = run.iter().map(|row| pieces(&row.content)).collect();
+        let pieces: Vec<_> = run.iter().map(|row| held.pieces(&row.content)).collect();
         let (mut added, mut bytes) = (0, 0);
         for (row, pieces) in run.iter().zip(&pieces) {
             let len = row.content.body_len();
@@ -368,14 +376,6 @@ fn put_payload(
     }
     held.cut()?;
     Ok(held.payload)
-}
-
-fn pieces(content: &Content) -> Vec<Piece> {
-    if bodies::is_cut(content.body_len()) {
-        bodies::cut(&content.body())
-    } else {
-        Vec::new()
-    }
 }
 
 /// Whether a block can hold so many bytes.

@@ -336,6 +336,10 @@ impl Job {
     }
 
     fn decode_and_submit(self, received: Received) -> Result<Step, ApiError> {
+        // Reading a body costs more than storing it: while flushes are behind, those who try again would take the time of these.
+        if !self.store.has_room() {
+            return Err(IngestError::Overloaded.into());
+        }
         let Received { bytes, mut charge } = received;
         let plain = self.decompress(&bytes, &mut charge)?;
         if self.route == Route::Import(Format::Inspect) && plain.starts_with(archive::SIGN) {

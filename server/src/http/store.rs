@@ -48,6 +48,11 @@ impl Core {
 }
 
 impl Store {
+    /// Whether a request would be taken now: see [`Engine::has_room`].
+    pub fn has_room(&self) -> bool {
+        self.engine.has_room(self.project)
+    }
+
     /// Stores events of the project; whatever project the envelope names, it is this one.
     pub fn submit(&self, envelope: Envelope, body: Bytes, events: Vec<Event>, done: Done) {
         let envelope = Envelope {

@@ -19,6 +19,7 @@ use crate::tenancy::UserId;
 
 mod canary;
 mod clock;
+mod crowded;
 mod documents;
 mod explain;
 mod governed;

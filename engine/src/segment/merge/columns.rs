@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
+
 use super::order::Order;
 use crate::columns::value::Kind;
 use crate::columns::{Finished, LEFT_OUT};
-use crate::segment::directory::{ColumnEntry, Dict};
+use crate::segment::directory::{ColumnEntry, Dict, Piece};
 use crate::segment::packed::Packed;
 use crate::segment::table::Table;
 use crate::segment::view::View;
@@ -82,35 +84,73 @@ pub(super) fn unite<'a>(all: &'a [Texts], used: &[Vec<bool>]) -> (Vec<&'a str>, 
     (texts, ranks)
 }
 
-/// Calls `encode` with every column of the inputs, by path, then type.
+/// What becomes one column.
+type Parts<'a> = Vec<(usize, Part<'a>)>;
+
+/// Takes the paths of a column, and the column.
+type Encode<'e> = &'e mut dyn FnMut(&[&str], Finished<'_>) -> Result<(), WriteError>;
+
+/// Calls `encode` with every column of the inputs, by its first path, then type. Paths that share a column in every input share it
+/// still.
 pub(super) fn each(
     views: &[View<'_>],
     order: &Order<'_>,
-    encode: &mut dyn FnMut(Finished<'_>) -> Result<(), WriteError>,
+    encode: Encode<'_>,
 ) -> Result<(), WriteError> {
-    let mut all: BTreeMap<(&str, Kind), Vec<Part<'_>>> = BTreeMap::new();
-    for (view, places) in views.iter().zip(&order.places) {
+    let mut all: BTreeMap<(&str, Kind), Parts<'_>> = BTreeMap::new();
+    for (input, (view, places)) in views.iter().zip(&order.places).enumerate() {
         for column in &view.index.directory.columns {
-            all.entry((&column.path, column.kind))
-                .or_default()
-                .push(Part {
-                    view,
-                    column,
-                    places,
-                });
+            let part = Part {
+                view,
+                column,
+                places,
+            };
+            let parts = all.entry((&column.path, column.kind)).or_default();
+            parts.push((input, part));
         }
     }
-    for ((path, kind), parts) in all {
+    for (paths, kind, parts) in twins(all) {
         if kind == Kind::Str {
-            texts(path, &parts, encode)?;
+            texts(&paths, &parts, encode)?;
         } else {
-            let column = Finished::of_numbers(path, kind, numbers(&parts)?);
+            let column = Finished::of_numbers(kind, numbers(&parts)?);
             if !column.pairs.is_empty() {
-                encode(column)?;
+                encode(&paths, column)?;
             }
         }
     }
     Ok(())
+}
+
+/// Columns of which the parts are the same pieces of the same inputs are one.
+fn twins<'a>(
+    all: BTreeMap<(&'a str, Kind), Parts<'a>>,
+) -> Vec<(Vec<&'a str>, Kind, Vec<Part<'a>>)> {
+    let mut twins: Vec<(Vec<&str>, Kind, Parts<'_>)> = Vec::new();
+    let mut known: HashMap<(Kind, usize, Option<Piece>), Vec<usize>> = HashMap::new();
+    for ((path, kind), parts) in all {
+        let first = parts
+            .first()
+            .and_then(|(_, part)| part.column.first_piece());
+        let alike = known.entry((kind, parts.len(), first)).or_default();
+        let is_same = |at: &usize| {
+            let others = &twins[*at].2;
+            let mut pairs = parts.iter().zip(others);
+            others.len() == parts.len()
+                && pairs.all(|(a, b)| a.0 == b.0 && a.1.column.is_same(b.1.column))
+        };
+        if let Some(same) = alike.iter().copied().find(is_same) {
+            twins[same].0.push(path);
+        } else {
+            alike.push(twins.len());
+            twins.push((vec![path], kind, parts));
+        }
+    }
+    let parts = |parts: Parts<'a>| parts.into_iter().map(|(_, part)| part).collect();
+    twins
+        .into_iter()
+        .map(|(paths, kind, of)| (paths, kind, parts(of)))
+        .collect()
 }
 
 /// The pairs of columns of numbers, in the order of the file.
@@ -143,11 +183,7 @@ pub(super) fn numbers(parts: &[Part<'_>]) -> Result<Vec<(u32, u64)>, SourceError
     Ok(pairs)
 }
 
-fn texts(
-    path: &str,
-    parts: &[Part<'_>],
-    encode: &mut dyn FnMut(Finished<'_>) -> Result<(), WriteError>,
-) -> Result<(), WriteError> {
+fn texts(paths: &[&str], parts: &[Part<'_>], encode: Encode<'_>) -> Result<(), WriteError> {
     let dictionaries = parts.iter().map(|part| Texts::read(part.view, part.column));
     let dictionaries = dictionaries.collect::<Result<Vec<_>, _>>()?;
     let mut used: Vec<Vec<bool>> = dictionaries.iter().map(Texts::unused).collect();
@@ -176,7 +212,7 @@ fn texts(
         }
         from = end;
     }
-    encode(Finished::of_texts(path, pairs, texts))
+    encode(paths, Finished::of_texts(pairs, texts))
 }
 
 impl Part<'_> {

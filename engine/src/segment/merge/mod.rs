@@ -19,7 +19,7 @@ use super::section::SectionReader;
 use super::view::View;
 use super::wire::{count_u32, wide};
 use super::write::{check_size, form};
-use super::{FULL_ROWS_MIN, SectionSummary, WriteError, index};
+use super::{SectionSummary, WriteError, index};
 use crate::columns::Finished;
 use crate::columns::value::Kind;
 use crate::row::{Lsn, ProjectId, Table};
@@ -98,16 +98,11 @@ pub(super) fn put_section(
     let (hashes, runs) = index::traces(order.traces());
     let trace_hashes = pieces.put(&hashes)?;
     let trace_runs = pieces.put(&runs)?;
-    let role = if rows >= FULL_ROWS_MIN {
-        Role::Large
-    } else {
-        Role::Small
-    };
-    let mut merged = Vec::new();
-    columns::each(&views, &order, &mut |column| {
-        merged.push(encode::column(column, rows, role, &mut pieces)?);
-        Ok(())
+    let mut merged = encode::Columns::new(rows, &mut pieces);
+    columns::each(&views, &order, &mut |paths, column| {
+        merged.put(paths, column)
     })?;
+    let merged = merged.finish();
     let placement = placement(&places, &mut pieces)?;
     let (column_blocks, pieces) = pieces.finish()?;
     let terms = terms.finish(out).map_err(|e| e.at(out.place()))?;
@@ -148,7 +143,7 @@ fn placement(places: &[(u32, u32)], pieces: &mut Pieces<'_>) -> Result<Placement
     let rows = count_u32(places.len());
     let mut column = |number: &dyn Fn(&(u32, u32)) -> u32| {
         let numbers = places.iter().map(|place| u64::from(number(place)));
-        let column = Finished::of_numbers("", Kind::Long, (0..).zip(numbers).collect());
+        let column = Finished::of_numbers(Kind::Long, (0..).zip(numbers).collect());
         encode::column(column, rows, Role::Core, pieces)
     };
     let columns = [column(&|place| place.0)?, column(&|place| place.1)?];
@@ -176,7 +171,6 @@ fn core(
     let trace = {
         let numbers = order.trace_ranks().map(u64::from);
         let column = Finished {
-            path: "",
             kind: Kind::Str,
             pairs: (0..).zip(numbers).collect(),
             texts: order.texts.clone(),
@@ -184,7 +178,7 @@ fn core(
         encode::column(column, rows, Role::Core, pieces)?
     };
     let numbers = |parts: Vec<Part<'_>>, kind| -> Result<_, WriteError> {
-        Ok(Finished::of_numbers("", kind, columns::numbers(&parts)?))
+        Ok(Finished::of_numbers(kind, columns::numbers(&parts)?))
     };
     let start = numbers(parts(|core| &core.start), Kind::I64)?;
     let duration = numbers(parts(|core| &core.duration), Kind::I64)?;

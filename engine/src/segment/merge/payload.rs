@@ -31,6 +31,8 @@ struct Loose {
     /// The block at hand, and of each row in it the input and the row in the file.
     block: BlockBodies,
     held: Vec<(usize, u32)>,
+    /// The block that was cut last; the room is used again.
+    raw: Vec<u8>,
 }
 
 struct LooseRow {
@@ -221,10 +223,10 @@ impl Loose {
                 *out.placed.at(view, place)? = (number, slot);
             }
         }
-        let raw = self.block.take();
-        check_size(raw.len())?;
+        self.block.take(&mut self.raw);
+        check_size(self.raw.len())?;
         out.terms.fresh().end_block(number);
-        let block = out.blocks.cold_block(&raw);
+        let block = out.blocks.cold_block(&self.raw);
         out.placed
             .blocks
             .push(block.map_err(|e| out.blocks.place().failed(e))?);

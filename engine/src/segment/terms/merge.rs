@@ -174,20 +174,18 @@ impl<'a> Heads<'a> {
             fresh_postings: Vec::new(),
             inputs,
         };
-        heads.advance(FRESH)?;
-        for at in 0..heads.inputs.len() {
-            heads.advance(at)?;
+        for at in (0..heads.inputs.len()).chain([FRESH]) {
+            if let Some(term) = heads.advance(at)? {
+                heads.queue.push(Reverse((term, at)));
+            }
         }
         Ok(heads)
     }
 
-    /// Reads the next term of a stream that has any posting in the output.
-    fn advance(&mut self, at: usize) -> Result<(), SourceError> {
+    /// The next term of a stream that has any posting in the output.
+    fn advance(&mut self, at: usize) -> Result<Option<u64>, SourceError> {
         let Some((stream, map, held)) = self.inputs.get_mut(at) else {
-            if let Some(term) = self.fresh.next(&mut self.fresh_postings) {
-                self.queue.push(Reverse((term, FRESH)));
-            }
-            return Ok(());
+            return Ok(self.fresh.next(&mut self.fresh_postings));
         };
         while let Some(term) = stream.next(held)? {
             held.retain_mut(|(block, _)| {
@@ -196,11 +194,10 @@ impl<'a> Heads<'a> {
                 new.is_some()
             });
             if !held.is_empty() {
-                self.queue.push(Reverse((term, at)));
-                return Ok(());
+                return Ok(Some(term));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The smallest term and its postings from all streams, in any order.
@@ -209,16 +206,18 @@ impl<'a> Heads<'a> {
         let Some(Reverse((term, _))) = self.queue.peek().copied() else {
             return Ok(None);
         };
-        while let Some(Reverse((next, at))) = self.queue.peek().copied() {
-            if next != term {
-                break;
-            }
-            self.queue.pop();
+        while let Some(Reverse((_, at))) = self.queue.peek().copied().filter(|r| r.0.0 == term) {
             match self.inputs.get(at) {
                 Some((_, _, held)) => postings.extend_from_slice(held),
                 None => postings.extend_from_slice(&self.fresh_postings),
             }
-            self.advance(at)?;
+            let next = self.advance(at)?;
+            // In the place of what was there: one way down instead of one up and one down.
+            if let (Some(mut first), Some(next)) = (self.queue.peek_mut(), next) {
+                *first = Reverse((next, at));
+            } else {
+                self.queue.pop();
+            }
         }
         Ok(Some(term))
     }

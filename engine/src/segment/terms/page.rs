@@ -85,7 +85,7 @@ fn put_terms(out: &mut Vec<u8>, terms: impl ExactSizeIterator<Item = u64>) {
             Some(before) => gaps.push(term - before),
         }
     }
-    packed::put(out, &gaps);
+    packed::put(out, gaps.iter().copied());
 }
 
 /// The first term, and the gaps of the others.

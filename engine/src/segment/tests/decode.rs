@@ -71,7 +71,7 @@ proptest! {
             .collect();
         prop_assume!(!pairs.is_empty());
         let mut out = Vec::new();
-        chunk::put(&mut out, rows, &pairs);
+        chunk::put(&mut out, (0, rows), &pairs);
         let chunk = Chunk::read(Bytes::from(out), rows).unwrap();
         let mut found = Vec::new();
         let mut hint = Hint::default();
@@ -107,7 +107,7 @@ proptest! {
         let pairs: Vec<(u32, u64)> =
             (0..300).map(|n| (n * 2 / 3, if runs { u64::from(n) * 100 / 50 } else { u64::from(n) })).collect();
         let mut out = Vec::new();
-        chunk::put(&mut out, 300, &pairs);
+        chunk::put(&mut out, (0, 300), &pairs);
         let at = at % out.len();
         out[at] = to;
         if let Ok(chunk) = Chunk::read(Bytes::from(out), 300) {
