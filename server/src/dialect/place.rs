@@ -149,14 +149,14 @@ impl<'a> Said<'a> {
     pub(super) fn bits(&self) -> i64 {
         let said = self.0.iter().enumerate();
         let said = said.filter(|(_, slot)| slot.is_some());
-        said.fold(0, |bits, (place, _)| bits | 1 << place)
+        said.fold(0, |bits, (place, _)| bits | (1 << place))
     }
 
     /// The fields that a document has, as bits.
     pub(super) fn bits_of(doc: DocRef<'_>) -> i64 {
         let has = PLACE.iter().enumerate();
         let has = has.filter(|(_, field)| doc.get(field).is_some());
-        has.fold(0, |bits, (place, _)| bits | 1 << place)
+        has.fold(0, |bits, (place, _)| bits | (1 << place))
     }
 
     /// Writes the fields into an open map.

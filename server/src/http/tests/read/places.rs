@@ -45,8 +45,7 @@ fn spans(n: u64, resource: &[(&str, &str)], of: &[(&str, &str)]) -> Value {
 /// What OTLP and the products that speak it send.
 fn of_otlp() -> Vec<Sent> {
     let all = |client: &str| says(client).map(Some);
-    let convention = |client: &'static str| -> [String; 4] { says(client) };
-    let [a, b, c, d] = convention("otlp");
+    let [a, b, c, d] = says("otlp");
     let plain = spans(
         0xa1,
         &[
@@ -58,7 +57,7 @@ fn of_otlp() -> Vec<Sent> {
         // What was called, not what ran.
         &[("cloud.region", "elsewhere"), ("environment", "theirs")],
     );
-    let [oa, ob, oc, od] = convention("obtrace");
+    let [oa, ob, oc, od] = says("obtrace");
     let obtrace = spans(
         0xa2,
         &[
@@ -70,7 +69,7 @@ fn of_otlp() -> Vec<Sent> {
         ],
         &[],
     );
-    let [la, lb, lc, ld] = convention("langfuse-otel");
+    let [la, lb, lc, ld] = says("langfuse-otel");
     let langfuse = spans(
         0xa3,
         &[
@@ -85,7 +84,7 @@ fn of_otlp() -> Vec<Sent> {
             ("langfuse.release", &lc),
         ],
     );
-    let [va, vb, vc, vd] = convention("vercel");
+    let [va, vb, vc, vd] = says("vercel");
     let vercel = spans(
         0xa4,
         &[
