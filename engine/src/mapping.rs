@@ -12,6 +12,7 @@ use crate::cost::{NoCosts, costed};
 use crate::doc::DocError;
 use crate::fold::Parts;
 use crate::row::{ProjectId, Table};
+use crate::run::Run;
 
 /// What a mapping makes of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,9 +59,38 @@ pub fn map_again(
     content: Content,
     (start_ns, end_ns): (i64, Option<i64>),
 ) -> Result<Again, DocError> {
+    if table == Table::Runs {
+        return run_again(mapping, &content.body(), (start_ns, end_ns));
+    }
     // What follows from prices is in no event, but stands in the one document of a row that was read from a segment.
     let (plain, _) = costed(&NoCosts, (ProjectId(0), start_ns), content)?;
     let mut parts = Parts::from_body(&plain.body(), start_ns, end_ns)?;
+    Ok(match parts_again(mapping, table, &mut parts) {
+        None => Again::Left,
+        Some(false) => Again::Same,
+        Some(true) => Again::Other(parts.content()),
+    })
+}
+
+/// The same of a run, whose row also has what its spans say.
+fn run_again(
+    mapping: &dyn Mapping,
+    body: &Bytes,
+    (start_ns, end_ns): (i64, Option<i64>),
+) -> Result<Again, DocError> {
+    let mut run = Run::from_body(body, start_ns, end_ns)?;
+    if run.parts.is_empty() {
+        return Ok(Again::Same);
+    }
+    Ok(match parts_again(mapping, Table::Runs, &mut run.parts) {
+        None => Again::Left,
+        Some(false) => Again::Same,
+        Some(true) => Again::Other(Content::Folded(run.body())),
+    })
+}
+
+/// Whether any event says something else now; none if of none of them anybody can tell.
+fn parts_again(mapping: &dyn Mapping, table: Table, parts: &mut Parts) -> Option<bool> {
     let (mut changed, mut known) = (false, false);
     parts.replace_docs(|doc| {
         let mapped = mapping.map(table, doc);
@@ -71,9 +101,5 @@ pub fn map_again(
         changed = true;
         Some(Bytes::from(new))
     });
-    Ok(match (known, changed) {
-        (false, _) => Again::Left,
-        (true, false) => Again::Same,
-        (true, true) => Again::Other(parts.content()),
-    })
+    known.then_some(changed)
 }

@@ -30,6 +30,16 @@ pub const USER_ID: &str = "user_id";
 pub const GROUP: &str = "group";
 /// The service that sent it. Runs, spans, logs and points; text.
 pub const SERVICE: &str = "service";
+/// Where it ran: `prod`, `staging`. Runs, spans, logs and points; text.
+pub const ENVIRONMENT: &str = "environment";
+/// Which version of the service, or of what it serves. Runs, spans, logs and points; text.
+pub const VERSION: &str = "version";
+/// Which release, build or revision of the code. Runs, spans, logs and points; text.
+pub const RELEASE: &str = "release";
+/// In which region. Runs, spans, logs and points; text.
+pub const REGION: &str = "region";
+/// Where, and as what, something ran.
+pub const PLACE: [&str; 4] = [ENVIRONMENT, VERSION, RELEASE, REGION];
 /// Labels. Runs and spans; array of text.
 pub const TAGS: &str = "tags";
 /// Tokens: a map with `input`, `output`, `total`, each a whole number. Runs and spans. There may be

@@ -108,7 +108,10 @@ impl Run {
         self.write_cost(stated, &mut out);
         out.key("has_error");
         out.bool(self.rollup.errors > 0);
-        if let Ok(value) = DocRef::parse(rollup) {
+        // A model that the run alone names is one of its models, too.
+        let named = own.and_then(|own| own.get(model::MODEL));
+        let rollup = self.rollup.with_model(named, rollup);
+        if let Ok(value) = DocRef::parse(&rollup) {
             out.key(model::ROLLUP);
             out.value(value);
         }

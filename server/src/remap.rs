@@ -25,8 +25,8 @@ use crate::limits::{REMAP_RETRY_TIME, REMAP_SNAPSHOT_PAGES};
 use crate::sweep::{self, SweepError};
 use crate::tenancy::{ChangeError, ControlPlane};
 
-/// Tables of which rows may come as OTLP.
-const TABLES: [Table; 3] = [Table::Spans, Table::Logs, Table::Points];
+/// Tables whose rows have what a mapping derives. Runs come last: what their spans say has changed by then.
+const TABLES: [Table; 4] = [Table::Spans, Table::Logs, Table::Points, Table::Runs];
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

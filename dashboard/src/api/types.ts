@@ -34,6 +34,7 @@ export interface Trace {
   environment?: string | null;
   version?: string | null;
   release?: string | null;
+  region?: string | null;
   tags?: string[] | null;
   metadata?: { [key: string]: Json } | null;
   models?: string[] | null;

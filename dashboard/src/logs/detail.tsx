@@ -14,6 +14,10 @@ import type { Line } from "./line";
 const GROUPS = ["attributes", "resource", "scope"] as const;
 const FACTS = [
   ["service", "Service"],
+  ["environment", "Environment"],
+  ["region", "Region"],
+  ["version", "Version"],
+  ["release", "Release"],
   ["agent", "Agent"],
   ["name", "Event"],
   ["model", "Model"],

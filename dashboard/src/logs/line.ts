@@ -12,6 +12,10 @@ export interface Line {
   level?: string | null;
   name?: string | null;
   service?: string | null;
+  environment?: string | null;
+  region?: string | null;
+  version?: string | null;
+  release?: string | null;
   agent?: string | null;
   model?: string | null;
   tool?: string | null;

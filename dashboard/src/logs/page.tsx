@@ -121,6 +121,7 @@ export default function LogsPage({ project }: { project: string }) {
       <div className="row wrap log-bar">
         <Levels project={project} scope={scope} isWrong={isQueryWrong} onChange={setQuery} />
         <Pick name="Service" keyName="service" project={project} q={q} onChange={setQuery} />
+        <Pick name="Environment" keyName="environment" project={project} q={q} onChange={setQuery} />
         <Pick name="Agent" keyName="agent" project={project} q={q} onChange={setQuery} />
         <div className="grow" />
         {tail.waiting > 0 && (

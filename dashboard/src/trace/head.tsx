@@ -143,6 +143,9 @@ export function TraceHead({
             />
           )}
           {trace.environment && <Fact name="Environment" value={trace.environment} />}
+          {trace.region && <Fact name="Region" value={trace.region} />}
+          {trace.version && <Fact name="Version" value={trace.version} />}
+          {trace.release && <Fact name="Release" value={trace.release} />}
           {trace.models?.length ? <Fact name="Models" value={trace.models.join(", ")} /> : null}
         </dl>
       )}

@@ -155,6 +155,27 @@ export const COLUMNS: Column[] = [
     show: (trace) => <span className="cut">{trace.environment}</span>,
   },
   {
+    id: "region",
+    name: "Region",
+    width: "110px",
+    filter: (trace) => (trace.region ? [["region", trace.region]] : []),
+    show: (trace) => <span className="cut">{trace.region}</span>,
+  },
+  {
+    id: "version",
+    name: "Version",
+    width: "110px",
+    filter: (trace) => (trace.version ? [["version", trace.version]] : []),
+    show: (trace) => <span className="cut">{trace.version}</span>,
+  },
+  {
+    id: "release",
+    name: "Release",
+    width: "110px",
+    filter: (trace) => (trace.release ? [["release", trace.release]] : []),
+    show: (trace) => <span className="cut">{trace.release}</span>,
+  },
+  {
     id: "service",
     name: "Service",
     width: "120px",

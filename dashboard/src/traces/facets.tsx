@@ -11,9 +11,10 @@ import { Failure, Ghosts, Icon, Menu, Status } from "../ui/parts";
 const USUAL = [
   "status",
   "environment",
-  "resource.deployment.environment.name",
-  "resource.deployment.environment",
+  "region",
   "service",
+  "version",
+  "release",
   "rollup.models",
   "rollup.tools",
   "tags",

@@ -1,5 +1,6 @@
 //! What the spans of a run add up to, and how it is stored.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
@@ -109,6 +110,21 @@ impl Rollup {
                 (None, source, unknown)
             }
         }
+    }
+
+    /// What `write` wrote, with this model among those of the spans.
+    pub(super) fn with_model<'a>(
+        &self,
+        model: Option<DocRef<'_>>,
+        written: &'a [u8],
+    ) -> Cow<'a, [u8]> {
+        let new = listed(model).filter(|name| !self.models.contains(*name));
+        let Some(name) = new else {
+            return Cow::Borrowed(written);
+        };
+        let mut all = self.clone();
+        note(&mut all.models, Some(name));
+        Cow::Owned(all.write())
     }
 
     /// Takes over what deriving again changed in its spans.

@@ -7,13 +7,17 @@ use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocError, DocRef, DocWriter};
 use crate::model;
 
 /// Fields that a run takes from its root span when it does not have them itself.
-const FROM_ROOT: [&str; 11] = [
+const FROM_ROOT: [&str; 15] = [
     model::NAME,
     model::STATUS,
     model::ERROR_MESSAGE,
     model::USER_ID,
     model::GROUP,
     model::SERVICE,
+    model::ENVIRONMENT,
+    model::VERSION,
+    model::RELEASE,
+    model::REGION,
     model::MODEL,
     model::TAGS,
     model::METADATA,

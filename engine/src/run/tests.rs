@@ -239,3 +239,55 @@ fn tokens_of_an_agent_are_not_added_to_those_of_its_steps() {
     assert_eq!(view.at(&["tokens", "total"]), Some(DocRef::I64(30)));
     assert_eq!(view.get("name"), Some(DocRef::Str("the root")));
 }
+
+/// A run has where it ran of its root, and among its models the one that it names itself.
+#[test]
+fn a_run_has_the_place_of_its_root_and_every_model() {
+    let texts = |fields: &[(&str, &str)]| {
+        let mut out = DocWriter::new();
+        let open = out.begin_map();
+        for (key, text) in fields {
+            out.key(key);
+            out.str(text);
+        }
+        out.end(open);
+        out.finish()
+    };
+    let place = model::PLACE.map(|field| (field, "here"));
+    let mut run = Run::default();
+    for (id, start_ns, fields) in [("a", 1, &place[..]), ("b", 2, &[(model::MODEL, "haiku")])] {
+        let doc = texts(fields);
+        let view = DocRef::parse(&doc).unwrap();
+        run.rollup.add(SpanFacts {
+            id,
+            start_ns,
+            end_ns: None,
+            view,
+        });
+    }
+    let own = texts(&[(model::MODEL, "gpt"), (model::REGION, "there")]);
+    run.parts.add(crate::fold::Part::of(&crate::row::Event {
+        table: crate::row::Table::Runs,
+        key: crate::row::RowKey {
+            trace_id: "t".into(),
+            id: "t".into(),
+        },
+        start_ns: None,
+        end_ns: None,
+        version: 1,
+        partial: false,
+        doc: Bytes::from(own),
+    }));
+    let body = run.body();
+    let view = crate::body::view(&body).unwrap();
+    let said = model::PLACE.map(|field| view.get(field).and_then(DocRef::as_str).unwrap());
+    assert_eq!(said, ["here", "here", "here", "there"]);
+    let Some(DocRef::Array(models)) = view.at(&[model::ROLLUP, "models"]) else {
+        panic!("no models")
+    };
+    let models: Vec<_> = models.flatten().filter_map(DocRef::as_str).collect();
+    assert_eq!(models, ["gpt", "haiku"]);
+    // It is no name of a span: what is stored of these does not have it.
+    let stored = Run::from_body(&body, 1, None).unwrap();
+    assert_eq!(stored, run);
+}

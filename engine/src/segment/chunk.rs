@@ -543,3 +543,21 @@ pub(super) fn by_group(pairs: &[(u32, u64)], rows: u32) -> impl Iterator<Item = 
         own
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Services, environments and regions are mostly one in a project.
+    #[test]
+    fn what_all_rows_share_takes_no_bytes_of_each() {
+        let bytes = |rows: u32| {
+            let pairs: Vec<(u32, u64)> = (0..rows).map(|row| (row, 7)).collect();
+            let mut out = Vec::new();
+            put(&mut out, rows, &pairs);
+            out.len()
+        };
+        // Presence, shape, how values stand; their number, base, scale and width.
+        assert_eq!((bytes(1), bytes(65_536)), (7, 9));
+    }
+}

@@ -15,6 +15,7 @@ mod langfuse;
 mod langsmith;
 mod otlp;
 mod pieces;
+pub(crate) mod place;
 mod sniff;
 mod tcc;
 mod theta;
@@ -47,7 +48,8 @@ pub use time::{format_micros, format_nanos, parse as parse_time};
 /// 3: Logfire's pending spans are the open spans that they stand for; `provider`, `repeats`; metadata of Langfuse
 /// as values; names of `MLflow`, ADK and pydantic-ai; the model of a call that failed from its parameters.
 /// 4: values of `MLflow`, which are JSON; its tokens, model, provider, cost and tags.
-pub const MAPPING_VERSION: u16 = 4;
+/// 5: `environment`, `version`, `release` and `region`, whatever names they came under.
+pub const MAPPING_VERSION: u16 = 5;
 
 /// Most spans, log records, points, steps, events and import items that one request may hold.
 pub const ITEMS_MAX: usize = 100_000;
@@ -374,8 +376,8 @@ pub fn decode(dialect: Dialect, ctx: &Context<'_>, body: &[u8]) -> Result<Decode
     Ok(decoded.sealed())
 }
 
-/// Makes the document of one event anew by today's mapping. Rows of these dialects hold what was derived beside what it
-/// was derived from; those of others have the sender's own fields, or come from several parts of a body that no row has.
+/// Makes the document of one event anew by today's mapping, as far as what is derived stands beside what it was derived
+/// from. The rest is the sender's own, or comes from several parts of a body that no row has.
 pub fn map(table: Table, doc: &[u8]) -> Mapped {
     // What does not read to its end would be stored cut off.
     let read = DocRef::parse(doc).ok().filter(|doc| doc.validate().is_ok());
@@ -386,6 +388,8 @@ pub fn map(table: Table, doc: &[u8]) -> Mapped {
         (Some("otlp"), _) => otlp::map(table, doc),
         (Some("langfuse"), Table::Spans) => Some(langfuse::map(doc)),
         (Some("langsmith"), Table::Spans) => Some(langsmith::map(doc)),
+        (Some("theta"), Table::Spans | Table::Runs) => Some(theta::map(doc)),
+        (Some("aiobs" | "tcc"), Table::Spans | Table::Runs) => Some(place::fill(doc)),
         _ => None,
     });
     match found {

@@ -19,7 +19,7 @@ use obsrv_engine::source::Core;
 use self::strict::{Form, Model, write_field};
 use super::doc_json;
 use super::theta::score;
-use super::theta::trace::{EXTRA, ORDER, OWN, OWN_FIELDS};
+use super::theta::trace::{EXTRA, NOT_SENT, ORDER, OWN, OWN_FIELDS};
 use super::time::format_micros;
 
 /// A row as the engine gives it.
@@ -84,7 +84,7 @@ const SAME: [(&str, Form); 20] = [
 ];
 
 /// Keys of rows that readers do not see, or see under another name.
-const HIDDEN: [&str; 22] = [
+const HIDDEN: [&str; 23] = [
     model::BLOBS,
     model::COST,
     model::COST_SOURCE,
@@ -99,6 +99,7 @@ const HIDDEN: [&str; 22] = [
     model::ATTRIBUTES,
     model::ROLLUP,
     OWN_FIELDS,
+    NOT_SENT,
     ORDER,
     EXTRA,
     "has_error",
@@ -269,9 +270,8 @@ fn trace(
         .and_then(DocRef::as_i64)
         .unwrap_or(i64::MAX);
     let is_own = |key: &str| {
-        OWN.iter()
-            .position(|k| *k == key)
-            .is_none_or(|i| own >> i & 1 == 1)
+        let at = OWN.iter().position(|k| *k == key);
+        at.is_none_or(|i| own >> i & 1 == 1) && is_sent(doc, key)
     };
     let open = out.begin_map();
     put_text("trace_id", &run.core.trace_id, out);
@@ -318,6 +318,13 @@ fn trace(
     }
     out.end(list);
     out.end(open);
+}
+
+/// Whether a field was sent under its name, as far as the row says.
+fn is_sent(doc: DocRef<'_>, key: &str) -> bool {
+    let not_sent = doc.get(NOT_SENT).and_then(DocRef::as_i64).unwrap_or(0);
+    let at = model::PLACE.iter().position(|field| *field == key);
+    at.is_none_or(|i| not_sent >> i & 1 == 0)
 }
 
 fn write_times(row: &StoredRow, is_own: &dyn Fn(&str) -> bool, out: &mut DocWriter) {
@@ -391,7 +398,8 @@ fn step(span: &StoredRow, place: usize, scores: &[StoredRow], out: &mut DocWrite
         write_field("type_sent", sent, Form::Text, out);
     }
     put_text("status", status_of(span), out);
-    write_times(span, &|_| true, out);
+    let is_own = |key: &str| is_sent(doc, key);
+    write_times(span, &is_own, out);
     if let Some(tokens) = doc.get(model::TOKENS) {
         write_field("token_usage", tokens, Form::One(Model::Tokens), out);
     }
@@ -404,7 +412,7 @@ fn step(span: &StoredRow, place: usize, scores: &[StoredRow], out: &mut DocWrite
     } else {
         &["message", "tool_call", "attachment", "sensor_frame"]
     };
-    write_fields(span, &|_| true, moved, out);
+    write_fields(span, &is_own, moved, out);
     step_lists(span, kind, out);
     let of_step = |step: Option<&str>| step == Some(&*span.core.id);
     write_annotations(span, Some(&span.core.id), scores, &of_step, out);

@@ -82,6 +82,32 @@ test("a score that came is completed, counted, shown and filtered by", async ({ 
   await expect(rows(page).first()).toContainText("tone of voice tense");
 });
 
+test("where it ran is a facet, a column and a fact of the trace, whatever the sender calls it", async ({ page }) => {
+  const now = Date.now();
+  const senders = [
+    { "deployment.environment.name": "stage-1", "cloud.region": "eu-west-1", "service.version": "9.1" },
+    { "obtrace.env": "stage-1", region: "us-east-1", "service.version": "9.1" },
+    { "deployment.environment": "stage-2", "cloud.region": "us-east-1", "service.version": "9.2" },
+  ];
+  for (const [n, of] of senders.entries()) {
+    const step = { id: "91ace91ace91ace9", name: "placed", from: now - 1000, to: now };
+    await send(url(), otlp(`${"91ace".repeat(6)}0${n}`, [step], of));
+  }
+  await page.goto(at("/p/1/traces?q=name%3Aplaced"));
+  await expect(headline(page)).toHaveText("3");
+  const facet = (name) => page.getByRole("region", { name, exact: true });
+  await facet("environment").getByRole("button", { name: /^stage-1/ }).click();
+  await expect(headline(page)).toHaveText("2");
+  await facet("region").getByRole("button", { name: /^us-east-1/ }).click();
+  await expect(headline(page)).toHaveText("1");
+  await page.getByRole("button", { name: "Columns" }).click();
+  await page.getByRole("checkbox", { name: "Version" }).check();
+  await page.keyboard.press("Escape");
+  await expect(rows(page).first()).toContainText("9.1");
+  await rows(page).first().click();
+  await expect(page.getByText("us-east-1").first()).toBeVisible();
+});
+
 test("says where a search is wrong, and keeps what was there", async ({ page }) => {
   await page.goto(at("/p/1/traces"));
   await expect(rows(page).first()).toBeVisible();

@@ -80,9 +80,10 @@ export async function send(url, body, key = KEY, signal = "traces") {
   }
 }
 
-// Spans as an OTLP exporter sends them. Each: id, parent, name, start and end in milliseconds.
-export function otlp(traceId, spans) {
-  return { resourceSpans: [{ scopeSpans: [{ spans: spans.map((span) => otlpSpan(traceId, span)) }] }] };
+// Spans as an OTLP exporter sends them. Each: id, parent, name, start and end in milliseconds. `of` is what their resource says.
+export function otlp(traceId, spans, of = {}) {
+  const scopeSpans = [{ spans: spans.map((span) => otlpSpan(traceId, span)) }];
+  return { resourceSpans: [{ resource: { attributes: attributesOf(of) }, scopeSpans }] };
 }
 
 const value = (v) => (typeof v === "number" ? { intValue: String(v) } : { stringValue: String(v) });

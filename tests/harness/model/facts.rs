@@ -226,6 +226,8 @@ impl Maker {
         maybe(3, "name", &|| Val::Str(text(rng)));
         maybe(4, "user_id", &|| scalar(rng));
         maybe(4, "group", &|| Val::Str(text(rng)));
+        maybe(4, "model", &|| self.label("m"));
+        maybe(6, "environment", &|| scalar(rng));
         maybe(5, "tags", &|| self.tags());
         maybe(6, "tokens", &|| self.tokens());
         maybe(6, "cost_usd", &|| self.cost());
@@ -262,6 +264,10 @@ impl Maker {
         maybe(4, "tool", &|| self.label("tool"));
         maybe(6, "error_message", &|| Val::Str(text(rng)));
         maybe(6, "service", &|| scalar(rng));
+        maybe(6, "environment", &|| scalar(rng));
+        maybe(6, "version", &|| scalar(rng));
+        maybe(8, "release", &|| scalar(rng));
+        maybe(8, "region", &|| Val::Str(text(rng)));
         maybe(5, "tags", &|| self.tags());
         maybe(3, "tokens", &|| self.tokens());
         maybe(4, "cost_usd", &|| self.cost());

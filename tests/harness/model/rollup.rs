@@ -10,13 +10,17 @@ const SHORT_BYTES_MAX: usize = 96;
 /// Models and tools listed.
 const NAMES_MAX: usize = 64;
 /// What a run takes from its root.
-const FROM_ROOT: [&str; 11] = [
+const FROM_ROOT: [&str; 15] = [
     "name",
     "status",
     "error_message",
     "user_id",
     "group",
     "service",
+    "environment",
+    "version",
+    "release",
+    "region",
     "model",
     "tags",
     "metadata",
@@ -79,8 +83,8 @@ pub(super) fn run_row(
             rollup.push((key, Val::Array(sums.map(Val::I64).to_vec())));
         }
     }
-    rollup.push(("models", names(spans, "model")));
-    rollup.push(("tools", names(spans, "tool")));
+    rollup.push(("models", names(spans, "model", own.get("model"))));
+    rollup.push(("tools", names(spans, "tool", None)));
     rollup.extend(first.map(|t| ("start_ns", Val::I64(t))));
     rollup.extend(last.map(|t| ("end_ns", Val::I64(t))));
     if let Some(root) = root {
@@ -157,9 +161,10 @@ fn is_short(value: &Val) -> bool {
     }
 }
 
-/// The smallest of the short names.
-fn names(spans: &[&Row], key: &str) -> Val {
+/// The smallest of the short names, and of what the run itself says.
+fn names(spans: &[&Row], key: &str, own: Option<&Val>) -> Val {
     let all = spans.iter().filter_map(|s| text(s, key));
+    let all = all.chain(own.and_then(Val::text));
     let short: BTreeSet<&str> = all
         .filter(|n| !n.is_empty() && n.len() <= SHORT_BYTES_MAX)
         .collect();

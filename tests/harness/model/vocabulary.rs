@@ -146,7 +146,7 @@ pub(super) fn path(rng: &SimRng) -> String {
 
 /// A path of the fields that every dialect fills, or one that nobody does.
 pub(super) fn known_path(rng: &SimRng, runs: bool) -> String {
-    const SPANS: [&str; 24] = [
+    const SPANS: [&str; 28] = [
         "name",
         "status",
         "kind",
@@ -159,6 +159,10 @@ pub(super) fn known_path(rng: &SimRng, runs: bool) -> String {
         "user_id",
         "group",
         "service",
+        "environment",
+        "version",
+        "release",
+        "region",
         "tags",
         "tokens.input",
         "tokens.total",

@@ -5,7 +5,7 @@ use super::{Column, ParseError};
 use crate::model;
 use crate::model::score::{self, Fact};
 
-const CORE_FIELDS: [&str; 27] = [
+const CORE_FIELDS: [&str; 31] = [
     "trace_id",
     "id",
     "span_id",
@@ -25,6 +25,10 @@ const CORE_FIELDS: [&str; 27] = [
     model::USER_ID,
     model::GROUP,
     model::SERVICE,
+    model::ENVIRONMENT,
+    model::VERSION,
+    model::RELEASE,
+    model::REGION,
     model::TAGS,
     model::COST_USD,
     model::COST,

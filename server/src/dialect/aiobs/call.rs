@@ -12,6 +12,7 @@ use super::{DIALECT, text_of};
 use crate::dialect::bad::Bad;
 use crate::dialect::doc_json;
 use crate::dialect::pieces::{Piece, Times, check_count, key};
+use crate::dialect::place::Said;
 use crate::dialect::theta::check::{Want, check, time_of};
 use crate::dialect::tokens;
 use crate::dialect::{Context, version_of};
@@ -173,13 +174,14 @@ impl<'a> Calls<'a> {
             None => {}
         }
         piece.text(model::GROUP, place.session);
+        let labels = place.session.and_then(|session| self.labels.get(session));
         if text_of(event, "parent_span_id").is_none() {
             piece.value(model::ROOT, DocRef::Bool(true));
-            let labels = place.session.and_then(|session| self.labels.get(session));
             if let Some(labels @ DocRef::Map(_)) = labels {
                 piece.value(model::METADATA, *labels);
             }
         }
+        Said::of_metadata(labels.copied()).write(&mut piece.out);
         piece
     }
 }

@@ -7,6 +7,7 @@ use obsrv_engine::row::{Event, Table};
 use super::{DIALECT, PREFIX, text_of};
 use crate::dialect::bad::Bad;
 use crate::dialect::pieces::{Piece, Times, check_count, kept_name, key};
+use crate::dialect::place::Said;
 use crate::dialect::theta::check::{Want, check, time_of};
 use crate::dialect::version_of;
 
@@ -43,6 +44,7 @@ pub(super) fn read(session: DocRef<'_>, generated_ns: Option<i64>) -> Result<Eve
     piece.text("run_type", Some("session"));
     piece.text(model::GROUP, Some(id));
     write(&mut piece, session, &FIELDS)?;
+    Said::of_metadata(session.get("labels")).write(&mut piece.out);
     let version = version_of(generated_ns.or(times.end_ns), times.end_ns.is_some());
     Ok(piece.event(key(id, id), times, version, false))
 }

@@ -73,7 +73,8 @@ fn a_session_is_a_run_and_calls_are_steps_of_their_trace() {
     assert_eq!(
         doc,
         json!({ "dialect": "aiobs", "status": "running", "run_type": "session", "group": "s-1",
-            "name": "checkout", "meta": { "pid": 7, "cwd": "/app" }, "metadata": { "env": "prod" } })
+            "name": "checkout", "meta": { "pid": 7, "cwd": "/app" }, "metadata": { "env": "prod" },
+            "environment": "prod" })
     );
     let (event, doc) = row(&decoded, Table::Spans, "00000000000000a1");
     assert_eq!(&*event.key.trace_id, "t-1");
@@ -84,7 +85,7 @@ fn a_session_is_a_run_and_calls_are_steps_of_their_trace() {
     assert_eq!(
         doc,
         json!({ "dialect": "aiobs", "status": "success", "group": "s-1", "root": true,
-            "metadata": { "env": "prod" }, "name": "plan", "kind": "custom",
+            "metadata": { "env": "prod" }, "environment": "prod", "name": "plan", "kind": "custom",
             "input": { "args": [1, "two"], "kwargs": { "deep": { "k": null } } }, "provider": "function",
             "api": "app.plan", "module": "app", "output": { "ok": true }, "duration_ms": 2000.0,
             "callsite": { "file": "a.py", "line": 3, "function": "main" }, "enh_prompt": true,

@@ -11,6 +11,7 @@ use crate::dialect::bad::Bad;
 use crate::dialect::pieces::{
     Piece, Rank, Times, begun_by, check_count, failed, kept_name, key, version,
 };
+use crate::dialect::place::Said;
 use crate::dialect::theta::check::{Want, check_entries, check_id, check_metadata, time_of};
 
 /// Fields of a run: its name, the row's, what it must be.
@@ -262,12 +263,16 @@ const HEAD: [&str; 7] = [
     "type",
     model::TOOL,
 ];
-const SAID: [&str; 5] = [
+const SAID: [&str; 9] = [
     model::MODEL,
     model::GROUP,
     model::USER_ID,
     model::TOKENS,
     model::COST_USD,
+    model::ENVIRONMENT,
+    model::VERSION,
+    model::RELEASE,
+    model::REGION,
 ];
 
 /// What is said deeper in a run.
@@ -282,6 +287,7 @@ fn write_said(run: &Run<'_>, piece: &mut Piece) {
     if let Some(cost) = usage::cost(run) {
         piece.value(model::COST_USD, DocRef::F64(cost));
     }
+    Said::of_metadata(run.metadata()).write(&mut piece.out);
 }
 
 /// The document of a piece of a step by today's mapping, as far as what it follows from stands there as it was sent.

@@ -15,10 +15,15 @@ use super::span::{self, OTEL_TRACE_ID, Origin, text};
 use super::value::{Any, Attribute};
 use super::wire::Fields;
 use crate::dialect::ID_BYTES_MAX;
+use crate::dialect::place::Said;
 
 /// What follows from attributes and resource, in every table.
-const DERIVED: [&str; 11] = [
+const DERIVED: [&str; 15] = [
     model::SERVICE,
+    model::ENVIRONMENT,
+    model::VERSION,
+    model::RELEASE,
+    model::REGION,
     model::MODEL,
     model::TOOL,
     PROVIDER,
@@ -62,7 +67,9 @@ pub(in crate::dialect) fn map(table: Table, doc: DocRef<'_>) -> Option<Vec<u8>> 
         keep((key, value), is_kept(key), &mut out);
     }
     out.key(model::ATTRIBUTES);
-    write(doc, &note(attributes, &mut out), &mut out);
+    let place = write(doc, &note(attributes, &mut out), &mut out);
+    let of_all = Said::of_resource(doc.get(model::RESOURCE));
+    place.and(of_all).write(&mut out);
     text(&mut out, model::SERVICE, service(doc).unwrap_or(""));
     for (key, value) in entries {
         keep((key, value), is_kept(key), &mut out);
@@ -71,8 +78,8 @@ pub(in crate::dialect) fn map(table: Table, doc: DocRef<'_>) -> Option<Vec<u8>> 
     Some(out.finish())
 }
 
-/// Writes what attributes say, behind them.
-type WriteFacts = for<'a> fn(DocRef<'a>, &[Attribute<'a>], &mut DocWriter);
+/// Writes what attributes say, behind them. Gives where it ran.
+type WriteFacts = for<'a> fn(DocRef<'a>, &[Attribute<'a>], &mut DocWriter) -> Said<'a>;
 
 fn keep((key, value): (&str, DocRef<'_>), is_kept: bool, out: &mut DocWriter) {
     if is_kept {
@@ -121,7 +128,7 @@ fn service(doc: DocRef<'_>) -> Option<&str> {
     named.filter_map(|(_, value)| value.as_str()).last()
 }
 
-fn of_span<'a>(doc: DocRef<'a>, attributes: &[Attribute<'a>], out: &mut DocWriter) {
+fn of_span<'a>(doc: DocRef<'a>, attributes: &[Attribute<'a>], out: &mut DocWriter) -> Said<'a> {
     let scope = doc.get("scope").and_then(|scope| text_of(scope, "name"));
     let origin = Origin::of(scope.unwrap_or(""));
     let (mut known, mut agent) = (Known::of_scope(origin.is_mlflow), Facts::default());
@@ -143,6 +150,7 @@ fn of_span<'a>(doc: DocRef<'a>, attributes: &[Attribute<'a>], out: &mut DocWrite
         let said = said.as_deref().or(known.error());
         text(out, model::ERROR_MESSAGE, said.unwrap_or(""));
     }
+    known.place()
 }
 
 /// What the last event that is an exception says.
@@ -166,7 +174,7 @@ fn exception(doc: DocRef<'_>) -> Option<String> {
     exceptions.filter_map(says).last()
 }
 
-fn of_log<'a>(doc: DocRef<'a>, attributes: &[Attribute<'a>], out: &mut DocWriter) {
+fn of_log<'a>(doc: DocRef<'a>, attributes: &[Attribute<'a>], out: &mut DocWriter) -> Said<'a> {
     let (mut known, mut agent) = (Known::default(), Facts::default());
     let mut names = log::Names::default();
     for attribute in attributes {
@@ -189,12 +197,14 @@ fn of_log<'a>(doc: DocRef<'a>, attributes: &[Attribute<'a>], out: &mut DocWriter
     let body = text_of(doc, model::BODY).unwrap_or("");
     let event_name = text_of(doc, "event_name").unwrap_or("");
     log::write_facts((event_name, body), &names, (&known, &agent), out);
+    known.place()
 }
 
-fn of_point<'a>(_: DocRef<'a>, attributes: &[Attribute<'a>], out: &mut DocWriter) {
+fn of_point<'a>(_: DocRef<'a>, attributes: &[Attribute<'a>], out: &mut DocWriter) -> Said<'a> {
     let mut known = Known::default();
     attributes.iter().for_each(|a| known.note(*a));
     known.write(out);
+    known.place()
 }
 
 /// The document without what is derived of it.

@@ -8,6 +8,7 @@ use super::names::{Fact, fact_named, kind_named, metadata_name};
 use super::usage::Usage;
 use super::value::{Any, Attribute};
 use crate::dialect::langfuse;
+use crate::dialect::place::Said;
 use crate::dialect::{ATTRIBUTES_MAX, ID_BYTES_MAX, JSON_DEPTH_MAX, json};
 
 /// Whose API a model was called by: a field of steps beside those of the model.
@@ -73,6 +74,7 @@ pub(super) struct Known<'a> {
     metadata: Vec<(&'a str, (usize, usize), Option<&'a str>)>,
     metadata_json: Option<&'a str>,
     has_model_request: bool,
+    place: Said<'a>,
 }
 
 impl<'a> Known<'a> {
@@ -134,6 +136,7 @@ impl<'a> Known<'a> {
                 Fact::MetadataJson => self.metadata_json = any.as_str(),
             }
         }
+        self.place.note(key, any.as_str());
         if let Some(name) = metadata_name(key) {
             // Langfuse sends the JSON of every value.
             let is_json = key.starts_with("langfuse.");
@@ -177,6 +180,11 @@ impl<'a> Known<'a> {
     /// What the attributes say went wrong.
     pub(super) fn error(&self) -> Option<&'a str> {
         self.error.get()
+    }
+
+    /// Where it ran, as it says itself.
+    pub(super) const fn place(&self) -> Said<'a> {
+        self.place
     }
 
     /// Writes the fields of the model that it knows, into an open map.

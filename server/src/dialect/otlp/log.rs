@@ -188,7 +188,7 @@ fn document<'a>(
         text(out, OTEL_TRACE_ID, trace_id);
     }
     write_facts((head.event_name, said), &names, (&known, &agent), out);
-    shared.write(out);
+    shared.write(&known, out);
     text(out, "event_name", head.event_name);
     count(out, "severity_number", head.severity);
     text(out, "severity_text", head.severity_text);

@@ -151,7 +151,7 @@ fn write_metric(
     let said = [metric.name, metric.unit, kind, temporality, monotonic];
     let series = series::id(&shared.identity, &said, &mut attributes, out);
     known.write(out);
-    shared.write(out);
+    shared.write(&known, out);
     if metric.has_metadata {
         out.key("metric_metadata");
         write_attributes(metric.message, 12, "metadata", out, |_| {})?;

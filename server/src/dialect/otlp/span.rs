@@ -11,6 +11,7 @@ use super::mlflow;
 use super::value::{Any, key_value, named, write_attributes};
 use super::wire::{Field, Fields};
 use crate::dialect::bad::Bad;
+use crate::dialect::place::{Owned, Said};
 use crate::dialect::{ID_BYTES_MAX, version_of};
 
 /// The trace of a span that stands in the run that it names.
@@ -48,6 +49,8 @@ pub(super) struct Shared {
     pub(super) entries: Vec<u8>,
     /// The project that the resource names.
     pub(super) project: Option<String>,
+    /// Where all of it ran.
+    place: Owned,
     /// Who sends it.
     origin: Origin,
     /// What of resource and scope tells a series from others. Metrics alone.
@@ -77,12 +80,15 @@ impl Shared {
         Self {
             entries: out.finish(),
             project: resource.project.clone(),
+            place: Said::of_resource(DocRef::parse(&resource.attributes).ok()).owned(),
             origin: Origin::of(name),
             identity: Vec::new(),
         }
     }
 
-    pub(super) fn write(&self, out: &mut DocWriter) {
+    /// Writes them, behind what `known` says.
+    pub(super) fn write(&self, known: &Known<'_>, out: &mut DocWriter) {
+        known.place().and(self.place.said()).write(out);
         if let Some(entries) = DocRef::parse(&self.entries).ok().and_then(DocRef::entries) {
             out.entries(entries);
         }
@@ -316,7 +322,7 @@ fn document<'a>(
     if head.status_code == 2 {
         write_error(head, &known, out)?;
     }
-    shared.write(out);
+    shared.write(&known, out);
     write_rest(head, out);
     if let Some(events) = head.events {
         write_each(events, 11, "events", out, write_span_event)?;

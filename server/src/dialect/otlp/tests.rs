@@ -843,7 +843,7 @@ fn spans_of_known_names() -> Vec<Span> {
 /// change only together with `MAPPING_VERSION`.
 #[test]
 fn documents_of_this_mapping_version_stay_the_same_bytes() {
-    assert_eq!(crate::dialect::MAPPING_VERSION, 4);
+    assert_eq!(crate::dialect::MAPPING_VERSION, 5);
     let digest = |decoded: Decoded| {
         let mut hash = xxhash_rust::xxh3::Xxh3::new();
         for event in &decoded.events {
@@ -872,7 +872,7 @@ fn documents_of_this_mapping_version_stay_the_same_bytes() {
             "langchain 4 1f50e253c1625041",
             "langchain-tool 1 4b924b2d864dca7c",
             "agno 1 1f6266881cb13f69",
-            "obtrace 7 2aec6c1960e56c67",
+            "obtrace 7 56bd520135df4f3b",
             "ai4 4 2cdd93960e653953",
             "ai5 2 1417da66cce9be46",
             "known 896 252912f8234400e7",

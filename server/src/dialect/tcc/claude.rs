@@ -14,6 +14,7 @@ use super::{DIALECT, FieldOf, checked, required, text_of, write};
 use crate::dialect::bad::Bad;
 use crate::dialect::doc_json;
 use crate::dialect::pieces::{Piece, Times, kept_name, key};
+use crate::dialect::place::Said;
 use crate::dialect::theta::check::{Want, check_id, whole};
 use crate::dialect::theta::{object, parse};
 use crate::dialect::tokens::{self, Tokens};
@@ -259,11 +260,12 @@ impl<'a> Told<'a> {
     }
 
     fn write(&self, run_id: &str, body: DocRef<'_>, events: &mut Vec<Event>) -> Result<(), Bad> {
+        let place = Said::of_metadata(body.get("customMetadata"));
         for answer in &self.answers {
-            events.push(answer.event(run_id)?);
+            events.push(answer.event(run_id, place)?);
         }
         for used in &self.uses {
-            events.push(used.event(run_id)?);
+            events.push(used.event(run_id, place)?);
         }
         events.push(self.run(run_id, body)?);
         let bytes = events
@@ -351,7 +353,7 @@ impl<'a> Told<'a> {
 }
 
 impl Answer<'_> {
-    fn event(&self, run_id: &str) -> Result<Event, Bad> {
+    fn event(&self, run_id: &str, place: Said<'_>) -> Result<Event, Bad> {
         check_id("message.id", &self.id)?;
         let mut piece = Piece::new(Table::Spans, DIALECT);
         let failed = self.messages.iter().rev().find_map(|m| {
@@ -388,6 +390,7 @@ impl Answer<'_> {
             end_ns: self.end_ns,
         };
         let version = version_of(self.end_ns, true);
+        place.write(&mut piece.out);
         Ok(piece.event(key(run_id, &self.id), times, version, false))
     }
 
@@ -471,7 +474,7 @@ fn message(role: &str, out: &mut DocWriter, content: impl FnOnce(&mut DocWriter)
 }
 
 impl Use<'_> {
-    fn event(&self, run_id: &str) -> Result<Event, Bad> {
+    fn event(&self, run_id: &str, place: Said<'_>) -> Result<Event, Bad> {
         let id = required(self.block, "id")?;
         check_id("content.id", id)?;
         let mut piece = Piece::new(Table::Spans, DIALECT);
@@ -513,6 +516,7 @@ impl Use<'_> {
             }
         }
         let version = version_of(times.end_ns, self.result.is_some());
+        place.write(&mut piece.out);
         Ok(piece.event(key(run_id, id), times, version, false))
     }
 }

@@ -10,6 +10,7 @@ use obsrv_engine::row::{Event, Table};
 
 use super::bad::Bad;
 use super::pieces::{Piece, Rank, Times, check_count, kept_name, key, version};
+use super::place::Said;
 use super::theta::check::{Want, check, check_id};
 use super::theta::{object, parse};
 use super::{Context, DecodeError, Decoded, Item, JSON_DEPTH_MAX, json};
@@ -53,6 +54,9 @@ fn write(piece: &mut Piece, doc: DocRef<'_>, fields: &[FieldOf]) -> Result<(), B
             None => piece.value(&kept_name(PREFIX, name)?, value),
         }
     }
+    let metadata = fields.iter().find(|(_, row, _)| *row == model::METADATA);
+    let metadata = metadata.and_then(|(sent, ..)| doc.get(sent));
+    Said::of_metadata(metadata).write(&mut piece.out);
     Ok(())
 }
 

@@ -9,8 +9,9 @@ use obsrv_engine::row::{Event, RowKey, Table};
 use super::Build;
 use super::check::{self, check};
 use super::row::{KINDS, Writer, key};
-use super::trace::{OWN, OWN_FIELDS, Outcome};
+use super::trace::{OWN_FIELDS, OWN_OF_ENVELOPE, Outcome, place_of};
 use crate::dialect::DecodeError;
+use crate::dialect::place::Said;
 
 /// Reads item `index` of the body as an envelope.
 pub(super) fn read(
@@ -29,6 +30,7 @@ pub(super) fn read(
     let outcome = Outcome::of(doc);
     let start_ns = outcome.begun(doc, build.ctx.received_ns);
     build.decoded.events.push(run(&trace_id, doc, &outcome));
+    let of_run = place_of(doc);
     build.accept(index, "envelope", trace_id.clone(), None);
     // The span that stands for a step: the step's first event.
     let mut steps: HashMap<String, String> = HashMap::new();
@@ -43,7 +45,7 @@ pub(super) fn read(
         let id = id.unwrap_or_else(|| build.mint("ev_", index, Some(place)));
         let parent = parent(event, &steps);
         let key = key(&trace_id, &id);
-        let row = span(key, place, parent.as_deref(), event, start_ns);
+        let row = span(key, (place, parent.as_deref()), event, (start_ns, of_run));
         build.decoded.events.push(row);
         if let Some(step) = text(event, "step_id") {
             steps.entry(step.to_owned()).or_insert(id);
@@ -70,20 +72,20 @@ fn run(trace_id: &str, doc: DocRef<'_>, outcome: &Outcome<'_>) -> Event {
     let mut row = Writer::new(outcome);
     // An overlay cannot know what the rest of the run says itself.
     row.out.key(OWN_FIELDS);
-    row.out.i64((1 << OWN.len()) - 1);
+    row.out.i64(OWN_OF_ENVELOPE);
     let group = doc.get(model::GROUP).filter(|v| *v != DocRef::Null);
     let session = text(doc, "session_id").filter(|_| group.is_none());
     row.text(model::GROUP, session);
     row.fields(doc, &check::ENVELOPE, &["trace_id", "events"]);
+    row.place_of_run(doc, true);
     row.event(Table::Runs, key(trace_id, trace_id), outcome, true)
 }
 
 fn span(
     key: RowKey,
-    place: usize,
-    parent: Option<&str>,
+    (place, parent): (usize, Option<&str>),
     event: DocRef<'_>,
-    run_start_ns: i64,
+    (run_start_ns, of_run): (i64, Said<'_>),
 ) -> Event {
     let mut outcome = Outcome::of(event);
     outcome.start_ns = Some(outcome.begun(event, run_start_ns));
@@ -98,6 +100,7 @@ fn span(
     row.text(model::TOOL, tool);
     let moved = ["event_id", "parent_event_id", "step_type"];
     row.fields(event, &check::EVENT, &moved);
+    row.place(event, of_run);
     row.event(Table::Spans, key, &outcome, false)
 }
 

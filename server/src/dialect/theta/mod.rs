@@ -12,6 +12,7 @@ use obsrv_engine::doc::DocRef;
 use super::bad::Bad;
 use super::{Context, DecodeError, Decoded, ITEMS_MAX, Item, JSON_DEPTH_MAX, json};
 use check::check_id;
+pub(super) use row::map;
 
 /// Collects what a body says.
 #[derive(Debug)]

@@ -6,11 +6,12 @@ use obsrv_engine::model;
 use obsrv_engine::row::{Event, RowKey, Table};
 
 use super::check::{Want, time_of, whole};
-use super::trace::{EXTRA, ORDER, OWN_FIELDS, Outcome, STATUS_SENT};
+use super::trace::{EXTRA, NOT_SENT, ORDER, OWN_FIELDS, OWN_OF_ENVELOPE, Outcome, STATUS_SENT};
 use crate::dialect::format_micros;
+use crate::dialect::place::{self, Said};
 
 /// Keys of a row that a sender's unknown key must not take: such a one goes into `extra`.
-const RESERVED: [&str; 21] = [
+const RESERVED: [&str; 22] = [
     model::BLOBS,
     model::OFFLOADED,
     model::COST,
@@ -30,6 +31,7 @@ const RESERVED: [&str; 21] = [
     "has_error",
     ORDER,
     OWN_FIELDS,
+    NOT_SENT,
     STATUS_SENT,
     EXTRA,
 ];
@@ -138,6 +140,23 @@ impl Writer {
         }
     }
 
+    /// Where a step ran: as it says, else as its metadata does, else as its run does.
+    pub(super) fn place(&mut self, doc: DocRef<'_>, of_run: Said<'_>) {
+        let said = Said::of_metadata(doc.get(model::METADATA)).or(of_run);
+        let beside = said.beside(doc);
+        beside.write(&mut self.out);
+        not_sent(Some(beside.bits()).filter(|bits| *bits != 0), &mut self.out);
+    }
+
+    /// Where a run ran: as it says, else as its metadata does.
+    pub(super) fn place_of_run(&mut self, doc: DocRef<'_>, is_envelope: bool) {
+        let beside = Said::of_metadata(doc.get(model::METADATA)).beside(doc);
+        beside.write(&mut self.out);
+        let others = place::ALL & !Said::bits_of(doc);
+        let bits = if is_envelope { beside.bits() } else { others };
+        not_sent(Some(bits), &mut self.out);
+    }
+
     /// The event that says it.
     pub(super) fn event(
         mut self,
@@ -157,6 +176,38 @@ impl Writer {
             doc: Bytes::from(self.out.finish()),
         }
     }
+}
+
+fn not_sent(bits: Option<i64>, out: &mut DocWriter) {
+    if let Some(bits) = bits {
+        out.key(NOT_SENT);
+        out.i64(bits);
+    }
+}
+
+/// The document of a step or a run by today's mapping: what the trace says of a step that came before there were these fields
+/// is not in the step.
+pub(in crate::dialect) fn map(doc: DocRef<'_>) -> Vec<u8> {
+    let mut out = DocWriter::new();
+    let open = out.begin_map();
+    for (key, value) in doc.entries().into_iter().flatten().flatten() {
+        if key != NOT_SENT {
+            out.key(key);
+            out.value(value);
+        }
+    }
+    let beside = Said::of_metadata(doc.get(model::METADATA)).beside(doc);
+    beside.write(&mut out);
+    let number = |key| doc.get(key).and_then(DocRef::as_i64);
+    let known = number(NOT_SENT).map(|bits| bits | beside.bits());
+    let bits = known.or(match number(OWN_FIELDS) {
+        Some(OWN_OF_ENVELOPE) => Some(beside.bits()),
+        Some(_) => Some(place::ALL & !Said::bits_of(doc)),
+        None => Some(beside.bits()).filter(|bits| *bits != 0),
+    });
+    not_sent(bits, &mut out);
+    out.end(open);
+    out.finish()
 }
 
 /// Whether the row's own time gives this text back.

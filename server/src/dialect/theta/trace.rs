@@ -8,6 +8,7 @@ use super::Build;
 use super::check::{self, check, time_of, whole};
 use super::row::{Writer, key};
 use super::score::{self, Source};
+use crate::dialect::place::Said;
 use crate::dialect::{DecodeError, version_of};
 
 /// Unknown keys whose names mean something else in a row.
@@ -35,6 +36,13 @@ pub(in crate::dialect) const OWN: [&str; 12] = [
     "started_at",
     "ended_at",
 ];
+
+/// Which of [`model::PLACE`] did not come under their own names, as bits in that order: a step may have them of what the
+/// user attached or of its trace, a run of its steps, too.
+pub(in crate::dialect) const NOT_SENT: &str = "not_sent";
+
+/// What [`OWN_FIELDS`] says of an envelope, which cannot know what the rest of the run says itself.
+pub(super) const OWN_OF_ENVELOPE: i64 = (1 << OWN.len()) - 1;
 
 /// When something began and ended, and how.
 #[derive(Clone, Copy, Debug)]
@@ -128,22 +136,23 @@ pub(super) fn read(
     let start_ns = outcome.begun(doc, build.ctx.received_ns);
     let at = build.decoded.events.len();
     build.decoded.events.push(run(&trace_id, doc, &outcome));
+    let place = place_of(doc);
     build.accept(index, "trace", trace_id.clone(), None);
     annotations(build, &trace_id, None, doc)?;
     let mut has_spans = false;
-    for (place, step) in check::items(doc, "steps").enumerate() {
+    for (nth, step) in check::items(doc, "steps").enumerate() {
         build.count()?;
         if let Err(mut bad) = check(step, &check::STEP) {
-            bad.field = format!("steps[{place}].{}", bad.field);
-            build.refuse(place, "step", Some(trace_id.clone()), &bad);
+            bad.field = format!("steps[{nth}].{}", bad.field);
+            build.refuse(nth, "step", Some(trace_id.clone()), &bad);
             continue;
         }
         let id = step
             .get("step_id")
             .and_then(DocRef::as_str)
             .map(str::to_owned);
-        let id = id.unwrap_or_else(|| build.mint("st_", index, Some(place)));
-        let event = span(key(&trace_id, &id), place, step, start_ns);
+        let id = id.unwrap_or_else(|| build.mint("st_", index, Some(nth)));
+        let event = span(key(&trace_id, &id), nth, step, (start_ns, place));
         build.decoded.events.push(event);
         has_spans = true;
         annotations(build, &trace_id, Some(&id), step)?;
@@ -179,6 +188,7 @@ fn run(trace_id: &str, doc: DocRef<'_>, outcome: &Outcome<'_>) -> Event {
     row.out.key(OWN_FIELDS);
     row.out.i64(own_fields(doc));
     row.fields(doc, &check::TRACE, &["trace_id", "steps"]);
+    row.place_of_run(doc, false);
     row.event(Table::Runs, key(trace_id, trace_id), outcome, false)
 }
 
@@ -194,11 +204,21 @@ fn own_fields(doc: DocRef<'_>) -> i64 {
     })
 }
 
-fn span(key: RowKey, place: usize, step: DocRef<'_>, run_start_ns: i64) -> Event {
+/// Where a trace or what an envelope says ran.
+pub(super) fn place_of(doc: DocRef<'_>) -> Said<'_> {
+    Said::of_fields(doc).or(Said::of_metadata(doc.get(model::METADATA)))
+}
+
+fn span(
+    key: RowKey,
+    nth: usize,
+    step: DocRef<'_>,
+    (run_start_ns, of_run): (i64, Said<'_>),
+) -> Event {
     let mut outcome = Outcome::of(step).or_derived(step);
     outcome.start_ns = Some(outcome.begun(step, run_start_ns));
     let mut row = Writer::new(&outcome);
-    row.order(place);
+    row.order(nth);
     let sent = step.get("type").and_then(DocRef::as_str);
     let kind = row.kind(sent.unwrap_or("custom"), "type");
     let parent = step.get("parent_step_id").and_then(DocRef::as_str);
@@ -206,6 +226,7 @@ fn span(key: RowKey, place: usize, step: DocRef<'_>, run_start_ns: i64) -> Event
     row.text(model::TOOL, tool_name(step).filter(|_| kind == "tool"));
     let moved = ["step_id", "parent_step_id", "type"];
     row.fields(step, &check::STEP, &moved);
+    row.place(step, of_run);
     row.event(Table::Spans, key, &outcome, false)
 }
 

@@ -83,6 +83,7 @@ impl Over {
             (Self::Points, "series") => Column::TraceId,
             (Self::Points, "trace_id") => Column::Path("trace_id".into()),
             (Self::Logs | Self::Points, "span_id") => Column::Path(model::SPAN_ID.into()),
+            (Self::Traces, name) => of_steps(name).unwrap_or_else(|| column(name)),
             (Self::Scores, _) => Fact::named(name).map_or_else(|| column(name), Column::Score),
             _ => column(name),
         }
@@ -203,6 +204,30 @@ const RENAMED: [(&str, &str); 8] = [
     ("duration_ns", "duration"),
 ];
 
+/// Names over traces that mean what any step of the trace has.
+const OF_STEPS: [(&str, &str); 2] = [
+    (model::MODEL, "rollup.models"),
+    (model::TOOL, "rollup.tools"),
+];
+
+/// Where the names of steps are of which this key over traces tells.
+fn of_steps(name: &str) -> Option<Column> {
+    let found = OF_STEPS.iter().find(|(shown, _)| *shown == name);
+    found.map(|(_, path)| Column::Path((*path).into()))
+}
+
+/// What is asked of a key of [`OF_STEPS`]: of what steps have, or of what the trace says itself.
+pub(super) fn or_own(key: &str, filter: Filter) -> Filter {
+    let own = Column::Path(key.into());
+    match (of_steps(key), filter) {
+        (Some(steps), Filter::Is(_, test)) => {
+            Filter::Or(vec![Filter::Is(steps, test.clone()), Filter::Is(own, test)])
+        }
+        (Some(_), Filter::Not(part)) => Filter::Not(Box::new(or_own(key, *part))),
+        (_, other) => other,
+    }
+}
+
 /// The column of a name over runs and spans, as answers have it or as filters do.
 pub(super) fn column(name: &str) -> Column {
     let renamed = RENAMED.iter().find(|(shown, _)| *shown == name);
@@ -219,6 +244,10 @@ pub(super) fn column(name: &str) -> Column {
 fn renamed(over: Over, filter: Filter) -> Filter {
     let all = |parts: Vec<Filter>| parts.into_iter().map(|part| renamed(over, part)).collect();
     match filter {
+        Filter::Is(Column::Path(path), test) if over == Over::Traces => {
+            let renamed = column_of_path(over, &path);
+            or_own(&path, Filter::Is(renamed, test))
+        }
         Filter::Is(Column::Path(path), test) => Filter::Is(column_of_path(over, &path), test),
         Filter::Is(Column::TraceId, Test::Exists) if over == Over::Logs => is_in_trace(),
         // What points are clustered with is their series.

@@ -21,7 +21,7 @@ use obsrv_engine::query::{DEPTH_MAX, LIST_MAX, Patterns, is_money, is_time, scor
 use obsrv_engine::source::Column;
 use serde_json::{Map, Value};
 
-use super::ask::{Over, SCORES, length, time};
+use super::ask::{Over, SCORES, length, or_own, time};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::limits::FILTER_BYTES_MAX;
 
@@ -231,7 +231,7 @@ impl Reader {
             Some(Value::String(name)) if !name.is_empty() => Ok(Some(name.as_str())),
             Some(_) => Err(place.below(member).wrong("not a name")),
         };
-        let mut score = None;
+        let (mut score, mut of_trace) = (None, None);
         let column = match (name("key")?, name("path")?) {
             (Some(key), None) => {
                 let key_place = place.below("key");
@@ -239,7 +239,11 @@ impl Reader {
                 match score {
                     Some(_) => Column::Score(Fact::Value),
                     None if key_place.is_in("score") => Over::Scores.column(key),
-                    None => self.over.column(key),
+                    None if key_place.is_in("span") => Over::Spans.column(key),
+                    None => {
+                        of_trace = Some(key).filter(|_| self.over == Over::Traces);
+                        self.over.column(key)
+                    }
                 }
             }
             (None, Some(path)) => Column::Path(path.into()),
@@ -249,9 +253,10 @@ impl Reader {
         for (member, value) in members {
             if member != "key" && member != "path" {
                 let test = self.test(&column, member, value, &place.below(member))?;
-                tests.push(match score {
-                    Some(name) => scored(name, test),
-                    None => test,
+                tests.push(match (score, of_trace) {
+                    (Some(name), _) => scored(name, test),
+                    (None, Some(key)) => or_own(key, test),
+                    (None, None) => test,
                 });
             }
         }

@@ -98,7 +98,10 @@ pub(super) struct Listed<T> {
 /// The parameters that choose rows.
 pub(super) fn asks_rows(route: &mut Route) -> &mut Route {
     route
-        .asks("q", "a filter, as in the search bar")
+        .asks(
+            "q",
+            "a filter, as in the search bar; over traces `model` and `tool` are those of any step",
+        )
         .asks("filter", "a filter as JSON, beside `q`")
         .asks(
             "traceql",

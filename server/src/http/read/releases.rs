@@ -1,13 +1,14 @@
 //! `GET …/releases`: which versions of which service rows are of, and since when they fail;
 //! `GET …/timeline`: what began in a range of time, in order: versions, errors, failing log lines.
 //!
-//! A version has several names (`service.version` of `OTel`, a release of its own, Langfuse's attributes): each
-//! is looked at, and every entry says by which it is known.
+//! What runs is known by a version or by a release, or by both: each is looked at, and every entry says by which it is
+//! known.
 
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use obsrv_engine::model;
 use obsrv_engine::query::aggregate::{
     AggregateRequest, Figures, Group, GroupValue, Key, Measure, Rank, Top, Value as Figure,
 };
@@ -37,21 +38,14 @@ const OF_RELEASES: [&str; 6] = ["over", "q", "from", "to", "limit", "explain"];
 const OF_TIMELINE: [&str; 5] = ["q", "from", "to", "limit", "explain"];
 
 /// Where a version stands in a row.
-const VERSIONS: [&str; 6] = [
-    "resource.service.version",
-    "version",
-    "resource.deployment.release",
-    "release",
-    "attributes.langfuse.version",
-    "attributes.langfuse.release",
-];
+const VERSIONS: [&str; 2] = [model::VERSION, model::RELEASE];
 
 /// A version of a service.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct Release {
     service: Option<String>,
     version: String,
-    /// The path that the version stands at.
+    /// The field that the version stands in: `version` or `release`.
     key: &'static str,
     rows: u64,
     /// Rows that failed.

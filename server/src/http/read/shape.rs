@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::preview::previews;
 use crate::dialect::theta_read::{StoredRow, status_of};
-use crate::dialect::{doc_json, format_nanos};
+use crate::dialect::{doc_json, format_nanos, place};
 
 /// A part of a document as JSON.
 pub(super) type Raw = Box<RawValue>;
@@ -130,6 +130,7 @@ pub(super) struct TraceShown<'a> {
     pub(super) environment: Option<&'a str>,
     pub(super) version: Option<&'a str>,
     pub(super) release: Option<&'a str>,
+    pub(super) region: Option<&'a str>,
     pub(super) tags: Vec<&'a str>,
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub(super) metadata: Raw,
@@ -156,11 +157,11 @@ impl<'a> TraceShown<'a> {
     pub(super) fn of(row: &'a StoredRow) -> Self {
         let (doc, core) = (row.doc(), &row.core);
         let (input_preview, output_preview) = previews(row);
+        let [environment, version, release, region] = place::of_row(doc);
         let roll = doc.get(model::ROLLUP).unwrap_or(DocRef::Null);
         let rolled = |key| roll.get(key).and_then(DocRef::as_i64);
         let last = [rolled("end_ns"), rolled("start_ns"), core.end_ns];
         let last = last.into_iter().flatten().fold(core.start_ns, i64::max);
-        let place = Place::of(doc);
         Self {
             trace_id: &core.trace_id,
             run_id: row.text("run_id").unwrap_or(&core.id),
@@ -173,9 +174,10 @@ impl<'a> TraceShown<'a> {
             user_id: row.text(model::USER_ID),
             thread_id: row.text(model::GROUP),
             service: row.text(model::SERVICE),
-            environment: place.environment,
-            version: place.version,
-            release: place.release,
+            environment,
+            version,
+            release,
+            region,
             tags: texts(doc.get(model::TAGS)),
             metadata: raw_map(doc.get(model::METADATA)),
             models: named(roll.get("models"), row.text(model::MODEL)),
@@ -215,6 +217,7 @@ pub(super) struct SpanShown<'a> {
     pub(super) environment: Option<&'a str>,
     pub(super) version: Option<&'a str>,
     pub(super) release: Option<&'a str>,
+    pub(super) region: Option<&'a str>,
     pub(super) tags: Vec<&'a str>,
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub(super) metadata: Raw,
@@ -230,7 +233,7 @@ impl<'a> SpanShown<'a> {
     pub(super) fn of(row: &'a StoredRow) -> Self {
         let (doc, core) = (row.doc(), &row.core);
         let (input_preview, output_preview) = previews(row);
-        let place = Place::of(doc);
+        let [environment, version, release, region] = place::of_row(doc);
         Self {
             trace_id: &core.trace_id,
             span_id: &core.id,
@@ -249,9 +252,10 @@ impl<'a> SpanShown<'a> {
             service: row.text(model::SERVICE),
             user_id: row.text(model::USER_ID),
             thread_id: row.text(model::GROUP),
-            environment: place.environment,
-            version: place.version,
-            release: place.release,
+            environment,
+            version,
+            release,
+            region,
             tags: texts(doc.get(model::TAGS)),
             metadata: raw_map(doc.get(model::METADATA)),
             input_preview,
@@ -313,37 +317,6 @@ impl<'a> ScoreShown<'a> {
             at: format_nanos(core.start_ns),
             dialect: row.text(model::DIALECT),
             raw: raw(doc),
-        }
-    }
-}
-
-/// Where it ran.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
-    pub(super) environment: Option<&'a str>,
-    pub(super) version: Option<&'a str>,
-    pub(super) release: Option<&'a str>,
-}
-
-impl<'a> Place<'a> {
-    pub(super) fn of(doc: DocRef<'a>) -> Self {
-        let resource = doc.get(model::RESOURCE).unwrap_or(DocRef::Null);
-        let attributes = doc.get(model::ATTRIBUTES).unwrap_or(DocRef::Null);
-        let first = |own: &str, of_resource: &[&str], of_span: &str| {
-            let mut found = of_resource.iter().map(|key| resource.get(key));
-            let found = found.find_map(|value| value.and_then(DocRef::as_str));
-            let own = doc.get(own).and_then(DocRef::as_str);
-            own.or(found)
-                .or_else(|| attributes.get(of_span).and_then(DocRef::as_str))
-        };
-        Self {
-            environment: first(
-                "environment",
-                &["deployment.environment.name", "deployment.environment"],
-                "langfuse.environment",
-            ),
-            version: first("version", &["service.version"], "langfuse.version"),
-            release: first("release", &["deployment.release"], "langfuse.release"),
         }
     }
 }

@@ -57,13 +57,17 @@ const INTRINSICS: [&str; 24] = [
     "traceDuration",
 ];
 /// Keys of rows that `TraceQL` takes without a scope, where there are any.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 15] = [
     model::MODEL,
     model::TOOL,
     model::ERROR_MESSAGE,
     model::USER_ID,
     model::GROUP,
     model::SERVICE,
+    model::ENVIRONMENT,
+    model::VERSION,
+    model::RELEASE,
+    model::REGION,
     model::TAGS,
     model::COST_USD,
     model::DIALECT,

@@ -17,6 +17,7 @@ mod metrics;
 mod outputs;
 mod pages;
 mod partial;
+mod places;
 mod releases;
 mod scores;
 mod trees;

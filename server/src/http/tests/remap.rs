@@ -157,6 +157,12 @@ async fn sent_on(world: &World) -> String {
     all
 }
 
+/// Spans that came as OTLP as they go out to another tool.
+async fn sent_on_of_otlp(world: &World) -> String {
+    let path = "/v1/projects/1/export?over=spans&format=otlp&q=dialect:otlp";
+    text(world, path).await
+}
+
 async fn whole_of_call(world: &World) -> Value {
     let path = "/v1/projects/1/export?over=spans&raw=true&q=name:chat";
     let line = text(world, path).await;
@@ -185,10 +191,10 @@ async fn rows_of_an_older_mapping_get_the_new_fields_and_keep_all_else() {
     assert_eq!(passing(&world, "traces", "tokens.total:127").await, 1);
     let (sent, before) = (sent_on(&world).await, whole_of_call(&world).await);
     // Counted, and nothing done.
-    assert_eq!(counts(&remapped(&world, Some(1), true).await), [6, 4, 1]);
+    assert_eq!(counts(&remapped(&world, Some(1), true).await), [8, 4, 0]);
     assert_eq!(passing(&world, "spans", "provider:openai").await, 0);
     let said = remapped(&world, None, false).await;
-    assert_eq!((counts(&said), &said["projects"]), ([6, 4, 1], &json!(2)));
+    assert_eq!((counts(&said), &said["projects"]), ([8, 4, 0], &json!(2)));
     for (list, q) in news {
         assert_eq!(passing(&world, list, q).await, 1, "{list} {q}");
     }
@@ -212,9 +218,9 @@ async fn rows_of_an_older_mapping_get_the_new_fields_and_keep_all_else() {
     }
     assert_eq!(new, old);
     // Again, of what is in memory and of what is in segments.
-    assert_eq!(counts(&remapped(&world, Some(1), false).await), [6, 0, 1]);
+    assert_eq!(counts(&remapped(&world, Some(1), false).await), [8, 0, 0]);
     flush(&world).await;
-    assert_eq!(counts(&remapped(&world, Some(1), true).await), [6, 0, 1]);
+    assert_eq!(counts(&remapped(&world, Some(1), true).await), [8, 0, 0]);
     let engine = world.app.core().unwrap().engine();
     let mut notes = Vec::new();
     for (_, body) in engine.controls() {
@@ -230,11 +236,84 @@ async fn rows_of_an_older_mapping_get_the_new_fields_and_keep_all_else() {
         }
     }
     // One before the first row changes, one that says what came of it.
-    let expected = ["began", "looked=6 changed=4 left=1"].map(|said| {
+    let expected = ["began", "looked=8 changed=4 left=0"].map(|said| {
         let subject = format!("mapping={MAPPING_VERSION} {said}");
         ("data.remapped", Some(1), subject)
     });
     assert_eq!(notes, expected);
+}
+
+/// Rows as mapping 4 wrote them: nothing that says where they ran, but under the senders' own names.
+async fn placeless_rows(world: &World) {
+    let resource = json!({ "service.name": "shop", "deployment.environment.name": "prod", "service.version": "1.2",
+        "deployment.release": "r7", "cloud.region": "eu" });
+    let otlp = json!({ "dialect": "otlp", "name": "o", "status": "success", "root": true,
+        "attributes": {}, "kind": "custom", "service": "shop", "resource": resource, "scope": {} });
+    let log = json!({ "dialect": "otlp", "body": "said", "attributes": {}, "level": "info", "service": "shop",
+        "resource": resource, "scope": {}, "severity_number": 9, "time_unix_nano": AT });
+    let point = json!({ "dialect": "otlp", "name": "m", "type": "gauge", "attributes": {}, "service": "shop",
+        "resource": resource, "scope": {}, "value": 1.5 });
+    let metadata =
+        json!({ "environment": "prod", "version": "1.2", "release": "r7", "region": "eu" });
+    let step = |dialect: &str| json!({ "dialect": dialect, "status": "success", "kind": "custom", "root": true, "metadata": metadata });
+    let mut run =
+        json!({ "dialect": "theta", "status": "success", "own_fields": 128, "metadata": metadata });
+    stored(world, Table::Spans, (TRACE, "0000000000000001"), otlp).await;
+    stored(world, Table::Logs, ("~x", "y"), log).await;
+    stored(world, Table::Points, ("00ff", &AT.to_string()), point).await;
+    for dialect in ["langsmith", "theta", "aiobs"] {
+        stored(world, Table::Spans, (dialect, "s"), step(dialect)).await;
+    }
+    stored(world, Table::Runs, ("run", "run"), run.clone()).await;
+    run["dialect"] = json!("tcc");
+    stored(world, Table::Runs, ("tcc", "tcc"), run.clone()).await;
+    // Its spans make the rest of its row.
+    run["dialect"] = json!("theta");
+    stored(world, Table::Runs, ("both", "both"), run).await;
+    let child = json!({ "dialect": "theta", "status": "error", "kind": "tool", "tool": "search" });
+    stored(world, Table::Spans, ("both", "s"), child).await;
+    // A span of Langfuse says it under the names of the model already.
+    let own =
+        json!({ "dialect": "langfuse", "status": "success", "kind": "llm", "environment": "test" });
+    stored(world, Table::Spans, ("langfuse", "s"), own).await;
+}
+
+#[tokio::test]
+async fn rows_of_every_dialect_say_afterwards_where_they_ran() {
+    let world = world().await;
+    placeless_rows(&world).await;
+    flush(&world).await;
+    let all = ["environment:prod", "version:1.2", "release:r7", "region:eu"];
+    let lists = [("spans", 4), ("logs", 1), ("points", 1), ("traces", 7)];
+    for q in all {
+        for (list, _) in lists {
+            assert_eq!(passing(&world, list, q).await, 0, "{list} {q}");
+        }
+    }
+    let (sent, errors) = (sent_on_of_otlp(&world).await, "rollup.error_count:1");
+    assert_eq!(passing(&world, "traces", errors).await, 1);
+    // Of the spans four, a log line, a point and three runs: the other runs say what their roots say.
+    assert_eq!(counts(&remapped(&world, Some(1), false).await)[1], 9);
+    for again in [false, true] {
+        for q in all {
+            for (list, rows) in lists {
+                assert_eq!(passing(&world, list, q).await, rows, "{list} {q}");
+            }
+        }
+        assert_eq!(passing(&world, "traces", errors).await, 1);
+        assert_eq!(passing(&world, "traces", "rollup.tools:search").await, 1);
+        assert_eq!(passing(&world, "spans", "environment:test").await, 1);
+        if !again {
+            assert_eq!(counts(&remapped(&world, Some(1), false).await)[1], 0);
+            flush(&world).await;
+        }
+    }
+    // What theta's clients read is what they sent; OTLP goes out as it came.
+    for id in ["run", "both"] {
+        let said = ask(&world.app, get(&format!("/v1/traces/{id}"), "key-of-a")).await;
+        assert_eq!(said.json()["trace"]["environment"], Value::Null, "{id}");
+    }
+    assert_eq!(sent_on_of_otlp(&world).await, sent);
 }
 
 /// A client that sends the same again after its row was mapped again adds nothing.
@@ -251,7 +330,7 @@ async fn what_comes_again_is_the_row_that_was_mapped() {
     let key = (TRACE, "0000000000000001");
     stored_as(&world, Table::Spans, key, &doc("")).await;
     let engine = world.app.core().unwrap().engine();
-    assert_eq!(counts(&remapped(&world, None, false).await), [1, 1, 0]);
+    assert_eq!(counts(&remapped(&world, None, false).await), [2, 1, 0]);
     let before = engine.stats().duplicates;
     let as_new = doc(r#""provider":"openai","#);
     stored_as(&world, Table::Spans, key, &as_new).await;
@@ -274,7 +353,7 @@ async fn what_steps_of_langfuse_and_langsmith_used_is_counted_again() {
     stored_as(&world, Table::Spans, ("t", "g"), langfuse).await;
     stored_as(&world, Table::Spans, ("u", "c"), langsmith).await;
     flush(&world).await;
-    assert_eq!(counts(&remapped(&world, None, false).await), [2, 2, 0]);
+    assert_eq!(counts(&remapped(&world, None, false).await), [4, 2, 0]);
     let exclusive = "tokens.input:6+tokens.cache_read:4+tokens.output:5+tokens.total:15";
     for (q, rows) in [
         (exclusive, 2),
@@ -283,7 +362,7 @@ async fn what_steps_of_langfuse_and_langsmith_used_is_counted_again() {
     ] {
         assert_eq!(passing(&world, "spans", q).await, rows, "{q}");
     }
-    assert_eq!(counts(&remapped(&world, None, false).await), [2, 0, 0]);
+    assert_eq!(counts(&remapped(&world, None, false).await), [4, 0, 0]);
 }
 
 /// What does not read to its end is left as it is, and not stored again without its end.
@@ -367,7 +446,8 @@ async fn a_long_trace_is_not_rolled_up_for_each_page() {
     let before = engine.stats();
     let said = remapped(&world, Some(1), false).await;
     let rows = u64::try_from(spans).unwrap();
-    assert_eq!(counts(&said), [rows, rows, 0]);
+    // And the run, which says no more than its spans.
+    assert_eq!(counts(&said), [rows + 1, rows, 0]);
     let path = format!("{path}+tokens.cache_read:{}+group:s-1", 6 * spans);
     assert_eq!(passing(&world, "traces", &path).await, 1);
     let after = engine.stats();
@@ -437,5 +517,5 @@ async fn one_that_is_told_to_stop_ends_between_two_pages() {
         (Some(page), &json!([]))
     );
     let rest = remapped(&world, Some(1), false).await;
-    assert_eq!(counts(&rest), [spans, spans - page, 0]);
+    assert_eq!(counts(&rest), [spans + 1, spans - page, 0]);
 }

@@ -52,7 +52,7 @@ const INTRINSICS: [(&str, Intrinsic); 37] = [
 ];
 
 /// Keys of rows that need no scope; of the last ones anything below.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     model::MODEL,
     model::TOOL,
     model::ERROR_MESSAGE,
@@ -69,9 +69,10 @@ const KEYS: [&str; 23] = [
     model::PARENT_ID,
     "input",
     "output",
-    "environment",
-    "release",
-    "version",
+    model::ENVIRONMENT,
+    model::VERSION,
+    model::RELEASE,
+    model::REGION,
     "session_id",
     model::TOKENS,
     model::METADATA,

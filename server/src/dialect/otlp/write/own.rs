@@ -9,6 +9,7 @@ use obsrv_engine::model;
 
 use super::{exact, is_empty};
 use crate::dialect::doc_json;
+use crate::dialect::theta::trace::NOT_SENT;
 use crate::dialect::theta_read::StoredRow;
 
 /// Kinds of spans, with the words that `OpenInference` and the conventions of `OTel` have for them.
@@ -31,15 +32,16 @@ const TEXTS: [(&str, &[&str]); 4] = [
 ];
 
 /// Fields of the resource.
-const OF_RESOURCE: [(&str, &str); 4] = [
+const OF_RESOURCE: [(&str, &str); 5] = [
     (model::SERVICE, "service.name"),
-    ("version", "service.version"),
-    ("environment", "deployment.environment.name"),
-    ("release", "deployment.release"),
+    (model::VERSION, "service.version"),
+    (model::ENVIRONMENT, "deployment.environment.name"),
+    (model::RELEASE, "deployment.release"),
+    (model::REGION, "cloud.region"),
 ];
 
 /// Fields that stand elsewhere in the message, or are worked out from others.
-const ELSEWHERE: [&str; 16] = [
+const ELSEWHERE: [&str; 17] = [
     model::COST,
     model::COST_SOURCE,
     model::COST_UNKNOWN,
@@ -56,6 +58,7 @@ const ELSEWHERE: [&str; 16] = [
     "status_message",
     "otel_kind",
     "has_error",
+    NOT_SENT,
 ];
 
 /// Attributes of the resource beside those that the sender set.

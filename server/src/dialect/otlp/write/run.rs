@@ -6,11 +6,12 @@ use obsrv_engine::doc::DocWriter;
 use obsrv_engine::model;
 
 use super::is_otlp;
+use crate::dialect::theta::trace::NOT_SENT;
 use crate::dialect::theta_read::StoredRow;
 
 /// Fields of a run that are worked out from its spans, or are sums of theirs: said twice they would count
 /// twice.
-const OF_SPANS: [&str; 7] = [
+const OF_SPANS: [&str; 8] = [
     model::ROLLUP,
     model::TOKENS,
     model::COST_USD,
@@ -18,6 +19,7 @@ const OF_SPANS: [&str; 7] = [
     model::COST_SOURCE,
     model::COST_UNKNOWN,
     "own_fields",
+    NOT_SENT,
 ];
 
 /// The span that stands for a run whose sender has runs; none for a run that is nothing but its spans.

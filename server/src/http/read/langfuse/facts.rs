@@ -16,16 +16,17 @@ pub(super) const DEFAULT: &str = "default";
 /// Places of one fact: paths, those in attributes and the resource with the whole key behind the first point.
 pub(super) type Places = &'static [&'static str];
 
+// Behind the fields what they are derived from, for rows of an older mapping.
 pub(super) const ENVIRONMENT: Places = &[
-    "environment",
+    model::ENVIRONMENT,
     "attributes.langfuse.environment",
     "resource.deployment.environment.name",
     "resource.deployment.environment",
 ];
 /// What a trace is called: over runs.
 pub(super) const TRACE_NAME: Places = &["attributes.langfuse.trace.name", model::NAME];
-pub(super) const VERSION: Places = &["version", "attributes.langfuse.version"];
-pub(super) const RELEASE: Places = &["release", "attributes.langfuse.release"];
+pub(super) const VERSION: Places = &[model::VERSION, "attributes.langfuse.version"];
+pub(super) const RELEASE: Places = &[model::RELEASE, "attributes.langfuse.release"];
 pub(super) const LEVEL: Places = &["level", "attributes.langfuse.observation.level"];
 pub(super) const STATUS_MESSAGE: Places = &[
     "status_message",

@@ -52,7 +52,7 @@ async fn an_error_leads_to_the_version_that_brought_it() {
     assert_eq!(
         two,
         &json!({
-            "service": "shop", "version": "2.0", "key": "resource.service.version", "rows": 3,
+            "service": "shop", "version": "2.0", "key": "version", "rows": 3,
             "errors": 2, "first_seen": "2026-01-01T00:00:30Z", "last_seen": "2026-01-01T00:00:50Z",
             "first_error": "2026-01-01T00:00:40Z",
         })
