@@ -1,4 +1,19 @@
-//! What targets over request bodies hold in common.
+//! What each target does with its bytes, and what targets over request bodies hold in common. Without libfuzzer, so
+//! that the tests of the server compile and run it, too.
+
+pub mod body_decode;
+pub mod dialect;
+pub mod doc_parse;
+pub mod filter_parse;
+pub mod fold_order;
+pub mod offload;
+pub mod otlp_json;
+pub mod otlp_protobuf;
+pub mod redact;
+pub mod rows_decode;
+pub mod segment_open;
+pub mod term_page;
+pub mod wal_recover;
 
 use obsrv_engine::doc::DocRef;
 use obsrv_engine::row::ProjectId;
@@ -6,8 +21,12 @@ use obsrv_server::dialect::{Context, Dialect, decode};
 
 /// A body is events that can be stored, or an error; the same each time.
 pub fn decodes(dialect: Dialect, body: &[u8]) {
-    let context =
-        Context { project: ProjectId(1), body_hash: 7, subject: "t", received_ns: 1 << 60 };
+    let context = Context {
+        project: ProjectId(1),
+        body_hash: 7,
+        subject: "t",
+        received_ns: 1 << 60,
+    };
     let decoded = decode(dialect, &context, body);
     assert_eq!(decoded, decode(dialect, &context, body));
     let Ok(decoded) = decoded else { return };
@@ -21,6 +40,8 @@ pub fn decodes(dialect: Dialect, body: &[u8]) {
 
 /// The same, where the first byte says which signal.
 pub fn decodes_or_refuses(signals: [Dialect; 3], bytes: &[u8]) {
-    let Some((&number, body)) = bytes.split_first() else { return };
+    let Some((&number, body)) = bytes.split_first() else {
+        return;
+    };
     decodes(signals[usize::from(number) % signals.len()], body);
 }

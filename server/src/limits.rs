@@ -164,6 +164,8 @@ pub const RENDER_TOKENS_MAX: usize = 100_000;
 pub const DIFF_STEPS_MAX: usize = 2000;
 /// Keys that are compared between two sets of rows.
 pub const COMPARE_KEYS_MAX: usize = 128;
+/// Scores among them: all scores of a name are read for each.
+pub const COMPARE_SCORES_MAX: usize = 32;
 /// Values in which two sets differ that are listed when `limit` is not given.
 pub const COMPARE_LISTED_DEFAULT: usize = 50;
 /// Values in which two sets differ that are listed.
@@ -232,8 +234,12 @@ pub const THEAZO_TRACES_MAX: usize = 100;
 pub const THEAZO_TRACES_BYTES: usize = 16 << 20;
 /// Spans below one another in an answer in Theazo's words; deeper ones stand beside their parents.
 pub const THEAZO_DEPTH_MAX: usize = 64;
-/// Runs whose cost is added up for one user. Over it: 422.
-pub const THEAZO_USER_RUNS_MAX: usize = 100_000;
+/// Runs whose cost is added up by one question, as of one user. Over it: 422.
+pub const COST_RUNS_MAX: usize = 100_000;
+/// Users or models whose costs are listed when `limit` is not given.
+pub const COST_GROUPS_DEFAULT: usize = 100;
+/// Users or models whose costs are listed.
+pub const COST_GROUPS_MAX: usize = 1000;
 /// Bytes of one frame that the client of a WebSocket sends. Over it the connection is closed.
 pub const SOCKET_FRAME_BYTES_MAX: usize = 4 << 10;
 /// Exports as Parquet at once. Over it: 503.

@@ -206,11 +206,8 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         rng: system::rng(),
     };
     let (stop, stopped) = watch::channel(false);
-    let Door {
-        app,
-        address,
-        serving,
-    } = open_door(&config, &system, tls.as_deref(), stopped.clone()).await?;
+    let door = open_door(&config, &system, tls.as_deref(), stopped.clone()).await?;
+    let (app, address) = (door.app, door.address);
     let opening = open_in_background(&config, system, Arc::clone(app.book()));
     let running = tokio::select! {
         opened = opening => opened?,
@@ -250,7 +247,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         Arc::new(NoSessions),
     );
     app.set_ready(core.signing_in(signin).keeping(Arc::clone(&blobs)));
-    tracing::info!(%address, data = %config.data.display(), "ready");
+    tracing::info!(%address, grpc = door.grpc, data = %config.data.display(), "ready");
     first_start::greet(address);
     let failed = tokio::select! {
         () = signals.told_to_stop() => false,
@@ -258,7 +255,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
         () = keep_house(&app, &plane, &accounts, &uses, tls) => true,
         () = work_always(&engine, &plane, &governance, &blobs, &app, &uses) => true,
     };
-    shut_down(&stop, serving).await;
+    shut_down(&stop, door.serving).await;
     if !failed {
         settle(&app, &uses, &plane, threads).await;
     }
@@ -274,6 +271,8 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
 struct Door {
     app: Arc<App>,
     address: SocketAddr,
+    /// Where gRPC is, or `off`: who asks for port 0 learns it by this.
+    grpc: String,
     serving: JoinHandle<()>,
 }
 
@@ -305,6 +304,8 @@ async fn open_door(
     let listener = bind(config.http).await?;
     let grpc = bind_grpc(config.grpc).await?;
     let address = listener.local_addr().map_err(io("address unknown"))?;
+    let of_grpc = grpc.as_ref().map(TcpListener::local_addr).transpose();
+    let of_grpc = of_grpc.map_err(io("address unknown"))?;
     let app = App::new(
         Arc::clone(&system.clock),
         config.memory_bytes,
@@ -340,6 +341,7 @@ async fn open_door(
     Ok(Door {
         app,
         address,
+        grpc: of_grpc.map_or_else(|| "off".to_owned(), |address| address.to_string()),
         serving: tokio::spawn(serving),
     })
 }

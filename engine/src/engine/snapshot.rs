@@ -10,11 +10,12 @@ use crate::memtable::TableView;
 use crate::mutant::Planted;
 use crate::query::aggregate::{
     AggregateAnswer, AggregateRequest, KeysRequest, ObservedKeys, ObservedRequest, PartialCache,
-    ScoreValuesRequest, aggregate, observed_keys, observed_values, score_names, score_values,
+    ScoreValuesRequest, aggregate, observed_keys, observed_values, score_facts, score_names,
+    score_values,
 };
 use crate::query::{
-    Beside, Budget, Explain, Facet, Fresh, FreshRequest, Meter, Page, QueryError, Request, fresh,
-    search, search_cores, traceql,
+    Beside, Budget, Explain, Facet, Fresh, FreshRequest, Meter, Page, QueryError, Request, Told,
+    fresh, search, search_cores, told, traceql,
 };
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
@@ -267,6 +268,30 @@ impl Snapshot {
     ) -> Result<ObservedKeys, QueryError> {
         self.asking(project, table, |_, beside| {
             score_names(beside, budget, prefix, limit)
+        })
+    }
+
+    /// The facts that scores have: see [`score_facts`].
+    pub fn score_facts(
+        &self,
+        project: ProjectId,
+        budget: &Budget<'_>,
+    ) -> Result<ObservedKeys, QueryError> {
+        self.asking(project, Table::Scores, |scores, _| {
+            score_facts(scores, budget)
+        })
+    }
+
+    /// What scores say of some rows of `table`: see [`told`].
+    pub fn told(
+        &self,
+        project: ProjectId,
+        table: Table,
+        (rows, names): (&[(&str, &str)], &[&str]),
+        budget: &Budget<'_>,
+    ) -> Result<(Vec<Vec<Option<Told>>>, Explain), QueryError> {
+        self.asking(project, table, |_, beside| {
+            told(rows, names, beside, budget)
         })
     }
 

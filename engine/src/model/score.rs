@@ -46,16 +46,25 @@ pub enum Words {
 }
 
 impl Fact {
+    /// Those that a filter has a name for.
+    pub const FILTERED: [Self; 5] = [
+        Self::Name,
+        Self::Value,
+        Self::User,
+        Self::Span,
+        Self::Source,
+    ];
+
     /// The fact that a filter means by a name.
     pub fn named(name: &str) -> Option<Self> {
-        let all = [
-            Self::Name,
-            Self::Value,
-            Self::User,
-            Self::Span,
-            Self::Source,
-        ];
-        all.into_iter().find(|fact| fact.name() == name)
+        let mut all = Self::FILTERED.into_iter();
+        all.find(|fact| fact.name() == name)
+    }
+
+    /// Whether a path is one of the places of facts, or stands behind the name of one.
+    pub fn has_place(path: &str) -> bool {
+        let mut all = Self::FILTERED.into_iter();
+        path == LABEL || all.any(|fact| fact.name() == path || fact.places().contains(&path))
     }
 
     /// What a filter calls it.

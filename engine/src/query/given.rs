@@ -10,9 +10,11 @@ use roaring::RoaringBitmap;
 
 use super::QueryError;
 use super::beside::{Beside, ENTRY_BYTES};
+use super::document;
 use super::meter::Meter;
+use super::scan::with_document;
 use super::scores::{each_scored, each_span, name_is};
-use crate::doc::Scalar;
+use crate::doc::{COLUMN_VALUE_BYTES_MAX, Scalar};
 use crate::model::score::Fact;
 use crate::row::{Lsn, Table};
 use crate::source::{
@@ -37,10 +39,28 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// Up to [`super::TRACES_MAX`] values, against the budget.
+    /// Up to [`super::TRACES_MAX`] values, against the budget. What is too long for a column stands for itself.
     pub(super) fn of(
         beside: &Beside<'_>,
         (name, fact): (&str, Fact),
+        meter: &mut Meter<'_>,
+    ) -> Result<Self, QueryError> {
+        Self::read(beside, (name, fact), false, meter)
+    }
+
+    /// The same with every text as it is, of which documents are read.
+    pub(super) fn whole(
+        beside: &Beside<'_>,
+        (name, fact): (&str, Fact),
+        meter: &mut Meter<'_>,
+    ) -> Result<Self, QueryError> {
+        Self::read(beside, (name, fact), true, meter)
+    }
+
+    fn read(
+        beside: &Beside<'_>,
+        (name, fact): (&str, Fact),
+        is_whole: bool,
         meter: &mut Meter<'_>,
     ) -> Result<Self, QueryError> {
         let mut said = Self::default();
@@ -63,11 +83,23 @@ impl Said {
                     Ok::<_, SourceError>(())
                 })?;
             }
+            let mut long = Vec::new();
             visible.source.values(&column, scores, &mut |row, value| {
+                if is_whole && matches!(value, Scalar::Long(_)) {
+                    long.push(row);
+                    return;
+                }
                 for (trace, span) in of_score.get(&row).into_iter().flatten() {
                     said.add(trace, span, Kept::of(value));
                 }
             })?;
+            long.dedup();
+            let texts = long_texts(visible, (&column, &long), meter)?;
+            for (row, text) in texts {
+                for (trace, span) in of_score.get(&row).into_iter().flatten() {
+                    said.add(trace, span, Kept::Str(text.clone()));
+                }
+            }
             let (values, bytes) = said.grown();
             meter.find(values, bytes)
         })?;
@@ -91,6 +123,12 @@ impl Said {
         if let Some(values) = of_trace.get_mut(span) {
             values.push(value);
         }
+    }
+
+    /// What the scores say of one row; over runs its span has no name.
+    pub(super) fn of_row(&self, trace: &str, span: &str) -> &[Kept] {
+        let values = self.by_trace.get(trace).and_then(|of| of.get(span));
+        values.map_or(&[], Vec::as_slice)
     }
 
     /// How many values came since this was asked last, and what they take.
@@ -138,9 +176,36 @@ impl Said {
     }
 }
 
+/// The texts of these rows that are too long for the column.
+fn long_texts(
+    visible: &Visible<'_>,
+    (column, rows): (&Column, &[u32]),
+    meter: &mut Meter<'_>,
+) -> Result<Vec<(u32, Box<str>)>, QueryError> {
+    let mut texts = Vec::new();
+    if rows.is_empty() {
+        return Ok(texts);
+    }
+    reading(visible.source, |reader| {
+        for row in rows {
+            let core = reader.core(*row)?;
+            with_document((visible, reader), *row, meter, |doc| {
+                document::leaves(column, &core, doc, &mut |leaf| {
+                    let text = leaf.as_str();
+                    let long = text.filter(|text| text.len() > COLUMN_VALUE_BYTES_MAX);
+                    texts.extend(long.map(|text| (*row, text.into())));
+                    false
+                })
+            })?;
+        }
+        Ok::<_, QueryError>(())
+    })?;
+    Ok(texts)
+}
+
 /// Yes is 1 and no is 0, as some protocols store them. Numbers are added up by size, so that the mean is the same
 /// whatever order they are stored in.
-fn mean(values: &[Kept]) -> Option<f64> {
+pub(super) fn mean(values: &[Kept]) -> Option<f64> {
     let number = |value: &Kept| match value.scalar() {
         Scalar::Bool(yes) => Some(f64::from(u8::from(yes))),
         #[expect(clippy::cast_precision_loss, reason = "a mean is a float")]

@@ -20,6 +20,7 @@ mod scan;
 mod scores;
 mod search;
 mod text;
+mod told;
 mod top;
 pub mod traceql;
 mod value;
@@ -37,6 +38,7 @@ pub use plan::{DEPTH_MAX, LIST_MAX, NODES_MAX, TEXT_BYTES_MAX};
 pub use scores::scored;
 pub use search::{Hit, LIMIT_MAX, Page, Request, TRACES_MAX, count, search, search_cores};
 pub use text::{Patterns, REGEX_BYTES_MAX, REGEX_SIZE_MAX, REGEXES_MAX};
+pub use told::{SCORES_TOLD_MAX, Told, told};
 pub use write::write;
 
 use crate::doc::DocError;

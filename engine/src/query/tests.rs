@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod divide;
+mod escapes;
 mod fresh;
 mod given;
 mod index;

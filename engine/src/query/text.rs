@@ -13,6 +13,7 @@ use super::ast::TextTest;
 use crate::doc::{DocError, DocRef};
 use crate::source::{Blocks, Probe, Source, SourceError};
 use crate::text::Phrase;
+use crate::text::escape;
 use crate::text::find::{Finder, terms_within};
 
 /// Longest regular expression, in bytes.
@@ -42,8 +43,9 @@ impl Pattern {
             })
     }
 
+    /// Whether a part of some form of the text matches.
     pub(super) fn is_match(&self, text: &str) -> bool {
-        self.0.is_match(text)
+        self.0.is_match(text) || escape::any_form(text, &mut |form| self.0.is_match(form))
     }
 }
 
@@ -152,20 +154,26 @@ impl<'f> Text<'f> {
         }
     }
 
-    /// Whether some key or text of the document passes.
+    /// Whether some form of some key or text of the document passes.
     pub(super) fn passes(&self, doc: DocRef<'_>) -> Result<bool, DocError> {
         if let Some(finder) = self.finder()
             && finder.find(doc.stored()).is_none()
+            && !escape::is_in(doc.stored())
             && (!self.folds() || is_ascii(doc))
         {
             return Ok(false);
         }
         doc.any_text(&mut |bytes| {
             let absent = self.finder().is_some_and(|f| f.find(bytes).is_none());
-            if absent && (!self.folds() || bytes.is_ascii()) {
+            let is_out = absent && (!self.folds() || bytes.is_ascii());
+            if !is_out && self.is_in(crate::doc::text(bytes)?) {
+                return Ok(true);
+            }
+            if !escape::is_in(bytes) {
                 return Ok(false);
             }
-            crate::doc::text(bytes).map(|text| self.is_in(text))
+            let text = crate::doc::text(bytes)?;
+            Ok(escape::any_form(text, &mut |form| self.is_in(form)))
         })
     }
 
@@ -183,11 +191,12 @@ impl<'f> Text<'f> {
         matches!(self.look, Look::Phrase(_))
     }
 
+    /// Whether the text passes as it stands.
     fn is_in(&self, text: &str) -> bool {
         match &self.look {
             Look::Phrase(phrase) => phrase.is_in(text),
             Look::Contains(_, finder) => finder.find(text.as_bytes()).is_some(),
-            Look::Regex(pattern) => pattern.is_match(text),
+            Look::Regex(Pattern(pattern)) => pattern.is_match(text),
         }
     }
 
@@ -238,7 +247,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_document_passes_if_one_of_its_texts_does(
-            texts in prop::collection::vec("[ab31K\u{212a}é東 .-]{0,12}", 0..4),
+            texts in prop::collection::vec("([ab31K\u{212a}é東 .-]|\\\\|\\\\u6771|\\\\n){0,12}", 0..4),
             asked in "[ab31Ké東 .]{1,6}",
             number in any::<i64>(),
         ) {
@@ -251,7 +260,10 @@ mod tests {
                 TextTest::Regex(regex::escape(&asked)),
             ] {
                 let text = Text::new(&test).unwrap();
-                let expect = text.is_in("at") || texts.iter().any(|one| text.is_in(one));
+                let in_form = |one: &String| {
+                    text.is_in(one) || escape::any_form(one, &mut |form| text.is_in(form))
+                };
+                let expect = text.is_in("at") || texts.iter().any(in_form);
                 prop_assert_eq!(text.passes(doc).unwrap(), expect, "{:?}", test);
             }
         }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::ast::{Literal, Test};
 use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocRef, Scalar, fingerprint, scalar_of};
+use crate::text::escape;
 use crate::text::find::Finder;
 
 /// Compares a whole number with a float by value, without rounding either; `None` for NaN.
@@ -121,9 +122,9 @@ fn test_long(test: &Test, hash: u64) -> Option<bool> {
     if possible { None } else { Some(false) }
 }
 
-/// Whether `text` has `needle` in it, ASCII letters compared without case.
+/// Whether some form of `text` has `needle` in it, ASCII letters compared without case.
 pub(super) fn contains_folded(text: &str, needle: &str) -> bool {
-    Finder::new(needle.as_bytes())
-        .find(text.as_bytes())
-        .is_some()
+    let finder = Finder::new(needle.as_bytes());
+    let is_in = |text: &str| finder.find(text.as_bytes()).is_some();
+    is_in(text) || escape::any_form(text, &mut |form| is_in(form))
 }

@@ -33,7 +33,7 @@ mod section;
 mod table;
 mod terms;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 mod wire;
 mod write;

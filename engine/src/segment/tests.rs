@@ -2,7 +2,7 @@
 
 mod damage;
 mod decode;
-pub(super) mod disk;
+pub(crate) mod disk;
 mod golden;
 mod merge;
 mod missing;

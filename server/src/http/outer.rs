@@ -58,6 +58,12 @@ pub(crate) fn is_protobuf(headers: &HeaderMap) -> bool {
     .any(|known| essence.eq_ignore_ascii_case(known))
 }
 
+/// The route that the table has: some are there with a slash behind them as well.
+fn without_slash(route: &str) -> &str {
+    let plain = route.strip_suffix('/');
+    plain.filter(|plain| !plain.is_empty()).unwrap_or(route)
+}
+
 /// Around every handler.
 pub(crate) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let began = app.clock.mono_ns();
@@ -65,7 +71,7 @@ pub(crate) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Ne
     let protobuf = is_protobuf(request.headers());
     let is_write = request.method() != Method::GET && request.method() != Method::HEAD;
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map(MatchedPath::as_str);
+    let route = route.as_ref().map(|route| without_slash(route.as_str()));
     let uri = request.uri().clone();
     let (mut response, slow_us) = slow::watched(next.run(request)).await;
     if let Some(ran_us) = slow_us {

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::access::{Access, Needs, Permission};
 use super::{App, auth, spent};
+use crate::tenancy::Right;
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Value;
 
@@ -87,6 +88,13 @@ impl Route {
     }
 }
 
+/// Whether a route is there with a slash behind it, too: where rows are taken, since some exporters add one to
+/// whatever address they are given.
+fn takes_slash(needs: Needs, method: &Method, path: &str) -> bool {
+    let takes_rows = matches!(needs, Needs::Project(Right::TraceWrite)) && *method != Method::GET;
+    takes_rows && !path.contains("{*")
+}
+
 /// A handler's parameters, the first of which is the permission `P`.
 pub trait StartsWith<P: Permission> {}
 
@@ -156,7 +164,11 @@ impl Routes {
         T: StartsWith<P> + 'static,
     {
         let guard = from_fn_with_state((Arc::clone(&self.app), P::NEEDS), auth::guard);
-        let router = std::mem::take(&mut self.router);
+        let mut router = std::mem::take(&mut self.router);
+        if takes_slash(P::NEEDS, &method, path) {
+            let handler = on(filter, handler.clone()).route_layer(guard.clone());
+            router = router.route(&format!("{path}/"), handler);
+        }
         self.router = router.route(path, on(filter, handler).route_layer(guard));
         let route = Route {
             method,

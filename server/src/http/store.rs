@@ -19,7 +19,7 @@ use obsrv_engine::query::aggregate::{
     ScoreValuesRequest,
 };
 use obsrv_engine::query::{
-    Budget, Explain, Facet, Fresh, FreshRequest, Page, QueryError, Request, traceql,
+    Budget, Explain, Facet, Fresh, FreshRequest, Page, QueryError, Request, Told, traceql,
 };
 use obsrv_engine::row::{Event, Lsn, ProjectId, Table};
 use obsrv_engine::source::SourceError;
@@ -279,6 +279,26 @@ impl View {
         let names = snapshot.score_names(self.project, table, wanted, budget)?;
         self.spent.add(names.explain.clone());
         Ok(names)
+    }
+
+    /// The facts that scores have.
+    pub fn score_facts(&self, budget: &Budget<'_>) -> Result<ObservedKeys, QueryError> {
+        let facts = self.snapshot.score_facts(self.project, budget)?;
+        self.spent.add(facts.explain.clone());
+        Ok(facts)
+    }
+
+    /// What the scores of some names say of each of some rows, and what it cost.
+    pub fn told(
+        &self,
+        table: Table,
+        (rows, names): (&[(&str, &str)], &[&str]),
+        budget: &Budget<'_>,
+    ) -> Result<(Vec<Vec<Option<Told>>>, Explain), QueryError> {
+        let snapshot = &self.snapshot;
+        let told = snapshot.told(self.project, table, (rows, names), budget)?;
+        self.spent.add(told.1.clone());
+        Ok(told)
     }
 
     /// The values of scores of one name, how many rows have one, and what it cost.

@@ -1,21 +1,23 @@
 //! The routes over a real engine in a directory of its own.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use http::{Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 use obsrv_engine::engine::{Options, Threads};
 use obsrv_engine::io::{Clock, OsRng, RealDisk, SystemClock};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use super::access::Needs;
 use super::auth::{SessionSource, SessionUser};
 use super::*;
 use crate::blob::local::LocalBlobs;
 use crate::blob::store::BlobStore;
 use crate::blob::{self, Terms};
-use crate::tenancy::UserId;
+use crate::tenancy::{Right, UserId};
 
 mod canary;
 mod clock;
@@ -534,6 +536,103 @@ async fn a_trace_over_the_budget_is_refused_by_name() {
     assert_eq!(said.status, 422);
     let message = "trace too large for one answer max_bytes=16777216";
     assert_eq!(said.json()["error"]["message"], message);
+}
+
+/// A body packed as deflate, with the header of zlib or without.
+fn deflated(path: &str, content_type: &str, raw: bool, body: &[u8]) -> Request<Body> {
+    let level = flate2::Compression::default();
+    let packed = if raw {
+        let mut out = flate2::write::DeflateEncoder::new(Vec::new(), level);
+        out.write_all(body).unwrap();
+        out.finish().unwrap()
+    } else {
+        let mut out = flate2::write::ZlibEncoder::new(Vec::new(), level);
+        out.write_all(body).unwrap();
+        out.finish().unwrap()
+    };
+    let mut request = post(path, "key-of-a", content_type, packed);
+    let deflate = header::HeaderValue::from_static("deflate");
+    request
+        .headers_mut()
+        .insert(header::CONTENT_ENCODING, deflate);
+    request
+}
+
+#[tokio::test]
+async fn deflate_is_read_with_and_without_its_header_and_under_one_limit() {
+    let world = world().await;
+    for (id, raw) in [("zlib", false), ("raw", true)] {
+        let said = ask(
+            &world.app,
+            deflated("/v1/traces", JSON, raw, trace(id, "gold").as_bytes()),
+        )
+        .await;
+        assert_eq!(said.status, 201, "{id}");
+        let said = ask(&world.app, get(&format!("/v1/traces/{id}"), "key-of-a")).await;
+        assert_eq!(said.status, 200, "{id}");
+        // The limit of this world is 1 MiB: at it the body is read, and is no trace.
+        for (bytes, status) in [(1 << 20, 400), ((1 << 20) + 1, 413), (1 << 26, 413)] {
+            let said = ask(
+                &world.app,
+                deflated("/v1/traces", JSON, raw, &vec![b' '; bytes]),
+            )
+            .await;
+            assert_eq!(said.status, status, "{id} {bytes}");
+        }
+    }
+    assert_eq!(world.app.admission.held_bytes(), 0);
+}
+
+#[tokio::test]
+async fn what_takes_rows_is_there_with_a_slash_behind_it() {
+    let world = world().await;
+    let routes = routes(&world.app);
+    let mut looked_at = 0;
+    for route in routes.table() {
+        let takes = route.needs == Needs::Project(Right::TraceWrite) && route.method != Method::GET;
+        if !takes || route.path.contains("{*") {
+            continue;
+        }
+        looked_at += 1;
+        let path = route.path.replace("{project}", "1").replace(['{', '}'], "");
+        let asked = |key: &str| {
+            let request = Request::builder().method(route.method.clone());
+            let request = request.uri(format!("{path}/")).header("x-api-key", key);
+            request.body(Body::from("{")).unwrap()
+        };
+        let said = ask(&world.app, asked("key-of-a")).await;
+        let text = String::from_utf8_lossy(&said.body).into_owned();
+        assert!(!text.contains("no such route"), "{path}: {text}");
+        assert_ne!(said.status, 405, "{path}");
+        // Nobody is let in by the slash.
+        let nobody = ask(&world.app, asked("key-of-nobody")).await;
+        assert_eq!(nobody.status, 401, "{path}");
+    }
+    assert!(looked_at > 25, "{looked_at}");
+    let said = ask(
+        &world.app,
+        post("/v1/traces/", "key-of-a", JSON, trace("t", "gold")),
+    )
+    .await;
+    assert_eq!(said.status, 201);
+    let spans = r#"{"resourceSpans":[]}"#;
+    let said = ask(
+        &world.app,
+        post("/otlp/v1/traces/", "key-of-a", JSON, spans),
+    )
+    .await;
+    assert_eq!(
+        (said.status.as_u16(), said.json()),
+        (200, json!({ "partialSuccess": {} }))
+    );
+    // Counted as the route that it is; nothing that reads is there twice.
+    let said = ask(&world.app, get("/metrics", "key-of-a")).await;
+    let counted = String::from_utf8(said.body).unwrap();
+    assert!(!counted.contains("/traces/\""), "{counted}");
+    assert_eq!(
+        ask(&world.app, get("/v1/orgs/", "key-of-a")).await.status,
+        404
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 import { Metadata } from "@grpc/grpc-js";
@@ -30,9 +30,9 @@ export class Obsrv {
     const server = new Obsrv();
     server.flags = flags;
     server.folder = await mkdtemp(path.join(tmpdir(), "obsrv-node-"));
-    server.port = port ?? (await freePort());
-    server.url = `http://127.0.0.1:${server.port}`;
-    server.grpcPort = await freePort();
+    // The server finds free ones, and says which.
+    server.port = port ?? 0;
+    server.grpcPort = 0;
     await server.run();
     return server;
   }
@@ -46,13 +46,26 @@ export class Obsrv {
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream.on("data", (part) => (this.said = (this.said + part).slice(-4000)));
     }
-    const giveUp = Date.now() + READY_MS;
-    for (;;) {
-      if (this.child.exitCode !== null || Date.now() > giveUp) throw new Error(`obsrv is not ready:\n${this.said}`);
-      const answer = await fetch(`${this.url}/ready`).catch(() => null);
-      if (answer?.status === 200) return;
-      await wait(5);
+    const { address, grpc } = await this.ready();
+    this.port = Number(address.split(":").at(-1));
+    this.grpcPort = Number(grpc.split(":").at(-1));
+    this.url = `http://127.0.0.1:${this.port}`;
+  }
+
+  /** The line of the log in which the server is ready and tells where. */
+  async ready() {
+    const giveUp = setTimeout(() => this.child.kill("SIGKILL"), READY_MS);
+    try {
+      for await (const line of createInterface({ input: this.child.stderr })) {
+        if (!line.includes('"ready"')) continue;
+        const said = JSON.parse(line);
+        if (said.message === "ready") return said;
+      }
+    } finally {
+      clearTimeout(giveUp);
+      this.child.stderr.resume();
     }
+    throw new Error(`obsrv is not ready:\n${this.said}`);
   }
 
   /** What an exporter of OpenTelemetry is told: where, and with which key. */

@@ -5,8 +5,8 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -24,23 +24,41 @@ def binary():
     return str(pathlib.Path(path).resolve())
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class Log(threading.Thread):
+    """Keeps what a server says, and takes note of the line in which it is ready and tells where."""
+
+    def __init__(self, stream, path):
+        super().__init__(daemon=True)
+        self.stream, self.path = stream, path
+        self.ready, self.is_told = None, threading.Event()
+        self.start()
+
+    def run(self):
+        with self.stream, contextlib.suppress(OSError), self.path.open("ab") as log:
+            for line in self.stream:
+                with contextlib.suppress(OSError):  # the disk may be gone: the server must not wait for whoever reads
+                    log.write(line)
+                    log.flush()
+                if self.ready is None and b'"ready"' in line:
+                    said = json.loads(line)
+                    if said.get("message") == "ready":
+                        self.ready = said
+                        self.is_told.set()
+        self.is_told.set()
 
 
 class Obsrv:
-    """One data directory; the process may be killed and started again over it."""
+    """One data directory; the process may be killed and started again over it, at the ports that it found free at first."""
+
+    scheme = "http"
 
     def __init__(self, data, *flags):
         self.data = pathlib.Path(data)
         self.flags = flags
-        self.port = free_port()
-        self.grpc_port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port = self.grpc_port = 0
+        self.url = None
         self.key = KEY
-        self.child = None
+        self.child = self.said = None
         self.log = self.data.with_suffix(".log")
 
     def start(self):
@@ -50,12 +68,18 @@ class Obsrv:
         environment = os.environ | ({"OBSRV_BOOTSTRAP_KEY": self.key} if self.key else {})
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
-                [*command, *self.flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+                [*command, *self.flags], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.PIPE, env=environment
             )
-        self.await_ready()
+        self.said = Log(self.child.stderr, self.log)
+        assert self.said.is_told.wait(READY_SECONDS), f"obsrv is not ready:\n{self.logged()}"
+        assert self.said.ready, f"obsrv ended:\n{self.logged()}"
+        self.port = int(self.said.ready["address"].rpartition(":")[2])
+        self.grpc_port = int((self.said.ready.get("grpc") or ":0").rpartition(":")[2])
+        self.url = f"{self.scheme}://127.0.0.1:{self.port}"
         return self
 
     def await_ready(self):
+        """After it was not: what `/ready` says changes without a word."""
         give_up = time.monotonic() + READY_SECONDS
         while True:
             assert self.child.poll() is None, f"obsrv ended:\n{self.logged()}"
@@ -76,12 +100,14 @@ class Obsrv:
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
         self.child = None
+        self.said.join(timeout=5)
 
     def stop(self):
         """As an operator: everything is finished first."""
         self.child.send_signal(signal.SIGTERM)
         code = self.child.wait(timeout=30)
         self.child = None
+        self.said.join(timeout=5)
         assert code == 0, f"exit code {code}:\n{self.logged()}"
 
     def restart(self):

@@ -10,31 +10,34 @@ import time
 import httpx
 import pytest
 
-from server import Obsrv, free_port, post_json
+from server import Obsrv, post_json
 from test_inline_media import MESSAGES, detail, message, picture
 from test_media import blobs_of
 from test_otlp_json import request, span
 
 MOTO = pathlib.Path(sys.prefix) / "moto"
 MIB = 1 << 20
+# What `moto.server` runs, at a port that it finds free and says.
+BUCKET = """
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
 
 
 @pytest.fixture
 def bucket(monkeypatch, tmp_path):
     assert MOTO.is_dir(), f"no moto in {MOTO}: bin/test setup installs it"
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     log = (tmp_path / "moto.log").open("wb")
-    child = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(MOTO)}, stdout=log, stderr=log)
+    child = subprocess.Popen(
+        [sys.executable, "-c", BUCKET], env=os.environ | {"PYTHONPATH": str(MOTO)}, stdout=subprocess.PIPE, stderr=log
+    )
+    port = child.stdout.readline().strip().decode()
+    assert port, (tmp_path / "moto.log").read_text()
     url = f"http://127.0.0.1:{port}"
-    give_up = time.monotonic() + 30
-    while True:
-        assert child.poll() is None and time.monotonic() < give_up, (tmp_path / "moto.log").read_text()
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.05)
     assert httpx.put(f"{url}/traces").status_code == 200
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
@@ -43,6 +46,15 @@ def bucket(monkeypatch, tmp_path):
     yield url
     child.terminate()
     child.wait(timeout=10)
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    """Where no bucket answers: a port that is held, so that nobody else takes it."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{held.getsockname()[1]}")
+        yield
 
 
 def keys(url):
@@ -111,8 +123,7 @@ def test_media_of_spans_goes_to_a_bucket_and_reads_back_as_it_was_sent(bucket, t
     obsrv.end()
 
 
-def test_media_of_a_span_stays_in_its_row_while_the_bucket_is_away(bucket, tmp_path, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+def test_media_of_a_span_stays_in_its_row_while_the_bucket_is_away(bucket, nobody, tmp_path):
     obsrv = Obsrv(tmp_path / "data", "--blobs", "s3://traces").start()
     body = request(span(1, attributes=[{"key": MESSAGES, "value": {"stringValue": message(picture(1))}}]))
     with obsrv.client() as client:
@@ -123,8 +134,7 @@ def test_media_of_a_span_stays_in_its_row_while_the_bucket_is_away(bucket, tmp_p
     obsrv.end()
 
 
-def test_a_bucket_that_does_not_answer_is_told_as_such(bucket, tmp_path, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+def test_a_bucket_that_does_not_answer_is_told_as_such(bucket, nobody, tmp_path):
     obsrv = Obsrv(tmp_path / "data", "--blobs", "s3://traces").start()
     with obsrv.client() as client:
         answer = client.post("/v1/projects/1/traces/t/blobs", content=b"x")

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from server import Obsrv, binary, free_port
+from server import Obsrv, binary
 
 PASSWORD = "correct horse battery"
 OWN_PAGE = {"x-obsrv-request": "1", "sec-fetch-site": "same-origin"}
@@ -140,21 +140,12 @@ def served(port):
 
 
 class TlsObsrv(Obsrv):
-    def await_ready(self):
-        self.url = self.url.replace("http://", "https://")
-        unchecked = ssl._create_unverified_context()
-        opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=unchecked))
-        urllib.request.install_opener(opener)
-        try:
-            super().await_ready()
-        finally:
-            urllib.request.install_opener(urllib.request.build_opener())
+    scheme = "https"
 
 
 def test_tls_is_served_and_read_again(tmp_path):
     cert, key = certificate(tmp_path, "one")
     server = TlsObsrv(tmp_path / "data", "--tls-cert", str(cert), "--tls-key", str(key))
-    # As urlopen is called with a timeout and no context, the opener above decides.
     server.start()
     try:
         first = served(server.port)
@@ -235,7 +226,7 @@ def test_a_bad_configuration_does_not_start(tmp_path, case):
     cases = bad_configurations(tmp_path)
     assert sorted(cases) == sorted(CASES)
     flags, said = cases[case]
-    listen = [] if "--http" in flags else ["--http", f"127.0.0.1:{free_port()}"]
+    listen = [] if "--http" in flags else ["--http", "127.0.0.1:0"]
     done = subprocess.run(
         [binary(), "serve", "--data", str(tmp_path / "data"), *listen, *flags],
         capture_output=True, text=True, timeout=30, env=os.environ,

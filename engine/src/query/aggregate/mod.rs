@@ -32,7 +32,7 @@ pub use observe::{
     KEYS_LISTED_MAX, KeysRequest, ObservedKey, ObservedKeys, ObservedRequest, observed_keys,
     observed_values,
 };
-pub use scored::{ScoreValuesRequest, score_names, score_values};
+pub use scored::{ScoreValuesRequest, score_facts, score_names, score_values};
 pub(super) use sketch::Sketch;
 
 pub use request::{

@@ -11,9 +11,10 @@ use super::super::facet::{Counter, FACET_VALUES_MAX, Facet};
 use super::super::given::Said;
 use super::super::meter::{Budget, Explain, Meter, len_u64};
 use super::super::plan::{check, plan};
-use super::super::scan::{group_count, live_rows, of_traces};
+use super::super::scan::{group_count, live_rows};
 use super::super::scores::SPAN;
 use super::super::search::{TRACES_MAX, passing};
+use super::super::told::of_these;
 use super::{KEYS_LISTED_MAX, ObservedKey, ObservedKeys};
 use crate::doc::Scalar;
 use crate::model::score::Fact;
@@ -80,6 +81,49 @@ pub fn score_names(
         }
     }
     Ok(named.finish(meter.explain))
+}
+
+/// The facts that scores have, under the names that filters take, with how many scores have a value of each type.
+pub fn score_facts(
+    scores: &[Visible<'_>],
+    budget: &Budget<'_>,
+) -> Result<ObservedKeys, QueryError> {
+    let mut meter = Meter::new(budget);
+    let mut counts = Fact::FILTERED.map(|fact| (fact, [0u64; KINDS.len()]));
+    for visible in scores {
+        for group in 0..group_count(visible.source) {
+            let rows = live_rows(visible, group);
+            if rows.is_empty() {
+                continue;
+            }
+            meter.visit_group(rows.len())?;
+            for (fact, counts) in &mut counts {
+                // A score may have the fact twice, in one type or in two.
+                let mut last = [None; KINDS.len()];
+                let column = Column::Score(*fact);
+                visible.source.values(&column, &rows, &mut |row, value| {
+                    let kind = kind_of(value) as usize;
+                    if let (Some(count), Some(last)) = (counts.get_mut(kind), last.get_mut(kind)) {
+                        *count += u64::from(last.replace(row) != Some(row));
+                    }
+                })?;
+            }
+        }
+    }
+    let keys = counts.iter().map(|(fact, counts)| {
+        let types = KINDS.into_iter().zip(*counts);
+        ObservedKey {
+            path: fact.name().into(),
+            types: types.filter(|(_, rows)| *rows > 0).collect(),
+        }
+    });
+    let mut keys: Vec<ObservedKey> = keys.filter(|key| !key.types.is_empty()).collect();
+    keys.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(ObservedKeys {
+        keys,
+        more: false,
+        explain: meter.explain,
+    })
 }
 
 const fn in_group(row: u32) -> usize {
@@ -255,14 +299,7 @@ fn near<'a>(
             found => found?,
         }
     }
-    let mut near = Vec::with_capacity(beside.scores.len());
-    for scores in beside.scores {
-        near.push(Visible {
-            source: scores.source,
-            live: of_traces(scores.source, &traces, &scores.live)?,
-            name: scores.name.clone(),
-        });
-    }
+    let near = of_these(beside.scores, &traces)?;
     meter.let_go(before);
     Ok(Some(near))
 }

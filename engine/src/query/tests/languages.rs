@@ -8,6 +8,8 @@ use crate::query::ast::{Filter, TextTest};
 use crate::row::{RowKey, Stamp};
 use crate::segment::RowInput;
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 
 /// Above the number of rows from which there are bitmaps.
@@ -85,6 +87,31 @@ fn text(dice: &mut Dice) -> String {
         text.push_str([" ", "\n", "", ", "][dice.roll(4)]);
     }
     text
+}
+
+/// A text as most clients write it in JSON: ASCII alone.
+fn json(text: &str) -> String {
+    let mut out = String::from("{\"content\": \"");
+    for unit in text.encode_utf16() {
+        match unit {
+            0x22 | 0x5c => out.extend(['\\', char::from_u32(u32::from(unit)).unwrap()]),
+            0x0a => out.push_str("\\n"),
+            0x20..0x7f => out.push(char::from_u32(u32::from(unit)).unwrap()),
+            _ => write!(out, "\\u{unit:04x}").unwrap(),
+        }
+    }
+    out + "\"}"
+}
+
+/// A text as it is stored, and as it was before it was written as JSON: every third is, every ninth twice.
+fn forms(n: u32, text: String) -> Vec<String> {
+    let mut forms = vec![text];
+    for every in [3, 9] {
+        if n.is_multiple_of(every) {
+            forms.insert(0, json(&forms[0]));
+        }
+    }
+    forms
 }
 
 /// Scripts of which each character is a word.
@@ -166,9 +193,13 @@ fn row((n, text): (u32, &String)) -> RowInput {
 #[test]
 fn what_is_cut_out_of_a_text_is_found_where_a_plain_reading_finds_it() {
     let mut dice = Dice(0x5EED_0F7E_875A_11CE);
-    let texts: Vec<String> = (0..ROWS).map(|_| text(&mut dice)).collect();
-    let split: Vec<Vec<String>> = texts.iter().map(|text| words(text)).collect();
-    let segment = segment_of((0..ROWS).zip(&texts).map(row).collect());
+    let texts: Vec<Vec<String>> = (0..ROWS).map(|n| forms(n, text(&mut dice))).collect();
+    let split = texts
+        .iter()
+        .map(|forms| forms.iter().map(|form| words(form)).collect());
+    let split: Vec<Vec<Vec<String>>> = split.collect();
+    let stored = texts.iter().map(|forms| &forms[0]);
+    let segment = segment_of((0..ROWS).zip(stored).map(row).collect());
     let newest = |passes: &dyn Fn(usize) -> bool| -> Vec<u32> {
         (0..ROWS)
             .rev()
@@ -185,7 +216,12 @@ fn what_is_cut_out_of_a_text_is_found_where_a_plain_reading_finds_it() {
             // As a substring: any characters, in the middle of words, too.
             let filter = Filter::Text(TextTest::Contains(part.clone()));
             let lower = part.to_ascii_lowercase();
-            let expected = newest(&|n| texts[n].to_ascii_lowercase().contains(&lower));
+            let expected = newest(&|n| {
+                let forms = &texts[n];
+                forms
+                    .iter()
+                    .any(|form| form.to_ascii_lowercase().contains(&lower))
+            });
             assert_eq!(ask(&segment, &[], &filter).0, expected, "contains {part:?}");
             // As a phrase: whole words, one behind the other, whatever is between them.
             let wanted = words(&part);
@@ -198,7 +234,9 @@ fn what_is_cut_out_of_a_text_is_found_where_a_plain_reading_finds_it() {
                 part.clone()
             };
             let filter = Filter::Text(TextTest::Words(shouted));
-            let has = |n: usize| split[n].windows(wanted.len()).any(|some| some == wanted);
+            let in_form =
+                |form: &Vec<String>| form.windows(wanted.len()).any(|some| some == wanted);
+            let has = |n: usize| split[n].iter().any(in_form);
             let expected = newest(&has);
             assert_eq!(ask(&segment, &[], &filter).0, expected, "words {part:?}");
             found_of[language] += expected.len();

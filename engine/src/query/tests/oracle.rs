@@ -76,9 +76,7 @@ fn one(test: &Test, v: &V) -> bool {
         Test::Le(l) => is(l, &[Ordering::Less, Ordering::Equal]),
         Test::Gt(l) => is(l, &[Ordering::Greater]),
         Test::Ge(l) => is(l, &[Ordering::Greater, Ordering::Equal]),
-        Test::Contains(s) => {
-            text.is_some_and(|t| t.to_ascii_lowercase().contains(&s.to_ascii_lowercase()))
-        }
+        Test::Contains(s) => text.is_some_and(|t| has(&TextTest::Contains(s.clone()), t)),
         Test::Prefix(s) => text.is_some_and(|t| t.starts_with(s)),
         Test::Regex(pattern) => text.is_some_and(|t| has(&TextTest::Regex(pattern.clone()), t)),
         Test::Exists => true,
@@ -91,8 +89,44 @@ fn words(text: &str) -> Vec<String> {
     words.map(str::to_ascii_lowercase).collect()
 }
 
-/// The texts of the tests are ASCII, and their only regular expression is two letters apart.
+/// A text as it is stored, and as it reads with the escapes of JSON decoded, up to three times.
+fn forms(text: &str) -> Vec<String> {
+    let mut forms = vec![text.to_owned()];
+    for _ in 0..3 {
+        let decoded = decoded(&forms[forms.len() - 1]);
+        forms.push(decoded);
+    }
+    forms
+}
+
+/// As units of UTF-16, each escape being one.
+fn decoded(text: &str) -> String {
+    let units: Vec<u16> = text.encode_utf16().collect();
+    let (mut rest, mut out) = (&*units, Vec::new());
+    while let [unit, after @ ..] = rest {
+        let digits = after.get(1..5).and_then(|hex| String::from_utf16(hex).ok());
+        let digits = digits.filter(|hex| hex.chars().all(|c| c.is_ascii_hexdigit()));
+        let named = after.first().and_then(|c| {
+            let at = "\"\\/bfnrt".encode_utf16().position(|known| known == *c)?;
+            Some(u16::from(b"\"\\/\x08\x0c\n\r\t"[at]))
+        });
+        let (decoded, length) = match (*unit, after.first(), digits, named) {
+            (0x5c, Some(0x75), Some(hex), _) => (u16::from_str_radix(&hex, 16).unwrap(), 6),
+            (0x5c, _, _, Some(named)) => (named, 2),
+            (unit, ..) => (unit, 1),
+        };
+        out.push(decoded);
+        rest = &rest[length..];
+    }
+    String::from_utf16_lossy(&out)
+}
+
 fn has(test: &TextTest, text: &str) -> bool {
+    forms(text).iter().any(|form| has_as_it_stands(test, form))
+}
+
+/// The texts of the tests are ASCII, and their only regular expression is two letters apart.
+fn has_as_it_stands(test: &TextTest, text: &str) -> bool {
     let contains = |s: &str| text.to_ascii_lowercase().contains(&s.to_ascii_lowercase());
     let (have, open) = (words(text), matches!(test, TextTest::Beginning(_)));
     match test {

@@ -26,10 +26,31 @@ fn number() -> impl Strategy<Value = V> {
     ]
 }
 
+/// Texts with escapes of JSON in them, some of which come of others.
+fn escaped() -> impl Strategy<Value = String> {
+    let parts = [
+        "\\u0061",
+        "\\\\u0062",
+        "\\n",
+        "\\\\",
+        "\\\"",
+        "\\",
+        "u0042",
+        "a",
+        "b",
+        "A",
+        "-",
+        "n",
+        "x",
+    ];
+    prop::collection::vec(prop::sample::select(parts.to_vec()), 1..7).prop_map(|p| p.concat())
+}
+
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[abAB]{0,3}",
         "[abAB -]{0,8}",
+        escaped(),
         // At the column limit, one above, and far above with the difference at either end.
         (
             prop::sample::select(vec![95usize, 96, 97, 150]),

@@ -6,6 +6,7 @@
 //! [`BLOCK_TERMS_MAX`].
 
 use std::io;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -13,7 +14,7 @@ use super::{BLOCK_TERMS_MAX, Posting, Root, TERM_BLOCKS_MIN, Writer};
 use crate::doc::{DEPTH_MAX, DocError, Raw, take_raw, take_sized};
 use crate::segment::block::BlockWriter;
 use crate::segment::wire::narrow;
-use crate::text::{Tokeniser, term};
+use crate::text::{Tokeniser, escape, term};
 
 /// Terms are spread by their top bits before they are sorted.
 const BUCKET_BITS: u32 = 8;
@@ -237,9 +238,7 @@ impl Row<'_> {
             tokeniser, table, ..
         } = self;
         let put = &mut |term| table.add(term);
-        tokeniser
-            .each(self.document, end - text.len()..end, put)
-            .map_err(|_| DocError::Utf8)
+        terms(tokeniser, (self.document, end - text.len()..end), put)
     }
 
     /// Rows have the same keys again and again.
@@ -248,9 +247,8 @@ impl Row<'_> {
         if !matches!(self.keys.0.get(at), Some((known, _)) if **known == *key) {
             let mut terms = Vec::new();
             let put = &mut |term| terms.push(term);
-            self.tokeniser
-                .each(self.document, end - key.len()..end, put)
-                .map_err(|_| DocError::Utf8)?;
+            let place = (self.document, end - key.len()..end);
+            self::terms(self.tokeniser, place, put)?;
             if key.len() > KEY_BYTES_MAX {
                 terms.iter().for_each(|term| self.table.add(*term));
                 return Ok(());
@@ -264,6 +262,26 @@ impl Row<'_> {
         }
         Ok(())
     }
+}
+
+/// Calls `put` with the terms of each form of the text that stands at a place of a document.
+fn terms(
+    tokeniser: &mut Tokeniser,
+    (document, range): (&[u8], Range<usize>),
+    put: &mut impl FnMut(u64),
+) -> Result<(), DocError> {
+    let text = document.get(range.clone()).unwrap_or_default();
+    let read = tokeniser.each(document, range, put);
+    read.map_err(|_| DocError::Utf8)?;
+    if !escape::is_in(text) {
+        return Ok(());
+    }
+    let text = std::str::from_utf8(text).map_err(|_| DocError::Utf8)?;
+    escape::each_change(text, &mut |change| {
+        let read = tokeniser.each(change.as_bytes(), 0..change.len(), put);
+        read.expect("BUG: a text that is not UTF-8");
+    });
+    Ok(())
 }
 
 /// Terms of keys that were seen before, where their bytes say.

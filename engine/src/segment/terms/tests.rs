@@ -18,7 +18,7 @@ use crate::segment::tests::disk::MemDisk;
 use crate::segment::tests::oracle::rows_of;
 use crate::segment::view::View;
 use crate::segment::{RowInput, SectionInput, Segment, SegmentOptions, write};
-use crate::text::{Tokeniser, term};
+use crate::text::{Tokeniser, escape, term};
 
 const DATABASE: [u8; 16] = *b"database-of-test";
 
@@ -89,12 +89,17 @@ fn counted(blocks: &[Vec<Bytes>]) -> BTreeMap<u64, Vec<Posting>> {
         for row in rows {
             let mut terms = std::collections::BTreeSet::new();
             texts(crate::doc::DocRef::parse(row).unwrap(), &mut |text| {
-                let put = &mut |t| {
-                    terms.insert(t);
+                let mut put = |text: &str| {
+                    let put = &mut |t| {
+                        terms.insert(t);
+                    };
+                    let mut tokeniser = Tokeniser::default();
+                    let read = tokeniser.each(text.as_bytes(), 0..text.len(), put);
+                    read.unwrap();
+                    false
                 };
-                Tokeniser::default()
-                    .each(text.as_bytes(), 0..text.len(), put)
-                    .unwrap();
+                put(text);
+                escape::any_form(text, &mut put);
             });
             for term in terms {
                 *all.entry(term).or_default().entry(block).or_default() += 1;

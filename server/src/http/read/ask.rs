@@ -118,17 +118,6 @@ impl Over {
         }
     }
 
-    /// Refuses a score where values of the rows themselves are wanted, rather than find none.
-    pub(super) fn check_key(self, parameter: &str, name: &str) -> Result<(), ApiError> {
-        match self.score(name) {
-            None => Ok(()),
-            Some(_) => Err(ApiError::parameter(
-                parameter,
-                "a score: filters, orders, `aggregate`, `facets` and `values` know it",
-            )),
-        }
-    }
-
     /// Rows with a value of the column.
     pub(super) fn has(self, column: &Column) -> Filter {
         renamed(self, Filter::Is(column.clone(), Test::Exists))

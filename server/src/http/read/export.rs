@@ -23,20 +23,23 @@ use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use tokio::sync::mpsc;
 
+use self::columns::Kind;
 use self::form::{MEDIA, Writer};
 use self::job::Job;
+use self::parquet::Kinds;
 use super::ask::{OVER, Over, Paging, check_known};
 use super::damaged::ALLOW_PARTIAL;
 use super::list::{asks_rows, chosen};
-use super::path;
+use super::project::Fields;
+use super::{path, told};
 use crate::control::{AuditAction, AuditNote};
-use crate::http::App;
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Params;
 use crate::http::pieces::Pieces;
 use crate::http::routes::Routes;
 use crate::http::usage;
+use crate::http::{App, query};
 use crate::limits::{EXPORT_PAGE_ROWS, EXPORT_PAGES_WAITING};
 use obsrv_engine::query::Request;
 
@@ -81,7 +84,7 @@ pub(super) fn add(routes: &mut Routes) {
         )
         .asks(
             "fields",
-            "keys and paths, with commas: of CSV and Parquet the columns; not for OTLP",
+            "keys and paths, with commas: of CSV and Parquet the columns; of traces and spans also `scores.NAME`, which Parquet has as a number if all scores of the name are, else as text; not for OTLP",
         )
         .asks(
             "raw",
@@ -122,6 +125,29 @@ fn rows(params: &Params) -> Result<Option<u64>, ApiError> {
     rows.map(Some).ok_or_else(wrong)
 }
 
+/// Writes what is asked for, in its format.
+async fn writer(
+    app: &Arc<App>,
+    access: &Access<TraceRead>,
+    params: &Params,
+    over: Over,
+) -> Result<Writer, ApiError> {
+    let fields = Fields::of(params, over)?;
+    let mut kinds = Kinds::default();
+    if Writer::asks_kinds(params, &fields)? {
+        let store = app.core()?.store(access.tenant());
+        let names = fields.scores().to_vec();
+        kinds = query::run(app, move |budget| {
+            let are_numbers = told::are_numbers(&store.view(), &names, budget)?;
+            let kind = |numbers| if numbers { Kind::Double } else { Kind::Text };
+            let kinds = are_numbers.into_iter().map(kind);
+            Ok(names.into_iter().zip(kinds).collect())
+        })
+        .await?;
+    }
+    Writer::of(params, over, fields, &kinds)
+}
+
 async fn export(
     access: Access<TraceRead>,
     State(app): State<Arc<App>>,
@@ -132,7 +158,7 @@ async fn export(
     let params = Params::parse(raw.as_deref().unwrap_or(""))?;
     check_known(&params, &KNOWN)?;
     let over = Over::of(&params)?;
-    let writer = Writer::of(&params, over)?;
+    let writer = writer(&app, &access, &params, over).await?;
     let left = rows(&params)?;
     let is_explained = params.flag("explain")?;
     let place = if writer.needs_room() && !is_explained {

@@ -211,7 +211,7 @@ impl FacetShown {
 
 /// The values of the scores of one name, and how many of the rows have one; `None` if they are too many to be held,
 /// which is no reason to refuse the other keys.
-fn of_scores(
+pub(super) fn of_scores(
     view: &View,
     (over, name): (Over, &str),
     request: &Request,
@@ -232,7 +232,7 @@ fn of_scores(
     Ok(Some((facet, with)))
 }
 
-fn unless_too_many<T>(found: Result<T, QueryError>) -> Result<Option<T>, QueryError> {
+pub(super) fn unless_too_many<T>(found: Result<T, QueryError>) -> Result<Option<T>, QueryError> {
     match found {
         Err(QueryError::BudgetExceeded { .. }) => Ok(None),
         found => found.map(Some),

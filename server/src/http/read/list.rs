@@ -15,6 +15,7 @@ use super::path;
 use super::project::Fields;
 use super::shape::{ScoreShown, SpanShown, TraceShown};
 use super::signals;
+use super::told;
 use crate::dialect::format_nanos;
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::{ApiError, ErrorCode};
@@ -119,7 +120,10 @@ fn asks(route: &mut Route) -> &mut Route {
         )
         .asks("limit", "1 to 1000; 50 if not given")
         .asks("cursor", "`next_cursor` of the page before")
-        .asks("fields", "keys and paths to keep, with commas")
+        .asks(
+            "fields",
+            "keys and paths to keep, with commas; of traces and spans also `scores.NAME`: the mean of the numbers of their scores, else their words",
+        )
         .asks("total", "`true` counts all rows that pass")
         .asks("explain", "`true` tells what it cost")
 }
@@ -209,22 +213,24 @@ async fn list(
         facets: Vec::new(),
         facet_values_max: 0,
     };
-    let fields = Fields::of(&params)?;
+    let fields = Fields::of(&params, over)?;
     let explain = params.flag("explain")?;
     let partial = params.flag(ALLOW_PARTIAL)?;
     let store = core.store(access.tenant());
     let asked = Arc::clone(&app);
     let body = query::ask(&app, access.tenant(), move |budget| {
         let view = store.view_or(partial);
-        let page = if is_bare(over, &fields) {
+        let mut page = if is_bare(over, &fields) {
             view.search_cores(over.table(), &request, budget)?
         } else {
             view.search(over.table(), &request, budget)?
         };
+        let cost = (&mut page.explain, budget);
+        let scores = told::beside(&view, (over, &page.hits), &fields, cost)?;
         let core = asked.core()?;
         let next = page.next.as_ref().map(|next| paging.next(core, next));
         let missing = damaged(view.left_out());
-        answer(over, &page, (next, missing), (&fields, explain))
+        answer(over, (&page, &scores), (next, missing), (&fields, explain))
     })
     .await?;
     Ok(wire::json_response(body))
@@ -236,16 +242,16 @@ fn is_bare(over: Over, fields: &Fields) -> bool {
 
 fn answer(
     over: Over,
-    page: &Page,
+    (page, scores): (&Page, &[Value]),
     (next_cursor, damaged): (Option<String>, Option<Vec<Damaged>>),
     (fields, explain): (&Fields, bool),
 ) -> Result<String, ApiError> {
     let bare = is_bare(over, fields);
-    let data = page.hits.iter().map(|hit| {
+    let data = page.hits.iter().zip(0..).map(|(hit, at)| {
         if bare {
-            kept(&Bare::of(hit), fields)
+            kept(&Bare::of(hit), (fields, None))
         } else {
-            shown(over, hit, fields)
+            shown_with(over, hit, (fields, scores.get::<usize>(at)))
         }
     });
     json(&Listed {
@@ -264,23 +270,33 @@ pub(super) fn shown(
     hit: &Hit,
     fields: &Fields,
 ) -> Result<Box<serde_json::value::RawValue>, ApiError> {
+    shown_with(over, hit, (fields, None))
+}
+
+/// The same with its scores.
+pub(super) fn shown_with(
+    over: Over,
+    hit: &Hit,
+    kept_of: (&Fields, Option<&Value>),
+) -> Result<Box<serde_json::value::RawValue>, ApiError> {
     let row = wire::row_of(&hit.core, &hit.body)?;
     match over {
-        Over::Traces => kept(&TraceShown::of(&row), fields),
-        Over::Spans => kept(&SpanShown::of(&row), fields),
-        Over::Scores => kept(&ScoreShown::of(&row), fields),
-        Over::Logs | Over::Points => kept(&signals::shown(over, &row), fields),
+        Over::Traces => kept(&TraceShown::of(&row), kept_of),
+        Over::Spans => kept(&SpanShown::of(&row), kept_of),
+        Over::Scores => kept(&ScoreShown::of(&row), kept_of),
+        Over::Logs | Over::Points => kept(&signals::shown(over, &row), kept_of),
     }
 }
 
 fn kept<T: Serialize>(
     value: &T,
-    fields: &Fields,
+    (fields, scores): (&Fields, Option<&Value>),
 ) -> Result<Box<serde_json::value::RawValue>, ApiError> {
     if fields.is_all() {
         return serde_json::value::to_raw_value(value).map_err(|e| unwritten(&e));
     }
-    let value = serde_json::to_value(value).map_err(|e| unwritten(&e))?;
+    let mut value = serde_json::to_value(value).map_err(|e| unwritten(&e))?;
+    told::put(&mut value, scores);
     serde_json::value::to_raw_value(&fields.keep(value)).map_err(|e| unwritten(&e))
 }
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A connection ends after 15 minutes, so that whoever has lost the right to read is asked again; it
-//! goes on with `Last-Event-ID`.
+//! goes on with `Last-Event-ID`. An id of another process, another question, or of nobody, is answered with a gap.
 
 mod rounds;
 
@@ -40,7 +40,9 @@ use crate::limits::{
     TAIL_TIME_MAX,
 };
 
-const KNOWN: [&str; 3] = ["over", "q", "filter"];
+const KNOWN: [&str; 4] = ["over", "q", "filter", AFTER];
+/// For whoever can send no header, and does not reconnect by itself.
+const AFTER: &str = "last_event_id";
 const LAST_EVENT: &str = "last-event-id";
 
 pub(super) fn add(routes: &mut Routes) {
@@ -50,6 +52,10 @@ pub(super) fn add(routes: &mut Routes) {
         .says("Rows as they are made, as server-sent events: `trace`, `span`, `score`, `log` or `point`; `gap`, `heartbeat`.")
         .asks("q", "a filter, as in the search bar; relative times count from now")
         .asks("filter", "a filter as JSON, beside `q`")
+        .asks(
+            AFTER,
+            "the id of the last event that an earlier connection got, as the header `Last-Event-ID` has it: what came since is told first",
+        )
         .asks("over", OVER);
 }
 
@@ -65,15 +71,23 @@ async fn tail(
     let over = Over::of(&params)?;
     let text = |name| Ok::<_, ApiError>(params.one(name)?.unwrap_or("").to_owned());
     let asked = (text("q")?, text("filter")?);
-    let watch = Watch::new(&app, access.tenant(), (over, asked), last_event(&headers))?;
+    let after = last_event(&headers, params.one(AFTER)?);
+    let watch = Watch::new(&app, access.tenant(), (over, asked), after)?;
     Ok(events(watch, move |text, said| put_event(text, over, said)))
 }
 
-/// Epoch and number of the last event that an earlier connection got.
-pub(super) fn last_event(headers: &HeaderMap) -> Option<(u64, u64)> {
-    let text = headers.get(LAST_EVENT)?.to_str().ok()?;
-    let (epoch, number) = text.split_once('-')?;
-    Some((epoch.parse().ok()?, number.parse().ok()?))
+/// Epoch and number of the last event that an earlier connection got: by its header, or by the parameter of those who
+/// can send no header. What does not read was told by nobody here: something was missed.
+pub(super) fn last_event(headers: &HeaderMap, parameter: Option<&str>) -> Option<(u64, u64)> {
+    const NOBODYS: (u64, u64) = (0, 0);
+    let header = headers.get(LAST_EVENT);
+    let header = header.map(|value| value.to_str().unwrap_or("not text"));
+    let text = header.or(parameter).filter(|text| !text.is_empty())?;
+    let read = |text: &str| {
+        let (epoch, number) = text.split_once('-')?;
+        Some((epoch.parse().ok()?, number.parse().ok()?))
+    };
+    Some(read(text).unwrap_or(NOBODYS))
 }
 
 /// What whoever watches is told. Epoch and number tell where to go on after it.

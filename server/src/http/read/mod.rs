@@ -6,6 +6,7 @@ mod ask;
 mod compare;
 mod conversation;
 mod cost;
+mod costs;
 mod critical;
 mod damaged;
 mod delete;
@@ -32,6 +33,7 @@ mod signals;
 mod span;
 mod steps;
 mod theazo;
+mod told;
 mod trace;
 mod tree;
 mod views;
@@ -76,4 +78,5 @@ pub(super) fn add(routes: &mut Routes) {
     live::add(routes);
     logged::add(routes);
     cost::add(routes);
+    costs::add(routes);
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use obsrv_engine::model::score::Fact;
 use obsrv_engine::query::FACET_VALUES_MAX;
 use obsrv_engine::query::aggregate::{
     KEYS_LISTED_MAX, KeysRequest, ObservedKey, ObservedKeys, ObservedRequest, ScoreValuesRequest,
 };
 use obsrv_engine::query::ast::Literal;
 use obsrv_engine::query::{Budget, Explain, Facet};
+use obsrv_engine::row::Table;
 use obsrv_engine::source::LaneKind;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -109,7 +111,7 @@ pub(super) fn add(routes: &mut Routes) {
         .asks("prefix", "how they begin")
         .asks("limit", "how many, up to 10000; 1000 if not given")
         .asks("explain", "`true` tells what it cost")
-        .says("The keys that rows have, with types and counts; of traces and spans also `scores.NAME`, counted by scores, in the place of paths that begin so.")
+        .says("The keys that rows have, with types and counts; of traces and spans also `scores.NAME`, counted by scores, in the place of paths that begin so; of scores what every protocol says, as filters name it (`name`, `value`, `user_id`, `span_id`, `source`), in the place of the paths where each protocol has it.")
         .gives::<FieldsShown>();
     let route = routes.get(&path("/values"), TraceRead, values);
     asks_rows(route)
@@ -149,9 +151,53 @@ async fn fields(
     Ok(wire::json_response(body))
 }
 
+/// The keys that filters over these rows take.
+pub(super) fn keys(
+    view: &View,
+    over: Over,
+    wanted: (&str, usize),
+    budget: &Budget<'_>,
+) -> Result<ObservedKeys, ApiError> {
+    if over == Over::Scores {
+        keys_of_scores(view, wanted, budget)
+    } else {
+        keys_of_rows(view, over, wanted, budget)
+    }
+}
+
+/// Facts, and paths that are not places of facts: those say the same in the words of one protocol.
+fn keys_of_scores(
+    view: &View,
+    (prefix, limit): (&str, usize),
+    budget: &Budget<'_>,
+) -> Result<ObservedKeys, ApiError> {
+    /// At least as many as there are places.
+    const PLACES_MAX: usize = 32;
+    let request = KeysRequest {
+        prefix,
+        but: None,
+        limit: limit.saturating_add(PLACES_MAX).min(KEYS_LISTED_MAX),
+    };
+    let mut found = view.keys(Table::Scores, request, budget)?;
+    // Of what stands behind the last path nobody knows whether other paths stand before it.
+    let end = found.keys.last().filter(|_| found.more);
+    let end = end.map(|key| key.path.clone());
+    let facts = view.score_facts(budget)?;
+    found.explain.add(facts.explain);
+    found.keys.retain(|key| !Fact::has_place(&key.path));
+    let facts = facts.keys.into_iter();
+    found.keys.extend(facts.filter(|fact| {
+        fact.path.starts_with(prefix) && end.as_ref().is_none_or(|end| fact.path <= *end)
+    }));
+    found.keys.sort_by(|a, b| a.path.cmp(&b.path));
+    found.more |= found.keys.len() > limit;
+    found.keys.truncate(limit);
+    Ok(found)
+}
+
 /// The keys of rows, and among them the scores that they have, as `scores.NAME`. Where there are scores, that is what
 /// such a name means to a filter, whatever path a row has.
-fn keys(
+fn keys_of_rows(
     view: &View,
     over: Over,
     (prefix, limit): (&str, usize),

@@ -1,22 +1,30 @@
-//! Projection: of the objects of a list the keys that were asked for.
+//! Projection: of the objects of a list the keys that were asked for. Of traces and spans `scores.NAME` is one, which no
+//! row has by itself: see [`super::told`].
 
 use serde_json::{Map, Value};
 
 use super::super::error::ApiError;
 use super::super::params::Params;
+use super::ask::Over;
 use crate::limits::READ_FIELDS_MAX;
+use obsrv_engine::query::SCORES_TOLD_MAX;
 
 /// Keys that every object keeps.
 const IDS: [&str; 4] = ["trace_id", "span_id", "id", "run_id"];
 
-/// The keys asked for; `None` is all.
+/// The keys asked for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fields(Option<Vec<String>>);
+pub(super) struct Fields {
+    /// `None` is all.
+    names: Option<Vec<String>>,
+    /// Names of the scores among them.
+    scores: Vec<String>,
+}
 
 impl Fields {
-    pub(super) fn of(params: &Params) -> Result<Self, ApiError> {
+    pub(super) fn of(params: &Params, over: Over) -> Result<Self, ApiError> {
         let Some(text) = params.one("fields")? else {
-            return Ok(Self(None));
+            return Ok(Self::default());
         };
         let names: Vec<String> = text
             .split(',')
@@ -29,13 +37,29 @@ impl Fields {
             let message = format!("too many fields max={READ_FIELDS_MAX}");
             return Err(ApiError::parameter("fields", message));
         }
-        Ok(Self(Some(names)))
+        let scores = names.iter().filter_map(|name| over.score(name));
+        let mut scores: Vec<String> = scores.map(str::to_owned).collect();
+        scores.sort_unstable();
+        scores.dedup();
+        if scores.len() > SCORES_TOLD_MAX {
+            let message = format!("too many scores max={SCORES_TOLD_MAX}");
+            return Err(ApiError::parameter("fields", message));
+        }
+        Ok(Self {
+            names: Some(names),
+            scores,
+        })
+    }
+
+    /// Names of the scores that are asked for.
+    pub(super) fn scores(&self) -> &[String] {
+        &self.scores
     }
 
     /// The object with what was asked for. A path goes into objects; a key with dots in it is
     /// found by its whole name.
     pub(super) fn keep(&self, value: Value) -> Value {
-        let (Some(names), Value::Object(all)) = (&self.0, &value) else {
+        let (Some(names), Value::Object(all)) = (&self.names, &value) else {
             return value;
         };
         let mut kept = Map::new();
@@ -52,18 +76,18 @@ impl Fields {
 
     /// The names, if any were given.
     pub(super) fn names(&self) -> Option<&[String]> {
-        self.0.as_deref()
+        self.names.as_deref()
     }
 
     /// Whether nothing beside these is asked for.
     pub(super) fn are_within(&self, known: &[&str]) -> bool {
-        let names = self.0.as_ref();
+        let names = self.names.as_ref();
         names.is_some_and(|names| names.iter().all(|name| known.contains(&name.as_str())))
     }
 
     /// Whether everything is kept.
     pub(super) const fn is_all(&self) -> bool {
-        self.0.is_none()
+        self.names.is_none()
     }
 }
 
@@ -91,7 +115,7 @@ mod tests {
 
     fn keep(fields: &str) -> Value {
         let params = Params::parse(&format!("fields={fields}")).unwrap();
-        Fields::of(&params).unwrap().keep(json!({
+        Fields::of(&params, Over::Traces).unwrap().keep(json!({
             "trace_id": "t", "name": "n", "metadata": { "a": 1, "b.c": 2, "d": { "e": 3, "f": 4 } },
         }))
     }
@@ -109,12 +133,24 @@ mod tests {
     fn their_number_is_bounded() {
         let of = |n: usize| {
             let text = format!("fields={}", vec!["a"; n].join(","));
-            Fields::of(&Params::parse(&text).unwrap())
+            Fields::of(&Params::parse(&text).unwrap(), Over::Traces)
         };
         assert!(of(READ_FIELDS_MAX).is_ok());
         assert_eq!(
             of(READ_FIELDS_MAX + 1).unwrap_err().field.as_deref(),
             Some("fields")
         );
+        let scores = |n: usize, over| {
+            let names: Vec<String> = (0..n).map(|n| format!("scores.{n}")).collect();
+            let text = format!("fields=name,{}", names.join(","));
+            let fields = Fields::of(&Params::parse(&text).unwrap(), over);
+            fields.map(|fields| fields.scores().len())
+        };
+        assert_eq!(
+            scores(SCORES_TOLD_MAX, Over::Spans).unwrap(),
+            SCORES_TOLD_MAX
+        );
+        assert!(scores(SCORES_TOLD_MAX + 1, Over::Spans).is_err());
+        assert_eq!(scores(SCORES_TOLD_MAX + 1, Over::Logs).unwrap(), 0);
     }
 }

@@ -21,10 +21,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::ask::{Over, Paging, check_known, limit};
-use super::list::{asks_rows, chosen, json, shown};
-use super::path;
+use super::list::{asks_rows, chosen, json, shown_with};
 use super::project::Fields;
 use super::shape::TraceShown;
+use super::{path, told};
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::ApiError;
 use crate::http::params::Params;
@@ -62,7 +62,10 @@ pub(super) fn add(routes: &mut Routes) {
         .asks("sort", "as of `traces`; `start`, oldest first, if not given")
         .asks("limit", "1 to 200; 50 if not given")
         .asks("cursor", "`next_cursor` of the page before")
-        .asks("fields", "keys and paths to keep, with commas")
+        .asks(
+            "fields",
+            "keys and paths to keep, with commas; also `scores.NAME`",
+        )
         .asks("explain", "`true` tells what all of its questions cost")
         .gives::<Queue>();
 }
@@ -95,7 +98,7 @@ async fn reviews(
             limit(&params, READ_PAGE_ROWS_DEFAULT, REVIEW_PAGE_ROWS_MAX)?,
         )
     };
-    let fields = Fields::of(&params)?;
+    let fields = Fields::of(&params, Over::Traces)?;
     let is_explained = params.flag("explain")?;
     let store = core.store(access.tenant());
     let asked = Arc::clone(&app);
@@ -132,12 +135,13 @@ fn look(
         looked_at += page.hits.len();
         let ids = page.hits.iter().map(|hit| &*hit.core.trace_id);
         let scored = scored(view, ids.collect(), score, (explain, budget))?;
-        let of_state = page
-            .hits
+        let mut hits = page.hits;
+        hits.retain(|hit| scored.has(&hit.core.trace_id) == done);
+        let told = told::beside(view, (Over::Traces, &hits), fields, (&mut *explain, budget))?;
+        let data: Vec<_> = hits
             .iter()
-            .filter(|hit| scored.has(&hit.core.trace_id) == done);
-        let data: Vec<_> = of_state
-            .map(|hit| shown(Over::Traces, hit, fields))
+            .zip(0..)
+            .map(|(hit, at)| shown_with(Over::Traces, hit, (fields, told.get::<usize>(at))))
             .collect::<Result<_, _>>()?;
         if !data.is_empty() || page.next.is_none() || looked_at >= REVIEW_RUNS_MAX {
             explain.add(page.explain);

@@ -52,6 +52,7 @@ GET /v1/agents/traces                 read
 GET /v1/agents/{agent}/traces         read
 GET /v1/agents/traces/{trace}         read
 GET /v1/usage/users/{user}            read
+GET /v1/projects/{project}/costs      read-one
 GET /v1/traces/{id}                   read
 DELETE /v1/traces/{id}                delete
 POST /v1/traces/{id}/annotations      write

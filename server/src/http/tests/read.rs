@@ -6,6 +6,7 @@ use serde_json::json;
 mod bounds;
 mod deletes;
 mod derived;
+mod escapes;
 mod explained;
 mod facts;
 mod figures;
@@ -20,6 +21,7 @@ mod partial;
 mod places;
 mod releases;
 mod scores;
+mod told;
 mod trees;
 
 const BASE_NS: i64 = 1_767_225_600_000_000_000;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::columns::{self, find, text};
 use crate::http::read::ask::Over;
 use crate::http::read::project::Fields;
+use crate::http::read::told;
 
 /// The columns of a table.
 #[derive(Debug)]
@@ -28,8 +29,9 @@ impl Table {
         out
     }
 
-    pub(super) fn write(&self, row: &RawValue, out: &mut String) {
-        let row: Value = serde_json::from_str(row.get()).unwrap_or_default();
+    pub(super) fn write(&self, row: &RawValue, scores: Option<&Value>, out: &mut String) {
+        let mut row: Value = serde_json::from_str(row.get()).unwrap_or_default();
+        told::put(&mut row, scores);
         let cells = self
             .0
             .iter()
@@ -61,10 +63,14 @@ mod tests {
     #[test]
     fn cells_are_quoted_where_they_must_be() {
         let params = Params::parse("fields=a,b.c,d,e,f").unwrap();
-        let table = Table::of(Over::Traces, &Fields::of(&params).unwrap());
+        let table = Table::of(Over::Traces, &Fields::of(&params, Over::Traces).unwrap());
         let row = r#"{"a":"x,y","b":{"c":"say \"so\"\n"},"d":null,"e":[1,2],"f":1.5}"#;
         let mut out = table.head();
-        table.write(&RawValue::from_string(row.to_owned()).unwrap(), &mut out);
+        table.write(
+            &RawValue::from_string(row.to_owned()).unwrap(),
+            None,
+            &mut out,
+        );
         assert_eq!(
             out,
             "a,b.c,d,e,f\r\n\"x,y\",\"say \"\"so\"\"\n\",,\"[1,2]\",1.5\r\n"

@@ -1,18 +1,18 @@
 //! How the rows of an export are written.
 
 use obsrv_engine::query::Hit;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::csv::Table as Csv;
 use super::otlp::Otlp;
-use super::parquet::Parquet;
+use super::parquet::{Kinds, Parquet};
 use crate::http::Whole;
 use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::read::ask::Over;
 use crate::http::read::damaged::{ALLOW_PARTIAL, Damaged};
-use crate::http::read::list::{json as written, shown};
+use crate::http::read::list::{json as written, shown, shown_with};
 use crate::http::read::project::Fields;
 use crate::http::read::shape::raw;
 use crate::http::whole::more_bytes;
@@ -47,27 +47,37 @@ impl Raw {
 pub(super) struct Writer {
     over: Over,
     form: Form,
+    fields: Fields,
     with_cursors: bool,
     allows_partial: bool,
 }
 
 #[derive(Debug)]
 enum Form {
-    Lines { fields: Fields, raw: Option<Raw> },
+    Lines { raw: Option<Raw> },
     Csv(Csv),
     Otlp(Otlp),
     Parquet(Box<Parquet>),
 }
 
 impl Writer {
-    pub(super) fn of(params: &Params, over: Over) -> Result<Self, ApiError> {
-        let fields = Fields::of(params)?;
+    /// Whether it must know what is in the scores that are asked for, before there is a row.
+    pub(super) fn asks_kinds(params: &Params, fields: &Fields) -> Result<bool, ApiError> {
+        Ok(!fields.scores().is_empty() && params.one("format")? == Some("parquet"))
+    }
+
+    pub(super) fn of(
+        params: &Params,
+        over: Over,
+        fields: Fields,
+        scores: &Kinds,
+    ) -> Result<Self, ApiError> {
         let (raw, with_cursors) = (Raw::of(params)?, params.flag("cursors")?);
         let only = |what: &str| Err(ApiError::parameter("format", what.to_owned()));
         let form = match params.one("format")?.unwrap_or("jsonl") {
-            "jsonl" => Form::Lines { fields, raw },
+            "jsonl" => Form::Lines { raw },
             "csv" => Form::Csv(Csv::of(over, &fields)),
-            "parquet" => Form::Parquet(Box::new(Parquet::new(over, &fields, raw)?)),
+            "parquet" => Form::Parquet(Box::new(Parquet::new(over, &fields, scores, raw)?)),
             name @ ("otlp" | "otlp-protobuf") if fields.is_all() => {
                 Form::Otlp(Otlp::new(over, name == "otlp"))
             }
@@ -100,9 +110,15 @@ impl Writer {
         Ok(Self {
             over,
             form,
+            fields,
             with_cursors,
             allows_partial,
         })
+    }
+
+    /// What of the rows is wanted.
+    pub(super) const fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     pub(super) const fn content_type(&self) -> &'static str {
@@ -167,29 +183,33 @@ impl Writer {
         Ok((hits.len(), bytes))
     }
 
+    /// Writes these, each with its scores, if any are asked for.
     pub(super) fn rows(
         &mut self,
-        hits: &[Hit],
+        (hits, scores): (&[Hit], &[Value]),
         whole: &mut Whole<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), ApiError> {
+        let rows = hits.iter().zip(0..);
+        let rows = rows.map(|(hit, at)| (hit, scores.get::<usize>(at)));
         match &mut self.form {
-            Form::Lines { fields, raw } => {
-                for hit in hits {
-                    line((self.over, hit), (fields, *raw), whole, out)?;
+            Form::Lines { raw } => {
+                for row in rows {
+                    line((self.over, row), (&self.fields, *raw), whole, out)?;
                 }
             }
             Form::Csv(csv) => {
                 let mut text = String::new();
-                for hit in hits {
-                    csv.write(&shown(self.over, hit, &Fields::default())?, &mut text);
+                for (hit, scores) in rows {
+                    let row = shown(self.over, hit, &Fields::default())?;
+                    csv.write(&row, scores, &mut text);
                 }
                 out.extend_from_slice(text.as_bytes());
             }
             Form::Otlp(otlp) => otlp.write(hits, whole, out)?,
             Form::Parquet(parquet) => {
-                for hit in hits {
-                    parquet.write(hit, whole)?;
+                for row in rows {
+                    parquet.write(row, whole)?;
                 }
                 parquet.take(out)?;
             }
@@ -237,12 +257,12 @@ impl Writer {
 }
 
 fn line(
-    (over, hit): (Over, &Hit),
+    (over, (hit, scores)): (Over, (&Hit, Option<&Value>)),
     (fields, raw): (&Fields, Option<Raw>),
     whole: &mut Whole<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ApiError> {
-    let row = shown(over, hit, fields)?;
+    let row = shown_with(over, hit, (fields, scores))?;
     out.extend_from_slice(row.get().as_bytes());
     if let Some(raw) = raw
         && out.pop() == Some(b'}')

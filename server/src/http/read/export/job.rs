@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use obsrv_engine::engine::LeftOut;
 use obsrv_engine::query::ast::{Filter, Literal, Test};
-use obsrv_engine::query::{Budget, Hit, Order, Position, Request};
+use obsrv_engine::query::{Budget, Explain, Hit, Order, Position, Request};
 use obsrv_engine::row::Table;
 use obsrv_engine::source::Column;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -18,6 +18,7 @@ use super::form::Writer;
 use crate::http::error::ApiError;
 use crate::http::read::ask::{Over, Paging};
 use crate::http::read::damaged::AllDamaged;
+use crate::http::read::told;
 use crate::http::store::{Store, View};
 use crate::http::whole::room_of;
 use crate::http::{App, query};
@@ -141,7 +142,7 @@ impl Job {
 
     /// The next piece of a page.
     async fn go_on(&self, writer: Writer, rest: Vec<Hit>) -> Result<Piece, ApiError> {
-        let store = self.store.clone();
+        let (store, over) = (self.store.clone(), self.over);
         let piece = query::run(&self.app, move |budget| {
             let view = store.view_or(writer.allows_partial());
             let bytes = Vec::new();
@@ -151,7 +152,7 @@ impl Job {
                     bytes,
                     rest,
                 },
-                &view,
+                (over, &view),
                 budget,
             )
         });
@@ -179,7 +180,7 @@ impl Job {
         mut writer: Writer,
         request: Request,
     ) -> Result<Page, ApiError> {
-        let (store, is_first) = (self.store.clone(), !self.is_begun);
+        let (store, over, is_first) = (self.store.clone(), self.over, !self.is_begun);
         let are_runs = writer.wants_spans() && table == Table::Runs;
         self.is_begun = true;
         let page = query::run(&self.app, move |budget| {
@@ -202,7 +203,7 @@ impl Job {
                 let runs = std::mem::take(&mut written.rest);
                 written.writer.runs(&runs, &mut written.bytes)?;
             } else {
-                written = piece(written, &view, budget)?;
+                written = piece(written, (over, &view), budget)?;
             }
             Ok(Page {
                 piece: written,
@@ -242,12 +243,20 @@ impl Job {
 }
 
 /// Writes as many of the rows that are left as there is room for at once.
-fn piece(mut piece: Piece, view: &View, budget: &Budget<'_>) -> Result<Piece, ApiError> {
+fn piece(
+    mut piece: Piece,
+    (over, view): (Over, &View),
+    budget: &Budget<'_>,
+) -> Result<Piece, ApiError> {
     let (fitting, media_bytes) = piece.writer.fitting(&piece.rest, room_of(budget))?;
     let later = piece.rest.split_off(fitting);
     let now = std::mem::replace(&mut piece.rest, later);
     let mut whole = view.whole(budget).with_room(media_bytes);
-    piece.writer.rows(&now, &mut whole, &mut piece.bytes)?;
+    let cost = (&mut Explain::default(), budget);
+    let scores = told::beside(view, (over, &now), piece.writer.fields(), cost)?;
+    piece
+        .writer
+        .rows((&now, &scores), &mut whole, &mut piece.bytes)?;
     Ok(piece)
 }
 

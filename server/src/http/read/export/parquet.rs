@@ -3,7 +3,7 @@
 //! What is nested is JSON as text: every reader takes it. No Arrow schema is written, since some readers
 //! trip over it. A row group is kept in memory until it is written, so its rows and bytes are bounded.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use obsrv_engine::query::Hit;
@@ -23,6 +23,7 @@ use crate::http::error::{ApiError, ErrorCode};
 use crate::http::read::ask::Over;
 use crate::http::read::list::shown;
 use crate::http::read::project::Fields;
+use crate::http::read::told;
 use crate::limits::{PARQUET_GROUP_BYTES, PARQUET_GROUP_ROWS};
 
 /// Where the footer says how to go on after the last row.
@@ -37,6 +38,9 @@ const VALUE_NUMBER: &str = "value_number";
 const THERE: i16 = 1;
 const MISSING: i16 = 0;
 const IN_LIST: i16 = 2;
+
+/// What is in the columns of scores, by their names.
+pub(super) type Kinds = HashMap<String, Kind>;
 
 #[derive(Debug)]
 enum Values {
@@ -77,11 +81,21 @@ fn failed(error: ParquetError) -> ApiError {
 }
 
 impl Parquet {
-    pub(super) fn new(over: Over, fields: &Fields, raw: Option<Raw>) -> Result<Self, ApiError> {
+    /// Of `scores` those that are text have words in them.
+    pub(super) fn new(
+        over: Over,
+        fields: &Fields,
+        scores: &Kinds,
+        raw: Option<Raw>,
+    ) -> Result<Self, ApiError> {
+        let kind = |name: &String| match over.score(name) {
+            Some(score) => scores.get(score).copied().unwrap_or(Kind::Double),
+            None => kind_of(over, name),
+        };
         let mut columns: Vec<Column> = match fields.names() {
             Some(names) => names
                 .iter()
-                .map(|name| Column::new(name, kind_of(over, name)))
+                .map(|name| Column::new(name, kind(name)))
                 .collect(),
             None => all(over)
                 .map(|(name, kind)| Column::new(name, kind))
@@ -127,9 +141,14 @@ impl Parquet {
         self.raw
     }
 
-    pub(super) fn write(&mut self, hit: &Hit, whole: &mut Whole<'_>) -> Result<(), ApiError> {
+    pub(super) fn write(
+        &mut self,
+        (hit, scores): (&Hit, Option<&Value>),
+        whole: &mut Whole<'_>,
+    ) -> Result<(), ApiError> {
         let row = shown(self.over, hit, &Fields::default())?;
         let mut row: Value = serde_json::from_str(row.get()).unwrap_or_default();
+        told::put(&mut row, scores);
         if let Some(raw) = self.raw.filter(|_| self.over != Over::Scores) {
             row[RAW] = Value::String(document(hit, raw, whole)?.get().to_owned());
         }
@@ -374,8 +393,9 @@ mod tests {
         next: Option<&str>,
     ) -> SerializedFileReader<bytes::Bytes> {
         let params = Params::parse(&format!("fields={fields}")).unwrap();
-        let fields = Fields::of(&params).unwrap();
-        let mut file = Parquet::new(Over::Spans, &fields, None).unwrap();
+        let fields = Fields::of(&params, Over::Spans).unwrap();
+        let scores = Kinds::from([("tone".to_owned(), Kind::Text)]);
+        let mut file = Parquet::new(Over::Spans, &fields, &scores, None).unwrap();
         let mut out = Vec::new();
         for row in rows {
             file.push(row).unwrap();
@@ -444,6 +464,42 @@ mod tests {
             .unwrap();
         assert_eq!(metadata[0].key, NEXT_CURSOR);
         assert_eq!(metadata[0].value.as_deref(), Some("more"));
+    }
+
+    #[test]
+    fn scores_are_numbers_unless_they_have_words() {
+        let rows = [
+            json!({ "scores": { "good": 0.5, "tone": "calm", "of.all": 1.0 } }),
+            json!({ "scores": { "tone": ["calm", "warm"] } }),
+            json!({ "scores": { "tone": 0.25 } }),
+        ];
+        let file = written("scores.good,scores.tone,scores.of.all", &rows, None);
+        assert_eq!(
+            values(&file),
+            [
+                [
+                    "scores_good: 0.5",
+                    "scores_tone: \"calm\"",
+                    "scores_of_all: 1.0"
+                ],
+                [
+                    "scores_good: null",
+                    "scores_tone: \"[\"calm\",\"warm\"]\"",
+                    "scores_of_all: null"
+                ],
+                [
+                    "scores_good: null",
+                    "scores_tone: \"0.25\"",
+                    "scores_of_all: null"
+                ],
+            ]
+        );
+        let columns = file.metadata().file_metadata().schema_descr().columns();
+        let types = columns.iter().map(|column| column.physical_type());
+        assert_eq!(
+            types.collect::<Vec<_>>(),
+            [Physical::DOUBLE, Physical::BYTE_ARRAY, Physical::DOUBLE]
+        );
     }
 
     #[test]

@@ -177,5 +177,13 @@ fn page(
 }
 
 /// Parameters of a stream of lines.
-pub(super) const OF_STREAM: [&str; 5] =
-    [OF_LINES[0], OF_LINES[1], OF_LINES[2], OF_LINES[3], "token"];
+pub(super) const OF_STREAM: [&str; 6] = [
+    OF_LINES[0],
+    OF_LINES[1],
+    OF_LINES[2],
+    OF_LINES[3],
+    "token",
+    AFTER,
+];
+/// After which event a stream goes on.
+pub(super) const AFTER: &str = "lastEventId";

@@ -7,7 +7,8 @@
 //! event: heartbeat   data: {}                    every 15 s
 //! ```
 //!
-//! Over a WebSocket each is one message of text, with `type` beside what `data` has.
+//! Over a WebSocket each is one message of text, with `type` beside what `data` has, and `eventId`, which `lastEventId` takes:
+//! a browser's WebSocket can send no header.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::entry::Entry;
 use super::filter::Lines;
-use super::logs::{OF_STREAM, asks_lines};
+use super::logs::{AFTER, OF_STREAM, asks_lines};
 use super::socket;
 use crate::http::App;
 use crate::http::access::{Access, TraceRead};
@@ -42,6 +43,10 @@ pub(super) fn add(routes: &mut Routes) {
         asks_lines(route)
             .costs_nothing()
             .asks("token", "the key, for clients that can send no header")
+            .asks(
+                AFTER,
+                "`eventId` of the last message, or the id of the last event, that an earlier connection got, as the header `Last-Event-ID` has it: what came since is told first",
+            )
             .says("Log lines as they come: server-sent events `log`, `gap` and `heartbeat`, or the same over a WebSocket.");
     }
 }
@@ -76,7 +81,7 @@ fn stream(
     check_only(&params, &OF_STREAM)?;
     let q = lines.search(&params)?;
     let upgrade = socket::asked(access.principal(), request.headers())?;
-    let after = last_event(request.headers());
+    let after = last_event(request.headers(), params.one(AFTER)?);
     let asked = (Over::Logs, (q, String::new()));
     let watch = Watch::new(&app, access.tenant(), asked, after)?;
     match upgrade {
@@ -107,7 +112,9 @@ pub(super) fn message(said: &Said) -> String {
             message["eventId"] = format!("{epoch}-{number}").into();
             message
         }
-        Said::Missed(_, missed) => json!({ "type": "gap", "missed": missed }),
+        Said::Missed((epoch, number), missed) => {
+            json!({ "type": "gap", "missed": missed, "eventId": format!("{epoch}-{number}") })
+        }
         Said::Gap(missed) => json!({ "type": "gap", "missed": missed }),
         Said::Heartbeat => json!({ "type": "heartbeat" }),
     };

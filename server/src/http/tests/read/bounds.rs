@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::limits::{
-    CONVERSATION_BYTES_MAX, JAEGER_TRACES_MAX, PATH_SPANS_MAX, REVIEW_PAGE_ROWS_MAX,
-    REVIEW_RUNS_MAX, THEAZO_TRACES_BYTES, THEAZO_USER_RUNS_MAX,
+    CONVERSATION_BYTES_MAX, COST_RUNS_MAX, JAEGER_TRACES_MAX, PATH_SPANS_MAX, REVIEW_PAGE_ROWS_MAX,
+    REVIEW_RUNS_MAX, THEAZO_TRACES_BYTES,
 };
 
 #[tokio::test]
@@ -177,18 +177,18 @@ async fn what_a_user_cost_is_summed_over_so_many_runs() {
             send(&world, &spans).await;
         }
     };
-    of_ada(0, THEAZO_USER_RUNS_MAX).await;
+    of_ada(0, COST_RUNS_MAX).await;
     let said = ask(&world.app, get(path, "key-of-a")).await;
     assert_eq!(
         (said.status.as_u16(), &said.json()["total"]["amount"]),
         (200, &json!(0))
     );
-    of_ada(THEAZO_USER_RUNS_MAX, THEAZO_USER_RUNS_MAX + 1).await;
+    of_ada(COST_RUNS_MAX, COST_RUNS_MAX + 1).await;
     let said = ask(&world.app, get(path, "key-of-a")).await;
     assert_eq!(said.status, 422);
     let message = said.json()["error"]["message"].to_string();
     assert!(
-        message.contains(&format!("max={THEAZO_USER_RUNS_MAX}")),
+        message.contains(&format!("max={COST_RUNS_MAX}")),
         "{message}"
     );
 }

@@ -3,11 +3,11 @@
 
 use super::*;
 
-fn trace(n: u64) -> String {
+pub(super) fn trace(n: u64) -> String {
     format!("{:032x}", 0xb0 + n)
 }
 
-fn span(n: u64) -> String {
+pub(super) fn span(n: u64) -> String {
     format!("{n:016x}")
 }
 
@@ -22,7 +22,7 @@ async fn store(world: &World, path: &str, body: Value) {
 }
 
 /// Six traces with a span each, of which every score but the last two is of one.
-async fn scored(world: &World) {
+pub(super) async fn scored(world: &World) {
     for n in 1..=6 {
         let of = json!({
             "traceId": trace(n), "spanId": span(n), "name": format!("run-{n}"),

@@ -289,6 +289,38 @@ async fn lines_are_told_as_they_come() {
     }
 }
 
+/// The id of the next event.
+async fn next_id(body: &mut Body) -> String {
+    let mut text = String::new();
+    loop {
+        let frame = body.frame().await.unwrap().unwrap();
+        text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+        if let Some(id) = text.lines().find_map(|line| line.strip_prefix("id: ")) {
+            return id.to_owned();
+        }
+    }
+}
+
+#[tokio::test]
+async fn lines_go_on_after_an_event_that_is_named() {
+    let world = world().await;
+    let path = "/v1/agents/agt_9/logs/stream?token=key-of-a";
+    let mut first = watch(&world, path).await;
+    log(&world, &[line(7, 17, "agt_9", "one")]).await;
+    let id = next_id(&mut first).await;
+    drop(first);
+    log(&world, &[line(8, 17, "agt_9", "two")]).await;
+    for (after, expected) in [
+        (id.as_str(), ("log", json!("two"))),
+        ("1-1", ("gap", Value::Null)),
+        ("nonsense", ("gap", Value::Null)),
+    ] {
+        let mut again = watch(&world, &format!("{path}&lastEventId={after}")).await;
+        let (kind, data) = event(&mut again, &mut String::new()).await;
+        assert_eq!((&*kind, data["message"].clone()), expected, "{after}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_opens_streams_alone() {
     let world = world().await;
@@ -332,7 +364,7 @@ fn theazo_span(n: u64, parent: Option<u64>, operation: &str, cents: u64, mode: &
 }
 
 /// A run of an agent with a model, a tool and a machine.
-async fn a_run(world: &World) {
+pub(super) async fn a_run(world: &World) {
     send(
         world,
         &[

@@ -107,11 +107,28 @@ async fn what_passes_is_told_once_and_a_connection_goes_on_where_it_was() {
     for n in [4, 5] {
         assert_eq!(spans.event().await.2["name"], format!("live-{n}"));
     }
-    let mut lost = Watching::of(&world, "?over=spans&q=status:error", Some("1-1")).await;
-    assert_eq!(
-        lost.event().await,
-        (String::new(), "gap".to_owned(), json!({ "missed": null }))
-    );
+    // The same for whoever can send no header.
+    let again = format!("?over=spans&q=status:error&last_event_id={first}");
+    let mut spans = Watching::of(&world, &again, None).await;
+    assert_eq!(spans.event().await.2["name"], "live-4");
+    // Of another process, of another question, of nobody.
+    let (epoch, _) = first.split_once('-').unwrap();
+    let later = format!("{epoch}-1000000");
+    for (rest, last) in [
+        ("?over=spans&q=status:error", "1-1"),
+        ("?over=spans&q=status:success", &*first),
+        ("?over=spans&q=status:error", &*later),
+        ("?over=spans&q=status:error", "nonsense"),
+        ("?over=spans&q=status:error&last_event_id=nonsense", ""),
+    ] {
+        let last = Some(last).filter(|last| !last.is_empty());
+        let mut lost = Watching::of(&world, rest, last).await;
+        assert_eq!(
+            lost.event().await,
+            (String::new(), "gap".to_owned(), json!({ "missed": null })),
+            "{rest} {last:?}"
+        );
+    }
 }
 
 #[tokio::test]

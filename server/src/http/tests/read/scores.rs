@@ -293,8 +293,6 @@ async fn what_has_no_scores_and_what_does_not_read_is_refused_by_name() {
         assert_eq!(error["field"], json!(field), "{error}");
         assert!(error["message"].as_str().unwrap().contains(says), "{error}");
     }
-    let sets = json!({ "a": {}, "b": {}, "keys": ["scores.good"] });
-    assert_eq!(question(&world, "/compare", sets).await.status, 400);
     assert_eq!(
         read(&world, "/scores?sort=scores.good").await["data"],
         json!([])
