@@ -97,7 +97,7 @@ fn store(engine: &Engine, project: ProjectId, body: &Bytes) {
         engine.submit(submission, Box::new(done));
         match receiver.recv().expect("BUG: done is called") {
             Ok(_) => return,
-            Err(IngestError::Overloaded) => thread::sleep(Duration::from_millis(2)),
+            Err(IngestError::Overloaded(_)) => thread::sleep(Duration::from_millis(2)),
             Err(error) => panic!("not stored: {error}"),
         }
     }

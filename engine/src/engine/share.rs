@@ -42,7 +42,7 @@ impl Engine {
     /// Counts bytes that a project wants to store, or says that it must wait.
     pub(super) fn takes_its_part(&self, project: u64, bytes: usize) -> bool {
         let frozen = self.frozen_count();
-        let mut taken = self.shares.0.lock();
+        let mut taken = self.gates.shares.0.lock();
         if frozen >= FROZEN_MAX || (frozen >= FROZEN_FAIR_MAX && taken.is_over(project)) {
             return false;
         }

@@ -48,6 +48,11 @@ impl Core {
 }
 
 impl Store {
+    /// The project.
+    pub(crate) const fn project(&self) -> ProjectId {
+        self.project
+    }
+
     /// Stores events of the project; whatever project the envelope names, it is this one.
     pub fn submit(&self, envelope: Envelope, body: Bytes, events: Vec<Event>, done: Done) {
         let envelope = Envelope {

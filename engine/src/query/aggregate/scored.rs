@@ -199,7 +199,7 @@ pub fn score_values(
         scores: near.as_deref().unwrap_or(beside.scores),
         ..*beside
     };
-    let said = Said::of(&beside, (&request.name, Fact::Value), &mut meter)?.once();
+    let said = Said::of(&beside, (&request.name, Fact::Value), &mut meter)?.once(&meter)?;
     let mut counter = Counter::with_prefix(&VALUE, &request.prefix);
     let mut with = 0;
     for (visible, passed) in &passed {
@@ -259,7 +259,9 @@ fn near<'a>(
     for scores in beside.scores {
         near.push(Visible {
             source: scores.source,
-            live: of_traces(scores.source, &traces, &scores.live)?,
+            live: of_traces(scores.source, &traces, &scores.live, &mut |n| {
+                meter.check_at(n)
+            })?,
             name: scores.name.clone(),
         });
     }
