@@ -72,7 +72,7 @@ fn store(engine: &Engine, body: &Bytes) {
         engine.submit(submission, Box::new(done));
         match receiver.recv().expect("BUG: done is called") {
             Ok(_) => return,
-            Err(IngestError::Overloaded) => thread::sleep(Duration::from_millis(5)),
+            Err(IngestError::Overloaded(_)) => thread::sleep(Duration::from_millis(5)),
             Err(error) => panic!("not stored: {error}"),
         }
     }
@@ -122,6 +122,7 @@ const BUDGET: Budget<'static> = Budget {
     read_bytes_max: u64::MAX,
     cancelled: &|| false,
     processors: None,
+    weigh: None,
 };
 
 fn aggregate(snapshot: &Snapshot, name: &str, request: &AggregateRequest) {
@@ -148,7 +149,7 @@ fn aggregate(snapshot: &Snapshot, name: &str, request: &AggregateRequest) {
     println!(
         "    estimate {} heavy {} state {} KiB row groups {} kept {} KiB",
         answer.explain.estimate,
-        answer.explain.is_heavy(),
+        answer.explain.weight().heavy().is_some(),
         answer.explain.state_bytes >> 10,
         answer.explain.groups_visited,
         cache.bytes() >> 10,

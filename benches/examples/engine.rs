@@ -76,7 +76,7 @@ fn store(engine: &Engine, request: Request) {
         engine.submit(submission, Box::new(done));
         match receiver.recv().expect("BUG: done is called") {
             Ok(_) => return,
-            Err(IngestError::Overloaded) => thread::sleep(Duration::from_millis(5)),
+            Err(IngestError::Overloaded(_)) => thread::sleep(Duration::from_millis(5)),
             Err(error) => panic!("not stored: {error}"),
         }
     }
@@ -138,6 +138,7 @@ fn queries(engine: &Engine, manifest: &Manifest) {
         read_bytes_max: u64::MAX,
         cancelled: &|| false,
         processors: None,
+        weigh: None,
     };
     let is = |path: &str, value: &str| {
         Filter::Is(

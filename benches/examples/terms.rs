@@ -133,6 +133,7 @@ fn questions(source: &dyn Source) {
         read_bytes_max: u64::MAX,
         cancelled: &|| false,
         processors: None,
+        weigh: None,
     };
     let mut live = roaring::RoaringBitmap::new();
     live.insert_range(0..source.row_count());

@@ -20,9 +20,11 @@ pub mod query;
 pub mod row;
 pub mod run;
 pub mod segment;
+mod share;
 pub mod source;
 mod text;
 
 #[cfg(feature = "mutants")]
 pub use mutant::Bug;
 pub use obsrv_wal::io;
+pub use share::share_caches;

@@ -11,6 +11,7 @@ pub mod http;
 mod interpreter;
 pub mod keys;
 pub mod limits;
+mod machine;
 pub mod net;
 pub mod offload;
 pub mod price;

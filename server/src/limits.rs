@@ -13,8 +13,10 @@ pub const INLINE_DECODE_BYTES_MAX: usize = 256 << 10;
 pub const INLINE_REDACT_BYTES_MAX: usize = 16 << 10;
 /// Smallest `--memory` that the server starts with: with less, what does not grow with the budget is more than the quarter beside it.
 pub const MEMORY_BYTES_MIN: u64 = 128 << 20;
-/// `--memory` when it is not given.
-pub const MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
+/// `--memory` when it is not given: of what the machine, or the control group, has one part in this many, and no less than the smallest.
+pub const MEMORY_SHARE_DEFAULT: u64 = 4;
+/// `--memory` when it is not given and the system does not tell how much there is.
+pub const MEMORY_BYTES_UNKNOWN: u64 = 1 << 30;
 /// Share of the memory budget that requests in flight may hold, as bodies and as the rows they decode
 /// to: one part in this many. Over it: 503.
 pub const BODY_MEMORY_SHARE: u64 = 4;
@@ -59,10 +61,20 @@ pub const COMMIT_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a group commit may run until the disk counts as stuck: `/ready` says so, with 503.
 pub const STUCK_TIME: Duration = Duration::from_secs(10);
 /// How long a query waits for its turn. Over it: 503.
-pub const QUERY_WAIT_TIME_MAX: Duration = Duration::from_secs(10);
-/// Queries that run at once.
-pub const QUERIES_MAX: usize = 4;
-/// How long a query runs.
+pub const QUERY_WAIT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Light queries that run at once.
+pub const QUERIES_LIGHT_MAX: usize = 4;
+/// Light queries that wait. Over it: 503.
+pub const QUERIES_LIGHT_WAITING_MAX: usize = 256;
+/// Light queries of one project that wait. Over it: 429.
+pub const QUERIES_LIGHT_WAITING_PER_PROJECT_MAX: usize = 128;
+/// Heavy queries that run at once: those that read much, and exports.
+pub const QUERIES_HEAVY_MAX: usize = 2;
+/// Heavy queries that wait; each may keep a thread meanwhile. Over it: 503.
+pub const QUERIES_HEAVY_WAITING_MAX: usize = 64;
+/// Heavy queries of one project that wait. Over it: 429.
+pub const QUERIES_HEAVY_WAITING_PER_PROJECT_MAX: usize = 32;
+/// How long a query runs, what it waits included.
 pub const QUERY_TIME_MAX: Duration = Duration::from_secs(10);
 /// A query that ran for so long is in the log and among [`SLOW_QUERIES_KEPT`].
 pub const SLOW_QUERY_TIME: Duration = Duration::from_millis(500);

@@ -315,7 +315,7 @@ impl Work<'_> {
                 engine.map_again(self.project, (table, rows), done);
             };
             match sweep::stored(std::iter::once(record)).await {
-                Err(SweepError::Log(IngestError::Overloaded)) => {
+                Err(SweepError::Log(IngestError::Overloaded(_))) => {
                     tokio::time::sleep(REMAP_RETRY_TIME).await;
                 }
                 outcome => return Ok(outcome?),

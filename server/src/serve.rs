@@ -30,6 +30,7 @@ use crate::http::auth::NoSessions;
 use crate::http::{App, Core};
 use crate::interpreter::Reading;
 use crate::keys::Macs;
+use crate::limits::QUERIES_HEAVY_WAITING_MAX;
 use crate::net::tls::{Tls, TlsError};
 use crate::net::{accept, unix};
 use crate::price::{self, Book};
@@ -50,8 +51,8 @@ use watchdog::watch_over;
 
 pub use settings::{Config, GrpcAddress, PublicUrl};
 
-/// Blocking threads: decoding, queries, recovery.
-const BLOCKING_THREADS_MAX: usize = 16;
+/// Blocking threads: decoding, queries, recovery; and those on which a question waits that was found heavy.
+const BLOCKING_THREADS_MAX: usize = 16 + QUERIES_HEAVY_WAITING_MAX;
 /// What a stopped runtime waits for.
 const RUNTIME_STOP_TIME: Duration = Duration::from_secs(1);
 
@@ -426,6 +427,7 @@ fn open_in_background(
         reserve_bytes: config.disk_reserve_bytes,
         ..Options::for_memory(config.memory_bytes)
     };
+    obsrv_engine::share_caches(config.memory_bytes);
     let opening = tokio::task::spawn_blocking(move || open(&data, options, &system, book));
     async move {
         opening.await.unwrap_or_else(|panic| {

@@ -47,6 +47,7 @@ pub(crate) fn page(
             read_bytes_max: u64::MAX,
             cancelled: &|| false,
             processors: None,
+            weigh: None,
         };
         snapshot.search(project, table, &request, &budget)
     };

@@ -6,7 +6,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use obsrv_engine::body;
 use obsrv_engine::engine::TraceRows;
 use obsrv_engine::query::ast::Literal;
-use obsrv_engine::query::{Explain, Facet, Page};
+use obsrv_engine::query::{Class, Explain, Facet, Page};
 use obsrv_engine::source::Core;
 use serde_json::{Value, json};
 
@@ -116,7 +116,24 @@ fn facet(facet: &Facet) -> Value {
 }
 
 pub(crate) fn explained(explain: &Explain) -> Value {
+    let why = explain.weight().heavy().map(|why| why.to_string());
+    explained_as(explain, why)
+}
+
+/// The same of a question that is heavy whatever it came to, for this reason.
+pub(crate) fn explained_heavy(explain: &Explain, why: &str) -> Value {
+    explained_as(explain, Some(why.to_owned()))
+}
+
+fn explained_as(explain: &Explain, heavy: Option<String>) -> Value {
+    let class = if heavy.is_some() {
+        Class::Heavy
+    } else {
+        Class::Light
+    };
     json!({
+        "class": class.as_str(),
+        "class_reason": heavy,
         "sources": explain.sources,
         "sources_pruned": explain.sources_pruned,
         "groups": explain.groups,

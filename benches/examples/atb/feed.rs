@@ -89,7 +89,7 @@ fn store(engine: &Engine, project: ProjectId, body: &Bytes) {
     };
     loop {
         // As the server does: what would be refused is not read.
-        if !engine.has_room(project) {
+        if engine.admit(project).is_err() {
             thread::sleep(BUSY);
             continue;
         }
@@ -104,7 +104,7 @@ fn store(engine: &Engine, project: ProjectId, body: &Bytes) {
         engine.submit(submission, Box::new(done));
         match receiver.recv().expect("BUG: done is called") {
             Ok(_) => return,
-            Err(IngestError::Overloaded) => thread::sleep(BUSY),
+            Err(IngestError::Overloaded(_)) => thread::sleep(BUSY),
             Err(error) => panic!("not stored: {error}"),
         }
     }

@@ -41,6 +41,7 @@ fn budget() -> Budget<'static> {
         read_bytes_max: u64::MAX,
         cancelled: &|| false,
         processors: Some(&PROCESSORS),
+        weigh: None,
     }
 }
 

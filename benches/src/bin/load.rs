@@ -216,6 +216,7 @@ fn watch_rows(watch: Watch, elapsed: Duration) {
     for (name, a, b) in [
         ("frozen memtables", early.frozen, late.frozen),
         ("MiB of log", early.wal_bytes >> 20, late.wal_bytes >> 20),
+        ("segments not merged yet", early.fresh, late.fresh),
         ("segments of all levels", early.segments, late.segments),
         ("flushes", early.flushes, late.flushes),
         ("compactions", early.compactions, late.compactions),

@@ -14,6 +14,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// When a sustained rate is first looked at, and when again, in seconds.
 const SUSTAINED: (u64, u64) = (120, 600);
 
+/// So many segments wait for others to be merged with: none is behind.
+const NO_MERGE_DUE: u64 = 7;
+
 /// The server at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
@@ -25,7 +28,9 @@ pub struct Sample {
     pub frozen: u64,
     /// Bytes of the log, which is trimmed when they are flushed.
     pub wal_bytes: u64,
-    /// Live segments of all levels: the level is not exported.
+    /// Segments that wait for their first merge.
+    pub fresh: u64,
+    /// Live segments of all levels.
     pub segments: u64,
     /// Flushes so far.
     pub flushes: u64,
@@ -80,6 +85,7 @@ fn read(metrics: &str, second: u64) -> Sample {
         spans: value("obsrv_items_accepted_total "),
         frozen: value("obsrv_frozen_memtables "),
         wal_bytes: value("obsrv_wal_bytes "),
+        fresh: value("obsrv_fresh_segments "),
         segments: value("obsrv_segments "),
         flushes: value("obsrv_flushes_total "),
         compactions: value("obsrv_compactions_total "),
@@ -104,12 +110,14 @@ pub fn sustained(samples: &[Sample], busy: u64) -> Option<(Sample, Sample, Verdi
         near.copied().reduce(|a, b| Sample {
             frozen: a.frozen.min(b.frozen),
             wal_bytes: a.wal_bytes.min(b.wal_bytes),
+            fresh: a.fresh.min(b.fresh),
             segments: a.segments.min(b.segments),
             ..b
         })
     };
     let (early, late) = (around(from)?, around(to)?);
-    let holds = late.frozen <= early.frozen && late.wal_bytes <= early.wal_bytes;
+    let merges_hold = late.fresh <= early.fresh.max(NO_MERGE_DUE);
+    let holds = late.frozen <= early.frozen && late.wal_bytes <= early.wal_bytes && merges_hold;
     let verdict = match (whole, holds) {
         (false, _) => Verdict::TooShort,
         (true, true) => Verdict::Sustained,
@@ -152,13 +160,29 @@ mod tests {
     }
 
     #[test]
+    fn merges_that_fall_behind_are_not_sustained() {
+        let verdict = |before, after| {
+            let mut all = samples(100);
+            for sample in &mut all {
+                sample.fresh = if sample.second < 300 { before } else { after };
+            }
+            sustained(&all, 600).map(|s| s.2)
+        };
+        assert_eq!(verdict(12, 12), Some(Verdict::Sustained));
+        assert_eq!(verdict(12, 13), Some(Verdict::FallingBehind));
+        // Fewer than are merged at once are no backlog.
+        assert_eq!(verdict(0, NO_MERGE_DUE), Some(Verdict::Sustained));
+        assert_eq!(verdict(0, NO_MERGE_DUE + 1), Some(Verdict::FallingBehind));
+    }
+
+    #[test]
     fn figures_are_read_from_the_text_format() {
-        let text = "# TYPE obsrv_wal_bytes gauge\nobsrv_wal_bytes 12\nobsrv_segments 3\n";
+        let text = "# TYPE obsrv_wal_bytes gauge\nobsrv_wal_bytes 12\nobsrv_segments 3\nobsrv_fresh_segments 2\n";
         let sample = read(text, 7);
         assert_eq!(
             (sample.wal_bytes, sample.segments, sample.second),
             (12, 3, 7)
         );
-        assert_eq!(sample.frozen, 0);
+        assert_eq!((sample.frozen, sample.fresh), (0, 2));
     }
 }

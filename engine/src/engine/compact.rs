@@ -95,6 +95,7 @@ impl Engine {
         let catalog = self.catalog.lock();
         let writer = self.writer.lock();
         let state = catalog.state();
+        self.note_fresh(state);
         let purged = self.to_purge(&damaged);
         let choice = pick(state, &damaged, &purged, self.options.merge_min, rows_max)?;
         if !self.has_room_for(state, &choice.inputs) {
@@ -150,6 +151,7 @@ impl Engine {
             }
             return Err(error.into());
         }
+        self.note_fresh(catalog.state());
         let mut writer = self.writer.lock();
         let visible_dead = Arc::clone(&writer.dead);
         for (&from, dead) in visible_dead

@@ -117,7 +117,7 @@ impl Engine {
         let version = writer.version();
         *self.version.write() = version;
         writer.stale = false;
-        self.shares.begin();
+        self.gates.shares.begin();
         drop(writer);
         self.wake_background();
     }
@@ -180,6 +180,8 @@ impl Engine {
         let sides = self.commit_flush(&memtable, written, &moved)?;
         self.clean_after_flush(memtable.last_lsn(), &sides);
         count(&self.counters.flushes, 1);
+        // A merge may be due.
+        self.wake_background();
         Ok(true)
     }
 
@@ -219,6 +221,7 @@ impl Engine {
             }
             return Err(error.into());
         }
+        self.note_fresh(catalog.state());
         let mut writer = self.writer.lock();
         for (project, table, rows) in memtable.tables() {
             let from = (memtable.number(), project, table);

@@ -17,6 +17,7 @@ mod compact;
 mod damage;
 mod deletion;
 mod flush;
+mod gate;
 mod locate;
 mod open;
 mod pick;
@@ -50,11 +51,11 @@ use crate::cost::{Costs, NoCosts, Ready};
 use crate::mapping::{AsStored, Mapping};
 use crate::mutant::{Bug, Planted};
 use crate::row::{Event, Lsn, ProjectId, Table};
+use gate::Gates;
 use purge::Purge;
 use quarantine::Quarantine;
 use queue::Queue;
 use runs::settle;
-use share::Shares;
 use version::{Version, Writer};
 use watch::{LastSeen, Progress};
 use work::Work;
@@ -63,11 +64,13 @@ pub use compact::CompactError;
 pub use damage::{DAMAGED_BLOCKS_MAX, LeftOut};
 pub use deletion::{Deletion, RowAt};
 pub use flush::FlushError;
+pub use gate::{FRESH_MAX, Gate, Pressure, SLOW_TIME_MAX, slow_from};
 pub use open::OpenError;
 pub use purge::PurgeError;
 pub use quarantine::{QUARANTINE_BYTES_MAX, QUARANTINE_FILES_MAX, QuarantineError};
 pub use queue::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
 pub use record::{Envelope, RecordError};
+pub(crate) use snapshot::share_out;
 pub use snapshot::{ReadBody, Snapshot, StoredRow, TraceRows, Visit};
 pub use space::RESERVE_BYTES;
 pub use threads::Threads;
@@ -99,6 +102,9 @@ pub struct Options {
     pub compact_level: i32,
     /// Segments of one level and window that are merged.
     pub merge_min: usize,
+    /// Segments that wait for their first merge at which ingest is refused; before that it is to be slowed: see
+    /// [`Engine::pressure`].
+    pub fresh_max: u64,
     /// Room on the disk that ingest leaves: see [`RESERVE_BYTES`]. 0: none, and nobody looks.
     pub reserve_bytes: u64,
 }
@@ -114,6 +120,7 @@ impl Options {
             flush_level: 1,
             compact_level: 1,
             merge_min: 8,
+            fresh_max: FRESH_MAX,
             reserve_bytes: RESERVE_BYTES,
         }
     }
@@ -183,9 +190,9 @@ impl Hidden {
 /// Why a request was not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IngestError {
-    /// Nothing stored: too much is waiting. Retry soon.
-    #[error("overloaded, nothing stored")]
-    Overloaded,
+    /// Nothing stored: too much is waiting at this gate. Retry soon.
+    #[error("overloaded, nothing stored gate={0}")]
+    Overloaded(Gate),
     /// Nothing stored: the disk is full. Retry later.
     #[error("disk full, nothing stored")]
     NoSpace,
@@ -266,6 +273,12 @@ pub struct Stats {
     pub memtable_bytes: u64,
     /// Frozen memtables.
     pub frozen: u64,
+    /// Requests that each gate refused, in the order of [`Gate::ALL`].
+    pub refused: [u64; Gate::ALL.len()],
+    /// Segments that wait for their first merge.
+    pub fresh_segments: u64,
+    /// Whether the last merge had less priority than everything else: 1 if so, 0 if it was urgent or the system refused.
+    pub merge_priority_low: u64,
     /// Live segments.
     pub segments: u64,
     /// Live segments of which something does not read.
@@ -332,7 +345,7 @@ pub struct Engine {
     /// What spans cost; the writer has it, too.
     costs: Arc<dyn Costs>,
     queue: Queue,
-    shares: Shares,
+    gates: Gates,
     log: Mutex<Box<dyn RecordLog>>,
     /// Taken before `writer`, and held while an edit becomes durable: ingest and queries go on.
     catalog: Mutex<Box<dyn Catalog>>,
@@ -379,8 +392,12 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Stores a request; `done` is called after it is on disk and searchable, or refused.
     pub fn submit(&self, mut submission: Submission, done: Done) {
+        let done = self.gates.refusals.counting(done);
+        if self.pressure() == Pressure::Shut {
+            return done(Err(IngestError::Overloaded(Gate::Merges)));
+        }
         if !self.takes_its_part(submission.envelope.project, submission.body.len()) {
-            return done(Err(IngestError::Overloaded));
+            return done(Err(IngestError::Overloaded(Gate::Memtables)));
         }
         submission.envelope.digest = record::digest(&submission.events);
         if !self.space_step() && !self.planted.has(Bug::ReserveForIngest) {
@@ -524,6 +541,9 @@ impl Engine {
             queue_bytes: self.queue.bytes(),
             memtable_bytes: version.memtables().iter().map(|m| m.bytes()).sum(),
             frozen: u64::try_from(version.memtables().len().saturating_sub(1)).unwrap_or(0),
+            refused: self.gates.refusals.all(),
+            fresh_segments: read(&self.gates.fresh),
+            merge_priority_low: u64::from(self.gates.merge_is_low.load(Ordering::Relaxed)),
             segments: u64::try_from(version.segments().len()).unwrap_or(0),
             damaged_segments: u64::try_from(self.damaged().len()).unwrap_or(u64::MAX),
             purge_left: self.purge_left(),
@@ -541,7 +561,9 @@ impl Engine {
         }
         match self.queue.push(work) {
             Ok(()) => {}
-            Err(queue::Refused::Full(work)) => work.finish(Err(IngestError::Overloaded)),
+            Err(queue::Refused::Full(work)) => {
+                work.finish(Err(IngestError::Overloaded(Gate::Queue)));
+            }
             Err(queue::Refused::Closed(work)) => work.finish(Err(IngestError::Closed)),
         }
     }

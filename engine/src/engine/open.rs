@@ -11,12 +11,12 @@ use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::check;
+use super::gate::Gates;
 use super::publish::{PublishError, apply_control};
 use super::quarantine::{Poisoned, Quarantine, QuarantineError};
 use super::queue::Queue;
 use super::record::{self, BodyRef, RecordError, RecordRef};
 use super::runs::settle;
-use super::share::Shares;
 use super::version::{Places, Writer};
 use super::watch::{LastSeen, Progress};
 use super::{Engine, Envelope, Interpreter, Options, count, side};
@@ -161,7 +161,7 @@ impl Engine {
         })?;
         let engine = Self {
             queue: Queue::new(options.queue_bytes),
-            shares: Shares::default(),
+            gates: Gates::of(manifest.state()),
             version: RwLock::new(writer.version()),
             catalog: Mutex::new(Box::new(manifest)),
             writer: Mutex::new(writer),

@@ -49,10 +49,13 @@ pub(super) fn pick(
         if level >= LEVEL_MAX || numbers.len() < merge_min {
             continue;
         }
-        let mut rows = 0;
+        let (mut rows, mut taken) = (0, 0);
         let fits = |number: &u64| {
             rows += state.segments.get(number).map_or(0, rows_of);
-            rows <= rows_max
+            taken += 1;
+            // Ingest waits for fresh ones to become fewer, so two of them are merged whatever their size: one is
+            // what a memtable held.
+            rows <= rows_max || (level == 0 && taken <= 2)
         };
         let inputs: Vec<u64> = numbers
             .into_iter()
@@ -194,6 +197,11 @@ mod tests {
         assert_eq!(choice.inputs, vec![1, 2, 3, 4]);
         let choice = pick(&state(&fresh), &NONE, &NONE, 8, 32).unwrap();
         assert_eq!(choice.inputs, vec![1, 2, 3, 4]);
+        // However large, fresh ones become fewer; merged ones may stay apart.
+        let choice = pick(&state(&fresh), &NONE, &NONE, 8, 1).unwrap();
+        assert_eq!(choice.inputs, vec![1, 2]);
+        let merged: Vec<_> = (1..=8).map(|n| (n, 1, 5)).collect();
+        assert_eq!(pick(&state(&merged), &NONE, &NONE, 8, 15), None);
     }
 
     #[test]

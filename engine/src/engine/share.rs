@@ -42,24 +42,18 @@ impl Shares {
     pub(super) fn begin(&self) {
         *self.0.lock() = Taken::default();
     }
+
+    /// Whether a project is refused while so many memtables are frozen.
+    pub(super) fn must_wait(&self, frozen: usize, project: ProjectId) -> bool {
+        self.0.lock().must_wait(frozen, project.0)
+    }
 }
 
 impl Engine {
-    /// Whether a request of the project would be taken now, as far as that can be told without its body: who asks first need not
-    /// read what would only be refused.
-    pub fn has_room(&self, project: ProjectId) -> bool {
-        !self.queue.is_full()
-            && !self
-                .shares
-                .0
-                .lock()
-                .must_wait(self.frozen_count(), project.0)
-    }
-
     /// Counts bytes that a project wants to store, or says that it must wait.
     pub(super) fn takes_its_part(&self, project: u64, bytes: usize) -> bool {
         let frozen = self.frozen_count();
-        let mut taken = self.shares.0.lock();
+        let mut taken = self.gates.shares.0.lock();
         if taken.must_wait(frozen, project) {
             return false;
         }

@@ -19,12 +19,16 @@ use crate::query::{
 };
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
+use crate::share;
 use crate::source::{Core, SourceError, Visible};
 
 /// What all snapshots of the process keep of segments' shares of aggregates.
-const PARTIAL_CACHE_BYTES: usize = 32 << 20;
+static PARTIALS: PartialCache = PartialCache::new(share::PARTIALS);
 
-static PARTIALS: PartialCache = PartialCache::new(PARTIAL_CACHE_BYTES);
+/// Gives it its share of a memory budget.
+pub(crate) fn share_out(budget: u64) {
+    PARTIALS.set_capacity(share::of(share::PARTIALS, budget));
+}
 
 /// All records up to one LSN. Cheap to make; holds its files until dropped.
 #[derive(Debug)]

@@ -5,11 +5,15 @@ use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use super::gate::urgent_from;
 use super::queue::Wake;
-use super::{Ahead, Engine, State};
+use super::{Ahead, CompactError, Engine, State};
 
 /// How long the background threads wait before they look again, though nobody woke them.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// How far a merge steps back when nothing waits for it: a tenth of the processor of whoever wants it, too.
+const MERGE_NICE: i32 = 10;
 
 /// How long no request must have come before the log's last group is witnessed. Damage to a group
 /// that is not looks like a torn tail, so this bounds how long that may be (F8).
@@ -86,7 +90,7 @@ impl Engine {
     fn maintenance_loop(&self) {
         while self.keep_going() {
             self.space_step();
-            match self.compact_step() {
+            match self.merge_behind_others() {
                 Ok(true) => {}
                 Ok(false) => {
                     self.witness_catalog_step();
@@ -98,6 +102,33 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// The next merge, on a thread of its own that has given up priority: commits, flushes and questions go before it.
+    /// Once many segments wait it has the same as they, since ingest will wait for it next. No thread may take
+    /// back a priority, so that is decided for each merge.
+    fn merge_behind_others(&self) -> Result<bool, CompactError> {
+        if self.gates.fresh.load(Ordering::Relaxed) >= urgent_from(self.options.fresh_max) {
+            self.gates.merge_is_low.store(false, Ordering::Relaxed);
+            return self.compact_step();
+        }
+        std::thread::scope(|scope| {
+            let behind = || {
+                let is_low = obsrv_wal::io::lower_priority(MERGE_NICE);
+                self.gates.merge_is_low.store(is_low, Ordering::Relaxed);
+                self.compact_step()
+            };
+            let thread = Builder::new().name("obsrv-merge".to_owned());
+            match thread.spawn_scoped(scope, behind) {
+                Ok(thread) => thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => {
+                    self.gates.merge_is_low.store(false, Ordering::Relaxed);
+                    self.compact_step()
+                }
+            }
+        })
     }
 
     /// Begins somewhere else in each life, so that restarts do not keep the last segments from their turn.

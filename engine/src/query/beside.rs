@@ -153,9 +153,7 @@ pub(super) fn each_newer(
     }
     reading(source, |reader| {
         for (row, n) in rows.iter().zip(0u64..) {
-            if n.is_multiple_of(ROWS_PER_CHECK) {
-                meter.check()?;
-            }
+            meter.check_at(n)?;
             if reader.core(row)?.lsn_last > lsn && !visit(row) {
                 break;
             }
@@ -164,8 +162,6 @@ pub(super) fn each_newer(
     })
 }
 
-/// Rows between two questions whether the caller gave up.
-pub(super) const ROWS_PER_CHECK: u64 = 64;
 /// What a text takes in a set, or a table, beside its bytes: pointer, length, what is free in the table.
 pub(super) const ENTRY_BYTES: usize = 48;
 
@@ -176,6 +172,7 @@ pub(super) fn find_traces(
     traces: &mut HashSet<Box<str>>,
     meter: &mut Meter<'_>,
 ) -> Result<(), QueryError> {
+    meter.check()?;
     let before = traces.len();
     let bytes = add_traces(visible, rows, traces)?;
     let new = traces.len() - before;

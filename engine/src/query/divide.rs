@@ -45,6 +45,14 @@ impl Processors {
         Held(self)
     }
 
+    /// Without the processor that a question has, while it waits.
+    pub fn without<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.free.fetch_add(1, Ordering::Relaxed);
+        let waited = wait();
+        self.free.fetch_sub(1, Ordering::Relaxed);
+        waited
+    }
+
     #[cfg(test)]
     pub(super) fn free(&self) -> isize {
         self.free.load(Ordering::Relaxed)
@@ -98,6 +106,8 @@ pub(super) fn deciding(
             read_bytes_max,
             cancelled: &stopped,
             processors: None,
+            // The one that asked tells what all of them read.
+            weigh: None,
         };
         let mut own = Meter::sharing(&budget, Arc::clone(&read));
         let passed = decide_each(node, visible, part, &mut own);

@@ -16,7 +16,7 @@ use self::batch::Batch;
 use self::scored::{NewScores, Told};
 use super::QueryError;
 use super::ast::Filter;
-use super::beside::{Beside, ROWS_PER_CHECK, each_newer};
+use super::beside::{Beside, each_newer};
 use super::meter::{Budget, Meter, len_u64};
 use super::plan::{Elsewhere, Node, check, plan};
 use super::scan::{evaluate, settle};
@@ -295,9 +295,7 @@ impl<'a> Near<'a> {
         for visible in sources {
             let mut live = RoaringBitmap::new();
             for (id, n) in self.traces.iter().zip(0u64..) {
-                if n.is_multiple_of(ROWS_PER_CHECK) {
-                    meter.check()?;
-                }
+                meter.check_at(n)?;
                 live |= visible.source.trace_rows(id)?;
             }
             live &= &visible.live;

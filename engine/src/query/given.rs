@@ -77,13 +77,15 @@ impl Said {
                 })?;
             } else {
                 reading(visible.source, |reader| {
-                    for row in scores {
+                    for (row, n) in scores.iter().zip(0u64..) {
+                        meter.check_at(n)?;
                         note(row, &reader.core(row)?.trace_id, "");
                     }
-                    Ok::<_, SourceError>(())
+                    Ok::<_, QueryError>(())
                 })?;
             }
             let mut long = Vec::new();
+            meter.check()?;
             visible.source.values(&column, scores, &mut |row, value| {
                 if is_whole && matches!(value, Scalar::Long(_)) {
                     long.push(row);
@@ -140,23 +142,23 @@ impl Said {
     }
 
     /// Each value of a row once.
-    pub(super) fn once(mut self) -> Self {
-        self.each_row(&mut |values| {
+    pub(super) fn once(mut self, meter: &Meter<'_>) -> Result<Self, QueryError> {
+        self.each_row(meter, &mut |values| {
             values.sort_unstable();
             values.dedup();
-        });
-        self
+        })?;
+        Ok(self)
     }
 
     /// Of each row the mean of its numbers, if it has any.
-    fn means(mut self) -> Self {
-        self.each_row(&mut |values| {
+    fn means(mut self, meter: &Meter<'_>) -> Result<Self, QueryError> {
+        self.each_row(meter, &mut |values| {
             *values = mean(values)
                 .map(|x| Kept::F64(x.to_bits()))
                 .into_iter()
                 .collect();
-        });
-        self
+        })?;
+        Ok(self)
     }
 
     /// Calls `visit` with each of the rows that has values, ascending.
@@ -167,12 +169,22 @@ impl Said {
         visit: &mut dyn FnMut(u32, &'s [Kept]),
     ) -> Result<(), SourceError> {
         let find = |spans: &'s OfSpans, id: &str| spans.get(id).map(Vec::as_slice);
-        each_scored(source, (&self.by_trace, &find), within, visit)
+        // As a source, it is asked for no more than a row group at a time.
+        let pause = &mut |_| Ok(());
+        each_scored(source, (&self.by_trace, &find), within, (visit, pause))
     }
 
-    fn each_row(&mut self, change: &mut dyn FnMut(&mut Vec<Kept>)) {
+    fn each_row(
+        &mut self,
+        meter: &Meter<'_>,
+        change: &mut dyn FnMut(&mut Vec<Kept>),
+    ) -> Result<(), QueryError> {
         let rows = self.by_trace.values_mut().flat_map(HashMap::values_mut);
-        rows.for_each(change);
+        for (values, n) in rows.zip(0u64..) {
+            meter.check_at(n)?;
+            change(values);
+        }
+        Ok(())
     }
 }
 
@@ -244,8 +256,8 @@ impl Given {
             }
             let said = Said::of(beside, (name, Fact::Worth), meter)?;
             let said = match taken {
-                Taken::Mean => said.means(),
-                Taken::Each => said.once(),
+                Taken::Mean => said.means(meter)?,
+                Taken::Each => said.once(meter)?,
             };
             given.0.push((column.clone(), said));
         }

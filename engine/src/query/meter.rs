@@ -1,5 +1,6 @@
 //! What a query may cost, and what it did cost.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use roaring::RoaringBitmap;
 use super::QueryError;
 use super::divide::{Held, Processors};
 use super::search::TRACES_MAX;
+use super::weight::Weight;
 use crate::source::Source;
 
 /// What a query may cost. The caller sets it from the memory and time that it has.
@@ -25,6 +27,9 @@ pub struct Budget<'a> {
     pub cancelled: &'a dyn Fn() -> bool,
     /// What it may read documents on; `None`: on the thread of the caller alone.
     pub processors: Option<&'a Processors>,
+    /// Told what more the question comes to, as soon as that is known; it may wait, and false ends the query. `None`:
+    /// nobody asks.
+    pub weigh: Option<&'a dyn Fn(Weight) -> bool>,
 }
 
 impl std::fmt::Debug for Budget<'_> {
@@ -76,8 +81,8 @@ pub struct Explain {
     /// The page has fewer rows than asked for because it would exceed [`Budget::bytes_max`]; the
     /// cursor goes on after it.
     pub page_cut: bool,
-    /// Row groups times columns, as estimated before an aggregate was worked out: see
-    /// [`Explain::is_heavy`].
+    /// Row groups times columns that must be looked at whatever is found, as estimated before anything was: see
+    /// [`Weight::values`].
     pub estimate: u64,
     /// Sources whose share of an aggregate was known from before. Their rows are not counted as
     /// visited.
@@ -152,15 +157,7 @@ impl Explain {
         self.scored += scored;
         self.verified.extend(verified);
     }
-
-    /// Whether an aggregate is to wait for lighter ones.
-    pub const fn is_heavy(&self) -> bool {
-        self.estimate > ESTIMATE_INTERACTIVE_MAX
-    }
 }
-
-/// Row groups times columns up to which an aggregate counts as interactive: about 50 M values.
-pub const ESTIMATE_INTERACTIVE_MAX: u64 = 800;
 
 /// Counts against a budget.
 #[derive(Debug)]
@@ -171,6 +168,12 @@ pub(crate) struct Meter<'a> {
     /// Bytes read by all parts of the query, from when it was divided first.
     shared: Option<Arc<AtomicU64>>,
     found: Found,
+    /// Bytes of bodies since the last question whether the caller gave up.
+    unchecked: u64,
+    /// Bytes of bodies that are held to the end: those of a trace, which is light however large.
+    kept: u64,
+    /// What [`Budget::weigh`] was told.
+    told: Cell<Weight>,
     _processor: Option<Held<'a>>,
 }
 
@@ -191,8 +194,12 @@ pub(super) struct Spent {
     blocks: BlocksRead,
 }
 
-/// Bodies between two questions whether the caller gave up.
+/// Rows that are looked at one by one, or traces that are looked up, between two questions whether the caller gave
+/// up. What reads columns asks for each column of a row group.
+const ROWS_PER_CHECK: u64 = 64;
+/// Bodies between two such questions, and their bytes; one body may have more.
 const BODIES_PER_CHECK: u64 = 64;
+const BODY_BYTES_PER_CHECK: u64 = 4 << 20;
 
 impl<'a> Meter<'a> {
     pub(crate) fn new(budget: &'a Budget<'a>) -> Self {
@@ -202,6 +209,9 @@ impl<'a> Meter<'a> {
             blocks: BTreeMap::new(),
             shared: None,
             found: Found::default(),
+            unchecked: 0,
+            kept: 0,
+            told: Cell::default(),
             _processor: budget.processors.map(Processors::enter),
         }
     }
@@ -264,11 +274,42 @@ impl<'a> Meter<'a> {
     }
 
     pub(super) fn check(&self) -> Result<(), QueryError> {
-        if (self.budget.cancelled)() {
+        if (self.budget.cancelled)() || !self.is_borne() {
             Err(QueryError::Cancelled)
         } else {
             Ok(())
         }
+    }
+
+    /// Tells what the question comes to by now, if that is more than it was.
+    fn is_borne(&self) -> bool {
+        let Some(weigh) = self.budget.weigh else {
+            return true;
+        };
+        let read = self.shared.as_ref().map(|all| all.load(Ordering::Relaxed));
+        let read = read.unwrap_or(0).max(self.explain.bytes_read);
+        let now = Weight {
+            bytes: read.saturating_sub(self.kept),
+            ..self.explain.weight()
+        };
+        let more = now.since(self.told.get());
+        self.told.set(self.told.get().and(more));
+        more == Weight::default() || weigh(more)
+    }
+
+    /// The same for one of many rows or traces, of which this is the `n`th.
+    pub(super) fn check_at(&self, n: u64) -> Result<(), QueryError> {
+        if n.is_multiple_of(ROWS_PER_CHECK) {
+            self.check()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// So many row groups times columns must be looked at.
+    pub(super) fn foresee(&mut self, values: u64) -> Result<(), QueryError> {
+        self.explain.estimate = self.explain.estimate.saturating_add(values);
+        self.check()
     }
 
     /// A row group with so many live rows is looked into.
@@ -330,15 +371,19 @@ impl<'a> Meter<'a> {
 
     /// A body was read that is held to the end of the query.
     pub(crate) fn keep_body(&mut self, bytes: usize) -> Result<(), QueryError> {
+        self.kept = self.kept.saturating_add(len_u64(bytes));
         self.take_body(bytes, self.budget.bytes_max)
     }
 
     fn take_body(&mut self, bytes: usize, max: u64) -> Result<(), QueryError> {
-        if self.explain.bodies_read.is_multiple_of(BODIES_PER_CHECK) {
+        let bytes = len_u64(bytes);
+        self.unchecked = self.unchecked.saturating_add(bytes);
+        let is_due = self.explain.bodies_read.is_multiple_of(BODIES_PER_CHECK);
+        if is_due || self.unchecked >= BODY_BYTES_PER_CHECK {
+            self.unchecked = 0;
             self.check()?;
         }
         self.explain.bodies_read += 1;
-        let bytes = len_u64(bytes);
         self.explain.bytes_read = self.explain.bytes_read.saturating_add(bytes);
         let read = match &self.shared {
             Some(all) => all

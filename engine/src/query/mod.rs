@@ -24,6 +24,7 @@ mod told;
 mod top;
 pub mod traceql;
 mod value;
+mod weight;
 mod write;
 
 pub use beside::Beside;
@@ -31,7 +32,7 @@ pub use divide::Processors;
 pub use facet::{FACET_DISTINCT_MAX, FACET_VALUES_MAX, FACETS_MAX, Facet};
 pub use fresh::{Fresh, FreshRequest, News, Passing, fresh};
 pub(crate) use meter::Meter;
-pub use meter::{Budget, ESTIMATE_INTERACTIVE_MAX, Explain};
+pub use meter::{Budget, Explain};
 pub use order::{Order, Position, SORT_TEXT_BYTES_MAX, SortKey};
 pub use parse::{ParseError, SEARCH_BYTES_MAX, is_money, is_time, parse, parse_over};
 pub use plan::{DEPTH_MAX, LIST_MAX, NODES_MAX, TEXT_BYTES_MAX};
@@ -39,6 +40,7 @@ pub use scores::scored;
 pub use search::{Hit, LIMIT_MAX, Page, Request, TRACES_MAX, count, search, search_cores};
 pub use text::{Patterns, REGEX_BYTES_MAX, REGEX_SIZE_MAX, REGEXES_MAX};
 pub use told::{SCORES_TOLD_MAX, Told, told};
+pub use weight::{Class, Heavy, LIGHT_BYTES_MAX, LIGHT_ROWS_MAX, LIGHT_VALUES_MAX, Weight};
 pub use write::write;
 
 use crate::doc::DocError;

@@ -45,10 +45,13 @@ pub(super) fn group_count(source: &dyn Source) -> u32 {
 
 /// The live rows of a row group.
 pub(super) fn live_rows(visible: &Visible<'_>, group: u32) -> RoaringBitmap {
+    group_rows(group) & &visible.live
+}
+
+fn group_rows(group: u32) -> RoaringBitmap {
     let first = group << GROUP_BITS;
     let mut rows = RoaringBitmap::new();
     rows.insert_range(first..=first | ((1 << GROUP_BITS) - 1));
-    rows &= &visible.live;
     rows
 }
 
@@ -59,6 +62,8 @@ pub(super) fn evaluate(
     within: &RoaringBitmap,
     meter: &mut Meter<'_>,
 ) -> Result<Verdict, QueryError> {
+    // Once for each column that it names, and each part that has others.
+    meter.check()?;
     Ok(match node {
         Node::All => Verdict::certain(within.clone()),
         Node::And(parts) => {
@@ -96,8 +101,10 @@ pub(super) fn evaluate(
         Node::Is(column, test) => is(column, test, source, within, meter)?,
         Node::Matches(column, pattern) => matches(column, pattern, source, within, meter)?,
         Node::Text(text) => text_anywhere(text, source, within, meter)?,
-        Node::Traces(traces) => Verdict::certain(of_traces(source, traces, within)?),
-        Node::Scored(spans) => Verdict::certain(spans.rows(source, within)?),
+        Node::Traces(traces) => Verdict::certain(of_traces(source, traces, within, &mut |n| {
+            meter.check_at(n)
+        })?),
+        Node::Scored(spans) => Verdict::certain(spans.rows(source, within, meter)?),
     })
 }
 
@@ -167,7 +174,12 @@ fn is(
     if let (Column::TraceId, Test::In(list)) = (column, test)
         && let Some(traces) = texts(list)
     {
-        return Ok(Verdict::certain(of_traces(source, &traces, within)?));
+        return Ok(Verdict::certain(of_traces(
+            source,
+            &traces,
+            within,
+            &mut |n| meter.check_at(n),
+        )?));
     }
     let mut left = None;
     if let Test::Eq(Literal::Str(text)) = test {
@@ -354,11 +366,8 @@ pub(super) trait TraceSet {
     fn count(&self) -> usize;
     /// Whether this is one.
     fn has(&self, trace_id: &str) -> bool;
-    /// Calls `visit` for each until it fails.
-    fn each(
-        &self,
-        visit: &mut dyn FnMut(&str) -> Result<(), SourceError>,
-    ) -> Result<(), SourceError>;
+    /// Each of them.
+    fn each(&self) -> Box<dyn Iterator<Item = &str> + '_>;
 }
 
 impl<T: Borrow<str> + Eq + Hash> TraceSet for HashSet<T> {
@@ -370,46 +379,63 @@ impl<T: Borrow<str> + Eq + Hash> TraceSet for HashSet<T> {
         self.contains(trace_id)
     }
 
-    fn each(
-        &self,
-        visit: &mut dyn FnMut(&str) -> Result<(), SourceError>,
-    ) -> Result<(), SourceError> {
-        self.iter().try_for_each(|trace| visit(trace.borrow()))
+    fn each(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.iter().map(Borrow::borrow))
     }
 }
 
 /// The rows among `within` that belong to one of the traces. Few traces are looked up one by one,
-/// many are tested on the column.
-pub(super) fn of_traces(
+/// many are tested on the column, a row group at a time. `pause` is called with the number of each that is looked at.
+pub(super) fn of_traces<E: From<SourceError>>(
     source: &dyn Source,
     traces: &impl TraceSet,
     within: &RoaringBitmap,
-) -> Result<RoaringBitmap, SourceError> {
+    pause: Pause<'_, E>,
+) -> Result<RoaringBitmap, E> {
     if len_u64(traces.count()) <= within.len() / 8 {
         let mut rows = RoaringBitmap::new();
-        traces.each(&mut |trace| {
+        for (trace, n) in traces.each().zip(0u64..) {
+            pause(n)?;
             rows |= source.trace_rows(trace)?;
-            Ok(())
-        })?;
+        }
         return Ok(rows & within);
     }
     let mut longs = HashSet::new();
-    traces.each(&mut |trace| {
+    for (trace, n) in traces.each().zip(0u64..) {
+        pause(n)?;
         longs.insert(fingerprint(trace.as_bytes()));
-        Ok(())
-    })?;
+    }
     let test = |value: Scalar<'_>| match value {
         Scalar::Str(id) => Some(traces.has(id)),
         Scalar::Long(hash) if longs.contains(&hash) => None,
         _ => Some(false),
     };
-    let mut found = source.matching(&Column::TraceId, &test, within)?;
-    for row in found.verify {
-        if traces.has(&source.core(row)?.trace_id) {
-            found.sure.insert(row);
+    let mut sure = RoaringBitmap::new();
+    for within in by_group(within) {
+        pause(0)?;
+        let found = source.matching(&Column::TraceId, &test, &within)?;
+        sure |= found.sure;
+        for (row, n) in found.verify.iter().zip(0u64..) {
+            pause(n)?;
+            if traces.has(&source.core(row)?.trace_id) {
+                sure.insert(row);
+            }
         }
     }
-    Ok(found.sure)
+    Ok(sure)
+}
+
+/// Called with the numbers of things that are looked at one by one; an error ends that.
+pub(super) type Pause<'a, E> = &'a mut dyn FnMut(u64) -> Result<(), E>;
+
+/// The rows of each row group that has any.
+fn by_group(rows: &RoaringBitmap) -> Vec<RoaringBitmap> {
+    let (Some(first), Some(last)) = (rows.min(), rows.max()) else {
+        return Vec::new();
+    };
+    let groups = (first >> GROUP_BITS)..=(last >> GROUP_BITS);
+    let of_group = groups.map(|group| group_rows(group) & rows);
+    of_group.filter(|rows| !rows.is_empty()).collect()
 }
 
 /// Decides one row that the columns left in doubt.

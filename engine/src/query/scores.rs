@@ -9,7 +9,7 @@ use super::ast::{Filter, Literal, Test};
 use super::beside::ENTRY_BYTES;
 use super::document;
 use super::meter::Meter;
-use super::scan::{TraceSet, of_traces, with_document};
+use super::scan::{Pause, TraceSet, of_traces, with_document};
 use crate::doc::{DocError, DocRef, Scalar};
 use crate::model::score::Fact;
 use crate::source::{Column, Core, Source, SourceError, Visible, reading};
@@ -61,11 +61,8 @@ impl<T> TraceSet for HashMap<Box<str>, T> {
         self.contains_key(trace_id)
     }
 
-    fn each(
-        &self,
-        visit: &mut dyn FnMut(&str) -> Result<(), SourceError>,
-    ) -> Result<(), SourceError> {
-        self.keys().try_for_each(|trace| visit(trace))
+    fn each(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.keys().map(|id| &**id))
     }
 }
 
@@ -105,13 +102,20 @@ impl Scored {
         &self,
         source: &dyn Source,
         within: &RoaringBitmap,
-    ) -> Result<RoaringBitmap, SourceError> {
+        meter: &Meter<'_>,
+    ) -> Result<RoaringBitmap, QueryError> {
         let mut rows = RoaringBitmap::new();
         let is_one = |spans: &HashSet<Box<str>>, id: &str| spans.contains(id).then_some(());
-        let within = (within, true);
-        each_scored(source, (&self.by_trace, &is_one), within, &mut |row, ()| {
+        let visit = &mut |row, ()| {
             rows.insert(row);
-        })?;
+        };
+        let pause = &mut |n| meter.check_at(n);
+        each_scored(
+            source,
+            (&self.by_trace, &is_one),
+            (within, true),
+            (visit, pause),
+        )?;
         Ok(rows)
     }
 }
@@ -120,15 +124,16 @@ impl Scored {
 pub(super) type Find<'f, 't, K, T> = &'f dyn Fn(&'t K, &str) -> Option<T>;
 
 /// Calls `visit` with each of the rows of which something is known, ascending, by what is known of their traces.
-pub(super) fn each_scored<'t, K, T>(
+pub(super) fn each_scored<'t, K, T, E: From<SourceError>>(
     source: &dyn Source,
     (known, find): (&'t HashMap<Box<str>, K>, Find<'_, 't, K, T>),
     (within, of_spans): (&RoaringBitmap, bool),
-    visit: &mut dyn FnMut(u32, T),
-) -> Result<(), SourceError> {
-    let near = of_traces(source, known, within)?;
+    (visit, pause): (&mut dyn FnMut(u32, T), Pause<'_, E>),
+) -> Result<(), E> {
+    let near = of_traces(source, known, within, pause)?;
     let mut of_row: HashMap<u32, &'t K> = HashMap::new();
     let (mut found, mut long) = (Vec::new(), RoaringBitmap::new());
+    pause(0)?;
     source.values(&Column::TraceId, &near, &mut |row, value| {
         if let Scalar::Str(trace) = value {
             of_row.extend(known.get(trace).map(|of_trace| (row, of_trace)));
@@ -137,6 +142,7 @@ pub(super) fn each_scored<'t, K, T>(
         }
     })?;
     if of_spans {
+        pause(0)?;
         source.values(&Column::Id, &near, &mut |row, value| match value {
             Scalar::Str(id) => {
                 let of_span = of_row.get(&row).and_then(|of_trace| find(of_trace, id));
@@ -150,7 +156,8 @@ pub(super) fn each_scored<'t, K, T>(
         let rows = of_row.into_iter();
         found.extend(rows.filter_map(|(row, of_trace)| Some((row, find(of_trace, "")?))));
     }
-    for row in long {
+    for (row, n) in long.iter().zip(0u64..) {
+        pause(n)?;
         let core = source.core(row)?;
         let id = if of_spans { &*core.id } else { "" };
         let of_row = known.get(&core.trace_id).and_then(|spans| find(spans, id));
@@ -179,10 +186,11 @@ pub(super) fn each_span(
     };
     visible.source.values(&SPAN, scores, found)?;
     reading(visible.source, |rows| {
-        for of_row in named.chunk_by(|a, b| a.0 == b.0) {
+        for (of_row, n) in named.chunk_by(|a, b| a.0 == b.0).zip(0u64..) {
             let Some((row, _)) = of_row.first() else {
                 continue;
             };
+            meter.check_at(n)?;
             let core = rows.core(*row)?;
             if of_row.iter().any(|(_, span)| span.is_none()) {
                 with_document((visible, rows), *row, meter, |doc| {

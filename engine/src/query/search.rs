@@ -269,6 +269,7 @@ impl Scan<'_> {
         let by_cursor = by_filter.and(self.starts_after());
         let mut units = units(rows, self.request.after.as_ref().map(|after| after.lsn));
         self.sort(&mut units);
+        self.foresee(&units, by_filter)?;
         let mut visited = vec![false; rows.len()];
         for unit in &units {
             self.meter.explain.groups += 1;
@@ -285,6 +286,17 @@ impl Scan<'_> {
         self.meter.explain.sources = len_u64(rows.len());
         self.meter.explain.sources_pruned = len_u64(visited.iter().filter(|seen| !**seen).count());
         Ok(())
+    }
+
+    /// Says before the first row group how many must be looked into, if no page ends the search before.
+    fn foresee(&mut self, units: &[Unit<'_>], starts: Starts) -> Result<(), QueryError> {
+        if !self.is_exhaustive() && self.is_by_start() {
+            return self.meter.check();
+        }
+        let groups = units.iter().filter(|unit| starts.overlaps(unit.starts));
+        let columns = self.node.columns() + len_u64(self.facets.len()).max(1);
+        let groups = len_u64(groups.count());
+        self.meter.foresee(groups.saturating_mul(columns))
     }
 
     /// Whether every row that passes must be known.
@@ -374,6 +386,7 @@ impl Scan<'_> {
             let passed = settle(&self.node, unit.visible, verdict, &mut self.meter)?;
             self.total += passed.len();
             for facet in &mut self.facets {
+                self.meter.check()?;
                 facet.add(source, &passed)?;
             }
             verdict = Verdict {
@@ -398,7 +411,8 @@ impl Scan<'_> {
         lsn: Lsn,
     ) -> Result<(), QueryError> {
         reading(source, |rows| {
-            for row in verdict.possible.clone() {
+            for (row, n) in verdict.possible.clone().iter().zip(0u64..) {
+                self.meter.check_at(n)?;
                 let core = rows.core(row)?;
                 if core.lsn_first > lsn {
                     verdict.sure.remove(row);
@@ -427,6 +441,7 @@ impl Scan<'_> {
             let visible = rows
                 .get(at)
                 .expect("BUG: a row of a source that was not given");
+            self.meter.check()?;
             let body = if bodies {
                 visible.source.body(row)?
             } else {

@@ -1,6 +1,7 @@
 //! Answers against a row-by-row oracle that shares no code with the query.
 
 mod aggregate;
+mod checks;
 mod divide;
 mod escapes;
 mod fresh;
@@ -28,6 +29,7 @@ const BUDGET: Budget<'static> = Budget {
     read_bytes_max: 1 << 30,
     cancelled: NEVER,
     processors: None,
+    weigh: None,
 };
 
 /// Neither spans nor scores.

@@ -11,7 +11,7 @@ use super::search::LIMIT_MAX;
 use crate::doc::Scalar;
 use crate::model::score::Fact;
 use crate::row::Table;
-use crate::source::{Kept, SourceError, Visible};
+use crate::source::{Kept, Visible};
 
 /// Most names of scores that one question asks for.
 pub const SCORES_TOLD_MAX: usize = 32;
@@ -51,7 +51,7 @@ pub fn told(
     check(rows, names, beside)?;
     let mut meter = Meter::new(budget);
     let traces: HashSet<Box<str>> = rows.iter().map(|(trace, _)| Box::from(*trace)).collect();
-    let near = of_these(beside.scores, &traces)?;
+    let near = of_these(beside.scores, &traces, &meter)?;
     let beside = Beside {
         scores: &near,
         ..*beside
@@ -92,11 +92,14 @@ fn check(rows: &[(&str, &str)], names: &[&str], beside: &Beside<'_>) -> Result<(
 pub(super) fn of_these<'a>(
     scores: &[Visible<'a>],
     traces: &HashSet<Box<str>>,
-) -> Result<Vec<Visible<'a>>, SourceError> {
+    meter: &Meter<'_>,
+) -> Result<Vec<Visible<'a>>, QueryError> {
     let of_source = |scores: &Visible<'a>| {
         Ok(Visible {
             source: scores.source,
-            live: of_traces(scores.source, traces, &scores.live)?,
+            live: of_traces(scores.source, traces, &scores.live, &mut |n| {
+                meter.check_at(n)
+            })?,
             name: scores.name.clone(),
         })
     };

@@ -170,7 +170,8 @@ impl<'q> Top<'q> {
         self.sort(&mut candidates, !in_doubt && self.after.is_none());
         let old = self.rows.len();
         let mut ahead = Ahead::new(&candidates, &verdict.sure);
-        for Candidate { key, row, .. } in &candidates {
+        for (Candidate { key, row, .. }, n) in candidates.iter().zip(0u64..) {
+            meter.check_at(n)?;
             let row = *row;
             let taken = self.rows.len() - old;
             let tie = |last: &Ranked| self.compare_keys(last.key.as_ref(), key.as_ref()).is_eq();
@@ -247,6 +248,7 @@ impl<'q> Top<'q> {
         rows: &RoaringBitmap,
         meter: &mut Meter<'_>,
     ) -> Result<Vec<Candidate>, QueryError> {
+        meter.check()?;
         let mut candidates: Vec<_> = rows
             .iter()
             .map(|row| Candidate {

@@ -6,34 +6,34 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::index::Index;
 use super::lookup::TraceIds;
+use crate::share;
 
-/// Decoded column blocks.
-const COLUMN_CACHE_BYTES: usize = 64 << 20;
-/// Decoded payload blocks.
-const PAYLOAD_CACHE_BYTES: usize = 32 << 20;
-/// Decoded section directories and compact sections.
-const SECTION_CACHE_BYTES: usize = 56 << 20;
-/// Ids of traces in the order of their hashes: a million rows of long traces, 16,000 short ones.
-const TRACE_CACHE_BYTES: usize = 8 << 20;
-
-pub(super) static COLUMNS: Cache<Bytes> = Cache::new(COLUMN_CACHE_BYTES);
-pub(super) static PAYLOAD: Cache<Bytes> = Cache::new(PAYLOAD_CACHE_BYTES);
-pub(super) static SECTIONS: Cache<Arc<Index>> = Cache::new(SECTION_CACHE_BYTES);
+pub(super) static COLUMNS: Cache<Bytes> = Cache::new(share::COLUMNS);
+pub(super) static PAYLOAD: Cache<Bytes> = Cache::new(share::PAYLOAD);
+pub(super) static SECTIONS: Cache<Arc<Index>> = Cache::new(share::SECTIONS);
 /// By offset of the section and hash of the trace id.
-pub(super) static TRACES: Cache<Arc<TraceIds>, (u64, u32)> = Cache::new(TRACE_CACHE_BYTES);
+pub(super) static TRACES: Cache<Arc<TraceIds>, (u64, u32)> = Cache::new(share::TRACES);
+
+/// Gives each its share of a memory budget. What is over it goes when something comes.
+pub(crate) fn share_out(budget: u64) {
+    COLUMNS.set_capacity(share::of(share::COLUMNS, budget));
+    PAYLOAD.set_capacity(share::of(share::PAYLOAD, budget));
+    SECTIONS.set_capacity(share::of(share::SECTIONS, budget));
+    TRACES.set_capacity(share::of(share::TRACES, budget));
+}
 
 /// What is held, by the opened segment that it is of and its place there. Two opens of one file
 /// do not share entries: the file number alone is not unique when one process holds several data
 /// directories.
 pub(super) struct Cache<V, P = u64> {
-    capacity: usize,
+    capacity: AtomicUsize,
     inner: Mutex<Inner<V, P>>,
 }
 
@@ -73,7 +73,7 @@ impl<V: Clone, P: Copy + Default + Ord> Cache<V, P> {
             weight: 0,
         };
         Self {
-            capacity,
+            capacity: AtomicUsize::new(capacity),
             inner: Mutex::new(inner),
         }
     }
@@ -90,8 +90,16 @@ impl<V: Clone, P: Copy + Default + Ord> Cache<V, P> {
     }
 
     /// Whether something of this weight can be held.
-    pub(super) const fn holds(&self, weight: usize) -> bool {
-        weight <= self.capacity
+    pub(super) fn holds(&self, weight: usize) -> bool {
+        weight <= self.capacity()
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity.load(Ordering::Relaxed)
+    }
+
+    fn set_capacity(&self, capacity: usize) {
+        self.capacity.store(capacity, Ordering::Relaxed);
     }
 
     pub(super) fn put(&self, key: (u64, P), value: V, weight: usize) {
@@ -100,7 +108,7 @@ impl<V: Clone, P: Copy + Default + Ord> Cache<V, P> {
         }
         let mut inner = self.inner.lock();
         inner.remove(key);
-        while inner.weight + weight > self.capacity {
+        while inner.weight + weight > self.capacity() {
             let Some((_, oldest)) = inner.by_use.first_key_value() else {
                 break;
             };
@@ -165,5 +173,11 @@ mod tests {
         assert_eq!(cache.get((1, 0)), None);
         assert_eq!(cache.get((2, 0)), Some('c'));
         assert_eq!(cache.inner.lock().weight, 4);
+        // With less room what is too much goes with the next that comes.
+        cache.set_capacity(5);
+        cache.put((3, 0), 'f', 5);
+        assert_eq!((cache.get((2, 0)), cache.get((3, 0))), (None, Some('f')));
+        cache.put((3, 1), 'g', 6);
+        assert_eq!(cache.get((3, 1)), None);
     }
 }

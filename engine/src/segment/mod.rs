@@ -41,6 +41,7 @@ mod write;
 use crate::body::Content;
 use crate::row::{Lsn, ProjectId, RowKey, Table};
 
+pub(crate) use cache::share_out;
 pub(crate) use index::{Encode, Gathered};
 pub(crate) use merge::{MergeInput, MergeSection};
 pub use read::{Segment, SegmentError, VerifyReport};

@@ -9,8 +9,10 @@ use super::{CommandError, size};
 use crate::blob::s3::S3Place;
 use crate::keys::KeyString;
 use crate::limits::{
-    BLOB_BYTES_DEFAULT, BLOB_BYTES_MAX, DECODED_BYTES_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN,
+    BLOB_BYTES_DEFAULT, BLOB_BYTES_MAX, DECODED_BYTES_MAX, MEMORY_BYTES_MIN, MEMORY_BYTES_UNKNOWN,
+    MEMORY_SHARE_DEFAULT,
 };
+use crate::machine;
 use crate::net::forwarded::Network;
 use crate::net::tls::TlsFiles;
 use crate::serve::{self, Config, GrpcAddress, PublicUrl};
@@ -32,7 +34,7 @@ pub(super) struct ServeArgs {
     /// Where to listen for OTLP over gRPC, or `off` [default: 127.0.0.1:4317] if that is free.
     #[arg(long, value_name = "ADDR", value_parser = grpc_address)]
     grpc: Option<GrpcAddress>,
-    /// Memory budget, e.g. 512MiB or 0.4GiB [default: 1GiB].
+    /// Memory budget, e.g. 512MiB or 0.4GiB [default: a quarter of the machine's, or of its control group's].
     #[arg(long, value_parser = size::parse, value_name = "SIZE")]
     pub(super) memory: Option<u64>,
     /// Room on the disk that is left for deletes and for changes of keys: with less, nothing is ingested
@@ -172,9 +174,18 @@ impl MailArgs {
     }
 }
 
+/// The memory budget if nobody says one, of so much that there is.
+fn budget(there_is: Option<u64>) -> u64 {
+    there_is.map_or(MEMORY_BYTES_UNKNOWN, |bytes| {
+        (bytes / MEMORY_SHARE_DEFAULT).max(MEMORY_BYTES_MIN)
+    })
+}
+
 pub(super) fn run(args: ServeArgs) -> Result<(), CommandError> {
     telemetry::start();
-    let memory_bytes = args.memory.unwrap_or(MEMORY_BYTES_DEFAULT);
+    let memory_bytes = args
+        .memory
+        .unwrap_or_else(|| budget(machine::memory_bytes()));
     if memory_bytes < MEMORY_BYTES_MIN {
         return Err(CommandError::Memory(memory_bytes));
     }
@@ -251,5 +262,14 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn the_budget_is_a_quarter_of_what_there_is() {
+        assert_eq!(budget(Some(24 << 30)), 6 << 30);
+        assert_eq!(budget(Some(4 * MEMORY_BYTES_MIN)), MEMORY_BYTES_MIN);
+        assert_eq!(budget(Some(4 * MEMORY_BYTES_MIN + 4)), MEMORY_BYTES_MIN + 1);
+        assert_eq!(budget(Some(1)), MEMORY_BYTES_MIN);
+        assert_eq!(budget(None), MEMORY_BYTES_UNKNOWN);
     }
 }

@@ -246,6 +246,7 @@ fn old_rows(
         read_bytes_max: u64::MAX,
         cancelled: &|| false,
         processors: None,
+        weigh: None,
     };
     let page = snapshot.search_cores(project, table, &request, &budget)?;
     let old = page.hits.into_iter().map(|hit| hit.core);

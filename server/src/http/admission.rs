@@ -7,6 +7,7 @@
 //! room is a 503.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -33,6 +34,7 @@ const STEP_BYTES: usize = 64 << 10;
 pub struct Admission {
     room: Arc<Semaphore>,
     units: u32,
+    refused: Arc<AtomicU64>,
 }
 
 /// Room that a request holds.
@@ -53,6 +55,7 @@ impl Admission {
         Self {
             room: Arc::new(Semaphore::new(places)),
             units,
+            refused: Arc::default(),
         }
     }
 
@@ -61,6 +64,11 @@ impl Admission {
         let free = self.room.available_permits();
         let units = usize::try_from(self.units).unwrap_or(usize::MAX);
         u64::try_from(units.saturating_sub(free).saturating_mul(UNIT_BYTES)).unwrap_or(u64::MAX)
+    }
+
+    /// How often there was no room.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     fn units_of(&self, bytes: usize) -> u32 {
@@ -74,9 +82,10 @@ impl Admission {
         Arc::clone(&self.room)
             .try_acquire_many_owned(units)
             .map_err(|_| {
+                self.refused.fetch_add(1, Ordering::Relaxed);
                 ApiError::new(
                     ErrorCode::Overloaded,
-                    "no room for this body now, nothing stored",
+                    "no room for this body now, nothing stored gate=bodies",
                 )
             })
     }
@@ -239,7 +248,7 @@ mod tests {
         let error = second.set_to(3 * 1024 + 1).unwrap_err();
         assert_eq!(error.code, ErrorCode::Overloaded);
         drop((first, second));
-        assert_eq!(admission.held_bytes(), 0);
+        assert_eq!((admission.held_bytes(), admission.refused()), (0, 3));
         // More than all of it runs alone.
         let all = admission.charge(1 << 20).unwrap();
         assert_eq!(admission.held_bytes(), 8 * 1024);

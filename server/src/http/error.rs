@@ -12,13 +12,15 @@ use serde::Serialize;
 
 use super::protobuf;
 use crate::tenancy::ChangeError;
-use obsrv_engine::engine::IngestError;
+use obsrv_engine::engine::{Gate, IngestError};
 use obsrv_engine::query::{ParseError, QueryError};
 use obsrv_engine::source::SourceError;
 
 /// Says, with a 503, whether anything of the request was stored.
 pub const OUTCOME: HeaderName = HeaderName::from_static("obsrv-outcome");
 
+/// When a request is worth another try that was refused because merges are behind.
+const MERGES_RETRY_TIME: Duration = Duration::from_secs(4);
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// What went wrong. The text form is part of the API.
@@ -294,7 +296,12 @@ impl IntoResponse for ApiError {
 impl From<IngestError> for ApiError {
     fn from(error: IngestError) -> Self {
         let code = match error {
-            IngestError::Overloaded => ErrorCode::Overloaded,
+            // Merges take seconds where the others take parts of one.
+            IngestError::Overloaded(Gate::Merges) => {
+                let behind = Self::new(ErrorCode::Overloaded, error.to_string());
+                return behind.after(MERGES_RETRY_TIME);
+            }
+            IngestError::Overloaded(_) => ErrorCode::Overloaded,
             IngestError::NoSpace => ErrorCode::NoSpace,
             IngestError::OutcomeUnknown => ErrorCode::OutcomeUnknown,
             IngestError::Closed => ErrorCode::Closed,
@@ -449,7 +456,8 @@ mod tests {
     #[test]
     fn no_engine_error_on_ingest_is_a_500() {
         for (error, outcome) in [
-            (IngestError::Overloaded, Some("not-stored")),
+            (IngestError::Overloaded(Gate::Queue), Some("not-stored")),
+            (IngestError::Overloaded(Gate::Merges), Some("not-stored")),
             (IngestError::NoSpace, Some("not-stored")),
             (IngestError::OutcomeUnknown, Some("unknown")),
             (IngestError::Closed, Some("not-stored")),

@@ -24,5 +24,15 @@ pub(crate) async fn ready(_: Access<Public>, State(app): State<Arc<App>>) -> Res
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (status, Json(json!({ "status": phase.as_str() }))).into_response()
+    // What a gate refuses is refused for a moment, and what is stored can be asked: that is no reason to send
+    // requests elsewhere, so the status is the phase's alone.
+    let merges = app
+        .core()
+        .ok()
+        .map(|core| core.engine().pressure().as_str());
+    let mut said = json!({ "status": phase.as_str() });
+    if let Some(merges) = merges {
+        said["gates"] = json!({ "merges": merges });
+    }
+    (status, Json(said)).into_response()
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::access::{Access, TraceWrite};
 use super::admission::{self, Charge, Received};
@@ -36,7 +36,7 @@ use crate::offload::holds_media;
 use crate::quota::Amounts;
 use crate::redact::{Redactor, rows};
 use crate::tenancy::Right;
-use obsrv_engine::engine::{Done, Envelope, IngestError, Receipt};
+use obsrv_engine::engine::{Done, Envelope, IngestError, Pressure, Receipt};
 use obsrv_engine::row::Event;
 
 const NAMED_PROJECT: &str = "x-theta-project";
@@ -198,6 +198,10 @@ async fn accept_uncounted(
         named_project: text_of(NAMED_PROJECT).map(str::to_owned),
         locks: None,
     };
+    // With the room that its body holds, so that others find less.
+    if let Pressure::Slow(time) = core.engine().pressure() {
+        sleep(time).await;
+    }
     let (stored, outcome) = job.run(received).await?;
     if let Some(outcome) = outcome {
         wait(outcome).await?;
@@ -337,9 +341,7 @@ impl Job {
 
     fn decode_and_submit(self, received: Received) -> Result<Step, ApiError> {
         // Reading a body costs more than storing it: while flushes are behind, those who try again would take the time of these.
-        if !self.store.has_room() {
-            return Err(IngestError::Overloaded.into());
-        }
+        self.store.admit()?;
         let Received { bytes, mut charge } = received;
         let plain = self.decompress(&bytes, &mut charge)?;
         if self.route == Route::Import(Format::Inspect) && plain.starts_with(archive::SIGN) {

@@ -16,7 +16,8 @@ use super::App;
 use super::access::{Access, Public};
 use super::error::{ApiError, ErrorCode};
 use super::otlp;
-use obsrv_engine::engine::Stats;
+use super::query::places::{Gauges, Refused};
+use obsrv_engine::engine::{Gate, Stats};
 
 /// Routes that have a label of their own; everything else is `other`.
 const ROUTES: [&str; 120] = [
@@ -293,6 +294,8 @@ pub(super) fn of_engine(stats: &Stats) -> impl Iterator<Item = (&'static str, &'
         ("queue_bytes", "gauge", stats.queue_bytes),
         ("memtable_bytes", "gauge", stats.memtable_bytes),
         ("frozen_memtables", "gauge", stats.frozen),
+        ("fresh_segments", "gauge", stats.fresh_segments),
+        ("merge_priority_low", "gauge", stats.merge_priority_low),
         ("segments", "gauge", stats.segments),
         ("damaged_segments", "gauge", stats.damaged_segments),
         ("purge_left", "gauge", stats.purge_left),
@@ -308,6 +311,28 @@ pub(super) fn of_engine(stats: &Stats) -> impl Iterator<Item = (&'static str, &'
 fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
     for (name, kind, value) in of_engine(stats) {
         line(out, name, kind, value)?;
+    }
+    Ok(())
+}
+
+fn write_queries(out: &mut String, all: &[Gauges]) -> std::fmt::Result {
+    writeln!(out, "# TYPE obsrv_queries_running gauge")?;
+    for Gauges { class, running, .. } in all {
+        let class = class.as_str();
+        writeln!(out, "obsrv_queries_running{{class=\"{class}\"}} {running}")?;
+    }
+    writeln!(out, "# TYPE obsrv_queries_waiting gauge")?;
+    for Gauges { class, waiting, .. } in all {
+        let class = class.as_str();
+        writeln!(out, "obsrv_queries_waiting{{class=\"{class}\"}} {waiting}")?;
+    }
+    writeln!(out, "# TYPE obsrv_queries_refused_total counter")?;
+    for gauges in all {
+        let class = gauges.class.as_str();
+        for (reason, count) in Refused::REASONS.iter().zip(gauges.refused) {
+            let labels = format!("class=\"{class}\",reason=\"{reason}\"");
+            writeln!(out, "obsrv_queries_refused_total{{{labels}}} {count}")?;
+        }
     }
     Ok(())
 }
@@ -337,6 +362,7 @@ fn write_all(app: &App, out: &mut String) -> std::fmt::Result {
         app.admission.held_bytes(),
     )?;
     line(out, "phase", "gauge", app.phase().number())?;
+    write_queries(out, &app.queries.gauges())?;
     let Ok(core) = app.core() else { return Ok(()) };
     let (projects, keys) = core.directory().counts();
     line(
@@ -363,7 +389,18 @@ fn write_all(app: &App, out: &mut String) -> std::fmt::Result {
             line(out, name, kind, value.load(Ordering::Relaxed))?;
         }
     }
-    write_engine(out, &core.stats())
+    let stats = core.stats();
+    writeln!(out, "# TYPE obsrv_ingest_refused_total counter")?;
+    for (gate, count) in gates(app, &stats) {
+        writeln!(out, "obsrv_ingest_refused_total{{gate=\"{gate}\"}} {count}")?;
+    }
+    write_engine(out, &stats)
+}
+
+/// Requests that each gate of ingest refused.
+pub(super) fn gates(app: &App, stats: &Stats) -> impl Iterator<Item = (&'static str, u64)> {
+    let of_engine = Gate::ALL.map(Gate::as_str).into_iter().zip(stats.refused);
+    std::iter::once(("bodies", app.admission.refused())).chain(of_engine)
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub(crate) use whole::Whole;
 use crate::blob::Blobs;
 use crate::governance::Governance;
 use crate::keys::Macs;
-use crate::limits::{PARQUET_EXPORTS_MAX, QUERIES_MAX, QUERY_MEMORY_SHARE};
+use crate::limits::{PARQUET_EXPORTS_MAX, QUERY_MEMORY_SHARE};
 use crate::price;
 use crate::remap::Remap;
 use crate::signin::SignIn;
@@ -80,6 +80,7 @@ use metrics::Metrics;
 use obsrv_engine::engine::{Engine, State, Stats};
 use obsrv_engine::io::Clock;
 use obsrv_engine::query::Processors;
+use query::places::Places;
 use routes::Routes;
 use slow::SlowQueries;
 
@@ -238,7 +239,7 @@ pub struct App {
     /// Counters.
     pub metrics: Metrics,
     /// Places for queries.
-    pub queries: Arc<Semaphore>,
+    pub(crate) queries: Places,
     /// What queries divide among themselves.
     pub processors: Arc<Processors>,
     /// Places for exports that keep many rows.
@@ -273,7 +274,7 @@ impl App {
             decoded_bytes_max,
             query_bytes_max: memory_bytes / QUERY_MEMORY_SHARE,
             metrics: Metrics::default(),
-            queries: Arc::new(Semaphore::new(QUERIES_MAX)),
+            queries: Places::default(),
             processors: Arc::new(Processors::new(
                 available_parallelism().map_or(1, usize::from),
             )),

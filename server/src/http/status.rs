@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use obsrv_engine::engine::slow_from;
 use serde_json::{Map, Value, json};
 
 use super::error::{ApiError, ErrorCode};
-use super::metrics::of_engine;
+use super::metrics::{gates, of_engine};
+use super::query::places::{Gauges, Refused};
 use super::{App, Core};
-use crate::limits::{QUERIES_MAX, SLOW_QUERY_TIME};
+use crate::limits::SLOW_QUERY_TIME;
 
 /// Off the network thread, as the metrics are.
 pub(crate) async fn show(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
@@ -30,19 +32,52 @@ fn status_of(app: &App) -> Value {
         "resident_bytes": resident_bytes(),
         "bodies_in_flight_bytes": app.admission.held_bytes(),
         "queries": {
-            "running": QUERIES_MAX.saturating_sub(app.queries.available_permits()),
-            "running_max": QUERIES_MAX,
+            "classes": app.queries.gauges().iter().map(class_of).collect::<Vec<_>>(),
             "slow_ms": SLOW_QUERY_TIME.as_millis(),
             "slow": app.slow.all(),
         },
     });
     if let Some(core) = app.core.get() {
         status["engine"] = engine_of(core);
+        status["gates"] = gates_of(app, core);
         let (projects, keys) = core.directory().counts();
         status["projects"] = projects.into();
         status["keys"] = keys.into();
     }
     status
+}
+
+fn class_of(gauges: &Gauges) -> Value {
+    let refused = Refused::REASONS.iter().zip(gauges.refused);
+    let refused: Map<String, Value> = refused
+        .map(|(why, count)| ((*why).to_owned(), count.into()))
+        .collect();
+    json!({
+        "class": gauges.class.as_str(),
+        "running": gauges.running,
+        "running_max": gauges.bounds.running,
+        "waiting": gauges.waiting,
+        "waiting_max": gauges.bounds.waiting,
+        "waiting_per_project_max": gauges.bounds.waiting_per_project,
+        "refused": refused,
+    })
+}
+
+/// What refuses ingest, and how often it did.
+fn gates_of(app: &App, core: &Core) -> Value {
+    let stats = core.stats();
+    let refused: Map<String, Value> = gates(app, &stats)
+        .map(|(gate, count)| (gate.to_owned(), count.into()))
+        .collect();
+    json!({
+        "refused": refused,
+        "merges": {
+            "state": core.engine.pressure().as_str(),
+            "waiting": stats.fresh_segments,
+            "slow_from": slow_from(core.engine.fresh_max()),
+            "refused_from": core.engine.fresh_max(),
+        },
+    })
 }
 
 fn engine_of(core: &Core) -> Value {

@@ -48,9 +48,14 @@ impl Core {
 }
 
 impl Store {
-    /// Whether a request would be taken now: see [`Engine::has_room`].
-    pub fn has_room(&self) -> bool {
-        self.engine.has_room(self.project)
+    /// The project.
+    pub(crate) const fn project(&self) -> ProjectId {
+        self.project
+    }
+
+    /// Refuses what would be refused: see [`Engine::admit`].
+    pub fn admit(&self) -> Result<(), IngestError> {
+        self.engine.admit(self.project)
     }
 
     /// Stores events of the project; whatever project the envelope names, it is this one.

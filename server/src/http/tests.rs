@@ -32,6 +32,7 @@ mod remap;
 mod revoked;
 mod signals;
 mod signing_in;
+mod status;
 mod tempo;
 
 /// Who is signed in stands in a header.
@@ -149,11 +150,20 @@ pub(super) fn app_on<T>(
     providers: Providers,
     start: impl FnOnce(&Arc<Engine>) -> T,
 ) -> (Arc<App>, Arc<Accounts>, T) {
+    app_with(ground, Options::for_memory(64 << 20), providers, start)
+}
+
+/// The same with other options.
+fn app_with<T>(
+    ground: &Ground,
+    options: Options,
+    providers: Providers,
+    start: impl FnOnce(&Arc<Engine>) -> T,
+) -> (Arc<App>, Arc<Accounts>, T) {
     let app = starting_at(Arc::clone(&ground.clock));
     let reading = Reading {
         book: Arc::clone(app.book()),
     };
-    let options = Options::for_memory(64 << 20);
     let engine = Engine::open(Arc::clone(&ground.disk), &OsRng, options, &reading).unwrap();
     let started = start(&engine);
     let master = MasterSecret::from_bytes([1; 32]);

@@ -64,7 +64,7 @@ pub(crate) async fn show(
     check_id(&trace_id)?;
     let trace_id = stored_id(&app, access.tenant(), trace_id).await?;
     let store = app.core()?.store(access.tenant());
-    let body = query::run(&app, move |budget| {
+    let body = query::run(&app, access.tenant().project(), move |budget| {
         let rows = store
             .trace_within(&trace_id, budget)
             .map_err(|error| match error {
@@ -111,7 +111,8 @@ pub(crate) async fn delete_one(
     };
     let (there, sought) = (store.clone(), trace_id.clone());
     // Deletes of what never was would fill the audit log, which only grows.
-    let is_there = query::run(app, move |_| Ok(there.has_trace(&sought)?)).await?;
+    let project = access.tenant().project();
+    let is_there = query::run(app, project, move |_| Ok(there.has_trace(&sought)?)).await?;
     if !is_there {
         forget_blobs(core, access.tenant(), &trace_id).await;
         return Ok(Json(deleted(None, Hidden::default())).into_response());

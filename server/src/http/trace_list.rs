@@ -84,7 +84,7 @@ pub(crate) async fn list(
     }
     let explain = params.flag("explain")?;
     let (store, cursors) = (core.store(&tenant), core.cursors().clone());
-    let body = query::run(&app, move |budget| {
+    let body = query::run(&app, tenant.project(), move |budget| {
         let page = store.search(Table::Runs, &request, budget)?;
         let scope = Scope {
             project: tenant.project(),

@@ -149,6 +149,7 @@ fn traces_of(engine: &Engine, project: ProjectId, table: Table) -> Result<Vec<St
         read_bytes_max: u64::MAX,
         cancelled: &|| false,
         processors: None,
+        weigh: None,
     };
     let page = engine
         .snapshot()

@@ -102,6 +102,7 @@ const BUDGET: Budget<'_> = Budget {
     read_bytes_max: u64::MAX,
     cancelled: &|| false,
     processors: None,
+    weigh: None,
 };
 
 fn search(snapshot: &Snapshot, question: &Question, request: &Request) -> Result<Page, String> {

@@ -33,6 +33,7 @@ const BUDGET: Budget<'static> = Budget {
     read_bytes_max: u64::MAX,
     cancelled: &|| false,
     processors: None,
+    weigh: None,
 };
 const QUANTILES: [f64; 5] = [0.0, 0.25, 0.5, 0.95, 1.0];
 /// Sums of larger floats may leave the range of floats on the way.

@@ -142,6 +142,8 @@ impl Case {
             flush_level: 1,
             compact_level: 3,
             merge_min: pick(&rng, &[2, 2, 3, 4]),
+            // Steps say when merges run.
+            fresh_max: u64::MAX,
             reserve_bytes: 0,
         };
         let mut maker = Maker::new(rng, shape, (projects, traces, spans));
@@ -168,6 +170,8 @@ impl Case {
                 flush_level: 1,
                 compact_level: 1,
                 merge_min: 2,
+                // Steps say when merges run.
+                fresh_max: u64::MAX,
                 reserve_bytes: 0,
             },
             projects: 1,

@@ -197,6 +197,7 @@ const BUDGET: Budget<'_> = Budget {
     read_bytes_max: u64::MAX,
     cancelled: &|| false,
     processors: None,
+    weigh: None,
 };
 
 /// The indexes must say what the rows say.

@@ -151,6 +151,8 @@ impl World {
             flush_level: 1,
             compact_level: 3,
             merge_min: 2,
+            // Steps say when merges run.
+            fresh_max: u64::MAX,
             reserve_bytes: self.reserve,
         }
     }

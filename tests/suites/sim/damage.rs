@@ -23,6 +23,7 @@ const BUDGET: Budget<'_> = Budget {
     read_bytes_max: u64::MAX,
     cancelled: &|| false,
     processors: None,
+    weigh: None,
 };
 
 /// Places of one file that are damaged.

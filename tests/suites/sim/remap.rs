@@ -208,6 +208,7 @@ impl World {
                 read_bytes_max: u64::MAX,
                 cancelled: &|| false,
                 processors: None,
+                weigh: None,
             };
             let snapshot = self.engine().snapshot();
             let fresh = snapshot.fresh(PROJECT, table, &request, &budget).unwrap();

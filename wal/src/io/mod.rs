@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use real::{OpenError, RealDisk};
-pub use system::{OsRng, SystemClock};
+pub use system::{OsRng, SystemClock, lower_priority};
 
 /// Whether a call was refused for want of something that comes back by itself: room on the disk, a quota, a file
 /// descriptor of the process or of the system. It says nothing about the disk, and nothing was stored.

@@ -69,3 +69,9 @@ impl Rng for OsRng {
         }
     }
 }
+
+/// Makes the thread that calls this step back for others, for as long as it lives. False: the system refused.
+pub fn lower_priority(nice: i32) -> bool {
+    // Of a thread, on Linux, although the call is named for processes.
+    rustix::process::setpriority_process(None, nice).is_ok()
+}

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
@@ -24,7 +25,7 @@ type Key = ((u64, u64), u128);
 /// Shares of aggregates by source and question.
 #[derive(Debug)]
 pub struct PartialCache {
-    capacity: usize,
+    capacity: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -48,7 +49,7 @@ impl PartialCache {
     /// A cache of at most so many bytes.
     pub const fn new(capacity: usize) -> Self {
         Self {
-            capacity,
+            capacity: AtomicUsize::new(capacity),
             inner: Mutex::new(Inner {
                 entries: BTreeMap::new(),
                 by_use: BTreeMap::new(),
@@ -56,6 +57,15 @@ impl PartialCache {
                 bytes: 0,
             }),
         }
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity.load(Ordering::Relaxed)
+    }
+
+    /// At most so many bytes from now on. What is over it goes when something comes.
+    pub(crate) fn set_capacity(&self, capacity: usize) {
+        self.capacity.store(capacity, Ordering::Relaxed);
     }
 
     /// Bytes held.
@@ -80,12 +90,12 @@ impl PartialCache {
     pub(super) fn put(&self, key: Key, live: RoaringBitmap, partial: Arc<Partial>) {
         let live_bytes = live.serialized_size();
         let bytes = partial.bytes + live_bytes + size_of::<Partial>() + size_of::<Entry>();
-        if bytes > self.capacity / SHARE_MAX {
+        if bytes > self.capacity() / SHARE_MAX {
             return;
         }
         let mut inner = self.inner.lock();
         inner.remove(key);
-        while inner.bytes + bytes > self.capacity {
+        while inner.bytes + bytes > self.capacity() {
             let Some((_, oldest)) = inner.by_use.first_key_value() else {
                 break;
             };

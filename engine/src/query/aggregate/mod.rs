@@ -71,7 +71,7 @@ pub fn aggregate(
     let sources = given.sources(rows, beside.of);
     let with_given = seen(rows, &sources);
     let rows = if given.is_empty() { rows } else { &with_given };
-    meter.explain.estimate = estimate(rows, &task);
+    meter.foresee(estimate(rows, &task))?;
     let known = known.filter(|_| !asks_elsewhere(request));
     let mut merged = Merged::new(request);
     let mut used = 0;

@@ -106,7 +106,7 @@ pub(super) fn partial(
         scan.look_into(group, meter)?;
         meter.hold(held.saturating_add(scan.bytes()))?;
     }
-    scan.finish()
+    scan.finish(meter)
 }
 
 impl<'a, 'q> Scan<'a, 'q> {
@@ -261,7 +261,7 @@ impl<'a, 'q> Scan<'a, 'q> {
     ) -> Result<(), QueryError> {
         let apart = assigned.leaves_out_or_repeats();
         if apart && self.total.is_none() {
-            self.total = Some(self.total_of_cells()?);
+            self.total = Some(self.total_of_cells(meter)?);
         }
         self.rows.resize(self.cells, 0);
         count(assigned, selection.len(), &mut self.rows);
@@ -314,20 +314,21 @@ impl<'a, 'q> Scan<'a, 'q> {
     }
 
     /// Settles what was seen in the cells so far, and adds them up.
-    fn total_of_cells(&mut self) -> Result<Sums, QueryError> {
+    fn total_of_cells(&mut self, meter: &Meter<'_>) -> Result<Sums, QueryError> {
         let needs = &self.task.needs;
         settle_seen(&mut self.sums, needs, &mut self.inputs)?;
         let mut total = Sums::new(needs);
         for (into, from) in total.states.iter_mut().zip(&self.sums.states) {
             into.resize(1);
-            for cell in 0..self.rows.len() {
+            for (cell, n) in (0..self.rows.len()).zip(0u64..) {
+                meter.check_at(n)?;
                 into.merge(0, from, cell);
             }
         }
         Ok(total)
     }
 
-    fn finish(mut self) -> Result<Partial, QueryError> {
+    fn finish(mut self, meter: &Meter<'_>) -> Result<Partial, QueryError> {
         let needs = &self.task.needs;
         self.sums
             .states
@@ -338,7 +339,7 @@ impl<'a, 'q> Scan<'a, 'q> {
             settle_seen(&mut total, needs, &mut self.inputs)?;
             total
         } else {
-            self.total_of_cells()?
+            self.total_of_cells(meter)?
         };
         let cells = (0..self.cells).map(|cell| self.key_of(cell)).collect();
         let mut partial = Partial {

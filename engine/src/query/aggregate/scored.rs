@@ -243,7 +243,7 @@ pub fn score_values(
         scores: near.as_deref().unwrap_or(beside.scores),
         ..*beside
     };
-    let said = Said::of(&beside, (&request.name, Fact::Value), &mut meter)?.once();
+    let said = Said::of(&beside, (&request.name, Fact::Value), &mut meter)?.once(&meter)?;
     let mut counter = Counter::with_prefix(&VALUE, &request.prefix);
     let mut with = 0;
     for (visible, passed) in &passed {
@@ -299,7 +299,7 @@ fn near<'a>(
             found => found?,
         }
     }
-    let near = of_these(beside.scores, &traces)?;
+    let near = of_these(beside.scores, &traces, meter)?;
     meter.let_go(before);
     Ok(Some(near))
 }

@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 
 use super::super::QueryError;
 use super::super::ast::Filter;
-use super::super::beside::{Beside, ROWS_PER_CHECK, find_traces};
+use super::super::beside::{Beside, find_traces};
 use super::super::meter::Meter;
 use super::super::plan::Node;
 use super::super::scan::evaluate;
@@ -157,9 +157,7 @@ impl<'a> NewScores<'a> {
             for ((source, rows), told) in rows.iter().zip(&mut told) {
                 reading(*source, |reader| {
                     for (row, n) in rows.iter().zip(0u64..) {
-                        if n.is_multiple_of(ROWS_PER_CHECK) {
-                            meter.check()?;
-                        }
+                        meter.check_at(n)?;
                         let core = reader.core(row)?;
                         let id = if by_trace { "" } else { &*core.id };
                         let ids = found.get(&core.trace_id);

@@ -31,6 +31,7 @@ fn ask(segment: &Segment, budget: &Budget<'_>, request: &Request) -> Result<Page
 fn on(processors: &Processors) -> Budget<'_> {
     Budget {
         processors: Some(processors),
+        weigh: None,
         ..BUDGET
     }
 }

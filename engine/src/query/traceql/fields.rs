@@ -205,6 +205,7 @@ pub(super) fn read_column(
     let Some(column) = column else {
         return Ok(all);
     };
+    meter.check()?;
     let mut places = rows.iter().zip(0usize..);
     let mut place = places.next();
     let mut long: Vec<(u32, usize)> = Vec::new();

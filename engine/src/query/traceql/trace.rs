@@ -222,7 +222,8 @@ impl<'v> Trace<'v> {
         check_tree(self.count())?;
         let mut spans = Spans::default();
         for part in &self.parts {
-            for row in &part.rows {
+            for (row, n) in part.rows.iter().zip(0u64..) {
+                meter.check_at(n)?;
                 let core = part.visible.source.core(row)?;
                 spans.starts.push(core.start_ns);
                 spans.ids.push(core.id);

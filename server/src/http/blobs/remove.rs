@@ -43,7 +43,7 @@ pub(super) async fn remove(
     let id = {
         let alone = blobs.lone_lock(&owner).await.ok_or_else(busy)?;
         let (store, asked) = (core.store(tenant), trace_id.clone());
-        let known = query::run(&app, move |_| held(&store, &asked)).await?;
+        let known = query::run(&app, tenant.project(), move |_| held(&store, &asked)).await?;
         let known = known.unwrap_or_default();
         let found = known.known.iter().find(|one| one.is_called(&name));
         let found = found.ok_or_else(no_such_blob)?;

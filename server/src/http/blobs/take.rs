@@ -310,7 +310,7 @@ async fn round_of(
     new: &Reference,
 ) -> Result<u64, ApiError> {
     let (store, trace_id) = (app.core()?.store(tenant), trace_id.to_owned());
-    let known = query::run(app, move |_| held(&store, &trace_id)).await?;
+    let known = query::run(app, tenant.project(), move |_| held(&store, &trace_id)).await?;
     let known = known.unwrap_or_default();
     let round = known.round(new.sha256);
     let new = Reference {

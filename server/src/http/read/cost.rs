@@ -89,7 +89,7 @@ async fn show(
     let trace_id = trace_id(&place, "trace")?;
     let store = app.core()?.store(access.tenant());
     let prices = app.book().of_project(access.tenant().project());
-    let body = query::run(&app, move |budget| {
+    let body = query::run(&app, access.tenant().project(), move |budget| {
         let view = store.view();
         let run = run_of(&view, &trace_id)?;
         let bill = Bill::read(&view, &trace_id, &prices, budget)?;

@@ -275,7 +275,7 @@ impl<'a> Job<'a> {
     /// What passes.
     async fn count(&self, parts: &[Part]) -> Result<Counts, ApiError> {
         let (store, parts) = (self.store.clone(), parts.to_vec());
-        query::run(self.app, move |budget| {
+        query::run(self.app, self.store.project(), move |budget| {
             let view = store.view();
             let mut counts = Counts::default();
             for part in &parts {
@@ -304,8 +304,11 @@ impl<'a> Job<'a> {
         while *left > 0 {
             let (store, part) = (self.store.clone(), part.clone());
             let (over, limit) = (part.over, (*left).min(PURGE_PAGE_ROWS));
+            let project = self.store.project();
             // What is deleted passes no more, so the next page is the first again.
-            let page = query::run(self.app, move |budget| page(&store, &part, limit, budget));
+            let page = query::run(self.app, project, move |budget| {
+                page(&store, &part, limit, budget)
+            });
             let (deletions, rows, spans) = page.await?;
             if rows == 0 {
                 return Ok(());

@@ -137,7 +137,7 @@ async fn writer(
     if Writer::asks_kinds(params, &fields)? {
         let store = app.core()?.store(access.tenant());
         let names = fields.scores().to_vec();
-        kinds = query::run(app, move |budget| {
+        kinds = query::run(app, access.tenant().project(), move |budget| {
             let are_numbers = told::are_numbers(&store.view(), &names, budget)?;
             let kind = |numbers| if numbers { Kind::Double } else { Kind::Text };
             let kinds = are_numbers.into_iter().map(kind);

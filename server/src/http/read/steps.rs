@@ -155,12 +155,14 @@ async fn answer(
     let filter = asked(Over::Traces, named, now_ns)?;
     let filter = range.and(filter);
     let store = app.core()?.store(access.tenant());
-    let body = query::ask(&app, access.tenant(), move |budget| {
+    let body = query::ask_heavy(&app, access.tenant(), move |budget| {
         let view = store.view_or(question.allow_partial);
         let (shown, explain) = paths(&view, (by, limit), filter, budget)?;
         json(&Paths {
             damaged: damaged(view.left_out()),
-            explain: question.explain.then(|| wire::explained(&explain)),
+            explain: question
+                .explain
+                .then(|| wire::explained_heavy(&explain, "traces one by one")),
             ..shown
         })
     })

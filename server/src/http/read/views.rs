@@ -384,7 +384,11 @@ async fn check_there(
 ) -> Result<(), ApiError> {
     let store = app.core()?.store(access.tenant());
     let trace_id = trace_id.to_owned();
-    query::run(app, move |_| run_of(&store.view(), &trace_id).map(drop)).await
+    let project = access.tenant().project();
+    query::run(app, project, move |_| {
+        run_of(&store.view(), &trace_id).map(drop)
+    })
+    .await
 }
 
 async fn comment(

@@ -525,6 +525,7 @@ async fn a_deleted_project_is_purged_and_no_other() {
             read_bytes_max: u64::MAX,
             cancelled: &|| false,
             processors: None,
+            weigh: None,
         };
         let signals = [Table::Logs, Table::Points].map(|table| {
             let request = Question::new(Filter::All, 10);

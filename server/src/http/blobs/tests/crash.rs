@@ -501,6 +501,7 @@ async fn an_answer_reads_a_file_once_and_none_when_nobody_waits() {
             read_bytes_max: u64::MAX,
             cancelled: &cancelled,
             processors: None,
+            weigh: None,
         };
         let row = wire::row_of(&found.core, &found.body).unwrap();
         let row = view.whole(&budget).row(row);

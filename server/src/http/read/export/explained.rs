@@ -56,7 +56,7 @@ pub(super) async fn answer(
         limit: page_rows,
         ..request
     };
-    let body = query::run(app, move |budget| {
+    let body = query::run_heavy(app, access.tenant().project(), move |budget| {
         let view = store.view_or(writer.allows_partial());
         let page = view.search(over.table(), &request, budget)?;
         let total = page.total.unwrap_or(0);
@@ -72,7 +72,7 @@ pub(super) async fn answer(
             bytes_about: rows.map(|rows| (seen / hits.max(1)).saturating_mul(rows)),
             content_type: writer.content_type(),
             damaged: damaged(view.left_out()),
-            explain: wire::explained(&page.explain),
+            explain: wire::explained_heavy(&page.explain, "export"),
         })
     });
     Ok(wire::json_response(body.await?))

@@ -143,7 +143,7 @@ impl Job {
     /// The next piece of a page.
     async fn go_on(&self, writer: Writer, rest: Vec<Hit>) -> Result<Piece, ApiError> {
         let (store, over) = (self.store.clone(), self.over);
-        let piece = query::run(&self.app, move |budget| {
+        let piece = query::run_heavy(&self.app, self.store.project(), move |budget| {
             let view = store.view_or(writer.allows_partial());
             let bytes = Vec::new();
             piece(
@@ -183,7 +183,7 @@ impl Job {
         let (store, over, is_first) = (self.store.clone(), self.over, !self.is_begun);
         let are_runs = writer.wants_spans() && table == Table::Runs;
         self.is_begun = true;
-        let page = query::run(&self.app, move |budget| {
+        let page = query::run_heavy(&self.app, self.store.project(), move |budget| {
             let view = store.view_or(writer.allows_partial());
             let page = view.search(table, &request, budget)?;
             let rows = page.hits.len();

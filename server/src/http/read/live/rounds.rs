@@ -62,7 +62,9 @@ impl Rounds {
             match self.round(noted).await {
                 Ok(at) => self.at = Some(at),
                 // What came is still there.
-                Err(error) if error.code == ErrorCode::Overloaded => {
+                Err(error)
+                    if matches!(error.code, ErrorCode::Overloaded | ErrorCode::RateLimited) =>
+                {
                     self.publisher.put_back(noted);
                 }
                 Err(error) => {
@@ -87,7 +89,7 @@ impl Rounds {
         let turn = self.turn.checked_rem(channels.len()).unwrap_or(0);
         channels.rotate_left(turn);
         let (store, room) = (self.store.clone(), self.tails.ring_bytes());
-        query::run(&self.app, move |budget| {
+        query::run(&self.app, self.store.project(), move |budget| {
             let view = store.view();
             let budget = Budget {
                 bytes_max: budget.bytes_max.min(TAIL_ROUND_BYTES),

@@ -1,0 +1,222 @@
+//! `/debug/status` and `/metrics`: every state that they show is seen to change, and nothing of anybody's data is in
+//! them.
+
+use std::time::Duration;
+
+use obsrv_engine::engine::slow_from;
+use obsrv_engine::query::Class;
+use obsrv_wal::sim::{FaultPlan, SimDisk};
+
+use super::*;
+use crate::http::status::show;
+
+/// Segments that wait for their first merge at which ingest is refused; none is merged here.
+const FRESH_MAX: u64 = 9;
+const RESERVE_BYTES: u64 = 1 << 20;
+
+async fn status(app: &Arc<App>) -> Value {
+    let response = show(axum::extract::State(Arc::clone(app))).await.unwrap();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+async fn text_of(app: &Arc<App>, path: &str) -> String {
+    let said = ask(app, Request::get(path).body(Body::empty()).unwrap()).await;
+    String::from_utf8(said.body).unwrap()
+}
+
+/// A server on a disk that can be full, and what commits for it.
+async fn on_a_small_disk(dir: &std::path::Path) -> (Arc<App>, Threads, SimDisk) {
+    let disk = SimDisk::new(5);
+    let ground = Ground {
+        disk: disk.handle(),
+        files: Arc::new(LocalBlobs::open(&dir.join(blob::DIRECTORY)).unwrap()),
+        clock: Arc::new(SystemClock::new()),
+        dir: dir.to_owned(),
+    };
+    let options = Options {
+        fresh_max: FRESH_MAX,
+        merge_min: usize::MAX,
+        reserve_bytes: RESERVE_BYTES,
+        ..Options::for_memory(64 << 20)
+    };
+    let start = |engine: &Arc<Engine>| engine.start().unwrap();
+    let (app, _, threads) = app_with(&ground, options, no_providers(), start);
+    make_projects(&app).await;
+    (app, threads, disk)
+}
+
+#[tokio::test]
+async fn phases_are_shown_as_they_are() {
+    let app = starting();
+    let shown = status(&app).await;
+    assert_eq!(shown["status"], "starting");
+    assert!(shown.get("engine").is_none() && shown.get("gates").is_none());
+    let dir = tempfile::tempdir().unwrap();
+    let (app, threads, disk) = on_a_small_disk(dir.path()).await;
+    assert_eq!(status(&app).await["status"], "ready");
+    app.set_stuck(true);
+    assert_eq!(status(&app).await["status"], "stuck");
+    app.set_stuck(false);
+    let engine = app.core().unwrap().engine();
+    let room = |bytes: u64| FaultPlan {
+        quota: Some(disk.used_bytes() + bytes),
+        ..FaultPlan::default()
+    };
+    disk.set_plan(room(RESERVE_BYTES - 1));
+    engine.space_step();
+    let refused = ask(
+        &app,
+        post("/v1/traces", "key-of-a", JSON, trace("t", "gold")),
+    )
+    .await;
+    assert_eq!(refused.json()["error"]["code"], "no_space");
+    let shown = status(&app).await;
+    assert_eq!(shown["status"], "read_only");
+    assert_eq!(shown["gates"]["refused"]["disk"], 1);
+    disk.set_plan(FaultPlan::default());
+    engine.space_step();
+    assert_eq!(status(&app).await["status"], "ready");
+    threads.stop();
+}
+
+#[tokio::test]
+async fn merges_that_are_behind_slow_ingest_and_then_refuse_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (app, threads, _disk) = on_a_small_disk(dir.path()).await;
+    let engine = app.core().unwrap().engine();
+    for n in 0..FRESH_MAX {
+        let shown = status(&app).await;
+        let state = if n < slow_from(FRESH_MAX) {
+            "open"
+        } else {
+            "slow"
+        };
+        assert_eq!(shown["gates"]["merges"]["waiting"], n);
+        assert_eq!(shown["gates"]["merges"]["state"], state, "{n}");
+        let stored = ask(
+            &app,
+            post(
+                "/v1/traces",
+                "key-of-a",
+                JSON,
+                trace(&format!("t{n}"), "gold"),
+            ),
+        );
+        assert_eq!(stored.await.status, 201);
+        engine.freeze();
+        while engine.stats().fresh_segments == n {
+            tokio::task::yield_now().await;
+        }
+    }
+    let ready: Value = serde_json::from_str(&text_of(&app, "/ready").await).unwrap();
+    let expected = serde_json::json!({ "status": "ready", "gates": { "merges": "shut" } });
+    assert_eq!(ready, expected);
+    let send = || post("/v1/traces", "key-of-a", JSON, trace("more", "gold"));
+    let refused = ask(&app, send()).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers[OUTCOME], "not-stored");
+    assert_eq!(refused.headers[header::RETRY_AFTER], "5");
+    let message = refused.json()["error"]["message"].to_string();
+    assert!(message.contains("gate=merges"), "{message}");
+    let shown = status(&app).await;
+    assert_eq!(shown["gates"]["merges"]["state"], "shut");
+    assert_eq!(shown["gates"]["merges"]["refused_from"], FRESH_MAX);
+    assert_eq!(shown["gates"]["refused"]["merges"], 1);
+    let metrics = text_of(&app, "/metrics").await;
+    for line in [
+        "obsrv_ingest_refused_total{gate=\"merges\"} 1\n",
+        "obsrv_ingest_refused_total{gate=\"bodies\"} 0\n",
+        "obsrv_fresh_segments 9\n",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+    // Deletes go on, and what is stored is read.
+    let delete = Request::delete("/v1/traces/t1").header("x-api-key", "key-of-a");
+    let deleted = ask(&app, delete.body(Body::empty()).unwrap()).await;
+    assert_eq!(deleted.status, 200);
+    assert_eq!(
+        ask(&app, get("/v1/traces/t2", "key-of-a")).await.status,
+        200
+    );
+    threads.stop();
+}
+
+#[tokio::test]
+async fn questions_and_bodies_are_counted_while_they_are_there() {
+    let app = starting();
+    let of = |shown: &Value, class: usize| {
+        let class = &shown["queries"]["classes"][class];
+        (
+            class["class"].clone(),
+            class["running"].clone(),
+            class["waiting"].clone(),
+        )
+    };
+    let shown = status(&app).await;
+    assert_eq!(of(&shown, 0), ("light".into(), 0.into(), 0.into()));
+    let place = app
+        .queries
+        .enter(Class::Heavy, 1, Duration::ZERO)
+        .await
+        .unwrap();
+    let body = app.admission.charge(2048).unwrap();
+    assert!(app.admission.charge(usize::MAX).is_err());
+    let shown = status(&app).await;
+    assert_eq!(of(&shown, 1), ("heavy".into(), 1.into(), 0.into()));
+    assert_eq!(shown["bodies_in_flight_bytes"], 2048);
+    let metrics = text_of(&app, "/metrics").await;
+    for line in [
+        "obsrv_queries_running{class=\"heavy\"} 1\n",
+        "obsrv_queries_waiting{class=\"light\"} 0\n",
+        "obsrv_queries_refused_total{class=\"heavy\",reason=\"project_queue\"} 0\n",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+    drop((place, body));
+    let shown = status(&app).await;
+    assert_eq!(of(&shown, 1), ("heavy".into(), 0.into(), 0.into()));
+    assert_eq!(shown["bodies_in_flight_bytes"], 0);
+}
+
+#[tokio::test]
+async fn nothing_of_anybodys_data_is_shown() {
+    let world = world().await;
+    let before = status(&world.app).await;
+    let stored = ask(
+        &world.app,
+        post(
+            "/v1/traces",
+            "key-of-a",
+            JSON,
+            trace("canary-id", "canary-value"),
+        ),
+    );
+    assert_eq!(stored.await.status, 201);
+    let path = "/v1/projects/1/traces?q=canary-word";
+    assert_eq!(ask(&world.app, get(path, "key-of-a")).await.status, 200);
+    let shown = status(&world.app).await;
+    let text = shown.to_string();
+    for secret in [
+        "canary",
+        "key-of-a",
+        "key-of-b",
+        world.dir.path().to_str().unwrap(),
+    ] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+    let count = |shown: &Value, name: &str| shown["engine"]["counts"][name].as_u64().unwrap();
+    for name in [
+        "records_total",
+        "events_total",
+        "visible_lsn",
+        "body_bytes_total",
+    ] {
+        assert!(count(&shown, name) > count(&before, name), "{name}");
+    }
+    assert_eq!(
+        (shown["projects"].clone(), shown["keys"].clone()),
+        (2.into(), 2.into())
+    );
+    assert!(shown["engine"]["failure"].is_null());
+}
