@@ -554,7 +554,7 @@ mod tests {
         let bytes = |rows: u32| {
             let pairs: Vec<(u32, u64)> = (0..rows).map(|row| (row, 7)).collect();
             let mut out = Vec::new();
-            put(&mut out, rows, &pairs);
+            put(&mut out, (0, rows), &pairs);
             out.len()
         };
         // Presence, shape, how values stand; their number, base, scale and width.
