@@ -466,7 +466,7 @@ fn who_took_more_than_a_part_is_refused_before_the_others() {
     let mut store = |world: &mut World, project: u64| {
         number += 1;
         let body = format!("score|marks|part{}|1||1||", 1_000 + number);
-        let has_room = world.engine().unwrap().has_room(ProjectId(project));
+        let has_room = world.engine().unwrap().admit(ProjectId(project)).is_ok();
         let is_stored = world.store(project, &body).unwrap().is_ok();
         assert_eq!(has_room, is_stored, "told otherwise before than after");
         is_stored
