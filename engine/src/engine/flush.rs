@@ -180,8 +180,9 @@ impl Engine {
         let sides = self.commit_flush(&memtable, written, &moved)?;
         self.clean_after_flush(memtable.last_lsn(), &sides);
         count(&self.counters.flushes, 1);
-        // A merge may be due.
-        self.wake_background();
+        if self.fresh_are_due() {
+            self.wake_background();
+        }
         Ok(true)
     }
 

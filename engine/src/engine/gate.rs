@@ -208,6 +208,12 @@ impl Engine {
         self.options.fresh_max
     }
 
+    /// Whether fresh segments are enough for a merge.
+    pub(super) fn fresh_are_due(&self) -> bool {
+        let due = u64::try_from(self.options.merge_min).unwrap_or(u64::MAX);
+        self.gates.fresh.load(Ordering::Relaxed) >= due
+    }
+
     /// Counts the segments that wait for their first merge.
     pub(super) fn note_fresh(&self, state: &State) {
         let fresh = fresh_of(state, &self.damaged.lock());

@@ -119,14 +119,13 @@ impl Engine {
                 self.compact_step()
             };
             let thread = Builder::new().name("obsrv-merge".to_owned());
-            match thread.spawn_scoped(scope, behind) {
-                Ok(thread) => thread
+            if let Ok(thread) = thread.spawn_scoped(scope, behind) {
+                thread
                     .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                Err(_) => {
-                    self.gates.merge_is_low.store(false, Ordering::Relaxed);
-                    self.compact_step()
-                }
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            } else {
+                self.gates.merge_is_low.store(false, Ordering::Relaxed);
+                self.compact_step()
             }
         })
     }
