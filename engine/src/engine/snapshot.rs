@@ -14,8 +14,8 @@ use crate::query::aggregate::{
     score_values,
 };
 use crate::query::{
-    Beside, Budget, Explain, Facet, Fresh, FreshRequest, Meter, Page, QueryError, Request, Told,
-    fresh, search, search_cores, told, traceql,
+    Beside, Budget, Explain, Facet, Fresh, FreshRequest, Meter, Page, QueryError, Request,
+    Tellings, fresh, search, search_cores, told, traceql,
 };
 use crate::row::{Lsn, ProjectId, Table};
 use crate::segment::Segment;
@@ -293,7 +293,7 @@ impl Snapshot {
         table: Table,
         (rows, names): (&[(&str, &str)], &[&str]),
         budget: &Budget<'_>,
-    ) -> Result<(Vec<Vec<Option<Told>>>, Explain), QueryError> {
+    ) -> Result<(Tellings, Explain), QueryError> {
         self.asking(project, table, |_, beside| {
             told(rows, names, beside, budget)
         })

@@ -39,7 +39,7 @@ pub use plan::{DEPTH_MAX, LIST_MAX, NODES_MAX, TEXT_BYTES_MAX};
 pub use scores::scored;
 pub use search::{Hit, LIMIT_MAX, Page, Request, TRACES_MAX, count, search, search_cores};
 pub use text::{Patterns, REGEX_BYTES_MAX, REGEX_SIZE_MAX, REGEXES_MAX};
-pub use told::{SCORES_TOLD_MAX, Told, told};
+pub use told::{SCORES_TOLD_MAX, Tellings, Told, told};
 pub use weight::{Class, Heavy, LIGHT_BYTES_MAX, LIGHT_ROWS_MAX, LIGHT_VALUES_MAX, Weight};
 pub use write::write;
 

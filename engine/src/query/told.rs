@@ -41,13 +41,16 @@ impl Told {
     }
 }
 
+/// For each row what the scores of each name say, in the order of the names.
+pub type Tellings = Vec<Vec<Option<Told>>>;
+
 /// What the scores of each name say of each of these runs, or spans, which are named by trace and id.
 pub fn told(
     rows: &[(&str, &str)],
     names: &[&str],
     beside: &Beside<'_>,
     budget: &Budget<'_>,
-) -> Result<(Vec<Vec<Option<Told>>>, Explain), QueryError> {
+) -> Result<(Tellings, Explain), QueryError> {
     check(rows, names, beside)?;
     let mut meter = Meter::new(budget);
     let traces: HashSet<Box<str>> = rows.iter().map(|(trace, _)| Box::from(*trace)).collect();

@@ -103,7 +103,7 @@ async fn every_route_that_reads_rows_has_a_label() {
     let routes = routes(&world.app);
     let mut reads = 0;
     for route in routes.table() {
-        if route.needs == access::Needs::Project(crate::tenancy::Right::TraceRead) {
+        if route.needs == Needs::Project(Right::TraceRead) {
             reads += 1;
             assert!(metrics::has_label(&route.path), "{}", route.path);
         }
