@@ -178,7 +178,7 @@ mod tests {
         waiting: 2,
         waiting_per_project: 2,
     };
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     fn counts(places: &Places) -> (usize, usize) {
         let heavy = places.gauges()[at(Class::Heavy)];
