@@ -240,15 +240,16 @@ fn send(client: &mut Client, key: &str, spans: &[Span]) -> Result<(), LoadError>
 
 fn trace_id(serial: u64) -> TraceId {
     let mut id = [0x67; 16];
-    id[8..].copy_from_slice(&serial.to_be_bytes());
+    id[8..].copy_from_slice(&serial.to_le_bytes());
     id
 }
 
 /// A span of the long trace: a tree in which each has ten below it.
 fn step(trace_id: TraceId, number: usize) -> Span {
-    let id = |number: usize| (number as u64 + 1).to_be_bytes();
+    let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let id = |number: usize| (wide(number) + 1).to_le_bytes();
     let text = format!("step {number} of {}", hex(&trace_id));
-    let start_ns = BEGIN_NS + number as u64 * 1_000;
+    let start_ns = BEGIN_NS + wide(number) * 1_000;
     Span {
         trace_id,
         span_id: id(number),
@@ -355,7 +356,7 @@ fn same(what: &str, got: &[Told], sent: &[Told]) -> Result<(), LoadError> {
         return Ok(());
     }
     let first = got.iter().zip(sent).find(|(got, sent)| got != sent);
-    let short = |told: &Told| format!("{:.200?}", told);
+    let short = |told: &Told| format!("{told:.200?}");
     Err(LoadError::Wrong {
         query: what.to_owned(),
         expected: format!(

@@ -19,7 +19,7 @@ use obsrv_engine::query::aggregate::{
     ScoreValuesRequest,
 };
 use obsrv_engine::query::{
-    Budget, Explain, Facet, Fresh, FreshRequest, Page, QueryError, Request, Told, traceql,
+    Budget, Explain, Facet, Fresh, FreshRequest, Page, QueryError, Request, Tellings, traceql,
 };
 use obsrv_engine::row::{Event, Lsn, ProjectId, Table};
 use obsrv_engine::source::SourceError;
@@ -299,7 +299,7 @@ impl View {
         table: Table,
         (rows, names): (&[(&str, &str)], &[&str]),
         budget: &Budget<'_>,
-    ) -> Result<(Vec<Vec<Option<Told>>>, Explain), QueryError> {
+    ) -> Result<(Tellings, Explain), QueryError> {
         let snapshot = &self.snapshot;
         let told = snapshot.told(self.project, table, (rows, names), budget)?;
         self.spent.add(told.1.clone());

@@ -146,7 +146,8 @@ fn has_as_it_stands(test: &TextTest, text: &str) -> bool {
             let bytes: Vec<char> = text.chars().collect();
             bytes
                 .windows(3)
-                .any(|w| a.starts_with(w[0]) && b.starts_with(w[2]))
+                // A dot is any character but the end of a line.
+                .any(|w| a.starts_with(w[0]) && w[1] != '\n' && b.starts_with(w[2]))
         }
     }
 }
