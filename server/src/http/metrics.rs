@@ -20,7 +20,7 @@ use super::query::places::{Gauges, Refused};
 use obsrv_engine::engine::{Gate, Stats};
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 120] = [
+const ROUTES: [&str; 121] = [
     "/v1/traces",
     "/v1/logs",
     "/v1/metrics",
@@ -106,6 +106,7 @@ const ROUTES: [&str; 120] = [
     "/v1/projects/{project}/traces/{trace}/critical-path",
     "/v1/projects/{project}/traces/{trace}/diff/{other}",
     "/v1/projects/{project}/compare",
+    "/v1/projects/{project}/costs",
     "/v1/projects/{project}/traces/{trace}/cost",
     "/v1/projects/{project}/paths",
     "/v1/projects/{project}/threads",

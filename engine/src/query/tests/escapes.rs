@@ -191,7 +191,9 @@ fn escapes_are_read_after_a_merge() {
 /// nothing else: `{"q": "in \u6771\u4eac now"}`, `in 東京 now`, `in 大阪 now`.
 const BY_RULE_1: &str = include_str!("escapes.rule1.hex");
 /// The id of that server's directory.
-const DATABASE: [u8; 16] = 0x2a22_80ee_d341_2d4c_9d7a_26a1_67e3_738e_u128.to_be_bytes();
+const DATABASE: [u8; 16] = [
+    0x2a, 0x22, 0x80, 0xee, 0xd3, 0x41, 0x2d, 0x4c, 0x9d, 0x7a, 0x26, 0xa1, 0x67, 0xe3, 0x73, 0x8e,
+];
 
 #[test]
 fn an_index_that_knew_no_escapes_is_not_asked() {
