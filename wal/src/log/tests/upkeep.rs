@@ -170,3 +170,60 @@ fn a_file_that_could_not_be_made_ahead_is_asked_for_again() {
     log.take_spare(made);
     assert!(log.wants_spare());
 }
+
+#[test]
+fn a_log_that_turned_can_give_up_all_so_far() {
+    let disk = SimDisk::new(1);
+    let (mut log, _) = open(&disk);
+    for _ in 0..3 {
+        log.append(1, &[b"x"]).unwrap();
+    }
+    // What is gathered is among it.
+    assert_eq!((log.turn().unwrap(), log.files()), (3, 2));
+    assert_eq!((log.turn().unwrap(), log.files()), (3, 2), "it is new");
+    let trimmed = log.trim(3).run();
+    assert_eq!(log.take_trimmed(trimmed), 1);
+    log.append(1, &[b"y"]).unwrap();
+    log.sync().unwrap();
+    disk.crash();
+    disk.restart();
+    assert_eq!(open(&disk).1, [(4, b"y".to_vec())]);
+}
+
+#[test]
+fn a_group_without_room_is_taken_back_and_any_other_error_is_final() {
+    for (fault, is_final) in [(Fault::NoSpace, false), (Fault::Eio, true)] {
+        let disk = SimDisk::new(1);
+        let (mut log, _) = open(&disk);
+        log.append(1, &[b"one"]).unwrap();
+        log.sync().unwrap();
+        log.append(1, &[b"two"]).unwrap();
+        disk.set_plan(FaultPlan {
+            fail_at: Some((disk.ops() + 1, fault)),
+            ..FaultPlan::default()
+        });
+        let error = log.sync().unwrap_err();
+        assert_eq!(matches!(error, LogError::NoSpace), !is_final, "{error}");
+        assert_eq!(
+            (log.poisoned, log.attempt),
+            (is_final, u32::from(!is_final))
+        );
+        assert_eq!(log.next_lsn(), 2 + u64::from(is_final));
+    }
+}
+
+#[test]
+fn a_file_without_a_whole_header_is_damage_and_no_error_of_the_disk() {
+    let disk = SimDisk::new(1);
+    open(&disk);
+    disk.truncate(disk.names()[0], 10);
+    let error = Log::recover(&disk.handle(), OPTIONS, &mut |_| {}).unwrap_err();
+    let named = matches!(
+        error,
+        RecoverError::Damaged {
+            what: "file header",
+            ..
+        }
+    );
+    assert!(named, "{error}");
+}
