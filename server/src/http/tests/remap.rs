@@ -511,11 +511,11 @@ async fn one_that_is_told_to_stop_ends_between_two_pages() {
         (&said["running"], &said["error"]),
         (&json!(false), &json!("it was told to stop"))
     );
+    assert_eq!(said["redacted"], json!([]));
+    // Whole pages, and not all: a second one may have been read while it was told.
     let page = u64::try_from(SWEEP_PAGE_ROWS).unwrap();
-    assert_eq!(
-        (said["changed"].as_u64(), &said["redacted"]),
-        (Some(page), &json!([]))
-    );
+    let changed = said["changed"].as_u64().unwrap();
+    assert!(changed.is_multiple_of(page) && changed < spans, "{said}");
     let rest = remapped(&world, Some(1), false).await;
-    assert_eq!(counts(&rest), [spans + 1, spans - page, 0]);
+    assert_eq!(counts(&rest), [spans + 1, spans - changed, 0]);
 }
