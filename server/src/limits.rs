@@ -118,6 +118,12 @@ pub const TREE_PAGE_ROWS_DEFAULT: usize = 1000;
 pub const TREE_PAGE_ROWS_MAX: usize = 10_000;
 /// The same as columns.
 pub const TREE_COLUMN_ROWS_MAX: usize = 100_000;
+/// Values of a row that are asked which of its fields come from them.
+pub const ORIGIN_VALUES_MAX: usize = 512;
+/// Bytes of such a value; no field is said to come from a longer one.
+pub const ORIGIN_VALUE_BYTES_MAX: usize = 16 << 10;
+/// Maps within maps in which such values are looked for.
+pub const ORIGIN_DEPTH_MAX: usize = 4;
 /// Bytes of a filter as JSON.
 pub const FILTER_BYTES_MAX: usize = 16 << 10;
 /// Traces that a search of Tempo's API lists when `limit` is not given.

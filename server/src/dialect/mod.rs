@@ -13,6 +13,7 @@ pub mod import;
 mod json;
 mod langfuse;
 mod langsmith;
+pub(crate) mod origin;
 mod otlp;
 mod pieces;
 pub(crate) mod place;

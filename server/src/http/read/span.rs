@@ -16,6 +16,7 @@ use super::path;
 use super::preview::whole;
 use super::shape::{Raw, SpanShown, raw};
 use super::trace::trace_id;
+use crate::dialect::origin::{Origins, origins};
 use crate::dialect::theta_read::talk;
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::{ApiError, ErrorCode};
@@ -51,6 +52,9 @@ struct FullSpan<'a> {
     resource: Option<Raw>,
     #[schemars(with = "serde_json::Value")]
     scope: Option<Raw>,
+    /// Of each field that was found in what was sent: the paths of the values in `raw` that it comes from. Only with `origins`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origins: Option<Origins>,
     /// The document as it is stored.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     raw: Raw,
@@ -64,6 +68,10 @@ pub(super) fn add(routes: &mut Routes) {
             "media",
             "`inline` gives values as they were sent, with media that is kept as attachments; `reference` names the attachment in its place; `inline` if not given",
         )
+        .asks(
+            "origins",
+            "`true` says of each field which of the values that were sent it comes from",
+        )
         .gives::<FullSpan<'_>>();
 }
 
@@ -74,7 +82,8 @@ async fn show(
     RawQuery(asked): RawQuery,
 ) -> Result<Response, ApiError> {
     let params = Params::parse(asked.as_deref().unwrap_or(""))?;
-    check_known(&params, &["media"])?;
+    check_known(&params, &["media", "origins"])?;
+    let asks_origins = params.flag("origins")?;
     let is_whole = match params.one("media")? {
         None | Some("inline") => true,
         Some("reference") => false,
@@ -107,6 +116,7 @@ async fn show(
             links: doc.get("links").map(raw),
             resource: doc.get(model::RESOURCE).map(raw),
             scope: doc.get("scope").map(raw),
+            origins: asks_origins.then(|| origins(Table::Spans, doc)),
             raw: raw(doc),
         })
     })

@@ -15,6 +15,7 @@ mod limits;
 mod lines;
 mod live;
 mod metrics;
+mod origins;
 mod outputs;
 mod pages;
 mod partial;

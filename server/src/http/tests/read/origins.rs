@@ -1,0 +1,91 @@
+//! Which of the values that were sent a field comes from: what the client sent is known here, and where.
+
+use super::*;
+use crate::limits::{ORIGIN_DEPTH_MAX, ORIGIN_VALUE_BYTES_MAX, ORIGIN_VALUES_MAX};
+
+fn text(key: &str, value: &str) -> Value {
+    json!({ "key": key, "value": { "stringValue": value } })
+}
+
+fn number(key: &str, value: u64) -> Value {
+    json!({ "key": key, "value": { "intValue": value.to_string() } })
+}
+
+/// Sends one span of these attributes, of a resource of those, and asks.
+async fn origins_of(world: &World, attributes: &[Value], resource: &[Value]) -> Value {
+    let body = json!({ "resourceSpans": [{
+        "resource": { "attributes": resource },
+        "scopeSpans": [{ "spans": [{
+            "traceId": "a".repeat(32), "spanId": "b".repeat(16), "name": "step",
+            "startTimeUnixNano": BASE_NS.to_string(), "endTimeUnixNano": (BASE_NS + 5).to_string(),
+            "attributes": attributes,
+        }] }],
+    }] });
+    let sent = post("/v1/traces", "key-of-a", JSON, body.to_string());
+    assert_eq!(ask(&world.app, sent).await.status, 200);
+    told(world, &"a".repeat(32), &"b".repeat(16)).await
+}
+
+async fn told(world: &World, trace: &str, span: &str) -> Value {
+    let path = format!("/traces/{trace}/spans/{span}");
+    let plain = read(world, &path).await;
+    assert!(plain.get("origins").is_none(), "nobody asked");
+    read(world, &format!("{path}?origins=true")).await["origins"].clone()
+}
+
+#[tokio::test]
+async fn a_field_of_a_span_names_the_attributes_that_it_comes_from() {
+    let world = world().await;
+    let sent = [
+        text("openinference.span.kind", "LLM"),
+        text("gen_ai.operation.name", "chat"),
+        text("gen_ai.request.model", "gpt-x"),
+        text("llm.model_name", "gpt-x"),
+        text("user.id", "ann"),
+        text("customer", "acme"),
+        text("metadata.tier", "gold"),
+        number("gen_ai.usage.input_tokens", 10),
+        number("gen_ai.usage.cache_read.input_tokens", 4),
+        number("gen_ai.usage.output_tokens", 2),
+        text(
+            "gen_ai.input.messages",
+            &"long ".repeat(ORIGIN_VALUE_BYTES_MAX),
+        ),
+    ];
+    let resource = [
+        text("service.name", "shop"),
+        text("deployment.environment.name", "prod"),
+    ];
+    let told = origins_of(&world, &sent, &resource).await;
+    let of = |field: &str| told[field].clone();
+    // Of two that say the same, the one that counts.
+    assert_eq!(of("model"), json!(["attributes.gen_ai.request.model"]));
+    // Either would do.
+    assert_eq!(
+        of("kind"),
+        json!([
+            "attributes.gen_ai.operation.name",
+            "attributes.openinference.span.kind"
+        ])
+    );
+    assert_eq!(of("user_id"), json!(["attributes.user.id"]));
+    assert_eq!(of("service"), json!(["resource.service.name"]));
+    assert_eq!(
+        of("environment"),
+        json!(["resource.deployment.environment.name"])
+    );
+    assert_eq!(of("metadata.tier"), json!(["attributes.metadata.tier"]));
+    // What is read from the cache is no part of the input.
+    let input = [
+        "attributes.gen_ai.usage.cache_read.input_tokens",
+        "attributes.gen_ai.usage.input_tokens",
+    ];
+    assert_eq!(of("tokens.input"), json!(input), "{told}");
+    assert_eq!(
+        of("tokens.output"),
+        json!(["attributes.gen_ai.usage.output_tokens"])
+    );
+    for absent in ["name", "start", "version", "customer", "attributes"] {
+        assert_eq!(of(absent), Value::Null, "{absent}: {told}");
+    }
+}
