@@ -26,19 +26,22 @@ pub(crate) fn origins(table: Table, doc: DocRef<'_>) -> Origins {
     let paths = Walk::paths(doc);
     let same = mapped(table, &Walk::write(doc, &|_| false));
     let mut origins = Origins::new();
+    // Members of the row that are as they were sent: a change of one is seen there.
+    let mut sent = BTreeSet::new();
     for (at, path) in paths.iter().enumerate() {
         let other = mapped(table, &Walk::write(doc, &|n| n == at));
         for field in different(&same, &other) {
-            if root(field) != root(path) {
+            if root(field) == root(path) {
+                sent.insert(root(path));
+            } else {
                 note(&mut origins, field, path);
             }
         }
     }
     // Which fields are left that come from any value at all?
     let none = mapped(table, &Walk::write(doc, &|_| true));
-    let roots: BTreeSet<&str> = paths.iter().map(|path| root(path)).collect();
     let left: Vec<&String> = different(&same, &none)
-        .filter(|field| !origins.contains_key(*field) && !roots.contains(root(field)))
+        .filter(|field| !origins.contains_key(*field) && !sent.contains(root(field)))
         .collect();
     if left.is_empty() {
         return origins;

@@ -1,7 +1,7 @@
 //! Which of the values that were sent a field comes from: what the client sent is known here, and where.
 
 use super::*;
-use crate::limits::{ORIGIN_DEPTH_MAX, ORIGIN_VALUE_BYTES_MAX, ORIGIN_VALUES_MAX};
+use crate::limits::ORIGIN_VALUE_BYTES_MAX;
 
 fn text(key: &str, value: &str) -> Value {
     json!({ "key": key, "value": { "stringValue": value } })
