@@ -186,3 +186,75 @@ fn change(value: DocRef<'_>, out: &mut DocWriter) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::doc_json::to_text;
+
+    fn doc(json: &serde_json::Value) -> Vec<u8> {
+        crate::dialect::json::read(json.to_string().as_bytes(), 64).unwrap()
+    }
+
+    fn of_span(json: &serde_json::Value) -> Origins {
+        let doc = doc(json);
+        origins(Table::Spans, DocRef::parse(&doc).unwrap())
+    }
+
+    /// A span with so many attributes before the one that names the user.
+    fn user_after(others: usize, user: &str) -> serde_json::Value {
+        let mut attributes: serde_json::Map<_, _> = (0..others)
+            .map(|n| (format!("a{n:04}"), n.into()))
+            .collect();
+        attributes.insert("user.id".to_owned(), user.into());
+        serde_json::json!({ "dialect": "otlp", "attributes": attributes })
+    }
+
+    #[test]
+    fn so_many_values_are_asked_and_no_more() {
+        let named = |others| of_span(&user_after(others, "ann")).contains_key("user_id");
+        assert!(named(ORIGIN_VALUES_MAX - 1));
+        assert!(!named(ORIGIN_VALUES_MAX));
+    }
+
+    #[test]
+    fn a_value_is_asked_up_to_a_length() {
+        let mut empty = DocWriter::new();
+        empty.str("");
+        let room = ORIGIN_VALUE_BYTES_MAX - empty.len();
+        let named = |bytes| of_span(&user_after(0, &"x".repeat(bytes))).contains_key("user_id");
+        assert!(named(room));
+        assert!(!named(room + 1));
+    }
+
+    #[test]
+    fn values_are_looked_for_so_deep() {
+        let nested = |depth: usize| {
+            let mut value = serde_json::json!({ "leaf": 1 });
+            for _ in 0..depth {
+                value = serde_json::json!({ "map": value });
+            }
+            let doc = doc(&value);
+            Walk::paths(DocRef::parse(&doc).unwrap())
+        };
+        let leaf = |path: &[String]| path[0].ends_with("leaf");
+        assert!(leaf(&nested(ORIGIN_DEPTH_MAX)));
+        assert!(!leaf(&nested(ORIGIN_DEPTH_MAX + 1)));
+    }
+
+    #[test]
+    fn a_walk_that_changes_nothing_writes_the_same() {
+        let json =
+            serde_json::json!({ "a": [1, "x", null], "b": { "c": true, "d": 1.5 }, "e": "f" });
+        let doc = doc(&json);
+        let same = Walk::write(DocRef::parse(&doc).unwrap(), &|_| false);
+        assert_eq!(
+            to_text(DocRef::parse(&same).unwrap()),
+            to_text(DocRef::parse(&doc).unwrap())
+        );
+        assert_eq!(
+            Walk::paths(DocRef::parse(&doc).unwrap()),
+            ["a", "b.c", "b.d", "e"]
+        );
+    }
+}

@@ -89,3 +89,23 @@ async fn a_field_of_a_span_names_the_attributes_that_it_comes_from() {
         assert_eq!(of(absent), Value::Null, "{absent}: {told}");
     }
 }
+
+/// Products that have fields of their own say them there: what is found elsewhere is named.
+#[tokio::test]
+async fn rows_of_other_protocols_name_what_was_found_in_them() {
+    let world = world().await;
+    let body = json!({ "trace_id": "t", "name": "n", "steps": [{
+        "step_id": "s", "step_type": "llm", "name": "call", "model": "gpt-x",
+        "metadata": { "environment": "prod", "other": "x" },
+    }] });
+    let sent = post("/v1/traces", "key-of-a", JSON, body.to_string());
+    assert_eq!(ask(&world.app, sent).await.status, 201);
+    let told = told(&world, "t", "s").await;
+    assert_eq!(
+        told["environment"],
+        json!(["metadata.environment"]),
+        "{told}"
+    );
+    // The sender's own field.
+    assert_eq!(told["model"], Value::Null, "{told}");
+}
