@@ -26,6 +26,7 @@ fn read(dialect: Dialect, bodies: &[Vec<u8>]) -> usize {
             body_hash: 1,
             subject: "",
             received_ns: 1,
+            key_id: 0,
         };
         let decoded = decode(dialect, &context, body).expect("BUG: a valid request");
         assert!(decoded.items.is_empty(), "BUG: a span was refused");

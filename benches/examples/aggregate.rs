@@ -45,6 +45,7 @@ impl Interpreter for Otlp {
             body_hash: 0,
             subject: "",
             received_ns: envelope.received_ns,
+            key_id: 0,
         };
         let decoded = decode(Dialect::OtlpProtobuf, &context, body);
         decoded.map(|d| d.events).map_err(|e| InterpretError {

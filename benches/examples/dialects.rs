@@ -470,6 +470,7 @@ fn measure(case: &Case, spans: usize) -> (f64, f64) {
             ""
         },
         received_ns: 1_793_500_000_000_000_000,
+        key_id: 0,
     };
     let pass = || {
         let mut found = 0;

@@ -32,6 +32,7 @@ fn spans(n: u64) -> BTreeMap<u64, Vec<RowInput>> {
             body_hash: 0,
             subject: "",
             received_ns: 0,
+            key_id: 0,
         };
         let decoded = decode(Dialect::OtlpProtobuf, &context, &request.body).expect("BUG: ours");
         let events = decoded.events.into_iter();

@@ -93,6 +93,8 @@ pub const BLOBS: &str = "blobs";
 pub const OFFLOADED: &str = "offloaded";
 /// Which dialect the event came in: `otlp`, `theta`, `langfuse`, `langsmith`, `aiobs`, `tcc`. Every row; text.
 pub const DIALECT: &str = "dialect";
+/// The key that it came with, as the server names it: hex digits. Every row but scores; text.
+pub const KEY_ID: &str = "key_id";
 /// What the engine derives for a run from its spans: a map, see `FORMAT.md`. Runs.
 pub const ROLLUP: &str = "rollup";
 

@@ -26,6 +26,7 @@ pub fn decodes(dialect: Dialect, body: &[u8]) {
         body_hash: 7,
         subject: "t",
         received_ns: 1 << 60,
+        key_id: 0,
     };
     let decoded = decode(dialect, &context, body);
     assert_eq!(decoded, decode(dialect, &context, body));

@@ -87,6 +87,8 @@ pub(crate) struct Meaning<'a> {
     pub(crate) subject: &'a str,
     /// When it came.
     pub(crate) received_ns: i64,
+    /// With which key.
+    pub(crate) key_id: u64,
 }
 
 /// Reads a plain body. Minted ids come from the plain bytes: a client that compresses a retry
@@ -106,6 +108,7 @@ pub(crate) fn read_hashed(
         body_hash,
         subject: meaning.subject,
         received_ns: meaning.received_ns,
+        key_id: meaning.key_id,
     };
     dialect::decode(meaning.dialect, &context, plain)
 }
@@ -161,6 +164,7 @@ impl Interpreter for Replay {
             project: ProjectId(envelope.project),
             subject: &envelope.subject,
             received_ns: envelope.received_ns,
+            key_id: envelope.key_id,
         };
         Ok(read(meaning, &plain)
             .map_err(|e| because(e.to_string()))?
@@ -223,6 +227,7 @@ mod tests {
             project: ProjectId(3),
             subject: "",
             received_ns: 5,
+            key_id: 6,
         };
         let direct = read(meaning, &plain).unwrap();
         assert!(!direct.events.is_empty());
@@ -233,6 +238,7 @@ mod tests {
                 dialect: Dialect::ThetaTrace.number(),
                 encoding: encoding.number(),
                 received_ns: 5,
+                key_id: 6,
                 ..Envelope::default()
             };
             assert_eq!(Replay.interpret(&envelope, &body).unwrap(), direct.events);
@@ -253,6 +259,7 @@ mod tests {
             project: ProjectId(3),
             subject: "",
             received_ns: 5,
+            key_id: 6,
         };
         for steps in [0, 100] {
             let steps = vec!["{}"; steps].join(",");

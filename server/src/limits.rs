@@ -122,6 +122,8 @@ pub const TREE_COLUMN_ROWS_MAX: usize = 100_000;
 pub const ORIGIN_VALUES_MAX: usize = 512;
 /// Bytes of such a value; no field is said to come from a longer one.
 pub const ORIGIN_VALUE_BYTES_MAX: usize = 16 << 10;
+/// Bytes of all of them.
+pub const ORIGIN_BYTES_MAX: usize = 256 << 10;
 /// Maps within maps in which such values are looked for.
 pub const ORIGIN_DEPTH_MAX: usize = 4;
 /// Bytes of a filter as JSON.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, Builder, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ pub(super) fn deciding(
     let parts = parts(doubt, len_u64(helpers.len()) + 1);
     let (first, others) = parts.split_first().expect("BUG: no rows for helpers");
     meter.explain.helpers = meter.explain.helpers.max(len_u64(others.len()));
-    let (caller, stop, read) = (thread::current(), AtomicBool::new(false), meter.share());
+    let (stop, read) = (AtomicBool::new(false), meter.share());
     let read_bytes_max = meter.read_bytes_max();
     let help = |part: &RoaringBitmap| -> Found {
         let stopped = || stop.load(Ordering::Relaxed);
@@ -111,7 +112,6 @@ pub(super) fn deciding(
         };
         let mut own = Meter::sharing(&budget, Arc::clone(&read));
         let passed = decide_each(node, visible, part, &mut own);
-        caller.unpark();
         Ok((passed?, own.into_spent()))
     };
     thread::scope(|scope| {
@@ -119,7 +119,16 @@ pub(super) fn deciding(
         // A thread that cannot be had leaves its part to this one.
         let start = |part| {
             let thread = Builder::new().name("obsrv-query".to_owned());
-            (part, thread.spawn_scoped(scope, move || help(part)).ok())
+            let (tell, told) = mpsc::channel();
+            // Who does not wait for it any more does not hear it.
+            let run = move || drop(tell.send(help(part)));
+            (
+                part,
+                thread
+                    .spawn_scoped(scope, run)
+                    .ok()
+                    .map(|thread| (thread, told)),
+            )
         };
         let started: Vec<_> = others.iter().map(start).collect();
         // However this ends, what is still under way then is for nothing.
@@ -127,7 +136,7 @@ pub(super) fn deciding(
         let mut passed = decide_each(node, visible, first, meter)?;
         for (part, thread) in started {
             passed |= match thread {
-                Some(thread) => joined(thread, meter)?,
+                Some(helper) => joined(helper, meter)?,
                 None => decide_each(node, visible, part, meter)?,
             };
         }
@@ -146,22 +155,24 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// What a thread found, once it ends; what it spent is added.
+/// What a thread found, as soon as it says so; what it spent is added.
 fn joined(
-    thread: ScopedJoinHandle<'_, Found>,
+    (thread, told): (ScopedJoinHandle<'_, ()>, Receiver<Found>),
     meter: &mut Meter<'_>,
 ) -> Result<RoaringBitmap, QueryError> {
-    while !thread.is_finished() {
-        meter.check()?;
-        thread::park_timeout(PATIENCE);
-    }
-    match thread.join() {
-        Ok(found) => {
-            let (passed, spent) = found?;
-            meter.add(spent);
-            Ok(passed)
+    loop {
+        match told.recv_timeout(PATIENCE) {
+            Ok(found) => {
+                let (passed, spent) = found?;
+                meter.add(spent);
+                return Ok(passed);
+            }
+            Err(RecvTimeoutError::Timeout) => meter.check()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                let ended = thread.join();
+                std::panic::resume_unwind(ended.expect_err("BUG: a helper said nothing"));
+            }
         }
-        Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 

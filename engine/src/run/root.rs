@@ -7,7 +7,7 @@ use crate::doc::{COLUMN_VALUE_BYTES_MAX, DocError, DocRef, DocWriter};
 use crate::model;
 
 /// Fields that a run takes from its root span when it does not have them itself.
-const FROM_ROOT: [&str; 15] = [
+const FROM_ROOT: [&str; 16] = [
     model::NAME,
     model::STATUS,
     model::ERROR_MESSAGE,
@@ -18,6 +18,7 @@ const FROM_ROOT: [&str; 15] = [
     model::VERSION,
     model::RELEASE,
     model::REGION,
+    model::KEY_ID,
     model::MODEL,
     model::TAGS,
     model::METADATA,

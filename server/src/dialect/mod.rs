@@ -24,7 +24,7 @@ pub mod theta_read;
 pub(crate) mod time;
 mod tokens;
 
-use obsrv_engine::doc::DocRef;
+use obsrv_engine::doc::{DocRef, DocWriter};
 use obsrv_engine::mapping::Mapped;
 use obsrv_engine::model;
 use obsrv_engine::row::{Event, ProjectId, Table};
@@ -50,7 +50,8 @@ pub use time::{format_micros, format_nanos, parse as parse_time};
 /// as values; names of `MLflow`, ADK and pydantic-ai; the model of a call that failed from its parameters.
 /// 4: values of `MLflow`, which are JSON; its tokens, model, provider, cost and tags.
 /// 5: `environment`, `version`, `release` and `region`, whatever names they came under.
-pub const MAPPING_VERSION: u16 = 5;
+/// 6: `key_id` of rows that are read from bodies; those that are stored do not get one.
+pub const MAPPING_VERSION: u16 = 6;
 
 /// Most spans, log records, points, steps, events and import items that one request may hold.
 pub const ITEMS_MAX: usize = 100_000;
@@ -69,6 +70,8 @@ pub const MEMBERS_MAX: usize = 1_024;
 pub const KEY_BYTES_MAX: usize = 1_024;
 /// Longest id in the text form in which it is stored, in bytes.
 pub const ID_BYTES_MAX: usize = 256;
+/// What the entry of a key takes in a document: two lengths, a tag, the name and 16 digits.
+const KEY_ID_BYTES: usize = 32;
 /// Deepest nesting of objects and lists in a JSON body. Two less than a document's limit, because
 /// a row wraps some values in a map of its own.
 pub const JSON_DEPTH_MAX: usize = obsrv_engine::doc::DEPTH_MAX - 2;
@@ -183,6 +186,19 @@ impl Dialect {
         }
     }
 
+    /// Whether its documents are written by [`otlp`], which names the key itself.
+    const fn is_otlp(self) -> bool {
+        matches!(
+            self,
+            Self::OtlpProtobuf
+                | Self::OtlpJson
+                | Self::OtlpLogsProtobuf
+                | Self::OtlpLogsJson
+                | Self::OtlpMetricsProtobuf
+                | Self::OtlpMetricsJson
+        )
+    }
+
     /// The persisted number.
     #[expect(
         clippy::as_conversions,
@@ -205,9 +221,16 @@ pub struct Context<'a> {
     pub subject: &'a str,
     /// When the request came in.
     pub received_ns: i64,
+    /// The key that it came with; 0 if with none.
+    pub key_id: u64,
 }
 
 impl Context<'_> {
+    /// The key that it came with, as answers name it.
+    fn key_id(&self) -> Option<String> {
+        (self.key_id != 0).then(|| format!("{:x}", self.key_id))
+    }
+
     /// An id for item `index` (its place in document order) that has none.
     fn mint(&self, prefix: &str, index: u64) -> String {
         let mut bytes = [0; 24];
@@ -266,6 +289,29 @@ impl Decoded {
         self.events
             .iter()
             .fold(0, |sum: usize, event| sum.saturating_add(held(event)))
+    }
+
+    /// Says of every row but scores which key it came with, behind the dialect.
+    fn sent_with(&mut self, key_id: &str) {
+        let rows = self.events.iter_mut();
+        for event in rows.filter(|event| event.table != Table::Scores) {
+            let Some(entries) = DocRef::parse(&event.doc).ok().and_then(DocRef::entries) else {
+                continue;
+            };
+            let mut out = DocWriter::new();
+            out.reserve(event.doc.len().saturating_add(KEY_ID_BYTES));
+            let open = out.begin_map();
+            for (key, value) in entries.map_while(Result::ok) {
+                out.key(key);
+                out.value(value);
+                if key == model::DIALECT {
+                    out.key(model::KEY_ID);
+                    out.str(key_id);
+                }
+            }
+            out.end(open);
+            event.doc = out.finish().into();
+        }
     }
 
     fn sealed(mut self) -> Self {
@@ -342,7 +388,7 @@ pub enum DecodeError {
 
 /// Reads a body that is already decompressed.
 pub fn decode(dialect: Dialect, ctx: &Context<'_>, body: &[u8]) -> Result<Decoded, DecodeError> {
-    let decoded = match dialect {
+    let mut decoded = match dialect {
         Dialect::OtlpProtobuf => otlp::decode_protobuf(Signal::Spans, ctx, body)?,
         Dialect::OtlpJson => otlp::decode_json(Signal::Spans, ctx, body)?,
         Dialect::OtlpLogsProtobuf => otlp::decode_protobuf(Signal::Logs, ctx, body)?,
@@ -374,6 +420,9 @@ pub fn decode(dialect: Dialect, ctx: &Context<'_>, body: &[u8]) -> Result<Decode
         Dialect::ImportTau => import::decode(import::Format::Tau, ctx, body)?,
         Dialect::ImportInspect => import::decode(import::Format::Inspect, ctx, body)?,
     };
+    if let Some(key_id) = ctx.key_id().filter(|_| !dialect.is_otlp()) {
+        decoded.sent_with(&key_id);
+    }
     Ok(decoded.sealed())
 }
 

@@ -2,17 +2,20 @@
 //!
 //! Nobody writes that down: the mapping is asked. A value is changed, the row is mapped again, and what comes out
 //! otherwise comes from that value. So it holds for every dialect and for whatever the mapping does with a value:
-//! takes it, counts with it, reads JSON in it. Where two values say the same and either would do, no change of one
+//! takes it, counts with it, reads JSON in it. Where several values say the same and either would do, no change of one
 //! is seen: then each that says it alone is named.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use obsrv_engine::doc::{DocRef, DocWriter};
 use obsrv_engine::mapping::Mapped;
+use obsrv_engine::model;
 use obsrv_engine::row::Table;
 
 use super::map;
-use crate::limits::{ORIGIN_DEPTH_MAX, ORIGIN_VALUE_BYTES_MAX, ORIGIN_VALUES_MAX};
+use crate::limits::{
+    ORIGIN_BYTES_MAX, ORIGIN_DEPTH_MAX, ORIGIN_VALUE_BYTES_MAX, ORIGIN_VALUES_MAX,
+};
 
 /// Fields and, of each, the paths of the values that it comes from.
 pub(crate) type Origins = BTreeMap<String, BTreeSet<String>>;
@@ -20,45 +23,107 @@ pub(crate) type Origins = BTreeMap<String, BTreeSet<String>>;
 /// What the mapping made of a document: its fields, those within maps by their path, and their bytes.
 type Fields = BTreeMap<String, Vec<u8>>;
 
-/// Where each field of a row comes from that the mapping made. A field that is not here stands in the row as it was sent, or
-/// comes from a value that is too long or too deep to be asked for.
-pub(crate) fn origins(table: Table, doc: DocRef<'_>) -> Origins {
-    let paths = Walk::paths(doc);
-    let same = mapped(table, &Walk::write(doc, &|_| false));
+/// Where each field of a row comes from that the mapping made. A field that is not here stands in the row as it was sent,
+/// or comes from a value beyond the limits of what is asked. `None`: ended by `is_over`, which is asked before each try.
+pub(crate) fn origins(
+    table: Table,
+    doc: DocRef<'_>,
+    is_over: &dyn Fn() -> bool,
+) -> Option<Origins> {
+    let asked = Asked::new(table, doc, is_over)?;
     let mut origins = Origins::new();
-    // Members of the row that are as they were sent: a change of one is seen there.
-    let mut sent = BTreeSet::new();
-    for (at, path) in paths.iter().enumerate() {
-        let other = mapped(table, &Walk::write(doc, &|n| n == at));
-        for field in different(&same, &other) {
-            if root(field) == root(path) {
-                sent.insert(root(path));
-            } else {
-                note(&mut origins, field, path);
-            }
-        }
-    }
-    // Which fields are left that come from any value at all?
-    let none = mapped(table, &Walk::write(doc, &|_| true));
-    let left: Vec<&String> = different(&same, &none)
-        .filter(|field| !origins.contains_key(*field) && !sent.contains(root(field)))
-        .collect();
-    if left.is_empty() {
-        return origins;
-    }
-    for (at, path) in paths.iter().enumerate() {
-        let alone = mapped(table, &Walk::write(doc, &|n| n != at));
-        for field in left
-            .iter()
-            .filter(|field| alone.get(**field) == same.get(**field))
-        {
-            note(&mut origins, field, path);
-        }
-    }
-    origins
+    asked.each_changed(&mut origins)?;
+    asked.each_alone(Act::Change, &mut origins)?;
+    // That there is such a value at all may say it, whatever it is.
+    asked.each_alone(Act::LeaveOut, &mut origins)?;
+    Some(origins)
 }
 
+/// A row that is asked.
+struct Asked<'a> {
+    table: Table,
+    doc: DocRef<'a>,
+    is_over: &'a dyn Fn() -> bool,
+    /// Members of the document that the mapping makes again: nothing comes from them.
+    made: BTreeSet<&'a str>,
+    paths: Vec<String>,
+    /// What the mapping makes of it as it is.
+    same: Fields,
+}
+
+impl<'a> Asked<'a> {
+    fn new(table: Table, doc: DocRef<'a>, is_over: &'a dyn Fn() -> bool) -> Option<Self> {
+        let mut asked = Self {
+            table,
+            doc,
+            is_over,
+            made: BTreeSet::new(),
+            paths: Vec::new(),
+            same: Fields::new(),
+        };
+        asked.same = asked.mapped(&|_| Act::Keep)?;
+        let members = doc.entries().into_iter().flatten().map_while(Result::ok);
+        for (key, _) in members.take(ORIGIN_VALUES_MAX) {
+            asked.made.insert(key);
+            if key == model::DIALECT || asked.mapped(&|_| Act::Keep)? != asked.same {
+                asked.made.remove(key);
+            }
+        }
+        asked.paths = Walk::of(doc, &asked.made, &|_| Act::Keep).paths;
+        Some(asked)
+    }
+
+    /// What the mapping makes of it with its values treated so.
+    fn mapped(&self, act: &dyn Fn(usize) -> Act) -> Option<Fields> {
+        if (self.is_over)() {
+            return None;
+        }
+        let doc = Walk::of(self.doc, &self.made, act).out.finish();
+        let new = match map(self.table, &doc) {
+            Mapped::Other(new) => new,
+            Mapped::Same | Mapped::Left => doc,
+        };
+        Some(fields(&new))
+    }
+
+    /// Changes one value after the other and notes what comes out otherwise.
+    fn each_changed(&self, origins: &mut Origins) -> Option<()> {
+        for (at, path) in self.paths.iter().enumerate() {
+            let other = self.mapped(&|n| if n == at { Act::Change } else { Act::Keep })?;
+            for field in different(&self.same, &other) {
+                note(origins, field, path);
+            }
+        }
+        Some(())
+    }
+
+    /// Does this to all values but one, and notes which fields are still as they were though they are not if it is done
+    /// to all of them.
+    fn each_alone(&self, act: Act, origins: &mut Origins) -> Option<()> {
+        let none = self.mapped(&|_| act)?;
+        let is_made = |field: &str| !self.paths.iter().any(|path| root(path) == root(field));
+        let left: Vec<&String> = different(&self.same, &none)
+            .filter(|field| !origins.contains_key(*field) && is_made(field))
+            .collect();
+        if left.is_empty() {
+            return Some(());
+        }
+        for (at, path) in self.paths.iter().enumerate() {
+            let alone = self.mapped(&|n| if n == at { Act::Keep } else { act })?;
+            let kept = left
+                .iter()
+                .filter(|field| alone.get(**field) == self.same.get(**field));
+            kept.for_each(|field| note(origins, field, path));
+        }
+        Some(())
+    }
+}
+
+/// Notes that the field comes from there, unless it is what stands there.
 fn note(origins: &mut Origins, field: &str, path: &str) {
+    if root(field) == root(path) {
+        return;
+    }
     let paths = origins.entry(field.to_owned()).or_default();
     paths.insert(path.to_owned());
 }
@@ -74,13 +139,9 @@ fn different<'f>(one: &'f Fields, other: &'f Fields) -> impl Iterator<Item = &'f
         .map(|(field, _)| field)
 }
 
-fn mapped(table: Table, doc: &[u8]) -> Fields {
-    let new = match map(table, doc) {
-        Mapped::Other(new) => new,
-        Mapped::Same | Mapped::Left => doc.to_vec(),
-    };
+fn fields(doc: &[u8]) -> Fields {
     let mut fields = Fields::new();
-    let entries = DocRef::parse(&new).ok().and_then(DocRef::entries);
+    let entries = DocRef::parse(doc).ok().and_then(DocRef::entries);
     for (key, value) in entries.into_iter().flatten().map_while(Result::ok) {
         match value {
             DocRef::Map(within) => {
@@ -102,31 +163,37 @@ fn bytes(value: DocRef<'_>) -> Vec<u8> {
     out.finish()
 }
 
+/// What is done to a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    Keep,
+    Change,
+    LeaveOut,
+}
+
 /// A walk over the values of a document that may be asked for, always in the same order.
 struct Walk<'w> {
-    /// Whether the value of this number is changed.
-    is_changed: &'w dyn Fn(usize) -> bool,
+    /// Members of the document that are left out.
+    without: &'w BTreeSet<&'w str>,
+    /// What is done to the value of this number.
+    act: &'w dyn Fn(usize) -> Act,
     paths: Vec<String>,
+    /// Bytes of values that may still be asked.
+    room: usize,
     out: DocWriter,
 }
 
 impl<'w> Walk<'w> {
-    fn of(doc: DocRef<'_>, is_changed: &'w dyn Fn(usize) -> bool) -> Self {
+    fn of(doc: DocRef<'_>, without: &'w BTreeSet<&'w str>, act: &'w dyn Fn(usize) -> Act) -> Self {
         let mut walk = Self {
-            is_changed,
+            without,
+            act,
             paths: Vec::new(),
+            room: ORIGIN_BYTES_MAX,
             out: DocWriter::new(),
         };
         walk.map("", doc, 0);
         walk
-    }
-
-    fn paths(doc: DocRef<'_>) -> Vec<String> {
-        Self::of(doc, &|_| false).paths
-    }
-
-    fn write(doc: DocRef<'_>, is_changed: &'w dyn Fn(usize) -> bool) -> Vec<u8> {
-        Self::of(doc, is_changed).out.finish()
     }
 
     fn map(&mut self, path: &str, doc: DocRef<'_>, depth: usize) {
@@ -142,23 +209,34 @@ impl<'w> Walk<'w> {
     }
 
     fn entry(&mut self, (key, path): (&str, String), value: DocRef<'_>, depth: usize) {
+        if depth == 0 && self.without.contains(key) {
+            return;
+        }
         if matches!(value, DocRef::Map(_)) && depth < ORIGIN_DEPTH_MAX {
             self.out.key(key);
             return self.map(&path, value, depth + 1);
         }
         let written = bytes(value);
-        // Conversations and the like: no field comes from them, and they would be copied for each value.
-        if written.len() > ORIGIN_VALUE_BYTES_MAX {
-            return;
-        }
-        self.out.key(key);
-        if key == obsrv_engine::model::DIALECT || self.paths.len() >= ORIGIN_VALUES_MAX {
+        if depth == 0 && key == model::DIALECT {
+            self.out.key(key);
             return self.out.value(value);
         }
-        if (self.is_changed)(self.paths.len()) {
-            change(value, &mut self.out);
-        } else {
-            self.out.value(value);
+        // Conversations and the like: no field comes from them, and they would be copied for each value.
+        let is_long = written.len() > ORIGIN_VALUE_BYTES_MAX;
+        if is_long || self.paths.len() >= ORIGIN_VALUES_MAX || written.len() > self.room {
+            return;
+        }
+        self.room -= written.len();
+        match (self.act)(self.paths.len()) {
+            Act::Keep => {
+                self.out.key(key);
+                self.out.value(value);
+            }
+            Act::Change => {
+                self.out.key(key);
+                change(value, &mut self.out);
+            }
+            Act::LeaveOut => {}
         }
         self.paths.push(path);
     }
@@ -196,9 +274,14 @@ mod tests {
         crate::dialect::json::read(json.to_string().as_bytes(), 64).unwrap()
     }
 
+    fn walk(doc: &[u8]) -> Walk<'static> {
+        const NONE: &BTreeSet<&str> = &BTreeSet::new();
+        Walk::of(DocRef::parse(doc).unwrap(), NONE, &|_| Act::Keep)
+    }
+
     fn of_span(json: &serde_json::Value) -> Origins {
         let doc = doc(json);
-        origins(Table::Spans, DocRef::parse(&doc).unwrap())
+        origins(Table::Spans, DocRef::parse(&doc).unwrap(), &|| false).unwrap()
     }
 
     /// A span with so many attributes before the one that names the user.
@@ -228,6 +311,46 @@ mod tests {
     }
 
     #[test]
+    fn so_many_bytes_are_asked_and_no_more() {
+        let mut written = DocWriter::new();
+        written.str(&"x".repeat(1_000));
+        let each = written.len();
+        let mut user = DocWriter::new();
+        user.str("ann");
+        let others = (ORIGIN_BYTES_MAX - user.len()) / each;
+        let named = |more: usize| {
+            let mut attributes: serde_json::Map<_, _> = (0..others)
+                .map(|n| (format!("a{n:04}"), "x".repeat(1_000).into()))
+                .collect();
+            let rest = (ORIGIN_BYTES_MAX - user.len()) % each;
+            attributes.insert(
+                "b".to_owned(),
+                "x".repeat(rest - (each - 1_000) + more).into(),
+            );
+            attributes.insert("user.id".to_owned(), "ann".into());
+            let span = serde_json::json!({ "attributes": attributes, "dialect": "otlp" });
+            of_span(&span).contains_key("user_id")
+        };
+        assert!(named(0));
+        assert!(!named(1));
+    }
+
+    #[test]
+    fn a_question_that_is_over_gives_nothing() {
+        let doc = doc(&user_after(3, "ann"));
+        let tries = std::cell::Cell::new(0);
+        let is_over = || {
+            tries.set(tries.get() + 1);
+            tries.get() > 2
+        };
+        assert_eq!(
+            origins(Table::Spans, DocRef::parse(&doc).unwrap(), &is_over),
+            None
+        );
+        assert_eq!(tries.get(), 3);
+    }
+
+    #[test]
     fn values_are_looked_for_so_deep() {
         let nested = |depth: usize| {
             let mut value = serde_json::json!({ "leaf": 1 });
@@ -235,7 +358,7 @@ mod tests {
                 value = serde_json::json!({ "map": value });
             }
             let doc = doc(&value);
-            Walk::paths(DocRef::parse(&doc).unwrap())
+            walk(&doc).paths
         };
         let leaf = |path: &[String]| path[0].ends_with("leaf");
         assert!(leaf(&nested(ORIGIN_DEPTH_MAX)));
@@ -247,14 +370,11 @@ mod tests {
         let json =
             serde_json::json!({ "a": [1, "x", null], "b": { "c": true, "d": 1.5 }, "e": "f" });
         let doc = doc(&json);
-        let same = Walk::write(DocRef::parse(&doc).unwrap(), &|_| false);
+        let same = walk(&doc);
+        assert_eq!(same.paths, ["a", "b.c", "b.d", "e"]);
         assert_eq!(
-            to_text(DocRef::parse(&same).unwrap()),
+            to_text(DocRef::parse(&same.out.finish()).unwrap()),
             to_text(DocRef::parse(&doc).unwrap())
-        );
-        assert_eq!(
-            Walk::paths(DocRef::parse(&doc).unwrap()),
-            ["a", "b.c", "b.d", "e"]
         );
     }
 }

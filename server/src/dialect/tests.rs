@@ -1,6 +1,7 @@
 //! What holds of several dialects.
 
 mod clients;
+mod keys;
 mod reported;
 
 use obsrv_engine::doc::DocRef;

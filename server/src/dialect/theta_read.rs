@@ -84,12 +84,13 @@ const SAME: [(&str, Form); 20] = [
 ];
 
 /// Keys of rows that readers do not see, or see under another name.
-const HIDDEN: [&str; 23] = [
+const HIDDEN: [&str; 24] = [
     model::BLOBS,
     model::COST,
     model::COST_SOURCE,
     model::COST_UNKNOWN,
     model::DIALECT,
+    model::KEY_ID,
     model::STATUS,
     model::KIND,
     model::PARENT_ID,

@@ -407,6 +407,7 @@ impl Job {
             project: self.tenant.project(),
             subject: &self.subject,
             received_ns,
+            key_id: self.tenant.key_id(),
         };
         let unread = |e: DecodeError| self.refusal(ErrorCode::InvalidRequest, e.to_string());
         let Some(redactor) = &self.redactor else {

@@ -314,6 +314,7 @@ fn items_do_not_repeat_the_body() {
         body_hash: 1,
         subject: "",
         received_ns: 1,
+        key_id: 0,
     };
     let decoded = decode(Dialect::ThetaImport, &context, body).unwrap();
     assert!(
@@ -335,6 +336,7 @@ fn ids_made_of_content_are_keyed() {
         body_hash: 1,
         subject: "t",
         received_ns: 1,
+        key_id: 0,
     };
     let plain = decode(Dialect::ThetaAnnotation, &context, body).unwrap();
     let rules = redactor(json!({}));

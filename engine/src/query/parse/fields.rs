@@ -34,6 +34,7 @@ const CORE_FIELDS: [&str; 31] = [
     model::COST,
     model::COST_SOURCE,
     model::DIALECT,
+    model::KEY_ID,
     model::METADATA,
     model::ATTRIBUTES,
     "has",

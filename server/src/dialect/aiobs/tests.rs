@@ -15,6 +15,7 @@ fn try_read(body: &str) -> Result<Decoded, DecodeError> {
         body_hash: 1,
         subject: "",
         received_ns: T0,
+        key_id: 0,
     };
     decode(Dialect::AiobsExport, &ctx, body.as_bytes())
 }

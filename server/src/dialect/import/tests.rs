@@ -36,6 +36,7 @@ fn read(format: Format, text: &str) -> Read {
         body_hash: 7,
         subject: "",
         received_ns: 1_000_000_000_000_000_000,
+        key_id: 0,
     };
     let decoded = decode(format, &context, text.as_bytes()).unwrap();
     let again = decode(format, &context, text.as_bytes()).unwrap();
@@ -537,6 +538,7 @@ fn odd_files_are_refused_not_feared() {
         body_hash: 0,
         subject: "",
         received_ns: i64::MAX,
+        key_id: 0,
     };
     for (_, format) in Format::ALL {
         for body in [

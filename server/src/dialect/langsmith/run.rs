@@ -254,8 +254,9 @@ fn span(run: &Run<'_>, place: &Place<'_>, end_ns: Option<i64>) -> Result<Piece, 
 }
 
 /// Before what is said deeper in a run.
-const HEAD: [&str; 7] = [
+const HEAD: [&str; 8] = [
     model::DIALECT,
+    model::KEY_ID,
     model::STATUS,
     model::PARENT_ID,
     model::ROOT,

@@ -20,6 +20,7 @@ fn context(subject: &str) -> Context<'_> {
         body_hash: 1,
         subject,
         received_ns: T0 + 100 * S,
+        key_id: 0,
     }
 }
 

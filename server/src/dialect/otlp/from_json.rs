@@ -85,7 +85,7 @@ fn resource_group(group: DocRef<'_>, path: &str, sink: &mut Sink<'_>) -> Result<
         }
         let mut put = Put::default();
         let scope = put_scope(scoped, &mut put).and_then(|()| scope_doc(Fields::new(&put.out, 0)));
-        let shared = shared(sink.signal, resource.as_ref(), scope);
+        let shared = shared((sink.signal, sink.ctx), resource.as_ref(), scope);
         for item in whole_list(scoped, items, &format!("{path}.{items}"))? {
             let item = item.unwrap_or(DocRef::Null);
             put_item(item, shared.as_ref(), sink)?;

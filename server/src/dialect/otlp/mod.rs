@@ -103,7 +103,7 @@ fn scope_group(
     sink: &mut Sink<'_>,
 ) -> Result<(), DecodeError> {
     let fields = field.message()?;
-    let shared = shared(sink.signal, resource, scope_doc(fields));
+    let shared = shared((sink.signal, sink.ctx), resource, scope_doc(fields));
     let items = fields.flatten().filter(|part| part.number == 2).count();
     sink.make_room(items, fields.len());
     for part in fields {
@@ -116,12 +116,12 @@ fn scope_group(
 }
 
 fn shared(
-    signal: Signal,
+    (signal, ctx): (Signal, &Context<'_>),
     resource: Result<&ResourceDoc, &Bad>,
     scope: Result<Vec<u8>, Bad>,
 ) -> Result<Shared, Bad> {
     let (resource, scope) = (resource.map_err(Bad::clone)?, scope?);
-    let mut shared = Shared::new(resource, &scope);
+    let mut shared = Shared::new(resource, &scope, ctx.key_id().as_deref());
     if signal == Signal::Metrics {
         shared.identity = series::identity_of_group(&resource.attributes, &scope);
     }

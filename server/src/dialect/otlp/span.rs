@@ -58,8 +58,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Of a scope's document and its resource.
-    pub(super) fn new(resource: &ResourceDoc, scope: &[u8]) -> Self {
+    /// Of a scope's document and its resource, and the key that they came with.
+    pub(super) fn new(resource: &ResourceDoc, scope: &[u8], key_id: Option<&str>) -> Self {
         let mut out = DocWriter::new();
         let open = out.begin_map();
         text(
@@ -67,6 +67,7 @@ impl Shared {
             model::SERVICE,
             resource.service.as_deref().unwrap_or(""),
         );
+        text(&mut out, model::KEY_ID, key_id.unwrap_or(""));
         splice(&mut out, model::RESOURCE, &resource.attributes);
         if let Some(about) = &resource.about {
             splice(&mut out, "resource_info", about);

@@ -16,6 +16,7 @@ fn read(dialect: Dialect, body: &Value) -> Decoded {
         body_hash: 1,
         subject: "",
         received_ns: T0,
+        key_id: 0,
     };
     decode(dialect, &ctx, body.to_string().as_bytes()).unwrap()
 }

@@ -16,6 +16,7 @@ fn events(dialect: Dialect, body: &Value) -> Vec<Event> {
         body_hash: 1,
         subject: "",
         received_ns: 1,
+        key_id: 0,
     };
     let decoded = decode(dialect, &ctx, body.to_string().as_bytes()).unwrap();
     assert_eq!(decoded.rejected(), 0, "{decoded:?}");

@@ -14,6 +14,7 @@ fn span(dialect: Dialect, body: &Value) -> Value {
         body_hash: 1,
         subject: "",
         received_ns: 1,
+        key_id: 0,
     };
     let decoded = decode(dialect, &ctx, body.to_string().as_bytes()).unwrap();
     assert_eq!(decoded.rejected(), 0, "{decoded:?}");

@@ -11,13 +11,14 @@ use crate::dialect::format_micros;
 use crate::dialect::place::{self, Said};
 
 /// Keys of a row that a sender's unknown key must not take: such a one goes into `extra`.
-const RESERVED: [&str; 22] = [
+const RESERVED: [&str; 23] = [
     model::BLOBS,
     model::OFFLOADED,
     model::COST,
     model::COST_SOURCE,
     model::COST_UNKNOWN,
     model::DIALECT,
+    model::KEY_ID,
     model::PARENT_ID,
     model::ROOT,
     model::TOOL,

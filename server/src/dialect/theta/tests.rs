@@ -12,6 +12,7 @@ const CTX: Context<'_> = Context {
     body_hash: 99,
     subject: "tr_1",
     received_ns: 5,
+    key_id: 0,
 };
 
 fn read(dialect: Dialect, body: &str) -> Decoded {

@@ -40,6 +40,7 @@ impl Stored {
             body_hash: 3,
             subject: &subject,
             received_ns: 1,
+            key_id: 0,
         };
         let decoded = decode(dialect, &ctx, body).unwrap();
         assert_eq!(decoded.rejected(), 0, "{:?}", decoded.items);

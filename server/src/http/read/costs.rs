@@ -1,7 +1,8 @@
-//! `GET …/costs`: what runs cost in whole cents, told apart by who pays for it: all, by user, by model.
+//! `GET …/costs`: what runs cost in whole cents, told apart by who pays for it: all, by user, by model, by key.
 //!
 //! A cost is of the machine where its span is a sandbox's, else of the model. Where the customer pays the
-//! provider himself (`theazo.billing_mode`), it counts nothing here. What a key cost nobody knows: rows name none.
+//! provider himself (`theazo.billing_mode`), it counts nothing here. A span of events that came with
+//! several keys is of the last one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -102,6 +103,7 @@ impl Bill {
 enum By {
     User,
     Model,
+    Key,
 }
 
 impl By {
@@ -110,7 +112,8 @@ impl By {
             None => Ok(None),
             Some("user") => Ok(Some(Self::User)),
             Some("model") => Ok(Some(Self::Model)),
-            Some(_) => Err(ApiError::parameter("group_by", "not user or model")),
+            Some("key") => Ok(Some(Self::Key)),
+            Some(_) => Err(ApiError::parameter("group_by", "not user, model or key")),
         }
     }
 }
@@ -119,7 +122,7 @@ impl By {
 struct Costs {
     #[serde(flatten)]
     all: Billed,
-    /// By user or model, if that was asked for: the dearest first.
+    /// By user, model or key, if that was asked for: the dearest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Vec<OfGroup>>,
     /// Whether there are more than are listed.
@@ -128,7 +131,7 @@ struct Costs {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct OfGroup {
-    /// The user or the model; null of what names none.
+    /// The user, the model or the `key_id`; null of what names none.
     key: Option<String>,
     #[serde(flatten)]
     billed: Billed,
@@ -136,8 +139,8 @@ struct OfGroup {
 
 pub(super) fn add(routes: &mut Routes) {
     asks_rows(routes.get(&path("/costs"), TraceRead, show))
-        .asks("group_by", "`user` or `model` tells beside it what each cost")
-        .asks("limit", "users or models listed, up to 1000; 100 if not given")
+        .asks("group_by", "`user`, `model` or `key` (of the API) tells beside it what each cost")
+        .asks("limit", "users, models or keys listed, up to 1000; 100 if not given")
         .says("What the runs that pass cost in whole cents: model, compute, total, and who pays the provider.")
         .gives::<Costs>();
 }
@@ -171,7 +174,7 @@ pub(super) fn all(view: &View, runs: Filter, budget: &Budget<'_>) -> Result<Bill
 #[derive(Debug, Default)]
 struct Bills {
     all: Bill,
-    /// By user or model.
+    /// By user, model or key.
     groups: HashMap<Option<String>, Bill>,
 }
 
@@ -218,17 +221,18 @@ impl Bills {
         let spans = Filter::Is(Column::TraceId, Test::In(traces.collect()));
         let users = match by {
             Some(By::User) => users(runs)?,
-            Some(By::Model) | None => HashMap::new(),
+            Some(By::Model | By::Key) | None => HashMap::new(),
         };
         let column = by.map(|by| match by {
             By::User => Column::TraceId,
             By::Model => Column::Path(model::MODEL.into()),
+            By::Key => Column::Path(model::KEY_ID.into()),
         });
         let name = |group: &Group| {
             let value = group.keys.first()?.as_ref()?;
             match by? {
                 By::User => users.get(value).cloned(),
-                By::Model => shown(value),
+                By::Model | By::Key => shown(value),
             }
         };
         for (q, is_model) in [(MODEL, true), (COMPUTE, false)] {
@@ -299,7 +303,7 @@ fn each(
     };
     let answer = view.aggregate(Table::Spans, &request, budget)?;
     if answer.groups_left_out > 0 {
-        let message = "too many models in these runs, narrow the filter";
+        let message = "too many models or keys in these runs, narrow the filter";
         return Err(ApiError::new(ErrorCode::QueryTooExpensive, message));
     }
     if let Some(number) = number(&answer.total) {

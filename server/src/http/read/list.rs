@@ -280,9 +280,10 @@ pub(super) fn shown_with(
     kept_of: (&Fields, Option<&Value>),
 ) -> Result<Box<serde_json::value::RawValue>, ApiError> {
     let row = wire::row_of(&hit.core, &hit.body)?;
+    let wanted = kept_of.0.wanted();
     match over {
-        Over::Traces => kept(&TraceShown::of(&row), kept_of),
-        Over::Spans => kept(&SpanShown::of(&row), kept_of),
+        Over::Traces => kept(&TraceShown::with(&row, wanted), kept_of),
+        Over::Spans => kept(&SpanShown::with(&row, wanted), kept_of),
         Over::Scores => kept(&ScoreShown::of(&row), kept_of),
         Over::Logs | Over::Points => kept(&signals::shown(over, &row), kept_of),
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::super::error::ApiError;
 use super::super::params::Params;
 use super::ask::Over;
+use super::shape::Wanted;
 use crate::limits::READ_FIELDS_MAX;
 use obsrv_engine::query::SCORES_TOLD_MAX;
 
@@ -79,6 +80,26 @@ impl Fields {
         self.names.as_deref()
     }
 
+    /// What takes long to make and is asked for.
+    pub(super) fn wanted(&self) -> Wanted {
+        let wants = |key: &str| self.wants(key);
+        Wanted {
+            previews: wants("input_preview") || wants("output_preview"),
+            metadata: wants("metadata"),
+        }
+    }
+
+    /// Whether this key is asked for, or something in it.
+    fn wants(&self, key: &str) -> bool {
+        let is_in = |name: &String| {
+            let rest = name.strip_prefix(key);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.names
+            .as_ref()
+            .is_none_or(|names| names.iter().any(is_in))
+    }
+
     /// Whether nothing beside these is asked for.
     pub(super) fn are_within(&self, known: &[&str]) -> bool {
         let names = self.names.as_ref();
@@ -127,6 +148,20 @@ mod tests {
             keep("metadata.b.c,metadata.d.e,nope"),
             json!({ "trace_id": "t", "metadata": { "b.c": 2, "d": { "e": 3 } } })
         );
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_made() {
+        let wanted = |text: &str| {
+            let wanted = Fields::of(&Params::parse(text).unwrap(), Over::Spans);
+            let Wanted { previews, metadata } = wanted.unwrap().wanted();
+            (previews, metadata)
+        };
+        assert_eq!(wanted(""), (true, true));
+        assert_eq!(wanted("fields=name,metadatas,input"), (false, false));
+        assert_eq!(wanted("fields=metadata.a.b"), (false, true));
+        assert_eq!(wanted("fields=metadata,output_preview"), (true, true));
+        assert_eq!(wanted("fields=input_preview"), (true, false));
     }
 
     #[test]

@@ -113,6 +113,32 @@ impl Cost {
     }
 }
 
+/// Which of the fields that take long to make are shown; without them a row has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) previews: bool,
+    pub(super) metadata: bool,
+}
+
+impl Wanted {
+    pub(super) const ALL: Self = Self {
+        previews: true,
+        metadata: true,
+    };
+
+    fn previews(self, row: &StoredRow) -> (Option<String>, Option<String>) {
+        if self.previews {
+            previews(row)
+        } else {
+            (None, None)
+        }
+    }
+
+    fn metadata(self, doc: DocRef<'_>) -> Raw {
+        raw_map(doc.get(model::METADATA).filter(|_| self.metadata))
+    }
+}
+
 /// A run. `status` is `success`, `error` or `running`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct TraceShown<'a> {
@@ -155,8 +181,12 @@ pub(super) struct TraceShown<'a> {
 
 impl<'a> TraceShown<'a> {
     pub(super) fn of(row: &'a StoredRow) -> Self {
+        Self::with(row, Wanted::ALL)
+    }
+
+    pub(super) fn with(row: &'a StoredRow, wanted: Wanted) -> Self {
         let (doc, core) = (row.doc(), &row.core);
-        let (input_preview, output_preview) = previews(row);
+        let (input_preview, output_preview) = wanted.previews(row);
         let [environment, version, release, region] = place::of_row(doc);
         let roll = doc.get(model::ROLLUP).unwrap_or(DocRef::Null);
         let rolled = |key| roll.get(key).and_then(DocRef::as_i64);
@@ -179,7 +209,7 @@ impl<'a> TraceShown<'a> {
             release,
             region,
             tags: texts(doc.get(model::TAGS)),
-            metadata: raw_map(doc.get(model::METADATA)),
+            metadata: wanted.metadata(doc),
             models: named(roll.get("models"), row.text(model::MODEL)),
             tools: named(roll.get("tools"), None),
             tokens: Tokens::of(doc),
@@ -231,8 +261,12 @@ pub(super) struct SpanShown<'a> {
 
 impl<'a> SpanShown<'a> {
     pub(super) fn of(row: &'a StoredRow) -> Self {
+        Self::with(row, Wanted::ALL)
+    }
+
+    pub(super) fn with(row: &'a StoredRow, wanted: Wanted) -> Self {
         let (doc, core) = (row.doc(), &row.core);
-        let (input_preview, output_preview) = previews(row);
+        let (input_preview, output_preview) = wanted.previews(row);
         let [environment, version, release, region] = place::of_row(doc);
         Self {
             trace_id: &core.trace_id,
@@ -257,7 +291,7 @@ impl<'a> SpanShown<'a> {
             release,
             region,
             tags: texts(doc.get(model::TAGS)),
-            metadata: raw_map(doc.get(model::METADATA)),
+            metadata: wanted.metadata(doc),
             input_preview,
             output_preview,
             dialect: row.text(model::DIALECT),

@@ -6,6 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use obsrv_engine::doc::DocRef;
 use obsrv_engine::model;
+use obsrv_engine::query::{Budget, QueryError};
 use obsrv_engine::row::Table;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -92,7 +93,7 @@ async fn show(
     let trace_id = trace_id(&place, "trace")?;
     let span_id = super::trace::trace_id(&place, "span")?;
     let store = app.core()?.store(access.tenant());
-    let body = query::ask(&app, access.tenant(), move |budget| {
+    let work = move |budget: &Budget<'_>| {
         let view = store.view();
         let found = view.row(Table::Spans, (&trace_id, &span_id))?;
         let found = found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such span"))?;
@@ -105,6 +106,10 @@ async fn show(
         let talk = talk(&named(row.clone()));
         let talk = DocRef::parse(&talk).unwrap_or(DocRef::Null);
         let (input, output) = whole(doc);
+        let found = match asks_origins.then(|| origins(Table::Spans, doc, budget.cancelled)) {
+            Some(None) => return Err(QueryError::Cancelled.into()),
+            found => found.flatten(),
+        };
         json(&FullSpan {
             span: SpanShown::of(&row),
             input: input.map(raw),
@@ -116,10 +121,14 @@ async fn show(
             links: doc.get("links").map(raw),
             resource: doc.get(model::RESOURCE).map(raw),
             scope: doc.get("scope").map(raw),
-            origins: asks_origins.then(|| origins(Table::Spans, doc)),
+            origins: found,
             raw: raw(doc),
         })
-    })
-    .await?;
+    };
+    let body = if asks_origins {
+        query::ask_heavy(&app, access.tenant(), work).await?
+    } else {
+        query::ask(&app, access.tenant(), work).await?
+    };
     Ok(wire::json_response(body))
 }

@@ -57,7 +57,7 @@ const INTRINSICS: [&str; 24] = [
     "traceDuration",
 ];
 /// Keys of rows that `TraceQL` takes without a scope, where there are any.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     model::MODEL,
     model::TOOL,
     model::ERROR_MESSAGE,
@@ -71,6 +71,7 @@ const KEYS: [&str; 15] = [
     model::TAGS,
     model::COST_USD,
     model::DIALECT,
+    model::KEY_ID,
     "tokens.",
     "metadata.",
 ];

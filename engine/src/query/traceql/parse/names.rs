@@ -52,7 +52,7 @@ const INTRINSICS: [(&str, Intrinsic); 37] = [
 ];
 
 /// Keys of rows that need no scope; of the last ones anything below.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     model::MODEL,
     model::TOOL,
     model::ERROR_MESSAGE,
@@ -64,6 +64,7 @@ const KEYS: [&str; 24] = [
     model::COST,
     model::COST_SOURCE,
     model::DIALECT,
+    model::KEY_ID,
     model::INDEX,
     model::ROOT,
     model::PARENT_ID,

@@ -15,6 +15,7 @@ fn context() -> Context<'static> {
         body_hash: 1,
         subject: "",
         received_ns: 1_795_000_000_000_000_000,
+        key_id: 0,
     }
 }
 

@@ -41,11 +41,12 @@ const OF_RESOURCE: [(&str, &str); 5] = [
 ];
 
 /// Fields that stand elsewhere in the message, or are worked out from others.
-const ELSEWHERE: [&str; 17] = [
+const ELSEWHERE: [&str; 18] = [
     model::COST,
     model::COST_SOURCE,
     model::COST_UNKNOWN,
     model::DIALECT,
+    model::KEY_ID,
     model::NAME,
     model::STATUS,
     model::ROOT,

@@ -292,6 +292,58 @@ async fn fields_of_scores_are_what_filters_call_them() {
     }
 }
 
+/// What was sent with a key is what that key cost; what comes again with another one is that one's.
+#[tokio::test]
+async fn costs_are_told_by_key() {
+    let world = world().await;
+    let scopes = json!({ "scopes": ["ingest"] }).to_string();
+    let made = ask(&world.app, post("/v1/keys", "key-of-a", JSON, scopes)).await;
+    let made = made.json();
+    let (second, id) = (made["key"].as_str().unwrap(), &made["key_id"]);
+    let send = async |key: &str, span: u64, model: &str| {
+        let said = |key: &str, value: Value| json!({ "key": key, "value": value });
+        let body = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [{
+            "traceId": format!("{span:032x}"), "spanId": format!("{span:016x}"), "name": "chat",
+            "startTimeUnixNano": BASE_NS.to_string(), "endTimeUnixNano": (BASE_NS + 1).to_string(),
+            "attributes": [
+                said("gen_ai.operation.name", json!({ "stringValue": "chat" })),
+                said("gen_ai.request.model", json!({ "stringValue": model })),
+                said("gen_ai.usage.input_tokens", json!({ "intValue": "1000000" })),
+            ],
+        }] }] }] });
+        let sent = post("/v1/traces", key, JSON, body.to_string());
+        assert_eq!(ask(&world.app, sent).await.status, 200);
+    };
+    send("key-of-a", 1, "gpt-4o").await;
+    send("key-of-a", 2, "nobody-knows").await;
+    send(second, 3, "gpt-4o").await;
+    let by_key = read(&world, "/costs?group_by=key").await;
+    let told = by_key["data"].as_array().unwrap();
+    assert_eq!(told.len(), 2);
+    for of_key in told {
+        assert_eq!(of_key["total"]["amount"], 250, "{by_key}");
+    }
+    assert!(told.iter().any(|of_key| of_key["key"] == *id), "{by_key}");
+    let listed = read(&world, &format!("/spans?q=key_id:{}", id.as_str().unwrap())).await;
+    let ids: Vec<&Value> = listed["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| &s["span_id"])
+        .collect();
+    assert_eq!(ids, [&json!(format!("{:016x}", 3))]);
+    let traces = read(
+        &world,
+        &format!("/traces?q=key_id:{}&total=true", id.as_str().unwrap()),
+    )
+    .await;
+    assert_eq!(traces["total"], 1);
+    // The same span again, with the other key.
+    send(second, 1, "gpt-4o").await;
+    let by_key = read(&world, "/costs?group_by=key").await;
+    assert_eq!(by_key["total"]["amount"], 500, "{by_key}");
+}
+
 #[tokio::test]
 async fn costs_are_told_by_user_and_model() {
     let world = world().await;
@@ -357,7 +409,7 @@ async fn costs_are_told_by_user_and_model() {
         usd(0)
     );
     for (rest, field) in [
-        ("/costs?group_by=key".to_owned(), "group_by"),
+        ("/costs?group_by=tool".to_owned(), "group_by"),
         (format!("/costs?limit={}", COST_GROUPS_MAX + 1), "limit"),
     ] {
         let (status, error) = refused(&world, &rest).await;
