@@ -5,7 +5,7 @@ use super::{Column, ParseError};
 use crate::model;
 use crate::model::score::{self, Fact};
 
-const CORE_FIELDS: [&str; 31] = [
+const CORE_FIELDS: [&str; 32] = [
     "trace_id",
     "id",
     "span_id",

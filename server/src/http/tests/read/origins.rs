@@ -64,6 +64,7 @@ async fn a_field_of_a_span_names_the_attributes_that_it_comes_from() {
     let kind = [
         "attributes.gen_ai.operation.name",
         "attributes.gen_ai.request.model",
+        "attributes.llm.model_name",
         "attributes.openinference.span.kind",
     ];
     assert_eq!(of("kind"), json!(kind));
