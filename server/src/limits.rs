@@ -124,6 +124,8 @@ pub const ORIGIN_VALUES_MAX: usize = 512;
 pub const ORIGIN_VALUE_BYTES_MAX: usize = 16 << 10;
 /// Bytes of all of them.
 pub const ORIGIN_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a document of which is asked where its talk comes from.
+pub const ORIGIN_READ_BYTES_MAX: usize = 1 << 20;
 /// Maps within maps in which such values are looked for.
 pub const ORIGIN_DEPTH_MAX: usize = 4;
 /// Bytes of a filter as JSON.

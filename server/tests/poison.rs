@@ -31,6 +31,7 @@ fn events_of(body: &[u8]) -> Vec<Event> {
         body_hash: xxhash_rust::xxh3::xxh3_64(body),
         subject: "",
         received_ns: 5,
+        key_id: 0,
     };
     decode(Dialect::ThetaTrace, &context, body).unwrap().events
 }

@@ -14,14 +14,15 @@ use obsrv_engine::row::Table;
 
 use super::map;
 use crate::limits::{
-    ORIGIN_BYTES_MAX, ORIGIN_DEPTH_MAX, ORIGIN_VALUE_BYTES_MAX, ORIGIN_VALUES_MAX,
+    ORIGIN_BYTES_MAX, ORIGIN_DEPTH_MAX, ORIGIN_READ_BYTES_MAX, ORIGIN_VALUE_BYTES_MAX,
+    ORIGIN_VALUES_MAX,
 };
 
 /// Fields and, of each, the paths of the values that it comes from.
 pub(crate) type Origins = BTreeMap<String, BTreeSet<String>>;
 
-/// What the mapping made of a document: its fields, those within maps by their path, and their bytes.
-type Fields = BTreeMap<String, Vec<u8>>;
+/// What was made of a document: its fields, those within maps by their path, and their bytes.
+pub(crate) type Fields = BTreeMap<String, Vec<u8>>;
 
 /// Where each field of a row comes from that the mapping made. A field that is not here stands in the row as it was sent,
 /// or comes from a value beyond the limits of what is asked. `None`: ended by `is_over`, which is asked before each try.
@@ -30,66 +31,107 @@ pub(crate) fn origins(
     doc: DocRef<'_>,
     is_over: &dyn Fn() -> bool,
 ) -> Option<Origins> {
-    let asked = Asked::new(table, doc, is_over)?;
+    let make = |doc: Vec<u8>| match map(table, &doc) {
+        Mapped::Other(new) => fields(&new),
+        Mapped::Same | Mapped::Left => fields(&doc),
+    };
+    let limits = (ORIGIN_VALUE_BYTES_MAX, ORIGIN_BYTES_MAX);
+    let asked = Asked::new(doc, (&make, limits), is_over)?.without_made()?;
     let mut origins = Origins::new();
-    asked.each_changed(&mut origins)?;
+    asked.each(Act::Change, &mut origins)?;
     asked.each_alone(Act::Change, &mut origins)?;
     // That there is such a value at all may say it, whatever it is.
     asked.each_alone(Act::LeaveOut, &mut origins)?;
     Some(origins)
 }
 
+/// The same of what is made of the document when somebody reads it, by `make`: talk is in no row, however it was sent. Of
+/// documents over [`ORIGIN_READ_BYTES_MAX`] nothing is said.
+pub(crate) fn origins_read(
+    view: &[u8],
+    make: &dyn Fn(Vec<u8>) -> Fields,
+    is_over: &dyn Fn() -> bool,
+) -> Option<Origins> {
+    let mut origins = Origins::new();
+    if view.len() > ORIGIN_READ_BYTES_MAX {
+        return Some(origins);
+    }
+    let doc = DocRef::parse(view).unwrap_or(DocRef::Null);
+    let limits = (ORIGIN_READ_BYTES_MAX, ORIGIN_READ_BYTES_MAX);
+    let asked = Asked::new(doc, (make, limits), is_over)?;
+    asked.each(Act::Change, &mut origins)?;
+    asked.each_alone(Act::LeaveOut, &mut origins)?;
+    Some(origins)
+}
+
+/// Most bytes of a value, and of all.
+type Limits = (usize, usize);
+
 /// A row that is asked.
 struct Asked<'a> {
-    table: Table,
     doc: DocRef<'a>,
+    make: &'a dyn Fn(Vec<u8>) -> Fields,
+    limits: Limits,
     is_over: &'a dyn Fn() -> bool,
-    /// Members of the document that the mapping makes again: nothing comes from them.
+    /// Members of the document that are made again: nothing comes from them.
     made: BTreeSet<&'a str>,
     paths: Vec<String>,
-    /// What the mapping makes of it as it is.
+    /// What is made of it as it is.
     same: Fields,
 }
 
 impl<'a> Asked<'a> {
-    fn new(table: Table, doc: DocRef<'a>, is_over: &'a dyn Fn() -> bool) -> Option<Self> {
+    fn new(
+        doc: DocRef<'a>,
+        (make, limits): (&'a dyn Fn(Vec<u8>) -> Fields, Limits),
+        is_over: &'a dyn Fn() -> bool,
+    ) -> Option<Self> {
         let mut asked = Self {
-            table,
             doc,
+            make,
+            limits,
             is_over,
             made: BTreeSet::new(),
             paths: Vec::new(),
             same: Fields::new(),
         };
-        asked.same = asked.mapped(&|_| Act::Keep)?;
-        let members = doc.entries().into_iter().flatten().map_while(Result::ok);
-        for (key, _) in members.take(ORIGIN_VALUES_MAX) {
-            asked.made.insert(key);
-            if key == model::DIALECT || asked.mapped(&|_| Act::Keep)? != asked.same {
-                asked.made.remove(key);
-            }
-        }
-        asked.paths = Walk::of(doc, &asked.made, &|_| Act::Keep).paths;
+        asked.same = asked.made_of(&|_| Act::Keep)?;
+        asked.paths = asked.walk(&|_| Act::Keep).paths;
         Some(asked)
     }
 
-    /// What the mapping makes of it with its values treated so.
-    fn mapped(&self, act: &dyn Fn(usize) -> Act) -> Option<Fields> {
-        if (self.is_over)() {
-            return None;
+    /// Leaves out what is made again from the rest.
+    fn without_made(mut self) -> Option<Self> {
+        let members = self
+            .doc
+            .entries()
+            .into_iter()
+            .flatten()
+            .map_while(Result::ok);
+        for (key, _) in members.take(ORIGIN_VALUES_MAX) {
+            self.made.insert(key);
+            if key == model::DIALECT || self.made_of(&|_| Act::Keep)? != self.same {
+                self.made.remove(key);
+            }
         }
-        let doc = Walk::of(self.doc, &self.made, act).out.finish();
-        let new = match map(self.table, &doc) {
-            Mapped::Other(new) => new,
-            Mapped::Same | Mapped::Left => doc,
-        };
-        Some(fields(&new))
+        self.paths = self.walk(&|_| Act::Keep).paths;
+        Some(self)
     }
 
-    /// Changes one value after the other and notes what comes out otherwise.
-    fn each_changed(&self, origins: &mut Origins) -> Option<()> {
+    fn walk<'w>(&'w self, act: &'w dyn Fn(usize) -> Act) -> Walk<'w> {
+        Walk::of(self.doc, (&self.made, self.limits), act)
+    }
+
+    /// What is made of it with its values treated so.
+    fn made_of(&self, act: &dyn Fn(usize) -> Act) -> Option<Fields> {
+        let is_over = (self.is_over)();
+        (!is_over).then(|| (self.make)(self.walk(act).out.finish()))
+    }
+
+    /// Does this to one value after the other and notes what comes out otherwise.
+    fn each(&self, act: Act, origins: &mut Origins) -> Option<()> {
         for (at, path) in self.paths.iter().enumerate() {
-            let other = self.mapped(&|n| if n == at { Act::Change } else { Act::Keep })?;
+            let other = self.made_of(&|n| if n == at { act } else { Act::Keep })?;
             for field in different(&self.same, &other) {
                 note(origins, field, path);
             }
@@ -100,7 +142,7 @@ impl<'a> Asked<'a> {
     /// Does this to all values but one, and notes which fields are still as they were though they are not if it is done
     /// to all of them.
     fn each_alone(&self, act: Act, origins: &mut Origins) -> Option<()> {
-        let none = self.mapped(&|_| act)?;
+        let none = self.made_of(&|_| act)?;
         let is_made = |field: &str| !self.paths.iter().any(|path| root(path) == root(field));
         let left: Vec<&String> = different(&self.same, &none)
             .filter(|field| !origins.contains_key(*field) && is_made(field))
@@ -109,7 +151,7 @@ impl<'a> Asked<'a> {
             return Some(());
         }
         for (at, path) in self.paths.iter().enumerate() {
-            let alone = self.mapped(&|n| if n == at { Act::Keep } else { act })?;
+            let alone = self.made_of(&|n| if n == at { Act::Keep } else { act })?;
             let kept = left
                 .iter()
                 .filter(|field| alone.get(**field) == self.same.get(**field));
@@ -178,18 +220,25 @@ struct Walk<'w> {
     /// What is done to the value of this number.
     act: &'w dyn Fn(usize) -> Act,
     paths: Vec<String>,
+    /// Bytes of a value that may be asked.
+    value_max: usize,
     /// Bytes of values that may still be asked.
     room: usize,
     out: DocWriter,
 }
 
 impl<'w> Walk<'w> {
-    fn of(doc: DocRef<'_>, without: &'w BTreeSet<&'w str>, act: &'w dyn Fn(usize) -> Act) -> Self {
+    fn of(
+        doc: DocRef<'_>,
+        (without, (value_max, room)): (&'w BTreeSet<&'w str>, Limits),
+        act: &'w dyn Fn(usize) -> Act,
+    ) -> Self {
         let mut walk = Self {
             without,
             act,
             paths: Vec::new(),
-            room: ORIGIN_BYTES_MAX,
+            value_max,
+            room,
             out: DocWriter::new(),
         };
         walk.map("", doc, 0);
@@ -221,8 +270,8 @@ impl<'w> Walk<'w> {
             self.out.key(key);
             return self.out.value(value);
         }
-        // Conversations and the like: no field comes from them, and they would be copied for each value.
-        let is_long = written.len() > ORIGIN_VALUE_BYTES_MAX;
+        // Conversations and the like: no field of the row comes from them, and they would be copied for each value.
+        let is_long = written.len() > self.value_max;
         if is_long || self.paths.len() >= ORIGIN_VALUES_MAX || written.len() > self.room {
             return;
         }
@@ -276,7 +325,11 @@ mod tests {
 
     fn walk(doc: &[u8]) -> Walk<'static> {
         const NONE: &BTreeSet<&str> = &BTreeSet::new();
-        Walk::of(DocRef::parse(doc).unwrap(), NONE, &|_| Act::Keep)
+        Walk::of(
+            DocRef::parse(doc).unwrap(),
+            (NONE, (1 << 20, 1 << 20)),
+            &|_| Act::Keep,
+        )
     }
 
     fn of_span(json: &serde_json::Value) -> Origins {
@@ -333,6 +386,25 @@ mod tests {
         };
         assert!(named(0));
         assert!(!named(1));
+    }
+
+    #[test]
+    fn of_so_long_a_document_is_asked_where_its_talk_comes_from() {
+        let make = |doc: Vec<u8>| {
+            let said = DocRef::parse(&doc).unwrap().get("said").map(bytes);
+            said.map(|said| ("talk".to_owned(), said))
+                .into_iter()
+                .collect()
+        };
+        let asked = |text: usize| {
+            let doc = doc(&serde_json::json!({ "said": "x".repeat(text) }));
+            let origins = origins_read(&doc, &make, &|| false).unwrap();
+            (doc.len(), origins.contains_key("talk"))
+        };
+        let around = asked(0).0;
+        let at_limit = ORIGIN_READ_BYTES_MAX - around;
+        assert_eq!(asked(at_limit), (ORIGIN_READ_BYTES_MAX, true));
+        assert!(!asked(at_limit + 1).1);
     }
 
     #[test]

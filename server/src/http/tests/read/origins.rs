@@ -90,6 +90,34 @@ async fn a_field_of_a_span_names_the_attributes_that_it_comes_from() {
     }
 }
 
+/// Talk is made of what was sent when somebody reads it.
+#[tokio::test]
+async fn messages_name_what_they_were_made_of() {
+    let world = world().await;
+    let sent = [
+        text("gen_ai.operation.name", "chat"),
+        text("gen_ai.prompt.0.role", "user"),
+        text(
+            "gen_ai.prompt.0.content",
+            &"What? ".repeat(ORIGIN_VALUE_BYTES_MAX / 6),
+        ),
+        text("gen_ai.completion.0.role", "assistant"),
+        text("gen_ai.completion.0.content", "61F"),
+        text("input.value", "What?"),
+        text("customer", "acme"),
+    ];
+    let told = origins_of(&world, &sent, &[]).await;
+    assert_eq!(told["input"], json!(["attributes.input.value"]));
+    assert_eq!(told["output"], Value::Null);
+    let messages = [
+        "attributes.gen_ai.completion.0.content",
+        "attributes.gen_ai.completion.0.role",
+        "attributes.gen_ai.prompt.0.content",
+        "attributes.gen_ai.prompt.0.role",
+    ];
+    assert_eq!(told["messages"], json!(messages));
+}
+
 /// Products that have fields of their own say them there: what is found elsewhere is named.
 #[tokio::test]
 async fn rows_of_other_protocols_name_what_was_found_in_them() {
