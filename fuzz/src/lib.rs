@@ -6,6 +6,7 @@ pub mod dialect;
 pub mod doc_parse;
 pub mod filter_parse;
 pub mod fold_order;
+pub mod key_page;
 pub mod offload;
 pub mod otlp_json;
 pub mod otlp_protobuf;

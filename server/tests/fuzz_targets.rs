@@ -17,7 +17,7 @@ fn text(bytes: &[u8], run: fn(&str)) {
     }
 }
 
-const ALL: [(&str, Target); 13] = [
+const ALL: [(&str, Target); 14] = [
     ("doc_parse", targets::doc_parse::run),
     ("body_decode", targets::body_decode::run),
     ("fold_order", targets::fold_order::run),
@@ -30,6 +30,7 @@ const ALL: [(&str, Target); 13] = [
     ("rows_decode", targets::rows_decode::run),
     ("redact", |bytes| text(bytes, targets::redact::run)),
     ("term_page", targets::term_page::run),
+    ("key_page", targets::key_page::run),
     ("otlp_protobuf", targets::otlp_protobuf::run),
     ("otlp_json", targets::otlp_json::run),
     ("offload", targets::offload::run),

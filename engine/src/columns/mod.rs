@@ -25,8 +25,12 @@ use crate::doc::{
 /// No node, no column.
 const NONE: u32 = u32::MAX;
 const ROOT: u32 = 0;
-/// What a key that was not seen before costs beside its bytes.
-const NODE_BYTES: usize = 160;
+/// What a key that was not seen before costs beside its bytes: a node, a path and their places in
+/// two hash tables, with the room that they keep to grow.
+const NODE_BYTES: usize = 256;
+/// What a column costs before it has any value, with the least that its lists and its hash table
+/// take at once.
+const COLUMN_BYTES: usize = 2 * size_of::<Column>() + 128;
 /// What a value costs in its column.
 const VALUE_BYTES: usize = 12;
 
@@ -106,6 +110,11 @@ impl Columns {
             .and_then(|at| self.paths.get(get(*at)));
         let columns = path.map_or([NONE; Kind::ALL.len()], |p| p.columns);
         columns.into_iter().filter_map(|at| self.all.get(get(at)))
+    }
+
+    /// How many paths there are, those that only lead to others included.
+    pub(crate) const fn paths(&self) -> usize {
+        self.paths.len()
     }
 
     /// Every column with its path.
@@ -228,7 +237,7 @@ impl Columns {
             let node = nodes.get(get(*at));
             hasher.hash_one(node.map_or((NONE, &[][..]), |n| (n.parent, n.key.as_bytes())))
         });
-        self.grown += NODE_BYTES + key.len() + name.len();
+        self.grown += NODE_BYTES + key.len() + 2 * name.len();
         Ok(child)
     }
 
@@ -265,6 +274,7 @@ impl Columns {
         if *slot == NONE {
             *slot = next;
             self.all.push(Column::new(kind));
+            self.grown += COLUMN_BYTES;
         }
         let at = get(*slot);
         self.all.get_mut(at).expect("BUG: a slot without a column")

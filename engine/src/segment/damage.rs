@@ -190,7 +190,7 @@ impl View<'_> {
         made.map_err(|_| self.no_row())
     }
 
-    fn is_missing(&self, piece: Piece) -> bool {
+    pub(super) fn is_missing(&self, piece: Piece) -> bool {
         let blocks = &self.index.directory.blocks;
         let block = blocks.get(narrow(u64::from(piece.block)));
         block.is_some_and(|block| self.section.file.bad.has(block.offset))

@@ -7,9 +7,10 @@ use std::ops::Range;
 use super::block::BlockRef;
 use super::chunk::group_count;
 use super::footer::Form;
+use super::promote::RarePage;
 use super::terms::Root;
 use super::wire::{Bad, Cursor, count_u32, narrow, put_len, put_sized, put_varint};
-use super::{ID_PAGE_ROWS, Page};
+use super::{FORMAT_VERSION_RARE, ID_PAGE_ROWS, Page};
 use crate::columns::value::Kind;
 
 /// A range of bytes in a block of the section, or in its compact frame.
@@ -156,6 +157,8 @@ pub(super) struct Directory {
     pub(super) trace_runs: Piece,
     /// Sorted by path, then type.
     pub(super) columns: Vec<ColumnEntry>,
+    /// Where the entries of all other columns are, ascending.
+    pub(super) rare: Vec<RarePage>,
     pub(super) payload: Payload,
     /// See [`super::terms`].
     pub(super) terms: Option<Root>,
@@ -203,7 +206,7 @@ impl ColumnEntry {
             && self.bitmaps == other.bitmaps
     }
 
-    fn put(&self, out: &mut Vec<u8>) {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
         put_sized(out, self.path.as_bytes());
         out.push(self.kind as u8);
         let dict = if self.dict.is_some() { HAS_DICT } else { 0 };
@@ -244,7 +247,7 @@ impl ColumnEntry {
         }
     }
 
-    fn read(cursor: &mut Cursor, rows: u32) -> Result<Self, Bad> {
+    pub(super) fn read(cursor: &mut Cursor, rows: u32) -> Result<Self, Bad> {
         let path = cursor.text()?;
         let kind = Kind::from_u8(cursor.u8()?).ok_or(Bad("column type"))?;
         let flags = cursor.u8()?;
@@ -312,6 +315,32 @@ fn read_chunk(cursor: &mut Cursor) -> Result<Option<ChunkEntry>, Bad> {
     }))
 }
 
+fn put_rare(pages: &[RarePage], out: &mut Vec<u8>) {
+    put_len(out, pages.len());
+    let mut before = 0;
+    for page in pages {
+        put_varint(out, page.first - before);
+        page.piece.put(out);
+        before = page.first;
+    }
+}
+
+fn read_rare(cursor: &mut Cursor) -> Result<Vec<RarePage>, Bad> {
+    let n = cursor.count(4)?;
+    let mut pages: Vec<RarePage> = Vec::with_capacity(n);
+    for _ in 0..n {
+        let before = pages.last().map_or(0, |page| page.first);
+        let more = cursor.varint()?;
+        let first = before.checked_add(more).ok_or(Bad("order of pages"))?;
+        if more == 0 && !pages.is_empty() {
+            return Err(Bad("order of pages"));
+        }
+        let piece = Piece::read(cursor)?;
+        pages.push(RarePage { first, piece });
+    }
+    Ok(pages)
+}
+
 impl CoreColumns {
     pub(super) const fn all(&self) -> [&ColumnEntry; 5] {
         [
@@ -342,6 +371,7 @@ impl Directory {
         for c in &self.columns {
             c.put(out);
         }
+        put_rare(&self.rare, out);
         self.payload.put(out);
         Root::put(self.terms.as_ref(), out);
     }
@@ -359,7 +389,8 @@ impl Directory {
         frame
     }
 
-    pub(super) fn read(cursor: &mut Cursor, rows: u32) -> Result<Self, Bad> {
+    /// Of a section of so many rows in a file of this version.
+    pub(super) fn read(cursor: &mut Cursor, rows: u32, version: u32) -> Result<Self, Bad> {
         let n = cursor.count(7)?;
         let blocks = (0..n)
             .map(|_| BlockRef::read(cursor))
@@ -387,6 +418,10 @@ impl Directory {
         if !columns.is_sorted_by(|a, b| (&a.path, a.kind) < (&b.path, b.kind)) {
             return Err(Bad("order of columns"));
         }
+        let rare = match version {
+            FORMAT_VERSION_RARE.. => read_rare(cursor)?,
+            _ => Vec::new(),
+        };
         let payload = Payload::read(cursor, rows)?;
         let terms = Root::read(cursor, payload.blocks.len())?;
         Ok(Self {
@@ -397,6 +432,7 @@ impl Directory {
             trace_hashes,
             trace_runs,
             columns,
+            rare,
             payload,
             terms,
         })
@@ -441,6 +477,7 @@ impl Directory {
             .sum::<usize>()
             + self.blocks.len() * size_of::<BlockRef>()
             + self.ids.len() * size_of::<Piece>()
+            + self.rare.len() * size_of::<RarePage>()
             + self.payload.blocks.len() * (size_of::<BlockRef>() + size_of::<u32>())
             + self.terms.as_ref().map_or(0, Root::weight)
     }

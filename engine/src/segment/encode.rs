@@ -7,6 +7,7 @@ use super::block::{BlockRef, BlockWriter};
 use super::chunk::{self, by_group, group_bounds};
 use super::directory::{ChunkEntry, ColumnEntry, Dict, Piece};
 use super::footer::Form;
+use super::promote::{self, Promoted, RarePage, RarePages};
 use super::wire::{count_u32, narrow, wide};
 use super::{BLOCK_RAW_BYTES_MAX, COLUMN_BLOCK_BYTES, FULL_ROWS_MIN, INDEXED_VALUES_MAX, Page};
 use super::{WriteError, packed, table};
@@ -113,12 +114,16 @@ pub(super) struct Columns<'p, 'o> {
     pub(super) rows: u32,
     pub(super) role: Role,
     pub(super) pieces: &'p mut Pieces<'o>,
+    promoted: &'p Promoted,
     entries: Vec<ColumnEntry>,
+    /// Those that are not in the directory, in any order, and those of them that came in order.
+    others: Vec<ColumnEntry>,
+    pages: RarePages,
 }
 
 impl<'p, 'o> Columns<'p, 'o> {
     /// Of a section of `rows` rows.
-    pub(super) fn new(rows: u32, pieces: &'p mut Pieces<'o>) -> Self {
+    pub(super) fn new(rows: u32, promoted: &'p Promoted, pieces: &'p mut Pieces<'o>) -> Self {
         let role = if rows >= FULL_ROWS_MIN {
             Role::Large
         } else {
@@ -128,26 +133,50 @@ impl<'p, 'o> Columns<'p, 'o> {
             rows,
             role,
             pieces,
+            promoted,
             entries: Vec::new(),
+            others: Vec::new(),
+            pages: RarePages::default(),
         }
     }
 
     /// Encodes a column once, whatever number of paths it has: their entries share the pieces.
     pub(super) fn put(&mut self, paths: &[&str], column: Finished<'_>) -> Result<(), WriteError> {
-        let entry = self::column(column, self.rows, self.role, self.pieces)?;
-        let named = |path: &&str| ColumnEntry {
-            path: (*path).into(),
-            ..entry.clone()
-        };
-        self.entries.extend(paths.iter().map(named));
+        let is_promoted = paths.iter().any(|path| self.promoted.has(path));
+        let role = if is_promoted { self.role } else { Role::Small };
+        let entry = self::column(column, self.rows, role, self.pieces)?;
+        for path in paths {
+            let entry = ColumnEntry {
+                path: (*path).into(),
+                ..entry.clone()
+            };
+            if self.promoted.has(path) {
+                self.entries.push(entry);
+            } else {
+                self.others.push(entry);
+            }
+        }
         Ok(())
     }
 
-    /// The entries by path, then type.
-    pub(super) fn finish(mut self) -> Vec<ColumnEntry> {
+    /// Encodes a column of a key that is not in the directory. They come by the hash of the key.
+    pub(super) fn put_rare(&mut self, path: &str, column: Finished<'_>) -> Result<(), WriteError> {
+        let mut entry = self::column(column, self.rows, Role::Small, self.pieces)?;
+        entry.path = path.into();
+        self.pages.push(&entry, self.pieces)
+    }
+
+    /// The entries of the directory by path, then type, and the pages of the others.
+    pub(super) fn finish(mut self) -> Result<(Vec<ColumnEntry>, Vec<RarePage>), WriteError> {
         self.entries
             .sort_unstable_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
-        self.entries
+        self.others
+            .sort_unstable_by(|a, b| promote::key(a).cmp(&promote::key(b)));
+        for entry in &self.others {
+            self.pages.push(entry, self.pieces)?;
+        }
+        let pages = self.pages.finish(self.pieces)?;
+        Ok((self.entries, pages))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The index of a section: its directory, built from rows or read back from a block.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -7,8 +8,9 @@ use roaring::RoaringBitmap;
 
 use super::directory::{CoreColumns, Directory, Payload, Piece};
 use super::encode::{self, Pieces, Role};
-use super::wire::count_u32;
-use super::{ID_PAGE_ROWS, RowInput, WriteError, packed, table};
+use super::promote::Promoted;
+use super::wire::{count_u32, wide};
+use super::{ID_PAGE_ROWS, PROMOTED_PATHS_MAX, RowInput, WriteError, packed, table};
 use crate::columns::value::{Kind, from_i64};
 use crate::columns::{Column, Columns, Finished};
 
@@ -69,16 +71,19 @@ pub(super) fn build(
     let (hashes, runs) = traces(rows.iter().map(|row| &*row.key.trace_id));
     let trace_hashes = pieces.put(&hashes)?;
     let trace_runs = pieces.put(&runs)?;
-    let mut columns = encode::Columns::new(count, &mut pieces);
+    let (mut columns, mut rare) = (Vec::new(), Vec::new());
     let mut encode_all = |gathered: &Columns, places: &[u32]| {
+        let promoted = promoted(gathered);
+        let mut encoded = encode::Columns::new(count, &promoted, &mut pieces);
         let mut twins = gathered.finish(places);
-        twins.try_for_each(|twins| columns.put(&twins.paths, twins.column))
+        twins.try_for_each(|twins| encoded.put(&twins.paths, twins.column))?;
+        (columns, rare) = encoded.finish()?;
+        Ok(())
     };
     match gathered {
         Some((gathered, placed)) => gathered.read(placed, &mut encode_all)?,
         None => encode_all(&gather(rows)?, &(0..count).collect::<Vec<_>>())?,
     }
-    let columns = columns.finish();
     let (blocks, frame) = pieces.finish()?;
     let directory = Directory {
         rows: count,
@@ -88,10 +93,24 @@ pub(super) fn build(
         trace_hashes,
         trace_runs,
         columns,
+        rare,
         payload,
         terms: None,
     };
     Ok((directory, frame))
+}
+
+/// The keys that go into the directory.
+fn promoted(gathered: &Columns) -> Promoted {
+    if gathered.paths() <= PROMOTED_PATHS_MAX {
+        return Promoted::default();
+    }
+    let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
+    for (path, column) in gathered.each() {
+        let with = column.rows().chunk_by(|a, b| a == b).count();
+        *rows.entry(path).or_default() += wide(with);
+    }
+    Promoted::choose(rows.into_iter().map(|(path, rows)| (path.into(), rows)))
 }
 
 fn core(rows: &[&RowInput], pieces: &mut Pieces<'_>) -> Result<CoreColumns, WriteError> {

@@ -1,9 +1,11 @@
 //! Columns of a section row group by row group.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::GROUP_ROWS;
-use super::directory::{ColumnEntry, Dict, Piece};
+use super::directory::{ColumnEntry, Dict, Directory, Piece};
 use super::lookup::{Dictionary, Ids};
 use super::packed::Packed;
 use super::section::SectionReader;
@@ -24,6 +26,19 @@ enum Which {
     Duration,
     /// These of the directory's columns.
     Path(Range<usize>),
+    /// Columns that are not in the directory.
+    Rare(Arc<[ColumnEntry]>),
+}
+
+impl Which {
+    /// The columns of a path.
+    fn columns<'d>(&'d self, directory: &'d Directory) -> &'d [ColumnEntry] {
+        match self {
+            Self::Path(range) => directory.columns.get(range.clone()).unwrap_or_default(),
+            Self::Rare(columns) => columns,
+            _ => &[],
+        }
+    }
 }
 
 /// See [`ColumnReader`].
@@ -54,15 +69,15 @@ impl<'a> Lanes<'a> {
             Column::Duration => (Which::Duration, 0),
             Column::Score(_) | Column::Scored(..) => (Which::Path(0..0), 0),
             Column::Path(path) => {
-                let range = directory.range_at(path);
-                let columns = directory.columns.get(range.clone()).unwrap_or_default();
-                (Which::Path(range), text_len(columns))
+                let which = match view.columns_at(path)? {
+                    Some(Cow::Owned(columns)) => Which::Rare(columns.into()),
+                    _ => Which::Path(directory.range_at(path)),
+                };
+                let count = text_len(which.columns(directory));
+                (which, count)
             }
         };
-        let columns = match &which {
-            Which::Path(range) => range.len(),
-            _ => 0,
-        };
+        let columns = which.columns(directory).len();
         Ok(Self {
             view,
             which,
@@ -136,12 +151,12 @@ impl<'a> Lanes<'a> {
 
     fn path(
         &mut self,
-        range: Range<usize>,
+        which: &Which,
         selection: &Selection,
         lanes: &mut Vec<Lane>,
     ) -> Result<(), SourceError> {
-        let index = std::sync::Arc::clone(&self.view.index);
-        let columns = index.directory.columns.get(range).unwrap_or_default();
+        let index = Arc::clone(&self.view.index);
+        let columns = which.columns(&index.directory);
         for (at, column) in columns.iter().enumerate() {
             let mut dictionary = None;
             if let (Some(Dict::Numbers { len, piece }), Some(slot)) =
@@ -232,7 +247,7 @@ impl ColumnReader for Lanes<'_> {
             }
             Which::End => self.ends(false, selection, lanes),
             Which::Duration => self.ends(true, selection, lanes),
-            Which::Path(range) => self.path(range, selection, lanes),
+            which @ (Which::Path(_) | Which::Rare(_)) => self.path(&which, selection, lanes),
         }
     }
 
@@ -250,9 +265,9 @@ impl ColumnReader for Lanes<'_> {
                 }
                 return Ok(());
             }
-            Which::Path(range) => {
-                let columns = directory.columns.get(range.clone()).unwrap_or_default();
-                columns.iter().find(|column| column.kind == Kind::Str)
+            which @ (Which::Path(_) | Which::Rare(_)) => {
+                let mut columns = which.columns(directory).iter();
+                columns.find(|column| column.kind == Kind::Str)
             }
             _ => Some(&directory.core.trace),
         };

@@ -3,7 +3,7 @@
 //! A segment is a sequence of sections, one per project and table, and one footer. A section owns
 //! its rows in three forms, chosen by size alone: *inline* (one frame of whole rows, columns are
 //! derived when it is read), *compact* (one frame of columns, payload blocks beside it) and *full*
-//! (blocks of columns with bitmaps). No block, dictionary or bitmap holds two projects. The bytes
+//! (blocks of columns with bitmaps). A directory lists a bounded number of keys. No block, dictionary or bitmap holds two projects. The bytes
 //! are described in `FORMAT.md`.
 //!
 //! A [`Segment`] owns an open file and its footer, and of each section the trace hashes once they
@@ -25,6 +25,7 @@ mod lookup;
 mod merge;
 mod narrow;
 mod packed;
+mod promote;
 mod query;
 mod read;
 mod reading;
@@ -44,15 +45,18 @@ use crate::row::{Lsn, ProjectId, RowKey, Table};
 pub(crate) use cache::share_out;
 pub(crate) use index::{Encode, Gathered};
 pub(crate) use merge::{MergeInput, MergeSection};
+pub use promote::PROMOTED_PATHS_MAX;
 pub use read::{Segment, SegmentError, VerifyReport};
 pub use section::SectionReader;
 pub(crate) use write::{Work, write_works};
 pub use write::{WriteError, write};
 
 /// Version of the bytes. A reader refuses any other by its number.
-pub const FORMAT_VERSION: u32 = 3;
-/// The oldest version that is read: the same, but for payload blocks that share nothing.
+pub const FORMAT_VERSION: u32 = 4;
+/// The oldest version that is read: directories list every key, and payload blocks share nothing.
 pub const FORMAT_VERSION_MIN: u32 = 2;
+/// The first version that has pages of keys beside the directory.
+const FORMAT_VERSION_RARE: u32 = 4;
 
 /// Rows of a row group: one container of a roaring bitmap.
 pub const GROUP_ROWS: u32 = 65_536;
@@ -80,6 +84,14 @@ pub const WINDOW_NS: i64 = 600_000_000_000;
 #[doc(hidden)]
 pub fn count_terms(page: &[u8]) -> Result<(usize, usize), &'static str> {
     terms::count_terms(page)
+}
+
+/// Columns of a page of keys beside the directory of a section of so many rows: for fuzzing.
+#[doc(hidden)]
+pub fn count_columns(page: &[u8], rows: u32) -> Result<usize, &'static str> {
+    let mut cursor = wire::Cursor(bytes::Bytes::copy_from_slice(page));
+    let read = promote::read_page(&mut cursor, rows);
+    read.map(|columns| columns.len()).map_err(|bad| bad.0)
 }
 
 /// Makes the term index of documents, block by block, and gives its terms and postings: for

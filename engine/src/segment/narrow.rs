@@ -66,7 +66,10 @@ impl SectionReader {
             Probe::Text { path, text, terms } => {
                 let long = text.len() > COLUMN_VALUE_BYTES_MAX;
                 let kind = if long { Kind::Long } else { Kind::Str };
-                let Some(column) = directory.at(path).iter().find(|c| c.kind == kind) else {
+                let Some(columns) = view.columns_at(path)? else {
+                    return Ok(None);
+                };
+                let Some(column) = columns.iter().find(|c| c.kind == kind) else {
                     return Ok(Some(Blocks::default()));
                 };
                 // Where codes are few they are read as fast.

@@ -1,5 +1,6 @@
 //! What a query asks of a section.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -26,7 +27,7 @@ use crate::source::{
 /// Where the values of a column come from.
 enum Values<'a> {
     /// Typed columns of one path.
-    Typed(&'a [ColumnEntry]),
+    Typed(Cow<'a, [ColumnEntry]>),
     /// The documents, because columns of this path do not read.
     Documents(&'a str),
     Id,
@@ -35,20 +36,25 @@ enum Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    fn of(view: &'a View<'_>, column: &'a Column, rows: &RoaringBitmap) -> Self {
-        let directory = &view.index.directory;
-        match column {
-            Column::TraceId => Self::Typed(std::slice::from_ref(&directory.core.trace)),
-            Column::Start => Self::Typed(std::slice::from_ref(&directory.core.start)),
-            Column::Path(path) if view.misses(directory.at(path), extent(rows)) => {
-                Self::Documents(path)
-            }
-            Column::Path(path) => Self::Typed(directory.at(path)),
+    fn of(
+        view: &'a View<'_>,
+        column: &'a Column,
+        rows: &RoaringBitmap,
+    ) -> Result<Self, SourceError> {
+        let core = &view.index.directory.core;
+        let one = |column| Self::Typed(Cow::Borrowed(std::slice::from_ref(column)));
+        Ok(match column {
+            Column::TraceId => one(&core.trace),
+            Column::Start => one(&core.start),
+            Column::Path(path) => match view.columns_at(path)? {
+                Some(columns) if !view.misses(&columns, extent(rows)) => Self::Typed(columns),
+                _ => Self::Documents(path),
+            },
             Column::Id => Self::Id,
             Column::End => Self::End,
             Column::Duration => Self::Duration,
-            Column::Score(_) | Column::Scored(..) => Self::Typed(&[]),
-        }
+            Column::Score(_) | Column::Scored(..) => Self::Typed(Cow::Borrowed(&[])),
+        })
     }
 }
 
@@ -116,15 +122,17 @@ fn each_value(
     visit: &mut dyn FnMut(u32, Scalar<'_>),
 ) -> Result<(), SourceError> {
     match values {
-        Values::Typed([]) => Ok(()),
-        Values::Typed([column]) => {
-            let mut dictionary = Dictionary::new(view, column);
-            each_number(view, column, rows, &mut |row, number| {
-                visit(row, dictionary.scalar(number)?);
-                Ok(())
-            })
-        }
-        Values::Typed(columns) => each_of_several(view, columns, rows, visit),
+        Values::Typed(columns) => match &**columns {
+            [] => Ok(()),
+            [column] => {
+                let mut dictionary = Dictionary::new(view, column);
+                each_number(view, column, rows, &mut |row, number| {
+                    visit(row, dictionary.scalar(number)?);
+                    Ok(())
+                })
+            }
+            columns => each_of_several(view, columns, rows, visit),
+        },
         Values::Documents(path) => view.each_of_documents(path, rows, visit),
         Values::Id => {
             let mut ids = Ids::new(view);
@@ -424,9 +432,9 @@ impl Source for SectionReader {
             return FactIn(self, *fact).matching(test, within);
         }
         let view = self.view()?;
-        match Values::of(&view, column, within) {
+        match Values::of(&view, column, within)? {
             Values::Typed(columns) => {
-                for column in columns {
+                for column in &*columns {
                     match_typed(&view, column, test, within, &mut found)?;
                 }
             }
@@ -447,7 +455,7 @@ impl Source for SectionReader {
             return FactIn(self, *fact).present(within);
         }
         let view = self.view()?;
-        match Values::of(&view, column, within) {
+        match Values::of(&view, column, within)? {
             Values::Typed(columns) => columns
                 .iter()
                 .try_fold(RoaringBitmap::new(), |found, column| {
@@ -481,7 +489,7 @@ impl Source for SectionReader {
             return FactIn(self, *fact).values(rows, visit);
         }
         let view = self.view()?;
-        each_value(&view, &Values::of(&view, column, rows), rows, visit)
+        each_value(&view, &Values::of(&view, column, rows)?, rows, visit)
     }
 
     fn count_values(
@@ -494,7 +502,7 @@ impl Source for SectionReader {
             return FactIn(self, *fact).count_values(rows, add);
         }
         let view = self.view()?;
-        match Values::of(&view, column, rows) {
+        match Values::of(&view, column, rows)? {
             Values::Typed(columns) => columns
                 .iter()
                 .try_for_each(|column| count_typed(&view, column, rows, add)),
@@ -525,7 +533,8 @@ impl Source for SectionReader {
         match column {
             Column::Path(path) => {
                 let view = self.view()?;
-                if view.misses(view.index.directory.at(path), 0..=u32::MAX) {
+                let columns = view.columns_at(path)?;
+                if columns.is_none_or(|columns| view.misses(&columns, 0..=u32::MAX)) {
                     return Ok(by_values(self, column));
                 }
             }
@@ -536,12 +545,8 @@ impl Source for SectionReader {
     }
 
     fn paths(&self, visit: &mut dyn FnMut(&str, LaneKind, u64)) -> Result<(), SourceError> {
-        let view = self.view()?;
-        for column in &view.index.directory.columns {
-            let kind = LaneKind::of(column.kind);
-            visit(&column.path, kind, u64::from(column.rows));
-        }
-        Ok(())
+        self.view()?
+            .each_column(&mut |path, kind, rows| visit(path, LaneKind::of(kind), rows))
     }
 
     fn sealed(&self) -> Option<(u64, u64)> {

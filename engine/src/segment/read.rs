@@ -46,6 +46,7 @@ impl SegmentError {
 pub(super) struct SegmentFile {
     pub(super) place: Place,
     pub(super) instance: u64,
+    pub(super) version: u32,
     pub(super) object: Arc<dyn Object>,
     pub(super) bad: BadBlocks,
 }
@@ -73,7 +74,6 @@ impl SegmentFile {
 #[derive(Debug)]
 pub struct Segment {
     file: Arc<SegmentFile>,
-    version: u32,
     sections: Vec<SectionReader>,
 }
 
@@ -105,6 +105,7 @@ impl Segment {
         let file = Arc::new(SegmentFile {
             place,
             instance,
+            version: footer.version,
             object,
             bad: BadBlocks::default(),
         });
@@ -112,7 +113,6 @@ impl Segment {
         let sections = sections.map(|entry| SectionReader::new(Arc::clone(&file), entry));
         Ok(Arc::new(Self {
             sections: sections.collect(),
-            version: footer.version,
             file,
         }))
     }
@@ -165,7 +165,7 @@ impl Segment {
         let place = &self.file.place;
         let header = self.file.object.get_range(0..wide(HEADER_LEN));
         let header = header.map_err(|e| place.io(0, e))?;
-        if header != *footer::header(place, self.version) {
+        if header != *footer::header(place, self.file.version) {
             return Err(SegmentError::damaged(place, 0, "header"));
         }
         let mut report = VerifyReport {
@@ -260,7 +260,7 @@ impl fmt::Display for Description<'_> {
             f,
             "{} version={} magic={} bytes={} sections={}",
             segment.file.place.file,
-            segment.version,
+            segment.file.version,
             String::from_utf8_lossy(&MAGIC),
             segment.bytes(),
             segment.sections.len(),

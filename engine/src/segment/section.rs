@@ -161,13 +161,13 @@ impl SectionReader {
                 let mut cursor = Cursor(block);
                 let len = cursor.u32()?;
                 let mut directory = Cursor(cursor.take(narrow(u64::from(len)))?);
-                let read = Directory::read(&mut directory, count)?;
+                let read = Directory::read(&mut directory, count, self.file.version)?;
                 directory.end()?;
                 Ok(Index::new(read, Some(cursor.0), None))
             }
             Form::Full => {
                 let mut cursor = Cursor(block);
-                let read = Directory::read(&mut cursor, count)?;
+                let read = Directory::read(&mut cursor, count, self.file.version)?;
                 cursor.end()?;
                 Ok(Index::new(read, None, None))
             }
@@ -228,8 +228,9 @@ impl SectionReader {
         };
         writeln!(
             f,
-            "  columns={} column_blocks={} column_bytes={} payload_blocks={} payload_bytes={}",
+            "  columns={} rare_pages={} column_blocks={} column_bytes={} payload_blocks={} payload_bytes={}",
             directory.columns.len(),
+            directory.rare.len(),
             directory.blocks.len(),
             stored(&mut directory.blocks.iter()),
             directory.payload.blocks.len(),

@@ -7,6 +7,7 @@ mod golden;
 mod merge;
 mod missing;
 pub(super) mod oracle;
+mod rare;
 mod twins;
 
 use std::sync::Arc;

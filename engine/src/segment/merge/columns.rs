@@ -1,5 +1,6 @@
 //! Columns of several sections as one.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
@@ -9,6 +10,7 @@ use crate::columns::value::Kind;
 use crate::columns::{Finished, LEFT_OUT};
 use crate::segment::directory::{ColumnEntry, Dict, Piece};
 use crate::segment::packed::Packed;
+use crate::segment::promote::{self, Promoted, RarePage};
 use crate::segment::table::Table;
 use crate::segment::view::View;
 use crate::segment::wire::{count_u32, narrow};
@@ -90,16 +92,170 @@ type Parts<'a> = Vec<(usize, Part<'a>)>;
 /// Takes the paths of a column, and the column.
 type Encode<'e> = &'e mut dyn FnMut(&[&str], Finished<'_>) -> Result<(), WriteError>;
 
-/// Calls `encode` with every column of the inputs, by its first path, then type. Paths that share a column in every input share it
-/// still.
+/// Columns of inputs by the key's hash, path, input and type, a page of each at a time.
+struct Walk<'v> {
+    inputs: Vec<Input<'v>>,
+}
+
+/// The columns of one input, those of its directory and those of its pages.
+struct Input<'v> {
+    view: &'v View<'v>,
+    own: std::iter::Peekable<std::vec::IntoIter<&'v ColumnEntry>>,
+    pages: std::slice::Iter<'v, RarePage>,
+    rare: std::iter::Peekable<std::vec::IntoIter<ColumnEntry>>,
+}
+
+impl<'v> Input<'v> {
+    fn new(view: &'v View<'v>) -> Self {
+        let directory = &view.index.directory;
+        let mut own: Vec<&ColumnEntry> = directory.columns.iter().collect();
+        own.sort_by_cached_key(|column| promote::hash(&column.path));
+        Self {
+            view,
+            own: own.into_iter().peekable(),
+            pages: directory.rare.iter(),
+            rare: Vec::new().into_iter().peekable(),
+        }
+    }
+
+    /// The next key.
+    fn peek(&mut self) -> Result<Option<(u64, &str)>, SourceError> {
+        if self.rare.peek().is_none()
+            && let Some(page) = self.pages.next()
+        {
+            self.rare = self.view.rare(page.piece)?.into_iter().peekable();
+        }
+        let own = self.own.peek().map(|column| &*column.path);
+        let rare = self.rare.peek().map(|column| &*column.path);
+        let paths = [own, rare].into_iter().flatten();
+        Ok(paths.map(|path| (promote::hash(path), path)).min())
+    }
+
+    /// Takes its columns of a key that is the next of all.
+    fn take(&mut self, path: &str) -> Vec<Cow<'v, ColumnEntry>> {
+        let is_meant = |column: &ColumnEntry| *column.path == *path;
+        let mut found = Vec::new();
+        while let Some(column) = self.own.next_if(|column| is_meant(column)) {
+            found.push(Cow::Borrowed(column));
+        }
+        while let Some(column) = self.rare.next_if(|column| is_meant(column)) {
+            found.push(Cow::Owned(column));
+        }
+        found
+    }
+}
+
+/// A column of an input, by its number.
+type OfInput<'v> = (usize, Cow<'v, ColumnEntry>);
+
+impl<'v> Walk<'v> {
+    fn new(views: &'v [View<'v>]) -> Self {
+        let inputs = views.iter().map(Input::new).collect();
+        Self { inputs }
+    }
+
+    /// The next key and its columns.
+    fn next(&mut self) -> Result<Option<(Box<str>, Vec<OfInput<'v>>)>, SourceError> {
+        let mut least: Option<(u64, Box<str>)> = None;
+        for input in &mut self.inputs {
+            if let Some((hash, path)) = input.peek()?
+                && least
+                    .as_ref()
+                    .is_none_or(|(h, p)| (hash, path) < (*h, &**p))
+            {
+                least = Some((hash, path.into()));
+            }
+        }
+        let Some((_, path)) = least else {
+            return Ok(None);
+        };
+        let inputs = self.inputs.iter_mut().enumerate();
+        let of_input = |(at, input): (usize, &mut Input<'v>)| {
+            let columns = input.take(&path).into_iter();
+            columns.map(move |column| (at, column)).collect::<Vec<_>>()
+        };
+        let columns = inputs.flat_map(of_input).collect();
+        Ok(Some((path, columns)))
+    }
+}
+
+/// The keys that go into the directory, by the rows of all inputs.
+pub(super) fn promoted(views: &[View<'_>]) -> Result<Promoted, SourceError> {
+    let mut walk = Walk::new(views);
+    let mut failed = None;
+    let keys = std::iter::from_fn(|| match walk.next() {
+        Ok(next) => {
+            let (path, columns) = next?;
+            let rows = columns.iter().map(|(_, column)| u64::from(column.rows));
+            Some((String::from(path).into(), rows.sum::<u64>()))
+        }
+        Err(error) => {
+            failed = Some(error);
+            None
+        }
+    });
+    let promoted = Promoted::choose(keys);
+    failed.map_or(Ok(promoted), Err)
+}
+
+/// Calls `encode` with the columns of the keys that are not in the directory, by hash, path and type. Paths that shared a column have
+/// one each: what is known of all keys at once is bounded.
+pub(super) fn each_rare(
+    views: &[View<'_>],
+    order: &Order<'_>,
+    promoted: &Promoted,
+    encode: &mut dyn FnMut(&str, Finished<'_>) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let mut walk = Walk::new(views);
+    while let Some((path, columns)) = walk.next()? {
+        if promoted.has(&path) {
+            continue;
+        }
+        for kind in Kind::ALL {
+            let of_kind = columns.iter().filter(|(_, column)| column.kind == kind);
+            let parts = of_kind.filter_map(|(at, column)| {
+                Some(Part {
+                    view: views.get(*at)?,
+                    column,
+                    places: order.places.get(*at)?,
+                })
+            });
+            let parts: Vec<Part<'_>> = parts.collect();
+            put(&[&*path], kind, &parts, &mut |_, column| {
+                encode(&path, column)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The columns of promoted keys that are not in the directory of their input.
+fn risen(views: &[View<'_>], promoted: &Promoted) -> Result<Vec<Vec<ColumnEntry>>, SourceError> {
+    let of_view = |view: &View<'_>| {
+        let mut found = Vec::new();
+        for page in &view.index.directory.rare {
+            let entries = view.rare(page.piece)?.into_iter();
+            found.extend(entries.filter(|entry| promoted.has(&entry.path)));
+        }
+        Ok(found)
+    };
+    views.iter().map(of_view).collect()
+}
+
+/// Calls `encode` with every column of the inputs that goes into the directory, by its first path, then type. Paths that share a
+/// column in every input share it still.
 pub(super) fn each(
     views: &[View<'_>],
     order: &Order<'_>,
+    promoted: &Promoted,
     encode: Encode<'_>,
 ) -> Result<(), WriteError> {
+    let risen = risen(views, promoted)?;
     let mut all: BTreeMap<(&str, Kind), Parts<'_>> = BTreeMap::new();
-    for (input, (view, places)) in views.iter().zip(&order.places).enumerate() {
-        for column in &view.index.directory.columns {
+    let inputs = views.iter().zip(&order.places).zip(&risen);
+    for (input, ((view, places), risen)) in inputs.enumerate() {
+        let columns = view.index.directory.columns.iter().chain(risen);
+        for column in columns.filter(|column| promoted.has(&column.path)) {
             let part = Part {
                 view,
                 column,
@@ -109,17 +265,29 @@ pub(super) fn each(
             parts.push((input, part));
         }
     }
-    for (paths, kind, parts) in twins(all) {
-        if kind == Kind::Str {
-            texts(&paths, &parts, encode)?;
-        } else {
-            let column = Finished::of_numbers(kind, numbers(&parts)?);
-            if !column.pairs.is_empty() {
-                encode(&paths, column)?;
-            }
-        }
+    twins(all)
+        .into_iter()
+        .try_for_each(|(paths, kind, parts)| put(&paths, kind, &parts, encode))
+}
+
+/// Encodes the parts of a column as one, if any row has a value.
+fn put(
+    paths: &[&str],
+    kind: Kind,
+    parts: &[Part<'_>],
+    encode: Encode<'_>,
+) -> Result<(), WriteError> {
+    if parts.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    if kind == Kind::Str {
+        return texts(paths, parts, encode);
+    }
+    let column = Finished::of_numbers(kind, numbers(parts)?);
+    if column.pairs.is_empty() {
+        return Ok(());
+    }
+    encode(paths, column)
 }
 
 /// Columns of which the parts are the same pieces of the same inputs are one.

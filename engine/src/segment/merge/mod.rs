@@ -98,11 +98,17 @@ pub(super) fn put_section(
     let (hashes, runs) = index::traces(order.traces());
     let trace_hashes = pieces.put(&hashes)?;
     let trace_runs = pieces.put(&runs)?;
-    let mut merged = encode::Columns::new(rows, &mut pieces);
-    columns::each(&views, &order, &mut |paths, column| {
+    let promoted = columns::promoted(&views)?;
+    let mut merged = encode::Columns::new(rows, &promoted, &mut pieces);
+    columns::each(&views, &order, &promoted, &mut |paths, column| {
         merged.put(paths, column)
     })?;
-    let merged = merged.finish();
+    if !promoted.is_all() {
+        columns::each_rare(&views, &order, &promoted, &mut |path, column| {
+            merged.put_rare(path, column)
+        })?;
+    }
+    let (columns, rare) = merged.finish()?;
     let placement = placement(&places, &mut pieces)?;
     let (column_blocks, pieces) = pieces.finish()?;
     let terms = terms.finish(out).map_err(|e| e.at(out.place()))?;
@@ -113,7 +119,8 @@ pub(super) fn put_section(
         ids,
         trace_hashes,
         trace_runs,
-        columns: merged,
+        columns,
+        rare,
         payload: Payload { blocks, placement },
         terms,
     };

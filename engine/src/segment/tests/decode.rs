@@ -6,11 +6,12 @@ use roaring::RoaringBitmap;
 
 use crate::segment::block::Place;
 use crate::segment::chunk::{self, Chunk, Hint};
-use crate::segment::directory::{Directory, Payload};
+use crate::segment::directory::{Directory, Payload, Piece};
 use crate::segment::encode::Pieces;
 use crate::segment::footer::{TRAILER_LEN, Trailer};
+use crate::segment::promote::RarePage;
 use crate::segment::wire::{Bad, Cursor};
-use crate::segment::{RowInput, index, rows};
+use crate::segment::{FORMAT_VERSION, RowInput, index, rows};
 
 fn exercise(chunk: &Chunk, rows: u32) {
     let mut all = RoaringBitmap::new();
@@ -46,13 +47,58 @@ fn exercise(chunk: &Chunk, rows: u32) {
     });
 }
 
-fn directory_bytes() -> Vec<u8> {
+fn directory() -> Directory {
     let rows = super::oracle::rows_of(4, 60, 0);
     let rows: Vec<&RowInput> = rows.iter().collect();
     let (directory, _) = index::build(&rows, None, Payload::none(), Pieces::frame()).unwrap();
+    directory
+}
+
+fn bytes_of(directory: &Directory) -> Vec<u8> {
     let mut out = Vec::new();
     directory.put(&mut out);
     out
+}
+
+fn directory_bytes() -> Vec<u8> {
+    bytes_of(&directory())
+}
+
+/// Those of versions 2 and 3 have no list of pages, not even an empty one.
+#[test]
+fn a_directory_of_an_earlier_version_lists_every_key() {
+    let plain = directory();
+    let piece = Piece {
+        block: 0,
+        start: 7,
+        len: 9,
+    };
+    let page = |first| RarePage { first, piece };
+    let paged = Directory {
+        rare: vec![page(5), page(6)],
+        ..plain.clone()
+    };
+    let (mut bytes, others) = (bytes_of(&plain), bytes_of(&paged));
+    let at = bytes.iter().zip(&others).position(|(a, b)| a != b).unwrap();
+    let read = |bytes: &[u8], version| {
+        let mut cursor = Cursor(Bytes::copy_from_slice(bytes));
+        Directory::read(&mut cursor, 60, version)
+            .ok()
+            .filter(|_| cursor.end().is_ok())
+    };
+    assert_eq!(read(&bytes, FORMAT_VERSION), Some(plain.clone()));
+    assert_eq!(read(&others, FORMAT_VERSION), Some(paged));
+    assert_eq!(bytes.remove(at), 0);
+    for version in [2, 3] {
+        assert_eq!(read(&bytes, version), Some(plain.clone()));
+        assert_eq!(read(&others, version), None);
+    }
+    assert_eq!(read(&bytes, FORMAT_VERSION), None);
+    // Pages out of order.
+    let mut twice = others.clone();
+    assert_eq!(twice[at..at + 2], [2, 5]);
+    twice[at + 5] = 0;
+    assert_eq!(read(&twice, FORMAT_VERSION), None);
 }
 
 proptest! {
@@ -125,7 +171,7 @@ proptest! {
             bytes[at] = to;
         }
         let mut cursor = Cursor(Bytes::from(bytes));
-        if let Ok(read) = Directory::read(&mut cursor, 60) {
+        if let Ok(read) = Directory::read(&mut cursor, 60, FORMAT_VERSION) {
             prop_assert!(!cut || cursor.end().is_err() || read.payload.blocks.is_empty());
             let _found = read.at("status");
         }

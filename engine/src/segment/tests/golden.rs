@@ -1,4 +1,4 @@
-//! Files as they are written, and were by version 2, byte for byte.
+//! Files as they are written, and were by versions 2 and 3, byte for byte.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::disk::MemDisk;
-use super::oracle::{chat, rows_of};
+use super::oracle::{chat, rows_of, rows_with};
 use super::{DATABASE, section};
 use crate::body::{self, Content};
 use crate::boundary::LocalStore;
@@ -14,12 +14,14 @@ use crate::doc::DocWriter;
 use crate::io::{Disk, FileId, FileKind};
 use crate::row::{ProjectId, RowKey, Stamp, Table};
 use crate::segment::{
-    FULL_ROWS_MIN, RowInput, SectionInput, Segment, SegmentError, SegmentOptions, footer, write,
+    FULL_ROWS_MIN, PROMOTED_PATHS_MAX, RowInput, SectionInput, Segment, SegmentError,
+    SegmentOptions, footer, write,
 };
 
 /// Also in `FORMAT.md`, with its fields named.
 const SMALL: &str = include_str!("golden.hex");
 const SMALL_OF_2: &str = include_str!("golden2.hex");
+const SMALL_OF_3: &str = include_str!("golden3.hex");
 
 fn row() -> RowInput {
     let mut doc = DocWriter::new();
@@ -75,7 +77,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn version_3_is_written_as_ever() {
+fn version_4_is_written_as_ever() {
     assert_eq!(
         hex(&bytes_of(vec![section(5, Table::Spans, vec![row()])])),
         SMALL
@@ -83,8 +85,8 @@ fn version_3_is_written_as_ever() {
 }
 
 #[test]
-fn versions_2_and_3_are_read_as_ever() {
-    for (hex, version) in [(SMALL_OF_2, 2), (SMALL, 3)] {
+fn earlier_versions_are_read_as_ever() {
+    for (hex, version) in [(SMALL_OF_2, 2), (SMALL_OF_3, 3), (SMALL, 4)] {
         let segment = open(hex).unwrap();
         segment.verify().unwrap();
         let reader = segment.section(ProjectId(5), Table::Spans).unwrap();
@@ -121,11 +123,20 @@ fn larger_forms_are_written_as_ever() {
     let compact = digest(rows_of(1, 900, 20), footer::Form::Compact);
     let full = digest(rows_of(2, FULL_ROWS_MIN, 2), footer::Form::Full);
     let shared = digest(chat(100), footer::Form::Compact);
-    let digests = [compact, full, shared];
+    // A key more than the directory lists.
+    let keys = PROMOTED_PATHS_MAX as u64 - 1;
+    let rare = digest(
+        rows_with(64, 600, |n| {
+            (n * 16..n * 16 + 16).filter(|k| *k < keys).collect()
+        }),
+        footer::Form::Compact,
+    );
+    let digests = [compact, full, shared, rare];
     let expect = [
-        0x7219_f38e_7d1b_d26d,
-        0x36d7_82ee_6217_56a2,
-        0xcc3d_0afb_b491_b67e,
+        0x847d_624f_c20f_ecad,
+        0xc1c8_0005_ec79_024b,
+        0xb6df_3d43_06db_f418,
+        0x2137_2cae_2572_d53f,
     ];
     assert_eq!(digests, expect, "{digests:#x?}");
 }

@@ -19,16 +19,16 @@ use crate::segment::{
 const PROJECT: ProjectId = ProjectId(9);
 
 /// A segment and the rows of it in the order of the file.
-struct Written {
-    segment: Arc<Segment>,
-    rows: Vec<RowInput>,
+pub(super) struct Written {
+    pub(super) segment: Arc<Segment>,
+    pub(super) rows: Vec<RowInput>,
 }
 
 fn store(disk: &Arc<dyn Disk>) -> Arc<dyn Store> {
     LocalStore::over(disk)
 }
 
-fn written(disk: &Arc<dyn Disk>, id: u64, rows: &[RowInput]) -> Written {
+pub(super) fn written(disk: &Arc<dyn Disk>, id: u64, rows: &[RowInput]) -> Written {
     let sections = vec![section(PROJECT.0, Table::Spans, rows.to_vec())];
     let options = SegmentOptions::default();
     let done = write(&store(disk), id, DATABASE, sections, &options).unwrap();
@@ -41,7 +41,7 @@ fn written(disk: &Arc<dyn Disk>, id: u64, rows: &[RowInput]) -> Written {
 }
 
 /// Merges without the rows that `dies` names, and checks everything that can be asked.
-fn merged(
+pub(super) fn merged(
     disk: &Arc<dyn Disk>,
     id: u64,
     inputs: &[&Written],

@@ -174,6 +174,15 @@ fn as_scalar(value: &Value) -> Scalar<'_> {
 
 /// Compares every answer of `source` with the one computed from `rows`.
 pub(crate) fn check_source(source: &dyn Source, rows: &[&RowInput]) {
+    check_columns(source, rows, &columns());
+}
+
+/// The same of these columns.
+pub(in crate::segment) fn check_columns(
+    source: &dyn Source,
+    rows: &[&RowInput],
+    columns: &[Column],
+) {
     let count = u32::try_from(rows.len()).unwrap();
     assert_eq!(source.row_count(), count);
     let mut all = RoaringBitmap::new();
@@ -183,12 +192,12 @@ pub(crate) fn check_source(source: &dyn Source, rows: &[&RowInput]) {
     let mut tail = RoaringBitmap::new();
     tail.insert_range(count - count / 4..count);
     let sets = [all, third, few, tail, RoaringBitmap::new()];
-    for column in columns() {
-        let values: Vec<Vec<Value>> = rows.iter().map(|row| values_of(row, &column)).collect();
+    for column in columns {
+        let values: Vec<Vec<Value>> = rows.iter().map(|row| values_of(row, column)).collect();
         for within in &sets {
-            check_column(source, &column, &values, within);
+            check_column(source, column, &values, within);
         }
-        check_lanes(source, &column);
+        check_lanes(source, column);
     }
     for row in (0..count).step_by(rows.len() / 200 + 1) {
         let expect = rows[row as usize];
@@ -254,6 +263,38 @@ fn check_column(source: &dyn Source, column: &Column, all: &[Vec<Value>], within
         .flat_map(|(_, vs)| vs)
         .for_each(|v| *expect.entry(v.clone()).or_default() += 1);
     assert_eq!(counts, expect, "{column:?}");
+}
+
+/// Rows of which the `n`-th has the status and the keys `keys(n)`, each a number, with values of all types.
+pub(in crate::segment) fn rows_with(
+    count: u64,
+    padding: usize,
+    keys: impl Fn(u64) -> Vec<u64>,
+) -> Vec<RowInput> {
+    let row = |n: u64| {
+        let mut out = DocWriter::new();
+        let map = out.begin_map();
+        out.key("status");
+        out.str(["ok", "error"][(n % 2) as usize]);
+        for key in keys(n) {
+            out.key(&format!("key-{key}"));
+            put_scalar(
+                &mut out,
+                1 + (key + n % 4) % 10,
+                n.wrapping_mul(0x9e37_79b9),
+            );
+        }
+        out.key("input");
+        out.str(&format!("{n:x} ").repeat(padding));
+        out.end(map);
+        let stamp = Stamp {
+            version: n,
+            hash: 1,
+        };
+        let body = Bytes::from(body::encode(stamp, &out.finish(), &[]));
+        row_of(n / 10, n, n.cast_signed() * 1_000, Some(5), body)
+    };
+    (0..count).map(row).collect()
 }
 
 fn put_scalar(out: &mut DocWriter, choice: u64, salt: u64) {
