@@ -21,7 +21,7 @@ use obsrv_benches::load::queries::Asker;
 use obsrv_benches::load::server::Server;
 use obsrv_benches::load::settings::{Settings, USAGE};
 use obsrv_benches::load::watch::{Verdict, Watch, sustained};
-use obsrv_benches::load::{LoadError, process};
+use obsrv_benches::load::{LoadError, process, written};
 
 /// Above this many spans, requests are made while they are sent instead of before.
 const PREPARED_SPANS_MAX: u64 = 3_000_000;
@@ -101,6 +101,7 @@ fn measure(s: &Settings, mut server: Option<&mut Server>) -> Result<(), LoadErro
     write_rows(&outcome, &manifest);
     if let (Some(pid), Some(server)) = (pid, server.as_deref()) {
         size_rows(pid, server, &manifest)?;
+        written_rows(pid, address, &manifest)?;
     }
     let asker = |key| Asker {
         address,
@@ -320,10 +321,27 @@ fn size_rows(pid: u32, server: &Server, manifest: &Manifest) -> Result<(), LoadE
             percent(manifest.json_bytes)
         ),
     );
-    row(
-        "bytes written to the device",
-        &mib(process::written_bytes(pid)?),
-    );
+    Ok(())
+}
+
+/// What was written, of each byte of the spans as OTLP protobuf.
+fn written_rows(pid: u32, address: SocketAddr, manifest: &Manifest) -> Result<(), LoadError> {
+    let part = |bytes: u64| {
+        let hundredths = bytes * 100 / manifest.proto_bytes.max(1);
+        let of_one = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+        format!("{} / {of_one}", mib(bytes))
+    };
+    let kinds = written::of(address)?;
+    for (kind, bytes) in &kinds {
+        row(
+            &format!("written, {kind}: bytes, per byte of OTLP protobuf"),
+            &part(*bytes),
+        );
+    }
+    let total = kinds.iter().map(|(_, bytes)| bytes).sum();
+    row("written, all of it", &part(total));
+    let device = process::written_bytes(pid)?;
+    row("written, as the kernel counts it", &part(device));
     Ok(())
 }
 

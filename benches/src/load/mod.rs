@@ -20,6 +20,7 @@ pub mod queries;
 pub mod server;
 pub mod settings;
 pub mod watch;
+pub mod written;
 
 /// Why a measurement stopped.
 #[derive(Debug, thiserror::Error)]

@@ -73,6 +73,7 @@ impl Engine {
             };
             let done = write_works(&self.store, number, self.database, works, &options)
                 .map_err(FlushError::from)?;
+            add(&self.counters.segments.merge, done.bytes);
             let opened =
                 Segment::open(&self.store, number, self.database).map_err(FlushError::from)?;
             Some((done, opened))

@@ -9,7 +9,7 @@ use obsrv_wal::log::LogError;
 
 use super::runs::settle;
 use super::version::Places;
-use super::{Engine, State, count};
+use super::{Engine, State, add, count};
 use crate::boundary::Position;
 use crate::columns::LEFT_OUT;
 use crate::manifest::{Edit, SectionMeta, SegmentMeta};
@@ -170,6 +170,7 @@ impl Engine {
                 sections,
                 &options,
             )?;
+            add(&self.counters.segments.flush, done.bytes);
             let opened = Segment::open(&self.store, memtable.number(), self.database)?;
             Some((done, opened))
         };

@@ -37,6 +37,7 @@ mod threads;
 mod version;
 mod watch;
 mod work;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -59,6 +60,7 @@ use runs::settle;
 use version::{Version, Writer};
 use watch::{LastSeen, Progress};
 use work::Work;
+use written::SegmentBytes;
 
 pub use compact::CompactError;
 pub use damage::{DAMAGED_BLOCKS_MAX, LeftOut};
@@ -75,6 +77,7 @@ pub use snapshot::{ReadBody, Snapshot, StoredRow, TraceRows, Visit};
 pub use space::RESERVE_BYTES;
 pub use threads::Threads;
 pub use watch::Commits;
+pub use written::WrittenBytes;
 
 /// Bodies above this go to a side file instead of the log.
 pub const SIDE_BYTES_MIN: usize = 1 << 20;
@@ -289,6 +292,8 @@ pub struct Stats {
     pub segment_bytes: u64,
     /// Bytes of the log.
     pub wal_bytes: u64,
+    /// Bytes written since the open, by what for.
+    pub written: WrittenBytes,
     /// Room on the disk; 0 if nobody looks.
     pub disk_free_bytes: u64,
     /// Room that ingest leaves.
@@ -312,6 +317,7 @@ struct Counters {
     marks_moved: AtomicU64,
     marks_moved_durable: AtomicU64,
     quarantined: AtomicU64,
+    segments: SegmentBytes,
 }
 
 /// An error and everything that caused it, on one line.
@@ -549,6 +555,7 @@ impl Engine {
             purge_left: self.purge_left(),
             segment_bytes: version.segments().values().map(|s| s.bytes()).sum(),
             wal_bytes,
+            written: WrittenBytes::of(&*self.disk, &self.counters.segments),
             disk_free_bytes: self.free_bytes().unwrap_or(0),
             disk_reserve_bytes: self.options.reserve_bytes,
             visible_lsn: self.writer.lock().visible,

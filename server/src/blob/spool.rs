@@ -6,6 +6,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
@@ -18,6 +19,7 @@ use super::sniff::HEAD_BYTES;
 pub struct Spool {
     dir: PathBuf,
     next: AtomicU64,
+    written: Arc<AtomicU64>,
 }
 
 impl Spool {
@@ -32,6 +34,7 @@ impl Spool {
         Ok(Self {
             dir: dir.to_owned(),
             next: AtomicU64::new(0),
+            written: Arc::default(),
         })
     }
 
@@ -51,7 +54,13 @@ impl Spool {
             hash: Sha256::new(),
             len: 0,
             head: Vec::new(),
+            written: Arc::clone(&self.written),
         })
+    }
+
+    /// Bytes that were spooled since it was opened, of uploads that were not kept, too.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Bytes that the disk has room for.
@@ -80,6 +89,7 @@ pub struct Spooling {
     hash: Sha256,
     len: u64,
     head: Vec<u8>,
+    written: Arc<AtomicU64>,
 }
 
 impl Spooling {
@@ -88,7 +98,9 @@ impl Spooling {
         let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         file.write_all(bytes)?;
         self.hash.update(bytes);
-        self.len += u64::try_from(bytes.len()).map_err(io::Error::other)?;
+        let len = u64::try_from(bytes.len()).map_err(io::Error::other)?;
+        self.len += len;
+        self.written.fetch_add(len, Ordering::Relaxed);
         let wanted = HEAD_BYTES.saturating_sub(self.head.len());
         self.head.extend(bytes.iter().take(wanted));
         Ok(())
@@ -167,8 +179,9 @@ mod tests {
         for piece in bytes.chunks(100) {
             spooling.write(piece).unwrap();
         }
-        drop(spool.begin().unwrap());
+        spool.begin().unwrap().write(b"not kept").unwrap();
         assert_eq!(count(), 1);
+        assert_eq!(spool.written(), spooling.len + 8);
         let mut spooled = spooling.finish().unwrap();
         assert_eq!(spooled.hash(), ContentHash::of(&bytes));
         assert_eq!(spooled.len(), u64::try_from(bytes.len()).unwrap());

@@ -395,6 +395,12 @@ fn write_all(app: &App, out: &mut String) -> std::fmt::Result {
     for (gate, count) in gates(app, &stats) {
         writeln!(out, "obsrv_ingest_refused_total{{gate=\"{gate}\"}} {count}")?;
     }
+    let spooled = core.blobs().map_or(0, |blobs| blobs.spool().written());
+    writeln!(out, "# TYPE obsrv_written_bytes_total counter")?;
+    let kinds = stats.written.by_kind().into_iter();
+    for (kind, bytes) in kinds.chain([("attachment", spooled)]) {
+        writeln!(out, "obsrv_written_bytes_total{{kind=\"{kind}\"}} {bytes}")?;
+    }
     write_engine(out, &stats)
 }
 

@@ -113,19 +113,20 @@ impl Direct {
         Ok(filled)
     }
 
-    /// Writes in order. False, and nothing was written, if this write is not one of that kind; then
-    /// no later one is.
-    pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<bool> {
+    /// Writes in order, and says how many bytes that took in whole pages. `None`, and nothing was written,
+    /// if this write is not one of that kind; then no later one is.
+    pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<Option<u64>> {
         let mut state = self.state.lock();
         let Some(mut front) = state.front.take() else {
-            return Ok(false);
+            return Ok(None);
         };
         let end = offset.saturating_add(wide(bytes.len()));
         if offset < front.page_at || end.saturating_add(wide(PAGE)) > front.filled {
-            return Ok(false);
+            return Ok(None);
         }
         let mut rest = bytes;
         let mut at = offset;
+        let mut written = 0;
         while !rest.is_empty() {
             let page_at = page_of(at);
             let head = usize::try_from(at - page_at).unwrap_or(0);
@@ -144,6 +145,7 @@ impl Direct {
             buffer[(head + part.len()).max(PAGE)..].fill(0);
             // After an error nothing is known about the page: the front is gone.
             self.file.write_all_at(buffer, page_at)?;
+            written += wide(len);
             let last = len - PAGE;
             front.page.copy_from_slice(&buffer[last..]);
             front.page_at = page_at + wide(last);
@@ -151,7 +153,7 @@ impl Direct {
             rest = next;
         }
         state.front = Some(front);
-        Ok(true)
+        Ok(Some(written))
     }
 
     /// Writes the whole pages at the front of `bytes`, which begin a page. Says how many bytes.

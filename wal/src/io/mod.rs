@@ -8,6 +8,7 @@ mod direct;
 mod map;
 mod real;
 mod system;
+mod written;
 
 use std::fmt;
 use std::io;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 
 pub use real::{OpenError, RealDisk};
 pub use system::{OsRng, SystemClock, lower_priority};
+pub use written::Written;
 
 /// Whether a call was refused for want of something that comes back by itself: room on the disk, a quota, a file
 /// descriptor of the process or of the system. It says nothing about the disk, and nothing was stored.
@@ -133,6 +135,11 @@ pub trait Disk: fmt::Debug + Send + Sync {
 
     /// Bytes that can still be written.
     fn free_bytes(&self) -> io::Result<u64>;
+
+    /// How much was written to files of this kind since the disk was opened; nothing where nobody counts.
+    fn written(&self, _kind: FileKind) -> Written {
+        Written::default()
+    }
 
     /// A range of a sealed file (published, synced, never written again) as shared bytes: a memory
     /// map on the real disk, a copy in the simulator.

@@ -18,7 +18,8 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::direct::Direct;
-use super::{Disk, DiskFile, FileId, OsRng, Rng, map};
+use super::written::Tally;
+use super::{Disk, DiskFile, FileId, FileKind, OsRng, Rng, Written, map};
 
 const LOCK_NAME: &str = "lock";
 const TEMP_PREFIX: &str = "tmp-";
@@ -47,6 +48,7 @@ pub struct RealDisk {
     dir: File,
     /// Created and not yet published: the temporary name of each.
     temps: Mutex<BTreeMap<FileId, String>>,
+    tally: Arc<Tally>,
     /// Held for life; the kernel lets go of it however the process ends.
     _lock: File,
 }
@@ -80,6 +82,7 @@ impl RealDisk {
             path: path.to_owned(),
             dir,
             temps: Mutex::new(BTreeMap::new()),
+            tally: Arc::default(),
             _lock: lock,
         };
         disk.remove_stale().map_err(at(path))?;
@@ -111,6 +114,16 @@ impl RealDisk {
             .get(&id)
             .cloned()
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    fn file_of(&self, kind: FileKind, file: File, direct: Option<Direct>) -> Arc<dyn DiskFile> {
+        let tally = Arc::clone(&self.tally);
+        Arc::new(RealFile {
+            file,
+            direct,
+            kind,
+            tally,
+        })
     }
 
     fn open_named(&self, id: FileId, write: bool) -> io::Result<File> {
@@ -171,7 +184,7 @@ impl Disk for RealDisk {
             .open(&path)?;
         temps.insert(id, name);
         let direct = Direct::open(&path);
-        Ok(Arc::new(RealFile { file, direct }))
+        Ok(self.file_of(id.kind, file, direct))
     }
 
     fn publish(&self, id: FileId) -> io::Result<()> {
@@ -189,10 +202,7 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, id: FileId) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(RealFile {
-            file: self.open_named(id, true)?,
-            direct: None,
-        }))
+        Ok(self.file_of(id.kind, self.open_named(id, true)?, None))
     }
 
     fn remove(&self, id: FileId) -> io::Result<()> {
@@ -217,6 +227,10 @@ impl Disk for RealDisk {
         Ok(stats.f_bavail.saturating_mul(stats.f_frsize))
     }
 
+    fn written(&self, kind: FileKind) -> Written {
+        self.tally.written(kind)
+    }
+
     fn map_sealed(&self, id: FileId, offset: u64, len: usize) -> io::Result<Bytes> {
         let file = self.open_named(id, false)?;
         let end = u64::try_from(len)
@@ -234,6 +248,8 @@ impl Disk for RealDisk {
 struct RealFile {
     file: File,
     direct: Option<Direct>,
+    kind: FileKind,
+    tally: Arc<Tally>,
 }
 
 impl DiskFile for RealFile {
@@ -242,10 +258,18 @@ impl DiskFile for RealFile {
     }
 
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
-        match &self.direct {
-            Some(direct) if direct.write(offset, buf)? => Ok(()),
-            _ => self.file.write_all_at(buf, offset),
-        }
+        let len = buf.len() as u64;
+        let direct = self.direct.as_ref();
+        let in_pages = direct.map(|direct| direct.write(offset, buf)).transpose()?;
+        let written = match in_pages.flatten() {
+            Some(written) => written,
+            None => {
+                self.file.write_all_at(buf, offset)?;
+                len
+            }
+        };
+        self.tally.of(self.kind).wrote(len, written);
+        Ok(())
     }
 
     fn write_cold(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
@@ -253,7 +277,11 @@ impl DiskFile for RealFile {
             Some(direct) => direct.write_pages(offset, buf)?,
             None => 0,
         };
-        self.file.write_all_at(&buf[whole..], offset + whole as u64)
+        self.file
+            .write_all_at(&buf[whole..], offset + whole as u64)?;
+        let len = buf.len() as u64;
+        self.tally.of(self.kind).wrote(len, len);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -264,7 +292,8 @@ impl DiskFile for RealFile {
         // Written, not only allocated: writes into allocated but unwritten extents change
         // metadata, and then each sync of the log waits for the file system's journal.
         let zeroes = vec![0; ZERO_CHUNK.min(usize::try_from(len).unwrap_or(ZERO_CHUNK))];
-        let mut at = self.file.metadata()?.len();
+        let begun = self.file.metadata()?.len();
+        let mut at = begun;
         if let (0, Some(direct)) = (at, &self.direct) {
             at = direct.zero_fill(len)?;
         }
@@ -275,6 +304,7 @@ impl DiskFile for RealFile {
             self.file.write_all_at(&zeroes[..part], at)?;
             at += part as u64;
         }
+        self.tally.of(self.kind).filled(at.saturating_sub(begun));
         Ok(())
     }
 
@@ -357,6 +387,43 @@ mod tests {
             let mut found = vec![0; bytes.len()];
             cold.read_at(0, &mut found).unwrap();
             assert!(found == bytes && cold.len().unwrap() == 100_001);
+        }
+    }
+
+    /// What is asked for counts as such whatever its way; what whole pages and zeroes take beside it does apart.
+    #[test]
+    fn what_is_written_is_counted_by_kind_of_file() {
+        for parent in [Path::new("/dev/shm"), &std::env::temp_dir(), Path::new(".")] {
+            let Ok(dir) = tempfile::tempdir_in(parent) else {
+                continue;
+            };
+            let disk = RealDisk::open(dir.path().join("data")).unwrap();
+            let log = FileId::new(FileKind::Wal, 1);
+            let file = disk.create(log).unwrap();
+            let is_direct =
+                Direct::open(dir.path().join("data").join(LOCK_NAME).as_path()).is_some();
+            file.zero_fill(20_000).unwrap();
+            file.write_at(0, &[1; 100]).unwrap();
+            file.write_at(100, &[2; 4_000]).unwrap();
+            disk.publish(log).unwrap();
+            disk.open(log).unwrap().write_at(50, &[3; 10]).unwrap();
+            let written = Written {
+                content: 4_110,
+                // One page, then two, of which 100 and 4,000 bytes were asked for.
+                pages: if is_direct { 3 * 4_096 - 4_100 } else { 0 },
+                zeroes: 20_000,
+            };
+            assert_eq!(disk.written(FileKind::Wal), written, "{}", parent.display());
+            assert_eq!(disk.written(FileKind::Segment), Written::default());
+            let cold = disk.create(ID).unwrap();
+            cold.write_cold(0, &[4; 5_000]).unwrap();
+            let content = 5_000;
+            let written = Written {
+                content,
+                ..Written::default()
+            };
+            assert_eq!(disk.written(FileKind::Segment), written);
+            assert_eq!(disk.written(FileKind::Side), Written::default());
         }
     }
 

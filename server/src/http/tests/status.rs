@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use obsrv_engine::engine::slow_from;
 use obsrv_engine::query::Class;
+use obsrv_wal::io::RealDisk;
 use obsrv_wal::sim::{FaultPlan, SimDisk};
 
 use super::*;
@@ -219,4 +220,65 @@ async fn nothing_of_anybodys_data_is_shown() {
         (2.into(), 2.into())
     );
     assert!(shown["engine"]["failure"].is_null());
+}
+
+#[tokio::test]
+async fn what_is_written_is_told_by_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let ground = Ground {
+        disk: Arc::new(RealDisk::open(dir.path()).unwrap()),
+        files: Arc::new(LocalBlobs::open(&dir.path().join(blob::DIRECTORY)).unwrap()),
+        clock: Arc::new(SystemClock::new()),
+        dir: dir.path().to_owned(),
+    };
+    let options = Options {
+        merge_min: 2,
+        ..Options::for_memory(64 << 20)
+    };
+    let start = |engine: &Arc<Engine>| engine.start().unwrap();
+    let (app, _, threads) = app_with(&ground, options, no_providers(), start);
+    make_projects(&app).await;
+    let core = app.core().unwrap();
+    for n in 0..2 {
+        let body = trace(&format!("t{n}"), "gold");
+        let stored = ask(&app, post("/v1/traces", "key-of-a", JSON, body)).await;
+        assert_eq!(stored.status, 201);
+        core.engine().freeze();
+        while core.stats().flushes == n {
+            tokio::task::yield_now().await;
+        }
+    }
+    while core.stats().compactions == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut upload = core.blobs().unwrap().spool().begin().unwrap();
+    upload.write(&[7; 1234]).unwrap();
+    threads.stop();
+    let metrics = text_of(&app, "/metrics").await;
+    let lines = metrics.lines().filter_map(|line| {
+        let kind = line.strip_prefix("obsrv_written_bytes_total{kind=\"")?;
+        let (kind, bytes) = kind.split_once("\"} ")?;
+        Some((kind, bytes.parse::<u64>().unwrap()))
+    });
+    let found: Vec<(&str, u64)> = lines.collect();
+    let kinds: Vec<&str> = found.iter().map(|(kind, _)| *kind).collect();
+    let expected = [
+        "log",
+        "log_pages",
+        "log_zeroes",
+        "flush",
+        "merge",
+        "manifest",
+        "side",
+        "other",
+        "attachment",
+    ];
+    assert_eq!(kinds, expected);
+    let of = |kind: &str| found.iter().find(|(k, _)| *k == kind).unwrap().1;
+    assert_eq!((of("attachment"), of("side")), (1234, 0));
+    let live = core.stats().segment_bytes;
+    // One segment of the two: it has one header less than both.
+    assert!(of("merge") == live && live < of("flush"), "{found:?}");
+    assert!(of("log") > 0 && of("manifest") > 0, "{found:?}");
+    assert!(of("log_zeroes") >= core.stats().wal_bytes, "{found:?}");
 }
