@@ -261,12 +261,11 @@ impl DiskFile for RealFile {
         let len = buf.len() as u64;
         let direct = self.direct.as_ref();
         let in_pages = direct.map(|direct| direct.write(offset, buf)).transpose()?;
-        let written = match in_pages.flatten() {
-            Some(written) => written,
-            None => {
-                self.file.write_all_at(buf, offset)?;
-                len
-            }
+        let written = if let Some(written) = in_pages.flatten() {
+            written
+        } else {
+            self.file.write_all_at(buf, offset)?;
+            len
         };
         self.tally.of(self.kind).wrote(len, written);
         Ok(())

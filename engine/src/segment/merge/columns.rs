@@ -147,6 +147,8 @@ impl<'v> Input<'v> {
 
 /// A column of an input, by its number.
 type OfInput<'v> = (usize, Cow<'v, ColumnEntry>);
+/// A key and its columns.
+type Key<'v> = (Box<str>, Vec<OfInput<'v>>);
 
 impl<'v> Walk<'v> {
     fn new(views: &'v [View<'v>]) -> Self {
@@ -155,7 +157,7 @@ impl<'v> Walk<'v> {
     }
 
     /// The next key and its columns.
-    fn next(&mut self) -> Result<Option<(Box<str>, Vec<OfInput<'v>>)>, SourceError> {
+    fn next(&mut self) -> Result<Option<Key<'v>>, SourceError> {
         let mut least: Option<(u64, Box<str>)> = None;
         for input in &mut self.inputs {
             if let Some((hash, path)) = input.peek()?
