@@ -64,7 +64,7 @@ fn put_presence(out: &mut Vec<u8>, rows: u32, present: impl ExactSizeIterator<It
 }
 
 /// Runs when they take fewer numbers than the values themselves: a trace's user or session.
-fn put_values(out: &mut Vec<u8>, pairs: &[(u32, u64)]) {
+pub(super) fn put_values(out: &mut Vec<u8>, pairs: &[(u32, u64)]) {
     let ends_run = |at: &usize| pairs.get(at + 1).is_none_or(|next| next.1 != pairs[*at].1);
     let runs = (0..pairs.len()).filter(ends_run).count();
     if runs > 1 && runs * 4 <= pairs.len() {

@@ -22,6 +22,7 @@ mod footer;
 mod index;
 mod lanes;
 mod lookup;
+mod measure;
 mod merge;
 mod narrow;
 mod packed;
@@ -44,6 +45,8 @@ use crate::row::{Lsn, ProjectId, RowKey, Table};
 
 pub(crate) use cache::share_out;
 pub(crate) use index::{Encode, Gathered};
+#[doc(hidden)]
+pub use measure::{ChunkParts, ColumnParts, SectionParts, TextPage};
 pub(crate) use merge::{MergeInput, MergeSection};
 pub use promote::PROMOTED_PATHS_MAX;
 pub use read::{Segment, SegmentError, VerifyReport};

@@ -142,6 +142,10 @@ impl Segment {
         self.sections.iter().map(SectionReader::summary)
     }
 
+    pub(super) fn readers(&self) -> impl Iterator<Item = &SectionReader> {
+        self.sections.iter()
+    }
+
     /// One table of one project.
     pub fn section(&self, project: ProjectId, table: Table) -> Option<&SectionReader> {
         let key = |s: &SectionReader| (s.summary().project, s.summary().table);
