@@ -118,10 +118,6 @@ fn float(ordered: u64) -> f64 {
     clippy::cast_possible_truncation,
     reason = "what does not fit is no decimal"
 )]
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "compared with what it came from"
-)]
 fn decimal(value: f64, places: i32) -> Option<i64> {
     let scale = 10_f64.powi(places);
     let whole = (value * scale).round();
