@@ -1,6 +1,7 @@
 use super::*;
 use crate::sim::SimDisk;
 
+mod reading;
 mod upkeep;
 
 pub(super) const OPTIONS: LogOptions = LogOptions {
