@@ -7,6 +7,8 @@
 
 mod format;
 mod salvage;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

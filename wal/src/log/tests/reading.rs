@@ -98,6 +98,21 @@ fn a_broken_frame_before_the_next_file_is_named_where_it_is() {
 }
 
 #[test]
+fn a_broken_frame_before_a_base_file_is_named_where_it_is() {
+    let disk = SimDisk::new(1);
+    let (mut log, _) = open(&disk);
+    group(&mut log, 2);
+    group(&mut log, 1);
+    disk.kill();
+    disk.restart();
+    // Its base is the third record, which nothing witnessed.
+    open(&disk);
+    let first = disk.names()[0];
+    disk.flip(first, frame_at(0) + 50, 1);
+    assert_eq!(damage(&disk), (first, frame_at(0), 1, "frame"));
+}
+
+#[test]
 fn what_a_base_file_says_was_synced_must_be_in_it() {
     for lost in 0..3 {
         let disk = SimDisk::new(1);
