@@ -137,6 +137,8 @@ const ROUTES: [&str; 121] = [
     "/jaeger/api/v3/traces",
     "/jaeger/api/v3/traces/{trace}",
     "/v1/projects/{project}/logs/{log}/trace",
+    "/v1/projects/{project}/logs/{log}/origins",
+    "/v1/projects/{project}/points/{point}/origins",
     "/jaeger/api/v3/trace-summaries",
     "/live",
     "/ready",

@@ -21,6 +21,7 @@ mod list;
 mod live;
 mod logged;
 mod names;
+mod origins;
 mod outline;
 mod preview;
 mod project;
@@ -77,6 +78,7 @@ pub(super) fn add(routes: &mut Routes) {
     langfuse::add(routes);
     live::add(routes);
     logged::add(routes);
+    origins::add(routes);
     cost::add(routes);
     costs::add(routes);
 }

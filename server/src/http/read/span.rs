@@ -4,21 +4,22 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use obsrv_engine::doc::{DocRef, DocWriter};
+use obsrv_engine::doc::DocRef;
 use obsrv_engine::model;
-use obsrv_engine::query::{Budget, QueryError};
+use obsrv_engine::query::Budget;
 use obsrv_engine::row::Table;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::ask::check_known;
 use super::list::json;
+use super::origins::origins_of_span;
 use super::path;
 use super::preview::whole;
 use super::shape::{Raw, SpanShown, raw};
 use super::trace::trace_id;
-use crate::dialect::origin::{Origins, origins, origins_read};
-use crate::dialect::theta_read::{StoredRow, talk};
+use crate::dialect::origin::Origins;
+use crate::dialect::theta_read::talk;
 use crate::http::access::{Access, TraceRead};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::input::InPath;
@@ -107,7 +108,7 @@ async fn show(
         let talk = DocRef::parse(&talk).unwrap_or(DocRef::Null);
         let (input, output) = whole(doc);
         let found = if asks_origins {
-            Some(all_origins(&row, budget).ok_or(QueryError::Cancelled)?)
+            Some(origins_of_span(&row, budget)?)
         } else {
             None
         };
@@ -132,32 +133,4 @@ async fn show(
         query::ask(&app, access.tenant(), work).await?
     };
     Ok(wire::json_response(body))
-}
-
-/// Where the fields of the row come from, and what is made of it for this answer.
-fn all_origins(row: &StoredRow, budget: &Budget<'_>) -> Option<Origins> {
-    let mut found = origins(Table::Spans, row.doc(), budget.cancelled)?;
-    let make = |doc: Vec<u8>| {
-        let row = StoredRow {
-            core: row.core.clone(),
-            view: doc.into(),
-        };
-        let talk = talk(&named(row.clone()));
-        let talk = DocRef::parse(&talk).unwrap_or(DocRef::Null);
-        let (input, output) = whole(row.doc());
-        let parts = [
-            ("input", input),
-            ("output", output),
-            ("messages", talk.get("messages")),
-            ("tool_calls", talk.get("tool_calls")),
-        ];
-        let made = parts.into_iter().filter_map(|(key, value)| {
-            let mut out = DocWriter::new();
-            out.value(value?);
-            Some((key.to_owned(), out.finish()))
-        });
-        made.collect()
-    };
-    found.extend(origins_read(&row.view, &make, budget.cancelled)?);
-    Some(found)
 }

@@ -34,6 +34,8 @@ POST /v1/otel-steps                   write
 POST /v1/metrics/{*metric_events}     write
 GET /v1/projects/{project}/logs       read-one
 GET /v1/projects/{project}/logs/{log}/trace read-one
+GET /v1/projects/{project}/logs/{log}/origins read-one
+GET /v1/projects/{project}/points/{point}/origins read-one
 GET /v1/projects/{project}/points     read-one
 DELETE /v1/projects/{project}/traces  wipe-one
 DELETE /v1/projects/{project}/scores  wipe-one

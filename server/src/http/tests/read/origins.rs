@@ -118,6 +118,36 @@ async fn messages_name_what_they_were_made_of() {
     assert_eq!(told["messages"], json!(messages));
 }
 
+/// Of log lines and points, too.
+#[tokio::test]
+async fn a_log_line_and_a_point_name_the_attributes_that_they_come_from() {
+    let world = world().await;
+    let resource = json!({ "attributes": [text("service.name", "shop")] });
+    let line = json!({ "timeUnixNano": BASE_NS.to_string(), "severityText": "WARN", "body": { "stringValue": "sold out" },
+        "attributes": [text("session.id", "s-1"), text("customer", "acme")] });
+    let logs = json!({ "resourceLogs": [{ "resource": resource, "scopeLogs": [{ "logRecords": [line] }] }] });
+    let data = json!({ "timeUnixNano": BASE_NS.to_string(), "asInt": "3", "attributes": [text("user.id", "ann")] });
+    let metric = json!({ "name": "queue", "gauge": { "dataPoints": [data] } });
+    let points = json!({ "resourceMetrics": [{ "resource": resource, "scopeMetrics": [{ "metrics": [metric] }] }] });
+    for (route, body) in [("/v1/logs", logs), ("/v1/metrics", points)] {
+        let sent = post(route, "key-of-a", JSON, body.to_string());
+        assert_eq!(ask(&world.app, sent).await.status, 200, "{route}");
+    }
+    for (list, field, path) in [
+        ("/logs", "group", "attributes.session.id"),
+        ("/points", "user_id", "attributes.user.id"),
+    ] {
+        let listed = read(&world, &format!("{list}?fields=id")).await;
+        let id = listed["data"][0]["id"].as_str().unwrap().to_owned();
+        let told = read(&world, &format!("{list}/{id}/origins")).await;
+        assert_eq!(told["origins"][field], json!([path]), "{told}");
+        assert_eq!(told["origins"]["service"], json!(["resource.service.name"]));
+        assert_eq!(told["origins"]["customer"], Value::Null);
+        let (status, _) = refused(&world, &format!("{list}/none/origins")).await;
+        assert_eq!(status, 404);
+    }
+}
+
 /// Products that have fields of their own say them there: what is found elsewhere is named.
 #[tokio::test]
 async fn rows_of_other_protocols_name_what_was_found_in_them() {
