@@ -40,6 +40,7 @@ impl Interpreter for Otlp {
             body_hash: 0,
             subject: "",
             received_ns: envelope.received_ns,
+            key_id: 1,
         };
         let decoded = decode(Dialect::OtlpJson, &context, body);
         decoded.map(|d| d.events).map_err(|e| InterpretError {

@@ -33,6 +33,7 @@ impl Interpreter for Decoder {
             body_hash: xxh(body),
             subject: "",
             received_ns: envelope.received_ns,
+            key_id: 1,
         };
         let decoded = decode(dialect, &context, body).map_err(|e| wrong(e.to_string()))?;
         Ok(decoded.events)

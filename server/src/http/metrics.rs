@@ -20,7 +20,7 @@ use super::query::places::{Gauges, Refused};
 use obsrv_engine::engine::{Gate, Stats};
 
 /// Routes that have a label of their own; everything else is `other`.
-const ROUTES: [&str; 121] = [
+const ROUTES: [&str; 123] = [
     "/v1/traces",
     "/v1/logs",
     "/v1/metrics",
