@@ -95,9 +95,11 @@ async fn filled(world: &World) -> Vec<(&'static str, String)> {
         json!("bytes"),
     )
     .await;
-    let logs = ask(&world.app, get("/v1/projects/1/logs", "key-of-a"))
-        .await
-        .json();
+    let listed = async |of: &str| {
+        let path = format!("/v1/projects/1/{of}");
+        ask(&world.app, get(&path, "key-of-a")).await.json()
+    };
+    let (logs, points) = (listed("logs").await, listed("points").await);
     let id = |of: &Value| of["id"].as_str().unwrap().to_owned();
     vec![
         ("project", "1".to_owned()),
@@ -107,6 +109,7 @@ async fn filled(world: &World) -> Vec<(&'static str, String)> {
         ("span", SPAN.to_owned()),
         ("observation", SPAN.to_owned()),
         ("log", id(&logs["data"][0])),
+        ("point", id(&points["data"][0])),
         ("blob", id(&blob)),
         ("media", id(&blob)),
         ("score", "score-1".to_owned()),
