@@ -145,7 +145,7 @@ impl<'a> Bench<'a> {
         println!("| what | value |\n|---|---|");
         let peak = run(&self.flow(&self.keys, None))?;
         // The rate of requests that the server can take.
-        let capacity = peak.sent_per_second();
+        let capacity = peak.accepted_per_second();
         row("peak, spans/s", format!("{:.0}", peak.spans_per_second()));
         row("peak, requests/s", format!("{capacity:.0}"));
         for multiple in self.settings.multiples.clone() {

@@ -59,7 +59,7 @@ struct Settings {
     /// Of the whole run.
     #[arg(long = "seconds", default_value = "3600", value_parser = arguments::seconds)]
     time: Duration,
-    /// Requests a second; half of what the server can do if none.
+    /// Requests a second; half of what the server takes for good if none, found out before in twice `--keep-seconds`.
     #[arg(long)]
     rate: Option<f64>,
     /// After so many seconds a trace is deleted; the run is twice as long at least.
@@ -146,20 +146,15 @@ fn soak_in(settings: &Settings, folder: &std::path::Path) -> Result<bool, LoadEr
         time,
         acknowledged: &keep,
     };
-    let rate = match settings.rate {
-        Some(rate) => rate,
-        None => run(&flow(None, Duration::from_secs(20)))?.sent_per_second() / 2.0,
-    };
-    println!("requests a second: {rate:.0}, {SPANS} spans each\n");
-    println!(
-        "| second | memory MiB | descriptors | disk MiB | p99 us | refused |\n|---|---|---|---|---|---|"
-    );
     let samples = thread::scope(|scope| {
         for _ in 0..DELETERS {
             scope.spawn(|| delete(&beside, &server, &keys, settings.keep));
         }
         scope.spawn(|| ask(&beside, &server));
-        let samples = sampled(settings, &server, &|time| run(&flow(Some(rate), time)));
+        let samples = half(settings, &|rate, time| run(&flow(rate, time))).and_then(|rate| {
+            println!("requests a second: {rate:.0}, {SPANS} spans each\n");
+            sampled(settings, &server, &|time| run(&flow(Some(rate), time)))
+        });
         beside.over.store(true, Ordering::Relaxed);
         samples
     })?;
@@ -174,9 +169,25 @@ fn soak_in(settings: &Settings, folder: &std::path::Path) -> Result<bool, LoadEr
 }
 
 type Run<'a> = &'a dyn Fn(Duration) -> Result<Flowed, LoadError>;
+type RunAt<'a> = &'a dyn Fn(Option<f64>, Duration) -> Result<Flowed, LoadError>;
+
+/// Half of the requests a second that the server takes for good: merges, deletes and questions beside them. A server that
+/// has just started takes more than it can go on with, so what is counted begins when traces are deleted as fast as they come.
+fn half(settings: &Settings, load: RunAt<'_>) -> Result<f64, LoadError> {
+    if let Some(rate) = settings.rate {
+        return Ok(rate);
+    }
+    load(None, settings.keep)?;
+    let taken = load(None, settings.keep)?.accepted_per_second();
+    println!("requests a second that are taken for good: {taken:.0}");
+    Ok(taken / 2.0)
+}
 
 /// Runs the load piece by piece, and looks at the server after each.
 fn sampled(settings: &Settings, server: &Server, load: Run<'_>) -> Result<Vec<Sample>, LoadError> {
+    println!(
+        "| second | memory MiB | descriptors | disk MiB | p99 us | refused |\n|---|---|---|---|---|---|"
+    );
     let begun = Instant::now();
     let mut samples = Vec::new();
     for _ in 0..SAMPLES {

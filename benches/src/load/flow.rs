@@ -158,6 +158,12 @@ impl Flowed {
         self.spans as f64 / self.elapsed.as_secs_f64().max(0.001)
     }
 
+    /// Requests acknowledged a second.
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    pub fn accepted_per_second(&self) -> f64 {
+        self.accepted as f64 / self.elapsed.as_secs_f64().max(0.001)
+    }
+
     /// Requests sent a second.
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     pub fn sent_per_second(&self) -> f64 {
