@@ -11,7 +11,15 @@ pub(crate) fn memory_bytes() -> Option<u64> {
     of(&read)
 }
 
-/// The same of a system that says this in these files.
+/// Bytes of the process that are in memory; `None` if the system does not tell.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    let page = u64::try_from(rustix::param::page_size()).ok()?;
+    pages.checked_mul(page)
+}
+
+/// [`memory_bytes`] of a system that says this in these files.
 fn of(read: &dyn Fn(&Path) -> Option<String>) -> Option<u64> {
     let machine = read(Path::new("/proc/meminfo")).and_then(|text| total(&text));
     let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();

@@ -253,6 +253,7 @@ async fn live(config: Config, tls: Option<Arc<Tls>>) -> Result<(), ServeError> {
     let failed = tokio::select! {
         () = signals.told_to_stop() => false,
         () = watch_over(&app, &engine) => true,
+        () = allocator::keep_to(config.memory_bytes) => true,
         () = keep_house(&app, &plane, &accounts, &uses, tls) => true,
         () = work_always(&engine, &plane, &governance, &blobs, &app, &uses) => true,
     };

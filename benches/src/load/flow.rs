@@ -47,6 +47,23 @@ pub struct Bodies {
 /// The id of a trace that was sent.
 pub type TraceId = [u8; 16];
 
+/// Traces that were sent one after the other and begin with the same bytes; other ones do not.
+pub const FAMILY_TRACES: u64 = 1 << 12;
+/// Bytes of an id that a family has in common.
+pub const FAMILY_BYTES: usize = 4;
+
+/// The id of the trace with a number. Families are spread over all ids, as ids are.
+fn numbered(number: u64, mut id: TraceId) -> TraceId {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low halves are told apart by the others"
+    )]
+    let (family, low) = ((number / FAMILY_TRACES) as u32, number as u32);
+    id[..FAMILY_BYTES].copy_from_slice(&family.wrapping_mul(0x9E37_79B1).to_be_bytes());
+    id[FAMILY_BYTES..8].copy_from_slice(&low.to_be_bytes());
+    id
+}
+
 impl Bodies {
     /// So many different traces of so many spans each.
     pub fn make(seed: u64, count: u64, spans: usize) -> Self {
@@ -75,8 +92,7 @@ impl Bodies {
         let body = &self.all[place];
         buffer.clear();
         buffer.extend_from_slice(&body.bytes);
-        let mut trace_id = body.trace_id;
-        trace_id[..8].copy_from_slice(&number.to_le_bytes());
+        let trace_id = numbered(number, body.trace_id);
         for place in &body.places {
             buffer[*place..*place + 16].copy_from_slice(&trace_id);
         }
@@ -301,6 +317,18 @@ mod tests {
             assert!(seen.insert(trace_id));
             assert_eq!(memchr::memmem::find_iter(&buffer, &trace_id).count(), 5);
         }
+    }
+
+    #[test]
+    fn a_family_has_its_first_bytes_for_itself() {
+        let family = |number| numbered(number, [7; 16])[..FAMILY_BYTES].to_vec();
+        let first = 3 << 40;
+        assert_eq!(family(first), family(first + FAMILY_TRACES - 1));
+        let all: std::collections::BTreeSet<_> = (0..1000)
+            .map(|n| family(first + n * FAMILY_TRACES))
+            .collect();
+        assert_eq!(all.len(), 1000);
+        assert_eq!(numbered(first, [7; 16])[8..], [7; 8]);
     }
 
     #[test]

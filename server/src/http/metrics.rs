@@ -17,6 +17,7 @@ use super::access::{Access, Public};
 use super::error::{ApiError, ErrorCode};
 use super::otlp;
 use super::query::places::{Gauges, Refused};
+use crate::machine::resident_bytes;
 use obsrv_engine::engine::{Gate, Stats};
 
 /// Routes that have a label of their own; everything else is `other`.
@@ -364,6 +365,9 @@ fn write_all(app: &App, out: &mut String) -> std::fmt::Result {
         "gauge",
         app.admission.held_bytes(),
     )?;
+    if let Some(resident) = resident_bytes() {
+        line(out, "resident_bytes", "gauge", resident)?;
+    }
     line(out, "phase", "gauge", app.phase().number())?;
     write_queries(out, &app.queries.gauges())?;
     let Ok(core) = app.core() else { return Ok(()) };

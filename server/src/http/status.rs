@@ -13,6 +13,7 @@ use super::metrics::{gates, of_engine};
 use super::query::places::{Gauges, Refused};
 use super::{App, Core};
 use crate::limits::SLOW_QUERY_TIME;
+use crate::machine::resident_bytes;
 
 /// Off the network thread, as the metrics are.
 pub(crate) async fn show(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
@@ -96,12 +97,4 @@ fn engine_of(core: &Core) -> Value {
         "damaged": damaged.collect::<Vec<_>>(),
         "failure": core.engine.failure(),
     })
-}
-
-/// Pages of the process in memory; none where the system does not tell.
-fn resident_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
-    let page = u64::try_from(rustix::param::page_size()).ok()?;
-    pages.checked_mul(page)
 }
