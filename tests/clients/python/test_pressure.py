@@ -98,7 +98,7 @@ def large(number):
     return json.dumps(request(*spans)).encode()
 
 
-@pytest.mark.parametrize("budget", [256 * MIB, 128 * MIB])
+@pytest.mark.parametrize("budget", [384 * MIB, 256 * MIB, 128 * MIB])
 def test_the_memory_budget_holds_under_everything_at_once(tmp_path, budget):
     """Bodies, questions, exports and live tails of more than there is room for."""
     server = Obsrv(tmp_path / "data", "--memory", f"{budget // MIB}MiB").start()

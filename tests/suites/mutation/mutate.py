@@ -17,14 +17,16 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 RECORD = ROOT / "tests" / "campaigns" / "mutation.md"
-# The tests that must notice, as a package, what cargo is told of it, and after how many seconds a test counts as one that hangs,
-# and so has noticed. Only tests that take seconds: each runs for every mutant.
-WAL = ("obsrv-wal", [], 30)
-SIM = ("obsrv-tests", ["--test", "sim", "--", "recovery::", "crash::every_call", "damage::a_damaged_manifest"], 300)
+# The tests that must notice, as a package, what cargo is told of it, after how many seconds a test counts as one that hangs,
+# and so has noticed, and what cargo builds with. Only tests that take seconds: each runs for every mutant. The engine is built
+# anew for each, so for tests that are done at once it is not optimised.
+PLAIN = ["--config=profile.dev.package.obsrv-engine.opt-level=0"]
+WAL = ("obsrv-wal", [], 30, [])
+SIM = ("obsrv-tests", ["--test", "sim", "--", "recovery::", "crash::every_call", "damage::a_damaged_manifest"], 300, [])
 PARTS = {
     "wal": (["wal/src/log/*.rs"], [WAL]),
-    "manifest": (["engine/src/manifest/*.rs"], [("obsrv-engine", ["--lib", "--", "manifest::"], 60), SIM]),
-    "recovery": (["engine/src/engine/open.rs"], [("obsrv-engine", ["--lib", "--", "engine::"], 120), SIM]),
+    "manifest": (["engine/src/manifest/*.rs"], [("obsrv-engine", ["--lib", "--", "manifest::"], 60, PLAIN), SIM]),
+    "recovery": (["engine/src/engine/open.rs"], [("obsrv-engine", ["--lib", "--", "engine::"], 120, PLAIN), SIM]),
 }
 
 
@@ -49,12 +51,13 @@ def outcomes(output):
 
 def run(flags, output, files, stage, until):
     """One pass over what was not caught yet. False if the time is over."""
-    package, tests, hangs = stage
+    package, tests, hangs, built = stage
     command = ["cargo", "mutants", "--iterate", "--no-shuffle", "--colors", "never", "--output", str(output)]
     command += ["--shard", flags.shard, "--timeout", str(hangs), "--gitignore", "true", "--test-package", package]
     for file in files:
         command += ["--file", file]
     command += ["--re", flags.only] if flags.only else []
+    command += [f"--cargo-arg={arg}" for arg in built]
     command += ["--", *tests] if tests else []
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     try:
