@@ -95,6 +95,7 @@ fn engine_of(core: &Core) -> Value {
         "commits": { "begun": commits.begun, "ended": commits.ended },
         "damaged": damaged.collect::<Vec<_>>(),
         "failure": core.engine.failure(),
+        "unreadable": core.engine.unreadable(),
     })
 }
 
