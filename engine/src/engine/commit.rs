@@ -3,11 +3,12 @@
 use obsrv_wal::log::{Durable, LogError};
 
 use super::record;
-use super::{Engine, Hidden, IngestError, Receipt, Work, count};
+use super::{Engine, Hidden, IngestError, Work};
 use crate::boundary::RecordLog;
 use crate::row::Lsn;
 
 /// What one record changes.
+#[derive(Debug)]
 pub(super) struct Committed {
     pub(super) lsn: Lsn,
     pub(super) work: Work,
@@ -16,34 +17,24 @@ pub(super) struct Committed {
 }
 
 impl Engine {
-    /// Commits the next group. Returns how many pieces of work were answered.
+    /// Commits the next group, unless one before it waits for the disk to read. Returns how many pieces of work were
+    /// answered.
     pub fn commit_step(&self) -> usize {
+        let before = self.try_held();
+        if self.is_held() {
+            return before + self.refuse_queued();
+        }
         let group = self.queue.drain();
         let taken = group.len();
         if taken == 0 {
-            return 0;
+            return before;
         }
         let _running = self.progress.begin();
-        let Ok((mut committed, durable)) = self.make_durable(group) else {
-            return taken;
+        let Ok((committed, durable)) = self.make_durable(group) else {
+            return before + taken;
         };
-        if let Err(error) = self.publish(&durable, &mut committed) {
-            // The records are on disk: replay will publish them, so the outcome is not "stored".
-            self.fail("publish", &error);
-            for c in committed {
-                c.work.finish(Err(IngestError::OutcomeUnknown));
-            }
-            return taken;
-        }
-        count(&self.counters.records, committed.len());
-        count(&self.counters.groups, 1);
-        for c in committed {
-            let (lsn, hidden) = (c.lsn, c.hidden);
-            c.work.finish(Ok(Receipt { lsn, hidden }));
-        }
-        self.freeze_if_full();
-        self.wake_helpers();
-        taken
+        let refused = taken - committed.len();
+        before + refused + self.publish_all(durable, committed)
     }
 
     /// Appends and syncs a group. On failure everyone in it is answered.

@@ -12,6 +12,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::check;
 use super::gate::Gates;
+use super::hold::Hold;
 use super::publish::{PublishError, apply_control};
 use super::quarantine::{Poisoned, Quarantine, QuarantineError};
 use super::queue::Queue;
@@ -155,10 +156,7 @@ impl Engine {
         // Nothing is served before the tail is durable for certain.
         let log = recovered.resume()?;
         let mut writer = records.writer;
-        settle(&mut writer, &records.counters).map_err(|source| OpenError::Replay {
-            lsn: writer.visible,
-            source,
-        })?;
+        settle_all(&mut writer, &records.counters)?;
         let engine = Self {
             queue: Queue::new(options.queue_bytes),
             gates: Gates::of(manifest.state()),
@@ -176,6 +174,7 @@ impl Engine {
             low: false.into(),
             counters: records.counters,
             progress: Progress::default(),
+            hold: Hold::default(),
             log_bytes: LastSeen::default(),
             dead_rows: LastSeen::default(),
             background: (Mutex::new(false), Condvar::new()),
@@ -318,6 +317,16 @@ fn open_segments(
         .collect()
 }
 
+/// Remakes the row of every run that the log changes. Nothing is served while one of them cannot be read.
+fn settle_all(writer: &mut Writer, counters: &super::Counters) -> Result<(), OpenError> {
+    let unread = settle(writer, counters).map(|unread| unread.into_values().next());
+    let lsn = writer.visible;
+    match unread.unwrap_or_else(Some) {
+        Some(source) => Err(OpenError::Replay { lsn, source }),
+        None => Ok(()),
+    }
+}
+
 struct Replayed {
     writer: Writer,
     counters: super::Counters,
@@ -411,14 +420,14 @@ impl<'a> Replay<'a> {
             )
             .map_err(replay),
             RecordRef::Ingest { envelope, body } => {
-                let (side, events) = self.read_ingest((lsn, bytes), &envelope, &body)?;
+                let (side, mut events) = self.read_ingest((lsn, bytes), &envelope, &body)?;
                 self.sides.extend(side);
                 let project = ProjectId(envelope.project);
                 super::publish::apply(
                     &mut self.writer,
                     &self.counters,
                     (lsn, project),
-                    (events, Ready::default()),
+                    (&mut events, &Ready::default()),
                     side,
                 )
                 .map_err(replay)
@@ -506,3 +515,6 @@ impl<'a> Replay<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -288,6 +288,7 @@ pub(super) fn of_engine(stats: &Stats) -> impl Iterator<Item = (&'static str, &'
         ("duplicate_events_total", "counter", stats.duplicates),
         ("superseded_rows_total", "counter", stats.superseded),
         ("lost_rows_total", "counter", stats.lost),
+        ("waiting_records", "gauge", stats.waiting),
         ("rollups_again_total", "counter", stats.rollups),
         ("body_bytes_total", "counter", stats.body_bytes),
         ("flushes_total", "counter", stats.flushes),

@@ -137,7 +137,11 @@ impl World {
 
     /// What shall go wrong from now on.
     pub fn plan(&mut self, plan: FaultPlan) {
-        self.faulty = plan.fail_at.is_some() || !plan.odds.is_empty() || plan.quota.is_some();
+        self.faulty = plan.fail_at.is_some()
+            || plan.refuse_reads.is_some()
+            || plan.refuse_byte.is_some()
+            || !plan.odds.is_empty()
+            || plan.quota.is_some();
         self.disk.set_plan(plan);
     }
 

@@ -20,6 +20,7 @@ mod machine;
 mod mutants;
 mod prices;
 mod purge;
+mod reads;
 mod recovery;
 mod refusal;
 mod regressions;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
-use crate::io::FileKind;
+use crate::io::{FileId, FileKind};
 
 /// A call on the disk or on one of its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,6 +156,10 @@ pub struct FaultPlan {
     pub fail_at: Option<(u64, Fault)>,
     /// Calls of this sort fail once in so many, at random.
     pub odds: Vec<(Op, Fault, u64)>,
+    /// From this call on, so many calls long, every read of a file fails.
+    pub refuse_reads: Option<(u64, u64)>,
+    /// Every read of this byte of a file fails: a bad sector.
+    pub refuse_byte: Option<(FileId, u64)>,
     /// Bytes that all files together may have.
     pub quota: Option<u64>,
     /// Un-synced directory operations survive a power loss in order (as on a journalling file

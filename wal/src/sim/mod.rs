@@ -329,6 +329,7 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.call(Op::ReadAt, [offset, buf.len() as u64], |state, _| {
+            state.reads(self.number, offset, buf.len() as u64)?;
             state.inode(self.number)?.read(offset, buf)
         })
     }

@@ -142,12 +142,29 @@ impl State {
         {
             return Some(fault);
         }
+        if let Some((from, calls)) = self.plan.refuse_reads
+            && op == Op::ReadAt
+            && (from..from.saturating_add(calls)).contains(&self.ops)
+        {
+            return Some(Fault::Eio);
+        }
         let rng = &mut self.rng;
         self.plan
             .odds
             .iter()
             .find(|(on, _, one_in)| *on == op && *one_in != 0 && rng.below(*one_in) == 0)
             .map(|(_, fault, _)| *fault)
+    }
+
+    /// Whether these bytes of a file may be read.
+    pub(super) fn reads(&self, number: u64, offset: u64, len: u64) -> io::Result<()> {
+        if let Some((id, at)) = self.plan.refuse_byte
+            && self.named(id) == Some(number)
+            && (offset..offset.saturating_add(len)).contains(&at)
+        {
+            return Err(Fault::Eio.error());
+        }
+        Ok(())
     }
 
     pub(super) fn kill(&mut self) {
@@ -201,6 +218,8 @@ impl State {
         self.plan.crash_at = None;
         self.plan.kill_at = None;
         self.plan.fail_at = None;
+        self.plan.refuse_reads = None;
+        self.plan.refuse_byte = None;
         self.temps.clear();
         let names = &mut self.names;
         let pending = &self.names_pending;
