@@ -99,9 +99,9 @@ fn go_on(desk: &Desk, engine: &Engine, step: Step, wait: Wait) -> Result<(), Str
     if engine.state() == State::Failed {
         return Ok(());
     }
-    // Refused or not, it is answered without the disk, but for a body that needs a file of its own.
+    // Whether there is room is told at once, whatever waits.
     match engine.admit(ProjectId(1)) {
-        Ok(()) | Err(IngestError::Overloaded(_)) => desk.ask_ingest(engine),
+        Ok(()) | Err(IngestError::Overloaded(_)) => {}
         Err(error) => return Err(error.to_string()),
     }
     // What a record changes, and the spans of a run that somebody asks for, may have to be read from a segment first:
@@ -112,6 +112,8 @@ fn go_on(desk: &Desk, engine: &Engine, step: Step, wait: Wait) -> Result<(), Str
     if is_segment && (reads.contains(&wait.point.op) || !is_background) {
         return Ok(());
     }
+    // Refused or not, it is answered without the disk, but for a body that needs a file of its own.
+    desk.ask_ingest(engine);
     if is_background && (is_segment || wait.point.kind == Some(FileKind::Manifest)) {
         desk.during(Step::Commit, || engine.commit_step());
     }
