@@ -135,7 +135,12 @@ impl Prefix {
         for file in others.into_iter().filter(is_other) {
             copy_file(&self.disk, target, file)?;
         }
-        Manifest::write_new(target, self.database, &self.state)?;
+        // Its log is another one, and begins here.
+        let state = State {
+            logged: self.state.watermark,
+            ..self.state.clone()
+        };
+        Manifest::write_new(target, self.database, &state)?;
         verified(target)
     }
 }

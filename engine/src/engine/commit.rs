@@ -3,7 +3,7 @@
 use obsrv_wal::log::{Durable, LogError};
 
 use super::record;
-use super::{Engine, Hidden, IngestError, Work};
+use super::{Engine, Hidden, IngestError, State, Work};
 use crate::boundary::RecordLog;
 use crate::row::Lsn;
 
@@ -90,6 +90,8 @@ impl Engine {
         if !log.wants_watermark() {
             return false;
         }
+        // The thread that commits waits for it.
+        let _running = self.progress.begin();
         match log.watermark() {
             Ok(_) => true,
             // Nobody was refused anything: the next group finds out and says so.
@@ -102,13 +104,23 @@ impl Engine {
         }
     }
 
-    /// The same for the manifest: to be called when there is nothing to flush or to merge.
+    /// The same for the manifest, which also says how far the log goes, so that a log that lost its end, or an old copy
+    /// of one, is found: to be called when there is nothing to flush or to merge.
     pub fn witness_catalog_step(&self) {
-        let witnessed = self.catalog.lock().witness();
+        if self.state() == State::Failed {
+            return;
+        }
+        let logged = self.logged();
+        let witnessed = self.catalog.lock().witness(logged);
         match witnessed {
             Ok(()) | Err(LogError::NoSpace | LogError::Poisoned) => {}
             Err(error) => self.fail("manifest", &error),
         }
+    }
+
+    /// The last record that is durable for certain: what is published is (I-2), whether or not anybody has looked.
+    pub(super) fn logged(&self) -> Lsn {
+        self.writer.lock().visible
     }
 
     #[cfg(feature = "mutants")]

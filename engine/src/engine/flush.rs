@@ -213,6 +213,7 @@ impl Engine {
         moved: &BTreeMap<SectionId, Moved>,
     ) -> Result<Vec<u64>, FlushError> {
         let mut catalog = self.catalog.lock();
+        let logged = self.logged();
         // No record changes what a frozen memtable holds; only a job that holds the catalog does.
         let mut edit = {
             let pending = memtable.pending().lock();
@@ -226,6 +227,7 @@ impl Engine {
                 watermark: memtable.last_lsn() + u64::from(self.planted.has(Bug::WatermarkTooHigh)),
                 next_number: self.next_number.load(Ordering::Acquire),
                 controls: pending.controls.clone(),
+                logged,
             }
         };
         if self.planted.has(Bug::MarksAboveWatermark) {

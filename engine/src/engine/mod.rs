@@ -267,6 +267,8 @@ pub struct Stats {
     pub marks_moved: u64,
     /// Those of them that became durable while the compaction ran.
     pub marks_moved_durable: u64,
+    /// Records that the open found in the log alone, and read again: none after a clean stop.
+    pub replayed: u64,
     /// Records that replay could not read again.
     pub quarantined: u64,
     /// Files that keep such records, of this open and earlier ones.
@@ -365,6 +367,8 @@ pub struct Engine {
     next_number: AtomicU64,
     /// As open left it: nothing else writes there.
     quarantine: Quarantine,
+    /// Records that the open found in the log alone.
+    replayed: u64,
     failed: AtomicBool,
     /// Why, in words.
     failure: OnceLock<String>,
@@ -554,6 +558,7 @@ impl Engine {
             compactions: read(&self.counters.compactions),
             marks_moved: read(&self.counters.marks_moved),
             marks_moved_durable: read(&self.counters.marks_moved_durable),
+            replayed: self.replayed,
             quarantined: read(&self.counters.quarantined),
             quarantine_files: self.quarantine.files(),
             quarantine_bytes: self.quarantine.bytes(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use obsrv_wal::io::{Disk, FileId, FileKind, Rng};
-use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError};
+use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError, Recovered};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::check;
@@ -151,8 +151,10 @@ impl Engine {
             replay.visit(r.lsn, r.kind, r.body);
         })?
         .begun()?;
-        recovered.covers(manifest.state().watermark)?;
+        let listed = manifest.state();
+        listed.check_log(&recovered)?;
         let (records, sides) = replay.finish()?;
+        let left = note_recovery(&recovered, listed.watermark);
         // Nothing is served before the tail is durable for certain.
         let log = recovered.resume()?;
         let mut writer = records.writer;
@@ -182,6 +184,7 @@ impl Engine {
             spare_due: (Mutex::new(()), Condvar::new()),
             next_number,
             quarantine: records.quarantine,
+            replayed: left,
             disk,
             store,
             options,
@@ -215,6 +218,16 @@ impl Engine {
             }
         }
     }
+}
+
+/// Says what the process before left in the log: nothing but after a clean stop, or a crash when all of it was flushed.
+/// Answers how many records had to be replayed.
+fn note_recovery(recovered: &Recovered, watermark: Lsn) -> u64 {
+    let replayed = recovered.last_lsn().saturating_sub(watermark);
+    let report = recovered.report();
+    let (files, torn_bytes) = (report.files, report.cut_bytes);
+    tracing::info!(replayed, watermark, files, torn_bytes, "log read");
+    replayed
 }
 
 /// Reads the database id.

@@ -293,6 +293,7 @@ pub(super) fn of_engine(stats: &Stats) -> impl Iterator<Item = (&'static str, &'
         ("body_bytes_total", "counter", stats.body_bytes),
         ("flushes_total", "counter", stats.flushes),
         ("compactions_total", "counter", stats.compactions),
+        ("replayed_records", "gauge", stats.replayed),
         ("quarantined_records_total", "counter", stats.quarantined),
         ("quarantine_files", "gauge", stats.quarantine_files),
         ("quarantine_bytes", "gauge", stats.quarantine_bytes),

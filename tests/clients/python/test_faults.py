@@ -47,6 +47,12 @@ def senders(obsrv, count=4):
     return all_of_them
 
 
+def replayed(obsrv):
+    """Records that the start found in the log alone."""
+    said = json.loads(obsrv.run("status", "--data", str(obsrv.data)).stdout)
+    return said["engine"]["counts"]["replayed_records"]
+
+
 def test_sigterm_finishes_what_was_taken_and_leaves_an_empty_log(obsrv):
     load = senders(obsrv)
     while sum(len(sender.acknowledged) for sender in load) < 200:
@@ -61,9 +67,16 @@ def test_sigterm_finishes_what_was_taken_and_leaves_an_empty_log(obsrv):
     assert "records=0 " in verified, verified
     obsrv.start()
     with obsrv.client() as client:
+        # A log without a record above the watermark is the mark of a clean stop, and the start says that it found it.
+        assert "obsrv_replayed_records 0\n" in client.get("/metrics").text
+        assert replayed(obsrv) == 0 and "log read" in obsrv.logged()
         there = {page["trace_id"] for page in pages(client, limit=1000)}
-    for sender in load:
-        assert set(sender.acknowledged) <= there
+        for sender in load:
+            assert set(sender.acknowledged) <= there
+        assert post_json(client, "/v1/traces", request(span(1, traceId=f"{1:032x}"))).status_code == 200
+    obsrv.kill()
+    obsrv.start()
+    assert replayed(obsrv) > 0
 
 
 def under_strace(tmp_path, inject, *flags):

@@ -25,3 +25,5 @@ mod recovery;
 mod refusal;
 mod regressions;
 mod remap;
+mod stop;
+mod stuck;
