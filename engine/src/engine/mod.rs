@@ -324,6 +324,7 @@ struct Counters {
     marks_moved: AtomicU64,
     marks_moved_durable: AtomicU64,
     quarantined: AtomicU64,
+    replayed: AtomicU64,
     segments: SegmentBytes,
 }
 
@@ -367,8 +368,6 @@ pub struct Engine {
     next_number: AtomicU64,
     /// As open left it: nothing else writes there.
     quarantine: Quarantine,
-    /// Records that the open found in the log alone.
-    replayed: u64,
     failed: AtomicBool,
     /// Why, in words.
     failure: OnceLock<String>,
@@ -558,7 +557,7 @@ impl Engine {
             compactions: read(&self.counters.compactions),
             marks_moved: read(&self.counters.marks_moved),
             marks_moved_durable: read(&self.counters.marks_moved_durable),
-            replayed: self.replayed,
+            replayed: read(&self.counters.replayed),
             quarantined: read(&self.counters.quarantined),
             quarantine_files: self.quarantine.files(),
             quarantine_bytes: self.quarantine.bytes(),

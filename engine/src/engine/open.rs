@@ -151,10 +151,8 @@ impl Engine {
             replay.visit(r.lsn, r.kind, r.body);
         })?
         .begun()?;
-        let listed = manifest.state();
-        listed.check_log(&recovered)?;
+        check_log(&recovered, manifest.state())?;
         let (records, sides) = replay.finish()?;
-        let left = note_recovery(&recovered, listed.watermark);
         // Nothing is served before the tail is durable for certain.
         let log = recovered.resume()?;
         let mut writer = records.writer;
@@ -184,7 +182,6 @@ impl Engine {
             spare_due: (Mutex::new(()), Condvar::new()),
             next_number,
             quarantine: records.quarantine,
-            replayed: left,
             disk,
             store,
             options,
@@ -220,14 +217,15 @@ impl Engine {
     }
 }
 
-/// Says what the process before left in the log: nothing but after a clean stop, or a crash when all of it was flushed.
-/// Answers how many records had to be replayed.
-fn note_recovery(recovered: &Recovered, watermark: Lsn) -> u64 {
-    let replayed = recovered.last_lsn().saturating_sub(watermark);
-    let report = recovered.report();
+/// Checks that the log has what it must, and says what the process before left in it alone: nothing after a clean stop, or
+/// a crash when all of it was flushed.
+fn check_log(recovered: &Recovered, listed: &manifest::State) -> Result<(), RecoverError> {
+    listed.check_log(recovered)?;
+    let (watermark, report) = (listed.watermark, recovered.report());
+    let replayed = recovered.last_lsn() - watermark;
     let (files, torn_bytes) = (report.files, report.cut_bytes);
     tracing::info!(replayed, watermark, files, torn_bytes, "log read");
-    replayed
+    Ok(())
 }
 
 /// Reads the database id.
@@ -389,6 +387,7 @@ impl<'a> Replay<'a> {
         if let Err(error) = self.apply(lsn, kind, bytes) {
             self.failed = Some(error);
         }
+        count(&self.counters.replayed, 1);
         self.writer.visible = lsn;
     }
 

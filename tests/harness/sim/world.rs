@@ -307,11 +307,13 @@ impl World {
 
     fn commit(&mut self, asked: Asked) -> Option<Result<u64, IngestError>> {
         let engine = self.engine.clone()?;
+        // Others may ask for things while this is written.
+        let index = self.desk.ledger.lock().entries.len();
         self.desk.ask_for(&engine, asked);
         self.desk.during(Step::Commit, || engine.commit_step());
         self.desk.note_answers();
         let ledger = self.desk.ledger.lock();
-        let (_, fate) = ledger.entries.last()?;
+        let (_, fate) = ledger.entries.get(index)?;
         Some(match fate {
             Fate::Stored(lsn) => Ok(*lsn),
             Fate::Absent => Err(IngestError::NoSpace),

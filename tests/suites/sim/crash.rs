@@ -221,6 +221,7 @@ fn every_fault_point_is_hit() {
         &decay::DAMAGED,
         &stuck::SLOW,
         &stuck::STUCK,
+        &stuck::RECOVERING,
     ] {
         sum.add(part.coverage());
     }
