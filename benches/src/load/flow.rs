@@ -59,8 +59,8 @@ fn numbered(number: u64, mut id: TraceId) -> TraceId {
         reason = "the low halves are told apart by the others"
     )]
     let (family, low) = ((number / FAMILY_TRACES) as u32, number as u32);
-    id[..FAMILY_BYTES].copy_from_slice(&family.wrapping_mul(0x9E37_79B1).to_be_bytes());
-    id[FAMILY_BYTES..8].copy_from_slice(&low.to_be_bytes());
+    id[..FAMILY_BYTES].copy_from_slice(&family.wrapping_mul(0x9E37_79B1).to_le_bytes());
+    id[FAMILY_BYTES..8].copy_from_slice(&low.to_le_bytes());
     id
 }
 

@@ -48,13 +48,11 @@ impl Applying<'_> {
                 *of == table && **trace_id == *key.trace_id
             };
             let older = match last.as_ref().filter(is_last) {
-                Some((_, _, older)) => older,
-                None => {
-                    let older = self.older(table, &key.trace_id);
-                    &last.insert((table, &*key.trace_id, older)).2
-                }
+                Some((_, _, older)) => Arc::clone(older),
+                None => self.older(table, &key.trace_id),
             };
-            if !self.may_be_stored(older, event)
+            last = Some((table, &key.trace_id, Arc::clone(&older)));
+            if !self.may_be_stored(&older, event)
                 || changed.contains(&(table, key))
                 || self.is_in_memory(table, key)
             {

@@ -305,7 +305,7 @@ pub(super) fn apply_map(
 /// What a span that was derived again comes to for its run.
 enum RolledUp {
     Same,
-    By(Difference),
+    By(Box<Difference>),
     /// Only all spans of the run tell.
     All,
 }
@@ -326,7 +326,7 @@ fn roll_up(key: &RowKey, found: &Found, content: &Content) -> Result<RolledUp, P
     } else if difference == Difference::default() {
         RolledUp::Same
     } else {
-        RolledUp::By(difference)
+        RolledUp::By(Box::new(difference))
     })
 }
 

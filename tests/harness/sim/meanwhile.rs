@@ -19,7 +19,7 @@ use super::cover::{Ill, Step};
 use super::desk::Desk;
 
 /// Longer than anything here takes, on any machine: who is not done by then waits for the call.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 #[derive(Debug)]
 pub(super) struct Outside {

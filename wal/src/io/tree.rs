@@ -167,7 +167,7 @@ impl DiskFile for PlainFile {
     }
 
     fn zero_fill(&self, len: u64) -> io::Result<()> {
-        const ZEROES: [u8; 1 << 16] = [0; 1 << 16];
+        static ZEROES: [u8; 1 << 16] = [0; 1 << 16];
         let mut at = self.len()?;
         while at < len {
             let part = usize::try_from(len - at).map_or(ZEROES.len(), |n| n.min(ZEROES.len()));
