@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use obsrv_wal::log::LogError;
 
 use crate::manifest::{Edit, Manifest, State};
+use crate::row::Lsn;
 
 /// Edits in one order, each durable before it counts.
 pub trait Catalog: Send + Debug {
@@ -14,11 +15,11 @@ pub trait Catalog: Send + Debug {
     /// `NoSpace`: it is not stored and may be tried again. After another error it is not known.
     fn commit(&mut self, edit: &Edit) -> Result<(), LogError>;
 
-    /// Writes down, durably, that the last edit is durable, if nothing does yet.
+    /// Writes down, durably, that the last edit is durable, and every record up to `logged`, if nothing does yet.
     ///
     /// # Errors
     /// As [`Catalog::commit`].
-    fn witness(&mut self) -> Result<(), LogError>;
+    fn witness(&mut self, logged: Lsn) -> Result<(), LogError>;
 
     /// What counts after the last edit.
     fn state(&self) -> &State;
@@ -29,8 +30,8 @@ impl Catalog for Manifest {
         Self::commit(self, edit)
     }
 
-    fn witness(&mut self) -> Result<(), LogError> {
-        Self::witness(self)
+    fn witness(&mut self, logged: Lsn) -> Result<(), LogError> {
+        Self::witness(self, logged)
     }
 
     fn state(&self) -> &State {

@@ -8,6 +8,7 @@
 //!
 //! The manifest is written last: a copy that was cut short does not open.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ use crate::segment::Segment;
 
 /// Bytes that a copy holds in memory at a time.
 const PIECE_BYTES: u64 = 1 << 20;
+/// What a system reads from a disk at a time, so that it refuses no less.
+const PAGE_BYTES: usize = 4_096;
 
 /// Why there is no copy. What was written of it does not open.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +135,12 @@ impl Prefix {
         for file in others.into_iter().filter(is_other) {
             copy_file(&self.disk, target, file)?;
         }
-        Manifest::write_new(target, self.database, &self.state)?;
+        // Its log is another one, and begins here.
+        let state = State {
+            logged: self.state.watermark,
+            ..self.state.clone()
+        };
+        Manifest::write_new(target, self.database, &state)?;
         verified(target)
     }
 }
@@ -187,6 +195,32 @@ pub(super) fn copy_file(
         Ok(Bytes::from(piece))
     };
     copy_object(&LocalStore::over(target), file, len, &read)
+}
+
+/// The same of a file of which the disk may refuse to read a part: the copy has zeroes there. How many bytes that are.
+pub(super) fn copy_what_reads(
+    source: &Arc<dyn Disk>,
+    target: &Arc<dyn Disk>,
+    file: FileId,
+) -> Result<u64, BackupError> {
+    let failed = |source| BackupError::Copy { file, source };
+    let from = source.open(file).map_err(failed)?;
+    let len = from.len().map_err(failed)?;
+    let refused = Cell::new(0);
+    let read = |at, len| {
+        let mut piece = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+        if from.read_at(at, &mut piece).is_err() {
+            for (at, page) in (at..).step_by(PAGE_BYTES).zip(piece.chunks_mut(PAGE_BYTES)) {
+                if from.read_at(at, page).is_err() {
+                    page.fill(0);
+                    refused.set(refused.get() + page.len() as u64);
+                }
+            }
+        }
+        Ok(Bytes::from(piece))
+    };
+    copy_object(&LocalStore::over(target), file, len, &read)?;
+    Ok(refused.get())
 }
 
 fn copy_object(

@@ -72,7 +72,7 @@ pub fn verify(disk: &Arc<dyn Disk>) -> Result<Checked, OpenError> {
             check_record(&store, database, &r, &mut sides, &mut checked);
         }
     });
-    let sound = recovered.and_then(|log| log.begun()?.covers(state.watermark));
+    let sound = recovered.and_then(|log| state.check_log(&log.begun()?));
     if let Err(error) = sound {
         checked.findings.push(chain(&error));
     }

@@ -3,11 +3,12 @@
 use obsrv_wal::log::{Durable, LogError};
 
 use super::record;
-use super::{Engine, Hidden, IngestError, Receipt, Work, count};
+use super::{Engine, Hidden, IngestError, State, Work};
 use crate::boundary::RecordLog;
 use crate::row::Lsn;
 
 /// What one record changes.
+#[derive(Debug)]
 pub(super) struct Committed {
     pub(super) lsn: Lsn,
     pub(super) work: Work,
@@ -16,34 +17,24 @@ pub(super) struct Committed {
 }
 
 impl Engine {
-    /// Commits the next group. Returns how many pieces of work were answered.
+    /// Commits the next group, unless one before it waits for the disk to read. Returns how many pieces of work were
+    /// answered.
     pub fn commit_step(&self) -> usize {
+        let before = self.try_held();
+        if self.is_held() {
+            return before + self.refuse_queued();
+        }
         let group = self.queue.drain();
         let taken = group.len();
         if taken == 0 {
-            return 0;
+            return before;
         }
         let _running = self.progress.begin();
-        let Ok((mut committed, durable)) = self.make_durable(group) else {
-            return taken;
+        let Ok((committed, durable)) = self.make_durable(group) else {
+            return before + taken;
         };
-        if let Err(error) = self.publish(&durable, &mut committed) {
-            // The records are on disk: replay will publish them, so the outcome is not "stored".
-            self.fail("publish", &error);
-            for c in committed {
-                c.work.finish(Err(IngestError::OutcomeUnknown));
-            }
-            return taken;
-        }
-        count(&self.counters.records, committed.len());
-        count(&self.counters.groups, 1);
-        for c in committed {
-            let (lsn, hidden) = (c.lsn, c.hidden);
-            c.work.finish(Ok(Receipt { lsn, hidden }));
-        }
-        self.freeze_if_full();
-        self.wake_helpers();
-        taken
+        let refused = taken - committed.len();
+        before + refused + self.publish_all(durable, committed)
     }
 
     /// Appends and syncs a group. On failure everyone in it is answered.
@@ -99,6 +90,8 @@ impl Engine {
         if !log.wants_watermark() {
             return false;
         }
+        // The thread that commits waits for it.
+        let _running = self.progress.begin();
         match log.watermark() {
             Ok(_) => true,
             // Nobody was refused anything: the next group finds out and says so.
@@ -111,13 +104,23 @@ impl Engine {
         }
     }
 
-    /// The same for the manifest: to be called when there is nothing to flush or to merge.
+    /// The same for the manifest, which also says how far the log goes, so that a log that lost its end, or an old copy
+    /// of one, is found: to be called when there is nothing to flush or to merge.
     pub fn witness_catalog_step(&self) {
-        let witnessed = self.catalog.lock().witness();
+        if self.state() == State::Failed {
+            return;
+        }
+        let logged = self.logged();
+        let witnessed = self.catalog.lock().witness(logged);
         match witnessed {
             Ok(()) | Err(LogError::NoSpace | LogError::Poisoned) => {}
             Err(error) => self.fail("manifest", &error),
         }
+    }
+
+    /// The last record that is durable for certain: what is published is (I-2), whether or not anybody has looked.
+    pub(super) fn logged(&self) -> Lsn {
+        self.writer.lock().visible
     }
 
     #[cfg(feature = "mutants")]

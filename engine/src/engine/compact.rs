@@ -142,6 +142,7 @@ impl Engine {
             watermark: 0,
             next_number: self.next_number.load(std::sync::atomic::Ordering::Acquire),
             controls: Vec::new(),
+            logged: self.logged(),
         };
         let durable: u64 = edit.dead.values().map(RoaringBitmap::len).sum();
         if let Err(error) = catalog.commit(&edit) {

@@ -53,6 +53,14 @@ impl Partial {
     pub(super) fn rows(&self, section: &SectionId) -> Option<RoaringBitmap> {
         self.0.lock().rows.get(section).cloned()
     }
+
+    /// Notes something that is left out, once.
+    pub(super) fn note(&self, left_out: LeftOut) {
+        let mut missing = self.0.lock();
+        if !missing.list.contains(&left_out) {
+            missing.list.push(left_out);
+        }
+    }
 }
 
 /// An error that may say that a block does not read.

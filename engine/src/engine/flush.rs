@@ -9,7 +9,7 @@ use obsrv_wal::log::LogError;
 
 use super::runs::settle;
 use super::version::Places;
-use super::{Engine, State, add, count};
+use super::{Engine, State, add, chain, count};
 use crate::boundary::Position;
 use crate::columns::LEFT_OUT;
 use crate::manifest::{Edit, SectionMeta, SegmentMeta};
@@ -94,23 +94,41 @@ pub(super) fn meta_of(written: &Written, level: u8) -> SegmentMeta {
 }
 
 impl Engine {
-    /// Freezes the active memtable if it is full.
-    pub(super) fn freeze_if_full(&self) {
+    /// Freezes the active memtable if it is full. An error says why that must wait for the disk to read.
+    pub(super) fn freeze_if_full(&self) -> Result<(), String> {
         let full = |m: &Arc<Memtable>| m.bytes() >= self.options.memtable_bytes;
-        if self.version.read().memtables().last().is_some_and(full) {
-            self.freeze();
-        }
+        let is_due = self.version.read().memtables().last().is_some_and(full);
+        if is_due { self.try_freeze() } else { Ok(()) }
     }
 
-    /// Freezes the active memtable if it holds any record.
+    /// Freezes the active memtable if it holds any record. If the disk refuses to read what a row in it is made of,
+    /// that is done later, by [`Engine::index_step`].
     pub fn freeze(&self) {
+        // Why it must wait was said, and whoever must not go on without it asks for it.
+        let _later = self.try_freeze();
+    }
+
+    /// The same; an error if it is to be done later.
+    fn try_freeze(&self) -> Result<(), String> {
         let mut writer = self.writer.lock();
         if writer.active().last_lsn() == 0 {
-            return;
+            return Ok(());
         }
-        if let Err(error) = settle(&mut writer, &self.counters) {
-            return self.fail("publish", &error);
+        let unread = match settle(&mut writer, &self.counters) {
+            Ok(unread) => unread,
+            Err(error) => {
+                self.fail("publish", &error);
+                return Ok(());
+            }
+        };
+        if let Some(error) = unread.values().next() {
+            let cause = chain(error);
+            if !std::mem::replace(&mut writer.freeze_due, true) {
+                tracing::error!(cause, "a memtable waits for the disk to read");
+            }
+            return Err(cause);
         }
+        writer.freeze_due = false;
         let mut memtables = writer.places.memtables.clone();
         memtables.push(Arc::new(Memtable::new(self.new_number())));
         writer.places = Arc::new(Places::new(writer.places.segments.clone(), memtables));
@@ -120,6 +138,7 @@ impl Engine {
         self.gates.shares.begin();
         drop(writer);
         self.wake_background();
+        Ok(())
     }
 
     /// Flushes the oldest frozen memtable. False when there is none.
@@ -194,6 +213,7 @@ impl Engine {
         moved: &BTreeMap<SectionId, Moved>,
     ) -> Result<Vec<u64>, FlushError> {
         let mut catalog = self.catalog.lock();
+        let logged = self.logged();
         // No record changes what a frozen memtable holds; only a job that holds the catalog does.
         let mut edit = {
             let pending = memtable.pending().lock();
@@ -207,6 +227,7 @@ impl Engine {
                 watermark: memtable.last_lsn() + u64::from(self.planted.has(Bug::WatermarkTooHigh)),
                 next_number: self.next_number.load(Ordering::Acquire),
                 controls: pending.controls.clone(),
+                logged,
             }
         };
         if self.planted.has(Bug::MarksAboveWatermark) {

@@ -40,11 +40,19 @@ pub enum Gate {
     Merges,
     /// Room on the disk.
     Disk,
+    /// A record before it that waits for the disk to read: see [`Engine::unreadable`].
+    Reads,
 }
 
 impl Gate {
     /// All.
-    pub const ALL: [Self; 4] = [Self::Queue, Self::Memtables, Self::Merges, Self::Disk];
+    pub const ALL: [Self; 5] = [
+        Self::Queue,
+        Self::Memtables,
+        Self::Merges,
+        Self::Disk,
+        Self::Reads,
+    ];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {
@@ -53,6 +61,7 @@ impl Gate {
             Self::Memtables => "memtables",
             Self::Merges => "merges",
             Self::Disk => "disk",
+            Self::Reads => "reads",
         }
     }
 
@@ -62,6 +71,7 @@ impl Gate {
             Self::Memtables => 1,
             Self::Merges => 2,
             Self::Disk => 3,
+            Self::Reads => 4,
         }
     }
 }

@@ -4,7 +4,9 @@
 //! whatever is done next, and a record that cannot be applied would stop every open, too. So a look-up
 //! goes round what can be derived, and of facts says that they are lost: the event becomes the row
 //! alone, the roll-up is made of the spans that read, and [`Applying::lost`] counts what was passed
-//! over. A disk that refuses to read is another matter: that may pass, and ends the engine.
+//! over. A disk that refuses to read facts is another matter: that may pass, and what is there is not
+//! known. So all that a record asks for is read before anything is changed, and the record waits if
+//! something is refused (see `hold`).
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use super::publish::{Applying, Held, PublishError};
 use crate::body::Content;
 use crate::memtable::{MemRow, Memtable};
 use crate::mutant::Bug;
-use crate::row::{Lsn, RowKey, Table};
+use crate::row::{Event, Lsn, RowKey, Table};
 use crate::segment::{SectionReader, SectionSummary, Segment};
 use crate::source::{Source, SourceError};
 
@@ -39,8 +41,9 @@ pub(super) struct Found {
 pub(super) enum Sought {
     Live(Found),
     Absent,
-    /// There was a row, or may have been one, in a block that does not read. It is dead now.
-    Lost,
+    /// There was a row, or may have been one, in a block that does not read. Where, if that is known:
+    /// [`Applying::bury`] marks it dead.
+    Lost(Option<(Place, u32)>),
 }
 
 impl Sought {
@@ -48,7 +51,7 @@ impl Sought {
     pub(super) fn live(self) -> Option<Found> {
         match self {
             Self::Live(found) => Some(found),
-            Self::Absent | Self::Lost => None,
+            Self::Absent | Self::Lost(_) => None,
         }
     }
 }
@@ -68,38 +71,90 @@ struct Flushed {
     lost: bool,
 }
 
+impl Place {
+    /// The number of its memtable or segment.
+    pub(super) fn number(&self) -> u64 {
+        match self {
+            Self::Memory(memtable) => memtable.number(),
+            Self::Segment(segment) => segment.id(),
+        }
+    }
+}
+
 impl Applying<'_> {
-    /// The live row of a key, wherever it is. `start_ns` is what the event says.
+    /// The live row of a key, wherever it is. `start_ns` is what the event says. Changes nothing.
     pub(super) fn find(
         &mut self,
         table: Table,
         key: &RowKey,
         start_ns: Option<i64>,
     ) -> Result<Sought, PublishError> {
-        if let Some((memtable, row, found)) = self.find_in_memory(table, key) {
-            return Ok(Sought::Live(Found {
-                place: Place::Memory(memtable),
-                row,
-                start_ns: found.start_ns,
-                end_ns: found.end_ns,
-                lsn_first: found.lsn_first,
-                lsn_last: found.lsn_last,
-                content: found.content,
-            }));
+        match self.live_in_memory(table, key) {
+            Some(found) => Ok(Sought::Live(found)),
+            None => self.find_stored(table, key, start_ns),
         }
+    }
+
+    /// Whether a segment may have the row of an event. `older` is of its trace.
+    pub(super) fn may_be_stored(&self, older: &Older, event: &Event) -> bool {
+        let of_table = |segment: &Arc<Segment>| {
+            let section = segment.section(self.project, event.table);
+            section.is_some_and(|s| may_hold(s.summary(), event.table, event.start_ns))
+        };
+        older.segments.iter().any(of_table)
+    }
+
+    /// Whether a memtable has the live row of a key.
+    pub(super) fn is_in_memory(&mut self, table: Table, key: &RowKey) -> bool {
+        let held = self.memory(table);
+        let older = self.older(table, &key.trace_id);
+        let mut all = held.last().into_iter().chain(&older.memory);
+        all.any(|(_, rows)| rows.has(key))
+    }
+
+    /// The live row of a key in a memtable.
+    pub(super) fn live_in_memory(&mut self, table: Table, key: &RowKey) -> Option<Found> {
+        let (memtable, row, found) = self.find_in_memory(table, key)?;
+        Some(Found {
+            place: Place::Memory(memtable),
+            row,
+            start_ns: found.start_ns,
+            end_ns: found.end_ns,
+            lsn_first: found.lsn_first,
+            lsn_last: found.lsn_last,
+            content: found.content,
+        })
+    }
+
+    /// The live row of a key in a segment.
+    pub(super) fn find_stored(
+        &mut self,
+        table: Table,
+        key: &RowKey,
+        start_ns: Option<i64>,
+    ) -> Result<Sought, PublishError> {
         if self.writer.planted.has(Bug::DedupForgetsSegments) {
             return Ok(Sought::Absent);
         }
         let Flushed { at, lost } = self.find_flushed(table, key, start_ns)?;
         let Some((segment, row)) = at else {
-            return Ok(if lost { Sought::Lost } else { Sought::Absent });
+            let lost = lost.then_some(Sought::Lost(None));
+            return Ok(lost.unwrap_or(Sought::Absent));
         };
         let place = Place::Segment(segment);
-        if let Some((_, found)) = self.read(table, &place, row)? {
-            return Ok(Sought::Live(found));
+        let found = self.read(table, &place, row)?;
+        Ok(
+            found.map_or(Sought::Lost(Some((place, row))), |(_, found)| {
+                Sought::Live(found)
+            }),
+        )
+    }
+
+    /// Marks a row dead that is lost, if its place is known.
+    pub(super) fn bury(&mut self, table: Table, sought: &Sought) {
+        if let Sought::Lost(Some((place, row))) = sought {
+            self.kill(table, place, *row);
         }
-        self.kill(table, &place, row);
-        Ok(Sought::Lost)
     }
 
     /// The live row of a key in the memtables.
@@ -151,16 +206,13 @@ impl Applying<'_> {
     }
 
     /// Asks a section, and once more without what did not read the first time; `None` if that was
-    /// facts, which are lost.
+    /// facts, which are lost. An error if the disk refuses facts: they may be there.
     fn going_round<T>(
         &mut self,
         section: &SectionReader,
         ask: impl Fn(&SectionReader) -> Result<T, SourceError>,
     ) -> Result<Option<T>, PublishError> {
-        match ask(section).or_else(|error| match error {
-            SourceError::Damaged { .. } => ask(section),
-            error @ SourceError::Io { .. } => Err(error),
-        }) {
+        match ask(section).or_else(|_| ask(section)) {
             Ok(answer) => Ok(Some(answer)),
             Err(SourceError::Damaged { .. }) => {
                 self.lost += 1;
@@ -245,7 +297,7 @@ impl Applying<'_> {
     }
 
     /// Every record has many rows of few traces, and most traces are in few places.
-    fn older(&mut self, table: Table, trace_id: &str) -> Arc<Older> {
+    pub(super) fn older(&mut self, table: Table, trace_id: &str) -> Arc<Older> {
         if let Some(known) = self.of_trace[table.index()].get(trace_id) {
             return Arc::clone(known);
         }

@@ -11,6 +11,7 @@
 //! Lock order: log, then writer, then the version.
 
 pub mod backup;
+mod change;
 pub mod check;
 mod commit;
 mod compact;
@@ -18,6 +19,7 @@ mod damage;
 mod deletion;
 mod flush;
 mod gate;
+mod hold;
 mod locate;
 mod open;
 mod pick;
@@ -53,10 +55,11 @@ use crate::mapping::{AsStored, Mapping};
 use crate::mutant::{Bug, Planted};
 use crate::row::{Event, Lsn, ProjectId, Table};
 use gate::Gates;
+use hold::Hold;
 use purge::Purge;
 use quarantine::Quarantine;
 use queue::Queue;
-use runs::settle;
+use runs::{Unread, settle};
 use version::{Version, Writer};
 use watch::{LastSeen, Progress};
 use work::Work;
@@ -250,6 +253,8 @@ pub struct Stats {
     pub superseded: u64,
     /// Rows and sections that a write passed over because they do not read.
     pub lost: u64,
+    /// Records that are durable and wait for the disk to read what they change.
+    pub waiting: u64,
     /// Roll-ups that were made again of all spans of their run, which takes longer the more these are.
     pub rollups: u64,
     /// Bytes of request bodies committed.
@@ -262,6 +267,8 @@ pub struct Stats {
     pub marks_moved: u64,
     /// Those of them that became durable while the compaction ran.
     pub marks_moved_durable: u64,
+    /// Records that the open found in the log alone, and read again: none after a clean stop.
+    pub replayed: u64,
     /// Records that replay could not read again.
     pub quarantined: u64,
     /// Files that keep such records, of this open and earlier ones.
@@ -317,6 +324,7 @@ struct Counters {
     marks_moved: AtomicU64,
     marks_moved_durable: AtomicU64,
     quarantined: AtomicU64,
+    replayed: AtomicU64,
     segments: SegmentBytes,
 }
 
@@ -375,6 +383,7 @@ pub struct Engine {
     low: AtomicBool,
     counters: Counters,
     progress: Progress,
+    hold: Hold,
     log_bytes: LastSeen,
     dead_rows: LastSeen,
     /// Whether the background threads must end, and what wakes them.
@@ -399,6 +408,9 @@ impl Engine {
     /// Stores a request; `done` is called after it is on disk and searchable, or refused.
     pub fn submit(&self, mut submission: Submission, done: Done) {
         let done = self.gates.refusals.counting(done);
+        if self.hold.is_shut() {
+            return done(Err(IngestError::Overloaded(Gate::Reads)));
+        }
         if self.pressure() == Pressure::Shut {
             return done(Err(IngestError::Overloaded(Gate::Merges)));
         }
@@ -483,19 +495,23 @@ impl Engine {
 
     /// What a query reads: all records up to one LSN, whatever happens meanwhile.
     ///
-    /// If a run's row cannot be brought up to date (an older row does not read), the engine fails
-    /// and the snapshot refuses every question.
+    /// Where the disk refuses to read what a run's row is made of, it refuses every question about that
+    /// project. If a row does not decode, the engine fails and the snapshot refuses every question.
     pub fn snapshot(&self) -> Snapshot {
         let mut writer = self.writer.lock();
+        let mut unread = Unread::new();
         if writer.stale {
-            if let Err(error) = settle(&mut writer, &self.counters) {
-                self.fail("publish", &error);
-                return Snapshot::refusing(writer.version());
-            }
+            unread = match settle(&mut writer, &self.counters) {
+                Ok(unread) => unread,
+                Err(error) => {
+                    self.fail("publish", &error);
+                    return Snapshot::refusing(writer.version());
+                }
+            };
             *self.version.write() = writer.version();
-            writer.stale = false;
+            writer.stale = !unread.is_empty();
         }
-        Snapshot::new(Arc::clone(&self.version.read()), self.planted)
+        Snapshot::new(Arc::clone(&self.version.read()), unread, self.planted)
     }
 
     /// Whether it takes writes.
@@ -534,12 +550,14 @@ impl Engine {
             duplicates: read(&self.counters.duplicates),
             superseded: read(&self.counters.superseded),
             lost: read(&self.counters.lost),
+            waiting: self.hold.waiting(),
             rollups: read(&self.counters.rollups),
             body_bytes: read(&self.counters.body_bytes),
             flushes: read(&self.counters.flushes),
             compactions: read(&self.counters.compactions),
             marks_moved: read(&self.counters.marks_moved),
             marks_moved_durable: read(&self.counters.marks_moved_durable),
+            replayed: read(&self.counters.replayed),
             quarantined: read(&self.counters.quarantined),
             quarantine_files: self.quarantine.files(),
             quarantine_bytes: self.quarantine.bytes(),
@@ -565,6 +583,9 @@ impl Engine {
     fn enqueue(&self, work: Work) {
         if self.state() == State::Failed {
             return work.finish(Err(IngestError::Closed));
+        }
+        if self.hold.is_shut() {
+            return work.finish(Err(IngestError::Overloaded(Gate::Reads)));
         }
         match self.queue.push(work) {
             Ok(()) => {}
@@ -634,7 +655,13 @@ impl Engine {
             self.fail("publish", &error);
             return false;
         }
-        let active = self.writer.lock().active();
+        let (active, is_freeze_due) = {
+            let writer = self.writer.lock();
+            (writer.active(), writer.freeze_due)
+        };
+        if is_freeze_due {
+            self.freeze();
+        }
         active.index_step()
     }
 }

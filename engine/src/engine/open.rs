@@ -7,11 +7,12 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use obsrv_wal::io::{Disk, FileId, FileKind, Rng};
-use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError};
+use obsrv_wal::log::{Log, LogError, LogOptions, RecoverError, Recovered};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::check;
 use super::gate::Gates;
+use super::hold::Hold;
 use super::publish::{PublishError, apply_control};
 use super::quarantine::{Poisoned, Quarantine, QuarantineError};
 use super::queue::Queue;
@@ -150,15 +151,12 @@ impl Engine {
             replay.visit(r.lsn, r.kind, r.body);
         })?
         .begun()?;
-        recovered.covers(manifest.state().watermark)?;
+        check_log(&recovered, manifest.state())?;
         let (records, sides) = replay.finish()?;
         // Nothing is served before the tail is durable for certain.
         let log = recovered.resume()?;
         let mut writer = records.writer;
-        settle(&mut writer, &records.counters).map_err(|source| OpenError::Replay {
-            lsn: writer.visible,
-            source,
-        })?;
+        settle_all(&mut writer, &records.counters)?;
         let engine = Self {
             queue: Queue::new(options.queue_bytes),
             gates: Gates::of(manifest.state()),
@@ -176,6 +174,7 @@ impl Engine {
             low: false.into(),
             counters: records.counters,
             progress: Progress::default(),
+            hold: Hold::default(),
             log_bytes: LastSeen::default(),
             dead_rows: LastSeen::default(),
             background: (Mutex::new(false), Condvar::new()),
@@ -216,6 +215,17 @@ impl Engine {
             }
         }
     }
+}
+
+/// Checks that the log has what it must, and says what the process before left in it alone: nothing after a clean stop, or
+/// a crash when all of it was flushed.
+fn check_log(recovered: &Recovered, listed: &manifest::State) -> Result<(), RecoverError> {
+    listed.check_log(recovered)?;
+    let (watermark, report) = (listed.watermark, recovered.report());
+    let replayed = recovered.last_lsn() - watermark;
+    let (files, torn_bytes) = (report.files, report.cut_bytes);
+    tracing::info!(replayed, watermark, files, torn_bytes, "log read");
+    Ok(())
 }
 
 /// Reads the database id.
@@ -318,6 +328,16 @@ fn open_segments(
         .collect()
 }
 
+/// Remakes the row of every run that the log changes. Nothing is served while one of them cannot be read.
+fn settle_all(writer: &mut Writer, counters: &super::Counters) -> Result<(), OpenError> {
+    let unread = settle(writer, counters).map(|unread| unread.into_values().next());
+    let lsn = writer.visible;
+    match unread.unwrap_or_else(Some) {
+        Some(source) => Err(OpenError::Replay { lsn, source }),
+        None => Ok(()),
+    }
+}
+
 struct Replayed {
     writer: Writer,
     counters: super::Counters,
@@ -367,6 +387,7 @@ impl<'a> Replay<'a> {
         if let Err(error) = self.apply(lsn, kind, bytes) {
             self.failed = Some(error);
         }
+        count(&self.counters.replayed, 1);
         self.writer.visible = lsn;
     }
 
@@ -411,14 +432,14 @@ impl<'a> Replay<'a> {
             )
             .map_err(replay),
             RecordRef::Ingest { envelope, body } => {
-                let (side, events) = self.read_ingest((lsn, bytes), &envelope, &body)?;
+                let (side, mut events) = self.read_ingest((lsn, bytes), &envelope, &body)?;
                 self.sides.extend(side);
                 let project = ProjectId(envelope.project);
                 super::publish::apply(
                     &mut self.writer,
                     &self.counters,
                     (lsn, project),
-                    (events, Ready::default()),
+                    (&mut events, &Ready::default()),
                     side,
                 )
                 .map_err(replay)
@@ -506,3 +527,6 @@ impl<'a> Replay<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Publish: what durable records change becomes visible, all of a record at once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,13 +9,13 @@ use obsrv_wal::log::Durable;
 
 use super::commit::Committed;
 use super::deletion::{Aim, Deletion, RowAt};
-use super::locate::{Found, Older, Place, Sought};
+use super::locate::{Found, Older, Place};
 use super::version::Writer;
 use super::{Counters, Engine, Hidden, Work, count};
 use crate::body::Content;
-use crate::cost::{Known, Ready, costed};
+use crate::cost::{Ready, costed};
 use crate::doc::{DocError, DocRef};
-use crate::fold::{Part, Parts};
+use crate::fold::Part;
 use crate::mapping::{Again, map_again};
 use crate::memtable::{MemRow, MemTable, Memtable};
 use crate::mutant::Bug;
@@ -36,6 +37,13 @@ pub enum PublishError {
     Doc(#[from] DocError),
 }
 
+impl PublishError {
+    /// Whether the disk refused to read, which may pass: nothing was changed, and another try may succeed.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Source(SourceError::Io { .. }))
+    }
+}
+
 /// One table of the project in a memtable.
 pub(super) type Held = (Arc<Memtable>, Arc<MemTable>);
 
@@ -44,7 +52,7 @@ pub(super) struct Applying<'a> {
     pub(super) writer: &'a mut Writer,
     active: Arc<Memtable>,
     pub(super) project: ProjectId,
-    lsn: Lsn,
+    pub(super) lsn: Lsn,
     /// The project's tables in the memtables, oldest first, looked up once.
     memory: [Option<Arc<[Held]>>; Table::ALL.len()],
     /// What holds rows of a trace beside the active memtable, looked up once.
@@ -58,23 +66,25 @@ pub(super) struct Applying<'a> {
 }
 
 impl Engine {
-    /// Makes a group visible. The token proves that it is durable (I-1).
+    /// Makes a group visible. The token proves that it is durable (I-1). An error says of how many of its records
+    /// that was done, too.
     pub(super) fn publish(
         &self,
         durable: &Durable,
         group: &mut [Committed],
-    ) -> Result<(), PublishError> {
+    ) -> Result<(), (usize, PublishError)> {
         let last = group.last().map_or(0, |c| c.lsn);
         if self.planted.has(Bug::PublishBeforeSync) && last <= self.writer.lock().visible {
             return Ok(());
         }
-        for committed in group {
+        for (place, committed) in group.iter_mut().enumerate() {
             debug_assert!(
                 committed.lsn <= durable.lsn(),
                 "BUG: publish of an unsynced record"
             );
             // The lock is given up after each record, so that a query waits for one at most.
-            self.publish_one(committed)?;
+            self.publish_one(committed)
+                .map_err(|error| (place, error))?;
         }
         Ok(())
     }
@@ -90,11 +100,10 @@ impl Engine {
             } => {
                 let project = ProjectId(submission.envelope.project);
                 let side = side.map(|s| s.number);
-                count(&self.counters.body_bytes, submission.body.len());
                 let at = (committed.lsn, project);
-                let events = std::mem::take(&mut submission.events);
-                let ready = std::mem::take(ready);
-                apply(&mut writer, &self.counters, at, (events, ready), side)?;
+                let events = (&mut submission.events, &*ready);
+                apply(&mut writer, &self.counters, at, events, side)?;
+                count(&self.counters.body_bytes, submission.body.len());
             }
             Work::Control { body, .. } => {
                 apply_control(&mut writer, committed.lsn, body.clone());
@@ -131,16 +140,19 @@ impl Engine {
     }
 }
 
-/// Applies the events of one record. Also called by replay.
+/// Applies the events of one record, and takes them. If the disk refuses to read what they change, they stay and
+/// nothing is changed. Also called by replay.
 pub(super) fn apply(
     writer: &mut Writer,
     counters: &Counters,
     (lsn, project): (Lsn, ProjectId),
-    (events, ready): (Vec<Event>, Ready),
+    (events, ready): (&mut Vec<Event>, &Ready),
     side: Option<u64>,
 ) -> Result<(), PublishError> {
-    count(&counters.events, events.len());
     let mut applying = Applying::new(writer, lsn, project);
+    let mut stored = applying.changes_of_stored(events, ready)?;
+    let events = std::mem::take(events);
+    count(&counters.events, events.len());
     applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
     if side.is_some() {
         applying.active.pending().lock().side_files.extend(side);
@@ -151,8 +163,10 @@ pub(super) fn apply(
             let behind = &mut applying.writer.behind;
             behind.event((lsn, project), &event.key.trace_id, part);
         } else {
-            let cost = ready.at(&*applying.writer.costs, place);
-            applying.upsert(event, cost)?;
+            let known = ready.at(&*applying.writer.costs, place);
+            let is_of_this = |(of, _): &mut (usize, _)| *of == place;
+            let stored = stored.pop_front_if(is_of_this).map(|(_, change)| change);
+            applying.upsert(event, known, stored)?;
         }
     }
     applying.count(counters);
@@ -166,29 +180,30 @@ pub(super) fn apply_delete(
     (lsn, project): (Lsn, ProjectId),
     deletion: &Deletion,
 ) -> Result<Hidden, PublishError> {
-    if let Aim::Cluster(trace_id, _) = deletion.aim() {
-        writer.behind.forget(project, trace_id);
-    }
     let mut applying = Applying::new(writer, lsn, project);
-    applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
-    let mut hidden = Hidden::default();
+    let mut rows = Vec::new();
     match deletion.aim() {
         Aim::Cluster(trace_id, tables) => {
             for table in tables {
-                for (place, row) in applying.live_rows(*table, trace_id)? {
-                    applying.kill(*table, &place, row);
-                    hidden.note(&place);
-                }
+                let live = applying.live_rows(*table, trace_id)?;
+                rows.extend(live.into_iter().map(|(place, row)| (*table, place, row)));
+            }
+            applying.writer.behind.forget(project, trace_id);
+        }
+        Aim::Rows(table, asked) => {
+            let mut seen = BTreeSet::new();
+            for at in asked {
+                let found = applying.locate(table, at)?;
+                let first = found.filter(|(place, row)| seen.insert((place.number(), *row)));
+                rows.extend(first.map(|(place, row)| (table, place, row)));
             }
         }
-        Aim::Rows(table, rows) => {
-            for row in rows {
-                if let Some((place, row)) = applying.locate(table, row)? {
-                    applying.kill(table, &place, row);
-                    hidden.note(&place);
-                }
-            }
-        }
+    }
+    applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+    let mut hidden = Hidden::default();
+    for (table, place, row) in rows {
+        applying.kill(table, &place, row);
+        hidden.note(&place);
     }
     applying.count(counters);
     Ok(hidden)
@@ -212,16 +227,20 @@ pub(super) fn apply_price<'i>(
     (trace_id, spans): (&str, impl Iterator<Item = &'i str>),
 ) -> Result<(), PublishError> {
     let mut applying = Applying::new(writer, lsn, project);
-    applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+    let rows: Vec<_> = spans
+        .map(|id| RowAt {
+            key: RowKey {
+                trace_id: trace_id.into(),
+                id: id.into(),
+            },
+            // Of a span the start is not asked for.
+            start_ns: 0,
+        })
+        .collect();
+    let (mut seen, mut derived) = (BTreeSet::new(), Vec::new());
     let mut repriced = Difference::default();
-    for id in spans {
-        let key = RowKey {
-            trace_id: trace_id.into(),
-            id: id.into(),
-        };
-        // Of a span the start is not asked for.
-        let at = RowAt { start_ns: 0, key };
-        let Some((key, found)) = applying.stored(Table::Spans, &at)? else {
+    for at in &rows {
+        let Some((key, found)) = applying.stored(Table::Spans, at, &mut seen)? else {
             continue;
         };
         let of = (project, found.start_ns);
@@ -229,8 +248,12 @@ pub(super) fn apply_price<'i>(
         if is_other {
             let (old, new) = (found.content.view()?, content.view()?);
             repriced.priced(DocRef::parse(&old)?, DocRef::parse(&new)?);
-            applying.derive(Table::Spans, key, &found, content);
+            derived.push((key, Found { content, ..found }));
         }
+    }
+    applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+    for (key, found) in derived {
+        applying.derive(Table::Spans, key, found);
     }
     let behind = &mut applying.writer.behind;
     behind.derived((lsn, project), trace_id, &repriced);
@@ -246,9 +269,9 @@ pub(super) fn apply_map(
     (table, rows): (Table, &[RowAt]),
 ) -> Result<(), PublishError> {
     let mut applying = Applying::new(writer, lsn, project);
-    applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+    let (mut seen, mut derived) = (BTreeSet::new(), Vec::new());
     for at in rows {
-        let Some((key, found)) = applying.stored(table, at)? else {
+        let Some((key, found)) = applying.stored(table, at, &mut seen)? else {
             continue;
         };
         let times = (found.start_ns, found.end_ns);
@@ -257,24 +280,38 @@ pub(super) fn apply_map(
         else {
             continue;
         };
+        let mut rolled = RolledUp::Same;
         if table == Table::Spans {
             let of = (project, found.start_ns);
             content = costed(&*applying.writer.costs, of, content)?.0;
-            roll_up(&mut applying, &key, &found, &content)?;
+            rolled = roll_up(&key, &found, &content)?;
         }
-        applying.derive(table, key, &found, content);
+        derived.push((key, Found { content, ..found }, rolled));
+    }
+    applying.active.note_record(lsn, RECORD_OVERHEAD_BYTES);
+    for (key, found, rolled) in derived {
+        let behind = &mut applying.writer.behind;
+        match rolled {
+            RolledUp::Same => {}
+            RolledUp::By(by) => behind.derived((lsn, project), &key.trace_id, &by),
+            RolledUp::All => behind.derived_all((lsn, project), &key.trace_id),
+        }
+        applying.derive(table, key, found);
     }
     applying.count(counters);
     Ok(())
 }
 
-/// Notes for its run what a span says now: a long trace is not read for each page of rows that are derived again.
-fn roll_up(
-    applying: &mut Applying<'_>,
-    key: &RowKey,
-    found: &Found,
-    content: &Content,
-) -> Result<(), PublishError> {
+/// What a span that was derived again comes to for its run.
+enum RolledUp {
+    Same,
+    By(Box<Difference>),
+    /// Only all spans of the run tell.
+    All,
+}
+
+/// What its run is told of what a span says now: a long trace is not read for each page of rows that are derived again.
+fn roll_up(key: &RowKey, found: &Found, content: &Content) -> Result<RolledUp, PublishError> {
     let (old, new) = (found.content.view()?, content.view()?);
     let facts = |view| SpanFacts {
         id: &key.id,
@@ -283,15 +320,14 @@ fn roll_up(
         view,
     };
     let (old, new) = (facts(DocRef::parse(&old)?), facts(DocRef::parse(&new)?));
-    let at = (applying.lsn, applying.project);
-    let behind = &mut applying.writer.behind;
     let mut difference = Difference::default();
-    if !difference.mapped(old, new) {
-        behind.derived_all(at, &key.trace_id);
-    } else if difference != Difference::default() {
-        behind.derived(at, &key.trace_id, &difference);
-    }
-    Ok(())
+    Ok(if !difference.mapped(old, new) {
+        RolledUp::All
+    } else if difference == Difference::default() {
+        RolledUp::Same
+    } else {
+        RolledUp::By(Box::new(difference))
+    })
 }
 
 /// Keeps a control event. Also called by replay.
@@ -330,77 +366,29 @@ impl<'a> Applying<'a> {
         }
     }
 
-    /// Folds one event into its row.
-    fn upsert(&mut self, event: Event, ready: Option<Known>) -> Result<(), PublishError> {
-        let at = (self.lsn, self.project);
-        let old = self.find(event.table, &event.key, event.start_ns)?;
-        let is_lost = matches!(old, Sought::Lost);
-        let old = old.live();
-        let part = Part::of(&event);
-        let Event { table, key, .. } = event;
-        let (times, content) = match &old {
-            None if !part.partial => (
-                (part.start_ns.unwrap_or(0), part.end_ns),
-                Content::Complete {
-                    stamp: part.stamp,
-                    doc: part.doc,
-                    cost: ready.and_then(|known| known.0),
-                },
-            ),
-            old => {
-                let mut parts = match old {
-                    Some(f) => Parts::from_body(&f.content.body(), f.start_ns, f.end_ns)?,
-                    None => Parts::default(),
-                };
-                if !parts.add(part) {
-                    self.duplicates += 1;
-                    return Ok(());
-                }
-                let times = (parts.start_ns().unwrap_or(0), parts.end_ns());
-                (times, Content::Folded(parts.body()))
-            }
-        };
-        let is_priced = ready.is_some() && matches!(content, Content::Complete { .. });
-        let content = if table == Table::Spans && !is_priced {
-            let of = (self.project, times.0);
-            costed(&*self.writer.costs, of, content)?.0
-        } else {
-            content
-        };
-        if table == Table::Spans && (old.is_some() || is_lost) {
-            self.writer.behind.again(at, &key.trace_id);
-        }
-        let lsn_first = old.as_ref().map_or(self.lsn, |found| found.lsn_first);
-        let trace_id =
-            (table == Table::Spans && old.is_none() && !is_lost).then(|| key.trace_id.clone());
-        let row = self.row(key, times, lsn_first, content);
-        let row = self.replace(table, old.as_ref(), row);
-        if let Some(trace_id) = trace_id {
-            self.writer.behind.new_span(at, &trace_id, row);
-        }
-        Ok(())
-    }
-
-    /// A row that is there and reads.
+    /// A row that is there and reads, if it was not seen before.
     fn stored(
         &mut self,
         table: Table,
         at: &RowAt,
+        seen: &mut BTreeSet<(u64, u32)>,
     ) -> Result<Option<(RowKey, Found)>, PublishError> {
         match self.locate(table, at)? {
-            Some((place, row)) => self.read(table, &place, row),
-            None => Ok(None),
+            Some((place, row)) if seen.insert((place.number(), row)) => {
+                self.read(table, &place, row)
+            }
+            Some(_) | None => Ok(None),
         }
     }
 
-    /// Puts what was derived anew in the place of a row. When it came stays as it is: nobody said anything new of it.
-    fn derive(&mut self, table: Table, key: RowKey, found: &Found, content: Content) {
+    /// Puts what was derived anew of a row in its place. When it came stays as it is: nobody said anything new of it.
+    fn derive(&mut self, table: Table, key: RowKey, found: Found) {
         let times = (found.start_ns, found.end_ns);
         let row = MemRow {
             lsn_last: found.lsn_last,
-            ..self.row(key, times, found.lsn_first, content)
+            ..self.row(key, times, found.lsn_first, found.content)
         };
-        self.replace(table, Some(found), row);
+        self.replace(table, Some((&found.place, found.row)), row);
     }
 
     /// A row as this record makes it.
@@ -423,9 +411,9 @@ impl<'a> Applying<'a> {
     }
 
     /// Appends the new version of a row and marks the old one dead. Returns its number.
-    pub(super) fn replace(&mut self, table: Table, old: Option<&Found>, row: MemRow) -> u32 {
-        if let Some(found) = old {
-            self.kill(table, &found.place, found.row);
+    pub(super) fn replace(&mut self, table: Table, old: Option<(&Place, u32)>, row: MemRow) -> u32 {
+        if let Some((place, row)) = old {
+            self.kill(table, place, row);
         }
         let rows = self.active_table(table);
         self.active.push_into(&rows, row)

@@ -149,6 +149,14 @@ impl Queue {
         Wake::Work
     }
 
+    /// Waits for `time`, whatever comes, or until it is closed. Whether it is.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        let mut inner = self.inner.lock();
+        let is_open = |inner: &mut Inner| !inner.closed;
+        self.ready.wait_while_for(&mut inner, is_open, time);
+        inner.closed
+    }
+
     /// Takes no more work; what is queued is still drained.
     pub(super) fn close(&self) {
         self.inner.lock().closed = true;

@@ -2,8 +2,10 @@
 //!
 //! A run's row is remade when somebody looks ([`Engine::snapshot`]), when the memtable is frozen, or
 //! when many runs wait; not for each record. So a run that grows by a hundred records makes a few
-//! rows. No reader ever sees the difference: every snapshot is taken with no run behind.
+//! rows. No reader ever sees the difference: every snapshot is taken with no run behind, but for those
+//! that the disk refuses to read just then, and of their projects it answers nothing.
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use bytes::Bytes;
@@ -117,6 +119,13 @@ impl Behind {
         change
     }
 
+    /// One that was taken and could not be followed.
+    fn put_back(&mut self, change: RunChange) {
+        let hasher = &self.hasher;
+        let of = |c: &RunChange| hasher.hash_one((c.project, &*c.trace_id));
+        self.changes.insert_unique(of(&change), change, of);
+    }
+
     /// All of them, in an order that does not depend on hashing.
     fn take(&mut self) -> Vec<RunChange> {
         let mut changes: Vec<_> = self.changes.drain().collect();
@@ -151,11 +160,11 @@ impl RunCache {
 }
 
 impl Engine {
-    /// Remakes the rows of runs if many are behind.
-    pub(super) fn settle_if_many(&self) -> Result<(), PublishError> {
+    /// Remakes the rows of runs if many are behind. What the disk refuses to read stays behind.
+    pub(super) fn settle_if_many(&self) -> Result<Unread, PublishError> {
         let mut writer = self.writer.lock();
         if writer.behind.len() < BEHIND_MAX {
-            return Ok(());
+            return Ok(Unread::new());
         }
         settle(&mut writer, &self.counters)
     }
@@ -166,22 +175,33 @@ impl Engine {
     }
 }
 
-/// Remakes the row of every run that is behind.
-pub(super) fn settle(writer: &mut Writer, counters: &Counters) -> Result<(), PublishError> {
+/// Projects with a run of which the disk refuses to read what its row is made of, and why.
+pub(super) type Unread = BTreeMap<ProjectId, PublishError>;
+
+/// Remakes the row of every run that is behind. One that cannot be remade for now stays behind.
+pub(super) fn settle(writer: &mut Writer, counters: &Counters) -> Result<Unread, PublishError> {
+    let mut unread = Unread::new();
     if writer.behind.len() == 0 {
-        return Ok(());
+        return Ok(unread);
     }
-    for change in writer.behind.take() {
+    for mut change in writer.behind.take() {
         let mut applying = Applying::new(writer, change.lsn_last, change.project);
-        update(&mut applying, change)?;
-        applying.count(counters);
+        match update(&mut applying, &mut change) {
+            Ok(()) => applying.count(counters),
+            Err(error) if error.may_pass() => {
+                unread.insert(change.project, error);
+                writer.behind.put_back(change);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
+    Ok(unread)
 }
 
-/// Brings a run's row up to date with its own events and its spans.
-fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishError> {
-    let trace_id = change.trace_id;
+/// Brings a run's row up to date with its own events and its spans. Whatever is read is read before anything
+/// is changed.
+fn update(applying: &mut Applying<'_>, change: &mut RunChange) -> Result<(), PublishError> {
+    let trace_id = change.trace_id.clone();
     let key = RowKey {
         trace_id: trace_id.clone(),
         id: trace_id.clone(),
@@ -191,7 +211,11 @@ fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishE
         return Ok(());
     }
     // What the lost row said of the spans is made again.
-    let again = change.again || matches!(old, Sought::Lost);
+    let again = change.again || matches!(old, Sought::Lost(_));
+    let rollup = again
+        .then(|| rollup_of(applying, &key.trace_id))
+        .transpose()?;
+    applying.bury(Table::Runs, &old);
     let old = old.live();
     let cached_as = (change.project, trace_id);
     let cached = applying.writer.run_cache.take(&cached_as);
@@ -205,13 +229,12 @@ fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishE
         }
     };
     let mut changed = old.is_none();
-    for part in change.events {
+    for part in std::mem::take(&mut change.events) {
         let added = run.parts.add(part);
         applying.duplicates += usize::from(!added);
         changed |= added;
     }
-    if again {
-        let rollup = rollup_of(applying, &key.trace_id)?;
+    if let Some(rollup) = rollup {
         applying.rollups += 1;
         changed |= rollup != run.rollup;
         run.rollup = rollup;
@@ -233,7 +256,8 @@ fn update(applying: &mut Applying<'_>, change: RunChange) -> Result<(), PublishE
         if let Some(said) = change.said.or(old.as_ref().map(|found| found.lsn_last)) {
             row.lsn_last = said;
         }
-        applying.replace(Table::Runs, old.as_ref(), row);
+        let old = old.as_ref().map(|found| (&found.place, found.row));
+        applying.replace(Table::Runs, old, row);
     }
     applying.writer.run_cache.put(cached_as, run);
     Ok(())

@@ -60,7 +60,9 @@ pub(super) fn read(
     if object.len() != side.len {
         return Err(damaged());
     }
-    let body = object.get_range(0..side.len).map_err(failed)?;
+    // A disk that refuses once may have been busy with something else (F15).
+    let get = || object.get_range(0..side.len);
+    let body = get().or_else(|_| get()).map_err(failed)?;
     if crc(database, side.number, &body) == side.crc {
         Ok(body)
     } else {

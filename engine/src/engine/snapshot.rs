@@ -1,10 +1,13 @@
 //! Snapshots: one consistent set of memtables, segments and dead rows that a query reads.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::damage::Partial;
+use super::damage::{LeftOut, Partial};
+use super::publish::PublishError;
+use super::runs::Unread;
 use super::version::Version;
 use crate::memtable::TableView;
 use crate::mutant::Planted;
@@ -36,6 +39,8 @@ pub struct Snapshot {
     pub(super) version: Arc<Version>,
     /// Rows of runs could not be brought up to date: no question is answered.
     refuses: bool,
+    /// Projects of which some could not, for now.
+    unread: Unread,
     /// What is left out, if that is allowed.
     pub(super) partial: Option<Partial>,
     pub(super) planted: Planted,
@@ -74,10 +79,11 @@ struct Held {
 }
 
 impl Snapshot {
-    pub(super) fn new(version: Arc<Version>, planted: Planted) -> Self {
+    pub(super) fn new(version: Arc<Version>, unread: Unread, planted: Planted) -> Self {
         Self {
             version,
             refuses: false,
+            unread,
             planted,
             partial: None,
         }
@@ -87,12 +93,14 @@ impl Snapshot {
         Self {
             version,
             refuses: true,
+            unread: Unread::new(),
             planted: Planted::default(),
             partial: None,
         }
     }
 
-    fn check(&self) -> Result<(), SourceError> {
+    /// Whether a project's rows are all there, or may be left out.
+    fn check(&self, project: ProjectId) -> Result<(), SourceError> {
         if self.refuses {
             return Err(SourceError::Damaged {
                 file: "runs".to_owned(),
@@ -101,7 +109,28 @@ impl Snapshot {
                 part: String::new(),
             });
         }
-        Ok(())
+        let Some(PublishError::Source(SourceError::Io {
+            file,
+            offset,
+            source,
+        })) = self.unread.get(&project)
+        else {
+            return Ok(());
+        };
+        if let Some(partial) = &self.partial {
+            partial.note(LeftOut {
+                file: file.clone(),
+                offset: *offset,
+                part: format!("project {}, the newest version of a run", project.0),
+                rows: 1,
+            });
+            return Ok(());
+        }
+        Err(SourceError::Io {
+            file: file.clone(),
+            offset: *offset,
+            source: io::Error::new(source.kind(), source.to_string()),
+        })
     }
 
     /// The newest record that it sees.
@@ -116,7 +145,7 @@ impl Snapshot {
         table: Table,
         mut ask: impl FnMut(&[Visible<'_>], &Beside<'_>) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
-        self.check()?;
+        self.check(project)?;
         let held = [table, Table::Spans, Table::Scores].map(|table| self.held(project, table));
         self.going_round(project, &mut || {
             let [rows, spans, scores] = &held;
@@ -136,7 +165,7 @@ impl Snapshot {
         (first, second): (Table, Table),
         mut ask: impl FnMut(&[Visible<'_>], &[Visible<'_>]) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
-        self.check()?;
+        self.check(project)?;
         let held = (self.held(project, first), self.held(project, second));
         self.going_round(project, &mut || {
             ask(
@@ -242,7 +271,7 @@ impl Snapshot {
         request: KeysRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<ObservedKeys, QueryError> {
-        self.check()?;
+        self.check(project)?;
         let rows = self.held(project, table);
         self.going_round(project, &mut || {
             observed_keys(&self.visible(project, table, &rows), budget, request)
@@ -330,7 +359,7 @@ impl Snapshot {
 
     /// Whether any row is there that goes with this trace when it is deleted. Reads no payload.
     pub fn has_trace(&self, project: ProjectId, trace_id: &str) -> Result<bool, SourceError> {
-        self.check()?;
+        self.check(project)?;
         for table in [Table::Runs, Table::Spans, Table::Logs, Table::Scores] {
             let held = self.held(project, table);
             for place in self.visible(project, table, &held) {
@@ -348,7 +377,7 @@ impl Snapshot {
         project: ProjectId,
         trace_id: &str,
     ) -> Result<Vec<Core>, SourceError> {
-        self.check()?;
+        self.check(project)?;
         self.going_round(project, &mut || {
             let mut found = Vec::new();
             for table in [Table::Runs, Table::Spans, Table::Scores] {
@@ -372,7 +401,7 @@ impl Snapshot {
         trace_id: &str,
         budget: &Budget<'_>,
     ) -> Result<Vec<StoredRow>, QueryError> {
-        self.check()?;
+        self.check(project)?;
         let mut meter = Meter::new(budget);
         let mut admit = |bytes| meter.keep_body(bytes);
         let mut rows = self.rows_of(project, table, trace_id, &mut admit)?;
@@ -386,7 +415,7 @@ impl Snapshot {
         trace_id: &str,
         admit: &mut dyn FnMut(usize) -> Result<(), E>,
     ) -> Result<TraceRows, E> {
-        self.check()?;
+        self.check(project)?;
         let run = self.rows_of(project, Table::Runs, trace_id, admit)?.pop();
         let mut spans = self.rows_of(project, Table::Spans, trace_id, admit)?;
         spans.sort_by(|a, b| (a.core.start_ns, &a.core.id).cmp(&(b.core.start_ns, &b.core.id)));
@@ -421,7 +450,7 @@ impl Snapshot {
         trace_id: &str,
         visit: Visit<'_, E>,
     ) -> Result<(), E> {
-        self.check()?;
+        self.check(project)?;
         let held = self.held(project, table);
         let named = |error| self.named(project, error);
         if self.partial.is_some() {

@@ -19,6 +19,11 @@ const MERGE_NICE: i32 = 10;
 /// that is not looks like a torn tail, so this bounds how long that may be (F8).
 const WITNESS_AFTER: Duration = Duration::from_millis(500);
 
+/// How long a record waits before the disk is asked again for what it refused to read.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// The same once requests are refused. Questions wait while the disk is asked, and a broken one takes its time.
+const READ_AGAIN_AFTER_LONG: Duration = Duration::from_secs(1);
+
 /// The threads. Dropping them without [`Threads::stop`] leaves them running.
 #[derive(Debug)]
 pub struct Threads {
@@ -57,6 +62,14 @@ impl Engine {
     fn commit_loop(&self) {
         let mut patience = Some(WITNESS_AFTER);
         loop {
+            if self.is_held() {
+                let is_closed = self.queue.pause(self.read_again_after());
+                self.commit_step();
+                if is_closed && self.is_held() {
+                    return self.give_up();
+                }
+                continue;
+            }
             match self.queue.wait(patience) {
                 Wake::Work => {
                     self.commit_step();
@@ -68,6 +81,14 @@ impl Engine {
                 }
                 Wake::Closed => return,
             }
+        }
+    }
+
+    fn read_again_after(&self) -> Duration {
+        if self.is_unreadable() {
+            READ_AGAIN_AFTER_LONG
+        } else {
+            READ_AGAIN_AFTER
         }
     }
 

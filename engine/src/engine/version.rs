@@ -115,6 +115,8 @@ pub(super) struct Writer {
     pub(super) visible: Lsn,
     /// Records were applied since the version that readers have was made.
     pub(super) stale: bool,
+    /// The active memtable was to be frozen and could not be.
+    pub(super) freeze_due: bool,
     /// Runs whose rows are behind their spans.
     pub(super) behind: Behind,
     pub(super) run_cache: RunCache,
@@ -143,6 +145,7 @@ impl Writer {
             places,
             planted,
             stale: false,
+            freeze_due: false,
             behind: Behind::default(),
             run_cache: RunCache::default(),
             costs,

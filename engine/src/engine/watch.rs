@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// Group commits so far. More begun than ended: one runs now.
+/// Group commits so far, and syncs of a log that is idle. More begun than ended: one runs now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Commits {
     /// Begun.

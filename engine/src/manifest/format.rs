@@ -11,9 +11,12 @@ use crate::memtable::Marks;
 use crate::row::{Lsn, ProjectId, Table};
 
 /// 2: rows may have costs and the log records that price them again; 3: it may have records that map rows again. Earlier
-/// versions know nothing of these; the bytes of a manifest record are the same in all. Every open writes a checkpoint, so what opened a directory once is what it says from then on.
-const VERSION: u8 = 3;
+/// versions know nothing of these; the bytes of a manifest record are the same in all of them. 4: it ends with how far the
+/// log goes. Every open writes a checkpoint, so what opened a directory once is what it says from then on.
+const VERSION: u8 = 4;
 const VERSION_MIN: u8 = 1;
+/// The first that says how far the log goes.
+const VERSION_LOGGED: u8 = 4;
 const DECODE_BYTES_MAX: usize = 256 << 20;
 
 /// Why a manifest record does not read.
@@ -69,12 +72,18 @@ fn encode<T: Encode>(value: &T) -> Vec<u8> {
     out
 }
 
-fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, FormatError> {
+/// A record, and how far the log went; 0 if it is of a version that does not say.
+fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<(T, Lsn), FormatError> {
     let (version, rest) = bytes.split_first().ok_or(FormatError::Malformed("empty"))?;
     if !(VERSION_MIN..=VERSION).contains(version) {
         return Err(FormatError::Version(*version));
     }
-    let (value, used) = bincode::decode_from_slice(rest, codec())?;
+    let (value, used) = if *version >= VERSION_LOGGED {
+        bincode::decode_from_slice(rest, codec())?
+    } else {
+        let (value, used) = bincode::decode_from_slice(rest, codec())?;
+        ((value, 0), used)
+    };
     if used == rest.len() {
         Ok(value)
     } else {
@@ -83,7 +92,7 @@ fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, FormatError> {
 }
 
 pub(super) fn encode_state(state: &State) -> Vec<u8> {
-    encode(&StateV1 {
+    let said = StateV1 {
         segments: state
             .segments
             .iter()
@@ -93,15 +102,17 @@ pub(super) fn encode_state(state: &State) -> Vec<u8> {
         watermark: state.watermark,
         next_number: state.next_number,
         controls: controls_out(&state.controls),
-    })
+    };
+    encode(&(said, state.logged))
 }
 
 pub(super) fn decode_state(bytes: &[u8]) -> Result<State, FormatError> {
-    state_in(decode(bytes)?)
+    let (state, logged) = decode(bytes)?;
+    state_in(state, logged)
 }
 
 pub(super) fn encode_edit(edit: &Edit) -> Vec<u8> {
-    encode(&EditV1 {
+    let said = EditV1 {
         state: StateV1 {
             segments: edit.add.iter().map(|(n, m)| segment_out(*n, m)).collect(),
             dead: dead_out(&edit.dead),
@@ -110,12 +121,13 @@ pub(super) fn encode_edit(edit: &Edit) -> Vec<u8> {
             controls: controls_out(&edit.controls),
         },
         remove: edit.remove.clone(),
-    })
+    };
+    encode(&(said, edit.logged))
 }
 
 pub(super) fn decode_edit(bytes: &[u8]) -> Result<Edit, FormatError> {
-    let EditV1 { state, remove } = decode(bytes)?;
-    let state = state_in(state)?;
+    let (EditV1 { state, remove }, logged) = decode(bytes)?;
+    let state = state_in(state, logged)?;
     Ok(Edit {
         add: state.segments.into_iter().collect(),
         remove,
@@ -123,6 +135,7 @@ pub(super) fn decode_edit(bytes: &[u8]) -> Result<Edit, FormatError> {
         watermark: state.watermark,
         next_number: state.next_number,
         controls: state.controls,
+        logged: state.logged,
     })
 }
 
@@ -156,7 +169,7 @@ fn segment_in(segment: SegmentV1) -> Result<(u64, SegmentMeta), FormatError> {
     Ok((segment.number, meta))
 }
 
-fn state_in(state: StateV1) -> Result<State, FormatError> {
+fn state_in(state: StateV1, logged: Lsn) -> Result<State, FormatError> {
     let segments: Result<_, FormatError> = state.segments.into_iter().map(segment_in).collect();
     Ok(State {
         segments: segments?,
@@ -168,6 +181,7 @@ fn state_in(state: StateV1) -> Result<State, FormatError> {
             .into_iter()
             .map(|(l, b)| (l, Bytes::from(b)))
             .collect(),
+        logged,
     })
 }
 
@@ -229,6 +243,7 @@ mod tests {
             watermark: 8,
             next_number: 5,
             controls: vec![(6, Bytes::from_static(b"key"))],
+            logged: 9,
         }
     }
 
@@ -240,17 +255,29 @@ mod tests {
             assert!(decode_edit(&bytes[..end]).is_err(), "cut at {end}");
         }
         let mut other = bytes;
-        for version in [1, 2] {
-            other[0] = version;
-            let read = decode_edit(&other).unwrap();
-            assert_eq!(read, edit(), "version {version} is read, too");
-        }
-        for version in [0, 4] {
+        for version in [0, 5] {
             other[0] = version;
             let said = decode_edit(&other).unwrap_err();
-            let expected = format!("unknown manifest version found={version} known=1..=3");
+            let expected = format!("unknown manifest version found={version} known=1..=4");
             assert_eq!(said.to_string(), expected);
         }
+    }
+
+    #[test]
+    fn earlier_versions_do_not_say_how_far_the_log_goes() {
+        let mut bytes = encode_edit(&edit());
+        let said = bytes.pop();
+        assert_eq!(said, Some(9));
+        let without = Edit {
+            logged: 0,
+            ..edit()
+        };
+        for version in [1, 2, 3] {
+            bytes[0] = version;
+            assert_eq!(decode_edit(&bytes).unwrap(), without, "{version}");
+        }
+        bytes[0] = VERSION;
+        assert!(decode_edit(&bytes).is_err());
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub struct State {
     pub next_number: u64,
     /// Control events, oldest first.
     pub controls: Vec<(Lsn, Bytes)>,
+    /// The log had every record up to here when this was written: one that ends before it lost some.
+    pub logged: Lsn,
 }
 
 /// A change to the state.
@@ -90,12 +92,35 @@ pub struct Edit {
     pub next_number: u64,
     /// Control events to keep.
     pub controls: Vec<(Lsn, Bytes)>,
+    /// How far the log goes; unchanged when lower.
+    pub logged: Lsn,
+}
+
+impl Edit {
+    /// Says how far the log goes, and nothing else.
+    fn of_log(logged: Lsn) -> Self {
+        Self {
+            add: Vec::new(),
+            remove: Vec::new(),
+            dead: Marks::new(),
+            watermark: 0,
+            next_number: 0,
+            controls: Vec::new(),
+            logged,
+        }
+    }
 }
 
 impl State {
     /// Rows in the deletion vectors.
     pub fn dead_rows(&self) -> u64 {
         self.dead.values().map(roaring::RoaringBitmap::len).sum()
+    }
+
+    /// Checks that a log has everything that is not in segments, as far as this tells.
+    pub(crate) fn check_log(&self, log: &Recovered) -> Result<(), RecoverError> {
+        log.covers(self.watermark)?;
+        log.reaches(self.logged)
     }
 
     /// Applies an edit.
@@ -112,6 +137,7 @@ impl State {
         self.watermark = self.watermark.max(edit.watermark);
         self.next_number = self.next_number.max(edit.next_number);
         self.controls.extend(edit.controls.iter().cloned());
+        self.logged = self.logged.max(edit.logged);
     }
 }
 
@@ -232,8 +258,12 @@ impl Manifest {
     }
 
     /// Writes down that the last edit is durable, so that damage to it can be told from a torn tail. Of a
-    /// checkpoint the header of its file says so.
-    pub fn witness(&mut self) -> Result<(), LogError> {
+    /// checkpoint the header of its file says so. The same of the log, which is durable up to `logged`.
+    pub fn witness(&mut self, logged: Lsn) -> Result<(), LogError> {
+        if logged > self.state.logged {
+            // Says of the edit before that it is durable, too.
+            return self.commit(&Edit::of_log(logged));
+        }
         if self.edits > 0 {
             self.log.watermark()?;
         }

@@ -46,6 +46,7 @@ fn adding(number: u64) -> Edit {
         watermark: number,
         next_number: number + 1,
         controls: Vec::new(),
+        logged: number,
     }
 }
 
@@ -198,11 +199,11 @@ fn damage_to_a_witnessed_edit_is_no_torn_tail() {
         let disk = SimDisk::new(1);
         let mut manifest = open(&disk);
         let calls = disk.ops();
-        manifest.witness().unwrap();
+        manifest.witness(0).unwrap();
         assert_eq!(disk.ops(), calls, "the checkpoint is witnessed by its file");
         manifest.commit(&adding(1)).unwrap();
         if is_witnessed {
-            manifest.witness().unwrap();
+            manifest.witness(0).unwrap();
         }
         damage(&disk, 2);
         let state = read(&disk.handle(), DATABASE).map(|(_, state)| numbers(&state));
@@ -212,6 +213,27 @@ fn damage_to_a_witnessed_edit_is_no_torn_tail() {
             assert!(state.unwrap().is_empty());
         }
     }
+}
+
+/// What is said of the log outlives edits that say less, checkpoints and opens, and is written once.
+#[test]
+fn how_far_the_log_goes_is_not_forgotten() {
+    let disk = SimDisk::new(1);
+    let mut manifest = open(&disk);
+    let calls = disk.ops();
+    manifest.witness(70).unwrap();
+    assert_eq!(disk.ops() - calls, 2, "an edit");
+    for logged in [70, 69, 70] {
+        manifest.witness(logged).unwrap();
+    }
+    assert_eq!(disk.ops() - calls, 4, "which is witnessed, once");
+    manifest.commit(&adding(3)).unwrap();
+    assert_eq!(manifest.state().logged, 70);
+    drop(manifest);
+    assert_eq!(reopened(&disk).logged, 70);
+    drop(open(&disk));
+    assert_eq!(reopened(&disk).logged, 70);
+    assert_eq!((reopened(&disk).watermark, found(&disk).1), (3, true));
 }
 
 #[test]

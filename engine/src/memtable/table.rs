@@ -66,6 +66,11 @@ impl MemTable {
         rows.find(key).map(|(at, row)| (at, row.clone()))
     }
 
+    /// Whether there is a live row of a key.
+    pub fn has(&self, key: &RowKey) -> bool {
+        self.rows.read().find(key).is_some()
+    }
+
     /// The rows of a trace, ascending, dead ones included.
     pub fn of_trace(&self, trace_id: &str) -> RoaringBitmap {
         self.rows.read().of_trace(trace_id).collect()

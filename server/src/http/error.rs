@@ -21,6 +21,8 @@ pub const OUTCOME: HeaderName = HeaderName::from_static("obsrv-outcome");
 
 /// When a request is worth another try that was refused because merges are behind.
 const MERGES_RETRY_TIME: Duration = Duration::from_secs(4);
+/// The same of one that is refused because a record before it waits for the disk to read.
+pub(super) const READS_RETRY_TIME: Duration = Duration::from_secs(9);
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// What went wrong. The text form is part of the API.
@@ -301,6 +303,10 @@ impl From<IngestError> for ApiError {
                 let behind = Self::new(ErrorCode::Overloaded, error.to_string());
                 return behind.after(MERGES_RETRY_TIME);
             }
+            IngestError::Overloaded(Gate::Reads) => {
+                let waits = Self::new(ErrorCode::Overloaded, error.to_string());
+                return waits.after(READS_RETRY_TIME);
+            }
             IngestError::Overloaded(_) => ErrorCode::Overloaded,
             IngestError::NoSpace => ErrorCode::NoSpace,
             IngestError::OutcomeUnknown => ErrorCode::OutcomeUnknown,
@@ -458,6 +464,7 @@ mod tests {
         for (error, outcome) in [
             (IngestError::Overloaded(Gate::Queue), Some("not-stored")),
             (IngestError::Overloaded(Gate::Merges), Some("not-stored")),
+            (IngestError::Overloaded(Gate::Reads), Some("not-stored")),
             (IngestError::NoSpace, Some("not-stored")),
             (IngestError::OutcomeUnknown, Some("unknown")),
             (IngestError::Closed, Some("not-stored")),

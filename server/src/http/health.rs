@@ -26,13 +26,12 @@ pub(crate) async fn ready(_: Access<Public>, State(app): State<Arc<App>>) -> Res
     };
     // What a gate refuses is refused for a moment, and what is stored can be asked: that is no reason to send
     // requests elsewhere, so the status is the phase's alone.
-    let merges = app
-        .core()
-        .ok()
-        .map(|core| core.engine().pressure().as_str());
     let mut said = json!({ "status": phase.as_str() });
-    if let Some(merges) = merges {
-        said["gates"] = json!({ "merges": merges });
+    if let Ok(core) = app.core() {
+        said["gates"] = json!({ "merges": core.engine().pressure().as_str() });
+        if let Some(cause) = core.engine().unreadable() {
+            said["cause"] = cause.into();
+        }
     }
     (status, Json(said)).into_response()
 }

@@ -9,6 +9,7 @@ mod media;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::extract::Request;
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use super::access::{Access, TraceWrite};
 use super::admission::{self, Charge, Received};
 use super::auth::Tenant;
-use super::error::{ApiError, ErrorCode};
+use super::error::{ApiError, ErrorCode, READS_RETRY_TIME};
 use super::store::Store;
 use super::{App, governance, usage};
 use crate::dialect::encoding::EncodingError;
@@ -36,10 +37,13 @@ use crate::offload::holds_media;
 use crate::quota::Amounts;
 use crate::redact::{Redactor, rows};
 use crate::tenancy::Right;
-use obsrv_engine::engine::{Done, Envelope, IngestError, Pressure, Receipt};
+use obsrv_engine::engine::{Done, Engine, Envelope, IngestError, Pressure, Receipt};
 use obsrv_engine::row::Event;
 
 const NAMED_PROJECT: &str = "x-theta-project";
+/// How often a request that waits for the log looks whether that waits for the disk.
+const LOOK_TIME: Duration = Duration::from_millis(250);
+const COMMIT_LOOKS: u128 = COMMIT_TIME_MAX.as_millis() / LOOK_TIME.as_millis();
 /// A compressed body is taken to be this many times larger until it is known.
 const RATIO_GUESS: usize = 8;
 
@@ -142,7 +146,7 @@ pub(crate) async fn accept_own(
     let bytes = Bytes::from(body);
     let (_stored, outcome) = job.run(Received { bytes, charge }).await?;
     match outcome {
-        Some(outcome) => wait(outcome).await.map(drop),
+        Some(outcome) => wait(core.engine(), outcome).await.map(drop),
         None => Err(ApiError::new(ErrorCode::Internal, "nothing to store")),
     }
 }
@@ -204,7 +208,7 @@ async fn accept_uncounted(
     }
     let (stored, outcome) = job.run(received).await?;
     if let Some(outcome) = outcome {
-        wait(outcome).await?;
+        wait(core.engine(), outcome).await?;
     }
     Ok(stored)
 }
@@ -219,20 +223,27 @@ pub(crate) fn outcome() -> (Done, Outcome) {
     (done, outcome)
 }
 
-/// Waits for the log.
-pub(crate) async fn wait(outcome: Outcome) -> Result<Receipt, ApiError> {
+/// Waits for the log: for [`COMMIT_TIME_MAX`] at most, and no longer than until the engine says that it waits for the
+/// disk to read, which may take as long as somebody needs to mend that.
+pub(crate) async fn wait(engine: &Engine, mut outcome: Outcome) -> Result<Receipt, ApiError> {
     let unknown = || {
         ApiError::new(
             ErrorCode::OutcomeUnknown,
             "outcome unknown; sending it again is safe",
         )
     };
-    match timeout(COMMIT_TIME_MAX, outcome).await {
-        Ok(Ok(Ok(receipt))) => Ok(receipt),
-        Ok(Ok(Err(error))) => Err(error.into()),
-        // The engine dropped the callback, or the disk does not answer.
-        Ok(Err(_)) | Err(_) => Err(unknown()),
+    for _ in 0..COMMIT_LOOKS {
+        match timeout(LOOK_TIME, &mut outcome).await {
+            Ok(Ok(Ok(receipt))) => return Ok(receipt),
+            Ok(Ok(Err(error))) => return Err(error.into()),
+            // The engine dropped the callback.
+            Ok(Err(_)) => return Err(unknown()),
+            Err(_) if engine.is_unreadable() => return Err(unknown().after(READS_RETRY_TIME)),
+            Err(_) => {}
+        }
     }
+    // The disk does not answer.
+    Err(unknown())
 }
 
 /// What became of a body once it was read.

@@ -198,6 +198,9 @@ pub enum Phase {
     Failed,
     /// The disk does not answer: what was stored can be read.
     Stuck,
+    /// The disk refuses to read what a record changes, which waits for that with all that come after: what was
+    /// stored before can be read.
+    Unreadable,
 }
 
 impl Phase {
@@ -209,6 +212,7 @@ impl Phase {
             Self::ReadOnly => "read_only",
             Self::Failed => "failed",
             Self::Stuck => "stuck",
+            Self::Unreadable => "unreadable",
         }
     }
 
@@ -220,6 +224,7 @@ impl Phase {
             Self::ReadOnly => 2,
             Self::Failed => 3,
             Self::Stuck => 4,
+            Self::Unreadable => 5,
         }
     }
 }
@@ -318,12 +323,15 @@ impl App {
 
     /// Where the process is in its life.
     pub fn phase(&self) -> Phase {
-        match self.core.get().map(|core| core.engine.state()) {
-            None => Phase::Starting,
-            Some(State::Failed) => Phase::Failed,
-            Some(_) if self.stuck.load(Ordering::Relaxed) => Phase::Stuck,
-            Some(State::Ready) => Phase::Ready,
-            Some(State::ReadOnly) => Phase::ReadOnly,
+        let Some(core) = self.core.get() else {
+            return Phase::Starting;
+        };
+        match core.engine.state() {
+            State::Failed => Phase::Failed,
+            _ if self.stuck.load(Ordering::Relaxed) => Phase::Stuck,
+            _ if core.engine.is_unreadable() => Phase::Unreadable,
+            State::Ready => Phase::Ready,
+            State::ReadOnly => Phase::ReadOnly,
         }
     }
 }

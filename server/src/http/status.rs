@@ -96,5 +96,6 @@ fn engine_of(core: &Core) -> Value {
         "commits": { "begun": commits.begun, "ended": commits.ended },
         "damaged": damaged.collect::<Vec<_>>(),
         "failure": core.engine.failure(),
+        "unreadable": core.engine.unreadable(),
     })
 }

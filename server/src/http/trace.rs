@@ -127,7 +127,7 @@ pub(crate) async fn delete_one(
     let place = core.plane().note_placed(access.by().actor, note).await?;
     let (done, outcome) = ingest::outcome();
     store.delete_trace(&trace_id, done);
-    let hidden = ingest::wait(outcome).await?.hidden;
+    let hidden = ingest::wait(core.engine(), outcome).await?.hidden;
     forget_blobs(core, access.tenant(), &trace_id).await;
     Ok(Json(deleted(place, hidden)).into_response())
 }

@@ -1,16 +1,19 @@
-"""Faults of the process and of its clients, against the real binary: F2, F21, F22, F25, F26 of FAULTS.md."""
+"""Faults of the process and of its clients, against the real binary: F2, F15, F21, F22, F25, F26 of FAULTS.md."""
 
+import contextlib
 import json
 import os
+import pathlib
 import shutil
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
-from server import KEY, Obsrv, binary, pages, post_json
-from test_otlp_json import request, span
+from server import KEY, Obsrv, binary, pages, post_json, trace_of
+from test_otlp_json import TRACE, request, span
 
 
 class Sender(threading.Thread):
@@ -44,6 +47,12 @@ def senders(obsrv, count=4):
     return all_of_them
 
 
+def replayed(obsrv):
+    """Records that the start found in the log alone."""
+    said = json.loads(obsrv.run("status", "--data", str(obsrv.data)).stdout)
+    return said["engine"]["counts"]["replayed_records"]
+
+
 def test_sigterm_finishes_what_was_taken_and_leaves_an_empty_log(obsrv):
     load = senders(obsrv)
     while sum(len(sender.acknowledged) for sender in load) < 200:
@@ -58,9 +67,16 @@ def test_sigterm_finishes_what_was_taken_and_leaves_an_empty_log(obsrv):
     assert "records=0 " in verified, verified
     obsrv.start()
     with obsrv.client() as client:
+        # A log without a record above the watermark is the mark of a clean stop, and the start says that it found it.
+        assert "obsrv_replayed_records 0\n" in client.get("/metrics").text
+        assert replayed(obsrv) == 0 and "log read" in obsrv.logged()
         there = {page["trace_id"] for page in pages(client, limit=1000)}
-    for sender in load:
-        assert set(sender.acknowledged) <= there
+        for sender in load:
+            assert set(sender.acknowledged) <= there
+        assert post_json(client, "/v1/traces", request(span(1, traceId=f"{1:032x}"))).status_code == 200
+    obsrv.kill()
+    obsrv.start()
+    assert replayed(obsrv) > 0
 
 
 def under_strace(tmp_path, inject, *flags):
@@ -140,6 +156,79 @@ def test_a_stuck_sync_leaves_the_process_answering(tmp_path):
             assert client.get("/v1/traces?limit=5").status_code == 200
     finally:
         server.end()
+
+
+@contextlib.contextmanager
+def refused_reads(obsrv):
+    """The system refuses every read of a running server, for as long as this lasts."""
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    inject = ["-e", "trace=pread64", "-e", "inject=pread64:error=EIO"]
+    tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *inject, "-p", str(obsrv.child.pid)])
+    try:
+        tasks = pathlib.Path(f"/proc/{obsrv.child.pid}/task")
+        while not all("TracerPid:\t0" not in (task / "status").read_text() for task in tasks.iterdir()):
+            if tracer.poll() is not None:
+                pytest.skip("may not trace a process that runs")
+            threading.Event().wait(0.02)
+        yield
+    finally:
+        tracer.terminate()
+        tracer.wait(timeout=30)
+
+
+def over_a_segment(obsrv):
+    """Two spans in a segment of which no block was read yet."""
+    with obsrv.client() as client:
+        assert post_json(client, "/v1/traces", request(span(1), span(2))).status_code == 200
+    obsrv.stop()
+    obsrv.start()
+
+
+def changes(client):
+    """Changes one of them, and is told soon that nobody knows whether that is stored."""
+    begun = time.monotonic()
+    answer = post_json(client, "/v1/traces", request(span(1, name="changed")))
+    assert (answer.status_code, answer.headers["obsrv-outcome"]) == (503, "unknown"), answer.text
+    assert time.monotonic() - begun < 15
+
+
+def test_a_read_that_the_disk_refuses_is_waited_for(obsrv):
+    over_a_segment(obsrv)
+    fresh, other = "f" * 32, "e" * 32
+    with obsrv.client() as client:
+        assert post_json(client, "/v1/traces", request(span(1, traceId=fresh))).status_code == 200
+        with refused_reads(obsrv):
+            changes(client)
+            refused = post_json(client, "/v1/traces", request(span(1, traceId=other)))
+            assert (refused.status_code, refused.headers["obsrv-outcome"]) == (503, "not-stored"), refused.text
+            assert refused.headers["retry-after"] == "10"
+            told = ready_becomes(client, 503)
+            assert told["status"] == "unreadable"
+            assert "segment-" in told["cause"] and "offset=" in told["cause"], told
+            assert "obsrv_waiting_records 1\n" in client.get("/metrics").text
+            assert client.get("/live").status_code == 200
+            assert len(trace_of(client, fresh)["trace"]["steps"]) == 1
+        assert ready_becomes(client, 200)["status"] == "ready"
+        assert len(trace_of(client, TRACE)["trace"]["steps"]) == 2
+        assert post_json(client, "/v1/traces", request(span(1, name="changed"))).status_code == 200
+        assert "obsrv_waiting_records 0\n" in client.get("/metrics").text
+        assert len(trace_of(client, TRACE)["trace"]["steps"]) == 2
+        assert {page["trace_id"] for page in pages(client, limit=10)} == {TRACE, fresh}
+
+
+def test_a_stop_does_not_wait_for_the_disk_to_read(obsrv):
+    over_a_segment(obsrv)
+    with obsrv.client() as client, refused_reads(obsrv):
+        changes(client)
+        begun = time.monotonic()
+        obsrv.stop()  # exit code 0, or it fails
+        assert time.monotonic() - begun < 15
+    verified = obsrv.run("verify", str(obsrv.data)).stdout
+    assert "records=1 " in verified, verified
+    obsrv.start()
+    with obsrv.client() as client:
+        assert len(trace_of(client, TRACE)["trace"]["steps"]) == 2
 
 
 def opened(obsrv):

@@ -2,7 +2,10 @@
 
 import json
 import lzma
+import re
+import struct
 import sys
+import tarfile
 
 import pytest
 
@@ -25,8 +28,42 @@ def within(part, whole):
     return part == whole
 
 
-def test_there_is_a_fixture_of_a_format():
-    assert MADE
+def versions_of(path):
+    """What files of a fixture say of themselves: (kind, version), and of files of the log whether one names the next."""
+    found = set()
+    with tarfile.open(path) as packed:
+        for member in packed:
+            if not member.isfile():
+                continue
+            kind, data = member.name.split("/")[0].split("-")[0], packed.extractfile(member).read()
+            if kind == "segment":
+                found.add((kind, struct.unpack("<I", data[-12:-8])[0]))
+            elif kind == "manifest":
+                found.add((kind, data[64 + 40]))  # the first byte of its first record
+            elif kind == "wal":
+                found.add((kind, struct.unpack("<H", data[8:10])[0]))
+                at = 64
+                while data[at : at + 4] == b"OFRM":
+                    size = struct.unpack("<I", data[at + 4 : at + 8])[0]
+                    found |= {("link", 1)} if (data[at + 32], size) == (0, 8) else set()
+                    at += (40 + size + 7) // 8 * 8
+            elif kind == "blobs":
+                found.add((kind, 1))
+    return found
+
+
+def constant(file, name):
+    return int(re.search(rf"const {name}: \w+ = (\d+);", (ROOT / file).read_text())[1])
+
+
+def test_every_earlier_version_has_a_fixture():
+    found = [versions_of(fixtures.FORMATS / made / "crashed.tar.xz") for made in MADE]
+    segment, manifest = "engine/src/segment/mod.rs", "engine/src/manifest/format.rs"
+    wanted = {("segment", n) for n in range(constant(segment, "FORMAT_VERSION_MIN"), constant(segment, "FORMAT_VERSION"))}
+    wanted |= {("manifest", n) for n in range(constant(manifest, "VERSION_MIN"), constant(manifest, "VERSION"))}
+    wanted |= {("wal", constant("wal/src/log/format.rs", "VERSION")), ("link", 1), ("blobs", 1)}
+    assert wanted <= set().union(*found), wanted - set().union(*found)
+    assert any(("link", 1) not in versions for versions in found), "a log of before links"
 
 
 @pytest.mark.parametrize("directory", fixtures.DIRECTORIES)

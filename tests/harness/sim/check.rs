@@ -52,23 +52,34 @@ pub(super) fn check(desk: &Desk, engine: &Engine) -> Result<(), Finding> {
     let mut ledger = desk.ledger.lock();
     settle(&mut ledger, engine)?;
     let expected = ledger.rows();
-    let found = found(engine)?;
-    for (key, row) in &expected {
-        match found.get(key) {
-            None => return wrong(format!("lost row {key:?}")),
-            Some(other) if other != row => return wrong(format!("wrong row {key:?}")),
-            Some(_) => {}
-        }
-    }
-    if let Some(key) = found.keys().find(|key| !expected.contains_key(*key)) {
-        return wrong(format!("row that should not be there {key:?}"));
-    }
+    compare(&expected, &found(engine)?)?;
     let controls = controls(engine);
     let distinct: BTreeSet<_> = controls.iter().cloned().collect();
     if distinct.len() != controls.len() || distinct != ledger.controls() {
         return wrong(format!("controls differ: {controls:?}"));
     }
     filters(engine, &expected)
+}
+
+/// What must hold at any moment: whoever reads sees what was answered, and nothing else.
+pub(super) fn visible(desk: &Desk, engine: &Engine) -> Result<(), Finding> {
+    desk.note_answers();
+    let expected = desk.ledger.lock().rows();
+    compare(&expected, &found(engine)?)
+}
+
+fn compare(expected: &Rows, found: &Rows) -> Result<(), Finding> {
+    for (key, row) in expected {
+        match found.get(key) {
+            None => return wrong(format!("lost row {key:?}")),
+            Some(other) if other != row => return wrong(format!("wrong row {key:?}")),
+            Some(_) => {}
+        }
+    }
+    match found.keys().find(|key| !expected.contains_key(*key)) {
+        Some(key) => wrong(format!("row that should not be there {key:?}")),
+        None => Ok(()),
+    }
 }
 
 fn controls(engine: &Engine) -> Vec<(u64, String)> {

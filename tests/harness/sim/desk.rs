@@ -73,6 +73,17 @@ impl Desk {
         self.ask_for(engine, asked)
     }
 
+    /// Asks for rows to be stored.
+    pub(super) fn ask_ingest(&self, engine: &Engine) {
+        let serial = 1 + self.serial.fetch_add(1, Ordering::Relaxed);
+        self.ask_for(engine, work::rows(&self.rng, serial));
+    }
+
+    /// What is going on.
+    pub(super) fn step(&self) -> Step {
+        self.now.lock().0
+    }
+
     pub(super) fn ask_for(&self, engine: &Engine, asked: Asked) -> bool {
         let index = self.ledger.lock().enter(asked.clone());
         let answers = Arc::clone(&self.answers);

@@ -57,6 +57,9 @@ impl Coverage {
             need(Event::PowerLoss(point));
             need(Event::Killed(point));
             need(Event::Failed(point, Fault::Eio));
+            need(Event::Slow(point));
+            need(Event::Stuck(point));
+            need(Event::EndedStuck(point));
             if matches!(point.op, Op::Create | Op::WriteAt | Op::ZeroFill) {
                 need(Event::Failed(point, Fault::NoSpace));
             }

@@ -11,12 +11,13 @@ mod expected;
 mod ledger;
 mod lives;
 mod lying;
+mod meanwhile;
 mod weave;
 mod work;
 mod world;
 
 pub use check::Finding;
 pub use cover::{Coverage, Ill, Marks, Record, Step};
-pub use lives::{LIVES, lives};
+pub use lives::{LIVES, lives, slow_lives};
 pub use lying::{Lie, LyingDisk};
 pub use world::{Flaw, Outcome, World};

@@ -29,6 +29,11 @@ pub(super) fn next(rng: &SimRng, serial: u64) -> Asked {
     }
 }
 
+/// The next request for rows.
+pub(super) fn rows(rng: &SimRng, serial: u64) -> Asked {
+    ingest(rng, 1 + rng.below(PROJECTS), serial)
+}
+
 /// A delete of a trace or of a part of what there is. It takes no more from the dice than before there
 /// were parts.
 fn deletion(trace: u64, serial: u64) -> Deletion {

@@ -13,6 +13,7 @@ use super::cover::{Coverage, Ill, Marks, Step};
 use super::desk::{Desk, SIDE_BYTES_MIN};
 use super::ledger::{Asked, Fate};
 use super::lying::{Lie, LyingDisk};
+use super::meanwhile::Outside;
 use super::weave::{Weave, WovenDisk};
 use crate::toy::{self, Toy};
 
@@ -26,6 +27,7 @@ pub struct World {
     faulty: bool,
     engine: Option<Arc<Engine>>,
     weave: Arc<Weave>,
+    outside: Arc<Outside>,
     /// The step that was done last.
     last: Option<Step>,
     /// Kills before this life.
@@ -73,6 +75,7 @@ impl World {
             faulty: false,
             engine: None,
             weave: Weave::new(Arc::clone(&desk)),
+            outside: Outside::beside(Arc::clone(&desk)),
             desk,
             last: None,
             kills: 0,
@@ -137,8 +140,17 @@ impl World {
 
     /// What shall go wrong from now on.
     pub fn plan(&mut self, plan: FaultPlan) {
-        self.faulty = plan.fail_at.is_some() || !plan.odds.is_empty() || plan.quota.is_some();
+        self.faulty = plan.fail_at.is_some()
+            || plan.refuse_reads.is_some()
+            || plan.refuse_byte.is_some()
+            || !plan.odds.is_empty()
+            || plan.quota.is_some();
         self.disk.set_plan(plan);
+    }
+
+    /// What befalls the machine while a call of the plan is stuck; nothing: the call returns late.
+    pub fn end_stuck(&mut self, ill: Option<Ill>) {
+        self.outside.end_stuck(ill);
     }
 
     fn options(&self) -> Options {
@@ -198,6 +210,7 @@ impl World {
             Ok(engine) => {
                 self.marks = [engine.stats().dead_rows, 0, 0];
                 self.weave.attach(&engine);
+                self.outside.attach(&engine);
                 self.engine = Some(engine);
                 Ok(Outcome::Done)
             }
@@ -294,11 +307,13 @@ impl World {
 
     fn commit(&mut self, asked: Asked) -> Option<Result<u64, IngestError>> {
         let engine = self.engine.clone()?;
+        // Others may ask for things while this is written.
+        let index = self.desk.ledger.lock().entries.len();
         self.desk.ask_for(&engine, asked);
         self.desk.during(Step::Commit, || engine.commit_step());
         self.desk.note_answers();
         let ledger = self.desk.ledger.lock();
-        let (_, fate) = ledger.entries.last()?;
+        let (_, fate) = ledger.entries.get(index)?;
         Some(match fate {
             Fate::Stored(lsn) => Ok(*lsn),
             Fate::Absent => Err(IngestError::NoSpace),
@@ -344,6 +359,9 @@ impl World {
     /// What is wrong, in words.
     pub fn check(&mut self) -> Result<(), Finding> {
         self.desk.note_answers();
+        if let Some(what) = self.outside.take_wrong() {
+            return Err(Finding::Wrong(what));
+        }
         let engine = self.engine.as_ref();
         let engine = engine.ok_or_else(|| Finding::Wrong("no engine to check".into()))?;
         check::check(&self.desk, engine)

@@ -5,7 +5,7 @@ use obsrv_tests::sim::{Coverage, Flaw, Lie, Outcome, Step, World, lives};
 use obsrv_wal::sim::{Fault, FaultPlan};
 
 use crate::campaign::{Part, each, setting};
-use crate::{decay, recovery, refusal};
+use crate::{decay, recovery, refusal, stuck};
 
 static RANDOM: Part = Part::new("random lives", || {
     let first = setting("OBSRV_SIM_FIRST", 0);
@@ -219,6 +219,9 @@ fn every_fault_point_is_hit() {
         &recovery::FAILING,
         &refusal::FULL,
         &decay::DAMAGED,
+        &stuck::SLOW,
+        &stuck::STUCK,
+        &stuck::RECOVERING,
     ] {
         sum.add(part.coverage());
     }

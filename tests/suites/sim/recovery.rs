@@ -6,7 +6,7 @@ use obsrv_wal::sim::{Fault, FaultPlan};
 use crate::campaign::{Part, each};
 
 /// A machine that went down with work in every place. Its recovery removes the manifest of its first life.
-fn crashed(seed: u64) -> Result<World, String> {
+pub(crate) fn crashed(seed: u64) -> Result<World, String> {
     let mut world = World::new(seed, Flaw::None);
     world.open()?;
     world.kill();

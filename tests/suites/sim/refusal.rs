@@ -13,7 +13,7 @@ use obsrv_wal::sim::{Event as Hit, Fault, FaultPlan, Op, Point};
 use crate::campaign::{Part, each};
 
 /// A machine with some work done, and nothing under way.
-fn settled(seed: u64, steps: u64) -> World {
+pub(crate) fn settled(seed: u64, steps: u64) -> World {
     let mut world = World::new(seed, Flaw::None);
     assert_eq!(world.open().unwrap(), Outcome::Done);
     assert_eq!(world.work(steps), Outcome::Done);

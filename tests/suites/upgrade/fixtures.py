@@ -7,9 +7,16 @@ A fixture is `tests/fixtures/formats/NAME/`: two packed directories and what was
 - `answers.json.xz`: questions and their answers over both
 
 They are made once, by the last binary that wrote a format (OBSRV_BIN), and never again. `test_upgrade.py` opens all of
-them with every later binary."""
+them with every later binary.
+
+- `2026-11-22`, made at 5882d75: segments of version 2, manifest of version 1
+- `2026-11-22-prices`, made at 6e4ec4f: segments of version 3, manifest of version 2
+- `2026-11-22-keys`, made at b82b4fe: segments of version 4, manifest of version 3, logs whose files are linked, attachments
+
+Version 1 of segments was never released. The log has one version."""
 
 import argparse
+import base64
 import json
 import lzma
 import pathlib
@@ -27,7 +34,7 @@ from test_otlp_json import request, span
 
 DIRECTORIES = ("flushed", "crashed")
 # What differs from one run to the next.
-PASSING = {"table", "request_id", "next_cursor", "snapshot_changed", "created_at", "updated_at", "received_at", "recorded_at"}
+PASSING = {"table", "request_id", "next_cursor", "snapshot_changed", "created_at", "updated_at", "received_at", "recorded_at", "url"}
 # What a later version may tell more of is no change: of objects only the members that were there are compared.
 QUESTIONS = [
     ("GET", "/v1/projects/1/traces?limit=100&sort=start&total=true", None),
@@ -47,7 +54,11 @@ QUESTIONS = [
     ("GET", "/v1/projects/1/traces?limit=100&sort=start&q=cost%3E0", None),
     ("GET", "/v1/projects/1/facets?over=spans&keys=cost_source", None),
     ("GET", f"/v1/projects/1/traces/{70:032x}/cost", None),
+    ("GET", f"/v1/projects/1/traces/{60:032x}/blobs", None),
+    ("GET", f"/v1/projects/1/traces/{60:032x}/spans/{1:016x}", None),
 ]
+# The smallest picture there is, and another one.
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 def attribute(key, text):
@@ -93,6 +104,12 @@ def fill(server, half):
         used.append(attribute("openinference.span.kind", "LLM"))
         sent("/v1/traces", request(*(span(n, traceId=f"{70:032x}", attributes=used) for n in (1 + 2 * half, 2 + 2 * half))))
         price(server, 0.25 * (1 + half))
+        # Files of a trace, one sent by itself and one in a row that is large enough to be cut out of it.
+        sent(f"/v1/projects/1/traces/{60:032x}/blobs", base64.b64decode(PICTURE) + bytes([half]), "image/png")
+        whole = base64.b64encode(base64.b64decode(PICTURE) + bytes([half + 2]) * 60_000).decode()
+        said = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{whole}"}}]}]
+        asked = [attribute("gen_ai.input.messages", json.dumps(said))]
+        sent("/v1/traces", request(span(1 + half, traceId=f"{60:032x}", attributes=asked)))
         # One that is too large for the log: a file beside it.
         sent("/v1/traces", request(span(1, traceId=f"{50 + half:032x}", attributes=[attribute("text", "large " * 250_000)])))
         for number in range(2):

@@ -1,6 +1,6 @@
-//! The three injected interfaces: [`Disk`], [`Clock`], [`Rng`].
+//! The injected interfaces: [`Disk`], [`Clock`], [`Rng`]; and [`Tree`], for files with names of their own.
 //!
-//! Nothing else in obsrv touches files, time or randomness. Files are addressed by
+//! Nothing else in obsrv touches files, time or randomness. Files of a [`Disk`] are addressed by
 //! ([`FileKind`], number), never by path. Numbers are never used twice, names are never recycled.
 //! What a crash may do to un-synced writes is written down in `sim`.
 
@@ -8,6 +8,7 @@ mod direct;
 mod map;
 mod real;
 mod system;
+mod tree;
 mod written;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 
 pub use real::{OpenError, RealDisk};
 pub use system::{OsRng, SystemClock, lower_priority};
+pub use tree::{Facts, RealTree, Tree};
 pub use written::Written;
 
 /// Whether a call was refused for want of something that comes back by itself: room on the disk, a quota, a file

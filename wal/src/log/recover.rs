@@ -50,6 +50,16 @@ pub enum RecoverError {
         /// What was found.
         what: &'static str,
     },
+    /// It had records that are not there: its end was lost, or an old copy was restored.
+    #[error("log ends before records that it had file={file} last={last} had={had}")]
+    Short {
+        /// The last file.
+        file: FileId,
+        /// The last record of the log.
+        last: u64,
+        /// The last one that it had for certain.
+        had: u64,
+    },
     /// Records that the caller needs are not there: a file is missing, or an old copy was restored.
     #[error("log does not cover what it must first={first} last={last} watermark={watermark}")]
     Uncovered {
@@ -538,6 +548,20 @@ impl Recovered {
             last,
             watermark,
         })
+    }
+
+    /// Checks that the log reaches a record that it is known to have had. What lost its end, or is a copy of before, ends at
+    /// a sound frame as a log does that never went further.
+    pub fn reaches(&self, had: u64) -> Result<(), RecoverError> {
+        let last = self.last_lsn();
+        match self.places.last() {
+            Some(place) if last < had => Err(RecoverError::Short {
+                file: place.file,
+                last,
+                had,
+            }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Where the last file ends, to be linked from there.

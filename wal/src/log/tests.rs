@@ -201,6 +201,12 @@ fn a_missing_file_is_not_taken_for_a_trimmed_one() {
     recovered.covers(0).unwrap();
     recovered.covers(30).unwrap();
     assert!(recovered.covers(31).is_err(), "a restored old copy");
+    recovered.reaches(30).unwrap();
+    let last = *disk.names().last().unwrap();
+    assert!(matches!(
+        recovered.reaches(31),
+        Err(RecoverError::Short { file, last: 30, had: 31 }) if file == last
+    ));
     handle.remove(disk.names()[2]).unwrap();
     let recovered = Log::recover(&handle, OPTIONS, &mut |_| {}).unwrap();
     assert!(matches!(

@@ -27,6 +27,14 @@ impl SimClock {
         }
     }
 
+    /// Another clock that shows the same.
+    pub(super) fn copy(&self) -> Self {
+        let now = self.now.lock();
+        Self {
+            now: Mutex::new(Now { ..*now }),
+        }
+    }
+
     /// Lets `ns` pass.
     pub fn advance(&self, ns: u64) {
         let mut now = self.now.lock();

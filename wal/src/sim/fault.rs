@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
-use crate::io::FileKind;
+use crate::io::{FileId, FileKind};
 
 /// A call on the disk or on one of its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(
     missing_docs,
-    reason = "each is the method of `Disk` or `DiskFile` with its name"
+    reason = "each is the method of `Disk`, `DiskFile` or `Tree` with its name, or that comes nearest"
 )]
 pub enum Op {
     Create,
@@ -27,6 +27,8 @@ pub enum Op {
     SyncData,
     ZeroFill,
     Len,
+    MakeDirs,
+    RemoveDir,
 }
 
 /// A sort of call: what it does, to which kind of file.
@@ -35,7 +37,7 @@ pub struct Point {
     /// What is done.
     pub op: Op,
     /// To which kind of file. Of a `sync_dir`: the last name that waits for it. None where no one
-    /// file is meant.
+    /// file is meant, and in the tree.
     pub kind: Option<FileKind>,
 }
 
@@ -128,6 +130,12 @@ pub enum Event {
     QuotaHit,
     /// Bytes were changed by the harness: a flipped bit, a misdirected block, a cut file.
     Decayed,
+    /// A call took its time.
+    Slow(Point),
+    /// A call did not return for as long as the plan says.
+    Stuck(Point),
+    /// The machine or process went down while a call was stuck.
+    EndedStuck(Point),
 }
 
 impl fmt::Display for Event {
@@ -137,6 +145,9 @@ impl fmt::Display for Event {
             Self::Failed(point, fault) => write!(f, "failed {point} {fault:?}"),
             Self::PowerLoss(point) => write!(f, "power loss {point}"),
             Self::Killed(point) => write!(f, "killed {point}"),
+            Self::Slow(point) => write!(f, "slow {point}"),
+            Self::Stuck(point) => write!(f, "stuck {point}"),
+            Self::EndedStuck(point) => write!(f, "ended while stuck {point}"),
             other => write!(f, "{other:?}"),
         }
     }
@@ -156,9 +167,29 @@ pub struct FaultPlan {
     pub fail_at: Option<(u64, Fault)>,
     /// Calls of this sort fail once in so many, at random.
     pub odds: Vec<(Op, Fault, u64)>,
+    /// From this call on, so many calls long, every read of a file fails.
+    pub refuse_reads: Option<(u64, u64)>,
+    /// Every read of this byte of a file fails: a bad sector.
+    pub refuse_byte: Option<(FileId, u64)>,
     /// Bytes that all files together may have.
     pub quota: Option<u64>,
     /// Un-synced directory operations survive a power loss in order (as on a journalling file
     /// system) instead of each independently.
     pub names_in_order: bool,
+    /// One call in so many takes up to so many nanoseconds.
+    pub slow: Option<(u64, u64)>,
+    /// A call that does not return for long.
+    pub stuck: Option<Stuck>,
+}
+
+/// A call that does not return for long, or never: whoever meanwhile takes the machine down decides that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// Its number. It counts once it is made, so calls that others make meanwhile may get this number if it is not
+    /// done yet.
+    pub call: u64,
+    /// For how long.
+    pub ns: u64,
+    /// Whether its work is done before that, or after.
+    pub is_done: bool,
 }

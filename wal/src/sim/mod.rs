@@ -9,15 +9,19 @@
 //! | a sync that fails | any part of the pending writes reached the disk, all of them count as clean: reads still show them, no later sync writes them; after a kill the cache may be evicted |
 //! | a process kill | nothing is lost |
 //! | space | a quota; a write that does not fit stores a part |
+//! | a name in the tree ([`SimDisk::tree`]) whose directory was not synced | the same, and what is below a lost directory goes with it |
 //! | the call during which it happens | not begun, half done or done |
+//! | slow and stuck calls | time goes on by the disk's own clock, and whoever is there ([`SimDisk::meanwhile`]) does what he would do then; the machine may go down before the call returns, its work done or not |
 //!
-//! [`SimDisk`] is a handle: clones share one disk. The lock inside is held for one call at a time.
+//! [`SimDisk`] is a handle: clones share one disk. The lock inside is held for one call at a time, and not while a call waits.
 
 mod clock;
 mod fault;
 mod file;
 mod rng;
 mod state;
+mod tree;
+mod wait;
 
 use std::fmt;
 use std::io;
@@ -27,17 +31,20 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use clock::SimClock;
-pub use fault::{Event, Fault, FaultPlan, Hits, Injected, Op, Point};
+pub use fault::{Event, Fault, FaultPlan, Hits, Injected, Op, Point, Stuck};
 pub use rng::SimRng;
+pub use wait::{Meanwhile, Wait};
 
 use crate::io::{Disk, DiskFile, FileId, FileKind};
 use file::index;
 use state::{How, State};
+use wait::Waiting;
 
 /// A simulated disk. See the module.
 #[derive(Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
+    waiting: Arc<Waiting>,
 }
 
 impl fmt::Debug for SimDisk {
@@ -52,6 +59,7 @@ impl SimDisk {
     pub fn new(seed: u64) -> Self {
         Self {
             state: Arc::new(Mutex::new(State::new(seed))),
+            waiting: Arc::new(Waiting::new(SimClock::new(0))),
         }
     }
 
@@ -61,6 +69,7 @@ impl SimDisk {
         state.rng = rng::Stream::new(seed);
         Self {
             state: Arc::new(Mutex::new(state)),
+            waiting: Arc::new(Waiting::new(self.waiting.clock.copy())),
         }
     }
 
@@ -176,10 +185,21 @@ impl SimDisk {
     fn file(&self, kind: FileKind, number: u64, epoch: u64) -> Arc<dyn DiskFile> {
         Arc::new(SimFile {
             disk: self.clone(),
-            kind,
+            kind: Some(kind),
             number,
             epoch,
         })
+    }
+
+    /// A call to the directory, by whoever has the disk now.
+    fn call<T>(
+        &self,
+        point: Point,
+        arguments: &[u64],
+        act: impl FnOnce(&mut State, How) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let epoch = self.state.lock().epoch;
+        self.waited(epoch, |_| point, arguments, act)
     }
 }
 
@@ -189,93 +209,70 @@ fn address(id: FileId) -> [u64; 2] {
 
 impl Disk for SimDisk {
     fn create(&self, id: FileId) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.state.lock();
-        let number = state.call(
-            Point::of(Op::Create, id.kind),
-            &address(id),
-            |state, how| state.create(id, how),
-        )?;
-        Ok(self.file(id.kind, number, state.epoch))
+        let point = Point::of(Op::Create, id.kind);
+        let (number, epoch) = self.call(point, &address(id), |state, how| {
+            Ok((state.create(id, how)?, state.epoch))
+        })?;
+        Ok(self.file(id.kind, number, epoch))
     }
 
     fn publish(&self, id: FileId) -> io::Result<()> {
-        self.state.lock().call(
-            Point::of(Op::Publish, id.kind),
-            &address(id),
-            |state, how| state.publish(id, how),
-        )
+        let point = Point::of(Op::Publish, id.kind);
+        self.call(point, &address(id), |state, how| state.publish(id, how))
     }
 
     fn discard(&self, id: FileId) -> io::Result<()> {
-        self.state.lock().call(
-            Point::of(Op::Discard, id.kind),
-            &address(id),
-            |state, how| state.discard(id, how),
-        )
+        let point = Point::of(Op::Discard, id.kind);
+        self.call(point, &address(id), |state, how| state.discard(id, how))
     }
 
     fn open(&self, id: FileId) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.state.lock();
-        let number = state.call(Point::of(Op::Open, id.kind), &address(id), |state, _| {
-            state
-                .named(id)
-                .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        let point = Point::of(Op::Open, id.kind);
+        let (number, epoch) = self.call(point, &address(id), |state, _| {
+            let number = state.named(id).ok_or(io::ErrorKind::NotFound)?;
+            Ok((number, state.epoch))
         })?;
-        Ok(self.file(id.kind, number, state.epoch))
+        Ok(self.file(id.kind, number, epoch))
     }
 
     fn remove(&self, id: FileId) -> io::Result<()> {
-        self.state.lock().call(
-            Point::of(Op::Remove, id.kind),
-            &address(id),
-            |state, how| state.remove(id, how),
-        )
+        let point = Point::of(Op::Remove, id.kind);
+        self.call(point, &address(id), |state, how| state.remove(id, how))
     }
 
     fn list(&self) -> io::Result<Vec<FileId>> {
-        self.state
-            .lock()
-            .call(Point::bare(Op::List), &[], |state, _| Ok(state.list()))
+        self.call(Point::bare(Op::List), &[], |state, _| Ok(state.list()))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        let point = state.waiting();
-        state.call(point, &[], |state, how| {
+        let epoch = self.state.lock().epoch;
+        self.waited(epoch, State::waiting, &[], |state, how| {
             state.sync_dir(how);
             Ok(())
         })
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        self.state
-            .lock()
-            .call(Point::bare(Op::FreeBytes), &[], |state, _| {
-                Ok(state.free_bytes())
-            })
+        let point = Point::bare(Op::FreeBytes);
+        self.call(point, &[], |state, _| Ok(state.free_bytes()))
     }
 
     fn map_sealed(&self, id: FileId, offset: u64, len: usize) -> io::Result<Bytes> {
-        self.state.lock().call(
-            Point::of(Op::MapSealed, id.kind),
-            &address(id),
-            |state, _| {
-                let number = state
-                    .named(id)
-                    .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-                let inode = state.inode(number)?;
-                // A length from disk must not decide how much is allocated.
-                if offset
-                    .checked_add(len as u64)
-                    .is_none_or(|end| end > inode.len())
-                {
-                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-                }
-                let mut bytes = vec![0; len];
-                inode.read(offset, &mut bytes)?;
-                Ok(Bytes::from(bytes))
-            },
-        )
+        let point = Point::of(Op::MapSealed, id.kind);
+        self.call(point, &address(id), |state, _| {
+            let number = state.named(id).ok_or(io::ErrorKind::NotFound)?;
+            let inode = state.inode(number)?;
+            // A length from disk must not decide how much is allocated.
+            if offset
+                .checked_add(len as u64)
+                .is_none_or(|end| end > inode.len())
+            {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
+            let mut bytes = vec![0; len];
+            inode.read(offset, &mut bytes)?;
+            Ok(Bytes::from(bytes))
+        })
     }
 }
 
@@ -283,7 +280,8 @@ impl Disk for SimDisk {
 #[derive(Debug)]
 struct SimFile {
     disk: SimDisk,
-    kind: FileKind,
+    /// None: it is in the tree.
+    kind: Option<FileKind>,
     number: u64,
     epoch: u64,
 }
@@ -295,12 +293,12 @@ impl SimFile {
         arguments: [u64; 2],
         act: impl FnOnce(&mut State, How) -> io::Result<T>,
     ) -> io::Result<T> {
-        let mut state = self.disk.state.lock();
-        if state.epoch != self.epoch {
-            return Err(io::Error::other("file handle of a process that is gone"));
-        }
-        let point = Point::of(op, self.kind);
-        state.call(point, &[self.number, arguments[0], arguments[1]], act)
+        let point = Point {
+            op,
+            kind: self.kind,
+        };
+        let arguments = [self.number, arguments[0], arguments[1]];
+        self.disk.waited(self.epoch, |_| point, &arguments, act)
     }
 
     fn write(&self, state: &mut State, offset: u64, buf: &[u8], how: How) -> io::Result<()> {
@@ -329,6 +327,7 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.call(Op::ReadAt, [offset, buf.len() as u64], |state, _| {
+            state.reads(self.number, offset, buf.len() as u64)?;
             state.inode(self.number)?.read(offset, buf)
         })
     }

@@ -6,6 +6,7 @@ use std::io;
 use super::fault::{Event, Fault, FaultPlan, Hits, Injected, Op, Point};
 use super::file::Inode;
 use super::rng::Stream;
+use super::tree::Names;
 use crate::io::FileId;
 
 /// What a name points to.
@@ -45,6 +46,8 @@ pub(super) struct State {
     names: BTreeMap<FileId, Slot>,
     names_pending: Vec<NameChange>,
     temps: BTreeMap<FileId, u64>,
+    /// Files that are in directories.
+    pub(super) tree: Names,
 }
 
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
@@ -53,7 +56,7 @@ fn gone() -> io::Error {
     io::Error::from(io::ErrorKind::NotFound)
 }
 
-fn powered_off() -> io::Error {
+pub(super) fn powered_off() -> io::Error {
     io::Error::other("simulated machine is down")
 }
 
@@ -73,6 +76,7 @@ impl State {
             names: BTreeMap::new(),
             names_pending: Vec::new(),
             temps: BTreeMap::new(),
+            tree: Names::default(),
         }
     }
 
@@ -142,12 +146,29 @@ impl State {
         {
             return Some(fault);
         }
+        if let Some((from, calls)) = self.plan.refuse_reads
+            && op == Op::ReadAt
+            && (from..from.saturating_add(calls)).contains(&self.ops)
+        {
+            return Some(Fault::Eio);
+        }
         let rng = &mut self.rng;
         self.plan
             .odds
             .iter()
             .find(|(on, _, one_in)| *on == op && *one_in != 0 && rng.below(*one_in) == 0)
             .map(|(_, fault, _)| *fault)
+    }
+
+    /// Whether these bytes of a file may be read.
+    pub(super) fn reads(&self, number: u64, offset: u64, len: u64) -> io::Result<()> {
+        if let Some((id, at)) = self.plan.refuse_byte
+            && self.named(id) == Some(number)
+            && (offset..offset.saturating_add(len)).contains(&at)
+        {
+            return Err(Fault::Eio.error());
+        }
+        Ok(())
     }
 
     pub(super) fn kill(&mut self) {
@@ -185,7 +206,8 @@ impl State {
         for slot in self.names.values_mut() {
             slot.view = slot.durable;
         }
-        let mut events = Vec::new();
+        let rng = &mut self.rng;
+        let mut events = self.tree.lose_power(&mut || rng.coin());
         for inode in self.inodes.values_mut() {
             inode.lose_power(&mut self.rng, &mut |event| events.push(event));
         }
@@ -201,15 +223,19 @@ impl State {
         self.plan.crash_at = None;
         self.plan.kill_at = None;
         self.plan.fail_at = None;
+        self.plan.refuse_reads = None;
+        self.plan.refuse_byte = None;
+        self.plan.stuck = None;
         self.temps.clear();
         let names = &mut self.names;
-        let pending = &self.names_pending;
+        let (pending, tree) = (&self.names_pending, &self.tree);
         names.retain(|_, slot| slot.durable.is_some() || slot.view.is_some());
         self.inodes.retain(|number, _| {
             names
                 .values()
                 .any(|slot| [slot.durable, slot.view].contains(&Some(*number)))
                 || pending.iter().any(|change| change.inode == Some(*number))
+                || tree.holds(*number)
         });
     }
 
@@ -220,15 +246,20 @@ impl State {
         if how != How::Whole {
             return Err(gone());
         }
-        let number = self.inode_next;
-        self.inode_next += 1;
-        self.inodes.insert(number, Inode::default());
+        let number = self.new_inode();
         self.temps.insert(id, number);
         Ok(number)
     }
 
+    pub(super) fn new_inode(&mut self) -> u64 {
+        let number = self.inode_next;
+        self.inode_next += 1;
+        self.inodes.insert(number, Inode::default());
+        number
+    }
+
     /// Whether a failing call to the directory did its work all the same.
-    fn happens(&mut self, how: How) -> bool {
+    pub(super) fn happens(&mut self, how: How) -> bool {
         how == How::Whole || self.rng.coin()
     }
 
@@ -320,6 +351,7 @@ impl State {
         let named = self.names.values().filter_map(|slot| slot.view);
         named
             .chain(self.temps.values().copied())
+            .chain(self.tree.files())
             .filter_map(|number| self.inodes.get(&number))
             .map(Inode::len)
             .sum()

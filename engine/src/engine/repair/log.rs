@@ -42,7 +42,7 @@ impl Work<'_> {
                 self.check_side(r.lsn, r.kind, r.body, &mut bad_sides);
             }
         });
-        let sound = recovered.and_then(|log| log.begun()?.covers(state.watermark));
+        let sound = recovered.and_then(|log| state.check_log(&log.begun()?));
         let broken = sound.err();
         if broken.is_none() && bad_sides.is_empty() {
             return Ok(());
@@ -55,9 +55,9 @@ impl Work<'_> {
             self.report.left.push(left);
             return Ok(());
         }
-        let (found, durable) = self.readable(state.watermark);
+        let (found, durable) = self.readable(state.watermark, state.logged);
         let last = found.keys().next_back().copied().unwrap_or(0);
-        let last = last.max(durable).max(state.watermark);
+        let last = last.max(durable);
         if last - state.watermark > MISSING_MAX + u64::try_from(found.len()).unwrap_or(0) {
             let left = format!("log goes on at lsn={last} after lsn={}", state.watermark);
             self.report.left.push(left);
@@ -69,7 +69,11 @@ impl Work<'_> {
             Some(RecoverError::Damaged { lsn, what, .. }) => {
                 lsn == 0 || lsn > last || what == CUT_SHORT || what == GONE
             }
-            Some(RecoverError::Uncovered { .. } | RecoverError::NoFile { .. }) => true,
+            Some(
+                RecoverError::Uncovered { .. }
+                | RecoverError::NoFile { .. }
+                | RecoverError::Short { .. },
+            ) => true,
             _ => false,
         };
         if is_open_ended {
@@ -114,7 +118,9 @@ impl Work<'_> {
                         .to_owned()
                 })
             }
-            RecoverError::Damaged { .. } | RecoverError::NoFile { .. } => None,
+            RecoverError::Damaged { .. }
+            | RecoverError::NoFile { .. }
+            | RecoverError::Short { .. } => None,
         }
     }
 
@@ -162,10 +168,10 @@ impl Work<'_> {
     }
 
     /// Every record above the watermark that reads, later files before earlier ones; and the last one
-    /// that was durable, as far as anything says.
-    fn readable(&mut self, watermark: Lsn) -> (BTreeMap<Lsn, Found>, Lsn) {
+    /// that was durable, as far as anything says: the manifest knows of `logged`.
+    fn readable(&mut self, watermark: Lsn, logged: Lsn) -> (BTreeMap<Lsn, Found>, Lsn) {
         let mut found: BTreeMap<Lsn, Found> = BTreeMap::new();
-        let mut durable = watermark;
+        let mut durable = watermark.max(logged);
         let logs = self.files.iter().filter(|f| f.kind == FileKind::Wal);
         for file in logs.copied().collect::<Vec<_>>() {
             // A base file stands for everything that earlier ones have from its first record on.

@@ -83,7 +83,7 @@ impl Work<'_> {
                 self.check_side(r.lsn, r.kind, r.body, &mut bad);
             }
         });
-        let covered = recovered.and_then(|log| log.begun()?.covers(state.watermark));
+        let covered = recovered.and_then(|log| state.check_log(&log.begun()?));
         let lost =
             "an edit of the manifest is lost, and so are records that it let go: restore a backup";
         match covered {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use obsrv_wal::io::{Disk, FileId, FileKind};
 use obsrv_wal::log::{LogError, scan_file};
 
-use super::backup::copy_file;
+use super::backup::copy_what_reads;
 use super::open::{IDENTITY, OpenError, put_identity, read_identity};
 use super::{chain, quarantine};
 use crate::boundary::{LocalStore, Store};
@@ -134,15 +134,18 @@ fn identity_of(disk: &Arc<dyn Disk>, files: &[FileId]) -> Option<[u8; 16]> {
 }
 
 impl Work<'_> {
-    /// Copies a file to where originals go. Nothing in a dry run.
+    /// Copies a file to where originals go. Nothing in a dry run. What the disk refuses to read is refused to whoever
+    /// asks, so that it keeps nobody from a repair.
     fn keep(&self, file: FileId) -> Result<(), RepairError> {
         let Some(aside) = self.aside.filter(|_| self.files.contains(&file)) else {
             return Ok(());
         };
-        match copy_file(self.disk, aside, file) {
-            Ok(()) => Ok(()),
-            Err(source) => Err(RepairError::Keep { file, source }),
+        let refused = copy_what_reads(self.disk, aside, file)
+            .map_err(|source| RepairError::Keep { file, source })?;
+        if refused > 0 {
+            tracing::warn!(%file, refused, "the copy has zeroes where the disk refuses to read");
         }
+        Ok(())
     }
 
     fn remove(&self, file: FileId) -> Result<(), RepairError> {

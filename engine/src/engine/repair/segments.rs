@@ -42,6 +42,7 @@ impl Work<'_> {
                 watermark: 0,
                 next_number: number,
                 controls: Vec::new(),
+                logged: 0,
             },
             number,
             level: 0,

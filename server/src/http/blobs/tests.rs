@@ -578,7 +578,7 @@ async fn the_sweep_removes_what_no_row_refers_to() {
     attach(&world, "/v1/projects/1/traces/u/blobs", PNG).await;
     let (done, outcome) = ingest::outcome();
     core.engine().delete_trace(ProjectId(1), "u", done);
-    ingest::wait(outcome).await.unwrap();
+    ingest::wait(core.engine(), outcome).await.unwrap();
     let soon = later + nanos(BLOB_SWEEP_TIME) - 1;
     assert_eq!(fresh.step(blobs, core.engine(), soon).await.unwrap(), 0);
     assert_eq!(fresh.step(blobs, core.engine(), soon + 1).await.unwrap(), 1);

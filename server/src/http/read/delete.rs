@@ -320,7 +320,8 @@ impl<'a> Job<'a> {
                 outcomes.push(outcome);
             }
             for outcome in outcomes {
-                hidden.add(ingest::wait(outcome).await?.hidden);
+                let receipt = ingest::wait(self.app.core()?.engine(), outcome).await?;
+                hidden.add(receipt.hidden);
             }
             *left -= rows.min(*left);
             deleted.add(over, u64::try_from(rows).unwrap_or(u64::MAX), spans);

@@ -282,3 +282,61 @@ async fn what_is_written_is_told_by_kind() {
     assert!(of("log") > 0 && of("manifest") > 0, "{found:?}");
     assert!(of("log_zeroes") >= core.stats().wal_bytes, "{found:?}");
 }
+
+/// A record over a row that the disk refuses to read: whoever sent it is told soon, whoever comes next is refused, and an
+/// operator finds out what does not read.
+#[tokio::test]
+async fn a_disk_that_refuses_to_read_is_named_and_what_comes_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (app, threads, disk) = on_a_small_disk(dir.path()).await;
+    let engine = app.core().unwrap().engine();
+    let send = |tier| ask(&app, post("/v1/traces", "key-of-a", JSON, trace("t", tier)));
+    assert_eq!(send("gold").await.status, StatusCode::CREATED);
+    engine.freeze();
+    while engine.stats().fresh_segments == 0 {
+        tokio::task::yield_now().await;
+    }
+    disk.set_plan(FaultPlan {
+        refuse_reads: Some((0, u64::MAX)),
+        ..FaultPlan::default()
+    });
+    let told = |answer: Said, outcome: &str| {
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers[OUTCOME], outcome);
+        assert_eq!(answer.headers[header::RETRY_AFTER], "10");
+        answer.json()["error"]["message"].to_string()
+    };
+    told(send("silver").await, "unknown");
+    let message = told(send("bronze").await, "not-stored");
+    assert!(message.contains("gate=reads"), "{message}");
+    let answer = ask(&app, get("/ready", "")).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let ready = answer.json();
+    assert_eq!(ready["status"], "unreadable");
+    let cause = ready["cause"].as_str().unwrap();
+    assert!(
+        cause.contains("file=segment-") && cause.contains("offset="),
+        "{cause}"
+    );
+    let shown = status(&app).await;
+    assert_eq!(shown["status"], "unreadable");
+    assert_eq!(shown["engine"]["unreadable"], ready["cause"]);
+    assert_eq!(shown["gates"]["refused"]["reads"], 1);
+    let metrics = text_of(&app, "/metrics").await;
+    for line in [
+        "obsrv_waiting_records 1\n",
+        "obsrv_ingest_refused_total{gate=\"reads\"} 1\n",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+    let others = ask(&app, get("/v1/traces", "key-of-b")).await;
+    assert_eq!(others.status, StatusCode::OK);
+    disk.set_plan(FaultPlan::default());
+    while engine.is_unreadable() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(status(&app).await["engine"]["counts"]["waiting_records"], 0);
+    assert_eq!(ask(&app, get("/ready", "")).await.json()["status"], "ready");
+    assert_eq!(send("bronze").await.status, StatusCode::CREATED);
+    threads.stop();
+}
