@@ -1,7 +1,8 @@
 //! Blobs as files in the tree of the data directory: `blobs/<name>`, as `key.rs` writes names.
 //!
 //! A file gets its name with create-only semantics after its bytes are synced; then every directory on the way
-//! is synced, whoever made it, so that an answer never outruns another request's directory.
+//! is synced, whoever made it, so that an answer never outruns another request's directory. Where that fails the name is
+//! taken back.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use obsrv_engine::boundary::Object;
 use obsrv_engine::io::{DiskFile, RealTree, Tree};
+use parking_lot::Mutex;
 
 use super::DIRECTORY;
 use super::key::Key;
@@ -18,11 +20,15 @@ use super::store::{BlobStore, Listed};
 
 /// Directories above a file.
 const LEVELS: usize = 3;
+/// Puts that can go on at once, one for each lock.
+const TURNS: usize = 64;
 
 /// The directory of blobs in a tree.
 #[derive(Debug)]
 pub struct LocalBlobs {
     tree: Arc<dyn Tree>,
+    /// Puts of one blob take turns: what one takes back no other one has answered for.
+    turns: [Mutex<()>; TURNS],
 }
 
 impl LocalBlobs {
@@ -35,14 +41,31 @@ impl LocalBlobs {
     pub fn on(tree: Arc<dyn Tree>) -> io::Result<Self> {
         tree.make_dirs(Path::new(DIRECTORY))?;
         tree.sync_dir(Path::new(""))?;
-        Ok(Self { tree })
+        Ok(Self::over(tree))
     }
 
     /// The blobs of a data directory; `None` if it has no directory of them.
     pub fn existing(data: &Path) -> Option<Self> {
-        data.join(DIRECTORY).is_dir().then(|| Self {
-            tree: Arc::new(RealTree::new(data)),
-        })
+        let is_there = data.join(DIRECTORY).is_dir();
+        is_there.then(|| Self::over(Arc::new(RealTree::new(data))))
+    }
+
+    fn over(tree: Arc<dyn Tree>) -> Self {
+        let turns = std::array::from_fn(|_| Mutex::default());
+        Self { tree, turns }
+    }
+
+    /// After a failed sync nothing is known of the names in a directory, and another one proves nothing: they go, so that
+    /// the next put makes them anew. Directories that others have something in stay.
+    fn take_back(&self, path: &Path) {
+        if let Err(error) = self.tree.remove_file(path) {
+            tracing::warn!(path = %path.display(), %error, "name that may not last not removed");
+        }
+        let mut dirs = path.ancestors().skip(1).take(LEVELS);
+        while dirs
+            .next()
+            .is_some_and(|dir| self.tree.remove_dir(dir).is_ok())
+        {}
     }
 }
 
@@ -54,12 +77,16 @@ impl BlobStore for LocalBlobs {
     fn put_once(&self, key: &Key, spooled: Spooled) -> io::Result<()> {
         let path = path_of(key);
         let dir = path.parent().ok_or(io::ErrorKind::InvalidFilename)?;
+        let turn = usize::from(key.hash().0[0]) % TURNS;
+        let _turn = self.turns.get(turn).map(Mutex::lock);
         self.tree.make_dirs(dir)?;
-        self.tree.rename_new(spooled.path(), &path)?;
-        for dir in path.ancestors().skip(1).take(LEVELS + 1) {
-            self.tree.sync_dir(dir)?;
+        let is_new = self.tree.rename_new(spooled.path(), &path)?;
+        let mut dirs = path.ancestors().skip(1).take(LEVELS + 1);
+        let synced = dirs.try_for_each(|dir| self.tree.sync_dir(dir));
+        if is_new && synced.is_err() {
+            self.take_back(&path);
         }
-        Ok(())
+        synced
     }
 
     fn open(&self, key: &Key) -> io::Result<(Arc<dyn Object>, i64)> {
