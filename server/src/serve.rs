@@ -9,7 +9,7 @@ mod housekeeping;
 mod purge;
 pub(crate) mod settings;
 mod signing_in;
-mod watchdog;
+pub(crate) mod watchdog;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -45,7 +45,7 @@ use crate::uses::Uses;
 use crate::{admin, http};
 use housekeeping::{keep_house, store_uses, work_always};
 use obsrv_engine::engine::{Engine, OpenError, Options, State, Threads};
-use obsrv_engine::io::{Clock, OpenError as DiskOpenError, Rng};
+use obsrv_engine::io::{Clock, OpenError as DiskOpenError, RealTree, Rng};
 use obsrv_engine::source::SourceError;
 use watchdog::watch_over;
 
@@ -376,7 +376,10 @@ async fn keep_blobs(
     let runtime = tokio::runtime::Handle::current();
     let opening = tokio::task::spawn_blocking(move || match bucket {
         None => Blobs::local(&data, terms),
-        Some(place) => Blobs::over(Arc::new(S3Blobs::new(&place, runtime)?), &data, terms),
+        Some(place) => {
+            let tree = Arc::new(RealTree::new(&data));
+            Blobs::over(Arc::new(S3Blobs::new(&place, runtime)?), tree, terms)
+        }
     });
     let opened = opening.await.map_err(std::io::Error::other).flatten();
     Ok(Arc::new(

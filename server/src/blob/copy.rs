@@ -9,7 +9,6 @@ use super::key::ContentHash;
 use super::local::LocalBlobs;
 use super::spool::{Spool, Spooling};
 use super::store::{BlobStore, Listed};
-use super::{DIRECTORY, SPOOL};
 use crate::limits::{BLOB_PIECE_BYTES, BLOB_SWEEP_KEYS};
 
 /// What was read.
@@ -91,8 +90,8 @@ pub fn read_all(store: &dyn BlobStore) -> io::Result<Seen> {
 
 /// Copies all of them into a data directory. What is damaged is not copied, what is deleted meanwhile neither.
 pub fn copy_all(store: &dyn BlobStore, data: &Path) -> io::Result<Seen> {
-    let target = LocalBlobs::open(&data.join(DIRECTORY))?;
-    let spool = Spool::open(&data.join(SPOOL))?;
+    let target = LocalBlobs::open(data)?;
+    let spool = Spool::open(data)?;
     let (mut seen, mut after) = (Seen::default(), String::new());
     loop {
         let page = store.list("", &after, BLOB_SWEEP_KEYS)?;
@@ -120,13 +119,14 @@ mod tests {
     use obsrv_engine::row::ProjectId;
 
     use super::*;
+    use crate::blob::DIRECTORY;
     use crate::blob::key::Owner;
 
     #[test]
     fn copies_are_read_again_and_damage_is_named() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let store = LocalBlobs::open(&from.path().join(DIRECTORY)).unwrap();
-        let spool = Spool::open(&from.path().join(SPOOL)).unwrap();
+        let store = LocalBlobs::open(from.path()).unwrap();
+        let spool = Spool::open(from.path()).unwrap();
         let mut keys = Vec::new();
         for (trace, len) in [("a", 10), ("a", 20), ("b", BLOB_PIECE_BYTES + 1)] {
             let mut spooling = spool.begin().unwrap();
@@ -144,7 +144,7 @@ mod tests {
         };
         assert_eq!(read_all(&store).unwrap(), sound);
         assert_eq!(copy_all(&store, to.path()).unwrap(), sound);
-        let copied = LocalBlobs::existing(&to.path().join(DIRECTORY)).unwrap();
+        let copied = LocalBlobs::existing(to.path()).unwrap();
         assert_eq!(read_all(&copied).unwrap(), sound);
         let file = from.path().join(DIRECTORY).join(keys[1].to_string());
         std::fs::write(file, vec![8; 20]).unwrap();

@@ -1,97 +1,102 @@
-//! Blobs as files below the data directory: `blobs/<name>`, as `key.rs` writes names.
+//! Blobs as files in the tree of the data directory: `blobs/<name>`, as `key.rs` writes names.
 //!
 //! A file gets its name with create-only semantics after its bytes are synced; then every directory on the way
-//! is synced, whoever made it, so that an answer never outruns another request's directory.
+//! is synced, whoever made it, so that an answer never outruns another request's directory. Where that fails the name is
+//! taken back.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use obsrv_engine::boundary::Object;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
+use obsrv_engine::io::{DiskFile, RealTree, Tree};
+use parking_lot::Mutex;
 
+use super::DIRECTORY;
 use super::key::Key;
 use super::spool::Spooled;
 use super::store::{BlobStore, Listed};
 
 /// Directories above a file.
 const LEVELS: usize = 3;
+/// Puts that can go on at once, one for each lock.
+const TURNS: usize = 64;
 
-/// A directory of blobs.
+/// The directory of blobs in a tree.
 #[derive(Debug)]
 pub struct LocalBlobs {
-    root: PathBuf,
+    tree: Arc<dyn Tree>,
+    /// Puts of one blob take turns: what one takes back no other one has answered for.
+    turns: [Mutex<()>; TURNS],
 }
 
 impl LocalBlobs {
-    /// The blobs of a directory, which is made if it is not there.
-    pub fn open(root: &Path) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(root)?;
-        if let Some(parent) = root.parent() {
-            opened(parent)?.sync_all()?;
+    /// The blobs of a data directory; their own is made if it is not there.
+    pub fn open(data: &Path) -> io::Result<Self> {
+        Self::on(Arc::new(RealTree::new(data)))
+    }
+
+    /// The same of a tree.
+    pub fn on(tree: Arc<dyn Tree>) -> io::Result<Self> {
+        tree.make_dirs(Path::new(DIRECTORY))?;
+        tree.sync_dir(Path::new(""))?;
+        Ok(Self::over(tree))
+    }
+
+    /// The blobs of a data directory; `None` if it has no directory of them.
+    pub fn existing(data: &Path) -> Option<Self> {
+        let is_there = data.join(DIRECTORY).is_dir();
+        is_there.then(|| Self::over(Arc::new(RealTree::new(data))))
+    }
+
+    fn over(tree: Arc<dyn Tree>) -> Self {
+        let turns = std::array::from_fn(|_| Mutex::default());
+        Self { tree, turns }
+    }
+
+    /// After a failed sync nothing is known of the names in a directory, and another one proves nothing: they go, so that
+    /// the next put makes them anew. Directories that others have something in stay.
+    fn take_back(&self, path: &Path) {
+        if let Err(error) = self.tree.remove_file(path) {
+            tracing::warn!(path = %path.display(), %error, "name that may not last not removed");
         }
-        Ok(Self {
-            root: root.to_owned(),
-        })
-    }
-
-    /// The blobs of a directory; `None` if there is no such directory.
-    pub fn existing(root: &Path) -> Option<Self> {
-        root.is_dir().then(|| Self {
-            root: root.to_owned(),
-        })
-    }
-
-    fn path(&self, key: &Key) -> PathBuf {
-        self.root.join(key.to_string())
+        let mut dirs = path.ancestors().skip(1).take(LEVELS);
+        while dirs
+            .next()
+            .is_some_and(|dir| self.tree.remove_dir(dir).is_ok())
+        {}
     }
 }
 
-/// A file or a directory, to be read or synced.
-fn opened(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).open(path)
-}
-
-/// Gives a file a name that nobody has; false if somebody has it.
-fn name_new(from: &Path, to: &Path) -> io::Result<bool> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(true),
-        Err(Errno::EXIST) => Ok(false),
-        // File systems that cannot do it atomically: a link is create-only just as well.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match fs::hard_link(from, to) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error),
-        },
-        Err(other) => Err(other.into()),
-    }
+fn path_of(key: &Key) -> PathBuf {
+    Path::new(DIRECTORY).join(key.to_string())
 }
 
 impl BlobStore for LocalBlobs {
     fn put_once(&self, key: &Key, spooled: Spooled) -> io::Result<()> {
-        let path = self.path(key);
+        let path = path_of(key);
         let dir = path.parent().ok_or(io::ErrorKind::InvalidFilename)?;
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        name_new(spooled.path(), &path)?;
-        for dir in path.ancestors().skip(1).take(LEVELS + 1) {
-            opened(dir)?.sync_all()?;
+        let turn = usize::from(key.hash().0[0]) % TURNS;
+        let _turn = self.turns.get(turn).map(Mutex::lock);
+        self.tree.make_dirs(dir)?;
+        let is_new = self.tree.rename_new(spooled.path(), &path)?;
+        let mut dirs = path.ancestors().skip(1).take(LEVELS + 1);
+        let synced = dirs.try_for_each(|dir| self.tree.sync_dir(dir));
+        if is_new && synced.is_err() {
+            self.take_back(&path);
         }
-        Ok(())
+        synced
     }
 
     fn open(&self, key: &Key) -> io::Result<(Arc<dyn Object>, i64)> {
-        let file = opened(&self.path(key))?;
-        let metadata = file.metadata()?;
+        let path = path_of(key);
+        let facts = self.tree.facts(&path)?;
         let object = LocalBlob {
-            file,
-            len: metadata.len(),
+            file: self.tree.open(&path)?,
+            len: facts.len,
         };
-        Ok((Arc::new(object), put_ns(&metadata)))
+        Ok((Arc::new(object), facts.written_ns))
     }
 
     fn list(&self, prefix: &str, after: &str, max: usize) -> io::Result<Vec<Listed>> {
@@ -105,19 +110,19 @@ impl BlobStore for LocalBlobs {
         };
         let mut found = Vec::new();
         let mut name = above.join("/");
-        walk(&self.root, &mut name, above.len(), after, max, &mut found)?;
+        walk(&*self.tree, &mut name, above.len(), after, max, &mut found)?;
         Ok(found)
     }
 
     fn delete(&self, key: &Key) -> io::Result<()> {
-        let path = self.path(key);
-        match fs::remove_file(&path) {
+        let path = path_of(key);
+        match self.tree.remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
         if let Some(dir) = path.parent() {
             // Only the last file of a trace takes the directory with it.
-            drop(fs::remove_dir(dir));
+            drop(self.tree.remove_dir(dir));
         }
         Ok(())
     }
@@ -127,22 +132,16 @@ impl BlobStore for LocalBlobs {
     }
 }
 
-fn put_ns(metadata: &fs::Metadata) -> i64 {
-    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
-    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
 /// Adds what is below `name`, in the order of names part by part.
 fn walk(
-    root: &Path,
+    tree: &dyn Tree,
     name: &mut String,
     level: usize,
     after: &[&str],
     max: usize,
     found: &mut Vec<Listed>,
 ) -> io::Result<()> {
-    let mut names = match sorted(&root.join(&*name)) {
+    let mut names = match sorted(tree, name) {
         // Nothing there, or a file of somebody else in the place of a directory.
         Err(error)
             if matches!(
@@ -170,9 +169,9 @@ fn walk(
         let at_bound = bound.is_some_and(|bound| *bound == part);
         if level < LEVELS {
             let after = deeper.filter(|_| at_bound).unwrap_or_default();
-            walk(root, name, level + 1, after, max, found)?;
+            walk(tree, name, level + 1, after, max, found)?;
         } else if !at_bound {
-            found.extend(listed(root, name));
+            found.extend(listed(tree, name));
         }
         name.truncate(end);
     }
@@ -180,28 +179,25 @@ fn walk(
 }
 
 /// Names in a directory; of a project's or a shard's as few as those levels have.
-fn sorted(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        names.extend(entry?.file_name().into_string());
-    }
+fn sorted(tree: &dyn Tree, dir: &str) -> io::Result<Vec<String>> {
+    let mut names = tree.names(&Path::new(DIRECTORY).join(dir))?;
     names.sort_unstable();
     Ok(names)
 }
 
-fn listed(root: &Path, name: &str) -> Option<Listed> {
+fn listed(tree: &dyn Tree, name: &str) -> Option<Listed> {
     let key = Key::parse(name)?;
-    let metadata = fs::metadata(root.join(name)).ok()?;
+    let facts = tree.facts(&path_of(&key)).ok()?;
     Some(Listed {
         key,
-        len: metadata.len(),
-        put_ns: put_ns(&metadata),
+        len: facts.len,
+        put_ns: facts.written_ns,
     })
 }
 
 #[derive(Debug)]
 struct LocalBlob {
-    file: File,
+    file: Arc<dyn DiskFile>,
     len: u64,
 }
 
@@ -218,7 +214,7 @@ impl Object for LocalBlob {
                 return Err(past_end());
             }
             let mut bytes = vec![0; usize::try_from(len).map_err(|_| past_end())?];
-            self.file.read_exact_at(&mut bytes, range.start)?;
+            self.file.read_at(range.start, &mut bytes)?;
             Ok(Bytes::from(bytes))
         };
         ranges.iter().map(read).collect()
@@ -228,6 +224,7 @@ impl Object for LocalBlob {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fs;
 
     use proptest::prelude::*;
 
@@ -252,8 +249,8 @@ mod tests {
     #[test]
     fn a_blob_is_put_read_and_removed_with_its_directory() {
         let dir = tempfile::tempdir().unwrap();
-        let store = LocalBlobs::open(&dir.path().join("blobs")).unwrap();
-        let spool = Spool::open(&dir.path().join("spool")).unwrap();
+        let store = LocalBlobs::open(dir.path()).unwrap();
+        let spool = Spool::open(dir.path()).unwrap();
         let key = put(&store, &spool, &owner(1, "t"), b"hello");
         assert_eq!(key.hash(), ContentHash::of(b"hello"));
         assert_eq!(put(&store, &spool, &owner(1, "t"), b"hello"), key);
@@ -285,8 +282,8 @@ mod tests {
             max in 1usize..5,
         ) {
             let dir = tempfile::tempdir().unwrap();
-            let store = LocalBlobs::open(&dir.path().join("blobs")).unwrap();
-            let spool = Spool::open(&dir.path().join("spool")).unwrap();
+            let store = LocalBlobs::open(dir.path()).unwrap();
+            let spool = Spool::open(dir.path()).unwrap();
             fs::write(dir.path().join("blobs/0000000000000001.txt"), "not ours").unwrap();
             let mut expected = BTreeSet::new();
             for (place, (project, trace)) in owners.iter().enumerate() {

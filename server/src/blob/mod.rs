@@ -33,7 +33,7 @@ use crate::limits::{BLOB_LOCK_TIME_MAX, BLOB_LOCKS};
 use key::Owner;
 use link::{Link, LinkError};
 use local::LocalBlobs;
-use obsrv_engine::io::Rng;
+use obsrv_engine::io::{RealTree, Rng, Tree};
 use spool::Spool;
 use store::BlobStore;
 
@@ -86,16 +86,17 @@ pub struct Blobs {
 impl Blobs {
     /// Blobs in a data directory.
     pub fn local(data: &Path, terms: Terms) -> io::Result<Self> {
-        let store = LocalBlobs::open(&data.join(DIRECTORY))?;
-        Self::over(Arc::new(store), data, terms)
+        let tree: Arc<dyn Tree> = Arc::new(RealTree::new(data));
+        let store = LocalBlobs::on(Arc::clone(&tree))?;
+        Self::over(Arc::new(store), tree, terms)
     }
 
-    /// Blobs in a store; uploads pass through the data directory.
-    pub fn over(store: Arc<dyn BlobStore>, data: &Path, terms: Terms) -> io::Result<Self> {
+    /// Blobs in a store; uploads pass through the tree of the data directory.
+    pub fn over(store: Arc<dyn BlobStore>, tree: Arc<dyn Tree>, terms: Terms) -> io::Result<Self> {
         Ok(Self {
             tally: Tally::default(),
             store,
-            spool: Spool::open(&data.join(SPOOL))?,
+            spool: Spool::on(tree)?,
             terms,
             hasher: RandomState::new(),
             owners: (0..BLOB_LOCKS).map(|_| Arc::default()).collect(),

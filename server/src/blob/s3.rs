@@ -108,25 +108,22 @@ impl S3Blobs {
         })
     }
 
-    async fn put_whole(&self, path: &Path, spooled: &mut Spooled) -> object_store::Result<()> {
+    async fn put_whole(&self, path: &Path, spooled: &Spooled) -> object_store::Result<()> {
         let mut bytes = Vec::new();
-        spooled
-            .read()
-            .and_then(|file| file.read_to_end(&mut bytes))
-            .map_err(local)?;
+        spooled.read().read_to_end(&mut bytes).map_err(local)?;
         self.store.put(path, PutPayload::from(bytes)).await?;
         Ok(())
     }
 
     /// Part by part; what is cut short leaves no object.
-    async fn put_parts(&self, path: &Path, spooled: &mut Spooled) -> object_store::Result<()> {
+    async fn put_parts(&self, path: &Path, spooled: &Spooled) -> object_store::Result<()> {
         let mut upload = self.store.put_multipart(path).await?;
         let mut put = async || {
-            let file = spooled.read().map_err(local)?;
+            let mut file = spooled.read();
             let part_max = u64::try_from(BLOB_UPLOAD_PART_BYTES).unwrap_or(u64::MAX);
             loop {
                 let mut part = Vec::with_capacity(BLOB_UPLOAD_PART_BYTES);
-                let mut rest = Read::by_ref(file).take(part_max);
+                let mut rest = Read::by_ref(&mut file).take(part_max);
                 rest.read_to_end(&mut part).map_err(local)?;
                 if part.is_empty() {
                     return Ok(());
@@ -170,13 +167,13 @@ fn failed(error: object_store::Error) -> io::Error {
 
 impl BlobStore for S3Blobs {
     /// A name has the hash of its bytes in it, so writing it again changes nothing.
-    fn put_once(&self, key: &Key, mut spooled: Spooled) -> io::Result<()> {
+    fn put_once(&self, key: &Key, spooled: Spooled) -> io::Result<()> {
         let path = self.path(&key.to_string());
         let part = u64::try_from(BLOB_UPLOAD_PART_BYTES).unwrap_or(u64::MAX);
         let done = if spooled.len() <= part {
-            self.runtime.block_on(self.put_whole(&path, &mut spooled))
+            self.runtime.block_on(self.put_whole(&path, &spooled))
         } else {
-            self.runtime.block_on(self.put_parts(&path, &mut spooled))
+            self.runtime.block_on(self.put_parts(&path, &spooled))
         };
         done.map_err(failed)
     }

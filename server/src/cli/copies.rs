@@ -113,7 +113,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), CopiesError> {
     let source = files::open(from)?;
     let target: Arc<dyn Disk> = Arc::new(RealDisk::open(to)?);
     let checked = copy_closed(&source, &target)?;
-    let seen = match LocalBlobs::existing(&from.join(DIRECTORY)) {
+    let seen = match LocalBlobs::existing(from) {
         Some(blobs) => copy_all(&blobs, to)?,
         None => Seen::default(),
     };

@@ -112,7 +112,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), FilesError> {
     let controls = checked.controls.iter().map(|(lsn, body)| (*lsn, &body[..]));
     let chain = check_chain(controls);
     checked.findings.extend(chain.findings);
-    let seen = match LocalBlobs::existing(&args.data.join(DIRECTORY)) {
+    let seen = match LocalBlobs::existing(&args.data) {
         Some(blobs) => read_all(&blobs)?,
         None => Seen::default(),
     };

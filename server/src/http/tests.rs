@@ -1,22 +1,21 @@
 //! The routes over a real engine in a directory of its own.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{Method, Request, StatusCode, header};
 use obsrv_engine::engine::{Options, Threads};
-use obsrv_engine::io::{Clock, OsRng, RealDisk, SystemClock};
+use obsrv_engine::io::{Clock, OsRng, RealDisk, RealTree, SystemClock, Tree};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::access::Needs;
 use super::auth::{SessionSource, SessionUser};
 use super::*;
+use crate::blob::Terms;
 use crate::blob::local::LocalBlobs;
 use crate::blob::store::BlobStore;
-use crate::blob::{self, Terms};
 use crate::tenancy::{Right, UserId};
 
 mod canary;
@@ -33,6 +32,7 @@ mod revoked;
 mod signals;
 mod signing_in;
 mod status;
+mod stuck;
 mod tempo;
 
 /// Who is signed in stands in a header.
@@ -119,9 +119,9 @@ async fn world_by(providers: Providers, clock: Arc<dyn Clock>) -> World {
     let dir = tempfile::tempdir().unwrap();
     let ground = Ground {
         disk: Arc::new(RealDisk::open(dir.path()).unwrap()),
-        files: Arc::new(LocalBlobs::open(&dir.path().join(blob::DIRECTORY)).unwrap()),
+        files: Arc::new(LocalBlobs::open(dir.path()).unwrap()),
         clock,
-        dir: dir.path().to_owned(),
+        tree: Arc::new(RealTree::new(dir.path())),
     };
     let start = |engine: &Arc<Engine>| engine.start().unwrap();
     let (app, accounts, threads) = app_on(&ground, providers, start);
@@ -141,7 +141,7 @@ pub(super) struct Ground {
     pub(super) files: Arc<dyn BlobStore>,
     pub(super) clock: Arc<dyn Clock>,
     /// Where uploads grow.
-    pub(super) dir: PathBuf,
+    pub(super) tree: Arc<dyn Tree>,
 }
 
 /// A server of whatever is there, and what commits for it.
@@ -187,7 +187,8 @@ fn app_with<T>(
         bytes_max: BLOB_BYTES_OF_TESTS,
         reserve_bytes: 0,
     };
-    let blobs = Arc::new(Blobs::over(Arc::clone(&ground.files), &ground.dir, terms).unwrap());
+    let blobs =
+        Arc::new(Blobs::over(Arc::clone(&ground.files), Arc::clone(&ground.tree), terms).unwrap());
     app.set_ready(core.keeping(blobs));
     (app, accounts, started)
 }

@@ -31,7 +31,7 @@ impl Watchdog {
 }
 
 /// Returns when the engine has failed. Waits for nothing that waits for the disk.
-pub(super) async fn watch_over(app: &App, engine: &Engine) {
+pub(crate) async fn watch_over(app: &App, engine: &Engine) {
     let mut look = interval(WATCH_TIME);
     let mut watchdog = Watchdog::default();
     let mut was_stuck = false;

@@ -8,7 +8,6 @@ use obsrv_engine::engine::{Engine, FROZEN_MAX};
 use obsrv_engine::io::{RealDisk, SystemClock};
 
 use super::{Ground, JSON, OUTCOME, app_on, ask, make_projects, no_providers, post, trace};
-use crate::blob;
 use crate::blob::local::LocalBlobs;
 
 /// Commits until it is dropped, and never flushes.
@@ -50,9 +49,9 @@ async fn a_body_for_which_there_is_no_room_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
     let ground = Ground {
         disk: Arc::new(RealDisk::open(dir.path()).unwrap()),
-        files: Arc::new(LocalBlobs::open(&dir.path().join(blob::DIRECTORY)).unwrap()),
+        files: Arc::new(LocalBlobs::open(dir.path()).unwrap()),
         clock: Arc::new(SystemClock::new()),
-        dir: dir.path().to_owned(),
+        tree: Arc::new(RealTree::new(dir.path())),
     };
     let (app, _accounts, _commits) = app_on(&ground, no_providers(), CommitsAlone::start);
     make_projects(&app).await;

@@ -31,9 +31,9 @@ async fn on_a_small_disk(dir: &std::path::Path) -> (Arc<App>, Threads, SimDisk) 
     let disk = SimDisk::new(5);
     let ground = Ground {
         disk: disk.handle(),
-        files: Arc::new(LocalBlobs::open(&dir.join(blob::DIRECTORY)).unwrap()),
+        files: Arc::new(LocalBlobs::open(dir).unwrap()),
         clock: Arc::new(SystemClock::new()),
-        dir: dir.to_owned(),
+        tree: Arc::new(RealTree::new(dir)),
     };
     let options = Options {
         fresh_max: FRESH_MAX,
@@ -227,9 +227,9 @@ async fn what_is_written_is_told_by_kind() {
     let dir = tempfile::tempdir().unwrap();
     let ground = Ground {
         disk: Arc::new(RealDisk::open(dir.path()).unwrap()),
-        files: Arc::new(LocalBlobs::open(&dir.path().join(blob::DIRECTORY)).unwrap()),
+        files: Arc::new(LocalBlobs::open(dir.path()).unwrap()),
         clock: Arc::new(SystemClock::new()),
-        dir: dir.path().to_owned(),
+        tree: Arc::new(RealTree::new(dir.path())),
     };
     let options = Options {
         merge_min: 2,
