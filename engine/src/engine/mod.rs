@@ -17,6 +17,7 @@ mod compact;
 mod damage;
 mod deletion;
 mod flush;
+mod forge;
 mod gate;
 mod locate;
 mod open;
@@ -66,6 +67,8 @@ pub use compact::CompactError;
 pub use damage::{DAMAGED_BLOCKS_MAX, LeftOut};
 pub use deletion::{Deletion, RowAt};
 pub use flush::FlushError;
+#[doc(hidden)]
+pub use forge::{quarantined, record_reads, records, set_aside};
 pub use gate::{FRESH_MAX, Gate, Pressure, SLOW_TIME_MAX, slow_from};
 pub use open::OpenError;
 pub use purge::PurgeError;
