@@ -131,7 +131,7 @@ fn organizations() -> Vec<ControlEvent> {
 }
 
 fn governance() -> Vec<ControlEvent> {
-    let settings = r#"{"redaction":{"detectors":["email"]},"retention":{"logs_days":3}}"#;
+    let settings = r#"{"redaction":{"detectors":["emails"]},"retention":{"logs_days":3}}"#;
     let events = vec![
         GovernanceEvent::ProjectSettings {
             project: 7,

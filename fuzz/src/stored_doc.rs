@@ -9,29 +9,26 @@ use obsrv_server::dialect::{decode, map};
 use super::CONTEXT;
 use super::dialect;
 
-/// One execution: the table, then the document. Whether a mapping could tell anything.
+/// One execution: the table, then the document. Whether it is one.
 pub fn run(bytes: &[u8]) -> bool {
     let Some((&table, doc)) = bytes.split_first() else {
         return false;
     };
     let table = Table::ALL[usize::from(table) % Table::ALL.len()];
-    if let Ok(read) = DocRef::parse(doc) {
+    let read = DocRef::parse(doc).ok();
+    if let Some(read) = read {
         let _ = (Reference::all(read), rounds(read));
     }
-    match map(table, doc) {
-        Mapped::Left => false,
-        Mapped::Same => true,
-        Mapped::Other(new) => {
-            let read = DocRef::parse(&new).expect("a mapped document reads");
-            read.validate().expect("a mapped document is valid");
-            assert_eq!(
-                map(table, &new),
-                Mapped::Same,
-                "mapped again it says something else"
-            );
-            true
-        }
+    if let Mapped::Other(new) = map(table, doc) {
+        let read = DocRef::parse(&new).expect("a mapped document reads");
+        read.validate().expect("a mapped document is valid");
+        assert_eq!(
+            map(table, &new),
+            Mapped::Same,
+            "mapped again it says something else"
+        );
     }
+    read.is_some_and(|read| read.validate().is_ok())
 }
 
 /// What bodies of every dialect come to.

@@ -129,6 +129,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let linked = b"\x02\x20\x00\x00ab\x13\x00\x00";
     vec![
         [&[0][..], &file(0, three)].concat(),
+        [&[1][..], &file(0, linked), &file(0, three)].concat(),
         [&[1][..], &file(0, linked), &file(1, three)].concat(),
         [&[2][..], &file(0, three), &file(1, linked), &file(2, three)].concat(),
         [&[1][..], &file(0x80, three), &file(2, three)].concat(),

@@ -151,11 +151,12 @@ fn each_target_of_the_other_workspace_is_here() {
 /// A target that begins with bytes which its decoder refuses at their first byte reaches nothing of it.
 #[test]
 fn what_a_target_begins_with_is_read() {
+    let mut refused = Vec::new();
     for (name, seeds, reads) in SEEDED {
         let seeds = seeds();
         assert!(!seeds.is_empty(), "{name} begins with nothing");
-        for (number, seed) in seeds.iter().enumerate() {
-            assert!(reads(seed), "{name} does not read its seed {number}");
-        }
+        let unread = (0..seeds.len()).filter(|at| !reads(&seeds[*at]));
+        refused.extend(unread.map(|at| format!("{name} {at}")));
     }
+    assert!(refused.is_empty(), "not read: {refused:?}");
 }
