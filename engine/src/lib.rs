@@ -24,6 +24,16 @@ mod share;
 pub mod source;
 mod text;
 
+/// Shows every form of a text but itself, then what changes from one to the next: for fuzzing.
+#[doc(hidden)]
+pub fn text_forms(text: &str, visit: &mut dyn FnMut(&str)) {
+    text::escape::any_form(text, &mut |form| {
+        visit(form);
+        false
+    });
+    text::escape::each_change(text, visit);
+}
+
 #[cfg(feature = "mutants")]
 pub use mutant::Bug;
 pub use obsrv_wal::io;

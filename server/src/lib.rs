@@ -6,6 +6,8 @@ mod buckets;
 pub mod cli;
 pub mod control;
 pub mod dialect;
+#[doc(hidden)]
+pub mod forge;
 pub mod governance;
 pub mod http;
 mod interpreter;

@@ -145,7 +145,7 @@ fn cut(reason: &str) -> &str {
     reason.get(..end).unwrap_or_default()
 }
 
-fn header(
+pub(super) fn header(
     database: [u8; 16],
     poisoned: &Poisoned<'_>,
     [reason, record, side]: [u64; 3],
@@ -194,7 +194,7 @@ pub(super) fn read(store: &Arc<dyn Store>, database: [u8; 16], lsn: Lsn) -> io::
     parse(&bytes, database, lsn).ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))
 }
 
-fn parse(bytes: &[u8], database: [u8; 16], lsn: Lsn) -> Option<Found> {
+pub(super) fn parse(bytes: &[u8], database: [u8; 16], lsn: Lsn) -> Option<Found> {
     let (head, rest) = bytes.split_at_checked(HEADER_BYTES)?;
     let kind = *head.get(10)?;
     let number = |at: usize| -> Option<usize> {

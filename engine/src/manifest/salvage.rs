@@ -90,13 +90,25 @@ impl Found {
 
     fn add_up(self) -> Option<Salvaged> {
         let first = *self.records.keys().next()?;
+        // A record that is missing among these numbers is lost; how many are missing makes no difference, and
+        // what the last one is follows from what a file says.
+        let mut known: BTreeSet<Lsn> = self.records.keys().copied().collect();
+        known.extend(self.checkpoints.range(first..=self.last));
         let (mut state, mut certain) = (None, None);
-        for lsn in first..=self.last {
+        let mut expected = first;
+        for lsn in known.into_iter().chain([self.last + 1]) {
+            if lsn > expected && state.is_some() {
+                certain = state.take();
+            }
+            if lsn > self.last {
+                break;
+            }
             let next = self.after(state.as_ref(), lsn);
             if next.is_none() && state.is_some() {
                 certain = state;
             }
             state = next;
+            expected = lsn + 1;
         }
         let is_whole = state.is_some() && !self.has_unknown;
         Some(Salvaged {

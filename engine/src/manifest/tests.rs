@@ -1,5 +1,5 @@
 use obsrv_wal::io::FileId;
-use obsrv_wal::log::{scan_file, scan_frames};
+use obsrv_wal::log::{Forged, ForgedFrame, scan_file, scan_frames};
 use obsrv_wal::sim::{Fault, FaultPlan, Op, SimDisk};
 
 use super::*;
@@ -372,4 +372,45 @@ fn what_was_salvaged_takes_the_place_of_all_files() {
     assert_eq!(state, salvaged.state);
     // Numbers of records go on: that of a lost one is not used for another.
     assert_eq!(recovered.last_lsn(), salvaged.last + 1);
+}
+
+/// Every number up to it was looked at, one by one.
+#[test]
+fn a_last_record_far_away_costs_a_repair_no_time() {
+    let state = State {
+        next_number: 3,
+        ..State::default()
+    };
+    let checkpoint = format::encode_state(&state);
+    let frame = |lsn, durable, kind, body| ForgedFrame {
+        lsn,
+        durable,
+        kind,
+        attempt: 0,
+        is_unchained: false,
+        body,
+    };
+    let far = 1 << 61;
+    let forged = Forged {
+        file: FileId::new(FileKind::Manifest, 1),
+        database: DATABASE,
+        base: true,
+        reset: true,
+        len: 0,
+        base_lsn: 1,
+        synced_lsn: 0,
+        frames: &[
+            frame(1, 0, KIND_CHECKPOINT, &checkpoint),
+            frame(2, far, 0, b""),
+        ],
+    };
+    let sim = SimDisk::new(1);
+    let disk = sim.handle();
+    let file = disk.create(forged.file).unwrap();
+    file.write_at(0, &forged.bytes()).unwrap();
+    file.sync_data().unwrap();
+    disk.publish(forged.file).unwrap();
+    let salvaged = salvaged(&sim);
+    assert_eq!((salvaged.state, salvaged.last), (state, far));
+    assert!(!salvaged.is_whole, "what came after is lost");
 }

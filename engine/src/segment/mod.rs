@@ -19,6 +19,7 @@ pub(crate) mod damage;
 mod directory;
 mod encode;
 mod footer;
+mod forge;
 mod index;
 mod lanes;
 mod lookup;
@@ -44,6 +45,8 @@ use crate::body::Content;
 use crate::row::{Lsn, ProjectId, RowKey, Table};
 
 pub(crate) use cache::share_out;
+#[doc(hidden)]
+pub use forge::{Template, ask};
 pub(crate) use index::{Encode, Gathered};
 #[doc(hidden)]
 pub use measure::{ChunkParts, ColumnParts, SectionParts, TextPage};
@@ -95,6 +98,12 @@ pub fn count_columns(page: &[u8], rows: u32) -> Result<usize, &'static str> {
     let mut cursor = wire::Cursor(bytes::Bytes::copy_from_slice(page));
     let read = promote::read_page(&mut cursor, rows);
     read.map(|columns| columns.len()).map_err(|bad| bad.0)
+}
+
+/// A page of keys as a section of so many rows has it: for fuzzing.
+#[doc(hidden)]
+pub fn key_page(rows: u32) -> Vec<u8> {
+    forge::key_page(rows)
 }
 
 /// Makes the term index of documents, block by block, and gives its terms and postings: for

@@ -122,6 +122,10 @@ impl Segment {
         self.file.place.file.number
     }
 
+    pub(super) fn place(&self) -> Place {
+        self.file.place.clone()
+    }
+
     /// Its bytes, as long as anybody has them open.
     pub(crate) fn object(&self) -> &dyn Object {
         &*self.file.object

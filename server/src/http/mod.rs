@@ -14,6 +14,8 @@ mod dashboard;
 mod error;
 mod events;
 mod experiments;
+#[doc(hidden)]
+pub mod forge;
 mod governance;
 pub(crate) mod grpc;
 mod health;

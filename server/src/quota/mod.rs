@@ -36,6 +36,8 @@ use bucket::Bucket;
 use calendar::Day;
 use meter::Meter;
 use refusals::Refusals;
+pub(crate) use stored::owner_reads;
+
 use stored::Owner;
 
 /// The time, on both clocks.

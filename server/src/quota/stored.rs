@@ -67,6 +67,19 @@ impl Owner {
     }
 }
 
+/// Whether a text names whose use is counted; it is the only text that does: for fuzzing.
+pub(crate) fn owner_reads(text: &str) -> bool {
+    let Some(owner) = Owner::parse(text) else {
+        return false;
+    };
+    assert_eq!(
+        Owner::parse(&owner.text()),
+        Some(owner),
+        "BUG: an owner reads as another"
+    );
+    true
+}
+
 fn trace_of(day: Day) -> String {
     format!("usage/{}", day.month_text())
 }

@@ -17,6 +17,8 @@ pub mod session;
 mod token;
 pub mod users;
 
+pub(crate) use password::hash_reads;
+
 pub use accounts::{Accounts, SignInError};
 pub use session::{NewSession, Origins, Sessions};
 pub use users::{SessionId, UserId, Users};

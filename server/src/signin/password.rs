@@ -121,6 +121,21 @@ impl Phc {
     }
 }
 
+/// Whether a text is a hash; what it says is told as the same. For fuzzing.
+pub(crate) fn hash_reads(text: &str) -> bool {
+    let Some(read) = Phc::parse(text) else {
+        return false;
+    };
+    let again = phc_text(read.cost, &read.salt, &read.hash);
+    let again = Phc::parse(&again).map(|again| (again.salt, again.hash));
+    assert_eq!(
+        again,
+        Some((read.salt, read.hash)),
+        "BUG: a hash reads as another"
+    );
+    true
+}
+
 fn phc_text(cost: Cost, salt: &[u8], hash: &[u8]) -> String {
     let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
     format!(

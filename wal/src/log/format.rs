@@ -26,6 +26,8 @@ pub(super) const HEADER_BYTES: usize = 64;
 pub(super) const FRAME_BYTES: usize = 40;
 const HEADER_MAGIC: &[u8; 8] = b"OBSRVLOG";
 const FRAME_MAGIC: [u8; 4] = *b"OFRM";
+/// No record has a higher number: no log ever comes so far, and adding to a number overflows nowhere.
+pub(super) const LSN_MAX: u64 = 1 << 62;
 const FLAG_BASE: u8 = 1;
 const FLAG_RESET: u8 = 2;
 
@@ -97,8 +99,9 @@ impl Header {
             base_lsn: number(40)?,
             synced_lsn: number(48)?,
         };
+        let is_numbered = (1..=LSN_MAX + 1).contains(&header.base_lsn);
         // One comparison finds damage, a foreign database and a misplaced file alike.
-        if header.encode(database) == head {
+        if header.encode(database) == head && is_numbered && header.synced_lsn <= LSN_MAX {
             Ok(header)
         } else {
             Err(HeaderError::Damaged)
@@ -173,20 +176,21 @@ impl Frame {
         (frame.crc(spot, &[body]) == crc && frame.head(crc) == head).then_some((frame, crc, body))
     }
 
-    /// What claims to be a frame at `at`. Nothing is verified.
+    /// What claims to be a frame at `at`. Nothing is verified but that its numbers can be.
     pub(super) fn peek(file: &[u8], at: usize) -> Option<Self> {
         let head = file.get(at..at.checked_add(FRAME_BYTES)?)?;
         if head.get(..4)? != FRAME_MAGIC {
             return None;
         }
-        Some(Self {
+        let frame = Self {
             len: u32::from_le_bytes(array(head, 4)?),
             lsn: u64::from_le_bytes(array(head, 8)?),
             durable: u64::from_le_bytes(array(head, 16)?),
             previous_crc: u32::from_le_bytes(array(head, 24)?),
             kind: *head.get(32)?,
             attempt: u32::from_le_bytes(array(head, 36)?),
-        })
+        };
+        (frame.lsn <= LSN_MAX + 1 && frame.durable <= LSN_MAX).then_some(frame)
     }
 
     /// Bytes that a frame with this body takes.

@@ -7,6 +7,7 @@
 //! what was acknowledged, which stops it; what no later frame witnesses as durable is written
 //! again into a new file ([`Recovered::resume`]) before it is served.
 
+mod forge;
 mod format;
 mod link;
 mod mutant;
@@ -25,6 +26,8 @@ use link::Link;
 use mutant::{Bug as PlantedBug, Planted};
 use seal::{Publish, Seal, prepare, publish};
 
+#[doc(hidden)]
+pub use forge::{Forged, ForgedFrame};
 #[cfg(feature = "mutants")]
 pub use mutant::Bug;
 pub use recover::{RecoverError, Recovered, TailReport};

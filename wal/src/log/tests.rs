@@ -277,3 +277,53 @@ fn bodies_full_of_frame_heads_cost_bounded_work() {
     // Unverifiable within the budget: closed, not open.
     assert!(Log::recover(&disk.handle(), options, &mut |_| {}).is_err());
 }
+
+/// The number after them, and the one before the first, were worked out and overflowed.
+#[test]
+fn numbers_that_no_log_comes_to_are_damage() {
+    let recovered = |base_lsn, synced_lsn, lsn, durable| {
+        let frame = ForgedFrame {
+            lsn,
+            durable,
+            kind: 1,
+            attempt: 0,
+            is_unchained: false,
+            body: b"record",
+        };
+        let forged = Forged {
+            file: FileId::new(OPTIONS.kind, 1),
+            database: OPTIONS.database,
+            base: true,
+            reset: true,
+            len: 0,
+            base_lsn,
+            synced_lsn,
+            frames: &[frame],
+        };
+        let sim = SimDisk::new(1);
+        let disk = sim.handle();
+        let file = disk.create(forged.file).unwrap();
+        file.write_at(0, &forged.bytes()).unwrap();
+        file.sync_data().unwrap();
+        disk.publish(forged.file).unwrap();
+        let recovered = Log::recover(&disk, OPTIONS, &mut |_| {});
+        recovered.ok().map(|recovered| recovered.last_lsn())
+    };
+    let last = format::LSN_MAX;
+    assert_eq!(recovered(1, 0, 1, 0), Some(1));
+    assert_eq!(recovered(last, last - 1, last, last - 1), Some(last));
+    assert_eq!(
+        recovered(last + 1, last, 1, 0),
+        Some(last),
+        "a log that is full"
+    );
+    for (base_lsn, synced_lsn) in [(0, 0), (last + 2, 0), (u64::MAX, 0), (1, last + 1)] {
+        assert_eq!(
+            recovered(base_lsn, synced_lsn, base_lsn, 0),
+            None,
+            "{base_lsn} {synced_lsn}"
+        );
+    }
+    // A frame that says so is none, and what is none says nothing.
+    assert_eq!(recovered(1, 0, 1, last + 1), Some(0));
+}

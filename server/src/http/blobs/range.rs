@@ -48,6 +48,22 @@ pub(super) fn wish(headers: &HeaderMap, len: u64, tag: &str) -> Wish {
     Wish::Part(range)
 }
 
+/// Whether the head of a request asks for bytes that a file of this length has: for fuzzing.
+pub(in crate::http) fn reads(text: &str, len: u64) -> bool {
+    let Ok(value) = http::HeaderValue::from_str(text) else {
+        return false;
+    };
+    let headers = HeaderMap::from_iter([(RANGE, value)]);
+    let Wish::Part(part) = wish(&headers, len, "") else {
+        return false;
+    };
+    assert!(
+        part.start < part.end && part.end <= len,
+        "BUG: bytes that a file does not have"
+    );
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,11 @@ use super::routes::{Route, Routes};
 /// What every path here begins with.
 const PREFIX: &str = "/jaeger";
 
+/// Whether a search reads, in either form.
+pub(super) fn reads(params: &super::params::Params) -> bool {
+    ask::Asked::classic(params, 1 << 60).is_ok() | ask::Asked::v3(params).is_ok()
+}
+
 fn path(rest: &str) -> String {
     format!("{PREFIX}{rest}")
 }

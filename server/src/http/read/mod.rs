@@ -15,6 +15,7 @@ mod export;
 mod facets;
 mod figures;
 mod filter_json;
+pub(super) mod forge;
 mod groups;
 mod langfuse;
 mod list;

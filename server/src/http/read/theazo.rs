@@ -11,6 +11,7 @@ mod traces;
 mod usage;
 
 pub(super) use self::filter::quoted;
+pub(super) use self::socket::reads as socket_reads;
 use super::super::routes::Routes;
 
 pub(super) fn add(routes: &mut Routes) {

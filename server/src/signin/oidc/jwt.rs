@@ -178,6 +178,30 @@ impl Keys {
     }
 }
 
+/// Whether any part of what a provider says reads in these bytes: keys, or what a token proves once its
+/// signature was checked. For fuzzing.
+pub(crate) fn reads(bytes: &[u8]) -> bool {
+    let expected = Expected {
+        issuer: "https://a.example",
+        client_id: "obsrv",
+        nonce: "once",
+        now_s: 1_800_000_000,
+    };
+    let keys = Keys::parse(bytes);
+    let mut is_token = false;
+    if let Ok(token) = std::str::from_utf8(bytes) {
+        let proven = verify(token, &Keys::default(), &expected);
+        assert!(
+            proven.is_err(),
+            "BUG: a token that nobody signed proves something"
+        );
+        is_token = proven != Err(TokenError::Form);
+    }
+    let payload = serde_json::from_slice(bytes).ok();
+    let claims = payload.and_then(|payload| check_claims(payload, &expected).ok());
+    keys.is_some() || claims.is_some() || is_token
+}
+
 /// What a token proves, if everything about it is as expected.
 pub(super) fn verify(
     token: &str,

@@ -102,6 +102,11 @@ struct Answer {
     data: Vec<Map<String, Value>>,
 }
 
+/// Whether a question reads.
+pub(super) fn reads(text: &str) -> bool {
+    Plan::of(text, true).is_ok()
+}
+
 pub(super) fn add(routes: &mut Routes) {
     routes
         .get(&path("/metrics"), TraceRead, older)

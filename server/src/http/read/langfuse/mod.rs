@@ -16,6 +16,7 @@ mod sessions;
 mod trace;
 mod traces;
 
+use super::ask::Over;
 use crate::http::routes::Routes;
 
 /// What every path here begins with.
@@ -23,6 +24,12 @@ const PREFIX: &str = "/api/public";
 
 fn path(rest: &str) -> String {
     format!("{PREFIX}{rest}")
+}
+
+/// Whether conditions read; or a question of numbers.
+pub(super) fn reads(over: Over, text: &str) -> bool {
+    let conditions = conditions::add(&mut ask::Chosen::default(), (over, text));
+    conditions.is_ok() || metrics::reads(text)
 }
 
 pub(super) fn add(routes: &mut Routes) {

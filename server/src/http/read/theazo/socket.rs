@@ -155,6 +155,18 @@ fn put_close(why: u16, out: &mut Vec<u8>) {
 #[derive(Debug, Default)]
 struct Inbox(Vec<u8>);
 
+/// Whether all frames of these bytes read: for fuzzing.
+pub(in crate::http::read) fn reads(bytes: &[u8]) -> bool {
+    let mut inbox = Inbox(bytes.to_vec());
+    let mut out = Vec::new();
+    let is_over = inbox.answer(&mut out);
+    assert!(
+        out.len() <= bytes.len() + 4,
+        "BUG: an answer is longer than what it answers"
+    );
+    !is_over && inbox.0.is_empty()
+}
+
 /// What stands at the beginning of it.
 #[derive(Debug, PartialEq, Eq)]
 enum Frame {
