@@ -239,6 +239,8 @@ fn how_far_the_log_goes_is_not_forgotten() {
 #[test]
 fn numbers_are_not_given_out_twice() {
     let disk = SimDisk::new(1);
+    let (_, none) = read(&disk.handle(), DATABASE).unwrap();
+    assert_eq!(none.next_number, 1, "0 is no number");
     let at_least = |next| {
         let planted = Planted::default();
         let manifest = Manifest::open(&disk.handle(), DATABASE, next, 4096, planted);

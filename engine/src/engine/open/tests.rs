@@ -271,6 +271,46 @@ fn records_are_replayed_from_the_watermark_on() {
 }
 
 #[test]
+fn a_log_that_lost_its_end_is_refused() {
+    for is_flushed in [false, true] {
+        let disk = SimDisk::new(1);
+        let engine = open(&disk);
+        let log = |disk: &SimDisk| {
+            let mut names = disk.names();
+            names.retain(|file| file.kind == FileKind::Wal);
+            let bytes = |file: &FileId| (*file, disk.peek(*file).unwrap());
+            names.iter().map(bytes).collect::<Vec<_>>()
+        };
+        store(&engine, "a");
+        let earlier = log(&disk);
+        store(&engine, "b");
+        if is_flushed {
+            flush(&engine);
+        } else {
+            engine.witness_catalog_step();
+        }
+        drop(engine);
+        restart(&disk);
+        let whole = log(&disk);
+        let put_back = |files: &[(FileId, Vec<u8>)]| {
+            let each = files.iter();
+            each.for_each(|(file, bytes)| disk.overwrite(*file, 0, bytes));
+        };
+        put_back(&earlier);
+        let refused = open_as(&disk, Names::Sound).unwrap_err();
+        let is_right = match refused {
+            OpenError::Recover(RecoverError::Uncovered { .. }) => is_flushed,
+            OpenError::Recover(RecoverError::Short { .. }) => !is_flushed,
+            _ => false,
+        };
+        assert!(is_right, "{refused}");
+        restart(&disk);
+        put_back(&whole);
+        assert_eq!(spans(&open(&disk), &["a", "b"]), [1, 1]);
+    }
+}
+
+#[test]
 fn a_record_that_reads_otherwise_is_set_aside_with_its_bytes() {
     let names = ["a", "poison", "poison with a file of its own", "z"];
     for broken in [
