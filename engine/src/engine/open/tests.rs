@@ -122,9 +122,13 @@ fn remove(disk: &SimDisk, gone: impl Fn(&FileId) -> bool) {
 }
 
 fn put(disk: &SimDisk, file: FileId) {
+    put_bytes(disk, file, b"left over");
+}
+
+fn put_bytes(disk: &SimDisk, file: FileId, bytes: &[u8]) {
     let disk = disk.handle();
     let made = disk.create(file).unwrap();
-    made.write_at(0, b"left over").unwrap();
+    made.write_at(0, bytes).unwrap();
     made.sync_data().unwrap();
     disk.publish(file).unwrap();
     disk.sync_dir().unwrap();
@@ -271,18 +275,18 @@ fn records_are_replayed_from_the_watermark_on() {
 }
 
 #[test]
-fn a_log_that_lost_its_end_is_refused() {
+fn an_old_copy_of_the_log_is_refused() {
+    let is_log = |file: &FileId| file.kind == FileKind::Wal;
+    let log = |disk: &SimDisk| {
+        let files = disk.names().into_iter().filter(is_log);
+        let bytes = |file| (file, disk.peek(file).unwrap());
+        files.map(bytes).collect::<Vec<_>>()
+    };
     for is_flushed in [false, true] {
         let disk = SimDisk::new(1);
         let engine = open(&disk);
-        let log = |disk: &SimDisk| {
-            let mut names = disk.names();
-            names.retain(|file| file.kind == FileKind::Wal);
-            let bytes = |file: &FileId| (*file, disk.peek(*file).unwrap());
-            names.iter().map(bytes).collect::<Vec<_>>()
-        };
         store(&engine, "a");
-        let earlier = log(&disk);
+        let old = log(&disk);
         store(&engine, "b");
         if is_flushed {
             flush(&engine);
@@ -292,11 +296,12 @@ fn a_log_that_lost_its_end_is_refused() {
         drop(engine);
         restart(&disk);
         let whole = log(&disk);
-        let put_back = |files: &[(FileId, Vec<u8>)]| {
-            let each = files.iter();
-            each.for_each(|(file, bytes)| disk.overwrite(*file, 0, bytes));
+        let restore = |files: &[(FileId, Vec<u8>)]| {
+            remove(&disk, is_log);
+            let put = |(file, bytes): &(FileId, Vec<u8>)| put_bytes(&disk, *file, bytes);
+            files.iter().for_each(put);
         };
-        put_back(&earlier);
+        restore(&old);
         let refused = open_as(&disk, Names::Sound).unwrap_err();
         let is_right = match refused {
             OpenError::Recover(RecoverError::Uncovered { .. }) => is_flushed,
@@ -305,7 +310,7 @@ fn a_log_that_lost_its_end_is_refused() {
         };
         assert!(is_right, "{refused}");
         restart(&disk);
-        put_back(&whole);
+        restore(&whole);
         assert_eq!(spans(&open(&disk), &["a", "b"]), [1, 1]);
     }
 }
