@@ -118,6 +118,8 @@ fn state() -> State {
         watermark: 300,
         next_number: 6,
         controls: vec![(6, b"event".as_slice().into())],
+        // One byte, see `seeds`.
+        logged: 250,
     }
 }
 
@@ -131,7 +133,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
         let len = u16::try_from(body.len()).unwrap_or(u16::MAX).to_le_bytes();
         [&[kind - 1][..], &len[..], body].concat()
     };
-    let edit = |state: &[u8]| record(2, &[state, &[2, 1, 4]].concat());
+    // How far the log goes is the last byte of each.
+    let edit = |state: &[u8]| {
+        let (said, logged) = state.split_at(state.len() - 1);
+        record(2, &[said, &[2, 1, 4], logged].concat())
+    };
     vec![
         record(1, &empty),
         record(1, &large),

@@ -56,7 +56,8 @@ pub const UNKNOWN_BODY_BYTES_MAX: usize = 1 << 20;
 /// How long a refused body is read.
 pub const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How long a request waits for the log. Over it: 503, outcome unknown.
+/// How long a request waits for the log, and a change for those before it. Over it: 503, outcome unknown, or not stored if
+/// it was not written yet.
 pub const COMMIT_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a group commit may run until the disk counts as stuck: `/ready` says so, with 503.
 pub const STUCK_TIME: Duration = Duration::from_secs(10);

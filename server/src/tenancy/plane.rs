@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
 
 pub use by::{By, Ground};
 pub use experiments::ExperimentError;
@@ -33,9 +34,9 @@ use crate::control::{
 };
 use crate::governance::{GovernanceError, Marks, Settings};
 use crate::keys::{Macs, MasterSecret};
-use crate::limits::{PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX};
+use crate::limits::{COMMIT_TIME_MAX, PROJECT_NAME_BYTES_MAX, SLUG_BYTES_MAX};
 use crate::signin::Users;
-use obsrv_engine::engine::{Engine, IngestError};
+use obsrv_engine::engine::{Engine, Gate, IngestError};
 use obsrv_engine::io::{Clock, Rng};
 use obsrv_engine::row::Lsn;
 
@@ -302,7 +303,7 @@ impl ControlPlane {
         by: By,
         decide: impl FnOnce(&State) -> Decision<T>,
     ) -> Result<Changed<T>, ChangeError> {
-        let head = Arc::clone(&self.writer).lock_owned().await;
+        let head = self.head().await?;
         let now = self.now_ns();
         let (events, made) = self.directory().read(|state| {
             // The request may have waited for its body, or for the lock.
@@ -315,7 +316,7 @@ impl ControlPlane {
 
     /// The same for what needs no look at the directory. Returns the record of the last event.
     pub async fn append(&self, events: Vec<ControlEvent>) -> Result<Option<Place>, ChangeError> {
-        let head = Arc::clone(&self.writer).lock_owned().await;
+        let head = self.head().await?;
         self.append_all(head, events).await
     }
 
@@ -339,6 +340,13 @@ impl ControlPlane {
         self.append(vec![note]).await
     }
 
+    /// The one place that writes control events: for [`COMMIT_TIME_MAX`] at most it is waited for.
+    async fn head(&self) -> Result<OwnedMutexGuard<Head>, ChangeError> {
+        let turn = Arc::clone(&self.writer).lock_owned();
+        let behind = |_| ChangeError::Log(IngestError::Overloaded(Gate::Queue));
+        timeout(COMMIT_TIME_MAX, turn).await.map_err(behind)
+    }
+
     async fn append_all(
         &self,
         mut head: OwnedMutexGuard<Head>,
@@ -360,7 +368,11 @@ impl ControlPlane {
             }
             Ok(place)
         });
-        task.await.unwrap_or(Err(ChangeError::OutcomeUnknown))
+        // Whoever asked has waited long enough for a disk that does not answer; what was begun is done to its end.
+        let told = timeout(COMMIT_TIME_MAX, task).await.map(Result::ok);
+        told.ok()
+            .flatten()
+            .unwrap_or(Err(ChangeError::OutcomeUnknown))
     }
 }
 

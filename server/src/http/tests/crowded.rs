@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use obsrv_engine::engine::{Engine, FROZEN_MAX};
-use obsrv_engine::io::{RealDisk, SystemClock};
+use obsrv_engine::io::{RealDisk, RealTree, SystemClock};
 
 use super::{Ground, JSON, OUTCOME, app_on, ask, make_projects, no_providers, post, trace};
 use crate::blob::local::LocalBlobs;

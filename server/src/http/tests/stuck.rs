@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use obsrv_engine::engine::{Gate, IngestError};
 use obsrv_engine::io::FileKind;
 use obsrv_wal::sim::{FaultPlan, Op, Point, SimClock, SimDisk, Wait};
 use parking_lot::{Condvar, Mutex};
@@ -13,6 +14,7 @@ use tokio::task::{JoinHandle, yield_now};
 use super::*;
 use crate::limits::{COMMIT_TIME_MAX, STUCK_TIME};
 use crate::serve::watchdog::watch_over;
+use crate::tenancy::ChangeError;
 
 /// Bytes that may wait for a commit.
 const QUEUE_BYTES: u64 = 64 << 10;
@@ -219,6 +221,44 @@ async fn a_disk_that_answers_late_has_kept_nobody_else_waiting() {
         }
         scene.threads.stop();
     }
+}
+
+/// A change of the control plane, and one that waits for its turn behind it.
+#[tokio::test]
+async fn a_change_waits_no_longer_than_a_request() {
+    let scene = Scene::new(1).await;
+    let app = Arc::clone(&scene.app);
+    let change = |name: &'static str, id| {
+        let app = Arc::clone(&app);
+        let key = KeyString::parse(&format!("key-of-{name}")).unwrap();
+        tokio::spawn(async move {
+            let plane = app.core().unwrap().plane();
+            let made = plane.install(By::system(), name, id, key, KeyTerms::default());
+            made.await.map(|made| made.made.project.id)
+        })
+    };
+    let (begun, behind) = (change("c", 3), change("d", 4));
+    yield_now().await;
+    tokio::time::advance(COMMIT_TIME_MAX - Duration::from_millis(1)).await;
+    yield_now().await;
+    assert!(!begun.is_finished() && !behind.is_finished());
+    let (begun, behind) = (begun.await.unwrap(), behind.await.unwrap());
+    let (begun, behind) = (begun.unwrap_err(), behind.unwrap_err());
+    assert!(matches!(begun, ChangeError::OutcomeUnknown), "{begun}");
+    let not_stored = ChangeError::Log(IngestError::Overloaded(Gate::Queue));
+    assert_eq!(behind.to_string(), not_stored.to_string());
+    // It is done to its end all the same.
+    scene.door.open();
+    tokio::time::resume();
+    // Numbers follow each other: the second was not stored.
+    let made = change("e", 4).await.unwrap();
+    assert_eq!(made.unwrap().0, 4);
+    let status = async |name: &str| {
+        let asked = get("/v1/traces", &format!("key-of-{name}"));
+        ask(&app, asked).await.status
+    };
+    assert_eq!([status("c").await, status("d").await], [200, 401]);
+    scene.threads.stop();
 }
 
 #[tokio::test]

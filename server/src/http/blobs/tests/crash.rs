@@ -203,6 +203,13 @@ struct Machine {
     routes: Router,
 }
 
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // What the disk does meanwhile knows the disk: they would keep each other.
+        self.disk.meanwhile(None);
+    }
+}
+
 impl Machine {
     async fn new(seed: u64) -> Self {
         let (disk, seen) = (SimDisk::new(seed), Arc::default());
@@ -519,6 +526,8 @@ async fn fails(seed: u64, call: u64, fault: Fault) -> Result<bool, String> {
         there = there.after(&step);
     }
     let is_hit = machine.disk.ops() >= end;
+    // The looks at what is there are calls, too.
+    machine.disk.set_plan(FaultPlan::default());
     machine.has(&there).await?;
     machine.restart();
     settled(&machine, None, &mut there).await?;
