@@ -302,6 +302,21 @@ fn all_that_reads_is_salvaged_whole() {
 }
 
 #[test]
+fn the_last_edit_is_salvaged_once() {
+    let disk = SimDisk::new(1);
+    let mut manifest = open(&disk);
+    let controls = vec![(1, Bytes::from_static(b"key"))];
+    let edit = Edit {
+        controls,
+        ..adding(1)
+    };
+    manifest.commit(&edit).unwrap();
+    let state = manifest.state().clone();
+    drop(manifest);
+    assert_eq!(salvaged(&disk).state, state);
+}
+
+#[test]
 fn where_an_edit_is_lost_what_came_before_is_certain() {
     let disk = two_generations(3);
     damage(&disk, 6);
