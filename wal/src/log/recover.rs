@@ -272,14 +272,17 @@ fn read_header(
 /// The whole file.
 pub(super) fn read_file(disk: &Arc<dyn Disk>, id: FileId) -> io::Result<Vec<u8>> {
     let file = disk.open(id)?;
-    let len = file.len()?;
+    let mut bytes = vec![0; readable(file.len()?)?];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The length of a file that is not longer than one of a log can be.
+pub(super) fn readable(len: u64) -> io::Result<usize> {
     if len > FILE_BYTES_MAX + as_u64(GROUP_BYTES_MAX) + LINK_BYTES {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
     }
-    let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let mut bytes = vec![0; len];
-    file.read_at(0, &mut bytes)?;
-    Ok(bytes)
+    usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge.into())
 }
 
 struct Reading {

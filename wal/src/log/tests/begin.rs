@@ -52,7 +52,8 @@ fn one_file_takes_the_place_of_all_of_a_log_and_of_nothing_else() {
     let mut seen = Vec::new();
     let visit = &mut |r: Record<'_>| seen.push((r.lsn, r.kind, r.body.to_vec()));
     let found = Log::recover(&disk.handle(), OPTIONS, visit).unwrap();
-    assert_eq!((found.first_lsn(), found.last_lsn()), (41, 42));
+    let lsns = (found.first_lsn(), found.last_lsn(), found.next_lsn());
+    assert_eq!(lsns, (41, 42, 43));
     assert_eq!(seen, [(41, 1, b"a".to_vec()), (42, 2, b"b".to_vec())]);
 }
 

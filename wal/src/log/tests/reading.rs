@@ -1,6 +1,7 @@
 //! What recovery makes of the bytes of a file: how far the chain of frames goes, and what it says of where it ends.
 
 use super::super::format::Frame;
+use super::super::recover::readable;
 use super::*;
 
 fn recover(disk: &SimDisk) -> Result<Recovered, RecoverError> {
@@ -198,4 +199,14 @@ fn what_is_cut_goes_to_the_last_byte_that_is_not_zero() {
         let report = recovered.report();
         assert_eq!((report.torn, report.cut_bytes), (true, last - end + 1));
     }
+}
+
+/// A full one, and the largest group that began just before its end, and a link.
+#[test]
+fn a_file_is_read_that_is_as_long_as_one_can_be() {
+    let longest = (1 << 30) + (128 << 20) + 48;
+    assert_eq!(readable(0).unwrap(), 0);
+    assert_eq!(as_u64(readable(longest).unwrap()), longest);
+    let refused = readable(longest + 1).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
 }
