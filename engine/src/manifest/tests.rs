@@ -239,6 +239,8 @@ fn how_far_the_log_goes_is_not_forgotten() {
 #[test]
 fn numbers_are_not_given_out_twice() {
     let disk = SimDisk::new(1);
+    let (_, none) = read(&disk.handle(), DATABASE).unwrap();
+    assert_eq!(none.next_number, 1, "0 is no number");
     let at_least = |next| {
         let planted = Planted::default();
         let manifest = Manifest::open(&disk.handle(), DATABASE, next, 4096, planted);
@@ -297,6 +299,21 @@ fn all_that_reads_is_salvaged_whole() {
     let disk = two_generations(1);
     disk.flip(disk.names()[1], 20, 1);
     assert_eq!(found(&disk), (vec![1, 2, 3], true, 5));
+}
+
+#[test]
+fn the_last_edit_is_salvaged_once() {
+    let disk = SimDisk::new(1);
+    let mut manifest = open(&disk);
+    let controls = vec![(1, Bytes::from_static(b"key"))];
+    let edit = Edit {
+        controls,
+        ..adding(1)
+    };
+    manifest.commit(&edit).unwrap();
+    let state = manifest.state().clone();
+    drop(manifest);
+    assert_eq!(salvaged(&disk).state, state);
 }
 
 #[test]

@@ -18,15 +18,17 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 RECORD = ROOT / "tests" / "campaigns" / "mutation.md"
 # The tests that must notice, as a package, what cargo is told of it, after how many seconds a test counts as one that hangs,
-# and so has noticed, and what cargo builds with. Only tests that take seconds: each runs for every mutant. The engine is built
-# anew for each, so for tests that are done at once it is not optimised.
-PLAIN = ["--config=profile.dev.package.obsrv-engine.opt-level=0"]
-WAL = ("obsrv-wal", [], 30, [])
-SIM = ("obsrv-tests", ["--test", "sim", "--", "recovery::", "crash::every_call", "damage::a_damaged_manifest"], 300, [])
+# and so has noticed, and what cargo builds with. Only tests that take seconds: each runs for every mutant. What takes most is to
+# build each anew, so for tests that are done at once nothing is optimised, nothing says where it was in the source, and what
+# the compiler knows of the rest of the crate is kept.
+PLAIN = ["--config=profile.dev.debug=0", *(f"--config=profile.dev.package.{name}.opt-level=0" for name in ("obsrv-wal", "obsrv-engine"))]
+WAL = ("obsrv-wal", ["--lib", "--tests"], 60, PLAIN)
+ENGINE = ("obsrv-engine", ["--lib", "--", "manifest::", "engine::"], 60, PLAIN)
+SIM = ("obsrv-tests", ["--test", "sim", "--", "recovery::", "crash::every_call", "damage::a_damaged_manifest"], 300, PLAIN[:1])
 PARTS = {
     "wal": (["wal/src/log/*.rs"], [WAL]),
-    "manifest": (["engine/src/manifest/*.rs"], [("obsrv-engine", ["--lib", "--", "manifest::"], 60, PLAIN), SIM]),
-    "recovery": (["engine/src/engine/open.rs"], [("obsrv-engine", ["--lib", "--", "engine::"], 120, PLAIN), SIM]),
+    "manifest": (["engine/src/manifest/*.rs"], [ENGINE, SIM]),
+    "recovery": (["engine/src/engine/open.rs"], [ENGINE, SIM]),
 }
 
 
@@ -59,7 +61,7 @@ def run(flags, output, files, stage, until):
     command += ["--re", flags.only] if flags.only else []
     command += [f"--cargo-arg={arg}" for arg in built]
     command += ["--", *tests] if tests else []
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, env=os.environ | {"CARGO_INCREMENTAL": "1"})
     try:
         process.wait(None if until is None else max(1, until - time.monotonic()))
         return True

@@ -1,7 +1,9 @@
 use super::*;
-use crate::sim::SimDisk;
+use crate::sim::{Fault, FaultPlan, Op, SimDisk};
 
+mod begin;
 mod reading;
+mod scan;
 mod upkeep;
 
 pub(super) const OPTIONS: LogOptions = LogOptions {
@@ -18,6 +20,59 @@ fn open(disk: &SimDisk) -> (Log, Vec<(u64, Vec<u8>)>) {
     })
     .unwrap();
     (recovered.resume().unwrap(), seen)
+}
+
+/// One group of so many records of 20 bytes.
+fn group(log: &mut Log, records: u8) {
+    for n in 1..=records {
+        log.append(1, &[&[n; 20]]).unwrap();
+    }
+    log.sync().unwrap();
+}
+
+/// The file that is written to.
+fn file_of(log: &Log) -> FileId {
+    log.places.last().unwrap().file
+}
+
+/// Every call of this sort fails until the next plan.
+fn failing(op: Op, fault: Fault) -> FaultPlan {
+    FaultPlan {
+        odds: vec![(op, fault, 1)],
+        ..FaultPlan::default()
+    }
+}
+
+fn frame(lsn: u64, durable: u64) -> ForgedFrame<'static> {
+    ForgedFrame {
+        lsn,
+        durable,
+        kind: 1,
+        attempt: 0,
+        is_unchained: false,
+        body: b"record",
+    }
+}
+
+fn forged<'a>(base_lsn: u64, synced_lsn: u64, frames: &'a [ForgedFrame<'a>]) -> Forged<'a> {
+    Forged {
+        file: FileId::new(OPTIONS.kind, 1),
+        database: OPTIONS.database,
+        base: true,
+        reset: true,
+        len: 0,
+        base_lsn,
+        synced_lsn,
+        frames,
+    }
+}
+
+fn put_forged(disk: &SimDisk, forged: &Forged<'_>) {
+    let disk = disk.handle();
+    let file = disk.create(forged.file).unwrap();
+    file.write_at(0, &forged.bytes()).unwrap();
+    file.sync_data().unwrap();
+    disk.publish(forged.file).unwrap();
 }
 
 #[test]
@@ -282,31 +337,9 @@ fn bodies_full_of_frame_heads_cost_bounded_work() {
 #[test]
 fn numbers_that_no_log_comes_to_are_damage() {
     let recovered = |base_lsn, synced_lsn, lsn, durable| {
-        let frame = ForgedFrame {
-            lsn,
-            durable,
-            kind: 1,
-            attempt: 0,
-            is_unchained: false,
-            body: b"record",
-        };
-        let forged = Forged {
-            file: FileId::new(OPTIONS.kind, 1),
-            database: OPTIONS.database,
-            base: true,
-            reset: true,
-            len: 0,
-            base_lsn,
-            synced_lsn,
-            frames: &[frame],
-        };
-        let sim = SimDisk::new(1);
-        let disk = sim.handle();
-        let file = disk.create(forged.file).unwrap();
-        file.write_at(0, &forged.bytes()).unwrap();
-        file.sync_data().unwrap();
-        disk.publish(forged.file).unwrap();
-        let recovered = Log::recover(&disk, OPTIONS, &mut |_| {});
+        let disk = SimDisk::new(1);
+        put_forged(&disk, &forged(base_lsn, synced_lsn, &[frame(lsn, durable)]));
+        let recovered = Log::recover(&disk.handle(), OPTIONS, &mut |_| {});
         recovered.ok().map(|recovered| recovered.last_lsn())
     };
     let last = format::LSN_MAX;
@@ -326,4 +359,31 @@ fn numbers_that_no_log_comes_to_are_damage() {
     }
     // A frame that says so is none, and what is none says nothing.
     assert_eq!(recovered(1, 0, 1, last + 1), Some(0));
+    // What a full log ends with has the number after the last one, and nothing has a higher one.
+    for (lsn, torn) in [(last + 1, false), (last + 2, true)] {
+        let watermark = ForgedFrame {
+            kind: KIND_WATERMARK,
+            body: b"",
+            ..frame(lsn, last)
+        };
+        let disk = SimDisk::new(1);
+        let frames = [frame(last, last - 1), watermark];
+        put_forged(&disk, &forged(last, last - 1, &frames));
+        let full = Log::recover(&disk.handle(), OPTIONS, &mut |_| {}).unwrap();
+        assert_eq!((full.last_lsn(), full.report().torn), (last, torn));
+    }
+}
+
+#[test]
+fn a_forged_frame_follows_the_one_before_unless_it_is_told_not_to() {
+    for is_unchained in [false, true] {
+        let other = ForgedFrame {
+            is_unchained,
+            ..frame(2, 0)
+        };
+        let disk = SimDisk::new(1);
+        put_forged(&disk, &forged(1, 0, &[frame(1, 0), other]));
+        let recovered = Log::recover(&disk.handle(), OPTIONS, &mut |_| {}).unwrap();
+        assert_eq!(recovered.last_lsn(), 2 - u64::from(is_unchained));
+    }
 }

@@ -3,21 +3,8 @@
 use super::super::format::Frame;
 use super::*;
 
-/// The file that is written to.
-fn file_of(log: &Log) -> FileId {
-    log.places.last().unwrap().file
-}
-
 fn recover(disk: &SimDisk) -> Result<Recovered, RecoverError> {
     Log::recover(&disk.handle(), OPTIONS, &mut |_| {})
-}
-
-/// One group of so many records of 20 bytes.
-fn group(log: &mut Log, records: u8) {
-    for n in 1..=records {
-        log.append(1, &[&[n; 20]]).unwrap();
-    }
-    log.sync().unwrap();
 }
 
 /// What is damaged: file, offset, record, and what was found.
@@ -144,4 +131,73 @@ fn a_file_may_be_longer_than_it_was_and_not_shorter() {
     disk.truncate(file, OPTIONS.file_bytes - 1);
     let expected = (file, OPTIONS.file_bytes - 1, 1, "length");
     assert_eq!(damage(&disk), expected);
+}
+
+/// What claims to be a frame, and no more: for record 3, by which `durable` was synced.
+fn claim(durable: u64, len: usize) -> Vec<u8> {
+    let mut head = b"OFRM".to_vec();
+    head.extend_from_slice(&u32::try_from(len).unwrap().to_le_bytes());
+    head.extend_from_slice(&3_u64.to_le_bytes());
+    head.extend_from_slice(&durable.to_le_bytes());
+    head
+}
+
+/// The bodies that claims behind the end have together may come to eight times the file.
+#[test]
+fn the_search_for_a_witness_has_a_bound_to_which_counts_what_could_be_one() {
+    let file_bytes = usize::try_from(OPTIONS.file_bytes).unwrap();
+    let all = 8 * file_bytes;
+    let spent = claim(2, 512).repeat(all / 512);
+    let end = frame_at(1);
+    let rest = file_bytes - usize::try_from(end).unwrap() - spent.len();
+    let cases = [
+        ("nothing more", Vec::new(), false),
+        ("a byte", claim(2, 1), true),
+        ("of what is there", claim(1, 1), false),
+        ("of itself", claim(3, 1), false),
+        ("to the end of the file", claim(2, rest), true),
+        ("past the end of the file", claim(2, rest + 1), false),
+    ];
+    for (what, last, is_damage) in cases {
+        let disk = SimDisk::new(1);
+        let (mut log, _) = open(&disk);
+        group(&mut log, 1);
+        let bytes = [spent.clone(), last].concat();
+        disk.overwrite(file_of(&log), end, &bytes);
+        if is_damage {
+            assert_eq!(damage(&disk), (file_of(&log), end, 2, "frame"), "{what}");
+        } else {
+            assert!(recover(&disk).unwrap().report().torn, "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_is_written_again_is_what_no_frame_says_was_synced() {
+    for (durable, relogged) in [(1, 3), (2, 2), (3, 1), (4, 0)] {
+        let disk = SimDisk::new(1);
+        let frames = [frame(2, 1), frame(3, 1), frame(4, durable)];
+        put_forged(&disk, &forged(2, 1, &frames));
+        let report = *recover(&disk).unwrap().report();
+        assert_eq!((report.records, report.relogged), (3, relogged));
+    }
+}
+
+/// Zeroes are passed over by blocks of 4096 bytes from the end.
+#[test]
+fn what_is_cut_goes_to_the_last_byte_that_is_not_zero() {
+    let options = LogOptions {
+        file_bytes: 4096 * 3,
+        ..OPTIONS
+    };
+    let end = as_u64(HEADER_BYTES);
+    for last in [end, 4095, 4096, 8191, 8192, 4096 * 3 - 1] {
+        let disk = SimDisk::new(1);
+        let recovered = Log::recover(&disk.handle(), options, &mut |_| {}).unwrap();
+        let log = recovered.resume().unwrap();
+        disk.overwrite(file_of(&log), last, &[1]);
+        let recovered = Log::recover(&disk.handle(), options, &mut |_| {}).unwrap();
+        let report = recovered.report();
+        assert_eq!((report.torn, report.cut_bytes), (true, last - end + 1));
+    }
 }

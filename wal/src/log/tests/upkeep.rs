@@ -2,7 +2,6 @@
 
 use super::super::format::Frame;
 use super::*;
-use crate::sim::{Fault, FaultPlan, Op};
 
 /// Writes until so many bytes of the file are left.
 fn fill_to(log: &mut Log, left: u64) {
@@ -17,14 +16,6 @@ fn fill_files(log: &mut Log, files: usize) {
     while log.files() < files {
         log.append(1, &[&[1; 200]]).unwrap();
         log.sync().unwrap();
-    }
-}
-
-/// Every call of this sort fails until the next plan.
-fn failing(op: Op, fault: Fault) -> FaultPlan {
-    FaultPlan {
-        odds: vec![(op, fault, 1)],
-        ..FaultPlan::default()
     }
 }
 
