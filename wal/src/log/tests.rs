@@ -30,6 +30,17 @@ fn group(log: &mut Log, records: u8) {
     log.sync().unwrap();
 }
 
+/// Groups of one record, until something came of it: soon, if ever.
+fn write_until(log: &mut Log, done: impl Fn(&Log) -> bool) {
+    for _ in 0..100 {
+        if done(log) {
+            return;
+        }
+        group(log, 1);
+    }
+    panic!("nothing came of 100 groups");
+}
+
 /// The file that is written to.
 fn file_of(log: &Log) -> FileId {
     log.places.last().unwrap().file
@@ -106,33 +117,21 @@ fn records_come_back_in_order_over_files_and_restarts() {
 fn a_file_made_ahead_is_used_unless_it_comes_too_late() {
     let disk = SimDisk::new(1);
     let (mut log, _) = open(&disk);
-    let fill = |log: &mut Log, files: usize| {
-        while log.files() < files {
-            log.append(1, &[&[1; 100]]).unwrap();
-            log.sync().unwrap();
-        }
-    };
     assert!(log.ask_spare().is_none(), "nothing is written yet");
-    while !log.wants_spare() {
-        log.append(1, &[&[1; 100]]).unwrap();
-        log.sync().unwrap();
-    }
+    write_until(&mut log, Log::wants_spare);
     let in_time = log.ask_spare().unwrap();
     let expected = in_time.id;
     assert!(log.ask_spare().is_none(), "one at a time");
     log.take_spare(in_time.make());
     let files = log.files();
-    fill(&mut log, files + 1);
+    write_until(&mut log, |log| log.files() == files + 1);
     assert_eq!(log.places.last().unwrap().file, expected);
-    while !log.wants_spare() {
-        log.append(1, &[&[1; 100]]).unwrap();
-        log.sync().unwrap();
-    }
+    write_until(&mut log, Log::wants_spare);
     let late = log.ask_spare().unwrap();
     let unused = late.id;
-    fill(&mut log, files + 2);
+    write_until(&mut log, |log| log.files() == files + 2);
     log.take_spare(late.make());
-    fill(&mut log, files + 4);
+    write_until(&mut log, |log| log.files() == files + 4);
     assert!(log.places.iter().all(|p| p.file != unused));
     let before = log.next_lsn();
     disk.crash();
@@ -283,7 +282,7 @@ fn a_newest_file_that_vanished_is_named() {
     }
     let handle = disk.handle();
     // Down to the first, which an open made: the second was made by the next open, the others as files filled.
-    while let [.., last] = disk.names()[1..] {
+    for last in disk.names()[1..].iter().rev().copied() {
         handle.remove(last).unwrap();
         let error = Log::recover(&handle, OPTIONS, &mut |_| {}).unwrap_err();
         let named = matches!(

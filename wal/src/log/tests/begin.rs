@@ -24,9 +24,7 @@ fn a_log_begins_after_what_is_elsewhere() {
 fn one_file_takes_the_place_of_all_of_a_log_and_of_nothing_else() {
     let disk = SimDisk::new(1);
     let (mut log, _) = open(&disk);
-    while log.files() < 3 {
-        group(&mut log, 1);
-    }
+    write_until(&mut log, |log| log.files() == 3);
     let last = file_of(&log).number;
     drop(log);
     let other = LogOptions {

@@ -76,9 +76,7 @@ fn a_frame_goes_on_with_the_chain_if_number_and_checksum_follow() {
 fn a_broken_frame_before_the_next_file_is_named_where_it_is() {
     let disk = SimDisk::new(1);
     let (mut log, _) = open(&disk);
-    while log.files() < 3 {
-        group(&mut log, 1);
-    }
+    write_until(&mut log, |log| log.files() == 3);
     let first = disk.names()[0];
     disk.flip(first, frame_at(1) + 50, 1);
     assert_eq!(damage(&disk), (first, frame_at(1), 2, "frame"));

@@ -11,14 +11,6 @@ fn fill_to(log: &mut Log, left: u64) {
     assert_eq!(OPTIONS.file_bytes - log.offset, left);
 }
 
-/// Files of 200 bytes and more, so that every third record or so begins one.
-fn fill_files(log: &mut Log, files: usize) {
-    while log.files() < files {
-        log.append(1, &[&[1; 200]]).unwrap();
-        log.sync().unwrap();
-    }
-}
-
 #[test]
 fn a_group_begins_a_file_when_less_than_an_eighth_is_left() {
     let reserve = OPTIONS.file_bytes / 8;
@@ -51,7 +43,7 @@ fn a_group_has_a_size_at_most() {
 fn a_file_that_is_gone_already_counts_as_removed_and_one_that_stays_stops_the_trim() {
     let disk = SimDisk::new(1);
     let (mut log, _) = open(&disk);
-    fill_files(&mut log, 5);
+    write_until(&mut log, |log| log.files() == 5);
     let oldest = disk.names()[0];
     disk.handle().remove(oldest).unwrap();
     disk.set_plan(failing(Op::Remove, Fault::NoSpace));
