@@ -54,7 +54,7 @@ fn row(n: u32, shape: &Shape) -> RowInput {
     let mut doc = DocWriter::new();
     let map = doc.begin_map();
     doc.key("name");
-    doc.str(["step", "call"][usize::from(n % 3 == 0)]);
+    doc.str(["step", "call"][usize::from(n.is_multiple_of(3))]);
     doc.key("n");
     doc.i64(i64::from(n) << (n % 40));
     for key in 0..shape.keys {
@@ -75,7 +75,7 @@ fn row(n: u32, shape: &Shape) -> RowInput {
             id: format!("s{n}").into(),
         },
         start_ns: i64::from(n) * 1_000,
-        end_ns: (n % 5 != 0).then(|| i64::from(n) * 1_000 + 5),
+        end_ns: (!n.is_multiple_of(5)).then(|| i64::from(n) * 1_000 + 5),
         lsn_first: 1,
         lsn_last: 1 + u64::from(n),
         content: Content::Complete {

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -178,9 +179,10 @@ def refused_reads(obsrv):
 
 
 def over_a_segment(obsrv):
-    """Two spans in a segment of which no block was read yet."""
+    """Two spans in a segment, one so large that it has a block of its own, which nobody has read yet."""
+    large = [{"key": "said", "value": {"stringValue": random.Random(1).randbytes(200_000).hex()}}]
     with obsrv.client() as client:
-        assert post_json(client, "/v1/traces", request(span(1), span(2))).status_code == 200
+        assert post_json(client, "/v1/traces", request(span(1, attributes=large), span(2))).status_code == 200
     obsrv.stop()
     obsrv.start()
 
@@ -198,6 +200,8 @@ def test_a_read_that_the_disk_refuses_is_waited_for(obsrv):
     fresh, other = "f" * 32, "e" * 32
     with obsrv.client() as client:
         assert post_json(client, "/v1/traces", request(span(1, traceId=fresh))).status_code == 200
+        # What this takes of the segment is in memory from then on.
+        assert len(trace_of(client, fresh)["trace"]["steps"]) == 1
         with refused_reads(obsrv):
             changes(client)
             refused = post_json(client, "/v1/traces", request(span(1, traceId=other)))

@@ -157,6 +157,10 @@ impl Scene {
     }
 }
 
+fn just_below(time: Duration) -> Duration {
+    time.saturating_sub(Duration::from_nanos(1))
+}
+
 async fn has(app: &Arc<App>, id: &str) -> bool {
     let said = ask(app, get(&format!("/v1/traces/{id}"), "key-of-a")).await;
     assert!(said.status == 200 || said.status == 404, "{}", said.status);
@@ -172,7 +176,7 @@ async fn stuck(seed: u64) -> (Scene, usize) {
     );
     let watch = tokio::spawn(async move { watch_over(&app, &engine).await });
     scene.passes(Duration::ZERO).await;
-    scene.passes(STUCK_TIME - Duration::from_nanos(1)).await;
+    scene.passes(just_below(STUCK_TIME)).await;
     assert_eq!(scene.status_of("/ready").await, 200, "one below the limit");
     scene.passes(Duration::from_nanos(1)).await;
     assert_eq!(scene.status_of("/ready").await, 503);
@@ -239,7 +243,7 @@ async fn a_change_waits_no_longer_than_a_request() {
     };
     let (begun, behind) = (change("c", 3), change("d", 4));
     yield_now().await;
-    tokio::time::advance(COMMIT_TIME_MAX - Duration::from_millis(1)).await;
+    tokio::time::advance(just_below(COMMIT_TIME_MAX)).await;
     yield_now().await;
     assert!(!begun.is_finished() && !behind.is_finished());
     let (begun, behind) = (begun.await.unwrap(), behind.await.unwrap());
