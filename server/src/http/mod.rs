@@ -54,6 +54,7 @@ mod theta_metrics;
 mod trace;
 mod trace_list;
 mod traces;
+mod unread;
 pub(crate) mod usage;
 mod whole;
 

@@ -14,6 +14,7 @@ use super::App;
 use super::error::{ApiError, ErrorCode, render};
 use super::protobuf::CONTENT_TYPE_PROTOBUF;
 use super::slow::{self, SlowQuery};
+use super::unread;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -73,7 +74,11 @@ pub(crate) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Ne
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(|route| without_slash(route.as_str()));
     let uri = request.uri().clone();
+    let (request, unread) = unread::watch(request);
     let (mut response, slow_us) = slow::watched(next.run(request)).await;
+    if let Some(unread) = unread {
+        unread.discard().await;
+    }
     if let Some(ran_us) = slow_us {
         note_slow(&app, &request_id, route, &uri, ran_us);
     }

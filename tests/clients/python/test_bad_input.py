@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import re
+import select
 import socket
 import zlib
 
@@ -277,6 +279,19 @@ def test_an_answer_to_ingest_is_never_a_redirect_nor_empty(shared):
             assert not 300 <= answer.status_code < 400, path
             assert answer.status_code != 204
         assert post(client, TRACE_BODY).json() is not None
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/imports/csv", "/ready"])
+def test_a_body_that_comes_late_to_its_refusal_leaves_the_connection_open(shared, path):
+    begin = f"POST {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\ncontent-length: 2\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=30) as connection:
+        connection.sendall(begin.encode())
+        # Long enough for an answer to who sends no body at all.
+        select.select([connection], [], [], 0.3)
+        connection.sendall(b"{}GET /live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        said = b"".join(iter(lambda: connection.recv(4096), b""))
+    statuses = re.findall(rb"HTTP/1\.1 (\d+)", said)
+    assert len(statuses) == 2 and statuses[1] == b"200", said
 
 
 def test_protobuf_errors_come_as_protobuf(alive):
