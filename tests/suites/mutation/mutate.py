@@ -94,7 +94,7 @@ def main():
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     when = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M")
     share = f"{100 * len(killed) // tried}%" if tried else "-"
-    what = flags.part + (f", `{flags.only}`" if flags.only else "") + (", quick" if flags.quick else "")
+    what = flags.part + (f", `{flags.only}`".replace("|", "\\|") if flags.only else "") + (", quick" if flags.quick else "")
     line = f"| {when} | {commit} | {what} | {flags.shard} | {tried} | {len(killed)} | {share} | {os.cpu_count()} cores |\n"
     with RECORD.open("a") as record:
         record.write(line)
