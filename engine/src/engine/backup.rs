@@ -80,9 +80,11 @@ pub struct Prefix {
 impl Engine {
     /// Freezes what is in memory. The answer is the LSN from which on [`Engine::prefix`] has it.
     pub fn seal(&self) -> Lsn {
+        // What is active afterwards is left out: records that come meanwhile are in it, and nothing flushes it before it is
+        // full.
+        let sealed = Arc::clone(&self.version.read());
         self.freeze();
-        let visible = Arc::clone(&self.version.read());
-        let frozen = visible.memtables().iter().map(|m| m.last_lsn());
+        let frozen = sealed.memtables().iter().map(|m| m.last_lsn());
         let watermark = self.catalog.lock().state().watermark;
         frozen.max().unwrap_or_default().max(watermark)
     }
@@ -240,4 +242,50 @@ fn copy_object(
         upload.put_once()
     };
     copy().map_err(|source| BackupError::Copy { file, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use obsrv_wal::sim::{SimDisk, SimRng};
+
+    use super::super::{Envelope, InterpretError, Interpreter, Options};
+    use super::*;
+    use crate::row::Event;
+
+    struct Nothing;
+
+    impl Interpreter for Nothing {
+        fn interpret(&self, _: &Envelope, _: &[u8]) -> Result<Vec<Event>, InterpretError> {
+            Ok(Vec::new())
+        }
+    }
+
+    /// A copy waited for records that came after it was asked for, in a memtable that nothing flushed.
+    #[test]
+    fn what_comes_while_memory_is_sealed_is_not_waited_for() {
+        let options = Options::for_memory(1 << 30);
+        let disk = SimDisk::new(1);
+        let engine = Engine::open(disk.handle(), &SimRng::new(1), options, &Nothing).unwrap();
+        let is_over = AtomicBool::new(false);
+        let complete = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    engine.control(Bytes::from_static(b"event"), Box::new(|_| ()));
+                    engine.commit_step();
+                }
+            });
+            let all = (0..3_000).filter(|_| {
+                let through = engine.seal();
+                while engine.flush_step().unwrap() {}
+                engine.prefix(through).is_some()
+            });
+            let complete = all.count();
+            is_over.store(true, Ordering::Relaxed);
+            complete
+        });
+        assert_eq!(complete, 3_000);
+    }
 }
