@@ -18,8 +18,17 @@ pub const MEMORY_SHARE_DEFAULT: u64 = 4;
 /// `--memory` when it is not given and the system does not tell how much there is.
 pub const MEMORY_BYTES_UNKNOWN: u64 = 1 << 30;
 /// Share of the memory budget that requests in flight may hold, as bodies and as the rows they decode
-/// to: one part in this many. Over it: 503.
+/// to: one part in this many. The last quarter of it is for projects that hold no more than as much. Over it: 503.
 pub const BODY_MEMORY_SHARE: u64 = 4;
+
+/// Bytes of bodies that are decoded, logged and made visible at once, for each processor; a project has at most half of them, and an eighth while there is another of which nothing waits. What is over it waits.
+pub const INGEST_WORK_BYTES_PER_PROCESSOR: u64 = 512 << 10;
+/// Bodies that wait for that. Over it: 503.
+pub const INGEST_WAITING_MAX: usize = 2048;
+/// Bodies of one project that wait for it. Over it: 503.
+pub const INGEST_WAITING_PER_PROJECT_MAX: usize = 512;
+/// How long a body waits for it. Over it: 503.
+pub const INGEST_WAIT_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Connections at once. At the limit the oldest one that never sent a byte makes room.
 pub const CONNECTIONS_MAX: usize = 4096;

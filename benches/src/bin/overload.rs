@@ -45,8 +45,16 @@ struct Settings {
     #[arg(long = "seconds", default_value = "20", value_parser = arguments::seconds)]
     time: Duration,
     /// Times the peak, one run each.
-    #[arg(long, value_delimiter = ',', default_value = "10,50")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "10,50",
+        conflicts_with = "tenant_only"
+    )]
     multiples: Vec<f64>,
+    /// Only one tenant that sends too much, not all of them.
+    #[arg(long)]
+    tenant_only: bool,
     /// Projects that send.
     #[arg(long, default_value_t = 8, value_parser = arguments::at_least::<2>)]
     tenants: usize,
@@ -148,8 +156,10 @@ impl<'a> Bench<'a> {
         let capacity = peak.accepted_per_second();
         row("peak, spans/s", format!("{:.0}", peak.spans_per_second()));
         row("peak, requests/s", format!("{capacity:.0}"));
-        for multiple in self.settings.multiples.clone() {
-            self.above_capacity(capacity, multiple)?;
+        if !self.settings.tenant_only {
+            for multiple in self.settings.multiples.clone() {
+                self.above_capacity(capacity, multiple)?;
+            }
         }
         self.one_tenant(capacity)?;
         self.memory()?;
@@ -268,6 +278,16 @@ impl<'a> Bench<'a> {
                 over.sent_per_second(),
                 over.accepted,
                 over.refused
+            ),
+        );
+        row(
+            "the others' p50 and p90, and with that load on a decoy",
+            format!(
+                "{:.1?}, {:.1?} / {:.1?}, {:.1?}",
+                beside.at(0.5),
+                beside.at(0.9),
+                alone.at(0.5),
+                alone.at(0.9)
             ),
         );
         row(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::share::Shares;
+use super::share::{Part, Shares};
 use super::{Done, Engine, IngestError, add};
 use crate::manifest::State;
 use crate::row::ProjectId;
@@ -22,6 +22,11 @@ pub const SLOW_TIME_MAX: Duration = Duration::from_millis(250);
 /// How many wait when ingest is slowed first: 20 of 36.
 pub const fn slow_from(max: u64) -> u64 {
     max / 9 * 5
+}
+
+/// How many wait when a project with more than its part is refused, if there are others: 32 of 36.
+const fn fair_max(max: u64) -> u64 {
+    max - max / 9
 }
 
 /// How many wait when merges get the priority of everything else, before ingest has to wait for them: 16 of 36.
@@ -96,15 +101,29 @@ pub enum Pressure {
 impl Pressure {
     /// With so many segments that wait for their first merge, of so many at which ingest is refused.
     pub fn of(fresh: u64, max: u64) -> Self {
+        Self::between(slow_from(max), fresh, max)
+    }
+
+    /// The same for a project, once one of them put more than its part into the memtable: that one is slowed and refused
+    /// first, and the others not before it is refused.
+    pub(super) fn fairly(part: Part, fresh: u64, max: u64) -> Self {
+        match part {
+            Part::Equal => Self::of(fresh, max),
+            Part::Over => Self::between(slow_from(max), fresh, fair_max(max)),
+            Part::Under => Self::between(fair_max(max), fresh, max),
+        }
+    }
+
+    fn between(from: u64, fresh: u64, max: u64) -> Self {
         if fresh >= max {
             return Self::Shut;
         }
-        let Some(over) = fresh.checked_sub(slow_from(max)) else {
+        let Some(over) = fresh.checked_sub(from) else {
             return Self::Open;
         };
         // By the square, so that the first ones are hardly felt.
         let part = u128::from(over + 1) * u128::from(over + 1);
-        let steps = u128::from(max - slow_from(max));
+        let steps = u128::from(max - from);
         let micros = SLOW_TIME_MAX.as_micros() * part / (steps * steps);
         Self::Slow(Duration::from_micros(
             u64::try_from(micros).unwrap_or(u64::MAX),
@@ -189,18 +208,25 @@ fn fresh_of(state: &State, damaged: &BTreeMap<u64, String>) -> u64 {
 }
 
 impl Engine {
-    /// How far merges are behind: a request is to wait that long before it is submitted.
+    /// How far merges are behind.
     pub fn pressure(&self) -> Pressure {
-        Pressure::of(
-            self.gates.fresh.load(Ordering::Relaxed),
-            self.options.fresh_max,
-        )
+        self.pressure_of(Part::Equal)
+    }
+
+    /// What that is for a project: its request is to wait that long before it is submitted.
+    pub fn pressure_on(&self, project: ProjectId) -> Pressure {
+        self.pressure_of(self.gates.shares.part(project))
+    }
+
+    fn pressure_of(&self, part: Part) -> Pressure {
+        let fresh = self.gates.fresh.load(Ordering::Relaxed);
+        Pressure::fairly(part, fresh, self.options.fresh_max)
     }
 
     /// Refuses a request of the project that would be refused now, as far as that can be told without its body: who asks
     /// first need not read one in vain.
     pub fn admit(&self, project: ProjectId) -> Result<(), IngestError> {
-        let gate = if self.pressure() == Pressure::Shut {
+        let gate = if self.pressure_on(project) == Pressure::Shut {
             Gate::Merges
         } else if self.queue.is_full() {
             Gate::Queue
@@ -249,8 +275,26 @@ mod tests {
         }
         assert_eq!(time(35), SLOW_TIME_MAX);
         assert_eq!((of(36), of(u64::MAX)), (Pressure::Shut, Pressure::Shut));
-        assert_eq!((slow_from(FRESH_MAX), urgent_from(FRESH_MAX)), (20, 16));
+        let from = (slow_from(FRESH_MAX), urgent_from(FRESH_MAX));
+        assert_eq!((from, fair_max(FRESH_MAX)), ((20, 16), 32));
         assert_eq!(Pressure::of(1 << 40, u64::MAX), Pressure::Open);
         assert_eq!(Pressure::of(0, 0), Pressure::Shut);
+    }
+
+    #[test]
+    fn whoever_has_too_much_is_refused_before_the_others_are_slowed() {
+        let of = |part, fresh| Pressure::fairly(part, fresh, FRESH_MAX);
+        for fresh in 0..=FRESH_MAX {
+            assert_eq!(of(Part::Equal, fresh), Pressure::of(fresh, FRESH_MAX));
+        }
+        assert_eq!(of(Part::Over, 19), Pressure::Open);
+        assert!(matches!(of(Part::Over, 20), Pressure::Slow(_)));
+        assert_eq!(of(Part::Over, 31), Pressure::Slow(SLOW_TIME_MAX));
+        assert_eq!(of(Part::Under, 31), Pressure::Open);
+        assert_eq!(of(Part::Over, 32), Pressure::Shut);
+        assert!(matches!(of(Part::Under, 32), Pressure::Slow(_)));
+        assert_eq!(of(Part::Under, 35), Pressure::Slow(SLOW_TIME_MAX));
+        assert_eq!(of(Part::Under, 36), Pressure::Shut);
+        assert_eq!(Pressure::fairly(Part::Under, 0, 0), Pressure::Shut);
     }
 }

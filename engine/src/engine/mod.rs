@@ -414,7 +414,8 @@ impl Engine {
         if self.hold.is_shut() {
             return done(Err(IngestError::Overloaded(Gate::Reads)));
         }
-        if self.pressure() == Pressure::Shut {
+        let project = ProjectId(submission.envelope.project);
+        if self.pressure_on(project) == Pressure::Shut {
             return done(Err(IngestError::Overloaded(Gate::Merges)));
         }
         if !self.takes_its_part(submission.envelope.project, submission.body.len()) {
@@ -432,7 +433,6 @@ impl Engine {
         } else {
             None
         };
-        let project = ProjectId(submission.envelope.project);
         let ready = Ready::of(&*self.costs, project, &submission.events);
         self.enqueue(Work::Ingest {
             submission,

@@ -1,4 +1,4 @@
-//! Who is refused first when flushes fall behind: whoever took more than a part of the memory (D-58).
+//! Who is refused first when flushes or merges fall behind: whoever took more than a part of the memory (D-58).
 //!
 //! Memtables are every project's. Were only their number looked at, one project that sends without end would fill
 //! them all, and everybody would be refused with it.
@@ -21,12 +21,38 @@ pub(super) struct Shares(Mutex<Taken>);
 struct Taken {
     by_project: BTreeMap<u64, u64>,
     sum: u64,
+    /// The most of a project.
+    most: u64,
+}
+
+/// What a project has of the active memtable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Nobody has more than one and a half times an equal part.
+    Equal,
+    /// It has more.
+    Over,
+    /// Another has more.
+    Under,
 }
 
 impl Taken {
+    fn part(&self, project: u64) -> Part {
+        if self.is_over(project) {
+            Part::Over
+        } else if self.is_too_much(self.most) {
+            Part::Under
+        } else {
+            Part::Equal
+        }
+    }
+
     /// Whether a project has more than one and a half times an equal part. One alone never has.
     fn is_over(&self, project: u64) -> bool {
-        let own = self.by_project.get(&project).copied().unwrap_or(0);
+        self.is_too_much(self.by_project.get(&project).copied().unwrap_or(0))
+    }
+
+    fn is_too_much(&self, own: u64) -> bool {
         let projects = u64::try_from(self.by_project.len()).unwrap_or(u64::MAX);
         u128::from(own) * u128::from(projects) * 2 > u128::from(self.sum) * 3
     }
@@ -41,6 +67,11 @@ impl Shares {
     /// A memtable was frozen: the next one is empty.
     pub(super) fn begin(&self) {
         *self.0.lock() = Taken::default();
+    }
+
+    /// What a project has of the active memtable.
+    pub(super) fn part(&self, project: ProjectId) -> Part {
+        self.0.lock().part(project.0)
     }
 
     /// Whether a project is refused while so many memtables are frozen.
@@ -60,6 +91,8 @@ impl Engine {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let own = taken.by_project.entry(project).or_default();
         *own = own.saturating_add(bytes);
+        let own = *own;
+        taken.most = taken.most.max(own);
         taken.sum = taken.sum.saturating_add(bytes);
         true
     }
@@ -73,6 +106,11 @@ mod tests {
         Taken {
             by_project: by_project.iter().copied().collect(),
             sum: by_project.iter().map(|(_, bytes)| bytes).sum(),
+            most: by_project
+                .iter()
+                .map(|(_, bytes)| *bytes)
+                .max()
+                .unwrap_or(0),
         }
     }
 
@@ -82,6 +120,9 @@ mod tests {
         assert!(!at.is_over(1));
         let above = taken(&[(1, 151), (2, 50), (3, 99)]);
         assert!(above.is_over(1) && !above.is_over(2) && !above.is_over(4));
+        let parts = |taken: &Taken| [1, 2, 4].map(|project| taken.part(project));
+        assert_eq!(parts(&at), [Part::Equal; 3]);
+        assert_eq!(parts(&above), [Part::Over, Part::Under, Part::Under]);
     }
 
     #[test]

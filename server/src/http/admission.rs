@@ -4,8 +4,10 @@
 //! its plain form, and once it is decoded for what its events hold: many small steps hold far more
 //! than their text. The charge is held until the log has answered, and goes back when the
 //! [`Charge`] is dropped, whatever happened to the request meanwhile. Nothing waits for room: no
-//! room is a 503.
+//! room is a 503. The last quarter is for projects that hold little, so that one with many or large bodies leaves
+//! room for the others.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,10 +17,11 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::{ApiError, ErrorCode};
+use super::ingest::Place;
 use crate::limits::{
     BODY_BYTES_PER_SECOND_MIN, BODY_GRACE_TIME, BODY_MEMORY_SHARE, REFUSED_BODY_TIME_MAX,
     WIRE_BYTES_MAX,
@@ -29,19 +32,61 @@ const UNIT_BYTES: usize = 1024;
 /// Bodies of unknown length are charged in steps of this many bytes.
 const STEP_BYTES: usize = 64 << 10;
 
+/// One part in this many of the room is for projects that hold no more than as much.
+const SPARE_SHARE: u32 = 4;
+/// Holds what no project sends.
+pub(super) const NOBODY: u64 = 0;
+
 /// The room for bodies.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    room: Arc<Semaphore>,
+    held: Arc<Mutex<Held>>,
     units: u32,
     refused: Arc<AtomicU64>,
+}
+
+/// What is held, in units.
+#[derive(Debug, Default)]
+struct Held {
+    sum: u32,
+    /// No project that holds nothing.
+    by_project: BTreeMap<u64, u32>,
 }
 
 /// Room that a request holds.
 #[derive(Debug)]
 pub struct Charge {
-    permit: OwnedSemaphorePermit,
+    project: u64,
+    units: u32,
     admission: Admission,
+    /// Its body's place among those that are worked on, once it has one.
+    pub(super) work: Option<Place>,
+}
+
+impl Held {
+    /// Whether there are so many more of `all` for a charge that holds `units`.
+    fn has_room(&self, all: u32, project: u64, units: u32, more: u32) -> bool {
+        let sum = self.sum.saturating_add(more);
+        let own = self.by_project.get(&project).copied().unwrap_or(0);
+        let spare = all / SPARE_SHARE;
+        let is_alone = self.sum == units;
+        sum <= all && (is_alone || sum <= all - spare || own.saturating_add(more) <= spare)
+    }
+
+    fn take(&mut self, project: u64, more: u32) {
+        self.sum += more;
+        *self.by_project.entry(project).or_default() += more;
+    }
+
+    fn give_back(&mut self, project: u64, units: u32) {
+        self.sum = self.sum.saturating_sub(units);
+        if let Some(own) = self.by_project.get_mut(&project) {
+            *own = own.saturating_sub(units);
+            if *own == 0 {
+                self.by_project.remove(&project);
+            }
+        }
+    }
 }
 
 impl Admission {
@@ -49,11 +94,8 @@ impl Admission {
     pub fn new(memory_bytes: u64) -> Self {
         let unit = u64::try_from(UNIT_BYTES).unwrap_or(u64::MAX);
         let units = u32::try_from(memory_bytes / BODY_MEMORY_SHARE / unit).unwrap_or(u32::MAX);
-        let places = usize::try_from(units)
-            .unwrap_or(usize::MAX)
-            .min(Semaphore::MAX_PERMITS);
         Self {
-            room: Arc::new(Semaphore::new(places)),
+            held: Arc::default(),
             units,
             refused: Arc::default(),
         }
@@ -61,9 +103,8 @@ impl Admission {
 
     /// Bytes charged now.
     pub fn held_bytes(&self) -> u64 {
-        let free = self.room.available_permits();
-        let units = usize::try_from(self.units).unwrap_or(usize::MAX);
-        u64::try_from(units.saturating_sub(free).saturating_mul(UNIT_BYTES)).unwrap_or(u64::MAX)
+        let unit = u64::try_from(UNIT_BYTES).unwrap_or(u64::MAX);
+        u64::from(self.held.lock().sum).saturating_mul(unit)
     }
 
     /// How often there was no room.
@@ -78,46 +119,59 @@ impl Admission {
             .min(self.units)
     }
 
-    fn take(&self, units: u32) -> Result<OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.room)
-            .try_acquire_many_owned(units)
-            .map_err(|_| {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                ApiError::new(
-                    ErrorCode::Overloaded,
-                    "no room for this body now, nothing stored gate=bodies",
-                )
-            })
+    /// Room for `bytes` of nobody, or a 503.
+    pub fn charge(&self, bytes: usize) -> Result<Charge, ApiError> {
+        self.charge_for(NOBODY, bytes)
     }
 
-    /// Room for `bytes`, or a 503.
-    pub fn charge(&self, bytes: usize) -> Result<Charge, ApiError> {
-        let permit = self.take(self.units_of(bytes))?;
-        Ok(Charge {
-            permit,
+    /// Room for `bytes` of a project, or a 503.
+    pub fn charge_for(&self, project: u64, bytes: usize) -> Result<Charge, ApiError> {
+        let mut charge = Charge {
+            project,
+            units: 0,
             admission: self.clone(),
-        })
+            work: None,
+        };
+        charge.grow_to(bytes)?;
+        Ok(charge)
     }
 }
 
 impl Charge {
     /// Makes the charge at least `bytes`, or a 503.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let held = u32::try_from(self.permit.num_permits()).unwrap_or(u32::MAX);
-        let more = self.admission.units_of(bytes).saturating_sub(held);
-        if more > 0 {
-            self.permit.merge(self.admission.take(more)?);
+        let all = self.admission.units;
+        let more = self.admission.units_of(bytes).saturating_sub(self.units);
+        if more == 0 {
+            return Ok(());
         }
+        let mut held = self.admission.held.lock();
+        if !held.has_room(all, self.project, self.units, more) {
+            self.admission.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(ApiError::new(
+                ErrorCode::Overloaded,
+                "no room for this body now, nothing stored gate=bodies",
+            ));
+        }
+        held.take(self.project, more);
+        self.units += more;
         Ok(())
     }
 
     /// Makes the charge `bytes`: less goes back, for more there must be room.
     pub fn set_to(&mut self, bytes: usize) -> Result<(), ApiError> {
         self.grow_to(bytes)?;
-        let units = usize::try_from(self.admission.units_of(bytes)).unwrap_or(usize::MAX);
-        let spare = self.permit.num_permits().saturating_sub(units);
-        drop(self.permit.split(spare));
+        let spare = self.units.saturating_sub(self.admission.units_of(bytes));
+        self.admission.held.lock().give_back(self.project, spare);
+        self.units -= spare;
         Ok(())
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let mut held = self.admission.held.lock();
+        held.give_back(self.project, self.units);
     }
 }
 
@@ -133,6 +187,7 @@ pub struct Received {
 /// Reads a body of at most [`WIRE_BYTES_MAX`], no slower than the limits say.
 pub async fn receive(
     admission: &Admission,
+    project: u64,
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Received, ApiError> {
@@ -140,7 +195,7 @@ pub async fn receive(
     if announced.is_some_and(|n| n > WIRE_BYTES_MAX) {
         return Err(too_large());
     }
-    let mut charge = admission.charge(announced.unwrap_or(0))?;
+    let mut charge = admission.charge_for(project, announced.unwrap_or(0))?;
     // What is announced is charged; the system gives the pages as they are filled.
     let mut bytes = BytesMut::with_capacity(announced.unwrap_or(STEP_BYTES));
     let start = Instant::now();
@@ -236,16 +291,16 @@ mod tests {
             admission.charge(4096).unwrap_err().code,
             ErrorCode::Overloaded
         );
-        let mut second = admission.charge(1024).unwrap();
-        assert!(second.grow_to(3 * 1024).is_ok());
+        let mut second = admission.charge_for(1, 1024).unwrap();
+        assert!(second.grow_to(2 * 1024).is_ok());
         assert_eq!(
-            second.grow_to(3 * 1024 + 1).unwrap_err().code,
+            second.grow_to(2 * 1024 + 1).unwrap_err().code,
             ErrorCode::Overloaded
         );
         assert!(second.set_to(1).is_ok());
         assert_eq!(admission.held_bytes(), (5 + 1) * 1024);
-        assert!(second.set_to(3 * 1024).is_ok());
-        let error = second.set_to(3 * 1024 + 1).unwrap_err();
+        assert!(second.set_to(2 * 1024).is_ok());
+        let error = second.set_to(2 * 1024 + 1).unwrap_err();
         assert_eq!(error.code, ErrorCode::Overloaded);
         drop((first, second));
         assert_eq!((admission.held_bytes(), admission.refused()), (0, 3));
@@ -257,11 +312,30 @@ mod tests {
         assert!(admission.charge(1).is_ok());
     }
 
+    #[test]
+    fn the_last_quarter_is_for_those_who_hold_little() {
+        let admission = room(16);
+        let charge = |project, kib: usize| admission.charge_for(project, kib * 1024);
+        let most: Vec<Charge> = (0..12).map(|_| charge(1, 1).unwrap()).collect();
+        assert!(charge(1, 1).is_err());
+        let little = charge(2, 3).unwrap();
+        assert!(charge(2, 2).is_err());
+        let last = charge(2, 1).unwrap();
+        assert!(charge(3, 1).is_err(), "nothing is left");
+        assert_eq!(admission.held_bytes(), 16 * 1024);
+        drop((most, little, last));
+        // Who holds everything alone had nobody to leave room for.
+        let mut all = charge(1, 13).unwrap();
+        assert!(all.grow_to(16 * 1024).is_ok());
+        drop(all);
+        assert!(admission.held.lock().by_project.is_empty());
+    }
+
     #[tokio::test]
     async fn a_body_is_charged_until_it_is_dropped() {
         let admission = room(64);
         let mut body = Body::from(vec![7; 3000]);
-        let received = receive(&admission, &headers(3000), &mut body)
+        let received = receive(&admission, 1, &headers(3000), &mut body)
             .await
             .unwrap();
         assert_eq!(received.bytes, vec![7; 3000]);
@@ -274,14 +348,14 @@ mod tests {
     async fn a_body_of_unknown_length_is_charged_as_it_comes() {
         let admission = room(128);
         let mut body = Body::from(vec![7; 70_000]);
-        let received = receive(&admission, &HeaderMap::new(), &mut body)
+        let received = receive(&admission, 1, &HeaderMap::new(), &mut body)
             .await
             .unwrap();
         assert_eq!(admission.held_bytes(), 128 * 1024);
         drop(received);
         let other = admission.charge(100 * 1024).unwrap();
         let mut body = Body::from(vec![7; 70_000]);
-        let error = receive(&admission, &HeaderMap::new(), &mut body)
+        let error = receive(&admission, 1, &HeaderMap::new(), &mut body)
             .await
             .unwrap_err();
         assert_eq!(error.code, ErrorCode::Overloaded);
@@ -295,19 +369,19 @@ mod tests {
         let full = Bytes::from(vec![0; WIRE_BYTES_MAX]);
         let mut body = Body::from(full.clone());
         assert!(
-            receive(&admission, &headers(WIRE_BYTES_MAX), &mut body)
+            receive(&admission, 1, &headers(WIRE_BYTES_MAX), &mut body)
                 .await
                 .is_ok()
         );
         let mut body = Body::empty();
-        let error = receive(&admission, &headers(WIRE_BYTES_MAX + 1), &mut body)
+        let error = receive(&admission, 1, &headers(WIRE_BYTES_MAX + 1), &mut body)
             .await
             .unwrap_err();
         assert_eq!(error.code, ErrorCode::TooLarge);
         let mut over = BytesMut::from(&full[..]);
         over.extend_from_slice(b"x");
         let mut body = Body::from(over.freeze());
-        let error = receive(&admission, &HeaderMap::new(), &mut body)
+        let error = receive(&admission, 1, &HeaderMap::new(), &mut body)
             .await
             .unwrap_err();
         assert_eq!(error.code, ErrorCode::TooLarge);
@@ -319,7 +393,7 @@ mod tests {
         let (_sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
         let mut body = Body::new(Silent(receiver));
         let began = Instant::now();
-        let error = receive(&admission, &headers(10), &mut body)
+        let error = receive(&admission, 1, &headers(10), &mut body)
             .await
             .unwrap_err();
         assert_eq!(error.code, ErrorCode::BodyTooSlow);

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::access::{Access, ProjectEdit, SettingsRead};
+use super::admission::NOBODY;
 use super::answers::{Changed, Receipt};
 use super::auth::Tenant;
 use super::error::{ApiError, ErrorCode};
@@ -62,7 +63,7 @@ pub(super) async fn small_body(app: &App, request: Request, max: usize) -> Resul
         admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
         return Err(over());
     }
-    let received = admission::receive(&app.admission, &parts.headers, &mut body).await?;
+    let received = admission::receive(&app.admission, NOBODY, &parts.headers, &mut body).await?;
     if received.bytes.len() > max {
         return Err(over());
     }

@@ -1,10 +1,12 @@
 //! The way of a body into the log, once its sender is let in: admit, read, decompress, decode, submit, wait.
 //!
-//! The room that the body holds goes with it into the engine's callback, so a client that hangs up
-//! frees nothing early. Small bodies are decoded on the network thread, larger ones on a blocking
+//! The room that the body holds, and its place among those that are worked on, go with it into the engine's callback, so
+//! a client that hangs up frees nothing early. Small bodies are decoded on the network thread, larger ones on a blocking
 //! thread, and only there may the engine write a side file. Rows with media in them go by way of `ingest/media.rs`.
 
 mod media;
+mod places;
+mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -30,8 +32,8 @@ use crate::dialect::{DecodeError, Decoded, Dialect, Item, Route, SniffError};
 use crate::governance::Governance;
 use crate::interpreter::{self, Encoding, Meaning};
 use crate::limits::{
-    ARCHIVE_BYTES_MAX, COMMIT_TIME_MAX, INLINE_DECODE_BYTES_MAX, INLINE_REDACT_BYTES_MAX,
-    REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
+    ARCHIVE_BYTES_MAX, COMMIT_TIME_MAX, INGEST_WAIT_TIME_MAX, INLINE_DECODE_BYTES_MAX,
+    INLINE_REDACT_BYTES_MAX, REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
 };
 use crate::offload::holds_media;
 use crate::quota::Amounts;
@@ -39,6 +41,9 @@ use crate::redact::{Redactor, rows};
 use crate::tenancy::Right;
 use obsrv_engine::engine::{Done, Engine, Envelope, IngestError, Pressure, Receipt};
 use obsrv_engine::row::Event;
+
+pub(crate) use places::{Place, Places};
+pub(crate) use turns::Bounds;
 
 const NAMED_PROJECT: &str = "x-theta-project";
 /// How often a request that waits for the log looks whether that waits for the disk.
@@ -129,7 +134,7 @@ pub(crate) async fn accept_own(
     locks: Option<Locks>,
 ) -> Result<(), ApiError> {
     let core = app.core()?;
-    let charge = app.admission.charge(body.len())?;
+    let charge = app.admission.charge_for(tenant.project().0, body.len())?;
     let job = Job {
         redactor: None,
         app: Arc::clone(app),
@@ -167,9 +172,14 @@ async fn accept_uncounted(
         return Err(error);
     }
     let received = match Encoding::of_header(text_of("content-encoding").unwrap_or("")) {
-        Ok(encoding) => admission::receive(&app.admission, &parts.headers, &mut body)
-            .await
-            .map(|received| (encoding, received)),
+        Ok(encoding) => admission::receive(
+            &app.admission,
+            tenant.project().0,
+            &parts.headers,
+            &mut body,
+        )
+        .await
+        .map(|received| (encoding, received)),
         Err(error) => Err(ApiError::new(
             ErrorCode::UnsupportedMedia,
             error.to_string(),
@@ -203,14 +213,28 @@ async fn accept_uncounted(
         locks: None,
     };
     // With the room that its body holds, so that others find less.
-    if let Pressure::Slow(time) = core.engine().pressure() {
+    if let Pressure::Slow(time) = core.engine().pressure_on(tenant.project()) {
         sleep(time).await;
     }
+    let bytes = likely_bytes(encoding, received.bytes.len());
+    let place = app
+        .ingest
+        .enter(tenant.project().0, bytes, INGEST_WAIT_TIME_MAX);
+    let mut received = received;
+    received.charge.work = Some(place.await?);
     let (stored, outcome) = job.run(received).await?;
     if let Some(outcome) = outcome {
         wait(core.engine(), outcome).await?;
     }
     Ok(stored)
+}
+
+/// How large a body is once it is decompressed, as far as that can be told before.
+fn likely_bytes(encoding: Encoding, bytes: usize) -> usize {
+    match encoding {
+        Encoding::Identity => bytes,
+        Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => bytes.saturating_mul(RATIO_GUESS),
+    }
 }
 
 /// A callback for the engine and its other end.
@@ -317,16 +341,11 @@ impl Ready {
 
 impl Job {
     async fn run(self, received: Received) -> Result<(Stored, Option<Outcome>), ApiError> {
-        let weight = if self.encoding == Encoding::Identity {
-            1
-        } else {
-            RATIO_GUESS
-        };
         let inline_max = match self.redactor {
             None => INLINE_DECODE_BYTES_MAX,
             Some(_) => INLINE_REDACT_BYTES_MAX,
         };
-        let step = if received.bytes.len().saturating_mul(weight) <= inline_max {
+        let step = if likely_bytes(self.encoding, received.bytes.len()) <= inline_max {
             self.run_guarded(received)
         } else {
             tokio::task::spawn_blocking(move || self.run_guarded(received))

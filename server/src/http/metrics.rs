@@ -367,6 +367,10 @@ fn write_all(app: &App, out: &mut String) -> std::fmt::Result {
         "gauge",
         app.admission.held_bytes(),
     )?;
+    let (work, waiting) = app.ingest.held();
+    line(out, "body_bytes_in_work", "gauge", work)?;
+    let waiting = u64::try_from(waiting).unwrap_or(u64::MAX);
+    line(out, "bodies_waiting", "gauge", waiting)?;
     if let Some(resident) = resident_bytes() {
         line(out, "resident_bytes", "gauge", resident)?;
     }
@@ -415,7 +419,11 @@ fn write_all(app: &App, out: &mut String) -> std::fmt::Result {
 /// Requests that each gate of ingest refused.
 pub(super) fn gates(app: &App, stats: &Stats) -> impl Iterator<Item = (&'static str, u64)> {
     let of_engine = Gate::ALL.map(Gate::as_str).into_iter().zip(stats.refused);
-    std::iter::once(("bodies", app.admission.refused())).chain(of_engine)
+    let own = [
+        ("bodies", app.admission.refused()),
+        ("turns", app.ingest.refused()),
+    ];
+    own.into_iter().chain(of_engine)
 }
 
 #[cfg(test)]

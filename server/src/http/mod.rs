@@ -240,6 +240,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Room for bodies.
     pub admission: Admission,
+    /// Places in the work on them.
+    pub(crate) ingest: ingest::Places,
     /// Largest body after decompression.
     pub decoded_bytes_max: usize,
     /// Bytes of bodies that one query may read.
@@ -271,6 +273,7 @@ impl App {
         decoded_bytes_max: usize,
         request_seed: u64,
     ) -> Arc<Self> {
+        let processors = available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
             core: OnceLock::new(),
             slow: SlowQueries::default(),
@@ -279,13 +282,12 @@ impl App {
             stuck: AtomicBool::new(false),
             clock,
             admission: Admission::new(memory_bytes),
+            ingest: ingest::Places::new(ingest::Bounds::of(processors)),
             decoded_bytes_max,
             query_bytes_max: memory_bytes / QUERY_MEMORY_SHARE,
             metrics: Metrics::default(),
             queries: Places::default(),
-            processors: Arc::new(Processors::new(
-                available_parallelism().map_or(1, usize::from),
-            )),
+            processors: Arc::new(Processors::new(processors)),
             parquet_exports: Arc::new(Semaphore::new(PARQUET_EXPORTS_MAX)),
             request_ids: outer::RequestIds::new(request_seed),
             openapi: OnceLock::new(),

@@ -35,7 +35,9 @@ struct Row {
 }
 
 /// Stores a request that has media in its rows.
-pub(super) async fn store(ready: Ready) -> Result<(Stored, Option<Outcome>), ApiError> {
+pub(super) async fn store(mut ready: Ready) -> Result<(Stored, Option<Outcome>), ApiError> {
+    // A store of files may take seconds, which is no work of this process.
+    ready.charge.work = None;
     let blobs = Arc::clone(ready.job.app.core()?.blobs()?);
     let bytes_max = blobs.terms().bytes_max;
     let (ready, rows) = blocking(move || Ok(cut_all(ready, bytes_max))).await?;

@@ -43,7 +43,14 @@ pub(super) async fn accept(
         return whole(request).await;
     }
     let (mut head, mut body) = request.into_parts();
-    let received = match admission::receive(&app.admission, &head.headers, &mut body).await {
+    let received = match admission::receive(
+        &app.admission,
+        tenant.project().0,
+        &head.headers,
+        &mut body,
+    )
+    .await
+    {
         Ok(received) => received,
         Err(error) => {
             admission::discard(&head.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
