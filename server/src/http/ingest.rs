@@ -33,7 +33,7 @@ use crate::governance::Governance;
 use crate::interpreter::{self, Encoding, Meaning};
 use crate::limits::{
     ARCHIVE_BYTES_MAX, COMMIT_TIME_MAX, INGEST_WAIT_TIME_MAX, INLINE_DECODE_BYTES_MAX,
-    INLINE_REDACT_BYTES_MAX, REFUSED_BODY_BYTES_MAX, UNKNOWN_BODY_BYTES_MAX,
+    INLINE_REDACT_BYTES_MAX, REFUSED_BODY_BYTES_MAX,
 };
 use crate::offload::holds_media;
 use crate::quota::Amounts;
@@ -167,10 +167,7 @@ async fn accept_uncounted(
     let core = app.core()?;
     let text_of = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
     let announced = text_of("content-length").and_then(|v| v.parse().ok());
-    if let Err(error) = usage::admit_send(app, tenant, announced.unwrap_or(0)) {
-        admission::discard(&parts.headers, &mut body, UNKNOWN_BODY_BYTES_MAX).await;
-        return Err(error);
-    }
+    usage::admit_send(app, tenant, announced.unwrap_or(0))?;
     let received = match Encoding::of_header(text_of("content-encoding").unwrap_or("")) {
         Ok(encoding) => admission::receive(
             &app.admission,

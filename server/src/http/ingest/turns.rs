@@ -2,7 +2,9 @@
 //!
 //! Pure: no clock, nothing that waits. What is in work before a body comes is what it waits for, in the decoder, in the
 //! log and in the memtable. So that is bounded: by so many bytes in all, by half of them for each project, and by an
-//! eighth while another is in work of which nothing waits. Whoever sends little finds room, and little before it.
+//! eighth while there is another of which nothing waits. It is there as long as one of its bodies is in work or among the
+//! last that began: else one that sends now and then came behind as much as another may have alone. Whoever sends little
+//! finds room, and little before it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,6 +18,8 @@ const COST_MIN: u64 = 1 << 10;
 const COST_SHARE: u64 = 4;
 /// A project's part of all, and while there is another of which nothing waits.
 const PROJECT_SHARES: (u64, u64) = (2, 8);
+/// The projects of so many bodies that began last are there.
+const RECENT: usize = 64;
 
 /// How much is worked on at once, and how many bodies may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +71,16 @@ pub(super) enum Asked {
 struct Lane {
     /// What is in work counts so much.
     work: u64,
+    /// How many of the last that began are its own.
+    recent: usize,
     /// Oldest first.
     waiting: VecDeque<Ticket>,
+}
+
+impl Lane {
+    fn is_gone(&self) -> bool {
+        self.work == 0 && self.recent == 0 && self.waiting.is_empty()
+    }
 }
 
 /// Bodies in work and bodies that wait.
@@ -77,8 +89,10 @@ pub(super) struct Turns {
     bounds: Bounds,
     work: u64,
     waiting: usize,
-    /// No project without a body.
+    /// No project without a body, now or among the last that began.
     lanes: BTreeMap<u64, Lane>,
+    /// The projects of those, oldest first.
+    recent: VecDeque<u64>,
     /// Projects that wait, each once, whose turn comes next first.
     turn: VecDeque<u64>,
     tickets: u64,
@@ -91,6 +105,7 @@ impl Turns {
             work: 0,
             waiting: 0,
             lanes: BTreeMap::new(),
+            recent: VecDeque::new(),
             turn: VecDeque::new(),
             tickets: 0,
         }
@@ -154,8 +169,21 @@ impl Turns {
 
     fn forget(&mut self, project: u64) {
         let lane = self.lanes.get(&project);
-        if lane.is_some_and(|lane| lane.work == 0 && lane.waiting.is_empty()) {
+        if lane.is_some_and(Lane::is_gone) {
             self.lanes.remove(&project);
+        }
+    }
+
+    /// A body of a project began; the oldest of the last ones is none of them any more.
+    fn remember(&mut self, project: u64) {
+        self.recent.push_back(project);
+        if self.recent.len() > RECENT
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            if let Some(lane) = self.lanes.get_mut(&oldest) {
+                lane.recent -= 1;
+            }
+            self.forget(oldest);
         }
     }
 
@@ -183,12 +211,14 @@ impl Turns {
             }
             lane.waiting.pop_front();
             lane.work += next.cost;
+            lane.recent += 1;
             self.work += next.cost;
             self.waiting -= 1;
             self.turn.remove(at);
             if !lane.waiting.is_empty() {
                 self.turn.push_back(project);
             }
+            self.remember(project);
             begun.push(next);
         }
         begun

@@ -57,7 +57,27 @@ fn a_project_steps_back_while_another_is_there_that_waits_for_nothing() {
         assert_eq!(turns.done(*ticket), []);
     }
     assert_eq!(turns.done(begun[6]), [next]);
-    assert_eq!(turns.done(other), [more]);
+    // It is there for as long as it is among the last that began.
+    assert_eq!(turns.done(other), []);
+    assert_eq!(turns.done(begun[7]), [more]);
+}
+
+#[test]
+fn a_project_has_its_half_again_once_another_is_long_gone() {
+    // Of the last that began the other's is the oldest, or was it.
+    for (others, most) in [(RECENT - 3, 2), (RECENT - 1, 8)] {
+        let mut turns = Turns::new(SMALL);
+        let gone = runs(turns.ask(2, 1));
+        assert_eq!(turns.done(gone), []);
+        for _ in 0..others {
+            let ticket = runs(turns.ask(1, 1));
+            assert_eq!(turns.done(ticket), []);
+        }
+        assert_eq!(turns.lanes.len(), 2);
+        let (begun, _) = fill(&mut turns, 1);
+        assert_eq!(begun.len(), most);
+        assert_eq!(turns.lanes.len(), if most == 2 { 2 } else { 1 });
+    }
 }
 
 #[test]
@@ -160,10 +180,12 @@ fn step() -> impl Strategy<Value = Step> {
 struct Seen {
     work: Vec<Ticket>,
     waiting: Vec<Ticket>,
+    began: usize,
 }
 
 impl Seen {
     fn begin(&mut self, begun: &[Ticket]) {
+        self.began += begun.len();
         for ticket in begun {
             let place = self.waiting.iter().position(|waits| waits == ticket);
             self.work.push(self.waiting.remove(place.unwrap()));
@@ -179,8 +201,17 @@ impl Seen {
         assert_eq!(turns.work(), self.cost(None));
         assert_eq!(turns.waiting(), self.waiting.len());
         assert!(turns.work() <= SMALL.work);
+        assert_eq!(turns.recent.len(), self.began.min(RECENT));
+        for (project, lane) in &turns.lanes {
+            let recent = turns.recent.iter().filter(|of| *of == project).count();
+            assert_eq!(lane.recent, recent);
+            assert!(!lane.is_gone());
+        }
         let free = SMALL.work - turns.work();
-        let may = |project| self.first(project).filter(|next| !self.has_part(*next));
+        let may = |project| {
+            let next = self.first(project)?;
+            (!self.has_part(next, turns)).then_some(next)
+        };
         let has_no_room = |project| may(project).is_some_and(|next: Ticket| next.cost > free);
         let is_blocked = (1..4).any(has_no_room);
         for project in 1..4 {
@@ -196,10 +227,10 @@ impl Seen {
     }
 
     /// Whether the project of one that waits has as much in work as it may.
-    fn has_part(&self, next: Ticket) -> bool {
+    fn has_part(&self, next: Ticket, turns: &Turns) -> bool {
         let own = self.cost(Some(next.project));
-        let waits_for_nothing =
-            |project| self.cost(Some(project)) > 0 && self.first(project).is_none();
+        let is_there = |project| self.cost(Some(project)) > 0 || turns.recent.contains(&project);
+        let waits_for_nothing = |project| is_there(project) && self.first(project).is_none();
         let share = if (1..4).any(waits_for_nothing) { 8 } else { 2 };
         own > 0 && own + next.cost > SMALL.work / share
     }
@@ -207,7 +238,7 @@ impl Seen {
 
 proptest! {
     #[test]
-    fn work_is_bounded_and_nobody_waits_without_a_reason(steps in prop::collection::vec(step(), 1..120)) {
+    fn work_is_bounded_and_nobody_waits_without_a_reason(steps in prop::collection::vec(step(), 1..300)) {
         let mut turns = Turns::new(SMALL);
         let mut seen = Seen::default();
         for step in steps {
@@ -218,7 +249,10 @@ proptest! {
                     let (asked, begun) = turns.ask(project, bytes);
                     seen.begin(&begun);
                     match asked {
-                        Asked::Runs(ticket) => seen.work.push(ticket),
+                        Asked::Runs(ticket) => {
+                            seen.began += 1;
+                            seen.work.push(ticket);
+                        }
                         Asked::Waits(ticket) => {
                             prop_assert!(may_wait);
                             seen.waiting.push(ticket);
@@ -245,6 +279,6 @@ proptest! {
             let begun = turns.done(ticket);
             seen.begin(&begun);
         }
-        prop_assert_eq!((turns.work(), turns.waiting(), turns.lanes.len()), (0, 0, 0));
+        prop_assert_eq!((turns.work(), turns.waiting()), (0, 0));
     }
 }
