@@ -18,6 +18,7 @@ mod compact;
 mod damage;
 mod deletion;
 mod flush;
+#[cfg(feature = "forge")]
 mod forge;
 mod gate;
 mod hold;
@@ -70,7 +71,7 @@ pub use compact::CompactError;
 pub use damage::{DAMAGED_BLOCKS_MAX, LeftOut};
 pub use deletion::{Deletion, RowAt};
 pub use flush::FlushError;
-#[doc(hidden)]
+#[cfg(feature = "forge")]
 pub use forge::{quarantined, record_reads, records, set_aside};
 pub use gate::{FRESH_MAX, Gate, Pressure, SLOW_TIME_MAX, slow_from};
 pub use open::OpenError;
