@@ -12,6 +12,7 @@ mod forge;
 mod format;
 mod link;
 mod mutant;
+mod reading;
 mod recover;
 mod scan;
 mod seal;
