@@ -25,7 +25,7 @@ pub mod source;
 mod text;
 
 /// Shows every form of a text but itself, then what changes from one to the next: for fuzzing.
-#[doc(hidden)]
+#[cfg(feature = "forge")]
 pub fn text_forms(text: &str, visit: &mut dyn FnMut(&str)) {
     text::escape::any_form(text, &mut |form| {
         visit(form);

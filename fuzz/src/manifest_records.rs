@@ -20,29 +20,10 @@ fn written(records: &[(u8, &[u8])]) -> (SimDisk, Arc<dyn Disk>) {
     let disk = sim.handle();
     let frames: Vec<ForgedFrame<'_>> = (1..)
         .zip(records)
-        .map(|(lsn, &(kind, body))| ForgedFrame {
-            lsn,
-            durable: lsn - 1,
-            kind,
-            attempt: 0,
-            is_unchained: false,
-            body,
-        })
+        .map(|(lsn, &(kind, body))| ForgedFrame::sound((lsn, lsn - 1), kind, body))
         .collect();
-    let forged = Forged {
-        file: FILE,
-        database: DATABASE,
-        base: true,
-        reset: true,
-        len: 0,
-        base_lsn: 1,
-        synced_lsn: 0,
-        frames: &frames,
-    };
-    let file = disk.create(FILE).expect("a file");
-    file.write_at(0, &forged.bytes()).expect("room");
-    file.sync_data().expect("a sync");
-    disk.publish(FILE).expect("a name");
+    let forged = Forged::first(FILE, DATABASE, &frames);
+    forged.put(&disk).expect("room");
     (sim, disk)
 }
 

@@ -2,21 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
-use obsrv_engine::body::Content;
 use obsrv_engine::boundary::LocalStore;
 use obsrv_engine::doc::DocWriter;
-use obsrv_engine::row::{ProjectId, RowKey, Stamp, Table};
-use obsrv_engine::segment::{
-    RowInput, SectionInput, Segment, SegmentOptions, Template, ask, write,
-};
-use obsrv_wal::io::{Disk, FileId, FileKind};
+use obsrv_engine::segment::{RowInput, Segment, Template, ask};
+use obsrv_wal::io::Disk;
 use obsrv_wal::sim::SimDisk;
 
 use super::input::Input;
-
-const DATABASE: [u8; 16] = [5; 16];
-const FILE: FileId = FileId::new(FileKind::Segment, 1);
+use super::segments::{self, DATABASE, FILE};
 
 /// What a section holds: how many rows, how long their bodies, how many keys of its own each has.
 struct Shape {
@@ -65,45 +58,16 @@ fn row(n: u32, shape: &Shape) -> RowInput {
     let words = (0..shape.filler).map(|word| ["filler", "other", "ü"][(word + n as usize) % 3]);
     doc.str(&words.collect::<Vec<_>>().join(" "));
     doc.end(map);
-    let stamp = Stamp {
-        version: 1,
-        hash: u64::from(n),
-    };
-    RowInput {
-        key: RowKey {
-            trace_id: format!("t{}", n / 10).into(),
-            id: format!("s{n}").into(),
-        },
-        start_ns: i64::from(n) * 1_000,
-        end_ns: (!n.is_multiple_of(5)).then(|| i64::from(n) * 1_000 + 5),
-        lsn_first: 1,
-        lsn_last: 1 + u64::from(n),
-        content: Content::Complete {
-            stamp,
-            doc: Bytes::from(doc.finish()),
-            cost: None,
-        },
-    }
+    let mut row = segments::row(n, doc);
+    row.end_ns = row.end_ns.filter(|_| !n.is_multiple_of(5));
+    row.lsn_last += u64::from(n);
+    row
 }
 
 fn template(shape: &Shape) -> Template {
-    let sim = SimDisk::new(1);
-    let disk: Arc<dyn Disk> = sim.handle();
-    let store = LocalStore::over(&disk);
-    let section = SectionInput {
-        project: ProjectId(1),
-        table: Table::Spans,
-        rows: (0..shape.rows).map(|n| row(n, shape)).collect(),
-    };
-    write(
-        &store,
-        1,
-        DATABASE,
-        vec![section],
-        &SegmentOptions::default(),
-    )
-    .expect("writes");
-    Template::of(&store, 1, DATABASE).expect("it was just written")
+    let rows = (0..shape.rows).map(|n| row(n, shape));
+    let (_sim, store) = segments::written(vec![segments::section(1, rows)]);
+    Template::of(&store, FILE.number, DATABASE).expect("it was just written")
 }
 
 fn template_of(choice: u8) -> &'static Template {
@@ -159,7 +123,7 @@ pub fn run(bytes: &[u8]) -> bool {
     file.write_at(0, &template.with(rows, &block))
         .expect("room");
     disk.publish(FILE).expect("a name");
-    let segment = Segment::open(&LocalStore::over(&disk), 1, DATABASE);
+    let segment = Segment::open(&LocalStore::over(&disk), FILE.number, DATABASE);
     segment.is_ok_and(|segment| ask(&segment))
 }
 

@@ -1,17 +1,14 @@
 //! A damaged segment opens and reads to what was written, or says that it is damaged.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use bytes::Bytes;
-use obsrv_engine::body::Content;
 use obsrv_engine::boundary::LocalStore;
 use obsrv_engine::doc::DocWriter;
-use obsrv_engine::row::{ProjectId, RowKey, Stamp, Table};
-use obsrv_engine::segment::{RowInput, SectionInput, Segment, SegmentOptions, write};
-use obsrv_wal::io::{Disk, FileId, FileKind};
+use obsrv_engine::row::{ProjectId, Table};
+use obsrv_engine::segment::{RowInput, Segment};
 use obsrv_wal::sim::SimDisk;
 
-const DATABASE: [u8; 16] = [5; 16];
+use super::segments::{self, DATABASE, FILE};
 
 /// What a disk holds: rows of two projects, and how long their bodies are.
 struct Shape {
@@ -40,45 +37,13 @@ fn row(n: u32, shape: &Shape) -> RowInput {
     doc.key("text");
     doc.str(&"filler ".repeat(shape.filler / 7));
     doc.end(map);
-    let stamp = Stamp {
-        version: 1,
-        hash: u64::from(n),
-    };
-    RowInput {
-        key: RowKey {
-            trace_id: format!("t{}", n / 10).into(),
-            id: format!("s{n}").into(),
-        },
-        start_ns: i64::from(n) * 1_000,
-        end_ns: Some(i64::from(n) * 1_000 + 5),
-        lsn_first: 1,
-        lsn_last: 1,
-        content: Content::Complete {
-            stamp,
-            doc: Bytes::from(doc.finish()),
-            cost: None,
-        },
-    }
+    segments::row(n, doc)
 }
 
 fn written(shape: &Shape) -> SimDisk {
-    let sim = SimDisk::new(1);
-    let disk: Arc<dyn Disk> = sim.handle();
-    let section = |project: usize| SectionInput {
-        project: ProjectId(u64::try_from(project + 1).expect("small")),
-        table: Table::Spans,
-        rows: (0..shape.rows[project]).map(|n| row(n, shape)).collect(),
-    };
-    let sections = vec![section(0), section(1)];
-    write(
-        &LocalStore::over(&disk),
-        1,
-        DATABASE,
-        sections,
-        &SegmentOptions::default(),
-    )
-    .expect("writes");
-    sim
+    let rows = |section: usize| (0..shape.rows[section]).map(|n| row(n, shape));
+    let sections = vec![segments::section(1, rows(0)), segments::section(2, rows(1))];
+    segments::written(sections).0
 }
 
 /// A disk with one segment of two sections. One in sixteen is large: those take a hundred times as long.
@@ -100,8 +65,7 @@ pub fn run(bytes: &[u8]) {
     let (disk, shape) = disk_of(choice);
     let sim = disk.fork(1);
     let disk = sim.handle();
-    let file = FileId::new(FileKind::Segment, 1);
-    let len = u64::try_from(sim.peek(file).expect("a file").len()).expect("small");
+    let len = u64::try_from(sim.peek(FILE).expect("a file").len()).expect("small");
     for chunk in bytes.chunks_exact(5).take(8) {
         let at = u64::from(u32::from_le_bytes([chunk[0], chunk[1], chunk[2], 0]));
         // Half of the damage goes where everything else hangs: the end.
@@ -110,9 +74,9 @@ pub fn run(bytes: &[u8]) {
         } else {
             len - 1 - at % len.min(2_000)
         };
-        sim.flip(file, offset, chunk[4]);
+        sim.flip(FILE, offset, chunk[4]);
     }
-    let Ok(segment) = Segment::open(&LocalStore::over(&disk), 1, DATABASE) else {
+    let Ok(segment) = Segment::open(&LocalStore::over(&disk), FILE.number, DATABASE) else {
         return;
     };
     let _ = segment.verify();
@@ -121,7 +85,7 @@ pub fn run(bytes: &[u8]) {
             continue;
         };
         for n in [0, 17, rows - 1] {
-            let (trace, id) = (format!("t{}", n / 10), format!("s{n}"));
+            let (trace, id) = segments::key(n);
             let Ok(Some(at)) = section.find(&trace, &id) else {
                 continue;
             };

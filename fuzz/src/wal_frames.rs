@@ -4,29 +4,13 @@
 use std::sync::Arc;
 
 use obsrv_wal::io::{Disk, FileId, FileKind};
-use obsrv_wal::log::{Forged, ForgedFrame, Log, LogOptions, scan_file, scan_frames};
+use obsrv_wal::log::{Forged, ForgedFrame, LogOptions, scan_file, scan_frames};
 use obsrv_wal::sim::SimDisk;
 
 use super::input::Input;
+use super::logs;
 
-const OPTIONS: LogOptions = LogOptions {
-    kind: FileKind::Wal,
-    database: [3; 16],
-    file_bytes: 2 << 10,
-    record_bytes_max: 512,
-};
-
-type Records = Vec<(u64, u8, Vec<u8>)>;
-
-fn recover(disk: &Arc<dyn Disk>) -> Option<(Records, Log)> {
-    let mut records = Vec::new();
-    let recovered = Log::recover(disk, OPTIONS, &mut |record| {
-        records.push((record.lsn, record.kind, record.body.to_vec()));
-    });
-    let recovered = recovered.ok()?;
-    let _ = recovered.covers(recovered.last_lsn());
-    Some((records, recovered.resume().ok()?))
-}
+const OPTIONS: LogOptions = logs::options(2 << 10);
 
 /// Frames in a row: what differs from a sound log is in the bytes, and zeroes say a sound one.
 fn frames<'f, 'a: 'f>(
@@ -97,18 +81,14 @@ pub fn run(bytes: &[u8]) -> bool {
         });
         scan_frames(&disk, file, OPTIONS.database, &mut |_| {}).expect("the disk reads");
     }
-    let Some((first, log)) = recover(&disk) else {
+    let Some((first, log)) = logs::recover(&disk, OPTIONS, |_| {}) else {
         return false;
     };
     assert!(
         first.windows(2).all(|two| two[0].0 + 1 == two[1].0),
         "records with a gap"
     );
-    drop(log);
-    sim.kill();
-    sim.restart();
-    let (second, _) = recover(&disk).expect("a resumed log opens again");
-    assert_eq!(first, second, "a second recovery shows other records");
+    logs::opens_alike(&sim, OPTIONS, (first, log));
     true
 }
 

@@ -1,38 +1,29 @@
 //! Whatever is done to the bytes of a log, recovery answers with records that were written, in
 //! order and without gaps, or refuses; what it cut is gone for good after it was resumed.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use obsrv_wal::io::{Disk, FileId, FileKind};
-use obsrv_wal::log::{Log, LogOptions, scan_file};
+use obsrv_wal::io::FileId;
+use obsrv_wal::log::{LogOptions, Record, scan_file};
 use obsrv_wal::sim::SimDisk;
 
-const OPTIONS: LogOptions = LogOptions {
-    kind: FileKind::Wal,
-    database: [3; 16],
-    file_bytes: 4 << 10,
-    record_bytes_max: 512,
-};
+use super::logs;
+
+const OPTIONS: LogOptions = logs::options(4 << 10);
 
 fn body(lsn: u64) -> Vec<u8> {
     let len = usize::try_from(lsn * 37 % 200).expect("small");
     vec![u8::try_from(lsn % 251).expect("small"); len]
 }
 
-fn recover(disk: &Arc<dyn Disk>) -> Option<(Vec<u64>, Log)> {
-    let mut lsns = Vec::new();
-    let recovered = Log::recover(disk, OPTIONS, &mut |record| {
-        if record.kind == 1 {
-            assert_eq!(
-                record.body,
-                body(record.lsn),
-                "a record that was not written"
-            );
-            lsns.push(record.lsn);
-        }
-    })
-    .ok()?;
-    Some((lsns, recovered.resume().ok()?))
+fn must_be_written(record: Record<'_>) {
+    if record.kind == 1 {
+        assert_eq!(
+            record.body,
+            body(record.lsn),
+            "a record that was not written"
+        );
+    }
 }
 
 /// How many groups a log may have.
@@ -41,8 +32,8 @@ const GROUPS: usize = 24;
 /// A disk with a log of so many groups, as a kill leaves it, and the last record before the last group.
 fn written(groups: usize) -> (SimDisk, u64) {
     let sim = SimDisk::new(1);
-    let disk = sim.handle();
-    let (_, mut log) = recover(&disk).expect("an empty disk");
+    let log = logs::recover(&sim.handle(), OPTIONS, must_be_written);
+    let (_, mut log) = log.expect("an empty disk");
     let mut before_last = 0;
     for group in 0..groups {
         before_last = log.durable_lsn();
@@ -92,23 +83,19 @@ pub fn run(bytes: &[u8]) {
             &mut |_| {},
         );
     }
-    let Some((first, log)) = recover(&disk) else {
+    let Some((first, log)) = logs::recover(&disk, OPTIONS, must_be_written) else {
         return;
     };
     // The last group has no later witness; one flipped bit elsewhere must stop the open.
     if damage.len() < 4 || damage.len() < 8 && damage[0] & 0x80 == 0 {
         assert!(
-            first.last().copied().unwrap_or(0) >= *before_last,
+            first.last().map_or(0, |record| record.0) >= *before_last,
             "acknowledged records cut"
         );
     }
     assert!(
-        first.windows(2).all(|w| w[0] < w[1]),
+        first.windows(2).all(|w| w[0].0 < w[1].0),
         "records out of order"
     );
-    drop(log);
-    sim.kill();
-    sim.restart();
-    let (second, _) = recover(&disk).expect("a resumed log opens again");
-    assert_eq!(first, second, "a second recovery shows other records");
+    logs::opens_alike(&sim, OPTIONS, (first, log));
 }

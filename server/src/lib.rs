@@ -6,7 +6,7 @@ mod buckets;
 pub mod cli;
 pub mod control;
 pub mod dialect;
-#[doc(hidden)]
+#[cfg(feature = "forge")]
 pub mod forge;
 pub mod governance;
 pub mod http;

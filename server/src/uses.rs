@@ -186,6 +186,7 @@ fn bytes_of(counts: &Counts) -> Vec<u8> {
 
 /// Whether a file reads that says this and has the checksum of it; one that does is written as a file that
 /// says the same. For fuzzing.
+#[cfg(feature = "forge")]
 pub(crate) fn reads(body: &[u8]) -> bool {
     let sealed = [body, &crc32fast::hash(body).to_le_bytes()].concat();
     let Some(read) = parse(&sealed) else {
@@ -200,6 +201,7 @@ pub(crate) fn reads(body: &[u8]) -> bool {
 }
 
 /// A file without its checksum: for fuzzing.
+#[cfg(feature = "forge")]
 pub(crate) fn file() -> Vec<u8> {
     let counts = Counts {
         keys: vec![(3, 5)],

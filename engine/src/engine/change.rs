@@ -44,17 +44,16 @@ impl Applying<'_> {
             if table == Table::Runs {
                 continue;
             }
-            let is_last = |(of, trace_id, _): &&(Table, &str, Arc<Older>)| {
-                *of == table && **trace_id == *key.trace_id
+            let older = match &last {
+                Some((of, trace_id, older)) if *of == table && **trace_id == *key.trace_id => older,
+                _ => {
+                    let older = self.older(table, &key.trace_id);
+                    &last.insert((table, &key.trace_id, older)).2
+                }
             };
-            let older = match last.as_ref().filter(is_last) {
-                Some((_, _, older)) => Arc::clone(older),
-                None => self.older(table, &key.trace_id),
-            };
-            last = Some((table, &key.trace_id, Arc::clone(&older)));
-            if !self.may_be_stored(&older, event)
+            if !self.may_be_stored(older, event)
                 || changed.contains(&(table, key))
-                || self.is_in_memory(table, key)
+                || self.is_in_memory(older, table, key)
             {
                 continue;
             }

@@ -104,10 +104,9 @@ impl Applying<'_> {
         older.segments.iter().any(of_table)
     }
 
-    /// Whether a memtable has the live row of a key.
-    pub(super) fn is_in_memory(&mut self, table: Table, key: &RowKey) -> bool {
+    /// Whether a memtable has the live row of a key. `older` is of its trace.
+    pub(super) fn is_in_memory(&mut self, older: &Older, table: Table, key: &RowKey) -> bool {
         let held = self.memory(table);
-        let older = self.older(table, &key.trace_id);
         let mut all = held.last().into_iter().chain(&older.memory);
         all.any(|(_, rows)| rows.has(key))
     }

@@ -399,34 +399,15 @@ fn a_last_record_far_away_costs_a_repair_no_time() {
         ..State::default()
     };
     let checkpoint = format::encode_state(&state);
-    let frame = |lsn, durable, kind, body| ForgedFrame {
-        lsn,
-        durable,
-        kind,
-        attempt: 0,
-        is_unchained: false,
-        body,
-    };
     let far = 1 << 61;
-    let forged = Forged {
-        file: FileId::new(FileKind::Manifest, 1),
-        database: DATABASE,
-        base: true,
-        reset: true,
-        len: 0,
-        base_lsn: 1,
-        synced_lsn: 0,
-        frames: &[
-            frame(1, 0, KIND_CHECKPOINT, &checkpoint),
-            frame(2, far, 0, b""),
-        ],
-    };
+    let frames = [
+        ForgedFrame::sound((1, 0), KIND_CHECKPOINT, &checkpoint),
+        ForgedFrame::sound((2, far), 0, b""),
+    ];
+    let file = FileId::new(FileKind::Manifest, 1);
     let sim = SimDisk::new(1);
-    let disk = sim.handle();
-    let file = disk.create(forged.file).unwrap();
-    file.write_at(0, &forged.bytes()).unwrap();
-    file.sync_data().unwrap();
-    disk.publish(forged.file).unwrap();
+    let forged = Forged::first(file, DATABASE, &frames);
+    forged.put(&sim.handle()).unwrap();
     let salvaged = salvaged(&sim);
     assert_eq!((salvaged.state, salvaged.last), (state, far));
     assert!(!salvaged.is_whole, "what came after is lost");

@@ -14,8 +14,8 @@ use super::chunk::group_count;
 use super::directory::{ChunkEntry, ColumnEntry, Dict, Piece};
 use super::footer::{self, SectionEntry};
 use super::read::{Segment, SegmentError};
-use super::wire::{count_u32, put_len, wide};
-use super::{Page, SectionReader, promote};
+use super::wire::{Cursor, count_u32, put_len, wide};
+use super::{Page, SectionReader, promote, terms};
 use crate::body;
 use crate::boundary::Store;
 use crate::columns::value::Kind;
@@ -174,8 +174,20 @@ fn lanes_read(
     reader.texts(&codes, &mut |_| {})
 }
 
+/// Terms and postings of a page of a term index.
+pub fn count_terms(page: &[u8]) -> Result<(usize, usize), &'static str> {
+    terms::count_terms(page)
+}
+
+/// Columns of a page of keys beside the directory of a section of so many rows.
+pub fn count_columns(page: &[u8], rows: u32) -> Result<usize, &'static str> {
+    let mut cursor = Cursor(Bytes::copy_from_slice(page));
+    let read = promote::read_page(&mut cursor, rows);
+    read.map(|columns| columns.len()).map_err(|bad| bad.0)
+}
+
 /// A page of keys of every type and shape, of a section of so many rows.
-pub(super) fn key_page(rows: u32) -> Vec<u8> {
+pub fn key_page(rows: u32) -> Vec<u8> {
     let piece = |start| Piece {
         block: 1,
         start,

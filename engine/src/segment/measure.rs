@@ -78,7 +78,6 @@ pub struct ColumnParts {
 
 impl Segment {
     /// Every section, part by part.
-    #[doc(hidden)]
     pub fn parts(&self) -> Result<Vec<SectionParts>, SourceError> {
         self.readers().map(SectionReader::parts).collect()
     }

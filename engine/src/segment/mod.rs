@@ -19,10 +19,12 @@ pub(crate) mod damage;
 mod directory;
 mod encode;
 mod footer;
+#[cfg(feature = "forge")]
 mod forge;
 mod index;
 mod lanes;
 mod lookup;
+#[cfg(feature = "measure")]
 mod measure;
 mod merge;
 mod narrow;
@@ -45,10 +47,10 @@ use crate::body::Content;
 use crate::row::{Lsn, ProjectId, RowKey, Table};
 
 pub(crate) use cache::share_out;
-#[doc(hidden)]
-pub use forge::{Template, ask};
+#[cfg(feature = "forge")]
+pub use forge::{Template, ask, count_columns, count_terms, key_page};
 pub(crate) use index::{Encode, Gathered};
-#[doc(hidden)]
+#[cfg(feature = "measure")]
 pub use measure::{ChunkParts, ColumnParts, SectionParts, TextPage};
 pub(crate) use merge::{MergeInput, MergeSection};
 pub use promote::PROMOTED_PATHS_MAX;
@@ -86,29 +88,9 @@ pub const BLOCK_RAW_BYTES_MAX: u32 = 1 << 30;
 /// Rows are sorted by windows of this length first.
 pub const WINDOW_NS: i64 = 600_000_000_000;
 
-/// Terms and postings of a page of a term index: for fuzzing.
-#[doc(hidden)]
-pub fn count_terms(page: &[u8]) -> Result<(usize, usize), &'static str> {
-    terms::count_terms(page)
-}
-
-/// Columns of a page of keys beside the directory of a section of so many rows: for fuzzing.
-#[doc(hidden)]
-pub fn count_columns(page: &[u8], rows: u32) -> Result<usize, &'static str> {
-    let mut cursor = wire::Cursor(bytes::Bytes::copy_from_slice(page));
-    let read = promote::read_page(&mut cursor, rows);
-    read.map(|columns| columns.len()).map_err(|bad| bad.0)
-}
-
-/// A page of keys as a section of so many rows has it: for fuzzing.
-#[doc(hidden)]
-pub fn key_page(rows: u32) -> Vec<u8> {
-    forge::key_page(rows)
-}
-
 /// Makes the term index of documents, block by block, and gives its terms and postings: for
 /// measuring.
-#[doc(hidden)]
+#[cfg(feature = "measure")]
 pub fn gather_terms(blocks: &[&[bytes::Bytes]]) -> Result<(usize, usize), crate::doc::DocError> {
     terms::gather(blocks)
 }

@@ -122,6 +122,7 @@ impl Segment {
         self.file.place.file.number
     }
 
+    #[cfg(feature = "forge")]
     pub(super) fn place(&self) -> Place {
         self.file.place.clone()
     }
@@ -146,6 +147,7 @@ impl Segment {
         self.sections.iter().map(SectionReader::summary)
     }
 
+    #[cfg(any(feature = "forge", feature = "measure"))]
     pub(super) fn readers(&self) -> impl Iterator<Item = &SectionReader> {
         self.sections.iter()
     }

@@ -19,11 +19,10 @@ use http::{HeaderMap, Method};
 use super::access::{Granted, Needs, Place};
 use super::error::{ApiError, ErrorCode};
 use super::spent::{self, Spent};
-use super::{App, Core, admission};
+use super::{App, Core};
 use crate::blob::link::Purpose;
 use crate::control::Actor;
 use crate::keys::KeyString;
-use crate::limits::UNKNOWN_BODY_BYTES_MAX;
 use crate::signin::SessionId;
 use crate::signin::session::{Forged, Origins};
 use crate::tenancy::directory::{Directory, KeyRefusal, Opened, Org, Project};
@@ -213,7 +212,7 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let (mut parts, mut body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let admitted = admit(&app, needs, &mut parts).await;
     let is_explained = spent::is_asked(needs, parts.uri.query());
     match admitted.and_then(|granted| Ok((granted, is_explained?))) {
@@ -226,12 +225,7 @@ pub(super) async fn guard(
             }
             response
         }
-        Err(error) => {
-            if error.code != ErrorCode::Starting {
-                admission::discard(&parts.headers, &mut body, UNKNOWN_BODY_BYTES_MAX).await;
-            }
-            error.into_response()
-        }
+        Err(error) => error.into_response(),
     }
 }
 

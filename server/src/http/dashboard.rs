@@ -13,7 +13,6 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::access::{Access, Public};
 use super::error::{ApiError, ErrorCode};
 use super::routes::Routes;
-use crate::limits::UNKNOWN_BODY_BYTES_MAX;
 
 /// A file of the dashboard.
 struct File {
@@ -114,9 +113,7 @@ fn no_such_file() -> ApiError {
 
 /// Nothing of a report is kept: it may quote what somebody sent. That there was one is in the log, and
 /// counted.
-async fn report(_: Access<Public>, request: Request) -> StatusCode {
-    let (parts, mut body) = request.into_parts();
-    super::admission::discard(&parts.headers, &mut body, UNKNOWN_BODY_BYTES_MAX).await;
+async fn report(_: Access<Public>) -> StatusCode {
     tracing::warn!("a browser stopped a page from what its policy forbids");
     StatusCode::NO_CONTENT
 }

@@ -14,7 +14,7 @@ mod dashboard;
 mod error;
 mod events;
 mod experiments;
-#[doc(hidden)]
+#[cfg(feature = "forge")]
 pub mod forge;
 mod governance;
 pub(crate) mod grpc;

@@ -19,7 +19,6 @@ use tokio::time::timeout;
 
 use super::App;
 use super::access::{Access, Public};
-use super::admission;
 use super::error::{ApiError, ErrorCode};
 use super::routes::Routes;
 use crate::control::Actor;
@@ -142,15 +141,12 @@ fn signin(app: &App) -> Result<&Arc<SignIn>, ApiError> {
 /// have sent it.
 async fn entry<T: DeserializeOwned>(
     signin: &SignIn,
-    mut request: Request,
+    request: Request,
 ) -> Result<(T, IpAddr), ApiError> {
     let forged = signin
         .origins
         .refuse_forged_entry(request.method(), request.headers());
-    if let Err(forged) = forged {
-        leave_body(&mut request).await;
-        return Err(ApiError::new(ErrorCode::Forbidden, forged.to_string()));
-    }
+    forged.map_err(|forged| ApiError::new(ErrorCode::Forbidden, forged.to_string()))?;
     read(signin, request).await
 }
 
@@ -178,23 +174,8 @@ fn address_of(signin: &SignIn, request: &Request) -> IpAddr {
 
 type Signed = (UserId, SessionId, Method);
 
-/// Throws the body of a refused request away: a connection with unread bytes would be closed under the
-/// next request.
-async fn leave_body(request: &mut Request) {
-    let mut body = std::mem::take(request.body_mut());
-    admission::discard(request.headers(), &mut body, SIGN_IN_BODY_BYTES_MAX).await;
-}
-
 /// The session of a request; refused without one, or if another site may have sent it.
-async fn signed_in(app: &App, signin: &SignIn, request: &mut Request) -> Result<Signed, ApiError> {
-    let signed = session_of(app, signin, request);
-    if signed.is_err() {
-        leave_body(request).await;
-    }
-    signed
-}
-
-fn session_of(app: &App, signin: &SignIn, request: &Request) -> Result<Signed, ApiError> {
+fn signed_in(app: &App, signin: &SignIn, request: &Request) -> Result<Signed, ApiError> {
     let sessions = signin.accounts.sessions();
     let signed = sessions
         .principal(request.headers(), app.clock.wall_ns())
@@ -271,10 +252,10 @@ fn old_session(app: &App, signin: &SignIn, headers: &HeaderMap) -> Option<Signed
 async fn sign_out(
     _: Access<Public>,
     State(app): State<Arc<App>>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, ApiError> {
     let signin = signin(&app)?;
-    let (user, session, _) = signed_in(&app, signin, &mut request).await?;
+    let (user, session, _) = signed_in(&app, signin, &request)?;
     signin.accounts.sign_out(user, session).await?;
     Ok(ended())
 }
@@ -282,10 +263,10 @@ async fn sign_out(
 async fn sign_out_everywhere(
     _: Access<Public>,
     State(app): State<Arc<App>>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, ApiError> {
     let signin = signin(&app)?;
-    let (user, _, _) = signed_in(&app, signin, &mut request).await?;
+    let (user, _, _) = signed_in(&app, signin, &request)?;
     let actor = Actor::User(user);
     signin.accounts.sign_out_everywhere(actor, user).await?;
     Ok(ended())
@@ -294,10 +275,10 @@ async fn sign_out_everywhere(
 async fn me(
     _: Access<Public>,
     State(app): State<Arc<App>>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, ApiError> {
     let signin = signin(&app)?;
-    let signed = signed_in(&app, signin, &mut request).await?;
+    let signed = signed_in(&app, signin, &request)?;
     Ok(unstored(Json(describe(signin, signed)?)))
 }
 

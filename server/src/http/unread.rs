@@ -80,52 +80,41 @@ impl http_body::Body for Kept {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
-    use http::StatusCode;
+    use futures_util::{StreamExt, stream};
+    use http::{Method, StatusCode};
+    use tokio::time::Instant;
+    use tower::ServiceExt;
 
-    use super::super::tests::{JSON, ask, post, world};
+    use super::super::tests::{JSON, World, ask, post, world};
+    use super::super::{build, routes};
     use super::*;
-
-    /// A body in pieces of which it is counted what was taken.
-    struct Pieces {
-        left: usize,
-        taken: Arc<AtomicUsize>,
-    }
+    use crate::limits::REFUSED_BODY_TIME_MAX;
 
     const PIECE_BYTES: usize = 64 << 10;
 
-    impl http_body::Body for Pieces {
-        type Data = Bytes;
-        type Error = axum::Error;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-            if self.left == 0 {
-                return Poll::Ready(None);
-            }
-            self.left -= 1;
-            self.taken.fetch_add(PIECE_BYTES, Ordering::Relaxed);
-            Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![b' '; PIECE_BYTES])))))
-        }
-
-        fn is_end_stream(&self) -> bool {
-            self.left == 0
+    /// A body of so many pieces, of which it is counted what was taken. It may not end.
+    fn body(pieces: usize, ends: bool, taken: &Arc<AtomicUsize>) -> Body {
+        let taken = Arc::clone(taken);
+        let pieces = stream::iter(0..pieces).map(move |_| {
+            taken.fetch_add(PIECE_BYTES, Ordering::Relaxed);
+            Ok::<_, Infallible>(Bytes::from(vec![b' '; PIECE_BYTES]))
+        });
+        if ends {
+            Body::from_stream(pieces)
+        } else {
+            Body::from_stream(pieces.chain(stream::pending()))
         }
     }
 
     /// How many bytes of so many pieces are taken by a request.
     async fn taken(path: &str, expect: bool, pieces: usize) -> (StatusCode, usize) {
         let world = world().await;
-        let taken = Arc::<AtomicUsize>::default();
-        let mut request = post(path, "key-of-a", JSON, "").map(|_| {
-            Body::new(Pieces {
-                left: pieces,
-                taken: Arc::clone(&taken),
-            })
-        });
+        let taken = Arc::default();
+        let mut request = post(path, "key-of-a", JSON, body(pieces, true, &taken));
         if expect {
             let headers = request.headers_mut();
             headers.insert(EXPECT, "100-continue".parse().unwrap());
@@ -157,5 +146,65 @@ mod tests {
         assert_eq!(bytes, UNKNOWN_BODY_BYTES_MAX + PIECE_BYTES);
         let (_, bytes) = taken("/nowhere", true, most).await;
         assert_eq!(bytes, 0, "a client that waits to be asked");
+    }
+
+    /// Routes that nobody has thought of, too: with a key and without one.
+    #[tokio::test]
+    async fn no_route_leaves_anything_of_a_body_that_is_not_too_long() {
+        let world = world().await;
+        let router = build(Arc::clone(&world.app));
+        let mut left = Vec::new();
+        for route in routes(&world.app).table() {
+            for key in ["", "key-of-a"] {
+                let taken = Arc::default();
+                let all = body(UNKNOWN_BODY_BYTES_MAX / PIECE_BYTES, true, &taken);
+                let mut request = post(&route.path, key, JSON, all);
+                *request.method_mut() = route.method.clone();
+                // Some answers go on for ever: they are not read.
+                let status = router.clone().oneshot(request).await.unwrap().status();
+                let bytes = taken.load(Ordering::Relaxed);
+                if bytes != UNKNOWN_BODY_BYTES_MAX {
+                    let (method, path) = (&route.method, &route.path);
+                    left.push(format!("{method} {path} key={key} {status}: {bytes}"));
+                }
+            }
+        }
+        assert!(left.is_empty(), "{left:#?}");
+    }
+
+    /// How long an answer takes to a body that stops in the middle, by a clock that runs only while nothing else does.
+    async fn waited(world: &World, method: Method, path: &str) -> (StatusCode, Duration) {
+        let mut request = post(path, "", JSON, body(1, false, &Arc::default()));
+        *request.method_mut() = method;
+        tokio::time::pause();
+        let began = Instant::now();
+        let said = ask(&world.app, request).await;
+        let took = began.elapsed();
+        tokio::time::resume();
+        (said.status, took)
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_waits_for_the_rest_of_a_slow_body_once() {
+        let world = world().await;
+        for (method, path, status) in [
+            (Method::POST, "/nowhere", 404),
+            (Method::POST, "/v1/traces", 401),
+            (Method::GET, "/v1/traces", 401),
+            (Method::POST, "/csp-report", 204),
+            (Method::POST, "/v1/auth/signin", 403),
+            (Method::POST, "/v1/auth/signout", 401),
+            (Method::POST, "/v1/auth/password", 401),
+            (Method::GET, "/v1/auth/me", 401),
+        ] {
+            let (said, took) = waited(&world, method, path).await;
+            assert_eq!(said.as_u16(), status, "{path}");
+            // A timer of tokio's is late by up to a millisecond.
+            let late = took.checked_sub(REFUSED_BODY_TIME_MAX);
+            assert!(
+                late.is_some_and(|late| late < Duration::from_millis(10)),
+                "{path}: {took:?}"
+            );
+        }
     }
 }

@@ -36,6 +36,7 @@ use bucket::Bucket;
 use calendar::Day;
 use meter::Meter;
 use refusals::Refusals;
+#[cfg(feature = "forge")]
 pub(crate) use stored::owner_reads;
 
 use stored::Owner;

@@ -68,6 +68,7 @@ impl Owner {
 }
 
 /// Whether a text names whose use is counted; it is the only text that does: for fuzzing.
+#[cfg(feature = "forge")]
 pub(crate) fn owner_reads(text: &str) -> bool {
     let Some(owner) = Owner::parse(text) else {
         return false;

@@ -17,6 +17,7 @@ pub mod session;
 mod token;
 pub mod users;
 
+#[cfg(feature = "forge")]
 pub(crate) use password::hash_reads;
 
 pub use accounts::{Accounts, SignInError};

@@ -122,6 +122,7 @@ impl Phc {
 }
 
 /// Whether a text is a hash; what it says is told as the same. For fuzzing.
+#[cfg(feature = "forge")]
 pub(crate) fn hash_reads(text: &str) -> bool {
     let Some(read) = Phc::parse(text) else {
         return false;

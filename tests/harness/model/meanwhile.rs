@@ -4,7 +4,6 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use obsrv_engine::io::{Disk, DiskFile, FileId, FileKind};
 
 type Thunk = Box<dyn FnOnce() + Send>;
@@ -66,8 +65,5 @@ impl Disk for BusyDisk {
     }
     fn free_bytes(&self) -> io::Result<u64> {
         self.disk.free_bytes()
-    }
-    fn map_sealed(&self, id: FileId, offset: u64, len: usize) -> io::Result<Bytes> {
-        self.disk.map_sealed(id, offset, len)
     }
 }

@@ -9,7 +9,6 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
 use obsrv_engine::engine::Engine;
 use obsrv_engine::io::{Disk, DiskFile, FileId, FileKind};
 use parking_lot::Mutex;
@@ -147,9 +146,6 @@ impl Disk for WovenDisk {
     }
     fn free_bytes(&self) -> io::Result<u64> {
         self.under.free_bytes()
-    }
-    fn map_sealed(&self, id: FileId, offset: u64, len: usize) -> io::Result<Bytes> {
-        self.under.map_sealed(id, offset, len)
     }
 }
 

@@ -5,7 +5,6 @@
 //! What a crash may do to un-synced writes is written down in `sim`.
 
 mod direct;
-mod map;
 mod real;
 mod system;
 mod tree;
@@ -14,8 +13,6 @@ mod written;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 pub use real::{OpenError, RealDisk};
 pub use system::{OsRng, SystemClock, lower_priority};
@@ -142,10 +139,6 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn written(&self, _kind: FileKind) -> Written {
         Written::default()
     }
-
-    /// A range of a sealed file (published, synced, never written again) as shared bytes: a memory
-    /// map on the real disk, a copy in the simulator.
-    fn map_sealed(&self, id: FileId, offset: u64, len: usize) -> io::Result<Bytes>;
 }
 
 /// An open file. Every method takes `&self`: positions are explicit.

@@ -11,7 +11,6 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, RenameFlags, linkat, renameat_with, unlinkat};
 use rustix::io::Errno;
@@ -19,7 +18,7 @@ use thiserror::Error;
 
 use super::direct::Direct;
 use super::written::Tally;
-use super::{Disk, DiskFile, FileId, FileKind, OsRng, Rng, Written, map};
+use super::{Disk, DiskFile, FileId, FileKind, OsRng, Rng, Written};
 
 const LOCK_NAME: &str = "lock";
 const TEMP_PREFIX: &str = "tmp-";
@@ -229,18 +228,6 @@ impl Disk for RealDisk {
 
     fn written(&self, kind: FileKind) -> Written {
         self.tally.written(kind)
-    }
-
-    fn map_sealed(&self, id: FileId, offset: u64, len: usize) -> io::Result<Bytes> {
-        let file = self.open_named(id, false)?;
-        let end = u64::try_from(len)
-            .ok()
-            .and_then(|len| offset.checked_add(len));
-        // Beyond the end a map would give a SIGBUS instead of an error.
-        if end.is_none_or(|end| file.metadata().is_ok_and(|meta| end > meta.len())) {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-        }
-        map::map(&file, offset, len)
     }
 }
 
@@ -457,29 +444,6 @@ mod tests {
         assert_eq!(count(), 2, "lock and temporary file");
         drop(RealDisk::open(dir.path()).unwrap());
         assert_eq!(count(), 1, "lock");
-    }
-
-    #[test]
-    fn a_map_shows_any_range_and_nothing_beyond_the_end() {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = RealDisk::open(dir.path()).unwrap();
-        let bytes: Vec<u8> = (0_u8..=250).cycle().take(9_000).collect();
-        disk.create(ID).unwrap().write_at(0, &bytes).unwrap();
-        disk.publish(ID).unwrap();
-        let map = disk.map_sealed(ID, 4_097, 4_000).unwrap();
-        disk.remove(ID).unwrap();
-        assert_eq!(map, bytes[4_097..8_097], "an unlinked file stays readable");
-        disk.create(ID).unwrap().write_at(0, b"abc").unwrap();
-        disk.publish(ID).unwrap();
-        assert!(disk.map_sealed(ID, 3, 0).unwrap().is_empty());
-        for (offset, len) in [(0, 4), (4, 0), (u64::MAX, 2), (1, usize::MAX)] {
-            let error = disk.map_sealed(ID, offset, len).unwrap_err();
-            assert_eq!(
-                error.kind(),
-                io::ErrorKind::UnexpectedEof,
-                "offset={offset} len={len}"
-            );
-        }
     }
 
     #[test]

@@ -3,10 +3,13 @@
 //! What damage does to a file its checksums find; what is behind them is reached by nobody who flips
 //! bits alone.
 
+use std::io;
+use std::sync::Arc;
+
 use super::as_u64;
 use super::format::{Frame, HEADER_BYTES, Header, Spot};
 use super::mutant::Planted;
-use crate::io::FileId;
+use crate::io::{Disk, FileId};
 
 /// A frame as a file says it.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +49,43 @@ pub struct Forged<'a> {
     pub frames: &'a [ForgedFrame<'a>],
 }
 
-impl Forged<'_> {
+impl<'a> ForgedFrame<'a> {
+    /// A sound one, written at the first attempt.
+    pub const fn sound((lsn, durable): (u64, u64), kind: u8, body: &'a [u8]) -> Self {
+        Self {
+            lsn,
+            durable,
+            kind,
+            attempt: 0,
+            is_unchained: false,
+            body,
+        }
+    }
+}
+
+impl<'a> Forged<'a> {
+    /// A log's first file, sound but for its frames: it says nothing of how long it was made.
+    pub const fn first(file: FileId, database: [u8; 16], frames: &'a [ForgedFrame<'a>]) -> Self {
+        Self {
+            file,
+            database,
+            base: true,
+            reset: true,
+            len: 0,
+            base_lsn: 1,
+            synced_lsn: 0,
+            frames,
+        }
+    }
+
+    /// Puts it where a log looks for it.
+    pub fn put(&self, disk: &Arc<dyn Disk>) -> io::Result<()> {
+        let file = disk.create(self.file)?;
+        file.write_at(0, &self.bytes())?;
+        file.sync_data()?;
+        disk.publish(self.file)
+    }
+
     /// Its bytes.
     pub fn bytes(&self) -> Vec<u8> {
         let header = Header {

@@ -7,10 +7,12 @@
 //! what was acknowledged, which stops it; what no later frame witnesses as durable is written
 //! again into a new file ([`Recovered::resume`]) before it is served.
 
+#[cfg(any(test, feature = "forge"))]
 mod forge;
 mod format;
 mod link;
 mod mutant;
+mod reading;
 mod recover;
 mod scan;
 mod seal;
@@ -26,7 +28,7 @@ use link::Link;
 use mutant::{Bug as PlantedBug, Planted};
 use seal::{Publish, Seal, prepare, publish};
 
-#[doc(hidden)]
+#[cfg(any(test, feature = "forge"))]
 pub use forge::{Forged, ForgedFrame};
 #[cfg(feature = "mutants")]
 pub use mutant::Bug;

@@ -7,7 +7,7 @@ use super::as_u64;
 use super::format::{Frame, HEADER_BYTES, Header, Spot};
 use super::link::next_of;
 use super::mutant::Planted;
-use super::recover::read_file;
+use super::reading::read_file;
 use crate::io::{Disk, FileId};
 
 /// What a file says of itself.

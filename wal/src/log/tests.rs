@@ -55,35 +55,20 @@ fn failing(op: Op, fault: Fault) -> FaultPlan {
 }
 
 fn frame(lsn: u64, durable: u64) -> ForgedFrame<'static> {
-    ForgedFrame {
-        lsn,
-        durable,
-        kind: 1,
-        attempt: 0,
-        is_unchained: false,
-        body: b"record",
-    }
+    ForgedFrame::sound((lsn, durable), 1, b"record")
 }
 
 fn forged<'a>(base_lsn: u64, synced_lsn: u64, frames: &'a [ForgedFrame<'a>]) -> Forged<'a> {
+    let file = FileId::new(OPTIONS.kind, 1);
     Forged {
-        file: FileId::new(OPTIONS.kind, 1),
-        database: OPTIONS.database,
-        base: true,
-        reset: true,
-        len: 0,
         base_lsn,
         synced_lsn,
-        frames,
+        ..Forged::first(file, OPTIONS.database, frames)
     }
 }
 
 fn put_forged(disk: &SimDisk, forged: &Forged<'_>) {
-    let disk = disk.handle();
-    let file = disk.create(forged.file).unwrap();
-    file.write_at(0, &forged.bytes()).unwrap();
-    file.sync_data().unwrap();
-    disk.publish(forged.file).unwrap();
+    forged.put(&disk.handle()).unwrap();
 }
 
 #[test]

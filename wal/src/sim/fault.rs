@@ -21,7 +21,6 @@ pub enum Op {
     List,
     SyncDir,
     FreeBytes,
-    MapSealed,
     ReadAt,
     WriteAt,
     SyncData,

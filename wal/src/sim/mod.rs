@@ -27,7 +27,6 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use clock::SimClock;
@@ -255,24 +254,6 @@ impl Disk for SimDisk {
     fn free_bytes(&self) -> io::Result<u64> {
         let point = Point::bare(Op::FreeBytes);
         self.call(point, &[], |state, _| Ok(state.free_bytes()))
-    }
-
-    fn map_sealed(&self, id: FileId, offset: u64, len: usize) -> io::Result<Bytes> {
-        let point = Point::of(Op::MapSealed, id.kind);
-        self.call(point, &address(id), |state, _| {
-            let number = state.named(id).ok_or(io::ErrorKind::NotFound)?;
-            let inode = state.inode(number)?;
-            // A length from disk must not decide how much is allocated.
-            if offset
-                .checked_add(len as u64)
-                .is_none_or(|end| end > inode.len())
-            {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-            }
-            let mut bytes = vec![0; len];
-            inode.read(offset, &mut bytes)?;
-            Ok(Bytes::from(bytes))
-        })
     }
 }
 

@@ -123,15 +123,6 @@ fn a_write_beyond_the_quota_is_short() {
 }
 
 #[test]
-fn mapping_past_the_end_is_refused_before_anything_is_allocated() {
-    let disk = SimDisk::new(1);
-    published(&disk, b"abc");
-    assert_eq!(&disk.map_sealed(ID, 1, 2).unwrap()[..], b"bc");
-    assert!(disk.map_sealed(ID, 2, 2).is_err());
-    assert!(disk.map_sealed(ID, 1, usize::MAX).is_err());
-}
-
-#[test]
 fn clock_and_rng_follow_orders() {
     let clock = SimClock::new(5);
     clock.advance(10);

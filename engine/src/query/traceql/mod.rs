@@ -18,6 +18,7 @@ mod series;
 mod trace;
 mod tree;
 mod value;
+mod write;
 
 pub use ast::Query;
 pub use compile::as_filter;

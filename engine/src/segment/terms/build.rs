@@ -8,8 +8,6 @@
 use std::io;
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use super::{BLOCK_TERMS_MAX, Posting, Root, TERM_BLOCKS_MIN, Writer};
 use crate::doc::{DEPTH_MAX, DocError, Raw, take_raw, take_sized};
 use crate::segment::block::BlockWriter;
@@ -153,7 +151,8 @@ const BITS_BELOW: u32 = term::BITS - BUCKET_BITS;
 const RADIX_MIN: usize = 128;
 
 /// How many terms and postings these documents make, block by block.
-pub(in crate::segment) fn gather(blocks: &[&[Bytes]]) -> Result<(usize, usize), DocError> {
+#[cfg(feature = "measure")]
+pub(in crate::segment) fn gather(blocks: &[&[bytes::Bytes]]) -> Result<(usize, usize), DocError> {
     let mut builder = Builder::default();
     for (block, documents) in (0..).zip(blocks) {
         documents.iter().try_for_each(|doc| builder.add_row(doc))?;

@@ -16,8 +16,11 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub(super) use build::{Builder, gather};
+pub(super) use build::Builder;
+#[cfg(feature = "measure")]
+pub(super) use build::gather;
 pub(super) use merge::TermsMerge;
+#[cfg(any(test, feature = "forge"))]
 pub(super) use page::count_terms;
 pub(super) use read::{blocks_of, lookup};
 

@@ -263,6 +263,7 @@ fn skip(cursor: &mut Cursor, n: usize) -> Result<(), Bad> {
 }
 
 /// How many terms and postings a page has. Reads any bytes or refuses them.
+#[cfg(any(test, feature = "forge"))]
 pub(in crate::segment) fn count_terms(page: &[u8]) -> Result<(usize, usize), &'static str> {
     let count = || -> Result<_, Bad> {
         let mut reader = PageReader::new(Bytes::copy_from_slice(page))?;

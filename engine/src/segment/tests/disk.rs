@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::io::{Disk, DiskFile, FileId};
@@ -126,10 +125,6 @@ impl Disk for MemDisk {
 
     fn free_bytes(&self) -> io::Result<u64> {
         Ok(u64::MAX)
-    }
-
-    fn map_sealed(&self, _id: FileId, _offset: u64, _len: usize) -> io::Result<Bytes> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -19,6 +19,7 @@ use http::{HeaderMap, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "forge")]
 pub(super) use self::range::reads as range_reads;
 pub(super) use self::receive::{refuse_when_full, refused};
 use self::shown::{BlobShown, BlobsShown, references};

@@ -49,6 +49,7 @@ pub(super) fn wish(headers: &HeaderMap, len: u64, tag: &str) -> Wish {
 }
 
 /// Whether the head of a request asks for bytes that a file of this length has: for fuzzing.
+#[cfg(feature = "forge")]
 pub(in crate::http) fn reads(text: &str, len: u64) -> bool {
     let Ok(value) = http::HeaderValue::from_str(text) else {
         return false;

@@ -14,6 +14,7 @@ use super::routes::{Route, Routes};
 const PREFIX: &str = "/jaeger";
 
 /// Whether a search reads, in either form.
+#[cfg(feature = "forge")]
 pub(super) fn reads(params: &super::params::Params) -> bool {
     ask::Asked::classic(params, 1 << 60).is_ok() | ask::Asked::v3(params).is_ok()
 }

@@ -15,6 +15,7 @@ mod export;
 mod facets;
 mod figures;
 mod filter_json;
+#[cfg(feature = "forge")]
 pub(super) mod forge;
 mod groups;
 mod langfuse;

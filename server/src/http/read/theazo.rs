@@ -11,6 +11,7 @@ mod traces;
 mod usage;
 
 pub(super) use self::filter::quoted;
+#[cfg(feature = "forge")]
 pub(super) use self::socket::reads as socket_reads;
 use super::super::routes::Routes;
 

@@ -95,10 +95,10 @@ pub(super) fn add(routes: &mut Routes) {
 async fn change_password(
     _: Access<Public>,
     State(app): State<Arc<App>>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, ApiError> {
     let signin = signin(&app)?;
-    let (user, _, method) = signed_in(&app, signin, &mut request).await?;
+    let (user, _, method) = signed_in(&app, signin, &request)?;
     let (body, address) = read::<PasswordChange>(signin, request).await?;
     let passwords = (body.current_password, body.new_password);
     let session = signin

@@ -180,6 +180,7 @@ impl Keys {
 
 /// Whether any part of what a provider says reads in these bytes: keys, or what a token proves once its
 /// signature was checked. For fuzzing.
+#[cfg(feature = "forge")]
 pub(crate) fn reads(bytes: &[u8]) -> bool {
     let expected = Expected {
         issuer: "https://a.example",

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 pub use fetch::FetchError;
+#[cfg(feature = "forge")]
 pub(crate) use jwt::reads;
 pub use jwt::{Claims, TokenError};
 pub use settings::ProvidersError;

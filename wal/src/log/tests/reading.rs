@@ -1,7 +1,7 @@
 //! What recovery makes of the bytes of a file: how far the chain of frames goes, and what it says of where it ends.
 
 use super::super::format::Frame;
-use super::super::recover::readable;
+use super::super::reading::readable;
 use super::*;
 
 fn recover(disk: &SimDisk) -> Result<Recovered, RecoverError> {

@@ -103,6 +103,7 @@ struct Answer {
 }
 
 /// Whether a question reads.
+#[cfg(feature = "forge")]
 pub(super) fn reads(text: &str) -> bool {
     Plan::of(text, true).is_ok()
 }

@@ -16,7 +16,6 @@ mod sessions;
 mod trace;
 mod traces;
 
-use super::ask::Over;
 use crate::http::routes::Routes;
 
 /// What every path here begins with.
@@ -27,7 +26,8 @@ fn path(rest: &str) -> String {
 }
 
 /// Whether conditions read; or a question of numbers.
-pub(super) fn reads(over: Over, text: &str) -> bool {
+#[cfg(feature = "forge")]
+pub(super) fn reads(over: super::ask::Over, text: &str) -> bool {
     let conditions = conditions::add(&mut ask::Chosen::default(), (over, text));
     conditions.is_ok() || metrics::reads(text)
 }

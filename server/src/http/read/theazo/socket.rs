@@ -156,6 +156,7 @@ fn put_close(why: u16, out: &mut Vec<u8>) {
 struct Inbox(Vec<u8>);
 
 /// Whether all frames of these bytes read: for fuzzing.
+#[cfg(feature = "forge")]
 pub(in crate::http::read) fn reads(bytes: &[u8]) -> bool {
     let mut inbox = Inbox(bytes.to_vec());
     let mut out = Vec::new();
