@@ -30,9 +30,13 @@ pub const INGEST_WAITING_PER_PROJECT_MAX: usize = 512;
 /// How long a body waits for it. Over it: 503.
 pub const INGEST_WAIT_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Connections at once. At the limit the oldest one that never sent a byte makes room.
+/// Connections at once, or fewer, as the budget says. At the limit the oldest one that never sent a byte makes room; if there is none, the new one is closed.
 pub const CONNECTIONS_MAX: usize = 4096;
-/// Connections at once from one address (of IPv6: one /64). Not counted where a proxy hides
+/// Share of the memory budget that connections may hold beside bodies: one part in this many.
+pub const CONNECTION_MEMORY_SHARE: u64 = 8;
+/// What a connection holds at most, beside bodies: a head, and half as much and more that is there while nothing is sent.
+pub const CONNECTION_BYTES: u64 = 64 << 10;
+/// Connections at once from one address (of IPv6: one /64), and no more than half of all that there may be. Not counted where a proxy hides
 /// addresses, nor on this machine. Over it: the new one is closed.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 512;
 /// TLS handshakes at once; further connections wait for theirs.
@@ -42,7 +46,9 @@ pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Headers of a request. Over it: 431.
 pub const HEADERS_MAX: usize = 100;
 /// Bytes of a request's head. Over it: 431.
-pub const HEAD_BYTES_MAX: usize = 64 << 10;
+pub const HEAD_BYTES_MAX: usize = 32 << 10;
+/// Bytes of bodies that an HTTP/2 connection takes before anybody reads them.
+pub const WINDOW_BYTES: u32 = 256 << 10;
 /// From the first byte of a request to the end of its head, and from accept to the first byte.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often a connection is looked at for these times.

@@ -72,6 +72,7 @@ use crate::blob::Blobs;
 use crate::governance::Governance;
 use crate::keys::Macs;
 use crate::limits::{PARQUET_EXPORTS_MAX, QUERY_MEMORY_SHARE};
+use crate::net::accept::Room;
 use crate::price;
 use crate::remap::Remap;
 use crate::signin::SignIn;
@@ -240,7 +241,9 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Room for bodies.
     pub admission: Admission,
-    /// Places in the work on them.
+    /// How many connections there may be.
+    pub(crate) connections: Room,
+    /// Places in the work on bodies.
     pub(crate) ingest: ingest::Places,
     /// Largest body after decompression.
     pub decoded_bytes_max: usize,
@@ -282,6 +285,7 @@ impl App {
             stuck: AtomicBool::new(false),
             clock,
             admission: Admission::new(memory_bytes),
+            connections: Room::of(memory_bytes),
             ingest: ingest::Places::new(ingest::Bounds::of(processors)),
             decoded_bytes_max,
             query_bytes_max: memory_bytes / QUERY_MEMORY_SHARE,

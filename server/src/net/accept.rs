@@ -26,14 +26,36 @@ use tokio_rustls::TlsAcceptor;
 use super::forwarded::{Peer, Proxies, place_of};
 use super::pace::{Pace, Paced};
 use crate::http::App;
-use crate::http::metrics::{Metrics, increment};
+use crate::http::metrics::increment;
 use crate::limits::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEADERS_MAX,
-    PACE_CHECK_TIME, STREAMS_PER_CONNECTION_MAX, TLS_HANDSHAKE_TIME_MAX, TLS_HANDSHAKES_MAX,
+    CONNECTION_BYTES, CONNECTION_MEMORY_SHARE, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
+    DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEADERS_MAX, PACE_CHECK_TIME, STREAMS_PER_CONNECTION_MAX,
+    TLS_HANDSHAKE_TIME_MAX, TLS_HANDSHAKES_MAX, WINDOW_BYTES,
 };
 
 /// How long the loop rests when the system has no file for another connection.
 const REST: Duration = Duration::from_millis(100);
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    all: usize,
+    of_address: usize,
+}
+
+impl Room {
+    /// With a memory budget of so many bytes.
+    pub(crate) fn of(memory_bytes: u64) -> Self {
+        let fit = memory_bytes / CONNECTION_MEMORY_SHARE / CONNECTION_BYTES;
+        let all = usize::try_from(fit)
+            .unwrap_or(usize::MAX)
+            .min(CONNECTIONS_MAX);
+        Self {
+            all,
+            of_address: (all / 2).min(CONNECTIONS_PER_ADDRESS_MAX),
+        }
+    }
+}
 
 /// Connections that may still be silent, oldest first.
 #[derive(Debug, Default)]
@@ -66,11 +88,11 @@ struct Places(Mutex<HashMap<u128, usize>>);
 
 impl Places {
     /// Counts another connection from there; `None` if it has too many.
-    fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Entered> {
+    fn enter(self: &Arc<Self>, peer: IpAddr, max: usize) -> Option<Entered> {
         let place = place_of(peer)?;
         let mut all = self.0.lock();
         let there = all.entry(place).or_default();
-        if *there >= CONNECTIONS_PER_ADDRESS_MAX {
+        if *there >= max {
             return None;
         }
         *there += 1;
@@ -136,8 +158,8 @@ pub(crate) async fn serve(
             }
         };
         let is_shared = proxies.is_shared(peer.ip());
-        let entered = places.enter(peer.ip());
-        if (entered.is_none() && !is_shared) || !has_room(&app.metrics, &mut silent) {
+        let entered = places.enter(peer.ip(), app.connections.of_address);
+        if (entered.is_none() && !is_shared) || !has_room(&app, &mut silent) {
             increment(&app.metrics.connections_dropped);
             continue;
         }
@@ -169,9 +191,9 @@ pub(crate) async fn serve(
     }
 }
 
-fn has_room(metrics: &Metrics, silent: &mut Silent) -> bool {
-    let open = usize::try_from(metrics.connections.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
-    open < CONNECTIONS_MAX || silent.kick_oldest()
+fn has_room(app: &App, silent: &mut Silent) -> bool {
+    let open = app.metrics.connections.load(Ordering::Relaxed);
+    usize::try_from(open).unwrap_or(usize::MAX) < app.connections.all || silent.kick_oldest()
 }
 
 async fn rest_after(error: &io::Error) {
@@ -198,6 +220,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
     builder
 }
@@ -319,10 +343,25 @@ mod tests {
     }
 
     #[test]
+    fn connections_grow_with_the_budget_up_to_their_limit() {
+        let room = |mib: u64| {
+            let room = Room::of(mib << 20);
+            (room.all, room.of_address)
+        };
+        assert_eq!(room(128), (256, 128));
+        assert_eq!(room(512), (1024, CONNECTIONS_PER_ADDRESS_MAX));
+        assert_eq!(room(2048), (CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX));
+        assert_eq!(
+            room(1 << 30),
+            (CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX)
+        );
+    }
+
+    #[test]
     fn one_address_has_so_many_connections_and_not_one_more() {
         let places = Arc::<Places>::default();
-        let at = |text: &str| places.enter(text.parse().unwrap());
-        let mut held: Vec<_> = (0..CONNECTIONS_PER_ADDRESS_MAX)
+        let at = |text: &str| places.enter(text.parse().unwrap(), 3);
+        let mut held: Vec<_> = (0..3)
             .map(|n| at(&format!("2001:db8::{n:x}")).unwrap())
             .collect();
         assert!(at("2001:db8::ffff").is_none(), "the same /64");

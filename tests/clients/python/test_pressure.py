@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import socket
 import threading
 import time
 
@@ -144,6 +145,43 @@ def test_the_memory_budget_holds_under_everything_at_once(tmp_path, budget):
         assert 200 in taken
         assert peak <= budget * 1.25, f"{peak // MIB} MiB of {budget // MIB}"
     finally:
+        server.end()
+
+
+def connected(server):
+    """A connection that was let in. Those of the start may take a moment to be counted out."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        one = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        one.sendall(b"GET /live HTTP/1.1\r\nhost: x\r\n\r\n")
+        try:
+            if one.recv(4096).startswith(b"HTTP/1.1 200"):
+                return one
+        except ConnectionResetError:
+            pass
+        one.close()
+    raise AssertionError("no connection is let in")
+
+
+def test_connections_hold_no_more_than_their_part_of_the_budget(tmp_path):
+    """As many as there may be, each with a head that is nearly too long and never ends; one more is closed."""
+    most, budget = 256, 128 * MIB
+    server = Obsrv(tmp_path / "data", "--memory", f"{budget // MIB}MiB").start()
+    head = b"GET /live HTTP/1.1\r\nhost: x\r\n" + b"".join(b"x-%d: " % n + b"y" * 7000 + b"\r\n" for n in range(4))
+    held = []
+    try:
+        held.extend(connected(server) for _ in range(most))
+        for one in held:
+            one.sendall(head)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as more:
+            assert more.recv(1) == b""
+        for one in held:
+            one.sendall(b"\r\n")
+            assert one.recv(4096).startswith(b"HTTP/1.1 200")
+        assert server.peak_memory() <= budget * 1.25, f"{server.peak_memory() // MIB} MiB"
+    finally:
+        for one in held:
+            one.close()
         server.end()
 
 
