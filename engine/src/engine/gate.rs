@@ -184,6 +184,8 @@ pub(super) struct Gates {
     pub(super) fresh: AtomicU64,
     /// See [`super::Stats::merge_priority_low`].
     pub(super) merge_is_low: AtomicBool,
+    /// See [`super::Stats::commit_priority_high`].
+    pub(super) commit_is_high: AtomicBool,
 }
 
 impl Gates {
@@ -194,6 +196,7 @@ impl Gates {
             refusals: Arc::default(),
             fresh: fresh_of(state, &BTreeMap::new()).into(),
             merge_is_low: AtomicBool::default(),
+            commit_is_high: AtomicBool::default(),
         }
     }
 }

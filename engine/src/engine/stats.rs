@@ -58,6 +58,8 @@ pub struct Stats {
     pub fresh_segments: u64,
     /// Whether the last merge had less priority than everything else: 1 if so, 0 if it was urgent or the system refused.
     pub merge_priority_low: u64,
+    /// Whether the log's thread goes before everything else: 1 if so, 0 if the system refused.
+    pub commit_priority_high: u64,
     /// Live segments.
     pub segments: u64,
     /// Live segments of which something does not read.
@@ -139,6 +141,7 @@ impl Engine {
             refused: self.gates.refusals.all(),
             fresh_segments: read(&self.gates.fresh),
             merge_priority_low: u64::from(self.gates.merge_is_low.load(Ordering::Relaxed)),
+            commit_priority_high: u64::from(self.gates.commit_is_high.load(Ordering::Relaxed)),
             segments: u64::try_from(version.segments().len()).unwrap_or(0),
             damaged_segments: u64::try_from(self.damaged().len()).unwrap_or(u64::MAX),
             purge_left: self.purge_left(),

@@ -302,6 +302,7 @@ pub(super) fn of_engine(stats: &Stats) -> impl Iterator<Item = (&'static str, &'
         ("frozen_memtables", "gauge", stats.frozen),
         ("fresh_segments", "gauge", stats.fresh_segments),
         ("merge_priority_low", "gauge", stats.merge_priority_low),
+        ("commit_priority_high", "gauge", stats.commit_priority_high),
         ("segments", "gauge", stats.segments),
         ("damaged_segments", "gauge", stats.damaged_segments),
         ("purge_left", "gauge", stats.purge_left),
