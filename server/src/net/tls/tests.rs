@@ -139,7 +139,7 @@ async fn one_handshake_above_the_limit_waits_for_its_turn() {
     let trusted = files.renew();
     let tls = Tls::load(files.paths()).unwrap();
     let clock = Arc::new(obsrv_engine::io::SystemClock::new());
-    let app = App::new(clock, 64 << 20, 1 << 20, 7);
+    let app = App::new(clock, 1 << 30, 1 << 20, 7);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let doorway = Doorway {
