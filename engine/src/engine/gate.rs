@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::pace::Beats;
 use super::share::Shares;
 use super::{Done, Engine, IngestError, add};
 use crate::manifest::State;
@@ -165,6 +166,7 @@ pub(super) struct Gates {
     pub(super) fresh: AtomicU64,
     /// See [`super::Stats::merge_priority_low`].
     pub(super) merge_is_low: AtomicBool,
+    pub(super) beats: Beats,
 }
 
 impl Gates {
@@ -175,6 +177,7 @@ impl Gates {
             refusals: Arc::default(),
             fresh: fresh_of(state, &BTreeMap::new()).into(),
             merge_is_low: AtomicBool::default(),
+            beats: Beats::default(),
         }
     }
 }

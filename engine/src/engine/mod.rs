@@ -23,6 +23,7 @@ mod gate;
 mod hold;
 mod locate;
 mod open;
+mod pace;
 mod pick;
 mod publish;
 mod purge;
@@ -74,6 +75,7 @@ pub use flush::FlushError;
 pub use forge::{quarantined, record_reads, records, set_aside};
 pub use gate::{FRESH_MAX, Gate, Pressure, SLOW_TIME_MAX, slow_from};
 pub use open::OpenError;
+pub use pace::{MERGE_PAUSED_MAX, Pace};
 pub use purge::PurgeError;
 pub use quarantine::{QUARANTINE_BYTES_MAX, QUARANTINE_FILES_MAX, QuarantineError};
 pub use queue::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
@@ -292,6 +294,12 @@ pub struct Stats {
     pub fresh_segments: u64,
     /// Whether the last merge had less priority than everything else: 1 if so, 0 if it was urgent or the system refused.
     pub merge_priority_low: u64,
+    /// Steps of merges: see [`Engine::compact_in_steps`].
+    pub merge_steps: u64,
+    /// Nanoseconds that merges paused between two steps.
+    pub merge_paused_ns: u64,
+    /// Merges that were given up between two steps.
+    pub merges_stopped: u64,
     /// Live segments.
     pub segments: u64,
     /// Live segments of which something does not read.
@@ -501,6 +509,7 @@ impl Engine {
     /// Where the disk refuses to read what a run's row is made of, it refuses every question about that
     /// project. If a row does not decode, the engine fails and the snapshot refuses every question.
     pub fn snapshot(&self) -> Snapshot {
+        add(&self.gates.beats.asked, 1);
         let mut writer = self.writer.lock();
         let mut unread = Unread::new();
         if writer.stale {
@@ -571,6 +580,9 @@ impl Engine {
             refused: self.gates.refusals.all(),
             fresh_segments: read(&self.gates.fresh),
             merge_priority_low: u64::from(self.gates.merge_is_low.load(Ordering::Relaxed)),
+            merge_steps: read(&self.gates.beats.steps),
+            merge_paused_ns: read(&self.gates.beats.paused_ns),
+            merges_stopped: read(&self.gates.beats.stopped),
             segments: u64::try_from(version.segments().len()).unwrap_or(0),
             damaged_segments: u64::try_from(self.damaged().len()).unwrap_or(u64::MAX),
             purge_left: self.purge_left(),
