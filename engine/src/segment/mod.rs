@@ -26,6 +26,7 @@ mod lookup;
 mod measure;
 mod merge;
 mod narrow;
+mod outline;
 mod packed;
 mod promote;
 mod query;
