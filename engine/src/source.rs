@@ -2,6 +2,7 @@
 
 mod fact;
 mod lanes;
+mod outline;
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ pub use lanes::{
     ColumnReader, Lane, LaneKind, LaneValues, Selection, number_to_f64, number_to_i64,
 };
 pub(crate) use lanes::{by_values, push_pairs};
+pub use outline::{Access, Outline, Wanted};
 
 use crate::doc::Scalar;
 use crate::model::score::Fact;
@@ -185,6 +187,13 @@ pub trait Source: Send + Sync {
         test: ValueTest<'_>,
         within: &RoaringBitmap,
     ) -> Result<Matches, SourceError>;
+
+    /// What is known of a column before any row is looked at; `None` if nothing is. It decides what is looked at first and
+    /// never what passes.
+    fn outline(&self, column: &Column, wanted: Wanted<'_>) -> Option<Outline> {
+        let _ = (column, wanted);
+        None
+    }
 
     /// Rows among `within` that have any value of `column`.
     fn present(

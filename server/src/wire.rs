@@ -115,6 +115,20 @@ fn facet(facet: &Facet) -> Value {
     })
 }
 
+/// What was guessed of each part of a conjunction, beside what came of it.
+fn parts(explain: &Explain) -> Vec<Value> {
+    let parts = explain.parts.iter().map(|(part, told)| {
+        json!({
+            "part": part,
+            "rows": told.rows,
+            "guess": told.guess,
+            "left": told.left,
+            "skipped_groups": told.skipped,
+        })
+    });
+    parts.collect()
+}
+
 pub(crate) fn explained(explain: &Explain) -> Value {
     let why = explain.weight().heavy().map(|why| why.to_string());
     explained_as(explain, why)
@@ -152,6 +166,7 @@ fn explained_as(explain: &Explain, heavy: Option<String>) -> Value {
         "page_bytes": explain.page_bytes,
         "page_cut": explain.page_cut,
         "verified": explain.verified,
+        "parts": parts(explain),
         "estimate": explain.estimate,
         "partials_known": explain.partials_known,
         "state_bytes": explain.state_bytes,

@@ -13,6 +13,7 @@ use obsrv_wal::log::LogError;
 use roaring::RoaringBitmap;
 
 use super::flush::{FlushError, Moved, Of, meta_of};
+use super::pace::{NoPauses, Pace, Pacing};
 use super::pick::{Choice, pick};
 use super::version::Places;
 use super::{Engine, add, count};
@@ -20,7 +21,8 @@ use crate::manifest::{Edit, State};
 use crate::memtable::{Marks, SectionId};
 use crate::mutant::Bug;
 use crate::segment::{
-    MergeInput, MergeSection, SectionInput, Segment, SegmentOptions, Work, Written, write_works,
+    MergeInput, MergeSection, SectionInput, Segment, SegmentOptions, Steps, Work, WriteError,
+    Written, write_in_steps,
 };
 use crate::source::SourceError;
 
@@ -41,6 +43,12 @@ pub enum CompactError {
     Output(#[from] FlushError),
 }
 
+impl CompactError {
+    const fn is_stop(&self) -> bool {
+        matches!(self, Self::Output(FlushError::Write(WriteError::Stopped)))
+    }
+}
+
 /// The inputs of one merge and the rows that were dead for good when it began.
 struct Inputs {
     choice: Choice,
@@ -51,19 +59,29 @@ struct Inputs {
 impl Engine {
     /// Does the next merge. False when none is due.
     pub fn compact_step(&self) -> Result<bool, CompactError> {
-        let done = self.merge_next();
-        if let Err(error) = &done {
-            self.set_aside(error);
-        }
-        done
+        self.compact_in_steps(&NoPauses)
     }
 
-    fn merge_next(&self) -> Result<bool, CompactError> {
+    /// Does the next merge in steps, between which it lets others go first: see [`Pace`]. False when none is due, and when
+    /// it was given up, because of `pace`, or because somebody else merged its inputs.
+    pub fn compact_in_steps(&self, pace: &dyn Pace) -> Result<bool, CompactError> {
+        match self.merge_next(pace) {
+            Err(error) if error.is_stop() => Ok(false),
+            Err(error) => {
+                self.set_aside(&error);
+                Err(error)
+            }
+            done => done,
+        }
+    }
+
+    fn merge_next(&self, pace: &dyn Pace) -> Result<bool, CompactError> {
         self.purge_step();
         let Some(inputs) = self.pick_inputs() else {
             return Ok(false);
         };
-        let (works, origins) = works(&inputs)?;
+        let steps = Pacing::new(self, pace, &inputs.choice.inputs);
+        let (works, origins) = works(&inputs, &steps)?;
         let number = self.new_number();
         let written = if works.is_empty() {
             None
@@ -71,7 +89,7 @@ impl Engine {
             let options = SegmentOptions {
                 compression: self.options.compact_level,
             };
-            let done = write_works(&self.store, number, self.database, works, &options)
+            let done = write_in_steps(&self.store, number, self.database, works, &options, &steps)
                 .map_err(FlushError::from)?;
             add(&self.counters.segments.merge, done.bytes);
             let opened =
@@ -82,7 +100,9 @@ impl Engine {
             .as_ref()
             .map(|(w, _)| moved_rows(w, &origins))
             .unwrap_or_default();
-        self.commit_compaction(&inputs, number, written, &moved)?;
+        if !self.commit_compaction(&inputs, number, written, &moved)? {
+            return Ok(false);
+        }
         for segment in &inputs.segments {
             self.remove_file(FileId::new(FileKind::Segment, segment.id()));
         }
@@ -124,14 +144,23 @@ impl Engine {
         })
     }
 
+    /// False if somebody else merged an input meanwhile: then nothing is left of this merge.
     fn commit_compaction(
         &self,
         inputs: &Inputs,
         number: u64,
         written: Option<(Written, Arc<Segment>)>,
         moved: &BTreeMap<SectionId, Moved>,
-    ) -> Result<(), FlushError> {
+    ) -> Result<bool, FlushError> {
         let mut catalog = self.catalog.lock();
+        let live = &catalog.state().segments;
+        if !inputs.choice.inputs.iter().all(|n| live.contains_key(n)) {
+            drop(catalog);
+            if written.is_some() {
+                self.remove_file(FileId::new(FileKind::Segment, number));
+            }
+            return Ok(false);
+        }
         let edit = Edit {
             add: written
                 .iter()
@@ -183,7 +212,7 @@ impl Engine {
         writer.places = Arc::new(Places::new(segments, writer.places.memtables.clone()));
         let version = writer.version();
         *self.version.write() = version;
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -216,8 +245,11 @@ struct Origin {
     count: usize,
 }
 
-/// What each section of the output is made from, and by which rows.
-fn works(inputs: &Inputs) -> Result<(Vec<Work<'_>>, Vec<Vec<Origin>>), SourceError> {
+/// What each section of the output is made from, and by which rows. Small ones are read here, each in a step.
+fn works<'a>(
+    inputs: &'a Inputs,
+    steps: &dyn Steps,
+) -> Result<(Vec<Work<'a>>, Vec<Vec<Origin>>), CompactError> {
     let all: BTreeSet<Of> = inputs
         .segments
         .iter()
@@ -246,6 +278,9 @@ fn works(inputs: &Inputs) -> Result<(Vec<Work<'_>>, Vec<Vec<Origin>>), SourceErr
             continue;
         }
         let (work, origin) = if section.is_inline()? {
+            steps
+                .next()
+                .map_err(|stop| FlushError::Write(stop.into()))?;
             by_rows(&section, &from)?
         } else {
             by_columns(section, &from)

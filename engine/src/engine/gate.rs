@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::pace::Beats;
 use super::share::{Part, Shares};
 use super::{Done, Engine, IngestError, add};
 use crate::manifest::State;
@@ -186,6 +187,7 @@ pub(super) struct Gates {
     pub(super) merge_is_low: AtomicBool,
     /// See [`super::Stats::commit_priority_high`].
     pub(super) commit_is_high: AtomicBool,
+    pub(super) beats: Beats,
 }
 
 impl Gates {
@@ -197,6 +199,7 @@ impl Gates {
             fresh: fresh_of(state, &BTreeMap::new()).into(),
             merge_is_low: AtomicBool::default(),
             commit_is_high: AtomicBool::default(),
+            beats: Beats::default(),
         }
     }
 }

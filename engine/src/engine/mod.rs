@@ -24,6 +24,7 @@ mod gate;
 mod hold;
 mod locate;
 mod open;
+mod pace;
 mod pick;
 mod publish;
 mod purge;
@@ -76,6 +77,7 @@ pub use flush::FlushError;
 pub use forge::{quarantined, record_reads, records, set_aside};
 pub use gate::{FRESH_MAX, Gate, Pressure, SLOW_TIME_MAX, slow_from};
 pub use open::OpenError;
+pub use pace::{MERGE_PAUSED_MAX, Pace};
 pub use purge::PurgeError;
 pub use quarantine::{QUARANTINE_BYTES_MAX, QUARANTINE_FILES_MAX, QuarantineError};
 pub use queue::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
@@ -406,6 +408,7 @@ impl Engine {
     /// Where the disk refuses to read what a run's row is made of, it refuses every question about that
     /// project. If a row does not decode, the engine fails and the snapshot refuses every question.
     pub fn snapshot(&self) -> Snapshot {
+        add(&self.gates.beats.asked, 1);
         let mut writer = self.writer.lock();
         let mut unread = Unread::new();
         if writer.stale {

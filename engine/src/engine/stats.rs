@@ -60,6 +60,12 @@ pub struct Stats {
     pub merge_priority_low: u64,
     /// Whether the log's thread goes before everything else: 1 if so, 0 if the system refused.
     pub commit_priority_high: u64,
+    /// Steps of merges: see [`Engine::compact_in_steps`].
+    pub merge_steps: u64,
+    /// Nanoseconds that merges paused between two steps.
+    pub merge_paused_ns: u64,
+    /// Merges that were given up between two steps.
+    pub merges_stopped: u64,
     /// Live segments.
     pub segments: u64,
     /// Live segments of which something does not read.
@@ -142,6 +148,9 @@ impl Engine {
             fresh_segments: read(&self.gates.fresh),
             merge_priority_low: u64::from(self.gates.merge_is_low.load(Ordering::Relaxed)),
             commit_priority_high: u64::from(self.gates.commit_is_high.load(Ordering::Relaxed)),
+            merge_steps: read(&self.gates.beats.steps),
+            merge_paused_ns: read(&self.gates.beats.paused_ns),
+            merges_stopped: read(&self.gates.beats.stopped),
             segments: u64::try_from(version.segments().len()).unwrap_or(0),
             damaged_segments: u64::try_from(self.damaged().len()).unwrap_or(u64::MAX),
             purge_left: self.purge_left(),

@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use obsrv_wal::io::{Clock, SystemClock};
+
 use super::gate::urgent_from;
 use super::queue::Wake;
-use super::{Ahead, CompactError, Engine, State};
+use super::{Ahead, CompactError, Engine, Pace, State};
 
 /// How long the background threads wait before they look again, though nobody woke them.
 const IDLE: Duration = Duration::from_secs(1);
@@ -134,15 +136,19 @@ impl Engine {
     /// Once many segments wait it has the same as they, since ingest will wait for it next. No thread may take
     /// back a priority, so that is decided for each merge.
     fn merge_behind_others(&self) -> Result<bool, CompactError> {
+        let pace = Background {
+            engine: self,
+            clock: SystemClock::new(),
+        };
         if self.gates.fresh.load(Ordering::Relaxed) >= urgent_from(self.options.fresh_max) {
             self.gates.merge_is_low.store(false, Ordering::Relaxed);
-            return self.compact_step();
+            return self.compact_in_steps(&pace);
         }
         std::thread::scope(|scope| {
             let behind = || {
                 let is_low = obsrv_wal::io::lower_priority(MERGE_NICE);
                 self.gates.merge_is_low.store(is_low, Ordering::Relaxed);
-                self.compact_step()
+                self.compact_in_steps(&pace)
             };
             let thread = Builder::new().name("obsrv-merge".to_owned());
             if let Ok(thread) = thread.spawn_scoped(scope, behind) {
@@ -151,7 +157,7 @@ impl Engine {
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             } else {
                 self.gates.merge_is_low.store(false, Ordering::Relaxed);
-                self.compact_step()
+                self.compact_in_steps(&pace)
             }
         })
     }
@@ -212,6 +218,31 @@ impl Engine {
     }
 }
 
+/// A merge behind everything else: a stop ends it after a step.
+struct Background<'a> {
+    engine: &'a Engine,
+    clock: SystemClock,
+}
+
+impl Pace for Background<'_> {
+    fn mono_ns(&self) -> u64 {
+        self.clock.mono_ns()
+    }
+
+    fn is_over(&self) -> bool {
+        !self.engine.keep_going()
+    }
+
+    /// Ends early where a stop, or anything else, wakes the background threads.
+    fn pause(&self, time: Duration) {
+        let (stopping, woken) = &self.engine.background;
+        let mut stopping = stopping.lock();
+        if !*stopping {
+            woken.wait_for(&mut stopping, time);
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("a thread panicked")]
 struct ThreadPanicked;
@@ -251,5 +282,41 @@ impl Threads {
         if thread.is_some_and(|t| t.join().is_err()) {
             tracing::error!("a thread of the engine panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use obsrv_wal::sim::{SimDisk, SimRng};
+
+    use super::*;
+    use crate::engine::{Envelope, InterpretError, Interpreter, Options};
+    use crate::row::Event;
+
+    struct Nothing;
+
+    impl Interpreter for Nothing {
+        fn interpret(&self, _: &Envelope, _: &[u8]) -> Result<Vec<Event>, InterpretError> {
+            Ok(Vec::new())
+        }
+    }
+
+    /// It would wait for an hour.
+    #[test]
+    fn a_stop_ends_a_merge_and_its_pause() {
+        let options = Options::for_memory(8 << 20);
+        let disk = SimDisk::new(1).handle();
+        let engine = Engine::open(disk, &SimRng::new(1), options, &Nothing).unwrap();
+        let pace = Background {
+            engine: &engine,
+            clock: SystemClock::new(),
+        };
+        assert!(!pace.is_over());
+        *engine.background.0.lock() = true;
+        assert!(pace.is_over());
+        pace.pause(Duration::from_hours(1));
+        *engine.background.0.lock() = false;
+        engine.fail("test", &ThreadPanicked);
+        assert!(pace.is_over());
     }
 }

@@ -18,8 +18,8 @@ use crate::doc::{COLUMN_VALUE_BYTES_MAX, Scalar};
 use crate::model::score::Fact;
 use crate::row::{Lsn, Table};
 use crate::source::{
-    Blocks, Column, ColumnReader, Core, Kept, LaneKind, Matches, Probe, Rows, Source, SourceError,
-    Taken, ValueTest, Visible, by_values, reading,
+    Blocks, Column, ColumnReader, Core, Kept, LaneKind, Matches, Outline, Probe, Rows, Source,
+    SourceError, Taken, ValueTest, Visible, Wanted, by_values, reading,
 };
 
 /// The values of each span of a trace.
@@ -331,6 +331,13 @@ impl Source for WithGiven<'_> {
         })?;
         found.verify -= &found.sure;
         Ok(found)
+    }
+
+    fn outline(&self, column: &Column, wanted: Wanted<'_>) -> Option<Outline> {
+        match self.given.said(column) {
+            Some(_) => None,
+            None => self.source.outline(column, wanted),
+        }
     }
 
     fn present(

@@ -1,7 +1,7 @@
 //! What a query may cost, and what it did cost.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +9,8 @@ use roaring::RoaringBitmap;
 
 use super::QueryError;
 use super::divide::{Held, Processors};
+use super::guess::Guess;
+use super::plan::Node;
 use super::search::TRACES_MAX;
 use super::weight::Weight;
 use crate::source::Source;
@@ -99,6 +101,30 @@ pub struct Explain {
     pub scored: u64,
     /// The parts of the filter that left rows in doubt, and the order if it needed bodies.
     pub verified: BTreeSet<String>,
+    /// The parts of conjunctions that columns were asked for, by what they test.
+    pub parts: BTreeMap<String, Guessed>,
+}
+
+/// What was guessed of a part of a conjunction, and what came of it, over all row groups in which it was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guessed {
+    /// Rows that the parts before it had left.
+    pub rows: u64,
+    /// How many of them it was to leave.
+    pub guess: u64,
+    /// How many it left: they pass, or columns cannot tell.
+    pub left: u64,
+    /// Row groups in which nothing was left to look at.
+    pub skipped: u64,
+}
+
+impl Guessed {
+    fn add(&mut self, other: Self) {
+        self.rows = self.rows.saturating_add(other.rows);
+        self.guess = self.guess.saturating_add(other.guess);
+        self.left = self.left.saturating_add(other.left);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+    }
 }
 
 impl Explain {
@@ -130,6 +156,7 @@ impl Explain {
             score_rows_visited,
             scored,
             verified,
+            parts,
         } = other;
         self.sources += sources;
         self.sources_pruned += sources_pruned;
@@ -156,6 +183,13 @@ impl Explain {
         self.score_rows_visited += score_rows_visited;
         self.scored += scored;
         self.verified.extend(verified);
+        for (name, part) in parts {
+            self.add_part(name, part);
+        }
+    }
+
+    fn add_part(&mut self, name: String, part: Guessed) {
+        self.parts.entry(name).or_default().add(part);
     }
 }
 
@@ -174,6 +208,8 @@ pub(crate) struct Meter<'a> {
     kept: u64,
     /// What [`Budget::weigh`] was told.
     told: Cell<Weight>,
+    /// Of the parts of each conjunction over each source, by their addresses.
+    pub(super) guesses: HashMap<(usize, usize), Arc<[Guess]>>,
     _processor: Option<Held<'a>>,
 }
 
@@ -194,6 +230,9 @@ pub(super) struct Spent {
     blocks: BlocksRead,
 }
 
+/// Most conjunctions over a source of which guesses are kept.
+const GUESSES_MAX: usize = 1_024;
+
 /// Rows that are looked at one by one, or traces that are looked up, between two questions whether the caller gave
 /// up. What reads columns asks for each column of a row group.
 const ROWS_PER_CHECK: u64 = 64;
@@ -212,6 +251,7 @@ impl<'a> Meter<'a> {
             unchecked: 0,
             kept: 0,
             told: Cell::default(),
+            guesses: HashMap::new(),
             _processor: budget.processors.map(Processors::enter),
         }
     }
@@ -295,6 +335,33 @@ impl<'a> Meter<'a> {
         let more = now.since(self.told.get());
         self.told.set(self.told.get().and(more));
         more == Weight::default() || weigh(more)
+    }
+
+    pub(super) fn keep_guesses(&mut self, key: (usize, usize), guesses: &Arc<[Guess]>) {
+        if self.guesses.len() >= GUESSES_MAX {
+            self.guesses.clear();
+        }
+        self.guesses.insert(key, Arc::clone(guesses));
+    }
+
+    /// A part of a conjunction was to leave so many of the rows before it, and left so many.
+    pub(super) fn note_part(&mut self, part: &Node<'_>, guess: u64, (rows, left): (u64, u64)) {
+        let guessed = Guessed {
+            rows,
+            guess,
+            left,
+            skipped: 0,
+        };
+        self.explain.add_part(part.name(), guessed);
+    }
+
+    /// It was not looked at in a row group, since nothing was left.
+    pub(super) fn skip_part(&mut self, part: &Node<'_>) {
+        let skipped = Guessed {
+            skipped: 1,
+            ..Guessed::default()
+        };
+        self.explain.add_part(part.name(), skipped);
     }
 
     /// The same for one of many rows or traces, of which this is the `n`th.

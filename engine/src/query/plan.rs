@@ -162,10 +162,10 @@ fn meant<'f>(column: &Column, test: &'f Test) -> Cow<'f, Test> {
 }
 
 impl Node<'_> {
-    /// Which of two parts to look at first. An index of terms costs least and leaves few rows; a
-    /// text that no index knows costs nothing on columns, since it leaves every row in doubt:
-    /// last, it has the fewest.
-    fn cost(&self) -> u32 {
+    /// Which of two parts to look at first where a source tells nothing of them beforehand: see [`super::guess`]. An
+    /// index of terms costs least and leaves few rows; a text that no index knows costs nothing on columns, since it leaves
+    /// every row in doubt: last, it has the fewest.
+    pub(super) fn cost(&self) -> u32 {
         match self {
             Self::All => 0,
             Self::Is(column, test) => {
@@ -206,6 +206,21 @@ impl Node<'_> {
                 Some((text, others.map(|(_, part)| part).collect()))
             }
             _ => None,
+        }
+    }
+
+    /// How it is called in `explain`, without its literals.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::All => "all".to_owned(),
+            Self::And(parts) => format!("all of {}", parts.len()),
+            Self::Or(parts) => format!("any of {}", parts.len()),
+            Self::Not(part) => format!("not {}", part.name()),
+            Self::Is(column, test) => describe(column, test),
+            Self::Matches(column, _) => format!("{} =~", column.name()),
+            Self::Text(text) => text.name().to_owned(),
+            Self::Traces(_) => "traces".to_owned(),
+            Self::Scored(_) => "scored".to_owned(),
         }
     }
 

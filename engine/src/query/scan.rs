@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 use super::QueryError;
 use super::ast::{Literal, Test};
 use super::divide::deciding;
+use super::guess;
 use super::meter::{Meter, len_u64};
 use super::plan::{Node, describe};
 use super::text::{Pattern, Text};
@@ -66,18 +67,7 @@ pub(super) fn evaluate(
     meter.check()?;
     Ok(match node {
         Node::All => Verdict::certain(within.clone()),
-        Node::And(parts) => {
-            let mut all = Verdict::certain(within.clone());
-            for part in parts {
-                if all.possible.is_empty() {
-                    break;
-                }
-                let one = evaluate(part, source, &all.possible, meter)?;
-                all.sure &= one.sure;
-                all.possible = one.possible;
-            }
-            all
-        }
+        Node::And(parts) => conjunction(parts, source, within, meter)?,
         Node::Or(parts) => {
             let mut any = Verdict::certain(RoaringBitmap::new());
             for part in parts {
@@ -106,6 +96,34 @@ pub(super) fn evaluate(
         })?),
         Node::Scored(spans) => Verdict::certain(spans.rows(source, within, meter)?),
     })
+}
+
+/// Rows that pass all parts. Which is looked at next depends on how many rows the others left; once none is left, none is.
+fn conjunction(
+    parts: &[Node<'_>],
+    source: &dyn Source,
+    within: &RoaringBitmap,
+    meter: &mut Meter<'_>,
+) -> Result<Verdict, QueryError> {
+    if let [only] = parts {
+        return evaluate(only, source, within, meter);
+    }
+    let mut all = Verdict::certain(within.clone());
+    let mut guesses = guess::of_parts(parts, source, meter)?.to_vec();
+    let mut left: Vec<&Node<'_>> = parts.iter().collect();
+    while let Some(at) = guess::next(all.possible.len(), &guesses) {
+        let (part, guess) = (left.remove(at), guesses.remove(at));
+        let before = all.possible.len();
+        if before == 0 {
+            meter.skip_part(part);
+            continue;
+        }
+        let one = evaluate(part, source, &all.possible, meter)?;
+        all.sure &= one.sure;
+        all.possible = one.possible;
+        meter.note_part(part, guess.of(before), (before, all.possible.len()));
+    }
+    Ok(all)
 }
 
 fn matches(

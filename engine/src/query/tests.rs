@@ -9,6 +9,7 @@ mod given;
 mod index;
 mod languages;
 mod oracle;
+mod planned;
 mod property;
 mod rows;
 mod scores;

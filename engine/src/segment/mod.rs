@@ -28,6 +28,7 @@ mod lookup;
 mod measure;
 mod merge;
 mod narrow;
+mod outline;
 mod packed;
 mod promote;
 mod query;
@@ -35,6 +36,7 @@ mod read;
 mod reading;
 mod rows;
 mod section;
+mod steps;
 mod table;
 mod terms;
 #[cfg(test)]
@@ -56,7 +58,8 @@ pub(crate) use merge::{MergeInput, MergeSection};
 pub use promote::PROMOTED_PATHS_MAX;
 pub use read::{Segment, SegmentError, VerifyReport};
 pub use section::SectionReader;
-pub(crate) use write::{Work, write_works};
+pub(crate) use steps::{Steps, Stopped};
+pub(crate) use write::{Work, write_in_steps, write_works};
 pub use write::{WriteError, write};
 
 /// Version of the bytes. A reader refuses any other by its number.

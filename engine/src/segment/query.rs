@@ -12,6 +12,7 @@ use super::chunk::group_count;
 use super::directory::{ColumnEntry, Dict};
 use super::lanes::Lanes;
 use super::lookup::{CoreReader, Dictionary, Ids};
+use super::outline::by_codes;
 use super::reading::Reading;
 use super::section::SectionReader;
 use super::view::{View, required};
@@ -20,8 +21,8 @@ use crate::columns::value::to_i64;
 use crate::doc::{DocRef, Scalar, scalar_of};
 use crate::row::Lsn;
 use crate::source::{
-    Blocks, Column, ColumnReader, Core, FactIn, LaneKind, Matches, Probe, Rows, Selection, Source,
-    SourceError, ValueTest, by_values,
+    Blocks, Column, ColumnReader, Core, FactIn, LaneKind, Matches, Outline, Probe, Rows, Selection,
+    Source, SourceError, ValueTest, Wanted, by_values,
 };
 
 /// Where the values of a column come from.
@@ -233,7 +234,8 @@ fn match_typed(
     found: &mut Verdicts,
 ) -> Result<(), SourceError> {
     let mut dictionary = Dictionary::new(view, column);
-    if view.has_bitmaps(column) {
+    let distinct = column.dict.as_ref().map_or(0, Dict::len);
+    if view.has_bitmaps(column) && !by_codes(within.len(), u64::from(distinct)) {
         for bitmap in view.bitmaps(column) {
             let (code, bitmap) = bitmap?;
             let verdict = test(dictionary.scalar(code)?);
@@ -444,6 +446,10 @@ impl Source for SectionReader {
         }
         found.0.verify -= &found.0.sure;
         Ok(found.0)
+    }
+
+    fn outline(&self, column: &Column, wanted: Wanted<'_>) -> Option<Outline> {
+        self.outlined(column, wanted)
     }
 
     fn present(

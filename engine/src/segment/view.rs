@@ -159,6 +159,21 @@ impl View<'_> {
         })
     }
 
+    /// The bitmap of one value.
+    pub(super) fn bitmap_of(&self, column: &ColumnEntry, code: u32) -> Result<Bitmap, SourceError> {
+        let total = column.dict.as_ref().map_or(0, Dict::len);
+        let page = code / Page::Bitmap.items();
+        let piece = *column.bitmaps.get(narrow(u64::from(page))).ok_or_else(|| {
+            self.section
+                .bad(self.section.entry.block.offset, Bad("bitmap page"))
+        })?;
+        let table = self.page(piece, page, Page::Bitmap.items(), total)?;
+        let bytes = table
+            .slice(narrow(u64::from(code % Page::Bitmap.items())))
+            .map_err(|bad| self.bad(piece, bad))?;
+        Ok(Bitmap { bytes, piece })
+    }
+
     pub(super) fn bitmap(&self, bitmap: &Bitmap) -> Result<RoaringBitmap, SourceError> {
         let read = RoaringBitmap::deserialize_from(&*bitmap.bytes)
             .map_err(|_| self.bad(bitmap.piece, Bad("bitmap")))?;

@@ -11,6 +11,7 @@ use super::footer::{self, Form, SectionEntry};
 use super::index::Gathered;
 use super::merge::MergeSection;
 use super::read::{Segment, SegmentError};
+use super::steps::{AtOnce, Steps};
 use super::terms::Builder;
 use super::wire::{count_u32, narrow, wide};
 use super::{
@@ -66,6 +67,9 @@ pub enum WriteError {
     /// A segment that is merged into this one does not read.
     #[error("input of a merge does not read")]
     Input(#[from] SourceError),
+    /// It was given up between two steps.
+    #[error("stopped between two steps")]
+    Stopped,
 }
 
 impl WriteError {
@@ -127,9 +131,23 @@ pub(crate) fn write_works(
     works: Vec<Work<'_>>,
     options: &SegmentOptions,
 ) -> Result<Written, WriteError> {
+    write_in_steps(store, id, database, works, options, &AtOnce)
+}
+
+/// As [`write_works`]. Each section is begun once `steps` say so, and one that is merged from others stops there many
+/// times more.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "options will grow")]
+pub(crate) fn write_in_steps(
+    store: &Arc<dyn Store>,
+    id: u64,
+    database: [u8; 16],
+    works: Vec<Work<'_>>,
+    options: &SegmentOptions,
+    steps: &dyn Steps,
+) -> Result<Written, WriteError> {
     let file = FileId::new(FileKind::Segment, id);
     let place = Place { file, database };
-    let create = || create(store, &place, &works, options);
+    let create = || create(store, &place, &works, options, steps);
     let (entries, order) = create().or_else(|error| match &error {
         // An earlier try may have failed after its object got the name: nothing refers to that
         // object, or this would not be another try.
@@ -165,6 +183,7 @@ fn create(
     place: &Place,
     works: &[Work<'_>],
     options: &SegmentOptions,
+    steps: &dyn Steps,
 ) -> Result<Created, WriteError> {
     let failed = |e| place.failed(e);
     let mut by_key: Vec<usize> = (0..works.len()).collect();
@@ -184,10 +203,11 @@ fn create(
     let mut entries = Vec::new();
     let mut order = vec![Vec::new(); works.len()];
     for at in by_key {
+        steps.next()?;
         let (entry, places) = match &works[at] {
             Work::Rows(section, _) if section.rows.is_empty() => continue,
             Work::Rows(section, gathered) => put_rows(&mut out, section, gathered.as_deref())?,
-            Work::Merge(section) => merge::put_section(&mut out, section)?,
+            Work::Merge(section) => merge::put_section(&mut out, section, steps)?,
         };
         entries.push(entry);
         order[at] = places;

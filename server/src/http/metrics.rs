@@ -303,6 +303,8 @@ pub(super) fn of_engine(stats: &Stats) -> impl Iterator<Item = (&'static str, &'
         ("fresh_segments", "gauge", stats.fresh_segments),
         ("merge_priority_low", "gauge", stats.merge_priority_low),
         ("commit_priority_high", "gauge", stats.commit_priority_high),
+        ("merge_steps_total", "counter", stats.merge_steps),
+        ("merges_stopped_total", "counter", stats.merges_stopped),
         ("segments", "gauge", stats.segments),
         ("damaged_segments", "gauge", stats.damaged_segments),
         ("purge_left", "gauge", stats.purge_left),
@@ -319,7 +321,11 @@ fn write_engine(out: &mut String, stats: &Stats) -> std::fmt::Result {
     for (name, kind, value) in of_engine(stats) {
         line(out, name, kind, value)?;
     }
-    Ok(())
+    let paused = seconds(stats.merge_paused_ns / 1_000);
+    writeln!(
+        out,
+        "# TYPE obsrv_merge_paused_seconds_total counter\nobsrv_merge_paused_seconds_total {paused}"
+    )
 }
 
 fn write_queries(out: &mut String, all: &[Gauges]) -> std::fmt::Result {

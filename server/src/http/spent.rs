@@ -44,6 +44,7 @@ impl Spent {
         // What has no bound and need not be ASCII is told by the body where it is told at all.
         if let Some(members) = told.as_object_mut() {
             members.remove("verified");
+            members.remove("parts");
         }
         let told = HeaderValue::from_str(&told.to_string());
         let told = told.expect("BUG: numbers and names in ASCII are no header");

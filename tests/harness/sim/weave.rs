@@ -8,9 +8,11 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use obsrv_engine::engine::Engine;
-use obsrv_engine::io::{Disk, DiskFile, FileId, FileKind};
+use obsrv_engine::engine::{Engine, Pace};
+use obsrv_engine::io::{Clock as _, Disk, DiskFile, FileId, FileKind};
+use obsrv_wal::sim::SimClock;
 use parking_lot::Mutex;
 
 use super::cover::Step;
@@ -69,6 +71,11 @@ impl Weave {
         self.inside.store(false, Ordering::Relaxed);
     }
 
+    /// A step pauses in the middle of its work, as a merge does between two of its own.
+    pub(super) fn pause(&self) {
+        self.before(Some(FileKind::Segment), true);
+    }
+
     fn interrupt(&self, engine: &Engine, outer: Step) {
         let inner = match (outer, self.desk.rng.below(3)) {
             (Step::Compact, 0) => Step::Flush,
@@ -85,6 +92,28 @@ impl Weave {
         }
         let mut coverage = self.desk.coverage.lock();
         *coverage.woven.entry((outer, inner)).or_default() += 1;
+    }
+}
+
+/// Runs a merge on the simulated machine: time passes where the disk is slow, and in pauses others have their turn.
+pub(super) struct Unhurried<'a> {
+    pub(super) clock: Arc<SimClock>,
+    pub(super) weave: &'a Weave,
+}
+
+impl Pace for Unhurried<'_> {
+    fn mono_ns(&self) -> u64 {
+        self.clock.mono_ns()
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    fn pause(&self, time: Duration) {
+        self.clock
+            .advance(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        self.weave.pause();
     }
 }
 

@@ -14,7 +14,7 @@ use super::desk::{Desk, SIDE_BYTES_MIN};
 use super::ledger::{Asked, Fate};
 use super::lying::{Lie, LyingDisk};
 use super::meanwhile::Outside;
-use super::weave::{Weave, WovenDisk};
+use super::weave::{Unhurried, Weave, WovenDisk};
 use crate::toy::{self, Toy};
 
 /// One machine over its many lives.
@@ -250,7 +250,11 @@ impl World {
                 self.note_marks(&engine);
             }
             Step::Compact => {
-                let compact = || self.weave.open_to(step, || engine.compact_step());
+                let pace = Unhurried {
+                    clock: self.disk.clock(),
+                    weave: &self.weave,
+                };
+                let compact = || self.weave.open_to(step, || engine.compact_in_steps(&pace));
                 drop(self.desk.during(step, compact));
                 self.note_marks(&engine);
             }

@@ -25,5 +25,6 @@ mod recovery;
 mod refusal;
 mod regressions;
 mod remap;
+mod steps;
 mod stop;
 mod stuck;

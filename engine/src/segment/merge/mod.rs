@@ -3,7 +3,8 @@
 //! Columns are merged as columns: dictionaries united, codes renamed, rows put in their new order.
 //! Payload blocks of which every row lives on are copied as they stand; of the others the rows that
 //! live on are written anew. A merge holds the rows' order, ids and one column at a time, and a few
-//! MiB of bodies, however large its inputs are.
+//! MiB of bodies, however large its inputs are. It goes in [`steps`](super::steps): the order, each payload block,
+//! each column, a thousand terms.
 
 pub(super) mod columns;
 mod order;
@@ -12,10 +13,12 @@ mod payload;
 use roaring::RoaringBitmap;
 
 use super::block::BlockWriter;
-use super::directory::{CoreColumns, Directory, Payload, Placement};
+use super::directory::{ColumnEntry, CoreColumns, Directory, Payload, Placement};
 use super::encode::{self, Pieces, Role};
 use super::footer::{Form, SectionEntry};
+use super::promote::RarePage;
 use super::section::SectionReader;
+use super::steps::Steps;
 use super::view::View;
 use super::wire::{count_u32, wide};
 use super::write::{check_size, form};
@@ -80,6 +83,7 @@ impl MergeSection<'_> {
 pub(super) fn put_section(
     out: &mut BlockWriter,
     section: &MergeSection<'_>,
+    steps: &dyn Steps,
 ) -> Result<(SectionEntry, Vec<u32>), WriteError> {
     let views = section.inputs.iter().map(|input| input.section.view());
     let views = views.collect::<Result<Vec<_>, _>>()?;
@@ -89,29 +93,22 @@ pub(super) fn put_section(
         .map(|view| Texts::read(view, &view.index.directory.core.trace));
     let traces = traces.collect::<Result<Vec<_>, _>>()?;
     let order = Order::new(&views, &traces, &dead)?;
-    let (Placed { blocks, places }, terms) = payload::put(out, &views, &order)?;
+    steps.next()?;
+    let (Placed { blocks, places }, terms) = payload::put(out, &views, &order, steps)?;
     let form = section.form()?.max(Form::Compact);
     let mut pieces = Pieces::of(form, out);
     let rows = count_u32(order.rows.len());
     let (core, lsns) = core(&views, &order, &mut pieces)?;
+    steps.next()?;
     let ids = index::put_ids(order.ids(), &mut pieces)?;
+    steps.next()?;
     let (hashes, runs) = index::traces(order.traces());
     let trace_hashes = pieces.put(&hashes)?;
     let trace_runs = pieces.put(&runs)?;
-    let promoted = columns::promoted(&views)?;
-    let mut merged = encode::Columns::new(rows, &promoted, &mut pieces);
-    columns::each(&views, &order, &promoted, &mut |paths, column| {
-        merged.put(paths, column)
-    })?;
-    if !promoted.is_all() {
-        columns::each_rare(&views, &order, &promoted, &mut |path, column| {
-            merged.put_rare(path, column)
-        })?;
-    }
-    let (columns, rare) = merged.finish()?;
+    let (columns, rare) = columns_of(&views, &order, &mut pieces, steps)?;
     let placement = placement(&places, &mut pieces)?;
     let (column_blocks, pieces) = pieces.finish()?;
-    let terms = terms.finish(out).map_err(|e| e.at(out.place()))?;
+    let terms = terms.finish(out, steps).map_err(|e| e.at(out.place()))?;
     let directory = Directory {
         rows,
         blocks: column_blocks,
@@ -145,6 +142,28 @@ pub(super) fn put_section(
     Ok((entry, order.places.concat()))
 }
 
+/// The columns of documents, each in a step: those of the directory, and pages of the others.
+fn columns_of(
+    views: &[View<'_>],
+    order: &Order<'_>,
+    pieces: &mut Pieces<'_>,
+    steps: &dyn Steps,
+) -> Result<(Vec<ColumnEntry>, Vec<RarePage>), WriteError> {
+    let promoted = columns::promoted(views)?;
+    let mut merged = encode::Columns::new(count_u32(order.rows.len()), &promoted, pieces);
+    columns::each(views, order, &promoted, &mut |paths, column| {
+        merged.put(paths, column)?;
+        Ok(steps.next()?)
+    })?;
+    if !promoted.is_all() {
+        columns::each_rare(views, order, &promoted, &mut |path, column| {
+            merged.put_rare(path, column)?;
+            Ok(steps.next()?)
+        })?;
+    }
+    merged.finish()
+}
+
 /// Where the body of each row is, as two columns.
 fn placement(places: &[(u32, u32)], pieces: &mut Pieces<'_>) -> Result<Placement, WriteError> {
     let rows = count_u32(places.len());
@@ -164,7 +183,7 @@ fn core(
     pieces: &mut Pieces<'_>,
 ) -> Result<(CoreColumns, (Lsn, Lsn)), WriteError> {
     let rows = count_u32(order.rows.len());
-    let parts = |of: fn(&CoreColumns) -> &super::directory::ColumnEntry| {
+    let parts = |of: fn(&CoreColumns) -> &ColumnEntry| {
         let columns = views.iter().map(|view| of(&view.index.directory.core));
         let parts = views.iter().zip(columns).zip(&order.places);
         parts

@@ -7,6 +7,7 @@ use crate::body;
 use crate::columns::LEFT_OUT;
 use crate::segment::block::{BlockRef, BlockWriter};
 use crate::segment::bodies::{self, BlockBodies, Bodies};
+use crate::segment::steps::Steps;
 use crate::segment::terms::TermsMerge;
 use crate::segment::view::View;
 use crate::segment::wire::{Bad, count_u32, narrow};
@@ -49,6 +50,7 @@ struct Out<'o, 'a> {
     views: &'a [View<'a>],
     terms: TermsMerge<'a>,
     placed: Placed,
+    steps: &'o dyn Steps,
 }
 
 /// The blocks that were written, and for each row of the file its block and its place there.
@@ -62,6 +64,7 @@ pub(super) fn put<'a>(
     out: &mut BlockWriter,
     views: &'a [View<'a>],
     order: &Order<'_>,
+    steps: &dyn Steps,
 ) -> Result<(Placed, TermsMerge<'a>), WriteError> {
     let placed = Placed {
         blocks: Vec::new(),
@@ -72,6 +75,7 @@ pub(super) fn put<'a>(
         views,
         terms: TermsMerge::new(),
         placed,
+        steps,
     };
     let mut loose = Loose::default();
     for (input, (view, places)) in views.iter().zip(&order.places).enumerate() {
@@ -114,6 +118,7 @@ fn put_blocks<'a>(
                 .blocks
                 .push(block.map_err(|e| out.blocks.place().failed(e))?);
             copied.push(Some(number));
+            out.steps.next()?;
             continue;
         }
         copied.push(None);
@@ -230,7 +235,7 @@ impl Loose {
         out.placed
             .blocks
             .push(block.map_err(|e| out.blocks.place().failed(e))?);
-        Ok(())
+        Ok(out.steps.next()?)
     }
 }
 

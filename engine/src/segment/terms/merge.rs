@@ -11,6 +11,7 @@ use super::page::{PageReader, read_summary};
 use super::{Builder, Posting, Root, TERM_BLOCKS_MIN, Writer};
 use crate::segment::WriteError;
 use crate::segment::block::{BlockRef, BlockWriter, Place};
+use crate::segment::steps::{Steps, Stopped};
 use crate::segment::view::View;
 use crate::segment::wire::{count_u32, narrow};
 use crate::source::SourceError;
@@ -25,7 +26,19 @@ pub(in crate::segment) enum MergeError {
     /// The output cannot be written.
     #[error("term index not written")]
     Write(#[from] io::Error),
+    /// The merge is given up.
+    #[error("stopped between two steps")]
+    Stopped,
 }
+
+impl From<Stopped> for MergeError {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// Terms that are one step.
+const TERMS_PER_STEP: usize = 1_024;
 
 impl MergeError {
     /// As the writer of this file says it.
@@ -33,6 +46,7 @@ impl MergeError {
         match self {
             Self::Read(error) => error.into(),
             Self::Write(error) => place.failed(error),
+            Self::Stopped => WriteError::Stopped,
         }
     }
 }
@@ -83,6 +97,7 @@ impl<'a> TermsMerge<'a> {
     pub(in crate::segment) fn finish(
         self,
         out: &mut BlockWriter,
+        steps: &dyn Steps,
     ) -> Result<Option<Root>, MergeError> {
         let Self {
             inputs,
@@ -97,9 +112,14 @@ impl<'a> TermsMerge<'a> {
         let mut writer = Writer::new(out, open);
         let mut heads = Heads::new(fresh, inputs)?;
         let mut postings = Vec::new();
+        let mut terms = 0usize;
         while let Some(term) = heads.next(&mut postings)? {
             postings.sort_unstable();
             writer.put(term, &postings)?;
+            terms += 1;
+            if terms.is_multiple_of(TERMS_PER_STEP) {
+                steps.next()?;
+            }
         }
         Ok(Some(writer.finish()?))
     }

@@ -14,6 +14,7 @@ use crate::doc::DocWriter;
 use crate::io::{Disk, FileId, FileKind};
 use crate::row::{ProjectId, Table};
 use crate::segment::block::Place;
+use crate::segment::steps::AtOnce;
 use crate::segment::tests::disk::MemDisk;
 use crate::segment::tests::oracle::rows_of;
 use crate::segment::view::View;
@@ -213,7 +214,7 @@ fn merging_equals_building_from_scratch() {
     for (view, map) in views.iter().zip(maps) {
         merge.copied(view, map);
     }
-    let (merged, merged_bytes) = file_of(|out| merge.finish(out).unwrap());
+    let (merged, merged_bytes) = file_of(|out| merge.finish(out, &AtOnce).unwrap());
     let (built, built_bytes) = file_of(|out| scratch.finish(out).unwrap());
     assert!(merged.is_some() && merged_bytes.len() > 1_000);
     assert_eq!(merged, built);
@@ -230,7 +231,7 @@ fn copied_blocks_without_an_index_are_found_by_every_question() {
     merge.copied(&view, vec![Some(1)]);
     merge.fresh().add_row(&document("one")).unwrap();
     merge.fresh().end_block(0);
-    let (root, _) = file_of(|out| merge.finish(out).unwrap().unwrap());
+    let (root, _) = file_of(|out| merge.finish(out, &AtOnce).unwrap().unwrap());
     assert_eq!(root.open, [1]);
 }
 

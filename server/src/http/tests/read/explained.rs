@@ -153,3 +153,29 @@ async fn an_export_s_cost_comes_instead_of_its_rows() {
     let (status, error) = refused(&world, "/export?explain=true&format=pdf").await;
     assert_eq!((status, &error["field"]), (400, &json!("format")));
 }
+
+/// What was guessed stands beside what came of it; the header, which has a bound, leaves it out.
+#[tokio::test]
+async fn a_search_says_of_each_condition_how_many_rows_it_left() {
+    let world = world().await;
+    let made = stored(&world, 65, 12).await;
+    let spans = u64::try_from(made.len()).unwrap();
+    let said = read(
+        &world,
+        "/spans?q=has:name%20metadata.zz:nowhere&total=true&explain=true",
+    )
+    .await;
+    let parts = said["explain"]["parts"].as_array().unwrap();
+    let part = |name: &str| {
+        let found = parts.iter().find(|one| one["part"] == name);
+        found.unwrap_or_else(|| panic!("no {name}: {parts:?}"))
+    };
+    let (named, none) = (part("name exists"), part("metadata.zz ="));
+    assert_eq!(parts.len(), 2);
+    // Rows in memory tell nothing beforehand: half of them, whatever is asked.
+    assert_eq!(number(named, "rows"), spans);
+    assert_eq!(number(named, "guess"), spans.div_ceil(2));
+    assert_eq!(number(named, "left"), spans);
+    assert_eq!(number(none, "left"), 0);
+    assert_eq!(number(none, "skipped_groups"), 0);
+}
