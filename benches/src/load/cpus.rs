@@ -18,7 +18,7 @@ pub struct CpuGroup {
 }
 
 impl CpuGroup {
-    /// Gives a process and its threads at most `percent` of one processor, and threads that go before all others as much.
+    /// Gives a process and its threads at most `percent` of one processor.
     ///
     /// # Errors
     /// Where there is no such group, or no right to make one.
@@ -26,14 +26,11 @@ impl CpuGroup {
         let path = Path::new(GROUPS).join(format!("obsrv-bench-{pid}"));
         std::fs::create_dir(&path)?;
         let group = Self { path };
-        let quota = (PERIOD_US / 100).saturating_mul(percent);
         group.write("cpu.cfs_period_us", PERIOD_US)?;
-        group.write("cpu.cfs_quota_us", quota)?;
-        // The log's thread has no part in that; without room of its own the group does not take it in.
-        if group.path.join("cpu.rt_runtime_us").exists() {
-            group.write("cpu.rt_period_us", PERIOD_US)?;
-            group.write("cpu.rt_runtime_us", quota)?;
-        }
+        group.write(
+            "cpu.cfs_quota_us",
+            (PERIOD_US / 100).saturating_mul(percent),
+        )?;
         group.write("cgroup.procs", pid)?;
         Ok(group)
     }

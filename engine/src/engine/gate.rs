@@ -185,8 +185,6 @@ pub(super) struct Gates {
     pub(super) fresh: AtomicU64,
     /// See [`super::Stats::merge_priority_low`].
     pub(super) merge_is_low: AtomicBool,
-    /// See [`super::Stats::commit_priority_high`].
-    pub(super) commit_is_high: AtomicBool,
     pub(super) beats: Beats,
 }
 
@@ -198,7 +196,6 @@ impl Gates {
             refusals: Arc::default(),
             fresh: fresh_of(state, &BTreeMap::new()).into(),
             merge_is_low: AtomicBool::default(),
-            commit_is_high: AtomicBool::default(),
             beats: Beats::default(),
         }
     }

@@ -58,8 +58,6 @@ pub struct Stats {
     pub fresh_segments: u64,
     /// Whether the last merge had less priority than everything else: 1 if so, 0 if it was urgent or the system refused.
     pub merge_priority_low: u64,
-    /// Whether the log's thread goes before everything else: 1 if so, 0 if the system refused.
-    pub commit_priority_high: u64,
     /// Steps of merges: see [`Engine::compact_in_steps`].
     pub merge_steps: u64,
     /// Nanoseconds that merges paused between two steps.
@@ -147,7 +145,6 @@ impl Engine {
             refused: self.gates.refusals.all(),
             fresh_segments: read(&self.gates.fresh),
             merge_priority_low: u64::from(self.gates.merge_is_low.load(Ordering::Relaxed)),
-            commit_priority_high: u64::from(self.gates.commit_is_high.load(Ordering::Relaxed)),
             merge_steps: read(&self.gates.beats.steps),
             merge_paused_ns: read(&self.gates.beats.paused_ns),
             merges_stopped: read(&self.gates.beats.stopped),

@@ -61,12 +61,7 @@ impl Engine {
     }
 
     /// One witness per pause: once it is tried, only work wakes the thread again.
-    ///
-    /// The thread goes before all others where the system lets it: it sleeps in the disk nearly always, and each request
-    /// waits for it.
     fn commit_loop(&self) {
-        let is_high = obsrv_wal::io::raise_priority();
-        self.gates.commit_is_high.store(is_high, Ordering::Relaxed);
         let mut patience = Some(WITNESS_AFTER);
         loop {
             if self.is_held() {

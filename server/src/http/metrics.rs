@@ -302,7 +302,6 @@ pub(super) fn of_engine(stats: &Stats) -> impl Iterator<Item = (&'static str, &'
         ("frozen_memtables", "gauge", stats.frozen),
         ("fresh_segments", "gauge", stats.fresh_segments),
         ("merge_priority_low", "gauge", stats.merge_priority_low),
-        ("commit_priority_high", "gauge", stats.commit_priority_high),
         ("merge_steps_total", "counter", stats.merge_steps),
         ("merges_stopped_total", "counter", stats.merges_stopped),
         ("segments", "gauge", stats.segments),

@@ -15,7 +15,7 @@ use std::io;
 use std::sync::Arc;
 
 pub use real::{OpenError, RealDisk};
-pub use system::{OsRng, SystemClock, lower_priority, raise_priority};
+pub use system::{OsRng, SystemClock, lower_priority};
 pub use tree::{Facts, RealTree, Tree};
 pub use written::Written;
 

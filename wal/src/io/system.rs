@@ -4,10 +4,6 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
-use thread_priority::{
-    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
-};
 
 use super::{Clock, Rng};
 
@@ -74,42 +70,8 @@ impl Rng for OsRng {
     }
 }
 
-/// Lets the thread that calls this go before all that have no such right, for as long as it lives (`SCHED_FIFO` at its least).
-/// False: the system refused; it takes a privilege.
-pub fn raise_priority() -> bool {
-    let fifo = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
-    ThreadPriorityValue::try_from(1_u8).is_ok_and(|least| {
-        set_thread_priority_and_policy(
-            thread_native_id(),
-            ThreadPriority::Crossplatform(least),
-            fifo,
-        )
-        .is_ok()
-    })
-}
-
 /// Makes the thread that calls this step back for others, for as long as it lives. False: the system refused.
 pub fn lower_priority(nice: i32) -> bool {
     // Of a thread, on Linux, although the call is named for processes.
     rustix::process::setpriority_process(None, nice).is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Of the thread that asks: the 41st field of what the kernel says of it, 1 for `SCHED_FIFO` (proc(5)).
-    fn is_fifo() -> bool {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        let (_, fields) = stat.rsplit_once(") ").unwrap();
-        fields.split(' ').nth(38) == Some("1")
-    }
-
-    #[test]
-    fn a_raised_thread_goes_before_others_unless_the_system_refuses() {
-        let seen = std::thread::spawn(|| (is_fifo(), raise_priority(), is_fifo()));
-        let (before, raised, after) = seen.join().unwrap();
-        assert!(!before);
-        assert_eq!(raised, after);
-    }
 }
