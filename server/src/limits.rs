@@ -23,7 +23,9 @@ pub const BODY_MEMORY_SHARE: u64 = 4;
 
 /// Bytes of bodies that are decoded, logged and made visible at once, for each processor; a project has at most half of them, and an eighth while there is another of which nothing waits. What is over it waits.
 pub const INGEST_WORK_BYTES_PER_PROCESSOR: u64 = 512 << 10;
-/// Bodies that wait for that. Over it: 503.
+/// The same in all, as a share of the memory budget: one part in this many, half of what the commit queue has.
+pub const INGEST_WORK_MEMORY_SHARE: u64 = 32;
+/// Bodies that wait for that, beside one of each project. Over it: 503.
 pub const INGEST_WAITING_MAX: usize = 2048;
 /// Bodies of one project that wait for it. Over it: 503.
 pub const INGEST_WAITING_PER_PROJECT_MAX: usize = 512;
@@ -34,7 +36,7 @@ pub const INGEST_WAIT_TIME_MAX: Duration = Duration::from_secs(2);
 pub const CONNECTIONS_MAX: usize = 4096;
 /// Share of the memory budget that connections may hold beside bodies: one part in this many.
 pub const CONNECTION_MEMORY_SHARE: u64 = 8;
-/// What a connection holds at most, beside bodies: a head, and half as much and more that is there while nothing is sent.
+/// What a connection of HTTP/1 holds at most, beside bodies: a head, and nearly as much that is there while nothing is sent. One of HTTP/2 may hold more: a head and an answer of each stream, and its window.
 pub const CONNECTION_BYTES: u64 = 64 << 10;
 /// Connections at once from one address (of IPv6: one /64), and no more than half of all that there may be. Not counted where a proxy hides
 /// addresses, nor on this machine. Over it: the new one is closed.
@@ -48,7 +50,9 @@ pub const HEADERS_MAX: usize = 100;
 /// Bytes of a request's head. Over it: 431.
 pub const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Bytes of bodies that an HTTP/2 connection takes before anybody reads them.
-pub const WINDOW_BYTES: u32 = 256 << 10;
+pub const WINDOW_BYTES: u32 = 128 << 10;
+/// Bytes of an answer that a stream of HTTP/2 takes before its client reads them.
+pub const SEND_BYTES: usize = 64 << 10;
 /// From the first byte of a request to the end of its head, and from accept to the first byte.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often a connection is looked at for these times.

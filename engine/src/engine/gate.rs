@@ -229,7 +229,9 @@ impl Engine {
     /// Refuses a request of the project that would be refused now, as far as that can be told without its body: who asks
     /// first need not read one in vain.
     pub fn admit(&self, project: ProjectId) -> Result<(), IngestError> {
-        let gate = if self.pressure_on(project) == Pressure::Shut {
+        let gate = if self.hold.is_shut() {
+            Gate::Reads
+        } else if self.pressure_on(project) == Pressure::Shut {
             Gate::Merges
         } else if self.queue.is_full() {
             Gate::Queue

@@ -55,6 +55,13 @@ const ONE_SHARE: f64 = 0.02;
 /// Of a step in the plan's order, where a source knows nothing.
 const UNKNOWN_COST: f64 = 1e9;
 
+/// What leaves every row and costs nothing.
+const WHOLE: Guess = Guess {
+    share: 1.0,
+    fixed: 0.0,
+    per_row: 0.0,
+};
+
 /// What is known of no row: looked at in the order of the plan, behind what is known.
 fn unknown(plan_cost: u32) -> Guess {
     Guess {
@@ -177,51 +184,67 @@ pub(super) fn of_parts(
     let mut guesses = Vec::with_capacity(parts.len());
     for part in parts {
         meter.check()?;
-        guesses.push(of_node(part, source));
+        guesses.push(of_node(part, source, meter)?);
     }
     let guesses: Arc<[Guess]> = guesses.into();
     meter.keep_guesses(key, &guesses);
     Ok(guesses)
 }
 
-fn of_node(node: &Node<'_>, source: &dyn Source) -> Guess {
-    let total = u64::from(source.row_count());
-    let whole = Guess {
-        share: 1.0,
-        fixed: 0.0,
-        per_row: 0.0,
-    };
-    match node {
-        Node::All => whole,
-        Node::And(parts) => parts.iter().fold(whole, |all, part| {
-            let one = of_node(part, source);
-            Guess {
-                share: all.share * one.share,
-                fixed: all.fixed + one.fixed,
-                per_row: all.per_row + one.per_row * all.share,
+/// Of a part and all below it. Of one of which a source knows a part only it knows nothing.
+fn of_node(
+    node: &Node<'_>,
+    source: &dyn Source,
+    meter: &mut Meter<'_>,
+) -> Result<Guess, QueryError> {
+    meter.check()?;
+    let guess = match node {
+        Node::And(parts) => {
+            let mut all = WHOLE;
+            for part in parts {
+                let one = of_node(part, source, meter)?;
+                all = Guess {
+                    share: all.share * one.share,
+                    fixed: all.fixed + one.fixed,
+                    per_row: all.per_row + one.per_row * all.share,
+                };
             }
-        }),
+            all
+        }
         Node::Or(parts) => {
-            let none = Guess {
+            let mut any = Guess {
                 share: 0.0,
-                ..whole
+                ..WHOLE
             };
-            parts.iter().fold(none, |any, part| {
-                let one = of_node(part, source);
-                Guess {
+            for part in parts {
+                let one = of_node(part, source, meter)?;
+                any = Guess {
                     share: (any.share + one.share).min(1.0),
                     fixed: any.fixed + one.fixed,
                     per_row: any.per_row + one.per_row,
-                }
-            })
+                };
+            }
+            any
         }
         Node::Not(part) => {
-            let one = of_node(part, source);
+            let one = of_node(part, source, meter)?;
             Guess {
                 share: 1.0 - one.share,
                 ..one
             }
         }
+        leaf => of_leaf(leaf, source),
+    };
+    if guess.fixed >= UNKNOWN_COST {
+        return Ok(unknown(node.cost()));
+    }
+    Ok(guess)
+}
+
+fn of_leaf(node: &Node<'_>, source: &dyn Source) -> Guess {
+    let total = u64::from(source.row_count());
+    match node {
+        Node::All | Node::And(_) | Node::Or(_) | Node::Not(_) => WHOLE,
         Node::Is(column, test) => of_column(column, test, source).unwrap_or(unknown(node.cost())),
         Node::Matches(column, pattern) => {
             let test = |value: Scalar<'_>| match value {
@@ -246,7 +269,7 @@ fn of_node(node: &Node<'_>, source: &dyn Source) -> Guess {
                     per_row: 0.0,
                 }
             }
-            _ => whole,
+            _ => WHOLE,
         },
         Node::Traces(traces) => of_traces(traces.len(), source).unwrap_or(unknown(node.cost())),
         Node::Scored(spans) => of_traces(spans.len(), source).unwrap_or(unknown(node.cost())),

@@ -32,6 +32,9 @@ const UNIT_BYTES: usize = 1024;
 /// Bodies of unknown length are charged in steps of this many bytes.
 const STEP_BYTES: usize = 64 << 10;
 
+/// So much of a body is charged before it comes, if it is that large.
+const AHEAD_BYTES: usize = 1 << 20;
+
 /// One part in this many of the room is for projects that hold no more than as much.
 const SPARE_SHARE: u32 = 4;
 /// Holds what no project sends.
@@ -195,7 +198,8 @@ pub async fn receive(
     if announced.is_some_and(|n| n > WIRE_BYTES_MAX) {
         return Err(too_large());
     }
-    let mut charge = admission.charge_for(project, announced.unwrap_or(0))?;
+    // A large body is charged as it comes: else one that is announced and sent slowly kept others out.
+    let mut charge = admission.charge_for(project, announced.unwrap_or(0).min(AHEAD_BYTES))?;
     // What is announced is charged; the system gives the pages as they are filled.
     let mut bytes = BytesMut::with_capacity(announced.unwrap_or(STEP_BYTES));
     let start = Instant::now();
@@ -220,8 +224,9 @@ pub async fn receive(
         if length > WIRE_BYTES_MAX {
             return Err(too_large());
         }
-        if announced.is_none() {
-            charge.grow_to(length.next_multiple_of(STEP_BYTES))?;
+        if announced.is_none_or(|n| length > n.min(AHEAD_BYTES)) {
+            let step = length.next_multiple_of(STEP_BYTES);
+            charge.grow_to(announced.map_or(step, |n| step.min(n)))?;
         }
         bytes.extend_from_slice(&data);
     }
@@ -385,6 +390,24 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(error.code, ErrorCode::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_large_body_is_charged_as_it_comes() {
+        let admission = room(4096);
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let mut body = Body::new(Silent(receiver));
+        let headers = headers(3 << 20);
+        let mut receiving = std::pin::pin!(receive(&admission, 1, &headers, &mut body));
+        let mut poll = || {
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(receiving.as_mut().poll(&mut cx).is_pending());
+        };
+        poll();
+        assert_eq!(admission.held_bytes(), 1 << 20);
+        sender.send(Bytes::from(vec![0; 2 << 20])).await.unwrap();
+        poll();
+        assert_eq!(admission.held_bytes(), 2 << 20);
     }
 
     #[tokio::test(start_paused = true)]

@@ -213,17 +213,22 @@ async fn accept_uncounted(
     if let Pressure::Slow(time) = core.engine().pressure_on(tenant.project()) {
         sleep(time).await;
     }
+    // Who is refused in any case waits for nothing.
+    job.store.admit()?;
     let bytes = likely_bytes(encoding, received.bytes.len());
-    let place = app
-        .ingest
-        .enter(tenant.project().0, bytes, INGEST_WAIT_TIME_MAX);
     let mut received = received;
-    received.charge.work = Some(place.await?);
+    received.charge.work = Some(place(app, tenant, bytes).await?);
     let (stored, outcome) = job.run(received).await?;
     if let Some(outcome) = outcome {
         wait(core.engine(), outcome).await?;
     }
     Ok(stored)
+}
+
+/// A place in the work for a body of so many bytes.
+async fn place(app: &App, tenant: &Tenant, bytes: usize) -> Result<Place, ApiError> {
+    let project = tenant.project().0;
+    app.ingest.enter(project, bytes, INGEST_WAIT_TIME_MAX).await
 }
 
 /// How large a body is once it is decompressed, as far as that can be told before.

@@ -286,7 +286,7 @@ impl App {
             clock,
             admission: Admission::new(memory_bytes),
             connections: Room::of(memory_bytes),
-            ingest: ingest::Places::new(ingest::Bounds::of(processors)),
+            ingest: ingest::Places::new(ingest::Bounds::of(processors, memory_bytes)),
             decoded_bytes_max,
             query_bytes_max: memory_bytes / QUERY_MEMORY_SHARE,
             metrics: Metrics::default(),

@@ -29,8 +29,8 @@ use crate::http::App;
 use crate::http::metrics::increment;
 use crate::limits::{
     CONNECTION_BYTES, CONNECTION_MEMORY_SHARE, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
-    DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEADERS_MAX, PACE_CHECK_TIME, STREAMS_PER_CONNECTION_MAX,
-    TLS_HANDSHAKE_TIME_MAX, TLS_HANDSHAKES_MAX, WINDOW_BYTES,
+    DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEADERS_MAX, PACE_CHECK_TIME, SEND_BYTES,
+    STREAMS_PER_CONNECTION_MAX, TLS_HANDSHAKE_TIME_MAX, TLS_HANDSHAKES_MAX, WINDOW_BYTES,
 };
 
 /// How long the loop rests when the system has no file for another connection.
@@ -222,6 +222,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
+        .max_send_buf_size(SEND_BYTES)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
     builder
 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::blob::Blobs;
 use crate::blob::spool::{Spooled, Spooling};
+use crate::http::auth::Tenant;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::{App, Phase, admission};
 use crate::limits::{BLOB_PIECE_BYTES, BLOB_PIECES_HELD};
@@ -24,7 +25,7 @@ pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
 /// Reads the body to its end. What is over a limit is refused as soon as that is known.
 pub(super) async fn receive(
     app: &App,
-    blobs: &Arc<Blobs>,
+    (tenant, blobs): (&Tenant, &Arc<Blobs>),
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Spooled, ApiError> {
@@ -41,7 +42,8 @@ pub(super) async fn receive(
         return Err(ApiError::new(ErrorCode::UnsupportedMedia, message));
     }
     refuse_when_full(app, blobs, announced.unwrap_or(0))?;
-    let _room = app.admission.charge(BLOB_PIECE_BYTES * BLOB_PIECES_HELD)?;
+    let held = BLOB_PIECE_BYTES * BLOB_PIECES_HELD;
+    let _room = app.admission.charge_for(tenant.project().0, held)?;
     let mut spooling = blobs.spool().begin().map_err(|error| refused(&error))?;
     let mut piece = BytesMut::with_capacity(BLOB_PIECE_BYTES);
     let (mut received, began) = (0_usize, Instant::now());

@@ -81,7 +81,8 @@ pub(super) async fn serve(
     let body = if *method == Method::HEAD {
         Body::empty()
     } else {
-        let charge = app.admission.charge(BLOB_PIECE_BYTES * BLOB_PIECES_HELD)?;
+        let held = BLOB_PIECE_BYTES * BLOB_PIECES_HELD;
+        let charge = app.admission.charge_for(tenant.project().0, held)?;
         let expected = (status == StatusCode::OK).then_some(reference.sha256.0);
         streamed(object, range.clone(), expected, charge)
     };

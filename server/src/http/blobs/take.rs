@@ -167,7 +167,7 @@ async fn admit(
         }
     }
     let incoming = incoming.redacted(redactor.as_deref());
-    let spooled = receive(app, blobs, headers, body).await?;
+    let spooled = receive(app, (tenant, blobs), headers, body).await?;
     let wanted = &incoming.wanted;
     let is_size = wanted.size.is_none_or(|size| size == spooled.len());
     let is_hash = wanted.sha256.is_none_or(|hash| hash == spooled.hash().0);

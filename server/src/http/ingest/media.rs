@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Job, Locks, Outcome, Ready, Step, Stored};
+use super::{Job, Locks, Outcome, Ready, Step, Stored, place};
 use crate::blob::Blobs;
 use crate::blob::key::{ContentHash, Key, Owner};
 use crate::blob::reference::Reference;
@@ -52,6 +52,8 @@ pub(super) async fn store(mut ready: Ready) -> Result<(Stored, Option<Outcome>),
     };
     ready.job.locks = locks.map(|locks| -> Locks { Box::new(locks) });
     may_still(&ready.job).await?;
+    let place = place(&ready.job.app, &ready.job.tenant, ready.held_bytes);
+    ready.charge.work = Some(place.await?);
     let step = blocking(move || {
         if is_cut {
             ready.submit_rows()
@@ -260,7 +262,8 @@ fn put(app: &App, blobs: &Blobs, wanted: &Wanted) -> Result<(), ApiError> {
     }
     refuse_when_full(app, blobs, len)?;
     // It may take longer than the request.
-    let _room = app.admission.charge(bytes.len())?;
+    let project = key.owner().project().0;
+    let _room = app.admission.charge_for(project, bytes.len())?;
     let put = || {
         let mut spooling = blobs.spool().begin()?;
         spooling.write(bytes)?;

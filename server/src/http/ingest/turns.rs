@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::limits::{
     INGEST_WAITING_MAX, INGEST_WAITING_PER_PROJECT_MAX, INGEST_WORK_BYTES_PER_PROCESSOR,
+    INGEST_WORK_MEMORY_SHARE,
 };
 
 /// What the smallest body counts: it costs more than its bytes.
@@ -31,11 +32,13 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// With so many processors.
-    pub(crate) fn of(processors: usize) -> Self {
+    /// With so many processors, and a memory budget of so many bytes.
+    pub(crate) fn of(processors: usize, memory_bytes: u64) -> Self {
         let processors = u64::try_from(processors).unwrap_or(1).max(1);
         Self {
-            work: INGEST_WORK_BYTES_PER_PROCESSOR.saturating_mul(processors),
+            work: INGEST_WORK_BYTES_PER_PROCESSOR
+                .saturating_mul(processors)
+                .min(memory_bytes / INGEST_WORK_MEMORY_SHARE),
             waiting: INGEST_WAITING_MAX,
             waiting_per_project: INGEST_WAITING_PER_PROJECT_MAX,
         }
@@ -114,8 +117,9 @@ impl Turns {
     /// A body of a project comes. Others may begin by that: one of which something waits makes them wait no longer.
     pub(super) fn ask(&mut self, project: u64, bytes: usize) -> (Asked, Vec<Ticket>) {
         let waiting = self.lanes.get(&project).map_or(0, |l| l.waiting.len());
-        let is_full =
-            waiting >= self.bounds.waiting_per_project || self.waiting >= self.bounds.waiting;
+        // Whoever waits for nothing may wait in any case: else a few could keep everybody else out.
+        let is_full = waiting >= self.bounds.waiting_per_project
+            || (waiting > 0 && self.waiting >= self.bounds.waiting);
         let ticket = Ticket {
             project,
             number: self.tickets,
@@ -220,6 +224,10 @@ impl Turns {
             }
             self.remember(project);
             begun.push(next);
+            if self.part() > part {
+                // One that was there is not any more: those that were passed over may begin.
+                at = 0;
+            }
         }
         begun
     }

@@ -96,10 +96,12 @@ async fn whoever_sends_much_waits_for_itself_and_nobody_waits_for_it() {
     let mut sent = Vec::new();
     while app.ingest.held().1 == 0 {
         let before = app.ingest.held();
-        sent.push(send("key-of-a", format!("t{}", sent.len())));
+        let next = send("key-of-a", format!("t{}", sent.len()));
         while app.ingest.held() == before {
+            assert!(!next.is_finished(), "refused");
             yield_now().await;
         }
+        sent.push(next);
     }
     let (work, _) = app.ingest.held();
     assert!(sent.len() > 2, "{}", sent.len());

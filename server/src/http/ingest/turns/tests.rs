@@ -138,8 +138,11 @@ fn no_more_wait_than_may_of_one_project_and_of_all() {
         waits(turns.ask(2, 1));
     }
     assert_eq!(turns.waiting(), SMALL.waiting);
+    // Who waits for nothing may wait; for another place there is no more room.
+    waits(turns.ask(3, 1));
     assert_eq!(turns.ask(3, 1).0, Asked::Full);
     turns.done(begun[0]);
+    turns.done(begun[1]);
     waits(turns.ask(3, 1));
 }
 
@@ -156,8 +159,10 @@ fn who_need_not_wait_is_let_in_however_many_do() {
 
 #[test]
 fn the_work_grows_with_the_processors() {
-    assert_eq!(Bounds::of(0), Bounds::of(1));
-    assert_eq!(Bounds::of(2).work, 2 * INGEST_WORK_BYTES_PER_PROCESSOR);
+    let work = |processors, memory| Bounds::of(processors, memory).work;
+    assert_eq!(work(0, 1 << 30), work(1, 1 << 30));
+    assert_eq!(work(2, 1 << 30), 2 * INGEST_WORK_BYTES_PER_PROCESSOR);
+    assert_eq!(work(64, 128 << 20), 4 << 20);
 }
 
 #[derive(Clone, Debug)]
@@ -245,7 +250,7 @@ proptest! {
             match step {
                 Step::Ask(project, bytes) => {
                     let own = seen.waiting.iter().filter(|t| t.project == project).count();
-                    let may_wait = own < SMALL.waiting_per_project && seen.waiting.len() < SMALL.waiting;
+                    let may_wait = own == 0 || own < SMALL.waiting_per_project && seen.waiting.len() < SMALL.waiting;
                     let (asked, begun) = turns.ask(project, bytes);
                     seen.begin(&begun);
                     match asked {
