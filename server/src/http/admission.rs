@@ -122,11 +122,6 @@ impl Admission {
             .min(self.units)
     }
 
-    /// Room for `bytes` of nobody, or a 503.
-    pub fn charge(&self, bytes: usize) -> Result<Charge, ApiError> {
-        self.charge_for(NOBODY, bytes)
-    }
-
     /// Room for `bytes` of a project, or a 503.
     pub fn charge_for(&self, project: u64, bytes: usize) -> Result<Charge, ApiError> {
         let mut charge = Charge {
@@ -290,10 +285,10 @@ mod tests {
     #[test]
     fn room_is_bounded_and_comes_back() {
         let admission = room(8);
-        let first = admission.charge(5000).unwrap();
+        let first = admission.charge_for(NOBODY, 5000).unwrap();
         assert_eq!(admission.held_bytes(), 5 * 1024);
         assert_eq!(
-            admission.charge(4096).unwrap_err().code,
+            admission.charge_for(NOBODY, 4096).unwrap_err().code,
             ErrorCode::Overloaded
         );
         let mut second = admission.charge_for(1, 1024).unwrap();
@@ -310,11 +305,11 @@ mod tests {
         drop((first, second));
         assert_eq!((admission.held_bytes(), admission.refused()), (0, 3));
         // More than all of it runs alone.
-        let all = admission.charge(1 << 20).unwrap();
+        let all = admission.charge_for(NOBODY, 1 << 20).unwrap();
         assert_eq!(admission.held_bytes(), 8 * 1024);
-        assert!(admission.charge(1).is_err());
+        assert!(admission.charge_for(NOBODY, 1).is_err());
         drop(all);
-        assert!(admission.charge(1).is_ok());
+        assert!(admission.charge_for(NOBODY, 1).is_ok());
     }
 
     #[test]
@@ -358,7 +353,7 @@ mod tests {
             .unwrap();
         assert_eq!(admission.held_bytes(), 128 * 1024);
         drop(received);
-        let other = admission.charge(100 * 1024).unwrap();
+        let other = admission.charge_for(NOBODY, 100 * 1024).unwrap();
         let mut body = Body::from(vec![7; 70_000]);
         let error = receive(&admission, 1, &HeaderMap::new(), &mut body)
             .await

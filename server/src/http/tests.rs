@@ -514,7 +514,7 @@ async fn a_body_is_charged_for_what_it_decodes_to() {
     let steps = vec!["{}"; 40_000].join(",");
     let body = format!(r#"{{"trace_id":"{}","steps":[{steps}]}}"#, "t".repeat(256));
     let send = || post("/v1/traces", "key-of-a", JSON, body.clone());
-    let other = world.app.admission.charge(1).unwrap();
+    let other = world.app.admission.charge_for(0, 1).unwrap();
     let said = ask(&world.app, send()).await;
     assert_eq!(said.json()["error"]["code"], "overloaded");
     assert_eq!(said.headers[OUTCOME], "not-stored");

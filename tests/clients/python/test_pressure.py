@@ -185,6 +185,19 @@ def test_connections_hold_no_more_than_their_part_of_the_budget(tmp_path):
         server.end()
 
 
+def test_a_head_at_the_limit_is_taken_and_one_byte_more_is_not(tmp_path):
+    most = 32 << 10
+    begun, ended = b"GET /live HTTP/1.1\r\nhost: x\r\nx-long: ", b"\r\n\r\n"
+    server = Obsrv(tmp_path / "data", "--memory", "128MiB").start()
+    try:
+        for length, status in [(most, b"200"), (most + 1, b"431")]:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as one:
+                one.sendall(begun + b"y" * (length - len(begun) - len(ended)) + ended)
+                assert one.recv(4096).startswith(b"HTTP/1.1 " + status)
+    finally:
+        server.end()
+
+
 def test_a_budget_one_byte_below_the_least_is_refused_by_name(tmp_path):
     """The least itself is what the test before holds to its word."""
     server = Obsrv(tmp_path / "data", "--memory", str(128 * MIB - 1))

@@ -161,8 +161,8 @@ async fn questions_and_bodies_are_counted_while_they_are_there() {
         .enter(Class::Heavy, 1, Duration::ZERO)
         .await
         .unwrap();
-    let body = app.admission.charge(2048).unwrap();
-    assert!(app.admission.charge(usize::MAX).is_err());
+    let body = app.admission.charge_for(0, 2048).unwrap();
+    assert!(app.admission.charge_for(0, usize::MAX).is_err());
     let shown = status(&app).await;
     assert_eq!(of(&shown, 1), ("heavy".into(), 1.into(), 0.into()));
     assert_eq!(shown["bodies_in_flight_bytes"], 2048);

@@ -308,7 +308,7 @@ async fn overload_is_503_and_is_not_counted() {
         },
     )
     .await;
-    let room = world.app.admission.charge(usize::MAX).unwrap();
+    let room = world.app.admission.charge_for(0, usize::MAX).unwrap();
     let said = ask(&world.app, post("/v1/traces", "key-of-a", JSON, trace(0))).await;
     assert_eq!(said.status, 503);
     drop(room);
