@@ -10,22 +10,23 @@ use crate::dialect::MEMBERS_MAX;
 pub(in crate::dialect) struct Member<'a> {
     pub(in crate::dialect) key: String,
     /// Its value. What stands between its quotes and brackets is not checked.
-    text: &'a [u8],
+    text: &'a str,
     offset: usize,
 }
 
 impl Member<'_> {
     /// Reads the value, with at most `depth_max` objects and lists in one another.
     pub(in crate::dialect) fn read(&self, depth_max: usize) -> Result<Vec<u8>, JsonError> {
-        super::read(self.text, depth_max).map_err(|error| JsonError {
+        super::read_text(self.text, depth_max).map_err(|error| JsonError {
             offset: error.offset + self.offset,
             ..error
         })
     }
 }
 
-/// The members of the object that fills `text`.
-pub(in crate::dialect) fn members(text: &[u8]) -> Result<Vec<Member<'_>>, JsonError> {
+/// The members of the object that fills `bytes`.
+pub(in crate::dialect) fn members(bytes: &[u8]) -> Result<Vec<Member<'_>>, JsonError> {
+    let text = super::utf8(bytes)?;
     let mut parser = Parser::new(text);
     let mut members = Vec::new();
     parser.skip_space();
@@ -72,7 +73,7 @@ impl<'a> Parser<'a> {
         self.skip_space();
         let offset = self.at;
         self.pass_over()?;
-        let text = self.text.get(offset..self.at).unwrap_or(&[]);
+        let text = self.text.get(offset..self.at).unwrap_or_default();
         Ok(Member { key, text, offset })
     }
 
@@ -119,7 +120,7 @@ mod tests {
 
     fn keys(text: &str) -> Vec<(String, String)> {
         let members = members(text.as_bytes()).unwrap();
-        let of = |m: &Member<'_>| (m.key.clone(), String::from_utf8_lossy(m.text).into_owned());
+        let of = |m: &Member<'_>| (m.key.clone(), m.text.to_owned());
         members.iter().map(of).collect()
     }
 

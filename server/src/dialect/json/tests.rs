@@ -43,6 +43,23 @@ fn numbers_keep_their_kind() {
 }
 
 #[test]
+fn what_ends_plain_text_is_seen_wherever_it_stands() {
+    for stop in 0..=u8::MAX {
+        for (before, after) in (0..20).flat_map(|b| (0..10).map(move |a| (b, a))) {
+            for other in [b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xff] {
+                let bytes = [vec![other; before], vec![stop], vec![other; after]].concat();
+                let expected = match stop {
+                    b'"' | b'\\' | 0..=0x1f => before,
+                    _ => bytes.len(),
+                };
+                assert_eq!(plain_len(&bytes), expected, "{bytes:?}");
+            }
+        }
+    }
+    assert_eq!(plain_len(b"1234567\"1\\345678"), 7);
+}
+
+#[test]
 fn errors_name_the_byte() {
     assert_eq!(problem(b""), ("cut short", 0));
     assert_eq!(problem(b"{\"a\":1"), ("cut short", 6));
