@@ -24,7 +24,7 @@ const SERVICE_RANK: usize = 2;
 /// The number of the least severity that L2 asks for: `error`.
 const SEVERE: u8 = 17;
 /// The user of L7: neither the busiest nor one of the many that come once.
-const USER: &str = "user-000100";
+const USER: &str = "user-000020";
 const HOUR_NS: u64 = DAY_NS / 24;
 
 /// Accumulators, one per query.

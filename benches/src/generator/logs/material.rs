@@ -33,7 +33,7 @@ const SCOPES: [&str; 6] = [
 /// Statements of a logger for each severity.
 const STATEMENTS: usize = 2;
 /// Lines with [`NEEDLE_RARE`], per million.
-const RARE_PPM: u32 = 100;
+const RARE_PPM: u32 = 300;
 /// Lines with [`NEEDLE_COMMON`], per million.
 const COMMON_PPM: u32 = 50_000;
 

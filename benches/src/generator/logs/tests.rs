@@ -123,7 +123,7 @@ fn answers_are_those_of_a_plain_search_through_the_lines() {
     let rare = newest(&rows, |r| r.line.body.contains(NEEDLE_RARE));
     assert!(!rare.is_empty());
     assert_eq!(ids(&answers["L4"]), rare);
-    let user = newest(&rows, |r| r.line.user == "user-000100");
+    let user = newest(&rows, |r| r.line.user == "user-000020");
     assert!(!user.is_empty());
     assert_eq!(ids(&answers["L7"]), user);
     let of_project = || rows.iter().filter(|r| r.project == PROJECT);
