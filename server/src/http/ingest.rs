@@ -59,6 +59,8 @@ pub(crate) struct Stored {
     pub(crate) items: Vec<Item>,
     /// Whether anything of it was stored.
     pub(crate) is_empty: bool,
+    /// Rows of it that were taken: not every protocol lists them as items.
+    rows: u64,
 }
 
 impl Stored {
@@ -108,11 +110,9 @@ pub(crate) async fn accept(
     let stored = accept_uncounted(app, tenant, request, route, subject).await;
     match &stored {
         Ok(stored) => {
-            let accepted = stored.items.len().saturating_sub(stored.refused());
-            let accepted = u64::try_from(accepted).unwrap_or(u64::MAX);
             app.metrics
                 .items_accepted
-                .fetch_add(accepted, Ordering::Relaxed);
+                .fetch_add(stored.rows, Ordering::Relaxed);
             app.metrics
                 .items_rejected
                 .fetch_add(stored.rejected(), Ordering::Relaxed);
@@ -286,6 +286,7 @@ impl Ready {
             charge,
             ..
         } = self;
+        let rows = amounts.spans;
         let taken = usage::take(&job.app, &job.tenant, amounts)?;
         let (done, outcome) = outcome();
         let (governance, tenant) = (Arc::clone(&job.governance), job.tenant.clone());
@@ -303,6 +304,7 @@ impl Ready {
             dialect,
             items,
             is_empty: false,
+            rows,
         };
         Ok(Step::Done(stored, Some(outcome)))
     }
@@ -358,6 +360,7 @@ impl Job {
                 dialect,
                 items: decoded.items,
                 is_empty: true,
+                rows: 0,
             };
             return Ok(Step::Done(stored, None));
         }
