@@ -138,10 +138,17 @@ proptest! {
     }
 
     #[test]
-    fn accepts_exactly_what_serde_json_does(text in "[\\[\\]{}:,\"0-9eE+.tnaul\\-\\\\ ]{0,12}") {
+    fn accepts_exactly_what_serde_json_does(text in "[\\[\\]{}:,\"0-9eE+.tnaul\\-\\\\ é東😀]{0,12}") {
         let ours = read(text.as_bytes(), JSON_DEPTH_MAX).is_ok();
         let theirs = serde_json::from_str::<serde_json::Value>(&text).is_ok();
         prop_assert_eq!(ours, theirs, "{}", text);
+    }
+
+    #[test]
+    fn members_of_any_text_read_or_do_not(text in "\\{\"[{}:,\"a\\\\ é東😀]{0,16}\\}") {
+        for member in members(text.as_bytes()).unwrap_or_default() {
+            drop(member.read(JSON_DEPTH_MAX));
+        }
     }
 
     #[test]
