@@ -158,10 +158,7 @@ fn durations(bucket: u64, rng: &mut Rng) -> Histogram {
 /// A batch as OTLP protobuf: its points by scope and metric.
 pub fn export_request(batch: &Batch) -> Vec<u8> {
     let mut resource = batch.from.attributes();
-    resource.push((
-        "service.instance.id",
-        Value::Text(batch.instance.to_owned()),
-    ));
+    resource.push(("service.instance.id", Value::Text(batch.instance.clone())));
     let scopes = batch
         .points
         .chunk_by(|a, b| a.metric.of_models == b.metric.of_models);
