@@ -102,4 +102,5 @@ def main():
     shutil.rmtree(args.dir)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -54,16 +54,17 @@ struct Level {
     is_map: bool,
 }
 
+/// Where a text is read. Of bytes that nobody needs it is not known whether they are text.
 #[derive(Debug)]
-struct Parser<'a> {
-    text: &'a str,
+struct Parser<'a, T: ?Sized = str> {
+    text: &'a T,
     at: usize,
     /// Holds text with escapes while it is decoded.
     scratch: String,
 }
 
-impl<'a> Parser<'a> {
-    const fn new(text: &'a str) -> Self {
+impl<'a, T: AsRef<[u8]> + ?Sized> Parser<'a, T> {
+    const fn new(text: &'a T) -> Self {
         Self {
             text,
             at: 0,
@@ -79,7 +80,7 @@ impl<'a> Parser<'a> {
     }
 
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.text.as_ref().get(self.at).copied()
     }
 
     fn skip_space(&mut self) {
@@ -88,6 +89,22 @@ impl<'a> Parser<'a> {
         }
     }
 
+    fn closes(&mut self, is_map: bool) -> bool {
+        let closes = self.peek() == Some(if is_map { b'}' } else { b']' });
+        self.at += usize::from(closes);
+        closes
+    }
+
+    fn unexpected(&self, problem: &'static str) -> JsonError {
+        self.error(if self.at >= self.text.as_ref().len() {
+            "cut short"
+        } else {
+            problem
+        })
+    }
+}
+
+impl<'a> Parser<'a> {
     fn value(&mut self, depth_max: usize, out: &mut DocWriter) -> Result<(), JsonError> {
         let mut levels: Vec<Level> = Vec::new();
         loop {
@@ -147,24 +164,10 @@ impl<'a> Parser<'a> {
         Ok(false)
     }
 
-    fn closes(&mut self, is_map: bool) -> bool {
-        let closes = self.peek() == Some(if is_map { b'}' } else { b']' });
-        self.at += usize::from(closes);
-        closes
-    }
-
     fn close(levels: &mut Vec<Level>, out: &mut DocWriter) {
         if let Some(level) = levels.pop() {
             out.end(level.open);
         }
-    }
-
-    fn unexpected(&self, problem: &'static str) -> JsonError {
-        self.error(if self.at >= self.text.len() {
-            "cut short"
-        } else {
-            problem
-        })
     }
 
     fn key(&mut self, out: &mut DocWriter) -> Result<(), JsonError> {

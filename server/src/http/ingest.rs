@@ -59,8 +59,8 @@ pub(crate) struct Stored {
     pub(crate) items: Vec<Item>,
     /// Whether anything of it was stored.
     pub(crate) is_empty: bool,
-    /// Rows of it that were taken: not every protocol lists them as items.
-    rows: u64,
+    /// Events of it that were taken: not every protocol lists items.
+    events: u64,
 }
 
 impl Stored {
@@ -112,7 +112,7 @@ pub(crate) async fn accept(
         Ok(stored) => {
             app.metrics
                 .items_accepted
-                .fetch_add(stored.rows, Ordering::Relaxed);
+                .fetch_add(stored.events, Ordering::Relaxed);
             app.metrics
                 .items_rejected
                 .fetch_add(stored.rejected(), Ordering::Relaxed);
@@ -286,7 +286,7 @@ impl Ready {
             charge,
             ..
         } = self;
-        let rows = amounts.spans;
+        let taken_events = amounts.spans;
         let taken = usage::take(&job.app, &job.tenant, amounts)?;
         let (done, outcome) = outcome();
         let (governance, tenant) = (Arc::clone(&job.governance), job.tenant.clone());
@@ -304,7 +304,7 @@ impl Ready {
             dialect,
             items,
             is_empty: false,
-            rows,
+            events: taken_events,
         };
         Ok(Step::Done(stored, Some(outcome)))
     }
@@ -360,7 +360,7 @@ impl Job {
                 dialect,
                 items: decoded.items,
                 is_empty: true,
-                rows: 0,
+                events: 0,
             };
             return Ok(Step::Done(stored, None));
         }

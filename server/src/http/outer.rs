@@ -76,14 +76,9 @@ pub(crate) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Ne
     let uri = request.uri().clone();
     let (request, unread) = unread::watch(request);
     let (mut response, slow_us) = slow::watched(next.run(request)).await;
-    let said = response.extensions().get::<ApiError>();
-    // What comes too slowly or has ended is not worth more time.
-    let is_over = said.is_some_and(|error| {
-        let code = error.code;
-        matches!(code, ErrorCode::BodyTooSlow | ErrorCode::BodyIncomplete)
-    });
-    if let Some(unread) = unread.filter(|_| !is_over) {
-        unread.discard().await;
+    if let Some(unread) = unread {
+        let said = response.extensions().get::<ApiError>();
+        unread.discard(said.map(|error| error.code)).await;
     }
     if let Some(ran_us) = slow_us {
         note_slow(&app, &request_id, route, &uri, ran_us);

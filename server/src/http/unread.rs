@@ -17,6 +17,7 @@ use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
+use super::error::ErrorCode;
 use crate::limits::{REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIME_MAX, UNKNOWN_BODY_BYTES_MAX};
 
 /// A body of which the rest is kept when it is dropped.
@@ -64,12 +65,19 @@ pub(super) fn is_known(extensions: &Extensions) {
 impl Rest {
     /// Reads it and throws it away, as far as the limits say, so that the client gets to read the answer: a close with
     /// unread bytes is a reset.
-    pub(super) async fn discard(self) {
+    pub(super) async fn discard(self, said: Option<ErrorCode>) {
         let Some(mut body) = self.0.body.lock().take() else {
             return;
         };
+        let bytes_max = match said {
+            // What comes too slowly or has ended is not worth more time.
+            Some(ErrorCode::BodyTooSlow | ErrorCode::BodyIncomplete) => return,
+            // Who sends too much is not to send more by being refused.
+            Some(ErrorCode::RateLimited | ErrorCode::QuotaExceeded) => UNKNOWN_BODY_BYTES_MAX,
+            _ => self.0.bytes_max.load(Ordering::Relaxed),
+        };
         let read = async {
-            let mut left = self.0.bytes_max.load(Ordering::Relaxed);
+            let mut left = bytes_max;
             while let Some(Ok(frame)) = body.frame().await {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 let Some(rest) = left.checked_sub(length) else {

@@ -275,8 +275,9 @@ impl<'a, 'q> Scan<'a, 'q> {
         selection: &Selection,
         meter: &mut Meter<'_>,
     ) -> Result<(), QueryError> {
-        let outside = assigned.outside();
-        if assigned.is_many() && !matches!(self.apart, Some(Apart::Whole(_))) {
+        let is_whole = matches!(self.apart, Some(Apart::Whole(_)));
+        let outside = if is_whole { None } else { assigned.outside() };
+        if assigned.is_many() && !is_whole {
             self.apart = Some(Apart::Whole(self.total(meter)?));
         } else if outside.is_some() && self.apart.is_none() {
             self.apart = Some(Apart::Outside(Sums::new(&self.task.needs)));

@@ -48,7 +48,7 @@ async fn on_a_small_disk(dir: &std::path::Path) -> (Arc<App>, Threads, SimDisk) 
 }
 
 #[tokio::test]
-async fn rows_that_were_taken_are_counted_however_they_came() {
+async fn events_that_were_taken_are_counted_however_they_came() {
     let world = world().await;
     let span = |id: u8| {
         let (trace, id) = (format!("{id:032x}"), format!("{id:016x}"));
