@@ -309,8 +309,7 @@ fn size_rows(pid: u32, server: &Server, manifest: &Manifest) -> Result<(), LoadE
         ("protobuf", manifest.proto_bytes),
         ("JSON", manifest.json_bytes),
     ] {
-        if bytes > 0 {
-            let share = (total - wal) * 100 / bytes;
+        if let Some(share) = ((total - wal) * 100).checked_div(bytes) {
             row(
                 &format!("bytes a span as OTLP {form}; on disk without WAL, of it"),
                 &format!("{}; {share}%", bytes / spans),

@@ -388,7 +388,7 @@ const fn stops(eight: u64) -> u64 {
     const fn below(eight: u64, n: u64) -> u64 {
         eight.wrapping_sub(n * LOW) & !eight & TOP
     }
-    below(eight, 0x20) | below(eight ^ 0x22 * LOW, 1) | below(eight ^ 0x5c * LOW, 1)
+    below(eight, 0x20) | below(eight ^ (0x22 * LOW), 1) | below(eight ^ (0x5c * LOW), 1)
 }
 
 fn write_number(digits: &str, whole: bool, out: &mut DocWriter) -> Option<()> {
