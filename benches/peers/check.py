@@ -2,26 +2,22 @@
 
 # Sketches of quantiles are right within this; exact ones pass as well.
 QUANTILE_ERROR = 0.02
-# Traces that an answer to Q3 has at least.
+# Traces that an answer has at least.
 TRACES_MIN = 100
 
 
-def wrong(query, right, got, asked):
+def wrong(workload, query, right, got, asked):
     """Why the answer is wrong, or None."""
-    if query == "Q3":
-        # A run asks for the first of the traces alone.
-        right = right[: max(len(got), TRACES_MIN)]
-    if query == "Q4":
-        return wrong_latency(right, got)
-    if query == "Q5":
-        return wrong_sums(right, got)
-    if query == "Q6":
-        return wrong_users(right, got)
-    if query == "Q10":
-        return wrong_facets(right, got, asked)
-    if right == got:
-        return None
-    return differs(right, got)
+    return workload.JUDGES.get(query, equal)(right, got, asked)
+
+
+def equal(right, got, _):
+    return None if right == got else differs(right, got)
+
+
+def traces(right, got, asked):
+    # A run asks for the first of the traces alone.
+    return equal(right[: max(len(got), TRACES_MIN)], got, asked)
 
 
 def differs(right, got):
@@ -45,39 +41,40 @@ def wrong_keys(right, got):
     return None
 
 
-def wrong_latency(right, got):
+def quantiles(right, got, _):
+    """Groups of exact figures and, last, the two values around each quantile."""
     problem = wrong_keys(right, got)
     if problem:
         return problem
-    for key, (count, errors, around) in right.items():
-        if got[key][:2] != [count, errors]:
-            return f"{key}: expected {[count, errors]} got {got[key][:2]}"
-        for (low, high), value in zip(around, got[key][2]):
+    for key, (*exact, around) in right.items():
+        if got[key][:-1] != exact:
+            return f"{key}: expected {exact} got {got[key][:-1]}"
+        for (low, high), value in zip(around, got[key][-1], strict=True):
             if not low * (1 - QUANTILE_ERROR) <= float(value) <= high * (1 + QUANTILE_ERROR):
                 return f"{key}: expected {low}..{high} got {value}"
     return None
 
 
-def wrong_sums(right, got):
+def sums(right, got, _):
     problem = wrong_keys(right, got)
     if problem:
         return problem
-    for key, sums in right.items():
-        if not all(close(a, b) for a, b in zip(sums, got[key])):
-            return f"{key}: expected {sums} got {got[key]}"
+    for key, figures in right.items():
+        if len(figures) != len(got[key]) or not all(map(close, figures, got[key])):
+            return f"{key}: expected {figures} got {got[key]}"
     return None
 
 
-def wrong_users(right, got):
+def ranked(right, got, _):
     if len(right) != len(got):
-        return f"{len(right)} users expected, {len(got)} came"
+        return f"{len(right)} rows expected, {len(got)} came"
     for a, b in zip(right, got):
         if a[0] != b[0] or not all(close(x, y) for x, y in zip(a[1:], b[1:])):
             return f"expected {a} got {b}"
     return None
 
 
-def wrong_facets(right, got, asked):
+def facets(right, got, asked):
     for key in asked["facets"]:
         exact, mine = right[key], got.get(key, {})
         best = sorted(exact.values(), reverse=True)[:20]
@@ -87,4 +84,17 @@ def wrong_facets(right, got, asked):
         for value, count in listed:
             if exact.get(value) != count:
                 return f"{key}={value}: expected {exact.get(value)} got {count}"
+    return None
+
+
+def newest(right, got, asked):
+    """A list whose last row is one of several that are as old: right has all of these."""
+    limit = asked["list"]
+    if [row[0] for row in got] != [row[0] for row in right[:limit]]:
+        return differs(right[:limit], got)
+    left = [list(row) for row in right]
+    for row in got:
+        if row not in left:
+            return f"expected no {str(row)[:90]}"
+        left.remove(row)
     return None

@@ -1,4 +1,4 @@
-"""ClickHouse in this process (chdb). Arguments: directory, then text|plain, then synced|lazy."""
+"""ClickHouse in this process (chdb). Arguments: directory, profile, text|plain, synced|lazy."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from chdb import session
 
 import protocol
-import sql
+import workload
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = {
@@ -33,26 +33,27 @@ class Dialect:
     def count_if(self, condition):
         return f"countIf({condition})"
 
-    def quantiles(self, at):
-        return f"quantiles({', '.join(map(str, at))})(duration_ns)"
+    def quantiles(self, column, at, many=False):
+        # Of more than 8,192 values `quantiles` takes a sample.
+        function = "quantilesTDigest" if many else "quantiles"
+        return f"{function}({', '.join(map(str, at))})({column})"
 
     def distinct(self, column):
         return f"uniqExact({column})"
 
-    def words(self, text):
+    def words(self, text, columns):
         words = text.split()
-        if not self.text:
-            if len(words) == 1:
-                return f"(hasToken(input, '{text}') OR hasToken(output, '{text}'))"
-            return f"(position(input, '{text}') > 0 OR position(output, '{text}') > 0)"
 
         def one(column):
             if len(words) == 1:
                 return f"hasToken({column}, '{text}')"
+            whole = f"position({column}, '{text}') > 0"
+            if not self.text:
+                return whole
             every = " AND ".join(f"hasToken({column}, '{w}')" for w in sorted(set(words)))
-            return f"({every} AND position({column}, '{text}') > 0)"
+            return f"({every} AND {whole})"
 
-        return f"({one('input')} OR {one('output')})"
+        return "(" + " OR ".join(map(one, columns)) + ")"
 
     def facets(self, keys, where):
         pairs = ", ".join(f"('{k}', toString({k}))" for k in keys)
@@ -62,31 +63,35 @@ class Dialect:
             " ORDER BY n DESC LIMIT 20 BY key"
         )
 
-    def matches(self, pattern):
-        return f"(match(input, '{pattern}') OR match(output, '{pattern}'))"
+    def matches(self, pattern, columns):
+        return "(" + " OR ".join(f"match({c}, '{pattern}')" for c in columns) + ")"
 
     def true_in_extra(self, key):
         return f"extra.{key}.:Bool = true"
 
 
 class ClickHouse:
-    def __init__(self, directory, text, synced):
+    def __init__(self, directory, loaded, text, synced):
+        self.workload = loaded
         self.session = session.Session(directory)
         self.dialect = Dialect(text)
         for name, value in SETTINGS.items():
             self.session.query(f"SET {name} = {value}")
         tables = self.session.query("SHOW TABLES", "TSV").bytes().decode().split()
-        if "spans" not in tables:
-            schema = (HERE / "clickhouse.sql").read_text()
+        if loaded.TABLE not in tables:
+            schema = (HERE / f"clickhouse_{loaded.TABLE}.sql").read_text()
             if not text:
                 before, _, rest = schema.partition("-- @text begin")
                 schema = before + rest.partition("-- @text end")[2]
             if synced:
                 schema = schema.rstrip() + ", fsync_after_insert = 1, fsync_part_directory = 1"
             self.session.query(schema)
+        described = self.session.query(f"DESCRIBE TABLE {loaded.TABLE}", "TSV").bytes().decode()
+        self.columns = [line.split("\t")[0] for line in described.splitlines()]
 
     def load(self, path):
-        self.session.query(f"INSERT INTO spans SELECT * FROM file('{path}', JSONEachRow)")
+        table = self.workload.TABLE
+        self.session.query(f"INSERT INTO {table} SELECT * FROM file('{path}', JSONEachRow)")
 
     def settle(self):
         """Waits for merges of its own choosing; none are forced."""
@@ -107,22 +112,22 @@ class ClickHouse:
 
     exact_cpu = cpu
 
-    def statements(self, query, asked):
-        return sql.statements(query, asked, self.dialect)
-
     def rows(self, statement):
         out = self.session.query(statement, "JSONCompactEachRow").bytes().decode()
         return [json.loads(line) for line in out.splitlines()]
 
     def trace(self, project, trace):
+        loaded = self.workload
         rows = self.rows(
-            f"SELECT * FROM spans WHERE project = {project} AND trace_id = '{trace}'"
-            " SETTINGS output_format_json_quote_64bit_integers = 0"
+            f"SELECT * FROM {loaded.TABLE} WHERE project = {project} AND trace_id = '{trace}'"
+            f" {loaded.TRACES_ORDER} SETTINGS output_format_json_quote_64bit_integers = 0"
         )
-        return [len(rows), sum(len(r[21]) + len(r[22]) for r in rows)]
+        return protocol.text_bytes(rows, self.columns, loaded.TEXTS)
 
     def close(self):
         self.session.close()
 
 
-protocol.serve(ClickHouse(sys.argv[1], sys.argv[2] == "text", sys.argv[3] == "synced"))
+protocol.serve(
+    ClickHouse(sys.argv[1], workload.of(sys.argv[2]), sys.argv[3] == "text", sys.argv[4] == "synced")
+)

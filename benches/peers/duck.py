@@ -1,4 +1,4 @@
-"""DuckDB in this process. Argument: directory. A commit is synced by default."""
+"""DuckDB in this process. Arguments: directory, profile. A commit is synced by default."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 import protocol
-import sql
+import workload
 
 HERE = Path(__file__).resolve().parent
 # The words of a value are what the planted texts are: a substring search finds the same rows.
@@ -20,14 +20,14 @@ class Dialect:
     def count_if(self, condition):
         return f"count(*) FILTER ({condition})"
 
-    def quantiles(self, at):
-        return f"quantile_cont(duration_ns, {list(at)})"
+    def quantiles(self, column, at, many=False):
+        return f"quantile_cont({column}, {list(at)})"
 
     def distinct(self, column):
         return f"count(DISTINCT {column})"
 
-    def words(self, text):
-        return f"(contains(input, '{text}') OR contains(output, '{text}'))"
+    def words(self, text, columns):
+        return "(" + " OR ".join(f"contains({c}, '{text}')" for c in columns) + ")"
 
     def facets(self, keys, where):
         sets = ", ".join(f"({k})" for k in keys)
@@ -37,19 +37,20 @@ class Dialect:
             f" WHERE {where} GROUP BY GROUPING SETS ({sets}) HAVING value <> ''"
         )
 
-    def matches(self, pattern):
-        return f"(regexp_matches(input, '{pattern}') OR regexp_matches(output, '{pattern}'))"
+    def matches(self, pattern, columns):
+        return "(" + " OR ".join(f"regexp_matches({c}, '{pattern}')" for c in columns) + ")"
 
     def true_in_extra(self, key):
         return f"extra ->> '$.{key}' = 'true'"
 
 
 class DuckDb:
-    def __init__(self, directory):
+    def __init__(self, directory, loaded):
+        self.workload = loaded
         Path(directory).mkdir(exist_ok=True)
         self.dialect = Dialect()
         self.db = duckdb.connect(
-            f"{directory}/spans.duckdb",
+            f"{directory}/{loaded.TABLE}.duckdb",
             config={
                 "threads": 2,
                 "memory_limit": "8GB",
@@ -58,18 +59,18 @@ class DuckDb:
             },
         )
         tables = [row[0] for row in self.db.execute("SHOW TABLES").fetchall()]
-        if "spans" not in tables:
-            self.db.execute((HERE / "duckdb.sql").read_text())
-        described = self.db.execute("DESCRIBE spans").fetchall()
+        if loaded.TABLE not in tables:
+            self.db.execute((HERE / f"duckdb_{loaded.TABLE}.sql").read_text())
+        described = self.db.execute(f"DESCRIBE {loaded.TABLE}").fetchall()
         self.columns = {row[0]: row[1] for row in described}
 
     def load(self, path):
         typed = ", ".join(f"'{name}': '{kind}'" for name, kind in self.columns.items())
         names = ", ".join(self.columns)
         self.db.execute(
-            f"INSERT INTO spans SELECT {names} FROM read_json('{path}',"
+            f"INSERT INTO {self.workload.TABLE} SELECT {names} FROM read_json('{path}',"
             f" format = 'newline_delimited', maximum_object_size = 67108864, columns = {{{typed}}})"
-            " ORDER BY project, start_ns"
+            f" ORDER BY {self.workload.ORDER}"
         )
 
     def settle(self):
@@ -80,20 +81,19 @@ class DuckDb:
 
     exact_cpu = cpu
 
-    def statements(self, query, asked):
-        return sql.statements(query, asked, self.dialect)
-
     def rows(self, statement):
         return self.db.execute(statement).fetchall()
 
     def trace(self, project, trace):
+        loaded = self.workload
         rows = self.db.execute(
-            "SELECT * FROM spans WHERE project = ? AND trace_id = ?", [project, trace]
+            f"SELECT * FROM {loaded.TABLE} WHERE project = ? AND trace_id = ?"
+            f" {loaded.TRACES_ORDER}", [project, trace]
         ).fetchall()
-        return [len(rows), sum(len(r[16]) + len(r[17]) for r in rows)]
+        return protocol.text_bytes(rows, list(self.columns), loaded.TEXTS)
 
     def close(self):
         self.db.close()
 
 
-protocol.serve(DuckDb(sys.argv[1]))
+protocol.serve(DuckDb(sys.argv[1], workload.of(sys.argv[2])))

@@ -1,4 +1,4 @@
-"""PostgreSQL as a server of its own on a socket. Arguments: directory, first day, days."""
+"""PostgreSQL as a server of its own on a socket. Arguments: directory, first day, days. Spans alone."""
 
 import glob
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 
 import protocol
-import sql
+import spans
 
 HERE = Path(__file__).resolve().parent
 DAY_NS = 86_400_000_000_000
@@ -40,17 +40,15 @@ class Dialect:
     def count_if(self, condition):
         return f"count(*) FILTER (WHERE {condition})"
 
-    def quantiles(self, at):
-        return f"percentile_cont(ARRAY{list(at)}) WITHIN GROUP (ORDER BY duration_ns)"
+    def quantiles(self, column, at, many=False):
+        return f"percentile_cont(ARRAY{list(at)}) WITHIN GROUP (ORDER BY {column})"
 
     def distinct(self, column):
         return f"count(DISTINCT {column})"
 
-    def words(self, text):
-        return (
-            "to_tsvector('simple', input || ' ' || output)"
-            f" @@ phraseto_tsquery('simple', '{text}')"
-        )
+    def words(self, text, columns):
+        texts = " || ' ' || ".join(columns)
+        return f"to_tsvector('simple', {texts}) @@ phraseto_tsquery('simple', '{text}')"
 
     def facets(self, keys, where):
         sets = ", ".join(f"({k})" for k in keys)
@@ -60,8 +58,8 @@ class Dialect:
             f" GROUP BY GROUPING SETS ({sets}) HAVING coalesce({', '.join(keys)}) <> ''"
         )
 
-    def matches(self, pattern):
-        return f"(input ~ '{pattern}' OR output ~ '{pattern}')"
+    def matches(self, pattern, columns):
+        return "(" + " OR ".join(f"{c} ~ '{pattern}'" for c in columns) + ")"
 
     def true_in_extra(self, key):
         return f"""extra @> '{{"{key}": true}}'"""
@@ -74,6 +72,8 @@ def programs():
 
 
 class Postgres:
+    workload = spans
+
     def __init__(self, directory, first_day, days):
         self.directory = Path(directory)
         self.data = self.directory / "data"
@@ -165,9 +165,6 @@ class Postgres:
         with open(f"/proc/{self.postmaster}/stat", encoding="ascii") as file:
             ended = [int(n) for n in file.read().rpartition(")")[2].split()[13:15]]
         return own + sum(ended) / TICKS
-
-    def statements(self, query, asked):
-        return sql.statements(query, asked, self.dialect)
 
     def rows(self, statement):
         return self.db.execute(statement, prepare=False).fetchall()

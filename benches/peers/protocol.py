@@ -8,6 +8,12 @@ import traceback
 TRACES_A_RUN = 100
 
 
+def text_bytes(rows, columns, texts):
+    """How many rows a trace has, and bytes of these texts of theirs."""
+    at = [columns.index(text) for text in texts]
+    return [len(rows), sum(len(row[i]) for row in rows for i in at)]
+
+
 class Asked:
     """The constants of the queries, out of the manifest."""
 
@@ -23,13 +29,14 @@ class Asked:
 
 
 def share(traces, run):
-    """The traces of Q3 that one run asks for."""
+    """The traces that one run asks for."""
     start = run % max(1, len(traces) // TRACES_A_RUN) * TRACES_A_RUN
     return traces[start : start + TRACES_A_RUN]
 
 
 def serve(engine):
-    """Obeys until `quit`. The engine has load, settle, cpu, exact_cpu, query and close."""
+    """Obeys until `quit`. The engine has load, settle, cpu, exact_cpu, rows, trace
+    and close, and its workload."""
     real = sys.stdout
     sys.stdout = sys.stderr
 
@@ -79,8 +86,9 @@ def obey(engine, command, asked):
 
 
 def once(engine, query, asked, run):
-    """Wall and CPU seconds of one run, and its answer; of Q3 for one trace."""
-    if query == "Q3":
+    """Wall and CPU seconds of one run, and its answer; of whole traces for one."""
+    workload = engine.workload
+    if query == workload.TRACES:
         traces = share(asked.traces, run)
         cpu = engine.exact_cpu()
         begun = time.perf_counter()
@@ -88,31 +96,10 @@ def once(engine, query, asked, run):
         wall = time.perf_counter() - begun
         cpu = engine.exact_cpu() - cpu
         return wall / len(traces), cpu / len(traces), found
-    statements = engine.statements(query, asked)
+    statements = workload.statements(query, asked, engine.dialect)
     cpu = engine.exact_cpu()
     begun = time.perf_counter()
     rows = [engine.rows(statement) for statement in statements]
     wall = time.perf_counter() - begun
     cpu = engine.exact_cpu() - cpu
-    return wall, cpu, shape(query, rows)
-
-
-def shape(query, results):
-    """Rows as the manifest has its answers."""
-    rows = [list(row) for row in results[0]]
-    if query in ("Q1", "Q2", "Q6"):
-        width = {"Q1": 4, "Q2": 3, "Q6": 4}[query]
-        return [row[:width] for row in rows]
-    if query == "Q4":
-        return {f"{r[0]}|{r[1]}": [int(r[2]), int(r[3]), list(r[4])] for r in rows}
-    if query == "Q5":
-        return {f"{r[0]}|{r[1]}|{r[2]}": [int(r[3]), int(r[4]), float(r[5])] for r in rows}
-    if query == "Q10":
-        facets = {}
-        for key, value, count in rows:
-            facets.setdefault(key, {})[value] = int(count)
-        return facets
-    ids = [row[0] for row in rows]
-    if query in ("Q9", "Q12", "Q13"):
-        return [int(results[1][0][0]), ids]
-    return ids
+    return wall, cpu, workload.shape(query, rows)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""AgentTraceBench: obsrv and its peers on the same spans, one after the other.
+"""AgentTraceBench: obsrv and its peers on the same spans, log lines or metric points, one after the other.
 
 Every engine is given the workload in batches as it is made, says when it is quiet, is asked
 each query once after a restart with its files dropped from the page cache, and then each query
@@ -22,12 +22,9 @@ import venv
 from pathlib import Path
 
 import check
+import workload
 
 HERE = Path(__file__).resolve().parent
-QUERIES = ["Q1", "Q2", "Q3", "Q4", "Q5", "Q6", "Q7", "Q8a", "Q8b", "Q8c", "Q8d", "Q9", "Q10",
-           "Q11", "Q12", "Q13"]
-# What each weighs in the score: Q1 to Q10, the three questions of Q8 as one.
-WEIGHTS = {q: 1.0 for q in QUERIES[:7] + ["Q9", "Q10"]} | {q: 1 / 3 for q in ("Q8a", "Q8b", "Q8c")}
 WARM, RUNS = 3, 10
 CHUNK_BYTES = 64 << 20
 END_DAY, DAYS = 1_793_491_200 // 86_400, 7
@@ -194,7 +191,7 @@ class Bench:
 
     def load(self, engine, data, log, result):
         first = self.manifest is None
-        command = [self.a.rows, "--form", engine.form, "--spans", str(self.a.spans),
+        command = [self.a.rows_binary, "--form", engine.form, "--rows", str(self.a.rows),
                    "--seed", str(self.a.seed), "--profile", self.a.profile]
         if first:
             command += ["--answers", str(self.manifest_path)]
@@ -223,12 +220,12 @@ class Bench:
             raise Failed("the workload was not made")
         if first:
             self.manifest = json.loads(self.manifest_path.read_text())
-        spans = self.manifest["spans"]
+        rows = self.manifest["rows"]
         result["ingest"] = {
-            "spans_per_s": spans / wall, "cpu_loaded": loaded * 1e6 / spans,
-            "cpu_quiet": quiet * 1e6 / spans, "settle_s": settled["wall"],
-            "bytes_per_span": disk_bytes(data) / spans,
-            "bytes_without_log": disk_bytes(data, log=False) / spans, "raw_bytes": raw / spans}
+            "rows_per_s": rows / wall, "cpu_loaded": loaded * 1e6 / rows,
+            "cpu_quiet": quiet * 1e6 / rows, "settle_s": settled["wall"],
+            "bytes_per_row": disk_bytes(data) / rows,
+            "bytes_without_log": disk_bytes(data, log=False) / rows, "raw_bytes": raw / rows}
 
     def measured(self, engine, data, log, queries, hot):
         """Answers checked, then times; `wrong` says why there are none."""
@@ -239,7 +236,7 @@ class Bench:
             for query in queries:
                 try:
                     told = worker.tell(ASK_MAX_S, do="ask", query=query, **command)
-                    problem = check.wrong(query, self.manifest["answers"][query],
+                    problem = check.wrong(self.a.workload, query, self.manifest["answers"][query],
                                           told.pop("answer"), self.manifest["asked"])
                     if problem:
                         raise Failed(problem)
@@ -275,11 +272,11 @@ def figure(result, temperature, query):
     return median(told["wall"]) if "wall" in told else None
 
 
-def score(results, temperature, name):
+def score(weights, results, temperature, name):
     """Geometric mean of time over the best time; which queries are left out."""
     logs = weight = 0
     left_out = []
-    for query, share in WEIGHTS.items():
+    for query, share in weights.items():
         mine = figure(results[name], temperature, query)
         all_times = [figure(r, temperature, query) for r in results.values()]
         best = min((t for t in all_times if t is not None), default=None)
@@ -313,21 +310,22 @@ def table(rows):
 
 def report(bench):
     results, asked = bench.results, {n: r for n, r in bench.results.items() if "hot" in r}
-    raw = (bench.manifest or {}).get("proto_bytes", 0) / max(1, bench.a.spans)
-    print(f"\nAgentTraceBench: {bench.a.spans} spans, profile {bench.a.profile}, seed"
-          f" {bench.a.seed}, {raw:.0f} B a span as OTLP protobuf; {os.cpu_count()} CPUs;"
+    one, loaded = bench.a.workload.ROW, bench.a.workload
+    raw = (bench.manifest or {}).get("proto_bytes", 0) / max(1, bench.a.rows)
+    print(f"\nAgentTraceBench: {bench.a.rows} {one}s, profile {bench.a.profile}, seed"
+          f" {bench.a.seed}, {raw:.0f} B a {one} as OTLP protobuf; {os.cpu_count()} CPUs;"
           f" {time.strftime('%Y-%m-%d %H:%M')}\n")
-    rows = [["engine", "spans/s while loading", "CPU s per 1 M loaded", "until quiet",
-             "bytes a span, without log / all", "durable before the next batch"]]
+    rows = [["engine", f"{one}s/s while loading", "CPU s per 1 M loaded", "until quiet",
+             f"bytes a {one}, without log / all", "durable before the next batch"]]
     for name, result in results.items():
         told = result.get("ingest")
         if not told:
             rows.append([name, "FAILED: " + result.get("failed", ""), "", "", "",
                          result["durability"]])
             continue
-        rows.append([name, f"{told['spans_per_s']:.0f}", f"{told['cpu_loaded']:.1f}",
+        rows.append([name, f"{told['rows_per_s']:.0f}", f"{told['cpu_loaded']:.1f}",
                      f"{told['cpu_quiet']:.1f}",
-                     f"{told['bytes_without_log']:.0f} / {told['bytes_per_span']:.0f}",
+                     f"{told['bytes_without_log']:.0f} / {told['bytes_per_row']:.0f}",
                      result["durability"]])
     table(rows)
     for temperature, what in (("hot", "median / p95 of 10 (CPU), ms"), ("cold", "once (CPU), ms")):
@@ -342,9 +340,9 @@ def report(bench):
             mine = figure(asked.get("obsrv", {}), temperature, query)
             times = [figure(r, temperature, query) for r in asked.values()]
             rows.append([query, *(f"{t / mine:.2f}" if t and mine else "n/a" for t in times)])
-        for title, what in (("score: geometric mean of time over the best, Q1-Q10", 0),
+        for title, what in ((f"score: geometric mean of time over the best, {loaded.SCORED}", 0),
                             ("left out of it", 1)):
-            told = [score(asked, temperature, name)[what] for name in asked]
+            told = [score(loaded.WEIGHTS, asked, temperature, name)[what] for name in asked]
             rows.append([title, *(" ".join(t) or "none" if what else f"{t:.2f}" if t else "n/a"
                                   for t in told)])
         table(rows)
@@ -376,13 +374,14 @@ def engines(a, python):
     memory = str(a.memory << 20)
     no_sync, sync = "no: page cache only", "yes: synced"
     return [
-        Engine("obsrv", "otlp", [a.atb, "{data}", memory], "yes: each request of 64 spans synced"),
-        Engine("clickhouse", "json", peer("click.py", "text", "lazy"), no_sync),
-        Engine("clickhouse-plain", "json", peer("click.py", "plain", "lazy"),
+        Engine("obsrv", "otlp", [a.atb, "{data}", memory, a.profile],
+               f"yes: each {a.workload.REQUEST} synced"),
+        Engine("clickhouse", "json", peer("click.py", a.profile, "text", "lazy"), no_sync),
+        Engine("clickhouse-plain", "json", peer("click.py", a.profile, "plain", "lazy"),
                no_sync + "; no text index"),
-        Engine("clickhouse-synced", "json", peer("click.py", "text", "synced"),
+        Engine("clickhouse-synced", "json", peer("click.py", a.profile, "text", "synced"),
                "yes: fsync_after_insert, one insert a batch", ingest_only=True),
-        Engine("duckdb", "json", peer("duck.py"), sync + ", one commit a batch"),
+        Engine("duckdb", "json", peer("duck.py", a.profile), sync + ", one commit a batch"),
         Engine("postgres", "copy", peer("postgres.py", END_DAY - DAYS, DAYS + 2),
                sync + ", one COPY a batch"),
     ]
@@ -393,20 +392,33 @@ def arguments():
     parser.add_argument("--dir", required=True, help="empty or new; everything is written here")
     parser.add_argument("--target", default="target/release",
                         help="folder with rows and examples/atb")
-    parser.add_argument("--spans", type=int, default=1_000_000)
+    parser.add_argument("--profile", choices=workload.PROFILES, default="core",
+                        help="core and tail are spans")
+    parser.add_argument("--rows", "--spans", type=int, default=1_000_000,
+                        help="spans, log lines or metric points")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--profile", choices=("core", "tail"), default="core")
     parser.add_argument("--memory", type=int, default=400, help="MiB that obsrv may use")
     parser.add_argument("--engines", default="obsrv,clickhouse,clickhouse-plain,"
                         "clickhouse-synced,duckdb,postgres")
-    parser.add_argument("--queries", default=",".join(QUERIES))
+    parser.add_argument("--queries", help="default: all of the profile")
     parser.add_argument("--python", help="with requirements.txt installed; else one is made")
     parser.add_argument("--disk-max", type=int, default=12, help="GiB that --dir may have")
     a = parser.parse_args()
     target = Path(a.target).resolve()
-    a.rows, a.atb = target / "rows", target / "examples" / "atb"
-    a.queries = a.queries.split(",")
+    a.rows_binary, a.atb = target / "rows", target / "examples" / "atb"
+    a.workload = workload.of(a.profile)
+    a.queries = a.queries.split(",") if a.queries else a.workload.QUERIES
     return a
+
+
+def chosen(bench, every):
+    """The engines that were asked for, but for those that cannot do the profile."""
+    names = bench.a.engines.split(",")
+    left_out = bench.a.workload.LEFT_OUT
+    for name in names:
+        if name in left_out:
+            bench.say(f"{name}: left out of profile {bench.a.profile}: {left_out[name]}")
+    return [e for e in every if e.name in names and e.name not in left_out]
 
 
 def main():
@@ -414,8 +426,7 @@ def main():
     bench = Bench(a)
     bench.dir.mkdir(parents=True, exist_ok=True)
     python = interpreter(bench.dir, a.python)
-    chosen = a.engines.split(",")
-    bench.run([e for e in engines(a, python) if e.name in chosen])
+    bench.run(chosen(bench, engines(a, python)))
     report(bench)
     if not a.python:
         shutil.rmtree(bench.dir / "venv", ignore_errors=True)

@@ -345,7 +345,7 @@ fn take_str<'a>(rest: &mut &'a [u8]) -> Result<&'a str, DocError> {
 }
 
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, DocError> {
-    std::str::from_utf8(bytes).map_err(|_| DocError::Utf8)
+    simdutf8::basic::from_utf8(bytes).map_err(|_| DocError::Utf8)
 }
 
 /// A value whose text was not looked at yet: for who compares bytes with text that is known.

@@ -28,6 +28,9 @@ pub(crate) enum Encoding {
     Zstd = 3,
 }
 
+/// A compressed body is taken to be this many times larger until it is known.
+const RATIO_GUESS: usize = 8;
+
 impl Encoding {
     const ALL: [Self; 4] = [Self::Identity, Self::Gzip, Self::Deflate, Self::Zstd];
 
@@ -43,6 +46,14 @@ impl Encoding {
             Self::Gzip => 1,
             Self::Deflate => 2,
             Self::Zstd => 3,
+        }
+    }
+
+    /// How large a body of so many bytes is once it is plain, as far as that can be told before.
+    pub(crate) const fn likely_bytes(self, bytes: usize) -> usize {
+        match self {
+            Self::Identity => bytes,
+            Self::Gzip | Self::Deflate | Self::Zstd => bytes.saturating_mul(RATIO_GUESS),
         }
     }
 

@@ -67,12 +67,12 @@ pub const BODY_GRACE_TIME: Duration = Duration::from_secs(5);
 pub const BODY_BYTES_PER_SECOND_MIN: u64 = 1024;
 /// Streams of one HTTP/2 connection.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 128;
-/// Body bytes of a refused request that are read and thrown away, so that the client gets to see
+/// Body bytes that no handler read, which are read and thrown away, so that the client gets to see
 /// the answer instead of a reset.
 pub const REFUSED_BODY_BYTES_MAX: usize = 256 << 20;
-/// The same for a request without a valid key.
+/// The same for a request that was not let in, or that was over a rate or quota.
 pub const UNKNOWN_BODY_BYTES_MAX: usize = 1 << 20;
-/// How long a refused body is read.
+/// How long the rest of a body is read.
 pub const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How long a request waits for the log, and a change for those before it. Over it: 503, outcome unknown, or not stored if

@@ -1,4 +1,4 @@
-//! Requests from a file into the engine, eight at a time.
+//! Requests of one signal from a file into the engine, eight at a time.
 
 use std::path::Path;
 use std::sync::{Mutex, mpsc};
@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use obsrv_engine::doc::fingerprint;
 use obsrv_engine::engine::{
     Engine, Envelope, IngestError, InterpretError, Interpreter, Submission,
 };
@@ -24,17 +25,29 @@ pub(crate) struct Otlp;
 
 impl Interpreter for Otlp {
     fn interpret(&self, envelope: &Envelope, body: &[u8]) -> Result<Vec<Event>, InterpretError> {
+        let dialect = Dialect::from_u16(envelope.dialect).ok_or_else(|| InterpretError {
+            reason: format!("unknown dialect number={}", envelope.dialect),
+        })?;
         let context = Context {
             project: ProjectId(envelope.project),
-            body_hash: 0,
+            body_hash: fingerprint(body),
             subject: "",
             received_ns: envelope.received_ns,
             key_id: 1,
         };
-        let decoded = decode(Dialect::OtlpProtobuf, &context, body);
+        let decoded = decode(dialect, &context, body);
         decoded.map(|d| d.events).map_err(|e| InterpretError {
             reason: e.to_string(),
         })
+    }
+}
+
+/// What the requests of a profile are.
+pub(crate) fn dialect(profile: &str) -> Dialect {
+    match profile {
+        "logs" => Dialect::OtlpLogsProtobuf,
+        "points" => Dialect::OtlpMetricsProtobuf,
+        _ => Dialect::OtlpProtobuf,
     }
 }
 
@@ -66,7 +79,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Vec<(ProjectId, Bytes)>> {
 }
 
 /// Stores every request; each is acknowledged after its sync.
-pub(crate) fn send(engine: &Engine, requests: Vec<(ProjectId, Bytes)>) {
+pub(crate) fn send(engine: &Engine, dialect: Dialect, requests: Vec<(ProjectId, Bytes)>) {
     let queue = Mutex::new(requests.into_iter());
     thread::scope(|scope| {
         for _ in 0..WRITERS {
@@ -74,17 +87,17 @@ pub(crate) fn send(engine: &Engine, requests: Vec<(ProjectId, Bytes)>) {
                 loop {
                     let next = queue.lock().expect("BUG: poisoned").next();
                     let Some((project, body)) = next else { return };
-                    store(engine, project, &body);
+                    store(engine, dialect, (project, &body));
                 }
             });
         }
     });
 }
 
-fn store(engine: &Engine, project: ProjectId, body: &Bytes) {
+fn store(engine: &Engine, dialect: Dialect, (project, body): (ProjectId, &Bytes)) {
     let envelope = Envelope {
         project: project.0,
-        dialect: Dialect::OtlpProtobuf.number(),
+        dialect: dialect.number(),
         received_ns: RECEIVED_NS,
         ..Envelope::default()
     };

@@ -1,7 +1,7 @@
 //! `atb`: obsrv as one of the engines of `AgentTraceBench`. `peers/run.py` starts it and asks.
 //!
 //! Commands are lines of JSON on standard input, answers lines of JSON on standard output:
-//! `load` (a file of `rows --form otlp`), `settle`, `cpu`, `ask` and `time` (a query of the
+//! `load` (a file of `rows --form otlp`, of the profile that is the third argument), `settle`, `cpu`, `ask` and `time` (a query of the
 //! benchmark), `quit`. The engine is used as a library, as the embedded peers are; nothing is kept
 //! from one query to the next but the page cache.
 #![expect(clippy::print_stdout, reason = "the protocol")]
@@ -11,7 +11,10 @@
 )]
 
 mod asked;
+mod asking;
 mod feed;
+mod logs;
+mod points;
 mod queries;
 
 use std::error::Error;
@@ -22,8 +25,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use asked::Asked;
+use asking::Answer;
 use obsrv_benches::load::process::{cpu_time, until_quiet};
 use obsrv_engine::engine::{Engine, Options};
+use obsrv_server::dialect::Dialect;
 use obsrv_wal::io::{Disk, OsRng, RealDisk};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value as Json, json};
@@ -39,8 +44,9 @@ const QUIET_MAX: Duration = Duration::from_mins(20);
 fn main() -> Outcome<()> {
     let mut args = std::env::args().skip(1);
     let (Some(directory), Some(memory)) = (args.next(), args.next()) else {
-        return Err("atb DIRECTORY MEMORY_BYTES".into());
+        return Err("atb DIRECTORY MEMORY_BYTES [PROFILE]".into());
     };
+    let dialect = feed::dialect(args.next().as_deref().unwrap_or_default());
     let directory = PathBuf::from(directory);
     std::fs::create_dir_all(&directory)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&directory)?);
@@ -53,20 +59,21 @@ fn main() -> Outcome<()> {
         if command["do"] == "quit" {
             break;
         }
-        let answer = obey(&engine, &command).unwrap_or_else(|e| json!({"error": e.to_string()}));
+        let answer =
+            obey(&engine, dialect, &command).unwrap_or_else(|e| json!({"error": e.to_string()}));
         println!("{answer}");
     }
     threads.stop();
     Ok(())
 }
 
-fn obey(engine: &Arc<Engine>, command: &Json) -> Outcome<Json> {
+fn obey(engine: &Arc<Engine>, dialect: Dialect, command: &Json) -> Outcome<Json> {
     match command["do"].as_str().unwrap_or_default() {
         "load" => {
             let path = command["path"].as_str().unwrap_or_default();
             let requests = feed::read(path.as_ref())?;
             let begun = Instant::now();
-            feed::send(engine, requests);
+            feed::send(engine, dialect, requests);
             Ok(json!({ "wall": begun.elapsed().as_secs_f64() }))
         }
         "settle" => {
@@ -107,16 +114,24 @@ fn exact_cpu() -> f64 {
     Duration::from_nanos(nanos.cast_unsigned()).as_secs_f64()
 }
 
-/// One run of a query: wall and CPU seconds, and what it answers. `run` chooses the traces of Q3.
+/// One run of a query: wall and CPU seconds, and what it answers. `run` chooses the traces of Q3 and L3.
 fn once(engine: &Engine, asked: &Asked, command: &Json, run: u64) -> Outcome<(f64, f64, Json)> {
     let query = command["query"].as_str().unwrap_or_default();
     let whole = command["do"] == "ask";
     let before = exact_cpu();
     let begun = Instant::now();
-    let found = queries::run(engine, asked, query, run)?;
+    let found = ask(engine, asked, query, run)?;
     let wall = begun.elapsed().as_secs_f64();
     let cpu = exact_cpu() - before;
-    let parts = found.parts();
+    let parts = f64::from(u32::try_from(found.parts())?);
     let answer = if whole { found.to_json()? } else { Json::Null };
     Ok((wall / parts, cpu / parts, answer))
+}
+
+fn ask(engine: &Engine, asked: &Asked, query: &str, run: u64) -> Outcome<Box<dyn Answer>> {
+    match query.chars().next() {
+        Some('L') => logs::run(engine, asked, query, run),
+        Some('P') => points::run(engine, asked, query),
+        _ => queries::run(engine, asked, query, run),
+    }
 }

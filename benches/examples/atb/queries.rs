@@ -3,50 +3,28 @@
 //! A query of obsrv sees one project; those over all projects are asked of each, and their time is
 //! that of all of them.
 
-use std::sync::LazyLock;
-use std::thread::available_parallelism;
-
 use obsrv_benches::generator::flat::{INPUTS, OUTPUTS};
 use obsrv_engine::body;
 use obsrv_engine::doc::DocRef;
-use obsrv_engine::engine::{Engine, Snapshot};
+use obsrv_engine::engine::Engine;
 use obsrv_engine::query::aggregate::{
-    AggregateAnswer, AggregateRequest, DistinctMode, GroupValue, Key, Measure, Number, Rank,
-    TimeBuckets, Top, Value,
+    AggregateAnswer, AggregateRequest, DistinctMode, Group, Measure, Rank, TimeBuckets, Top,
 };
 use obsrv_engine::query::ast::{Filter, Literal, Test, TextTest};
-use obsrv_engine::query::{Budget, Hit, Order, Page, Processors, Request};
+use obsrv_engine::query::{Hit, Order, Page, Request};
 use obsrv_engine::row::Table;
 use obsrv_engine::source::Column;
 use serde_json::{Map, Value as Json, json};
 
 use super::Outcome;
 use super::asked::Asked;
+use super::asking::{
+    Answer, Asking, DAY_NS, HOUR_NS, MINUTE_NS, by_bucket, is, name, number, path, present, words,
+};
 use super::feed::project;
 
-const MINUTE_NS: i64 = 60_000_000_000;
-const HOUR_NS: i64 = 60 * MINUTE_NS;
-const DAY_NS: i64 = 24 * HOUR_NS;
-/// Traces of Q3 in one timed run.
-const TRACES_A_RUN: usize = 100;
-
-/// As a server divides them.
-static PROCESSORS: LazyLock<Processors> =
-    LazyLock::new(|| Processors::new(available_parallelism().map_or(1, usize::from)));
-
-fn budget() -> Budget<'static> {
-    Budget {
-        rows_max: u64::MAX,
-        bytes_max: u64::MAX,
-        read_bytes_max: u64::MAX,
-        cancelled: &|| false,
-        processors: Some(&PROCESSORS),
-        weigh: None,
-    }
-}
-
 /// What a query came to, before it is written as the benchmark wants it.
-pub(crate) enum Found {
+enum Found {
     Roots(Page),
     Previews(Page),
     /// Spans, and bytes of their inputs and outputs.
@@ -62,18 +40,6 @@ pub(crate) enum Found {
     Thread(Page),
 }
 
-fn path(path: &str) -> Column {
-    Column::Path(path.into())
-}
-
-fn is(key: &str, value: &str) -> Filter {
-    Filter::Is(path(key), Test::Eq(Literal::Str(value.to_owned())))
-}
-
-fn words(text: String) -> Filter {
-    Filter::Text(TextTest::Words(text))
-}
-
 /// The path of a column of the benchmark's rows.
 fn path_of(key: &str) -> String {
     match key {
@@ -82,20 +48,19 @@ fn path_of(key: &str) -> String {
     }
 }
 
-struct Asking<'a> {
-    snapshot: Snapshot,
-    asked: &'a Asked,
-}
-
 /// Runs a query; Q3 takes the run's share of the traces.
-pub(crate) fn run(engine: &Engine, asked: &Asked, query: &str, run: u64) -> Outcome<Found> {
-    let snapshot = engine.snapshot();
-    let asking = Asking { snapshot, asked };
-    asking.run(query, run)
+pub(crate) fn run(
+    engine: &Engine,
+    asked: &Asked,
+    query: &str,
+    run: u64,
+) -> Outcome<Box<dyn Answer>> {
+    let asking = Asking::new(engine, asked, Table::Spans);
+    Ok(Box::new(asking.spans(query, run)?))
 }
 
 impl Asking<'_> {
-    fn run(&self, query: &str, run: u64) -> Outcome<Found> {
+    fn spans(&self, query: &str, run: u64) -> Outcome<Found> {
         let all = self.asked.project;
         Ok(match query {
             "Q1" => Found::Roots(self.list(Table::Runs, self.since(HOUR_NS))?),
@@ -108,7 +73,7 @@ impl Asking<'_> {
                     self.since(DAY_NS),
                 ]),
             )?),
-            "Q3" => Found::Traces(self.traces(run)?),
+            "Q3" => Found::Traces(self.whole(run)?),
             "Q4" => Found::Latency(self.aggregate(all, &self.latency())?),
             "Q5" => Found::Costs(self.of_each(|p| self.aggregate(p, &costs()))?),
             "Q6" => Found::Users(self.aggregate(all, &users())?),
@@ -137,32 +102,8 @@ impl Asking<'_> {
         })
     }
 
-    fn since(&self, window_ns: i64) -> Filter {
-        let from = self.asked.now_ns - window_ns;
-        Filter::Is(Column::Start, Test::Ge(Literal::I64(from)))
-    }
-
     fn of_each<T>(&self, ask: impl Fn(u64) -> Outcome<T>) -> Outcome<Vec<T>> {
         (0..self.asked.projects).map(ask).collect()
-    }
-
-    fn search(&self, index: u64, table: Table, request: &Request) -> Outcome<Page> {
-        let found = self
-            .snapshot
-            .search(project(index), table, request, &budget())?;
-        Ok(found)
-    }
-
-    /// Rows of which the answer has ids and times alone.
-    fn search_cores(&self, index: u64, request: &Request) -> Outcome<Page> {
-        let found = self
-            .snapshot
-            .search_cores(project(index), Table::Spans, request, &budget())?;
-        Ok(found)
-    }
-
-    fn list(&self, table: Table, filter: Filter) -> Outcome<Page> {
-        self.search(self.asked.project, table, &Request::new(filter, 50))
     }
 
     fn counted(&self, index: u64, filter: Filter) -> Outcome<Page> {
@@ -171,14 +112,6 @@ impl Asking<'_> {
             ..Request::new(filter, 50)
         };
         self.search_cores(index, &request)
-    }
-
-    /// Without what was kept of earlier answers.
-    fn aggregate(&self, index: u64, request: &AggregateRequest) -> Outcome<AggregateAnswer> {
-        let answer =
-            self.snapshot
-                .aggregate_with(project(index), Table::Spans, request, &budget(), None)?;
-        Ok(answer)
     }
 
     fn word(&self, name: &str) -> Outcome<Found> {
@@ -212,11 +145,7 @@ impl Asking<'_> {
         self.search_cores(index, &request)
     }
 
-    fn traces(&self, run: u64) -> Outcome<Vec<(usize, usize)>> {
-        let all = &self.asked.traces;
-        let runs = (all.len() / TRACES_A_RUN).max(1);
-        let from = usize::try_from(run)? % runs * TRACES_A_RUN;
-        let share = all.get(from..from + TRACES_A_RUN).unwrap_or(all);
+    fn whole(&self, run: u64) -> Outcome<Vec<(usize, usize)>> {
         let whole = |(index, id): &(u64, String)| {
             let rows = self.snapshot.trace(project(*index), id)?;
             let mut bytes = 0;
@@ -226,19 +155,13 @@ impl Asking<'_> {
             }
             Ok((rows.spans.len(), bytes))
         };
-        share.iter().map(whole).collect()
+        self.traces(run)?.iter().map(whole).collect()
     }
 
     fn latency(&self) -> AggregateRequest {
-        let from = self.asked.now_ns - DAY_NS / 4;
         AggregateRequest {
             keys: vec![present("model")],
-            time: Some(TimeBuckets {
-                width_ns: MINUTE_NS,
-                origin_ns: 0,
-                range: Some((from, self.asked.now_ns + DAY_NS)),
-                fill: false,
-            }),
+            time: Some(self.buckets(DAY_NS / 4, MINUTE_NS)),
             ..AggregateRequest::new(
                 Filter::All,
                 vec![
@@ -266,13 +189,6 @@ impl Asking<'_> {
             ..Request::new(filter, 0)
         };
         self.search(self.asked.project, Table::Spans, &request)
-    }
-}
-
-fn present(key: &str) -> Key {
-    Key {
-        column: path(key),
-        absent: false,
     }
 }
 
@@ -322,22 +238,20 @@ fn text<'a>(view: DocRef<'a>, keys: &[&str]) -> &'a str {
         .unwrap_or_default()
 }
 
-impl Found {
-    /// How many questions it was: figures are for one.
-    pub(crate) fn parts(&self) -> f64 {
+impl Answer for Found {
+    fn parts(&self) -> usize {
         match self {
-            Self::Traces(traces) => f64::from(u32::try_from(traces.len()).unwrap_or(1).max(1)),
-            _ => 1.0,
+            Self::Traces(traces) => traces.len().max(1),
+            _ => 1,
         }
     }
 
-    /// As the manifest has it.
-    pub(crate) fn to_json(&self) -> Outcome<Json> {
+    fn to_json(&self) -> Outcome<Json> {
         Ok(match self {
             Self::Roots(page) => page.hits.iter().map(root).collect::<Outcome<_>>()?,
             Self::Previews(page) => page.hits.iter().map(preview).collect::<Outcome<_>>()?,
             Self::Traces(traces) => traces.iter().map(|t| json!([t.0, t.1])).collect(),
-            Self::Latency(answer) => latency(answer),
+            Self::Latency(answer) => by_bucket(answer, MINUTE_NS, ""),
             Self::Costs(answers) => costs_json(answers),
             Self::Users(answer) => answer.groups.iter().map(user).collect(),
             Self::Longest(pages) => {
@@ -386,52 +300,17 @@ fn merged(pages: &[Page], key: impl Fn(&Hit) -> i64, limit: usize) -> Vec<String
     rows.into_iter().take(limit).map(|r| r.1).collect()
 }
 
-fn name(keys: &[Option<GroupValue>]) -> String {
-    match keys.first() {
-        Some(Some(GroupValue::Str(text))) => text.to_string(),
-        other => format!("{other:?}"),
-    }
-}
-
-fn number(value: &Value) -> Json {
-    match value {
-        Value::Count(n) | Value::Distinct { count: n, .. } => json!(n),
-        Value::Number(Some(Number::Whole(n))) => json!(i64::try_from(*n).unwrap_or(i64::MAX)),
-        Value::Number(Some(Number::Float(x))) => json!(x),
-        Value::Quantiles(values) => json!(values),
-        _ => json!(0),
-    }
-}
-
-fn latency(answer: &AggregateAnswer) -> Json {
-    let mut out = Map::new();
-    for group in &answer.groups {
-        let model = name(&group.keys);
-        for point in &group.points {
-            let key = format!("{}|{model}", point.start_ns.div_euclid(MINUTE_NS));
-            let of = point.figures.measures.iter().map(|m| number(&m.value));
-            out.insert(key, of.collect());
-        }
-    }
-    Json::Object(out)
-}
-
 fn costs_json(answers: &[AggregateAnswer]) -> Json {
     let mut out = Map::new();
     for (project, answer) in answers.iter().enumerate() {
-        for group in &answer.groups {
-            let model = name(&group.keys);
-            for point in &group.points {
-                let day = point.start_ns.div_euclid(DAY_NS);
-                let of = point.figures.measures.iter().map(|m| number(&m.value));
-                out.insert(format!("{project}|{day}|{model}"), of.collect());
-            }
+        if let Json::Object(of) = by_bucket(answer, DAY_NS, &format!("{project}|")) {
+            out.extend(of);
         }
     }
     Json::Object(out)
 }
 
-fn user(group: &obsrv_engine::query::aggregate::Group) -> Json {
+fn user(group: &Group) -> Json {
     let mut measures = group.figures.measures.iter().map(|m| number(&m.value));
     let (cost, sessions) = (measures.next(), measures.next());
     json!([name(&group.keys), cost, group.figures.rows, sessions])

@@ -304,23 +304,18 @@ fn size_rows(pid: u32, server: &Server, manifest: &Manifest) -> Result<(), LoadE
         "bytes a span on disk, all / without WAL",
         &format!("{} / {}", total / spans, (total - wal) / spans),
     );
-    row(
-        "bytes a span as OTLP protobuf / OTLP JSON",
-        &format!(
-            "{} / {}",
-            manifest.proto_bytes / spans,
-            manifest.json_bytes / spans
-        ),
-    );
-    let percent = |raw: u64| (total - wal) * 100 / raw.max(1);
-    row(
-        "on disk without WAL, of OTLP protobuf / OTLP JSON",
-        &format!(
-            "{}% / {}%",
-            percent(manifest.proto_bytes),
-            percent(manifest.json_bytes)
-        ),
-    );
+    // The size of the other form is not worked out where requests are made while they are sent.
+    for (form, bytes) in [
+        ("protobuf", manifest.proto_bytes),
+        ("JSON", manifest.json_bytes),
+    ] {
+        if let Some(share) = ((total - wal) * 100).checked_div(bytes) {
+            row(
+                &format!("bytes a span as OTLP {form}; on disk without WAL, of it"),
+                &format!("{}; {share}%", bytes / spans),
+            );
+        }
+    }
     Ok(())
 }
 

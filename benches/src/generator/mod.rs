@@ -2,17 +2,22 @@
 //!
 //! Same options, same bytes. The profile `core` is what the goals are stated for: about 2,146 B a
 //! span as OTLP protobuf and no heavy tail; `messy` adds duplicates, late spans and start/end
-//! pairs, `tail` spans of up to 8 MiB. Projects follow a Zipf law, each has its own key, so a
-//! request holds spans of one.
+//! pairs, `tail` spans of up to 8 MiB. Log lines and metric points have generators of their own:
+//! [`logs`], [`points`]. Projects follow a Zipf law, each has its own key, so a request holds rows of one.
 
 pub mod answers;
 pub mod flat;
+mod keep;
+pub mod logs;
 pub mod manifest;
 mod options;
+pub mod points;
 pub mod rng;
+pub mod sender;
 pub mod span;
 pub mod text;
 pub mod trace;
+mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -5,11 +5,11 @@
 pub struct Options {
     /// Same seed, same workload.
     pub seed: u64,
-    /// Distinct spans, exactly.
+    /// Distinct spans, exactly; of logs lines, of metrics points.
     pub spans: u64,
     /// Projects.
     pub projects: usize,
-    /// Spans in a request.
+    /// Spans or lines in a request. An export of metrics has the points of its resource.
     pub batch: usize,
     /// Interleaved traces that are open at any time.
     pub open: usize,
@@ -72,6 +72,19 @@ impl Options {
             heavy_tail: true,
             ..Self::core(seed, spans)
         }
+    }
+
+    /// Log lines in the projects and the window of `core`, as many a request as SDKs send.
+    pub fn logs(seed: u64, lines: u64) -> Self {
+        Self {
+            batch: 512,
+            ..Self::core(seed, lines)
+        }
+    }
+
+    /// Metric points in the projects and the window of `core`.
+    pub fn points(seed: u64, points: u64) -> Self {
+        Self::core(seed, points)
     }
 
     /// `core` over so many projects, all of them interleaved. Requests are small, since at any

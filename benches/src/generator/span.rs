@@ -1,6 +1,8 @@
 //! A span and its two wire forms. Written by hand and sharing nothing with the server, so that the
 //! server's reader is checked by something else than itself.
 
+use super::wire::{self, attribute, put_bytes, put_fixed64, put_varint_field};
+
 /// An attribute value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -70,25 +72,13 @@ const SCOPE: &str = "obsrv-benches";
 
 /// An export request of these spans as OTLP protobuf.
 pub fn export_request(spans: &[Span]) -> Vec<u8> {
-    let mut scope_spans = Vec::with_capacity(spans.len() * 2_300);
-    let mut scope = Vec::new();
-    put_bytes(&mut scope, 1, SCOPE.as_bytes());
-    put_bytes(&mut scope_spans, 1, &scope);
-    let mut buf = Vec::with_capacity(4_096);
-    for span in spans {
-        buf.clear();
-        put_span(&mut buf, span);
-        put_bytes(&mut scope_spans, 2, &buf);
-    }
-    let mut resource = Vec::new();
-    let service = attribute("service.name", &Value::Text(SERVICE.to_owned()));
-    put_bytes(&mut resource, 1, &service);
-    let mut resource_spans = Vec::with_capacity(scope_spans.len() + 64);
-    put_bytes(&mut resource_spans, 1, &resource);
-    put_bytes(&mut resource_spans, 2, &scope_spans);
-    let mut out = Vec::with_capacity(resource_spans.len() + 8);
-    put_bytes(&mut out, 1, &resource_spans);
-    out
+    let service = [("service.name", Value::Text(SERVICE.to_owned()))];
+    let items = spans.iter().map(|span| {
+        let mut item = Vec::with_capacity(4_096);
+        put_span(&mut item, span);
+        item
+    });
+    wire::export_request(&service, [(SCOPE, items)])
 }
 
 fn put_span(out: &mut Vec<u8>, span: &Span) {
@@ -113,47 +103,6 @@ fn put_span(out: &mut Vec<u8>, span: &Span) {
         put_varint_field(&mut status, 3, 2);
         put_bytes(out, 15, &status);
     }
-}
-
-fn attribute(key: &str, value: &Value) -> Vec<u8> {
-    let mut any = Vec::new();
-    match value {
-        Value::Text(text) => put_bytes(&mut any, 1, text.as_bytes()),
-        Value::Bool(b) => put_varint_field(&mut any, 2, u64::from(*b)),
-        Value::Int(n) => put_varint_field(&mut any, 3, n.cast_unsigned()),
-        Value::Double(d) => put_fixed64(&mut any, 4, d.to_bits()),
-    }
-    let mut pair = Vec::with_capacity(any.len() + key.len() + 8);
-    put_bytes(&mut pair, 1, key.as_bytes());
-    put_bytes(&mut pair, 2, &any);
-    pair
-}
-
-fn put_varint(out: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        out.push(u8::try_from(n & 0x7f).expect("BUG: seven bits") | 0x80);
-        n >>= 7;
-    }
-    out.push(u8::try_from(n).expect("BUG: seven bits"));
-}
-
-fn put_varint_field(out: &mut Vec<u8>, field: u64, n: u64) {
-    put_varint(out, field << 3);
-    put_varint(out, n);
-}
-
-fn put_fixed64(out: &mut Vec<u8>, field: u64, n: u64) {
-    put_varint(out, field << 3 | 1);
-    out.extend_from_slice(&n.to_le_bytes());
-}
-
-fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
-    put_varint(out, field << 3 | 2);
-    put_varint(
-        out,
-        u64::try_from(bytes.len()).expect("BUG: usize over 64 bits"),
-    );
-    out.extend_from_slice(bytes);
 }
 
 /// An export request of these spans as OTLP/JSON, compact.

@@ -24,7 +24,7 @@ fn varint(rest: &mut &[u8]) -> u64 {
 }
 
 /// The fields of a message, wire types 0, 1 and 2.
-fn fields(mut rest: &[u8]) -> Vec<(u64, Vec<u8>)> {
+pub(super) fn fields(mut rest: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut out = Vec::new();
     while !rest.is_empty() {
         let tag = varint(&mut rest);

@@ -42,7 +42,7 @@ pub(super) fn decode(ctx: &Context<'_>, body: &[u8]) -> Result<Decoded, DecodeEr
 /// That a trace has an attachment which came in its rows, as JSON: an event that stands beside these. It is the same for
 /// the same attachment, whenever it comes, so that the run does not grow by what is sent again.
 pub(crate) fn came_in_rows(trace_id: &str, blob: &str) -> Option<Event> {
-    let blob = json::read(blob.as_bytes(), JSON_DEPTH_MAX).ok()?;
+    let blob = json::read_text(blob, JSON_DEPTH_MAX).ok()?;
     let last = version(Rank::Error, i64::MAX);
     Some(note(trace_id, DocRef::parse(&blob).ok()?, last))
 }

@@ -15,16 +15,15 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::error::{ApiError, ErrorCode};
 use super::ingest::Place;
 use crate::limits::{
-    BODY_BYTES_PER_SECOND_MIN, BODY_GRACE_TIME, BODY_MEMORY_SHARE, REFUSED_BODY_TIME_MAX,
-    WIRE_BYTES_MAX,
+    BODY_BYTES_PER_SECOND_MIN, BODY_GRACE_TIME, BODY_MEMORY_SHARE, WIRE_BYTES_MAX,
 };
 
 /// Bytes are counted in units of this many, rounded up.
@@ -229,28 +228,6 @@ pub async fn receive(
         bytes: bytes.freeze(),
         charge,
     })
-}
-
-/// Reads what is left of a refused body and throws it away, so that the client gets to read the
-/// answer: a close with unread bytes is a reset.
-///
-/// A client that waits for `100 Continue` has sent nothing, and is not asked to.
-pub async fn discard(headers: &HeaderMap, body: &mut Body, bytes_max: usize) {
-    if headers.contains_key(EXPECT) {
-        return;
-    }
-    let read = async {
-        let mut left = bytes_max;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(length) else {
-                return;
-            };
-            left = rest;
-        }
-    };
-    // Out of time is like out of bytes: the connection closes.
-    let _ = timeout(REFUSED_BODY_TIME_MAX, read).await;
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {

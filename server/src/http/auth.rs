@@ -19,7 +19,7 @@ use http::{HeaderMap, Method};
 use super::access::{Granted, Needs, Place};
 use super::error::{ApiError, ErrorCode};
 use super::spent::{self, Spent};
-use super::{App, Core};
+use super::{App, Core, unread};
 use crate::blob::link::Purpose;
 use crate::control::Actor;
 use crate::keys::KeyString;
@@ -218,6 +218,9 @@ pub(super) async fn guard(
     match admitted.and_then(|granted| Ok((granted, is_explained?))) {
         Ok((granted, is_explained)) => {
             let spent = granted.spent().filter(|_| is_explained);
+            if needs != Needs::Nothing {
+                unread::is_known(&parts.extensions);
+            }
             parts.extensions.insert(granted);
             let mut response = next.run(Request::from_parts(parts, body)).await;
             if let Some(spent) = spent {

@@ -21,9 +21,7 @@ use super::routes::Routes;
 use super::{App, admission};
 use crate::dialect::{JSON_DEPTH_MAX, doc_json, format_micros, read_json};
 use crate::governance::{Governance, ProjectSettings, Revised, SetError};
-use crate::limits::{
-    PREVIEW_BYTES_MAX, REDACTION_TIME_MAX, REFUSED_BODY_BYTES_MAX, SETTINGS_BYTES_MAX,
-};
+use crate::limits::{PREVIEW_BYTES_MAX, REDACTION_TIME_MAX, SETTINGS_BYTES_MAX};
 use crate::redact::{Redactor, Rules};
 
 pub(super) fn add(routes: &mut Routes) {
@@ -60,7 +58,6 @@ pub(super) async fn small_body(app: &App, request: Request, max: usize) -> Resul
     let announced = parts.headers.get(http::header::CONTENT_LENGTH);
     let announced = announced.and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|n| n > max) {
-        admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
         return Err(over());
     }
     let received = admission::receive(&app.admission, NOBODY, &parts.headers, &mut body).await?;

@@ -33,7 +33,7 @@ use crate::governance::Governance;
 use crate::interpreter::{self, Encoding, Meaning};
 use crate::limits::{
     ARCHIVE_BYTES_MAX, COMMIT_TIME_MAX, INGEST_WAIT_TIME_MAX, INLINE_DECODE_BYTES_MAX,
-    INLINE_REDACT_BYTES_MAX, REFUSED_BODY_BYTES_MAX,
+    INLINE_REDACT_BYTES_MAX,
 };
 use crate::offload::holds_media;
 use crate::quota::Amounts;
@@ -49,8 +49,6 @@ const NAMED_PROJECT: &str = "x-theta-project";
 /// How often a request that waits for the log looks whether that waits for the disk.
 const LOOK_TIME: Duration = Duration::from_millis(250);
 const COMMIT_LOOKS: u128 = COMMIT_TIME_MAX.as_millis() / LOOK_TIME.as_millis();
-/// A compressed body is taken to be this many times larger until it is known.
-const RATIO_GUESS: usize = 8;
 
 /// What was made durable.
 #[derive(Debug)]
@@ -61,6 +59,8 @@ pub(crate) struct Stored {
     pub(crate) items: Vec<Item>,
     /// Whether anything of it was stored.
     pub(crate) is_empty: bool,
+    /// Events of it that were taken: not every protocol lists items.
+    events: u64,
 }
 
 impl Stored {
@@ -110,11 +110,9 @@ pub(crate) async fn accept(
     let stored = accept_uncounted(app, tenant, request, route, subject).await;
     match &stored {
         Ok(stored) => {
-            let accepted = stored.items.len().saturating_sub(stored.refused());
-            let accepted = u64::try_from(accepted).unwrap_or(u64::MAX);
             app.metrics
                 .items_accepted
-                .fetch_add(accepted, Ordering::Relaxed);
+                .fetch_add(stored.events, Ordering::Relaxed);
             app.metrics
                 .items_rejected
                 .fetch_add(stored.rejected(), Ordering::Relaxed);
@@ -168,33 +166,11 @@ async fn accept_uncounted(
     let text_of = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
     let announced = text_of("content-length").and_then(|v| v.parse().ok());
     usage::admit_send(app, tenant, announced.unwrap_or(0))?;
-    let received = match Encoding::of_header(text_of("content-encoding").unwrap_or("")) {
-        Ok(encoding) => admission::receive(
-            &app.admission,
-            tenant.project().0,
-            &parts.headers,
-            &mut body,
-        )
-        .await
-        .map(|received| (encoding, received)),
-        Err(error) => Err(ApiError::new(
-            ErrorCode::UnsupportedMedia,
-            error.to_string(),
-        )),
-    };
-    let (encoding, received) = match received {
-        Ok(received) => received,
-        Err(error) => {
-            // What comes too slowly or has ended is not worth more time.
-            if !matches!(
-                error.code,
-                ErrorCode::BodyTooSlow | ErrorCode::BodyIncomplete
-            ) {
-                admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
-            }
-            return Err(error);
-        }
-    };
+    let encoding = Encoding::of_header(text_of("content-encoding").unwrap_or(""))
+        .map_err(|error| ApiError::new(ErrorCode::UnsupportedMedia, error.to_string()))?;
+    let project = tenant.project().0;
+    let mut received =
+        admission::receive(&app.admission, project, &parts.headers, &mut body).await?;
     let redactor = governance::redactor_of(app, tenant).await?;
     let job = Job {
         redactor,
@@ -215,8 +191,7 @@ async fn accept_uncounted(
     }
     // Who is refused in any case waits for nothing.
     job.store.admit()?;
-    let bytes = likely_bytes(encoding, received.bytes.len());
-    let mut received = received;
+    let bytes = encoding.likely_bytes(received.bytes.len());
     received.charge.work = Some(place(app, tenant, bytes).await?);
     let (stored, outcome) = job.run(received).await?;
     if let Some(outcome) = outcome {
@@ -229,14 +204,6 @@ async fn accept_uncounted(
 async fn place(app: &App, tenant: &Tenant, bytes: usize) -> Result<Place, ApiError> {
     let project = tenant.project().0;
     app.ingest.enter(project, bytes, INGEST_WAIT_TIME_MAX).await
-}
-
-/// How large a body is once it is decompressed, as far as that can be told before.
-fn likely_bytes(encoding: Encoding, bytes: usize) -> usize {
-    match encoding {
-        Encoding::Identity => bytes,
-        Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => bytes.saturating_mul(RATIO_GUESS),
-    }
 }
 
 /// A callback for the engine and its other end.
@@ -319,6 +286,7 @@ impl Ready {
             charge,
             ..
         } = self;
+        let taken_events = amounts.spans;
         let taken = usage::take(&job.app, &job.tenant, amounts)?;
         let (done, outcome) = outcome();
         let (governance, tenant) = (Arc::clone(&job.governance), job.tenant.clone());
@@ -336,6 +304,7 @@ impl Ready {
             dialect,
             items,
             is_empty: false,
+            events: taken_events,
         };
         Ok(Step::Done(stored, Some(outcome)))
     }
@@ -347,7 +316,7 @@ impl Job {
             None => INLINE_DECODE_BYTES_MAX,
             Some(_) => INLINE_REDACT_BYTES_MAX,
         };
-        let step = if likely_bytes(self.encoding, received.bytes.len()) <= inline_max {
+        let step = if self.encoding.likely_bytes(received.bytes.len()) <= inline_max {
             self.run_guarded(received)
         } else {
             tokio::task::spawn_blocking(move || self.run_guarded(received))
@@ -391,6 +360,7 @@ impl Job {
                 dialect,
                 items: decoded.items,
                 is_empty: true,
+                events: 0,
             };
             return Ok(Step::Done(stored, None));
         }
@@ -466,12 +436,7 @@ impl Job {
     /// for its events, whose size is not known yet.
     fn decompress(&self, body: &Bytes, charge: &mut Charge) -> Result<Bytes, ApiError> {
         let max = self.app.decoded_bytes_max;
-        let first = match self.encoding {
-            Encoding::Identity => body.len().min(max),
-            Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => {
-                body.len().saturating_mul(RATIO_GUESS).min(max)
-            }
-        };
+        let first = self.encoding.likely_bytes(body.len()).min(max);
         // A second time only if the first guess was too small.
         for limit in [first, max] {
             charge.grow_to(body.len().saturating_add(limit.saturating_mul(2)))?;

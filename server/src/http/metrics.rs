@@ -166,7 +166,7 @@ pub struct Metrics {
     requests: [[AtomicU64; CLASSES.len()]; ROUTES.len()],
     seconds: [[AtomicU64; BUCKETS_US.len() + 1]; 2],
     micros: [AtomicU64; 2],
-    /// Items that were taken.
+    /// Events that were taken: a start and an end are two.
     pub items_accepted: AtomicU64,
     /// Items that were refused within an accepted request.
     pub items_rejected: AtomicU64,

@@ -77,7 +77,8 @@ pub(crate) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Ne
     let (request, unread) = unread::watch(request);
     let (mut response, slow_us) = slow::watched(next.run(request)).await;
     if let Some(unread) = unread {
-        unread.discard().await;
+        let said = response.extensions().get::<ApiError>();
+        unread.discard(said.map(|error| error.code)).await;
     }
     if let Some(ran_us) = slow_us {
         note_slow(&app, &request_id, route, &uri, ran_us);

@@ -56,7 +56,7 @@ impl Answers {
             .map(|t| json!([t.project, t.trace_id]))
             .collect();
         json!({
-            "spans": self.spans,
+            "rows": self.spans,
             "asked": {
                 "now_ns": self.now_ns, "project": PROJECT, "projects": self.projects,
                 "list": LIST, "slowest": SLOWEST, "users": TOP_USERS, "preview": PREVIEW,
@@ -98,7 +98,8 @@ impl Answers {
     }
 }
 
-fn absent_id(rng: &mut Rng) -> String {
+/// A trace id that no row has.
+pub(in crate::generator) fn absent_id(rng: &mut Rng) -> String {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&rng.u64().to_le_bytes());
     id[8..].copy_from_slice(&rng.u64().to_le_bytes());
@@ -125,7 +126,7 @@ fn latency(buckets: &mut std::collections::BTreeMap<(u64, String), Bucket>) -> J
     clippy::cast_precision_loss,
     reason = "a rank of a short list"
 )]
-fn around(sorted: &[u64], q: f64) -> (u64, u64) {
+pub(in crate::generator) fn around<T: Copy + Default>(sorted: &[T], q: f64) -> (T, T) {
     let last = sorted.len().saturating_sub(1);
     let below = (q * last as f64).floor() as usize;
     let at = |n: usize| sorted.get(n.min(last)).copied().unwrap_or_default();

@@ -4,8 +4,7 @@
 //! [`super::flat`]. Memory does not grow with the workload but with what an answer holds: the best
 //! rows of a list, the groups of an aggregate, and 2,000 sampled traces.
 
-mod json;
-mod keep;
+pub(super) mod json;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +12,11 @@ use memchr::memmem::Finder;
 
 use super::Options;
 use super::flat::Flat;
+use super::keep::{Best, Sample};
 use super::options::DAY_NS;
 use super::rng::Rng;
 use super::span::{Span, Value};
 use super::trace::{NEEDLE_ABSENT, NEEDLE_COMMON, NEEDLE_MEDIUM, NEEDLE_PHRASE, NEEDLE_RARE};
-use keep::{Best, Sample};
 
 /// The project that is asked: the second largest.
 pub const PROJECT: usize = 1;

@@ -75,6 +75,22 @@ impl Sums {
     }
 }
 
+/// What all rows come to, each counted once, where that is not the sum of the cells.
+enum Apart {
+    /// The cells and the rows that are in none of them: no row is in two.
+    Outside(Sums),
+    /// All rows by themselves.
+    Whole(Sums),
+}
+
+impl Apart {
+    const fn sums(&self) -> &Sums {
+        match self {
+            Self::Outside(sums) | Self::Whole(sums) => sums,
+        }
+    }
+}
+
 /// A source being read.
 struct Scan<'a, 'q> {
     task: &'a Task<'q>,
@@ -89,8 +105,8 @@ struct Scan<'a, 'q> {
     rows: Vec<u64>,
     sums: Sums,
     total_rows: u64,
-    /// Apart from the cells once a row was in several of them or in none.
-    total: Option<Sums>,
+    /// Once a row was in several cells or in none.
+    apart: Option<Apart>,
     visited: (u64, u64),
 }
 
@@ -139,7 +155,7 @@ impl<'a, 'q> Scan<'a, 'q> {
             rows: Vec::new(),
             sums: Sums::new(&task.needs),
             total_rows: 0,
-            total: None,
+            apart: None,
             visited: (0, 0),
         })
     }
@@ -150,7 +166,7 @@ impl<'a, 'q> Scan<'a, 'q> {
         keys + pairs
             + self.rows.capacity() * size_of::<u64>()
             + self.sums.bytes()
-            + self.total.as_ref().map_or(0, Sums::bytes)
+            + self.apart.as_ref().map_or(0, |apart| apart.sums().bytes())
     }
 
     fn look_into(&mut self, group: u32, meter: &mut Meter<'_>) -> Result<(), QueryError> {
@@ -259,9 +275,12 @@ impl<'a, 'q> Scan<'a, 'q> {
         selection: &Selection,
         meter: &mut Meter<'_>,
     ) -> Result<(), QueryError> {
-        let apart = assigned.leaves_out_or_repeats();
-        if apart && self.total.is_none() {
-            self.total = Some(self.total_of_cells(meter)?);
+        let is_whole = matches!(self.apart, Some(Apart::Whole(_)));
+        let outside = if is_whole { None } else { assigned.outside() };
+        if assigned.is_many() && !is_whole {
+            self.apart = Some(Apart::Whole(self.total(meter)?));
+        } else if outside.is_some() && self.apart.is_none() {
+            self.apart = Some(Apart::Outside(Sums::new(&self.task.needs)));
         }
         self.rows.resize(self.cells, 0);
         count(assigned, selection.len(), &mut self.rows);
@@ -271,9 +290,11 @@ impl<'a, 'q> Scan<'a, 'q> {
             meter.check()?;
         }
         let mut targets = vec![(&mut self.sums, assigned, self.cells)];
-        let whole = Assigned::One(0);
-        if let Some(total) = &mut self.total {
-            targets.push((total, &whole, 1));
+        let all = Assigned::One(0);
+        match (&mut self.apart, &outside) {
+            (Some(Apart::Whole(sums)), _) => targets.push((sums, &all, 1)),
+            (Some(Apart::Outside(sums)), Some(outside)) => targets.push((sums, outside, 1)),
+            (Some(Apart::Outside(_)), None) | (None, _) => {}
         }
         let rows = self.task.filters.iter();
         let rows = rows.map(|filter| match filter {
@@ -313,11 +334,21 @@ impl<'a, 'q> Scan<'a, 'q> {
         Ok(())
     }
 
-    /// Settles what was seen in the cells so far, and adds them up.
-    fn total_of_cells(&mut self, meter: &Meter<'_>) -> Result<Sums, QueryError> {
+    /// What all rows so far come to. Settles what was seen.
+    fn total(&mut self, meter: &Meter<'_>) -> Result<Sums, QueryError> {
         let needs = &self.task.needs;
         settle_seen(&mut self.sums, needs, &mut self.inputs)?;
-        let mut total = Sums::new(needs);
+        let mut total = match self.apart.take() {
+            Some(Apart::Whole(mut sums)) => {
+                settle_seen(&mut sums, needs, &mut self.inputs)?;
+                return Ok(sums);
+            }
+            Some(Apart::Outside(mut sums)) => {
+                settle_seen(&mut sums, needs, &mut self.inputs)?;
+                sums
+            }
+            None => Sums::new(needs),
+        };
         for (into, from) in total.states.iter_mut().zip(&self.sums.states) {
             into.resize(1);
             for (cell, n) in (0..self.rows.len()).zip(0u64..) {
@@ -329,18 +360,9 @@ impl<'a, 'q> Scan<'a, 'q> {
     }
 
     fn finish(mut self, meter: &Meter<'_>) -> Result<Partial, QueryError> {
-        let needs = &self.task.needs;
-        self.sums
-            .states
-            .iter_mut()
-            .for_each(|s| s.resize(self.cells));
-        settle_seen(&mut self.sums, needs, &mut self.inputs)?;
-        let total = if let Some(mut total) = self.total.take() {
-            settle_seen(&mut total, needs, &mut self.inputs)?;
-            total
-        } else {
-            self.total_of_cells(meter)?
-        };
+        let states = &mut self.sums.states;
+        states.iter_mut().for_each(|s| s.resize(self.cells));
+        let total = self.total(meter)?;
         let cells = (0..self.cells).map(|cell| self.key_of(cell)).collect();
         let mut partial = Partial {
             keys: Vec::new(),

@@ -30,12 +30,14 @@ impl Assigned {
         matches!(self, Self::Many { .. })
     }
 
-    /// Whether the groups together are not all rows, each once.
-    pub(super) fn leaves_out_or_repeats(&self) -> bool {
+    /// The places in no group, as a group of their own; `None` if there are none.
+    pub(super) fn outside(&self) -> Option<Self> {
         match self {
-            Self::One(_) => false,
-            Self::Each(ids) => ids.contains(&NONE),
-            Self::Many { .. } => true,
+            Self::Each(ids) if ids.contains(&NONE) => {
+                let of = |id: &u32| if *id == NONE { 0 } else { NONE };
+                Some(Self::Each(ids.iter().map(of).collect()))
+            }
+            Self::One(_) | Self::Each(_) | Self::Many { .. } => None,
         }
     }
 

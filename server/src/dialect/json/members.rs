@@ -57,13 +57,12 @@ pub(in crate::dialect) fn members(text: &[u8]) -> Result<Vec<Member<'_>>, JsonEr
     Ok(members)
 }
 
-impl<'a> Parser<'a> {
+impl<'a> Parser<'a, [u8]> {
     fn member(&mut self) -> Result<Member<'a>, JsonError> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("expected a key in quotes"));
         }
-        let mut scratch = String::new();
-        let key = self.text(&mut scratch)?.to_owned();
+        let key = self.key_text()?;
         self.skip_space();
         if self.peek() != Some(b':') {
             return Err(self.unexpected("expected a colon"));
@@ -72,8 +71,23 @@ impl<'a> Parser<'a> {
         self.skip_space();
         let offset = self.at;
         self.pass_over()?;
-        let text = self.text.get(offset..self.at).unwrap_or(&[]);
+        let text = self.text.get(offset..self.at).unwrap_or_default();
         Ok(Member { key, text, offset })
+    }
+
+    fn key_text(&mut self) -> Result<String, JsonError> {
+        let start = self.at;
+        self.pass_text()?;
+        let quoted = self.text.get(start..self.at).unwrap_or_default();
+        let mut scratch = String::new();
+        let read = super::utf8(quoted).and_then(|quoted| {
+            let key = Parser::new(quoted).text(&mut scratch)?;
+            Ok(key.to_owned())
+        });
+        read.map_err(|error| JsonError {
+            offset: error.offset + start,
+            ..error
+        })
     }
 
     /// Goes past one value.
@@ -109,6 +123,7 @@ impl<'a> Parser<'a> {
                 return Ok(());
             }
         }
+        self.at = self.text.len();
         Err(self.unexpected("expected the end of a text"))
     }
 }
@@ -135,6 +150,17 @@ mod tests {
         let expected = expected.map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(keys(text), expected);
         assert_eq!(keys(" {} "), []);
+    }
+
+    #[test]
+    fn what_nobody_reads_need_not_be_text() {
+        let text = b"{\"a\":\"\xff\",\"b\":1}";
+        let members = members(text).unwrap();
+        assert!(members[1].read(1).is_ok());
+        let error = members[0].read(1).unwrap_err();
+        assert_eq!((error.problem, error.offset), ("text is not utf-8", 6));
+        let error = super::members(b"{\"a\xff\":1}").unwrap_err();
+        assert_eq!((error.problem, error.offset), ("text is not utf-8", 3));
     }
 
     #[test]

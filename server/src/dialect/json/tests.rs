@@ -43,6 +43,23 @@ fn numbers_keep_their_kind() {
 }
 
 #[test]
+fn what_ends_plain_text_is_seen_wherever_it_stands() {
+    for stop in 0..=u8::MAX {
+        for (before, after) in (0..20).flat_map(|b| (0..10).map(move |a| (b, a))) {
+            for other in [b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xff] {
+                let bytes = [vec![other; before], vec![stop], vec![other; after]].concat();
+                let expected = match stop {
+                    b'"' | b'\\' | 0..=0x1f => before,
+                    _ => bytes.len(),
+                };
+                assert_eq!(plain_len(&bytes), expected, "{bytes:?}");
+            }
+        }
+    }
+    assert_eq!(plain_len(b"1234567\"1\\345678"), 7);
+}
+
+#[test]
 fn errors_name_the_byte() {
     assert_eq!(problem(b""), ("cut short", 0));
     assert_eq!(problem(b"{\"a\":1"), ("cut short", 6));
@@ -121,10 +138,17 @@ proptest! {
     }
 
     #[test]
-    fn accepts_exactly_what_serde_json_does(text in "[\\[\\]{}:,\"0-9eE+.tnaul\\-\\\\ ]{0,12}") {
+    fn accepts_exactly_what_serde_json_does(text in "[\\[\\]{}:,\"0-9eE+.tnaul\\-\\\\ é東😀]{0,12}") {
         let ours = read(text.as_bytes(), JSON_DEPTH_MAX).is_ok();
         let theirs = serde_json::from_str::<serde_json::Value>(&text).is_ok();
         prop_assert_eq!(ours, theirs, "{}", text);
+    }
+
+    #[test]
+    fn members_of_any_text_read_or_do_not(text in "\\{\"[{}:,\"a\\\\ é東😀]{0,16}\\}") {
+        for member in members(text.as_bytes()).unwrap_or_default() {
+            drop(member.read(JSON_DEPTH_MAX));
+        }
     }
 
     #[test]

@@ -277,7 +277,7 @@ impl<'a> Known<'a> {
     fn write_metadata(&self, out: &mut DocWriter) {
         let parsed = self
             .metadata_json
-            .and_then(|text| json::read(text.as_bytes(), JSON_DEPTH_MAX).ok());
+            .and_then(|text| json::read_text(text, JSON_DEPTH_MAX).ok());
         let parsed = parsed.as_deref().and_then(|doc| DocRef::parse(doc).ok());
         let entries = parsed.and_then(DocRef::entries);
         // What an attribute of a call says is a parameter of it.
@@ -306,7 +306,7 @@ impl<'a> Known<'a> {
 
 /// Calls back with what a text means as JSON.
 fn json_of(text: Option<&str>, then: impl FnOnce(DocRef<'_>)) {
-    let doc = text.and_then(|text| json::read(text.as_bytes(), JSON_DEPTH_MAX).ok());
+    let doc = text.and_then(|text| json::read_text(text, JSON_DEPTH_MAX).ok());
     if let Some(value) = doc.as_deref().and_then(|doc| DocRef::parse(doc).ok()) {
         then(value);
     }
@@ -314,7 +314,7 @@ fn json_of(text: Option<&str>, then: impl FnOnce(DocRef<'_>)) {
 
 /// Writes what a text means as JSON, or the text.
 fn json_or_text(text: &str, out: &mut DocWriter) {
-    let doc = json::read(text.as_bytes(), JSON_DEPTH_MAX).ok();
+    let doc = json::read_text(text, JSON_DEPTH_MAX).ok();
     match doc.as_deref().and_then(|doc| DocRef::parse(doc).ok()) {
         Some(value) => out.value(value),
         None => out.str(text),

@@ -51,7 +51,7 @@ impl<'a> Field<'a> {
 
     #[inline]
     pub(super) fn text(&self) -> Result<&'a str, WireError> {
-        std::str::from_utf8(self.bytes()?).map_err(|e| WireError {
+        simdutf8::compat::from_utf8(self.bytes()?).map_err(|e| WireError {
             problem: "text is not utf-8",
             offset: self.offset + e.valid_up_to(),
         })

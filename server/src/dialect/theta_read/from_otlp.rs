@@ -219,7 +219,7 @@ fn told(value: DocRef<'_>, then: impl FnOnce(DocRef<'_>)) {
 fn parsed(value: DocRef<'_>, then: impl FnOnce(DocRef<'_>)) {
     let doc = value
         .as_str()
-        .and_then(|s| json::read(s.as_bytes(), JSON_DEPTH_MAX).ok());
+        .and_then(|s| json::read_text(s, JSON_DEPTH_MAX).ok());
     then(
         doc.as_deref()
             .and_then(|d| DocRef::parse(d).ok())

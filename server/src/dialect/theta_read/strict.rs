@@ -247,7 +247,7 @@ fn part_type(sent: &str) -> &'static str {
 fn put_arguments(key: &str, value: DocRef<'_>, out: &mut DocWriter) {
     let parsed = value
         .as_str()
-        .and_then(|s| json::read(s.as_bytes(), JSON_DEPTH_MAX).ok());
+        .and_then(|s| json::read_text(s, JSON_DEPTH_MAX).ok());
     let parsed = parsed
         .as_deref()
         .and_then(|doc| DocRef::parse(doc).ok())

@@ -22,10 +22,8 @@ use crate::http::auth::Tenant;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::ingest::{self, Locks};
 use crate::http::params::Params;
-use crate::http::{App, admission, governance, query, usage};
-use crate::limits::{
-    BLOB_NAME_BYTES_MAX, BLOB_TRACE_ID_BYTES_MAX, BLOBS_PER_TRACE_MAX, REFUSED_BODY_BYTES_MAX,
-};
+use crate::http::{App, governance, query, usage};
+use crate::limits::{BLOB_NAME_BYTES_MAX, BLOB_TRACE_ID_BYTES_MAX, BLOBS_PER_TRACE_MAX};
 use crate::quota::Amounts;
 use crate::redact::{Media, Redactor};
 
@@ -122,23 +120,10 @@ pub(super) async fn take(
     request: Request,
 ) -> Result<Taken, ApiError> {
     let (parts, mut body) = request.into_parts();
-    let received = admit(app, tenant, incoming, &parts.headers, &mut body).await;
-    let taken = match received {
-        Ok(None) => {
-            admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
-            return Ok(Taken::Replaced);
-        }
+    let taken = match admit(app, tenant, incoming, &parts.headers, &mut body).await {
+        Ok(None) => Ok(Taken::Replaced),
         Ok(Some((incoming, spooled))) => store(app, tenant, incoming, spooled).await,
-        Err(error) => {
-            let is_over = matches!(
-                error.code,
-                ErrorCode::BodyTooSlow | ErrorCode::BodyIncomplete
-            );
-            if !is_over {
-                admission::discard(&parts.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
-            }
-            Err(error)
-        }
+        Err(error) => Err(error),
     };
     if let Err(error) = &taken {
         usage::count_refused(app, tenant, error);

@@ -19,10 +19,6 @@ use crate::http::error::{ApiError, ErrorCode};
 use crate::http::ingest::{self, Stored};
 use crate::http::{App, blobs, governance, usage};
 use crate::interpreter::{self, Encoding};
-use crate::limits::REFUSED_BODY_BYTES_MAX;
-
-/// A compressed form is taken to be this many times larger until it is known.
-const RATIO_GUESS: usize = 8;
 
 /// Stores a form with this boundary.
 pub(super) async fn accept(
@@ -43,21 +39,9 @@ pub(super) async fn accept(
         return whole(request).await;
     }
     let (mut head, mut body) = request.into_parts();
-    let received = match admission::receive(
-        &app.admission,
-        tenant.project().0,
-        &head.headers,
-        &mut body,
-    )
-    .await
-    {
-        Ok(received) => received,
-        Err(error) => {
-            admission::discard(&head.headers, &mut body, REFUSED_BODY_BYTES_MAX).await;
-            usage::count_refused(app, tenant, &error);
-            return Err(error);
-        }
-    };
+    let project = tenant.project().0;
+    let received = admission::receive(&app.admission, project, &head.headers, &mut body).await;
+    let received = received.inspect_err(|error| usage::count_refused(app, tenant, error))?;
     let Received { bytes, charge } = received;
     let opened = open(app, encoding, bytes.clone(), charge, boundary.clone()).await?;
     let Some((plain, parted, charge)) = opened else {
@@ -91,15 +75,10 @@ async fn open(
     boundary: String,
 ) -> Result<Option<(Bytes, FormParted, Charge)>, ApiError> {
     let max = app.decoded_bytes_max;
-    let first = match encoding {
-        Encoding::Identity => bytes.len(),
-        Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => {
-            bytes.len().saturating_mul(RATIO_GUESS)
-        }
-    };
+    let first = encoding.likely_bytes(bytes.len()).min(max);
     let work = move || {
         // A second time only if the first guess was too small.
-        for limit in [first.min(max), max] {
+        for limit in [first, max] {
             // The body, its plain form, and the form that is left.
             charge.grow_to(bytes.len().saturating_add(limit.saturating_mul(2)))?;
             match interpreter::decompress(encoding, &bytes, limit) {

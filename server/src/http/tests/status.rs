@@ -48,6 +48,31 @@ async fn on_a_small_disk(dir: &std::path::Path) -> (Arc<App>, Threads, SimDisk) 
 }
 
 #[tokio::test]
+async fn events_that_were_taken_are_counted_however_they_came() {
+    let world = world().await;
+    let span = |id: u8| {
+        let (trace, id) = (format!("{id:032x}"), format!("{id:016x}"));
+        json!({ "traceId": trace, "spanId": id, "name": "step", "startTimeUnixNano": "1", "endTimeUnixNano": "2" })
+    };
+    let refused = json!({ "traceId": "none", "spanId": "none", "name": "step" });
+    let spans = json!([span(1), span(2), refused]);
+    let body = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": spans }] }] });
+    let said = ask(
+        &world.app,
+        post("/v1/traces", "key-of-a", JSON, body.to_string()),
+    )
+    .await;
+    assert_eq!(said.status, StatusCode::OK);
+    let told = text_of(&world.app, "/metrics").await;
+    for line in [
+        "obsrv_items_accepted_total 2",
+        "obsrv_items_rejected_total 1",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn phases_are_shown_as_they_are() {
     let app = starting();
     let shown = status(&app).await;

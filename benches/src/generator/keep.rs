@@ -1,6 +1,6 @@
 //! Few of many rows: the largest, or some by chance.
 
-use crate::generator::rng::Rng;
+use super::rng::Rng;
 
 /// The rows with the largest keys; equal keys by id, largest first, too.
 #[derive(Debug)]
