@@ -365,32 +365,42 @@ def same(query, mine, engine):
     return mine == sorted(engine)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", required=True, help="directory of obsrv, rows and examples/atb")
-    parser.add_argument("--dir", required=True, help="where the data is put; removed at the end")
+def arguments(about):
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", type=pathlib.Path, required=True, help="directory of obsrv, rows and examples/atb")
+    parser.add_argument("--dir", type=pathlib.Path, required=True, help="where the data is put; removed at the end")
     parser.add_argument("--spans", type=int, default=1_000_000)
-    parser.add_argument("--scores", type=int, default=0, help="scores that the project gets which is asked")
     parser.add_argument("--memory", type=int, help="bytes that the server and the engine may use")
+    return parser
+
+
+def filled(server, args):
+    """What is asked of a server that has the workload."""
+    answers = str(args.dir / "answers.json")
+    rows = [str(args.target / "rows"), "--form", "otlp", "--spans", str(args.spans), "--answers", answers]
+    keys = [KEY] + [server.key_of(f"bench-{n}") for n in range(1, PROJECTS)]
+    maker = subprocess.Popen(rows, stdout=subprocess.PIPE, bufsize=1 << 20)
+    load(server.port, keys, maker.stdout)
+    assert maker.wait() == 0
+    asked = json.loads(pathlib.Path(answers).read_text())["asked"]
+    for index in range(asked["projects"]):
+        said = json.loads(Connection(server.port).send(request(keys[index], "GET", "/api/public/projects")))
+        assert said["data"][0]["id"] == str(index + 1), "projects have other ids than the engine is asked for"
+    return Asker(asked, keys)
+
+
+def main():
+    parser = arguments(__doc__)
+    parser.add_argument("--scores", type=int, default=0, help="scores that the project gets which is asked")
     parser.add_argument("--keep", action="store_true", help="leave the data")
     args = parser.parse_args()
-    target, directory = pathlib.Path(args.target), pathlib.Path(args.dir)
-    directory.mkdir(parents=True, exist_ok=True)
-    data, manifest = str(directory / "data"), str(directory / "answers.json")
-    server = Server(str(target / "obsrv"), data, args.memory)
+    args.dir.mkdir(parents=True, exist_ok=True)
+    data, manifest = str(args.dir / "data"), str(args.dir / "answers.json")
+    server = Server(str(args.target / "obsrv"), data, args.memory)
     begun = time.monotonic()
     server.start()
     try:
-        rows = [str(target / "rows"), "--form", "otlp", "--spans", str(args.spans), "--answers", manifest]
-        keys = [KEY] + [server.key_of(f"bench-{n}") for n in range(1, PROJECTS)]
-        maker = subprocess.Popen(rows, stdout=subprocess.PIPE, bufsize=1 << 20)
-        load(server.port, keys, maker.stdout)
-        assert maker.wait() == 0
-        asked = json.loads(pathlib.Path(manifest).read_text())["asked"]
-        for index in range(asked["projects"]):
-            said = json.loads(Connection(server.port).send(request(keys[index], "GET", "/api/public/projects")))
-            assert said["data"][0]["id"] == str(index + 1), "projects have other ids than the engine is asked for"
-        asker = Asker(asked, keys)
+        asker = filled(server, args)
         scored = send_scores(server.port, asker, args.scores) if args.scores else None
         server.await_quiet()
         server.stop()
@@ -402,11 +412,11 @@ def main():
         served, bodies = over_http(server.port, asker)
     finally:
         server.stop()
-    engine, answers = in_engine(str(target / "examples" / "atb"), data, args.memory, manifest, QUERIES)
+    engine, answers = in_engine(str(args.target / "examples" / "atb"), data, args.memory, manifest, QUERIES)
     print("| query | HTTP, ms | engine, ms | ratio | more, ms | within |\n|---|---|---|---|---|---|")
     late = []
     for query in QUERIES:
-        mine = told(query, bodies[query], asked)
+        mine = told(query, bodies[query], asker.asked)
         if mine is not None and not same(query, mine, answers[query]):
             sys.exit(f"{query}: HTTP answers otherwise than the engine: {str(mine)[:300]} {str(answers[query])[:300]}")
         http_ms, engine_ms = served[query] * 1e3, engine[query] * 1e3
@@ -417,9 +427,10 @@ def main():
         ratio, more = http_ms / engine_ms, http_ms - engine_ms
         print(f"| {query} | {http_ms:.2f} | {engine_ms:.2f} | {ratio:.2f} | {more:+.2f} | {'yes' if within else 'NO'} |")
     if not args.keep:
-        shutil.rmtree(directory)
+        shutil.rmtree(args.dir)
     if late:
         sys.exit(f"over {RATIO_MAX} times the engine's own time plus {MORE_MAX_MS} ms: {', '.join(late)}")
 
 
-main()
+if __name__ == "__main__":
+    main()
