@@ -69,9 +69,7 @@ fn measure(s: &Settings, mut server: Option<&mut Server>) -> Result<(), LoadErro
         let took = server.start()?;
         row("empty start to ready", &millis(took));
         keys = vec![server.key().to_owned()];
-        for project in 1..s.options.projects {
-            keys.push(server.make_key(&format!("bench-{project}"))?);
-        }
+        keys.extend(server.make_keys(s.options.projects - 1)?);
         address = Some(server.address);
     }
     let address = match (address, &s.url) {

@@ -6,9 +6,8 @@
     reason = "a measuring client's clock is the real one"
 )]
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +18,7 @@ use clap::Parser;
 use obsrv_benches::load::client::Client;
 use obsrv_benches::load::process;
 use obsrv_benches::load::server::Server;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const PASSWORD: &str = "a long password for measuring";
 /// What a browser's page would send beside its cookie.
@@ -158,40 +157,21 @@ fn people(count: usize, server: &Server) -> io::Result<Vec<Person>> {
     for n in 1..count {
         let email = format!("user-{n}@example.org");
         let invite = json!({"email": email, "role": "viewer"});
-        let made = operator(server, "POST", "/v1/orgs/1/invitations", &invite)?;
+        let made = server.operate("POST", "/v1/orgs/1/invitations", &invite)?;
         let token = made["token"].as_str().unwrap_or("");
         all.push(join("/v1/auth/join", token, &email)?);
     }
     Ok(all)
 }
 
-/// Asks at the admin socket.
-fn operator(server: &Server, method: &str, path: &str, body: &Value) -> io::Result<Value> {
-    let mut stream = UnixStream::connect(server.data().join("admin.sock"))?;
-    let body = body.to_string();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or(("", ""));
-    if !head.starts_with("HTTP/1.1 20") {
-        return Err(io::Error::other(format!("{method} {path}: {answer}")));
-    }
-    Ok(serde_json::from_str(body)?)
-}
-
 fn fill(settings: &Settings, server: &Server) -> io::Result<()> {
     for n in 0..settings.orgs {
         let new = json!({"name": format!("Organization {n}"), "slug": format!("o{n}")});
-        let org = operator(server, "POST", "/v1/orgs", &new)?["id"].clone();
+        let org = server.operate("POST", "/v1/orgs", &new)?["id"].clone();
         for n in 0..settings.projects {
             let path = format!("/v1/orgs/{org}/projects");
             let new = json!({"name": format!("project {n}")});
-            operator(server, "POST", &path, &new)?;
+            server.operate("POST", &path, &new)?;
         }
     }
     Ok(())
@@ -316,7 +296,7 @@ fn sending(server: &Server, meanwhile: impl FnOnce()) -> io::Result<Vec<Duration
 fn revoke(server: &Server) -> io::Result<()> {
     let (mut from_ask, mut from_answer) = (Vec::new(), Vec::new());
     for _ in 0..20 {
-        let made = operator(server, "POST", "/v1/projects/1/keys", &json!({}))?;
+        let made = server.operate("POST", "/v1/projects/1/keys", &json!({}))?;
         let text = |name: &str| made[name].as_str().unwrap_or("").to_owned();
         let key = format!("x-api-key: {}\r\n", text("key"));
         let mut client = Client::connect(server.address)?;
@@ -331,7 +311,7 @@ fn revoke(server: &Server) -> io::Result<()> {
             thread::sleep(Duration::from_millis(20));
             let asked = Instant::now();
             let path = format!("/v1/projects/1/keys/{}", text("key_id"));
-            operator(server, "DELETE", &path, &json!({}))?;
+            server.operate("DELETE", &path, &json!({}))?;
             let answered = Instant::now();
             let last = asking
                 .join()

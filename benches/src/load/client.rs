@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::{Map, Value as Json};
 
 use crate::generator::span::{Span, export_json, export_request};
 
@@ -249,6 +250,17 @@ impl Wire {
             }
         }
     }
+
+    /// Whether an answer of success says that every span was taken: what it tells of a part is empty.
+    pub fn says_whole(self, answer: &[u8]) -> bool {
+        match self.form {
+            Form::Protobuf => answer.is_empty(),
+            Form::Json => serde_json::from_slice::<Json>(answer).is_ok_and(|said| {
+                let part = said.get("partialSuccess");
+                said.is_object() && part.is_none_or(|part| *part == Json::Object(Map::new()))
+            }),
+        }
+    }
 }
 
 impl Form {
@@ -327,6 +339,21 @@ mod tests {
         assert_eq!(get(), (200, b"hello".to_vec()));
         assert_eq!(get(), (200, b"abcde".to_vec()));
         assert_eq!(get(), (503, Vec::new()));
+    }
+
+    #[test]
+    fn an_answer_is_whole_if_it_tells_of_no_part() {
+        let wire = |form| Wire {
+            form,
+            encoding: Encoding::Identity,
+        };
+        let (protobuf, json) = (wire(Form::Protobuf), wire(Form::Json));
+        assert!(protobuf.says_whole(b""));
+        assert!(!protobuf.says_whole(&[0x0a, 2, 8, 1]));
+        assert!(json.says_whole(b"{}"));
+        assert!(json.says_whole(br#"{"partialSuccess":{}}"#));
+        assert!(!json.says_whole(br#"{"partialSuccess":{"rejectedSpans":"1"}}"#));
+        assert!(!json.says_whole(b""));
     }
 
     #[test]

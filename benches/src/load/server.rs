@@ -1,10 +1,13 @@
 //! The server under test: a process of ours, or one that runs already.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
 
 use super::client::Client;
 
@@ -20,6 +23,8 @@ pub struct Server {
     child: Option<Child>,
 }
 
+/// As many as the server lets an organization have.
+const PROJECTS_PER_ORG: usize = 1_000;
 /// Longest wait for a server to answer `/ready`.
 const READY_MAX: Duration = Duration::from_mins(5);
 
@@ -83,20 +88,47 @@ impl Server {
         Err(io::Error::other("server not ready in time"))
     }
 
-    /// Makes a key of a project through the running server.
+    /// Asks at the admin socket of the running server.
+    pub fn operate(&self, method: &str, path: &str, body: &Json) -> io::Result<Json> {
+        let mut stream = UnixStream::connect(self.data.join("admin.sock"))?;
+        let body = body.to_string();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or(("", ""));
+        if !head.starts_with("HTTP/1.1 20") {
+            return Err(io::Error::other(format!("{method} {path}: {answer}")));
+        }
+        Ok(serde_json::from_str(body)?)
+    }
+
+    /// A key of a project, which is made if there is none of that name in the first organization.
     pub fn make_key(&self, project: &str) -> io::Result<String> {
-        let output = Command::new(&self.binary)
-            .args(["key", "create", "--data"])
-            .arg(&self.data)
-            .args(["--project", project])
-            .output()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        // The key is the last word printed, whatever stands before it.
-        let key = text.split_whitespace().last().map(str::to_owned);
-        key.filter(|_| output.status.success()).ok_or_else(|| {
-            let error = String::from_utf8_lossy(&output.stderr).into_owned();
-            io::Error::other(format!("no key project={project} error={error}"))
-        })
+        let made = self.operate("POST", "/keys", &json!({ "project": project }))?;
+        key_in(&made)
+    }
+
+    /// Keys of so many new projects, in as many new organizations as these need.
+    pub fn make_keys(&self, count: usize) -> io::Result<Vec<String>> {
+        let mut keys = Vec::with_capacity(count);
+        let mut org = Json::Null;
+        for n in 0..count {
+            if n % PROJECTS_PER_ORG == 0 {
+                let new = json!({"name": format!("Bench {n}"), "slug": format!("bench-{n}")});
+                org = self.operate("POST", "/v1/orgs", &new)?["id"].clone();
+            }
+            let new = json!({ "name": format!("bench-{n}") });
+            let path = format!("/v1/orgs/{org}/projects");
+            let project = self.operate("POST", &path, &new)?["id"].clone();
+            let path = format!("/v1/projects/{project}/keys");
+            keys.push(key_in(&self.operate("POST", &path, &json!({}))?)?);
+        }
+        Ok(keys)
     }
 
     /// The process.
@@ -117,6 +149,11 @@ impl Server {
     pub fn data(&self) -> &Path {
         &self.data
     }
+}
+
+fn key_in(made: &Json) -> io::Result<String> {
+    let key = made["key"].as_str().map(str::to_owned);
+    key.ok_or_else(|| io::Error::other(format!("no key in {made}")))
 }
 
 impl Drop for Server {

@@ -10,6 +10,7 @@ use std::hash::BuildHasher;
 
 use bytes::Bytes;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use parking_lot::MutexGuard;
 
 use super::locate::Sought;
 use super::publish::{Applying, PublishError};
@@ -20,10 +21,36 @@ use crate::fold::Part;
 use crate::row::{Lsn, ProjectId, RowKey, Table};
 use crate::run::{Difference, Rollup, Run, SpanFacts};
 
-/// Runs that may be behind before the index thread remakes their rows.
-const BEHIND_MAX: usize = 1_024;
+/// Runs that may be behind, and new spans of theirs, before the index thread remakes their rows.
+const BEHIND_MAX: Amount = Amount {
+    runs: 1_024,
+    spans: 8_192,
+};
+/// How much of that it does under one hold of the writer: a commit waits for it.
+const PART: Amount = Amount {
+    runs: 256,
+    spans: 2_048,
+};
 /// Run states of one generation of the cache.
 const CACHE_RUNS: usize = 2_048;
+
+/// How many runs, and how many new spans of theirs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Amount {
+    runs: usize,
+    spans: usize,
+}
+
+impl Amount {
+    const fn reaches(self, max: Self) -> bool {
+        self.runs >= max.runs || self.spans >= max.spans
+    }
+
+    /// In how many parts of that size it is done, about.
+    const fn parts(self, size: Self) -> usize {
+        self.runs / size.runs + self.spans / size.spans + 1
+    }
+}
 
 /// What records did to one run since its row was made.
 #[derive(Debug)]
@@ -44,16 +71,54 @@ pub(super) struct RunChange {
     said: Option<Lsn>,
 }
 
+impl RunChange {
+    /// The new spans that are counted: if the roll-up is made again they are among all the others.
+    fn counted(&self) -> usize {
+        if self.again { 0 } else { self.new_spans.len() }
+    }
+
+    /// Adds what came later.
+    fn append(&mut self, later: Self) {
+        self.lsn_last = later.lsn_last;
+        self.events.extend(later.events);
+        self.new_spans.extend(later.new_spans);
+        self.again |= later.again;
+        if let Some(derived) = &later.derived {
+            self.derived.get_or_insert_default().and(derived);
+        }
+        self.said = later.said.or(self.said);
+    }
+
+    /// What is left for later if only so many of the new spans are added now.
+    fn split_off(&mut self, spans: usize) -> Option<Self> {
+        if self.counted() <= spans {
+            return None;
+        }
+        Some(Self {
+            trace_id: self.trace_id.clone(),
+            events: Vec::new(),
+            new_spans: self.new_spans.split_off(spans),
+            derived: None,
+            ..*self
+        })
+    }
+}
+
 /// The runs that are behind.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
     changes: HashTable<RunChange>,
     hasher: DefaultHashBuilder,
+    /// New spans of all of them.
+    spans: usize,
 }
 
 impl Behind {
-    pub(super) fn len(&self) -> usize {
-        self.changes.len()
+    pub(super) fn amount(&self) -> Amount {
+        Amount {
+            runs: self.changes.len(),
+            spans: self.spans,
+        }
     }
 
     /// An event of the run itself.
@@ -64,6 +129,7 @@ impl Behind {
     /// A span that was not there before, by its row in the active memtable.
     pub(super) fn new_span(&mut self, at: (Lsn, ProjectId), trace_id: &str, row: u32) {
         self.change(at, trace_id).new_spans.push(row);
+        self.spans += 1;
     }
 
     /// A span was superseded.
@@ -87,7 +153,8 @@ impl Behind {
         let hash = self.hasher.hash_one((project, trace_id));
         let same = |c: &RunChange| c.project == project && *c.trace_id == *trace_id;
         if let Ok(found) = self.changes.find_entry(hash, same) {
-            found.remove();
+            let (change, _) = found.remove();
+            self.spans -= change.new_spans.len();
         }
     }
 
@@ -119,20 +186,47 @@ impl Behind {
         change
     }
 
-    /// One that was taken and could not be followed.
-    fn put_back(&mut self, change: RunChange) {
+    /// One that was taken and could not be followed, before what came of it since.
+    fn put_back(&mut self, mut change: RunChange) {
         let hasher = &self.hasher;
         let of = |c: &RunChange| hasher.hash_one((c.project, &*c.trace_id));
+        self.spans += change.new_spans.len();
+        let same = |c: &RunChange| c.project == change.project && c.trace_id == change.trace_id;
+        if let Ok(found) = self.changes.find_entry(of(&change), same) {
+            change.append(found.remove().0);
+        }
         self.changes.insert_unique(of(&change), change, of);
     }
 
-    /// All of them, in an order that does not depend on hashing.
+    /// All of them, in an order that does not depend on hashing: that of the last records, so that no row is made behind
+    /// one of a later record.
     fn take(&mut self) -> Vec<RunChange> {
         let mut changes: Vec<_> = self.changes.drain().collect();
+        self.spans = 0;
         changes.sort_unstable_by(|a, b| {
             (a.lsn_last, a.project, &a.trace_id).cmp(&(b.lsn_last, b.project, &b.trace_id))
         });
         changes
+    }
+
+    /// The first of them, as many as may be at once. Of a run with more spans than that it is a part, and what is left of
+    /// it comes next.
+    fn take_part(&mut self, size: Amount) -> Vec<RunChange> {
+        let (mut part, mut room) = (Vec::new(), size);
+        let mut all = self.take().into_iter();
+        while room.runs > 0 && room.spans > 0
+            && let Some(mut change) = all.next()
+        {
+            let left = change.split_off(room.spans);
+            room.runs -= 1;
+            room.spans -= change.counted();
+            part.push(change);
+            if let Some(left) = left {
+                self.put_back(left);
+            }
+        }
+        all.for_each(|change| self.put_back(change));
+        part
     }
 }
 
@@ -160,18 +254,24 @@ impl RunCache {
 }
 
 impl Engine {
-    /// Remakes the rows of runs if many are behind. What the disk refuses to read stays behind.
-    pub(super) fn settle_if_many(&self) -> Result<Unread, PublishError> {
-        let mut writer = self.writer.lock();
-        if writer.behind.len() < BEHIND_MAX {
-            return Ok(Unread::new());
+    /// Remakes the rows of runs if many are behind, a part at a time. What the disk refuses to read stays behind.
+    pub(super) fn settle_if_many(&self) -> Result<(), PublishError> {
+        let behind = self.writer.lock().behind.amount();
+        if !behind.reaches(BEHIND_MAX) {
+            return Ok(());
         }
-        settle(&mut writer, &self.counters)
+        for _ in 0..behind.parts(PART) {
+            let mut writer = self.writer.lock();
+            let part = writer.behind.take_part(PART);
+            let _unread = settle_each(&mut writer, &self.counters, part)?;
+            MutexGuard::unlock_fair(writer);
+        }
+        Ok(())
     }
 
     /// Whether [`Engine::settle_if_many`] has something to do.
     pub(super) fn many_behind(writer: &Writer) -> bool {
-        writer.behind.len() >= BEHIND_MAX
+        writer.behind.amount().reaches(BEHIND_MAX)
     }
 }
 
@@ -180,11 +280,17 @@ pub(super) type Unread = BTreeMap<ProjectId, PublishError>;
 
 /// Remakes the row of every run that is behind. One that cannot be remade for now stays behind.
 pub(super) fn settle(writer: &mut Writer, counters: &Counters) -> Result<Unread, PublishError> {
+    let all = writer.behind.take();
+    settle_each(writer, counters, all)
+}
+
+fn settle_each(
+    writer: &mut Writer,
+    counters: &Counters,
+    changes: Vec<RunChange>,
+) -> Result<Unread, PublishError> {
     let mut unread = Unread::new();
-    if writer.behind.len() == 0 {
-        return Ok(unread);
-    }
-    for mut change in writer.behind.take() {
+    for mut change in changes {
         let mut applying = Applying::new(writer, change.lsn_last, change.project);
         match update(&mut applying, &mut change) {
             Ok(()) => applying.count(counters),
@@ -302,3 +408,6 @@ fn rollup_of(applying: &mut Applying<'_>, trace_id: &str) -> Result<Rollup, Publ
     }
     Ok(rollup)
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,8 +135,8 @@ impl Memtable {
             return false;
         };
         table.waits.store(false, Ordering::Release);
-        let grown = table.catch_up(u32::MAX);
-        self.bytes.fetch_add(grown, Ordering::Relaxed);
+        table.catch_up(u32::MAX);
+        self.bytes.fetch_add(table.take_grown(), Ordering::Relaxed);
         true
     }
 

@@ -20,9 +20,9 @@ use crate::segment::{Encode, Gathered, WriteError};
 
 /// Rows without columns at which a table asks to be indexed.
 pub(super) const INDEX_LAG: u32 = 256;
-/// Rows without columns at which the writer indexes them itself.
-const INDEX_LAG_MAX: u32 = 32 * INDEX_LAG;
-/// Rows whose documents are taken under one hold of the rows' lock.
+/// Rows without columns at which the writer indexes some of them itself, as many at once as in a batch.
+pub(super) const INDEX_LAG_MAX: u32 = 32 * INDEX_LAG;
+/// Rows that are indexed under one hold of the columns' lock: nobody waits for more than these.
 const INDEX_BATCH: u32 = 64;
 
 /// The rows, appended by one writer.
@@ -49,7 +49,7 @@ impl MemTable {
         let at = self.rows.write().push(row);
         let lag = at.saturating_sub(self.indexed.load(Ordering::Relaxed));
         if lag >= INDEX_LAG_MAX {
-            self.catch_up(at + 1);
+            self.index_batch(at + 1);
         }
         let asks = lag >= INDEX_LAG && !self.waits.swap(true, Ordering::AcqRel);
         (at, asks)
@@ -102,33 +102,40 @@ impl MemTable {
         TableView::new(Arc::clone(self), count)
     }
 
-    /// Fills the columns of the first `through` rows, or of all there are. Returns the bytes by
-    /// which they grew since this was last asked.
-    pub fn catch_up(&self, through: u32) -> u64 {
+    /// Fills the columns of the first `through` rows, or of all there are now.
+    pub fn catch_up(&self, through: u32) {
         if self.indexed.load(Ordering::Acquire) >= through {
-            return 0;
+            return;
         }
-        let mut indexed = self.columns.write();
         let all = u32::try_from(self.rows.read().len()).unwrap_or(u32::MAX);
         let through = through.min(all);
-        while indexed.rows < through {
-            let end = through.min(indexed.rows.saturating_add(INDEX_BATCH));
-            let batch: Vec<(u32, Option<Bytes>)> = {
-                let rows = self.rows.read();
-                let view = |row| rows.get(row).and_then(|r| r.content.view().ok());
-                (indexed.rows..end).map(|row| (row, view(row))).collect()
-            };
-            for (row, view) in batch {
-                let added = view.map(|v| indexed.columns.add(row, &v));
-                debug_assert!(
-                    matches!(added, Some(Ok(()))),
-                    "BUG: a body that does not read was published"
-                );
-            }
-            indexed.rows = end;
+        while self.index_batch(through) < through {}
+    }
+
+    /// Fills the columns of the next rows, of the first `through` at most. Returns how many rows have columns.
+    fn index_batch(&self, through: u32) -> u32 {
+        let mut indexed = self.columns.write();
+        let end = through.min(indexed.rows.saturating_add(INDEX_BATCH));
+        let batch: Vec<(u32, Option<Bytes>)> = {
+            let rows = self.rows.read();
+            let view = |row| rows.get(row).and_then(|r| r.content.view().ok());
+            (indexed.rows..end).map(|row| (row, view(row))).collect()
+        };
+        for (row, view) in batch {
+            let added = view.map(|v| indexed.columns.add(row, &v));
+            debug_assert!(
+                matches!(added, Some(Ok(()))),
+                "BUG: a body that does not read was published"
+            );
         }
+        indexed.rows = indexed.rows.max(end);
         self.indexed.store(indexed.rows, Ordering::Release);
-        u64::try_from(indexed.columns.take_grown()).unwrap_or(u64::MAX)
+        indexed.rows
+    }
+
+    /// Bytes by which the columns grew since this was last asked, whoever filled them.
+    pub(super) fn take_grown(&self) -> u64 {
+        u64::try_from(self.columns.write().columns.take_grown()).unwrap_or(u64::MAX)
     }
 }
 

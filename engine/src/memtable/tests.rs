@@ -1,5 +1,6 @@
 use bytes::Bytes;
 
+use super::table::{INDEX_LAG, INDEX_LAG_MAX};
 use super::*;
 use crate::body::Content;
 use crate::doc::{DocWriter, Scalar};
@@ -90,4 +91,32 @@ fn a_reader_sees_what_was_there_at_its_lsn() {
         2
     );
     assert_eq!(mem.last_lsn(), 3);
+}
+
+#[test]
+fn columns_are_charged_whoever_fills_them() {
+    let memtable = Memtable::new(1);
+    let push = |lsn: Lsn| memtable.push(ProjectId(1), Table::Spans, row(&lsn.to_string(), lsn, &["a"]));
+    (1..=Lsn::from(INDEX_LAG) + 1).for_each(|lsn| drop(push(lsn)));
+    let table = memtable.table(ProjectId(1), Table::Spans).unwrap();
+    let rows_alone = memtable.bytes();
+    // As a query does.
+    table.catch_up(u32::MAX);
+    assert_eq!(memtable.bytes(), rows_alone);
+    assert!(memtable.index_step());
+    assert!(memtable.bytes() > rows_alone);
+}
+
+#[test]
+fn a_writer_far_ahead_of_the_columns_fills_some_of_them_itself() {
+    let memtable = Memtable::new(1);
+    let push = |lsn: Lsn| memtable.push(ProjectId(1), Table::Spans, row(&lsn.to_string(), lsn, &["a"]));
+    (1..=Lsn::from(INDEX_LAG_MAX)).for_each(|lsn| drop(push(lsn)));
+    let table = memtable.table(ProjectId(1), Table::Spans).unwrap();
+    assert_eq!(table.take_grown(), 0);
+    push(Lsn::from(INDEX_LAG_MAX) + 1);
+    let by_writer = table.take_grown();
+    table.catch_up(u32::MAX);
+    let others = table.take_grown();
+    assert!(0 < by_writer && by_writer < others, "{by_writer} {others}");
 }

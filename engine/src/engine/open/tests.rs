@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use obsrv_wal::sim::{Fault, FaultPlan, Op, SimDisk, SimRng};
 
+use super::super::runs::Amount;
 use super::super::{InterpretError, Submission};
 use super::*;
 use crate::doc::DocWriter;
@@ -267,7 +268,7 @@ fn records_are_replayed_from_the_watermark_on() {
     let last = engine.stats().visible_lsn;
     let engine = reopened(&disk, engine);
     // Nobody looked yet: the rows of runs were remade before it opened.
-    assert_eq!(engine.writer.lock().behind.len(), 0);
+    assert_eq!(engine.writer.lock().behind.amount(), Amount::default());
     let stats = engine.stats();
     assert_eq!((stats.events, stats.visible_lsn), (2, last));
     assert_eq!(spans(&engine, &["a", "b", "c"]), [0, 0, 1]);
