@@ -123,7 +123,10 @@ fn allocations(dialect: Dialect, attributes: u64) -> u64 {
         }
     });
     let rows = memtable.table(PROJECT, Table::Spans).unwrap();
-    assert!(rows.row(u32::try_from(REQUESTS * SPANS - 1).unwrap()).is_some());
+    assert!(
+        rows.row(u32::try_from(REQUESTS * SPANS - 1).unwrap())
+            .is_some()
+    );
     all.count_total
 }
 

@@ -1,5 +1,6 @@
 //! Reads beside writes: the query mix of I4, and how soon a span can be read after its
-//! acknowledgement.
+//! acknowledgement. The queries are of all that is there by then: what the benchmark asks of the last
+//! hours is of a time that has not come yet while the workload is sent.
 //!
 //! Owns two threads, which end when the mix is stopped. Queries are due at fixed moments: a slow one
 //! delays those behind it, and their latency counts from when they were due. Their answers are not
@@ -12,10 +13,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::LoadError;
-use super::client::{Client, Encoding, Form, Wire, percent};
+use super::client::{Answer, Client, Encoding, Form, Wire, percent};
 use super::ingest::histogram;
 use crate::generator::rng::Rng;
 use crate::generator::span::{Span, hex};
@@ -28,11 +29,14 @@ const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// Longest that a span may take to be visible.
 const VISIBLE_MAX: Duration = Duration::from_secs(10);
 
-/// Queries of the mix and their weights; those over aggregates have no route yet.
-const KINDS: [(&str, u64); 5] = [
+/// Queries of the mix and their weights.
+const KINDS: [(&str, u64); 8] = [
     ("Q1 newest 50", 35),
     ("Q2 filtered list", 15),
     ("Q3 trace by id", 20),
+    ("Q4 duration by model and hour", 10),
+    ("Q5 cost by model and day", 5),
+    ("Q7 longest failed calls of a tool", 5),
     ("Q8 word", 5),
     ("Q10 facets", 5),
 ];
@@ -85,6 +89,8 @@ fn ask(
     stop: &AtomicBool,
 ) -> Result<Vec<Histogram<u64>>, LoadError> {
     let mut client = Client::connect(address)?;
+    let project = project_of(&mut client, key)?;
+    let headers = format!("x-api-key: {key}\r\n");
     let mut times: Vec<_> = KINDS.iter().map(|_| histogram()).collect();
     let mut rng = Rng::new(4);
     let mut known = Vec::new();
@@ -93,18 +99,18 @@ fn ask(
         due += EVERY;
         thread::sleep(due.saturating_duration_since(Instant::now()));
         let kind = choose(&mut rng);
-        let Some(path) = path(kind, &known, &mut rng) else {
+        let Some(question) = question(kind, &project, &known, &mut rng) else {
             continue;
         };
-        let answer = client.get(&path, key)?;
+        let answer = match question {
+            Question::Get(path) => client.get(&path, key)?,
+            Question::Aggregate(body) => {
+                let path = format!("/v1/projects/{project}/aggregate");
+                client.ask("POST", &path, &headers, &body.to_string())?
+            }
+        };
         if answer.status != 200 {
-            return Err(LoadError::Refused {
-                status: answer.status,
-                body: String::from_utf8_lossy(&answer.body)
-                    .chars()
-                    .take(300)
-                    .collect(),
-            });
+            return Err(refused(&answer));
         }
         if let Some(times) = times.get_mut(kind) {
             times.saturating_record(nanos(due.elapsed()));
@@ -114,6 +120,22 @@ fn ask(
         }
     }
     Ok(times)
+}
+
+fn refused(answer: &Answer) -> LoadError {
+    let body = String::from_utf8_lossy(&answer.body);
+    LoadError::Refused {
+        status: answer.status,
+        body: body.chars().take(300).collect(),
+    }
+}
+
+/// The id of the project that a key opens.
+fn project_of(client: &mut Client, key: &str) -> Result<String, LoadError> {
+    let answer = client.get("/api/public/projects", key)?;
+    let said: Json = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let id = said.pointer("/data/0/id").and_then(Json::as_str);
+    id.map(str::to_owned).ok_or_else(|| refused(&answer))
 }
 
 fn choose(rng: &mut Rng) -> usize {
@@ -127,9 +149,24 @@ fn choose(rng: &mut Rng) -> usize {
     0
 }
 
-fn path(kind: usize, known: &[String], rng: &mut Rng) -> Option<String> {
-    let list = |rest: &str| Some(format!("/v1/traces?{rest}"));
-    match kind {
+enum Question {
+    Get(String),
+    Aggregate(Json),
+}
+
+fn question(kind: usize, project: &str, known: &[String], rng: &mut Rng) -> Option<Question> {
+    let list = |rest: &str| Question::Get(format!("/v1/traces?{rest}"));
+    let aggregate = |interval: &str, measures: Json| {
+        Question::Aggregate(json!({
+            "q": "has:model",
+            "group_by": ["model"],
+            "interval": interval,
+            "measures": measures,
+            "fill": false,
+            "limit": 10_000,
+        }))
+    };
+    Some(match kind {
         0 => list("limit=50"),
         1 => {
             let filter = percent("metadata.env:prod metadata.workflow:wf-3 status:error");
@@ -137,15 +174,37 @@ fn path(kind: usize, known: &[String], rng: &mut Rng) -> Option<String> {
         }
         2 => {
             let id = known.get(rng.index(known.len().max(1)))?;
-            Some(format!("/v1/traces/{id}"))
+            Question::Get(format!("/v1/traces/{id}"))
         }
-        3 => list(&format!("limit=50&q={NEEDLE_COMMON}")),
+        3 => aggregate(
+            "1h",
+            json!([
+                { "fn": "count" },
+                { "fn": "count", "where": "status:error" },
+                { "fn": "quantile", "of": "duration", "q": [0.5, 0.95, 0.99] },
+            ]),
+        ),
+        4 => aggregate(
+            "1d",
+            json!([
+                { "fn": "sum", "of": "tokens.input" },
+                { "fn": "sum", "of": "tokens.output" },
+                { "fn": "sum", "of": "cost_usd" },
+            ]),
+        ),
+        5 => {
+            let filter = percent("tool:run_sql status:error");
+            Question::Get(format!(
+                "/v1/projects/{project}/spans?q={filter}&sort=-duration&limit=100&fields=span_id,duration_ns"
+            ))
+        }
+        6 => list(&format!("limit=50&q={NEEDLE_COMMON}")),
         _ => list(
             "limit=1&status=error&facets=metadata.env&facets=metadata.region\
              &facets=metadata.workflow&facets=metadata.experiment&facets=metadata.release\
              &facets=model&facets=name&facets=status",
         ),
-    }
+    })
 }
 
 fn trace_ids(body: &[u8]) -> Vec<String> {

@@ -214,7 +214,8 @@ impl Behind {
     fn take_part(&mut self, size: Amount) -> Vec<RunChange> {
         let (mut part, mut room) = (Vec::new(), size);
         let mut all = self.take().into_iter();
-        while room.runs > 0 && room.spans > 0
+        while room.runs > 0
+            && room.spans > 0
             && let Some(mut change) = all.next()
         {
             let left = change.split_off(room.spans);

@@ -141,7 +141,10 @@ fn a_long_trace_is_not_left_to_whoever_looks() {
     let runs = |engine: &Engine| -> Vec<_> {
         (0..PART.runs + 10)
             .map(|trace| {
-                let found = engine.snapshot().trace(PROJECT, &format!("t{trace}")).unwrap();
+                let found = engine
+                    .snapshot()
+                    .trace(PROJECT, &format!("t{trace}"))
+                    .unwrap();
                 (found.run.unwrap().body, found.spans.len())
             })
             .collect()
