@@ -69,7 +69,7 @@ fn measure(s: &Settings, mut server: Option<&mut Server>) -> Result<(), LoadErro
         let took = server.start()?;
         row("empty start to ready", &millis(took));
         keys = vec![server.key().to_owned()];
-        keys.extend(server.make_keys(s.options.projects - 1)?);
+        keys.extend(server.make_keys(s.options.projects.saturating_sub(1))?);
         address = Some(server.address);
     }
     let address = match (address, &s.url) {

@@ -296,6 +296,10 @@ pub(super) fn apply_map(
             RolledUp::By(by) => behind.derived((lsn, project), &key.trace_id, &by),
             RolledUp::All => behind.derived_all((lsn, project), &key.trace_id),
         }
+        if table == Table::Runs {
+            // It knows the run's events as they were.
+            applying.writer.run_cache.forget(project, &key.trace_id);
+        }
         applying.derive(table, key, found);
     }
     applying.count(counters);

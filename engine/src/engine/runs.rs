@@ -72,9 +72,16 @@ pub(super) struct RunChange {
 }
 
 impl RunChange {
-    /// The new spans that are counted: if the roll-up is made again they are among all the others.
+    /// The new spans that are added one by one: if the roll-up is made again they are among all the others.
     fn counted(&self) -> usize {
         if self.again { 0 } else { self.new_spans.len() }
+    }
+
+    /// From now on its roll-up is made again. How many spans are added one by one no longer.
+    fn count_again(&mut self) -> usize {
+        let counted = self.counted();
+        self.again = true;
+        counted
     }
 
     /// Adds what came later.
@@ -98,7 +105,8 @@ impl RunChange {
             trace_id: self.trace_id.clone(),
             events: Vec::new(),
             new_spans: self.new_spans.split_off(spans),
-            derived: None,
+            // What was derived again may be of any of them.
+            derived: self.derived.take(),
             ..*self
         })
     }
@@ -109,7 +117,7 @@ impl RunChange {
 pub(super) struct Behind {
     changes: HashTable<RunChange>,
     hasher: DefaultHashBuilder,
-    /// New spans of all of them.
+    /// Of all of them: see [`RunChange::counted`].
     spans: usize,
 }
 
@@ -128,13 +136,15 @@ impl Behind {
 
     /// A span that was not there before, by its row in the active memtable.
     pub(super) fn new_span(&mut self, at: (Lsn, ProjectId), trace_id: &str, row: u32) {
-        self.change(at, trace_id).new_spans.push(row);
-        self.spans += 1;
+        let change = self.change(at, trace_id);
+        change.new_spans.push(row);
+        self.spans += usize::from(!change.again);
     }
 
     /// A span was superseded.
     pub(super) fn again(&mut self, at: (Lsn, ProjectId), trace_id: &str) {
-        self.change(at, trace_id).again = true;
+        let counted = self.change(at, trace_id).count_again();
+        self.spans -= counted;
     }
 
     /// What follows from what spans say was derived again: nobody said anything new of it.
@@ -145,7 +155,17 @@ impl Behind {
 
     /// The same where only all spans together tell what it comes to.
     pub(super) fn derived_all(&mut self, at: (Lsn, ProjectId), trace_id: &str) {
-        self.change_at(at, trace_id).again = true;
+        let counted = self.change_at(at, trace_id).count_again();
+        self.spans -= counted;
+    }
+
+    /// What is left of a run has been counted in with all its spans.
+    fn counted_in(&mut self, project: ProjectId, trace_id: &str) {
+        let hash = self.hasher.hash_one((project, trace_id));
+        let same = |c: &RunChange| c.project == project && *c.trace_id == *trace_id;
+        if let Some(left) = self.changes.find_mut(hash, same) {
+            self.spans -= left.count_again();
+        }
     }
 
     /// The trace was deleted: what came before has no effect.
@@ -154,7 +174,7 @@ impl Behind {
         let same = |c: &RunChange| c.project == project && *c.trace_id == *trace_id;
         if let Ok(found) = self.changes.find_entry(hash, same) {
             let (change, _) = found.remove();
-            self.spans -= change.new_spans.len();
+            self.spans -= change.counted();
         }
     }
 
@@ -190,11 +210,13 @@ impl Behind {
     fn put_back(&mut self, mut change: RunChange) {
         let hasher = &self.hasher;
         let of = |c: &RunChange| hasher.hash_one((c.project, &*c.trace_id));
-        self.spans += change.new_spans.len();
         let same = |c: &RunChange| c.project == change.project && c.trace_id == change.trace_id;
         if let Ok(found) = self.changes.find_entry(of(&change), same) {
-            change.append(found.remove().0);
+            let (later, _) = found.remove();
+            self.spans -= later.counted();
+            change.append(later);
         }
+        self.spans += change.counted();
         self.changes.insert_unique(of(&change), change, of);
     }
 
@@ -246,6 +268,11 @@ impl RunCache {
         young.or(old)
     }
 
+    /// The run's row is another than the one that was made of its state.
+    pub(super) fn forget(&mut self, project: ProjectId, trace_id: &str) {
+        drop(self.take(&(project, trace_id.into())));
+    }
+
     fn put(&mut self, key: (ProjectId, Box<str>), run: Run) {
         if self.young.len() >= CACHE_RUNS {
             self.old = std::mem::take(&mut self.young);
@@ -264,7 +291,12 @@ impl Engine {
         for _ in 0..behind.parts(PART) {
             let mut writer = self.writer.lock();
             let part = writer.behind.take_part(PART);
-            let _unread = settle_each(&mut writer, &self.counters, part)?;
+            let unread = settle_each(&mut writer, &self.counters, part)?;
+            if !unread.is_empty() {
+                // They would come first again.
+                settle(&mut writer, &self.counters)?;
+                return Ok(());
+            }
             MutexGuard::unlock_fair(writer);
         }
         Ok(())
@@ -318,10 +350,15 @@ fn update(applying: &mut Applying<'_>, change: &mut RunChange) -> Result<(), Pub
         return Ok(());
     }
     // What the lost row said of the spans is made again.
-    let again = change.again || matches!(old, Sought::Lost(_));
+    let is_lost = matches!(old, Sought::Lost(_));
+    let again = change.again || is_lost;
     let rollup = again
         .then(|| rollup_of(applying, &key.trace_id))
         .transpose()?;
+    if is_lost {
+        let behind = &mut applying.writer.behind;
+        behind.counted_in(change.project, &key.trace_id);
+    }
     applying.bury(Table::Runs, &old);
     let old = old.live();
     let cached_as = (change.project, trace_id);

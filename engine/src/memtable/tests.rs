@@ -101,9 +101,9 @@ fn columns_are_charged_whoever_fills_them() {
             ProjectId(1),
             Table::Spans,
             row(&lsn.to_string(), lsn, &["a"]),
-        )
+        );
     };
-    (1..=Lsn::from(INDEX_LAG) + 1).for_each(|lsn| drop(push(lsn)));
+    (1..=Lsn::from(INDEX_LAG) + 1).for_each(push);
     let table = memtable.table(ProjectId(1), Table::Spans).unwrap();
     let rows_alone = memtable.bytes();
     // As a query does.
@@ -121,9 +121,9 @@ fn a_writer_far_ahead_of_the_columns_fills_some_of_them_itself() {
             ProjectId(1),
             Table::Spans,
             row(&lsn.to_string(), lsn, &["a"]),
-        )
+        );
     };
-    (1..=Lsn::from(INDEX_LAG_MAX)).for_each(|lsn| drop(push(lsn)));
+    (1..=Lsn::from(INDEX_LAG_MAX)).for_each(push);
     let table = memtable.table(ProjectId(1), Table::Spans).unwrap();
     assert_eq!(table.take_grown(), 0);
     push(Lsn::from(INDEX_LAG_MAX) + 1);
