@@ -2,8 +2,8 @@
 """What previews cost as they are, made of the documents of the rows that a list shows, and what they would take as
 columns.
 
-Newest 50, errors, errors by metadata: each asked with and without previews, once after a start with the files out of
-the page cache, then WARM times unmeasured and RUNS times measured. The previews of all spans of the project, in the
+Newest 50 traces, spans, failed spans and spans of one workflow: each asked with and without previews, once after a start
+with the files out of the page cache, then WARM times unmeasured and RUNS times measured. The previews of all spans of the project, in the
 order of segments, are then compressed as columns of texts are: blocks of 64 KiB, zstd level 1.
 
     benches/peers/previews.py --target target/release --dir /var/tmp/previews --spans 1000000 --memory 419430400

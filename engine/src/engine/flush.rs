@@ -289,6 +289,9 @@ impl Engine {
 
     /// What is in segments now need not be in the log. Late is harmless: open does it again.
     pub(super) fn clean_after_flush(&self, watermark: u64, sides: &[u64], pace: &dyn Pace) {
+        for &number in sides {
+            self.remove_file(FileId::new(FileKind::Side, number));
+        }
         // The log goes on meanwhile: removing a large file takes a while, and where the disk is told of it, as with the
         // mount option `discard`, a commit waits. So not one right behind the other, unless there is more to flush.
         let work = self.log.lock().trim(Position::local(watermark));
@@ -298,9 +301,6 @@ impl Engine {
             }
         });
         self.log.lock().take_trimmed(trimmed);
-        for &number in sides {
-            self.remove_file(FileId::new(FileKind::Side, number));
-        }
     }
 
     pub(super) fn remove_file(&self, id: FileId) {
