@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use obsrv_wal::io::{FileId, FileKind, is_want};
 use obsrv_wal::log::LogError;
 
-use super::pace::{NoPauses, Pace};
 use super::runs::settle;
 use super::version::Places;
 use super::{Engine, State, add, chain, count};
@@ -17,7 +15,8 @@ use crate::columns::LEFT_OUT;
 use crate::manifest::{Edit, SectionMeta, SegmentMeta};
 use crate::memtable::{Memtable, SectionId, TableColumns};
 use crate::mutant::{Bug, Planted};
-use crate::row::{Lsn, ProjectId, Table};
+use crate::row::ProjectId;
+use crate::row::Table;
 use crate::segment::{
     RowInput, SectionInput, Segment, SegmentError, SegmentOptions, Work, WriteError, Written,
     write_works,
@@ -38,15 +37,6 @@ pub enum FlushError {
     Manifest(#[from] LogError),
 }
 
-/// What a flush leaves to be cleaned up.
-struct Flushed {
-    /// The last record that is in a segment now.
-    watermark: Lsn,
-    side_files: Vec<u64>,
-}
-
-/// Between two files of the log that are removed while nothing waits to be flushed.
-const TRIM_PAUSE: Duration = Duration::from_millis(300);
 /// Failing flushes in a row, want of space and of descriptors aside, after which the engine takes the disk for broken.
 const FAILED_FLUSHES_MAX: u32 = 3;
 
@@ -158,17 +148,12 @@ impl Engine {
     /// A failed engine flushes nothing more: the edit that failed may be on disk, and another try
     /// would take the place of the segment that it names.
     pub fn flush_step(&self) -> Result<bool, FlushError> {
-        self.flush_in_steps(&NoPauses)
-    }
-
-    /// The same, with pauses between the files of the log that it removes.
-    pub fn flush_in_steps(&self, pace: &dyn Pace) -> Result<bool, FlushError> {
         if self.state() == State::Failed {
             return Ok(false);
         }
-        let flushed = self.flush_oldest();
-        match &flushed {
-            Ok(Some(_)) => self.failed_flushes.store(0, Ordering::Relaxed),
+        let result = self.flush_oldest();
+        match &result {
+            Ok(true) => self.failed_flushes.store(0, Ordering::Relaxed),
             Err(error) if !error.is_no_space() => {
                 let times = 1 + self.failed_flushes.fetch_add(1, Ordering::Relaxed);
                 if times >= FAILED_FLUSHES_MAX {
@@ -176,28 +161,19 @@ impl Engine {
                 }
             }
             // A full disk heals without a restart, and says nothing about the disk otherwise.
-            Ok(None) | Err(_) => {}
+            Ok(false) | Err(_) => {}
         }
-        let Some(flushed) = flushed? else {
-            return Ok(false);
-        };
-        count(&self.counters.flushes, 1);
-        if self.fresh_are_due() {
-            self.wake_background();
-        }
-        self.clean_after_flush(flushed.watermark, &flushed.side_files, pace);
-        Ok(true)
+        result
     }
 
-    /// Nothing of the memtable is held when this has returned.
-    fn flush_oldest(&self) -> Result<Option<Flushed>, FlushError> {
+    fn flush_oldest(&self) -> Result<bool, FlushError> {
         let frozen = {
             let version = self.version.read();
             let memtables = version.memtables();
             memtables.first().filter(|_| memtables.len() > 1).cloned()
         };
         let Some(memtable) = frozen else {
-            return Ok(None);
+            return Ok(false);
         };
         let (sections, origins) = rows_to_flush(&memtable, self.planted);
         let written = if sections.is_empty() {
@@ -221,11 +197,13 @@ impl Engine {
             .as_ref()
             .map(|(w, _)| moved_rows(w, &origins))
             .unwrap_or_default();
-        let side_files = self.commit_flush(&memtable, written, &moved)?;
-        Ok(Some(Flushed {
-            watermark: memtable.last_lsn(),
-            side_files,
-        }))
+        let sides = self.commit_flush(&memtable, written, &moved)?;
+        self.clean_after_flush(memtable.last_lsn(), &sides);
+        count(&self.counters.flushes, 1);
+        if self.fresh_are_due() {
+            self.wake_background();
+        }
+        Ok(true)
     }
 
     fn commit_flush(
@@ -288,19 +266,14 @@ impl Engine {
     }
 
     /// What is in segments now need not be in the log. Late is harmless: open does it again.
-    pub(super) fn clean_after_flush(&self, watermark: u64, sides: &[u64], pace: &dyn Pace) {
+    pub(super) fn clean_after_flush(&self, watermark: u64, sides: &[u64]) {
+        // The log goes on meanwhile: removing a large file takes a while.
+        let work = self.log.lock().trim(Position::local(watermark));
+        let trimmed = work.run();
+        self.log.lock().take_trimmed(trimmed);
         for &number in sides {
             self.remove_file(FileId::new(FileKind::Side, number));
         }
-        // The log goes on meanwhile: removing a large file takes a while, and where the disk is told of it, as with the
-        // mount option `discard`, a commit waits. So not one right behind the other, unless there is more to flush.
-        let work = self.log.lock().trim(Position::local(watermark));
-        let trimmed = work.run_with(&mut || {
-            if self.frozen_count() == 0 {
-                pace.pause(TRIM_PAUSE);
-            }
-        });
-        self.log.lock().take_trimmed(trimmed);
     }
 
     pub(super) fn remove_file(&self, id: FileId) {
@@ -369,6 +342,3 @@ pub(super) fn moved_rows(
 
 /// A project's table, as the key of a merge.
 pub(super) type Of = (ProjectId, Table);
-
-#[cfg(test)]
-mod tests;

@@ -25,8 +25,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// All pauses of one merge, so that it ends however busy the engine is.
 pub const MERGE_PAUSED_MAX: Duration = Duration::from_secs(10);
 
-/// Who runs a merge or a flush: tells the time, waits, and says when to give up a merge. Time decides when something is
-/// done, never what comes of it.
+/// Who runs a merge: tells the time, waits, and says when to give up. Time decides when a merge is done, never what
+/// comes of it.
 pub trait Pace {
     /// Nanoseconds since an arbitrary start: see [`Clock::mono_ns`](obsrv_wal::io::Clock::mono_ns).
     fn mono_ns(&self) -> u64;

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use obsrv_wal::log::LogError;
 
 use super::Engine;
-use super::pace::NoPauses;
 use crate::row::Lsn;
 
 /// Why nothing was begun.
@@ -88,7 +87,7 @@ impl Engine {
             state.watermark
         };
         // Where nothing was flushed since the log turned, nobody else does.
-        self.clean_after_flush(watermark, &[], &NoPauses);
+        self.clean_after_flush(watermark, &[]);
     }
 
     /// Freezes a record that came into memory after the purge had frozen the others.

@@ -95,12 +95,8 @@ impl Engine {
     }
 
     fn flush_loop(&self) {
-        let pace = Background {
-            engine: self,
-            clock: SystemClock::new(),
-        };
         while self.keep_going() {
-            match self.flush_in_steps(&pace) {
+            match self.flush_step() {
                 Ok(true) => {}
                 Ok(false) => {
                     self.witness_catalog_step();
@@ -217,7 +213,7 @@ impl Engine {
     }
 }
 
-/// A flush or a merge on a thread of the engine: a stop ends a merge after a step, and every pause.
+/// A merge behind everything else: a stop ends it after a step.
 struct Background<'a> {
     engine: &'a Engine,
     clock: SystemClock,

@@ -93,16 +93,15 @@ fn a_reader_sees_what_was_there_at_its_lsn() {
     assert_eq!(mem.last_lsn(), 3);
 }
 
+fn push_row(memtable: &Memtable, lsn: Lsn) {
+    let row = row(&lsn.to_string(), lsn, &["a"]);
+    memtable.push(ProjectId(1), Table::Spans, row);
+}
+
 #[test]
 fn columns_are_charged_whoever_fills_them() {
     let memtable = Memtable::new(1);
-    let push = |lsn: Lsn| {
-        memtable.push(
-            ProjectId(1),
-            Table::Spans,
-            row(&lsn.to_string(), lsn, &["a"]),
-        );
-    };
+    let push = |lsn| push_row(&memtable, lsn);
     (1..=Lsn::from(INDEX_LAG) + 1).for_each(push);
     let table = memtable.table(ProjectId(1), Table::Spans).unwrap();
     let rows_alone = memtable.bytes();
@@ -116,13 +115,7 @@ fn columns_are_charged_whoever_fills_them() {
 #[test]
 fn a_writer_far_ahead_of_the_columns_fills_some_of_them_itself() {
     let memtable = Memtable::new(1);
-    let push = |lsn: Lsn| {
-        memtable.push(
-            ProjectId(1),
-            Table::Spans,
-            row(&lsn.to_string(), lsn, &["a"]),
-        );
-    };
+    let push = |lsn| push_row(&memtable, lsn);
     (1..=Lsn::from(INDEX_LAG_MAX)).for_each(push);
     let table = memtable.table(ProjectId(1), Table::Spans).unwrap();
     assert_eq!(table.take_grown(), 0);

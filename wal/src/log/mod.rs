@@ -132,16 +132,8 @@ impl TrimWork {
     /// Removes the files one after the other, so that what a crash brings back is never in the
     /// middle. What cannot be removed now goes with the next trim.
     pub fn run(self) -> Trimmed {
-        self.run_with(&mut || {})
-    }
-
-    /// The same; calls `between` before every file but the first.
-    pub fn run_with(self, between: &mut dyn FnMut()) -> Trimmed {
         let mut gone = Vec::new();
-        for (place, file) in self.files.into_iter().enumerate() {
-            if place > 0 {
-                between();
-            }
+        for file in self.files {
             // Not there: removed by an earlier call of which only the sync failed.
             let removed = match self.disk.remove(file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
